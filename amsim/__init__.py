@@ -1,0 +1,9 @@
+"""Networks on analog and digital multiply-accumulate circuits: accuracy, energy, latency and area together."""
+
+from amsim.accelerator import Accelerator as Accelerator
+from amsim.comparison import compare as compare
+from amsim.datasets import load_dataset as load_dataset
+from amsim.deployment import Chip as Chip
+from amsim.deployment import DeploymentError as DeploymentError
+from amsim.deployment import deploy as deploy
+from amsim.evaluation import evaluate as evaluate

@@ -1,0 +1,6 @@
+"""Deploys a JAX function on circuits: finds its products, replaces them, counts their cost."""
+
+from amsim.deployment.chip import Chip as Chip
+from amsim.deployment.chip import deploy as deploy
+from amsim.deployment.mapping import DeploymentError as DeploymentError
+from amsim.deployment.mapping import SiteTable as SiteTable

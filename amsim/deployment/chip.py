@@ -1,0 +1,210 @@
+"""A chip: a network deployed on one die of an accelerator."""
+
+import importlib.metadata
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from amsim.accelerator import COMPONENTS, Accelerator
+from amsim.circuits.checks import finite
+from amsim.circuits.macro import Die
+from amsim.deployment.mapping import Mapping, SiteTable, map_program
+from amsim.deployment.program import Program, flatten
+from amsim.deployment.run import report_program, run_program
+from amsim.results import labelled
+
+
+class _LastInputs:
+    """Shapes of the inputs a chip last saw, for `Chip.sites()`; all are equal, so that no compilation depends on it."""
+
+    def __init__(self) -> None:
+        self.shapes: tuple[Any, ...] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _LastInputs)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class _Traced(NamedTuple):
+    program: Program
+    mapping: Mapping
+    leaves: list[Any]
+    outputs: Any
+
+
+class Chip(eqx.Module):
+    """A network on one die of an accelerator; call it like the network.
+
+    A pytree: it passes through `jit`, `grad` and `vmap` as any argument does.
+
+    Attributes:
+        function: The network, `function(params, *inputs)`.
+        params: Its parameters.
+        accelerator: The hardware.
+        dies: Static errors of each macro; None is a nominal macro.
+    """
+
+    function: Callable[..., Any]
+    params: PyTree
+    accelerator: Accelerator
+    dies: tuple[Die, ...]
+    _last_inputs: _LastInputs = eqx.field(static=True)
+
+    def __call__(self, *inputs: Any, key: PRNGKeyArray | None = None) -> Any:
+        """Outputs of the network on this chip.
+
+        Args:
+            *inputs: As the network takes them.
+            key: Draws the dynamic noise of this read; None is no dynamic noise.
+
+        Raises:
+            amsim.DeploymentError: A site cannot be done by its macro; the text says what would work.
+        """
+        self._last_inputs.shapes = jax.tree.map(_shape_of, inputs)
+        return _run(self, inputs, key)
+
+    def cost(self, *inputs: Any) -> xr.Dataset:
+        """Energy, latency and area of one inference, with the activity that these inputs cause.
+
+        Args:
+            *inputs: A batch as the network takes it; its leading axis counts inferences.
+
+        Returns:
+            Dataset with `energy` (site, component) in J, `latency` (site) in s and `area` in m^2 for one inference,
+            the MACs of each site, and one `clipped_...` (site) for each thing that can clip or saturate.
+        """
+        self._last_inputs.shapes = jax.tree.map(_shape_of, inputs)
+        return _cost_dataset(self, inputs)
+
+    def energy(self, *inputs: Any) -> Array:
+        """Total energy of one inference, J, differentiable in parameters and hardware."""
+        return jnp.sum(_costs(self, inputs)[0])
+
+    def sites(self, *inputs: Any) -> SiteTable:
+        """What landed where, and what did not and why.
+
+        Args:
+            *inputs: Inputs or their shapes (`jax.ShapeDtypeStruct`). May be left out once the chip has been called.
+
+        Raises:
+            ValueError: No inputs are given and the chip has not been called yet.
+        """
+        shapes = jax.tree.map(_shape_of, inputs) if inputs else self._last_inputs.shapes
+        if shapes is None:
+            raise ValueError("Argument `inputs` must be given, since the chip has not been called yet.")
+        return _trace(self, shapes).mapping.table
+
+
+def deploy(fn: Callable[..., Any], params: PyTree, hardware: Any, *, key: PRNGKeyArray | None = None) -> Chip:
+    """Deploy a JAX function on hardware.
+
+    Args:
+        fn: Network `fn(params, *inputs)`: any traceable function of any framework.
+        params: Parameters; products with a weight that depends on them alone are what the macros take over.
+        hardware: A macro, an `Accelerator`, or rules `{site name pattern: macro}` tried in order.
+        key: Draws the die of each macro; None deploys the nominal macros.
+
+    Returns:
+        The chip.
+
+    Raises:
+        ValueError: `fn` is not callable, a parameter is NaN or infinite, or hardware is none of the above.
+    """
+    if not callable(fn):
+        raise ValueError(f"Argument `fn` must be a function fn(params, *inputs), but is {fn!r}.")
+    check_key("key", key)
+    accelerator = Accelerator.of(hardware)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer):
+            finite(f"params{jax.tree_util.keystr(path)}", leaf)
+    dies: tuple[Die, ...] = (None,) * len(accelerator.macros)
+    if key is not None:
+        keys = jax.random.split(key, len(accelerator.macros))
+        dies = tuple(macro.fabricate(k) for macro, k in zip(accelerator.macros, keys, strict=True))
+    return Chip(fn, params, accelerator, dies, _LastInputs())
+
+
+def check_key(name: str, key: Any) -> None:
+    """Raise ValueError unless key is a typed key or None."""
+    if key is not None and not (isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        raise ValueError(f"Argument `{name}` must be a typed key from jax.random.key, but is {key!r}.")
+
+
+def _shape_of(leaf: Any) -> Any:
+    return jax.ShapeDtypeStruct(np.shape(leaf), jax.dtypes.canonicalize_dtype(getattr(leaf, "dtype", np.asarray(leaf).dtype)))
+
+
+def _trace(chip: Chip, inputs: tuple[Any, ...]) -> _Traced:
+    arrays, static = eqx.partition(chip.params, eqx.is_array)
+
+    def function(arrays: Any, *inputs: Any) -> Any:
+        return chip.function(eqx.combine(arrays, static), *inputs)
+
+    closed, outputs = jax.make_jaxpr(function, return_shape=True)(arrays, *inputs)
+    paths = jax.tree_util.tree_leaves_with_path(arrays)
+    program = flatten(closed, len(paths))
+    mapping = map_program(program, chip.accelerator, [_path_name(path) for path, _ in paths])
+    return _Traced(program, mapping, [leaf for _, leaf in paths], jax.tree.structure(outputs))
+
+
+def _path_name(path: tuple[Any, ...]) -> str:
+    parts = [str(getattr(entry, "key", getattr(entry, "idx", getattr(entry, "name", entry)))) for entry in path]
+    return ".".join(parts) or "weight"
+
+
+@eqx.filter_jit
+def _run(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | None) -> Any:
+    traced = _trace(chip, inputs)
+    arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
+    outputs = run_program(traced.program, traced.mapping, chip.accelerator.macros, chip.dies, arguments, key)
+    return jax.tree.unflatten(traced.outputs, outputs)
+
+
+@eqx.filter_jit
+def _costs(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Array, Array, list[dict[str, Array]]]:
+    traced = _trace(chip, inputs)
+    leaves = jax.tree.leaves(inputs)
+    arguments = [*traced.leaves, *map(jnp.asarray, leaves)]
+    macros, inferences = chip.accelerator.macros, _inferences(leaves)
+    reports = report_program(traced.program, traced.mapping, macros, arguments)
+    costs = [
+        (mapped.macro, macros[mapped.macro].cost(mapped.site.work(inferences), report))
+        for mapped, report in zip(traced.mapping.sites, reports, strict=True)
+    ]
+    energies, times = chip.accelerator.cost(costs)
+    return energies, times, reports
+
+
+def _inferences(leaves: list[Any]) -> int:
+    shape = np.shape(leaves[0]) if leaves else ()
+    if not shape or shape[0] < 1:
+        raise ValueError("Argument `inputs` must have a leading axis that counts inferences, of at least 1.")
+    return int(shape[0])
+
+
+def _cost_dataset(chip: Chip, inputs: tuple[Any, ...]) -> xr.Dataset:
+    energies, times, reports = _costs(chip, inputs)
+    traced = _trace(chip, jax.tree.map(_shape_of, inputs))
+    inferences = _inferences(jax.tree.leaves(inputs))
+    works = [mapped.site.work(inferences) for mapped in traced.mapping.sites]
+    variables: dict[str, Any] = {
+        "energy": (("site", "component"), np.asarray(energies, float)),
+        "latency": (("site",), np.asarray(times, float)),
+        "area": ((), float(chip.accelerator.area)),
+        "macs": (("site",), np.array([work.macs for work in works])),
+    }
+    clips = sorted({name for report in reports for name in report if name.startswith("clipped_")})
+    for name in clips:
+        variables[name] = (("site",), np.array([float(report.get(name, np.nan)) for report in reports]))
+    names = [mapped.site.name for mapped in traced.mapping.sites]
+    attributes = {"amsim_version": importlib.metadata.version("amsim"), "accelerator": repr(chip.accelerator)}
+    return labelled(variables, {"site": names, "component": list(COMPONENTS)}, attributes)

@@ -1,0 +1,134 @@
+"""Runs a mapped program: macro products and fused neurons at their sites, plain JAX everywhere else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+from jaxtyping import Array, PRNGKeyArray
+
+from amsim.circuits.macro import Die, Macro
+from amsim.deployment.mapping import MappedSite, Mapping
+from amsim.deployment.program import Program, Step, Value
+
+
+def run_program(
+    program: Program,
+    mapping: Mapping,
+    macros: Sequence[Macro],
+    dies: Sequence[Die],
+    arguments: Sequence[Any],
+    key: PRNGKeyArray | None,
+) -> list[Any]:
+    """Outputs of a program on macros.
+
+    Args:
+        program: The flat program.
+        mapping: Its sites on macros.
+        macros: The macros.
+        dies: A die for each macro, or None for the nominal one.
+        arguments: Parameter leaves and inputs.
+        key: Draws the dynamic noise; None is no dynamic noise.
+    """
+    keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
+    results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
+    replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
+    values = _start(program, arguments)
+    for step in program.steps:
+        number = step.outputs[0].number if step.outputs else -1
+        if number in results:
+            index, mapped = results[number]
+            site_key = None if keys is None else keys[index]
+            values[number] = _on_macro(mapped, macros[mapped.macro], dies[mapped.macro], values, site_key)
+        elif number not in replaced:
+            _plain(step, values)
+    return [values[value.number] for value in program.outputs]
+
+
+def report_program(
+    program: Program, mapping: Mapping, macros: Sequence[Macro], arguments: Sequence[Any]
+) -> list[dict[str, Array]]:
+    """Activity and clipping of each site, from a plain run of the network on these inputs."""
+    sites = {mapped.site.step.outputs[0].number: mapped for mapped in mapping.sites}
+    values = _start(program, arguments)
+    for step in program.steps:
+        _plain(step, values)
+    reports = []
+    for mapped in sites.values():
+        site, macro = mapped.site, macros[mapped.macro]
+        reports.append(
+            macro.report(
+                site.product,
+                site.layout.inputs(values[site.data.number]),
+                site.layout.matrix(values[site.weight.number]),
+                neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
+                input_range=site.data.range,
+                weight_range=site.weight.range,
+            )
+        )
+    return reports
+
+
+def _start(program: Program, arguments: Sequence[Any]) -> dict[int, Any]:
+    values = dict(program.constants)
+    values |= {value.number: argument for value, argument in zip(program.inputs, arguments, strict=True)}
+    return values
+
+
+def _result(mapped: MappedSite) -> Value:
+    return mapped.site.step.outputs[0] if mapped.chain is None else mapped.chain.result
+
+
+def _replaced(mapped: MappedSite) -> list[int]:
+    if mapped.chain is None:
+        return []
+    return [mapped.site.step.outputs[0].number, *(step.outputs[0].number for step in mapped.chain.steps)]
+
+
+def _reader(values: dict[int, Any]) -> Any:
+    return lambda value: values[value.number]
+
+
+def _on_macro(
+    mapped: MappedSite, macro: Macro, die: Die, values: dict[int, Any], key: PRNGKeyArray | None
+) -> Array:
+    site = mapped.site
+    if macro.keeps_product:
+        _plain(site.step, values)
+        return values[site.step.outputs[0].number]
+    dtype = site.step.equation.outvars[0].aval.dtype  # type: ignore[attr-defined]
+    inputs = site.layout.inputs(jnp.asarray(values[site.data.number], dtype))
+    matrix = site.layout.matrix(jnp.asarray(values[site.weight.number], dtype))
+    options: dict[str, Any] = {
+        "die": die,
+        "key": key,
+        "input_range": site.data.range,
+        "weight_range": site.weight.range,
+    }
+    if mapped.chain is None:
+        sums = macro.multiply(site.product, inputs, matrix, **options)
+    else:
+        neuron = mapped.chain.neuron(site, _reader(values))
+        sums = macro.margin(site.product, inputs, matrix, neuron, **options)
+    return site.layout.result(sums).astype(dtype)
+
+
+def _plain(step: Step, values: dict[int, Any]) -> None:
+    results = core.jaxpr_as_fun(_single(step.equation))(*(values[value.number] for value in _operands(step)))
+    values |= {value.number: found for value, found in zip(step.outputs, results, strict=True)}
+
+
+def _operands(step: Step) -> list[Value]:
+    atoms = step.equation.invars
+    places = {atom: index for index, atom in enumerate(atoms) if not isinstance(atom, core.Literal)}
+    return [step.inputs[index] for index in places.values()]
+
+
+def _single(equation: core.JaxprEqn) -> core.ClosedJaxpr:
+    """One equation as a function of its distinct operands, so that JAX itself evaluates it, custom rules included."""
+    variables = list(dict.fromkeys(atom for atom in equation.invars if not isinstance(atom, core.Literal)))
+    names = tuple(f"operand{index}" for index in range(len(variables)))
+    results = tuple(f"result{index}" for index in range(len(equation.outvars)))
+    debug = core.DebugInfo("amsim", equation.primitive.name, names, results)
+    return core.ClosedJaxpr(core.Jaxpr((), variables, equation.outvars, [equation], equation.effects, debug), ())

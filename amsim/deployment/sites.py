@@ -1,0 +1,196 @@
+"""Sites: products of a weight with data, brought to the one form that macros work on."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amsim.circuits.macro import Work
+from amsim.circuits.products import ConvolutionProduct, DenseProduct, Product
+from amsim.deployment.program import Step, Value
+
+
+class UnmappableError(Exception):
+    """A product of a weight with data has a form that no macro takes; the text is the reason."""
+
+
+class Site(NamedTuple):
+    """One product of the network, and how its operands map to rows and columns.
+
+    Attributes:
+        name: Module path of the weight.
+        step: The operation.
+        product: The product in macro form.
+        weight_operand: Which operand is the weight, 0 or 1.
+        layout: Conversions between the operation's own layout and the macro's.
+    """
+
+    name: str
+    step: Step
+    product: Product
+    weight_operand: int
+    layout: "DenseLayout | ConvolutionLayout"
+
+    @property
+    def weight(self) -> Value:
+        """The weight operand."""
+        return self.step.inputs[self.weight_operand]
+
+    @property
+    def data(self) -> Value:
+        """The input operand."""
+        return self.step.inputs[1 - self.weight_operand]
+
+    def work(self, inferences: int) -> Work:
+        """Counts of one inference when the whole batch holds `inferences` of them."""
+        vectors = math.prod(self.step.outputs[0].shape) // self.product.columns
+        return Work(
+            product=self.product,
+            positions=max(vectors // inferences, 1),
+            input_words=max(math.prod(self.data.shape) // inferences, 1),
+            window_fetches=self.layout.window_fetches,
+        )
+
+
+class DenseLayout(NamedTuple):
+    """Axes of a `dot_general` without batch axes."""
+
+    input_free: tuple[int, ...]
+    input_summed: tuple[int, ...]
+    weight_free: tuple[int, ...]
+    weight_summed: tuple[int, ...]
+    weight_first: bool
+    column_shape: tuple[int, ...]
+
+    @property
+    def window_fetches(self) -> float:
+        """Each input is fetched once."""
+        return 1.0
+
+    def inputs(self, values: Array) -> Float[Array, "... rows"]:
+        """Inputs with their rows last."""
+        moved = jnp.transpose(values, self.input_free + self.input_summed)
+        return moved.reshape(*moved.shape[: len(self.input_free)], -1)
+
+    def matrix(self, weights: Array) -> Float[Array, "rows columns"]:
+        """Weights as a matrix."""
+        rows = math.prod(weights.shape[axis] for axis in self.weight_summed)
+        return jnp.transpose(weights, self.weight_summed + self.weight_free).reshape(rows, -1)
+
+    def result(self, sums: Float[Array, "... columns"]) -> Array:
+        """Sums in the operation's own layout."""
+        split = sums.reshape(*sums.shape[:-1], *self.column_shape)
+        if not self.weight_first:
+            return split
+        free, columns = len(self.input_free), len(self.column_shape)
+        return jnp.transpose(split, (*range(free, free + columns), *range(free)))
+
+    def to_columns(self, values: Array) -> Array:
+        """A value that broadcasts to the result, with its columns last."""
+        free, columns = len(self.input_free), len(self.column_shape)
+        values = values.reshape((1,) * (free + columns - values.ndim) + values.shape)
+        if self.weight_first:
+            values = jnp.transpose(values, (*range(columns, columns + free), *range(columns)))
+        whole = jnp.broadcast_to(values, values.shape[:free] + self.column_shape)
+        return whole.reshape(*whole.shape[:free], -1)
+
+
+class ConvolutionLayout(NamedTuple):
+    """Axis orders of a `conv_general_dilated`, its padding and the spacing of its input."""
+
+    input_order: tuple[int, ...]
+    kernel_order: tuple[int, ...]
+    result_order: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    spacing: tuple[int, ...]
+    window_fetches: float
+
+    def inputs(self, values: Array) -> Array:
+        """Inputs (batch, *space, channels), padded and spaced out with zeros."""
+        moved = jnp.transpose(values, self.input_order)
+        if not any(low or high for low, high in self.padding) and all(step == 1 for step in self.spacing):
+            return moved
+        space = [(low, high, step - 1) for (low, high), step in zip(self.padding, self.spacing, strict=True)]
+        return jax.lax.pad(moved, jnp.zeros((), moved.dtype), [(0, 0, 0), *space, (0, 0, 0)])
+
+    def matrix(self, weights: Array) -> Float[Array, "rows columns"]:
+        """Kernel as a matrix with rows in the order (channel, *kernel)."""
+        moved = jnp.transpose(weights, self.kernel_order)
+        return moved.reshape(-1, moved.shape[-1])
+
+    def result(self, sums: Array) -> Array:
+        """Sums in the operation's own layout."""
+        inverse = sorted(range(len(self.result_order)), key=self.result_order.__getitem__)
+        return jnp.transpose(sums, inverse)
+
+    def to_columns(self, values: Array) -> Array:
+        """A value that broadcasts to the result, with its columns last."""
+        values = values.reshape((1,) * (len(self.result_order) - values.ndim) + values.shape)
+        return jnp.transpose(values, self.result_order)
+
+
+def weight_operand(step: Step) -> int | None:
+    """Which operand of a product is a weight while the other depends on data; None for any other product."""
+    for index in (1, 0):
+        if step.inputs[index].is_weight and step.inputs[1 - index].data:
+            return index
+    return None
+
+
+def site_of(name: str, step: Step, operand: int) -> Site:
+    """The site of a product.
+
+    Raises:
+        UnmappableError: The product has a form that no macro takes.
+    """
+    if not jnp.issubdtype(step.equation.outvars[0].aval.dtype, jnp.floating):
+        raise UnmappableError("its result is not floating point")
+    product, layout = _dense(step, operand) if step.primitive == "dot_general" else _convolution(step, operand)
+    return Site(name, step, product, operand, layout)
+
+
+def _dense(step: Step, operand: int) -> tuple[Product, DenseLayout]:
+    (left, right), (left_batch, right_batch) = step.equation.params["dimension_numbers"]
+    if left_batch or right_batch:
+        raise UnmappableError("its weight has batch axes: a different weight for each member of a batch")
+    weight_summed, input_summed = (left, right) if operand == 0 else (right, left)
+    weight, data = step.inputs[operand].shape, step.inputs[1 - operand].shape
+    weight_free = tuple(axis for axis in range(len(weight)) if axis not in weight_summed)
+    input_free = tuple(axis for axis in range(len(data)) if axis not in input_summed)
+    column_shape = tuple(weight[axis] for axis in weight_free)
+    product = DenseProduct(math.prod(weight[axis] for axis in weight_summed), math.prod(column_shape))
+    return product, DenseLayout(
+        input_free, tuple(input_summed), weight_free, tuple(weight_summed), operand == 0, column_shape
+    )
+
+
+def _convolution(step: Step, operand: int) -> tuple[Product, ConvolutionLayout]:
+    params: dict[str, Any] = step.equation.params
+    if operand == 0:
+        raise UnmappableError("its weight stands in the place of the image")
+    if params["batch_group_count"] != 1:
+        raise UnmappableError("it splits its batch into groups")
+    numbers = params["dimension_numbers"]
+    kernel_shape = step.inputs[1].shape
+    kernel = tuple(kernel_shape[axis] for axis in numbers.rhs_spec[2:])
+    strides = tuple(params["window_strides"])
+    product = ConvolutionProduct(
+        kernel=kernel,
+        channels=kernel_shape[numbers.rhs_spec[1]],
+        columns=kernel_shape[numbers.rhs_spec[0]],
+        strides=strides,
+        dilation=tuple(params["rhs_dilation"]),
+        groups=params["feature_group_count"],
+    )
+    layout = ConvolutionLayout(
+        input_order=(numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1]),
+        kernel_order=(*numbers.rhs_spec[1:], numbers.rhs_spec[0]),
+        result_order=(numbers.out_spec[0], *numbers.out_spec[2:], numbers.out_spec[1]),
+        padding=tuple(params["padding"]),
+        spacing=tuple(params["lhs_dilation"]),
+        # The window keeps its columns while it slides along the last axis.
+        window_fetches=max(1.0, math.prod(kernel[:-1]) / math.prod(strides[:-1])),
+    )
+    return product, layout

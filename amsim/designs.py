@@ -1,0 +1,84 @@
+"""The designs that `amsim compare` puts side by side: a circuit family at a word length, with a network to match."""
+
+import dataclasses
+import re
+
+import equinox as eqx
+
+from amsim import chips
+from amsim.accelerator import Accelerator
+from amsim.circuits.converters import Adc
+from amsim.circuits.switched_capacitor import SwitchedCapacitor
+
+FAMILIES = ("switched-capacitor", "digital-binary", "multi-precision")
+WORD_LENGTHS = (1, 2, 4, 8)
+DEFAULT_DESIGNS = (
+    "switched-capacitor-1b",
+    "digital-binary-1b",
+    "switched-capacitor-2b",
+    "multi-precision-2b",
+    "multi-precision-4b",
+    "multi-precision-8b",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """One circuit family at one word length.
+
+    All designs have the same memories, those of Bankman's chip (261.5 kB for weights, 64 kB for activations), so that
+    they differ by their circuits alone.
+
+    Attributes:
+        family: One of `FAMILIES`.
+        bits: Word length of weights and activations.
+    """
+
+    family: str
+    bits: int
+
+    @property
+    def name(self) -> str:
+        """Family and word length, such as `multi-precision-4b`."""
+        return f"{self.family}-{self.bits}b"
+
+    @property
+    def network(self) -> str:
+        """Reference network of this word length."""
+        return "binary-fashion" if self.bits == 1 else f"{self.bits}-bit-fashion"
+
+    def accelerator(self) -> Accelerator:
+        """The hardware.
+
+        A one-bit switched-capacitor design is the published chip (comparators, last layer digital); more bits are
+        read by 8-bit ADCs, weights side by side and inputs bit by bit.
+        """
+        if self.family == "switched-capacitor":
+            if self.bits == 1:
+                return chips.bankman2018()
+            array = SwitchedCapacitor(weight_bits=self.bits, input_bits=self.bits, adc=Adc(bits=8))
+            return Accelerator(array, control_capacitance=chips.BINARY_CONTROL_CAPACITANCE)
+        if self.family == "digital-binary":
+            return chips.with_word_length(chips.binareye2018(), self.bits)
+        envision, common = chips.envision2017(self.bits), chips.binareye2018()
+        return eqx.tree_at(
+            lambda a: (a.weight_memory, a.activation_memory),
+            envision,
+            (common.weight_memory, common.activation_memory),
+        )
+
+
+def design(name: str) -> Design:
+    """The design of a name such as `switched-capacitor-1b`.
+
+    Raises:
+        ValueError: The name is not `FAMILY-Nb` with a known family and word length.
+    """
+    match = re.fullmatch(r"(.+)-(\d+)b", name)
+    if match and match[1] in FAMILIES and int(match[2]) in WORD_LENGTHS:
+        return Design(match[1], int(match[2]))
+    families, lengths = ", ".join(FAMILIES), ", ".join(map(str, WORD_LENGTHS))
+    raise ValueError(
+        f"Argument `designs` must have names FAMILY-Nb with FAMILY one of {families} and N one of {lengths}, such as "
+        f"{DEFAULT_DESIGNS[0]}, but has {name!r}."
+    )

@@ -1,0 +1,37 @@
+"""The reference networks by name."""
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from amsim.circuits.checks import one_of
+from amsim.networks.image_network import ImageNetwork, Params
+from amsim.networks.storage import load_network
+
+NETWORKS = {
+    "binary-fashion": ImageNetwork(bits=1, input_maps=16),
+    "2-bit-fashion": ImageNetwork(bits=2, input_maps=4),
+    "4-bit-fashion": ImageNetwork(bits=4, input_maps=1),
+    "8-bit-fashion": ImageNetwork(bits=8, input_maps=1),
+}
+"""Reference networks: one topology at four word lengths, trained on Fashion-MNIST."""
+
+
+def load(name: str | Path) -> tuple[ImageNetwork, Params]:
+    """Load a reference network by name, or a network file by its path.
+
+    Args:
+        name: One of `NETWORKS`, or the path of a file that ends in `.npz`.
+
+    Returns:
+        The network function `network(params, inputs) -> logits` and its parameters.
+
+    Raises:
+        ValueError: There is no such reference network.
+        FileNotFoundError: There is no such file.
+        amsim.networks.storage.CorruptNetworkError: The file is damaged.
+    """
+    if str(name).endswith(".npz"):
+        return load_network(Path(name))
+    one_of("name", str(name), NETWORKS)
+    with as_file(files("amsim") / "data" / f"{name}.npz") as path:
+        return load_network(path)

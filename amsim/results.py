@@ -1,0 +1,50 @@
+"""Results as labelled data: one table of every output's unit and long name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+
+UNITS_AND_NAMES = {
+    "accuracy": ("1", "classification accuracy"),
+    "accuracy_mean": ("1", "mean accuracy over dies"),
+    "accuracy_low": ("1", "lower end of the 95 % interval of the mean accuracy"),
+    "accuracy_high": ("1", "upper end of the 95 % interval of the mean accuracy"),
+    "plain_accuracy": ("1", "accuracy of the network without circuits"),
+    "energy": ("J", "energy an inference"),
+    "latency": ("s", "time an inference"),
+    "area": ("m2", "chip area"),
+    "macs": ("1", "multiply-accumulates an inference"),
+    "clipped_inputs": ("1", "fraction of inputs outside their range"),
+    "clipped_weights": ("1", "fraction of weights outside their range"),
+    "clipped_adc": ("1", "fraction of line values outside the ADC range"),
+    "clipped_thresholds": ("1", "fraction of thresholds outside the bias DAC range"),
+    "clipped_accumulator": ("1", "fraction of sums outside the accumulator"),
+    "design": ("1", "design"),
+    "die": ("1", "die"),
+    "read": ("1", "read"),
+    "site": ("1", "site"),
+    "component": ("1", "component"),
+}
+"""Unit and long name of every variable and coordinate that a study returns."""
+
+
+def labelled(
+    variables: Mapping[str, tuple[Sequence[str], Any]],
+    coordinates: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+) -> xr.Dataset:
+    """Dataset with `units` and `long_name` on every variable and coordinate.
+
+    Raises:
+        KeyError: A name has no entry in `UNITS_AND_NAMES`.
+    """
+    dataset = xr.Dataset(
+        {name: (tuple(dims), values) for name, (dims, values) in variables.items()},
+        coords=dict(coordinates),
+        attrs=dict(attributes),
+    )
+    for name in [*dataset.data_vars, *dataset.coords]:
+        units, long_name = UNITS_AND_NAMES[str(name)]
+        dataset[name].attrs |= {"units": units, "long_name": long_name}
+    return dataset

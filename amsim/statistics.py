@@ -1,0 +1,39 @@
+"""Means with intervals over a population of dies."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+class MeanInterval(NamedTuple):
+    """A mean and the ends of its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> MeanInterval:
+    """Mean over dies with the Student-t interval `mean +- t s / sqrt(n)`.
+
+    Args:
+        die_values: One value a die, shape (die,).
+        deterministic: Whether all dies are equal by construction; the interval then is the mean itself.
+
+    Returns:
+        Mean and interval; the interval is NaN for a single die of a random population, which tells nothing of spread.
+
+    Validity: independent dies and a mean that is close to normal; the interval says nothing of the error from the
+    finite test set, which is common to all designs.
+    """
+    values = np.asarray(die_values, float)
+    mean = float(values.mean())
+    if deterministic:
+        return MeanInterval(mean, mean, mean)
+    if len(values) < 2:
+        return MeanInterval(mean, float("nan"), float("nan"))
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return MeanInterval(mean, mean - half, mean + half)

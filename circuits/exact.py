@@ -1,0 +1,79 @@
+"""The float reference: a product that stays as the network wrote it."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work
+from amsim.circuits.neuron import Neuron
+from amsim.circuits.operands import ValueRange
+from amsim.circuits.products import Product
+
+
+class Exact(Macro):
+    """Products in floating point, unchanged; it has no cost, because it is no circuit."""
+
+    rows: int = eqx.field(static=True, default=1)
+    columns: int = eqx.field(static=True, default=1)
+    weight_bits: int = eqx.field(static=True, default=16)
+    input_bits: int = eqx.field(static=True, default=16)
+
+    @property
+    def keeps_product(self) -> bool:
+        """The product stays as written."""
+        return True
+
+    @property
+    def deterministic(self) -> bool:
+        """Every die computes the same."""
+        return True
+
+    @property
+    def operating_supply(self) -> Float[Array, ""]:
+        """0: there is no circuit."""
+        return jnp.zeros(())
+
+    @property
+    def area(self) -> Float[Array, ""]:
+        """0: there is no circuit."""
+        return jnp.zeros(())
+
+    def fabricate(self, key: PRNGKeyArray) -> Die:
+        """None: nothing is manufactured."""
+        return None
+
+    def multiply(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """The product."""
+        return product.sums(inputs, matrix)
+
+    def report(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        neuron: Neuron | None = None,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> dict[str, Array]:
+        """Nothing clips."""
+        return {}
+
+    def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
+        """Nothing is spent."""
+        zero = jnp.zeros(())
+        return MacroCost(zero, zero, zero, 0.0, 0.0, 0.0, 0.0)
+
+    def ideal(self) -> "Exact":
+        """Itself."""
+        return self

@@ -1,0 +1,262 @@
+"""The contract of every circuit family: draw a die, multiply on it, decide on it, and say what that costs."""
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from amsim.circuits.checks import finite, integer_between
+from amsim.circuits.neuron import Neuron
+from amsim.circuits.operands import ValueRange
+from amsim.circuits.products import DenseProduct, Product
+from amsim.noise.gradients import decision
+
+Die = PyTree[Array]
+"""Static errors of one manufactured sample, as standard draws (mean 0, sigma 1); None where a family has none."""
+
+UNKNOWN = ValueRange()
+
+
+class Work(eqx.Module):
+    """What one site of a network asks of a macro in one inference; counts only.
+
+    Attributes:
+        product: Rows, columns and how they tile.
+        positions: Output vectors an inference (pixels of a feature map, 1 for a dense layer).
+        input_words: Elements of the site's input an inference.
+        window_fetches: Times each input element is fetched while the window slides over the map once.
+    """
+
+    product: Product
+    positions: int = eqx.field(static=True)
+    input_words: int = eqx.field(static=True)
+    window_fetches: float = eqx.field(static=True)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates an inference."""
+        return self.positions * self.product.rows * self.product.columns
+
+
+class MacroCost(eqx.Module):
+    """Cost of one site on a macro, an inference.
+
+    Attributes:
+        energy: Energy of the multiply-accumulates with drivers and readout, J.
+        cycles: Clock cycles.
+        seconds: Time of those cycles, s.
+        weight_bits: Bits fetched from the weight memory.
+        input_bits: Bits fetched from the activation memory.
+        output_bits: Bits written to the activation memory.
+        stored_bits: Weight bits that the site keeps somewhere.
+    """
+
+    energy: Float[Array, ""]
+    cycles: Float[Array, ""]
+    seconds: Float[Array, ""]
+    weight_bits: float
+    input_bits: float
+    output_bits: float
+    stored_bits: float
+
+
+class Macro(eqx.Module):
+    """A block of `rows` x `columns` cells with drivers and readout; every family implements this and nothing else.
+
+    Attributes:
+        rows: Products that one column sums at once (static).
+        columns: Physical columns (static).
+        weight_bits: Bits of a weight (static).
+        input_bits: Bits of an input (static).
+    """
+
+    rows: eqx.AbstractVar[int]
+    columns: eqx.AbstractVar[int]
+    weight_bits: eqx.AbstractVar[int]
+    input_bits: eqx.AbstractVar[int]
+
+    def __check_init__(self) -> None:
+        """Check sizes and word lengths."""
+        integer_between("rows", self.rows, 1)
+        integer_between("columns", self.columns, 1)
+        integer_between("weight_bits", self.weight_bits, 1, 16)
+        integer_between("input_bits", self.input_bits, 1, 16)
+
+    @property
+    def reads_numbers(self) -> bool:
+        """Whether a product can be read out as a number."""
+        return True
+
+    @property
+    def decides(self) -> bool:
+        """Whether a fused neuron (product, threshold, sign) is what the circuit does."""
+        return False
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether all dies and all reads are equal."""
+        return False
+
+    @property
+    def keeps_product(self) -> bool:
+        """Whether a product on this macro is the plain one, so that it may stay as the network wrote it."""
+        return False
+
+    @abstractmethod
+    def fabricate(self, key: PRNGKeyArray) -> Die:
+        """Static errors of one sample; the same key gives the same die whatever the other settings are."""
+
+    @abstractmethod
+    def multiply(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """Product in units of inputs times weights, read as a number, columns last."""
+
+    def margin(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        neuron: Neuron,
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """The neuron's affine expression of the product as the comparator sees it; its sign is the decision."""
+        raise ValueError(f"{type(self).__name__} has no comparator readout, so it cannot decide; it reads numbers.")
+
+    @abstractmethod
+    def report(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        neuron: Neuron | None = None,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> dict[str, Array]:
+        """Data-dependent activity that `cost` needs and fractions that clip (names `clipped_...`)."""
+
+    @abstractmethod
+    def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
+        """Cost of one site an inference."""
+
+    @property
+    @abstractmethod
+    def operating_supply(self) -> Float[Array, ""]:
+        """Supply of the array in use, V: control and clock beside it run at the same."""
+
+    @property
+    @abstractmethod
+    def area(self) -> Float[Array, ""]:
+        """Area, m^2."""
+
+    @abstractmethod
+    def ideal(self) -> "Macro":
+        """The same macro without noise, mismatch and offset, and with a readout that resolves one count."""
+
+    def check_neuron(self, product: Product) -> None:
+        """Raise ValueError, saying what would work, unless one column can decide on a sum over these rows."""
+        if not self.decides:
+            raise ValueError(
+                f"{type(self).__name__} cannot decide with {self.weight_bits}-bit weights and {self.input_bits}-bit "
+                "inputs: it needs a comparator readout and one-bit operands."
+            )
+        if product.rows > self.rows:
+            raise ValueError(
+                f"A decision over {product.rows} rows does not fit a line of {self.rows} rows; give the macro at least "
+                f"{product.rows} rows, or an ADC readout, whose partial sums are added digitally."
+            )
+
+    def matmul(
+        self,
+        inputs: Float[Array, "... rows"],
+        weights: Float[Array, "rows columns"],
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "... columns"]:
+        """Inputs times weights on this macro; more rows than the line has are split into tiles.
+
+        Args:
+            inputs: Shape (..., rows).
+            weights: Shape (rows, columns).
+            die: A die of this macro, from `fabricate`; None is the nominal macro.
+            key: Draws the dynamic noise of this read; None is no dynamic noise.
+
+        Returns:
+            Shape (..., columns), unit of inputs times weights.
+
+        Raises:
+            ValueError: Shapes do not match, weights are not finite, or the readout gives no numbers.
+        """
+        if not self.reads_numbers:
+            raise ValueError(
+                f"{type(self).__name__} has only a comparator readout, which decides and gives no numbers; use "
+                "`decide`, or give it an ADC (argument `adc`)."
+            )
+        inputs, weights, product = self._dense(inputs, weights)
+        return self.multiply(product, inputs, weights, die=die, key=key)
+
+    def decide(
+        self,
+        inputs: Float[Array, "... rows"],
+        weights: Float[Array, "rows columns"],
+        thresholds: Float[Array, " columns"] | float = 0.0,
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "... columns"]:
+        """Decision of each column, +1 where the product is at least its threshold and -1 below.
+
+        Args:
+            inputs: Values of -1 and +1 (0 is an undriven row), shape (..., rows).
+            weights: Values of -1 and +1, shape (rows, columns).
+            thresholds: In units of inputs times weights, scalar or shape (columns,).
+            die: A die of this macro; None is the nominal macro.
+            key: Draws the dynamic noise of this read; None is no dynamic noise.
+
+        Returns:
+            -1 or +1, shape (..., columns).
+
+        Raises:
+            ValueError: Shapes do not match, more rows than the line has, or the macro has no comparator readout.
+        """
+        inputs, weights, product = self._dense(inputs, weights)
+        self.check_neuron(product)
+        intercept = -jnp.broadcast_to(jnp.asarray(thresholds, inputs.dtype), (product.columns,))
+        neuron = Neuron(jnp.ones_like(intercept), intercept)
+        signs = ValueRange(-1.0, 1.0)
+        return decision(
+            self.margin(product, inputs, weights, neuron, die=die, key=key, input_range=signs, weight_range=signs)
+        )
+
+    def _dense(self, inputs: Any, weights: Any) -> tuple[Array, Array, DenseProduct]:
+        inputs, weights = jnp.asarray(inputs, float), jnp.asarray(weights, float)
+        if weights.ndim != 2:
+            raise ValueError(f"Argument `weights` must have shape (rows, columns), but has shape {weights.shape}.")
+        if inputs.ndim < 1 or inputs.shape[-1] != weights.shape[0]:
+            raise ValueError(
+                f"Argument `inputs` must have shape (..., {weights.shape[0]}) to match the rows of `weights`, but has "
+                f"shape {inputs.shape}."
+            )
+        return finite("inputs", inputs), finite("weights", weights), DenseProduct(*weights.shape)
+
+
+def over_columns(vector: Float[Array, " columns"], ndim: int) -> Float[Array, "... columns"]:
+    """A value for each column, shaped to meet a result of `ndim` axes whose last is the columns."""
+    return vector.reshape((1,) * (ndim - 1) + vector.shape)

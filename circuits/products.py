@@ -1,0 +1,152 @@
+"""Matrix products in the one form that macros work on: rows are summed, columns are filters.
+
+A dense layer and a convolution differ only in how inputs meet the weight matrix. Both say how many rows they sum,
+how those rows split into tiles that fit a line, and how one digit of the inputs meets one matrix.
+"""
+
+import math
+from abc import abstractmethod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Product(eqx.Module):
+    """A product of inputs with a weight matrix of shape (rows, columns); the result has its columns last."""
+
+    rows: eqx.AbstractVar[int]
+    columns: eqx.AbstractVar[int]
+
+    @property
+    @abstractmethod
+    def row_block(self) -> int:
+        """Rows that cannot be separated: they share one input channel."""
+
+    @property
+    @abstractmethod
+    def vector_axes(self) -> tuple[int, ...]:
+        """Axes of the inputs that belong to one sample."""
+
+    @abstractmethod
+    def sums(self, inputs: Float[Array, "..."], matrix: Float[Array, "rows columns"]) -> Float[Array, "..."]:
+        """Sum over rows of inputs times matrix, columns last; a matrix of fewer rows meets as many inputs."""
+
+    @property
+    def blocks(self) -> int:
+        """Number of separable row blocks."""
+        return self.rows // self.row_block
+
+    def tile_blocks(self, line_rows: int) -> int:
+        """Row blocks of one tile on a line of `line_rows` rows."""
+        if self.row_block > line_rows:
+            raise ValueError(
+                f"Argument `rows` must be at least {self.row_block}, the rows that share one input channel, "
+                f"but is {line_rows}."
+            )
+        return min(line_rows // self.row_block, self.blocks)
+
+    def tiles(self, line_rows: int) -> int:
+        """Number of tiles on a line of `line_rows` rows."""
+        return math.ceil(self.blocks / self.tile_blocks(line_rows))
+
+    def split_inputs(self, inputs: Float[Array, "..."], line_rows: int) -> Float[Array, "tiles ..."]:
+        """Inputs of each tile, stacked; missing channels of the last tile are 0 (undriven)."""
+        blocks, count = self.tile_blocks(line_rows), self.tiles(line_rows)
+        padding = [(0, 0)] * (inputs.ndim - 1) + [(0, blocks * count - self.blocks)]
+        padded = jnp.pad(inputs, padding).reshape(*inputs.shape[:-1], count, blocks)
+        return jnp.moveaxis(padded, -2, 0)
+
+    def split_matrix(self, matrix: Float[Array, "rows columns"], line_rows: int) -> Float[Array, "tiles rows columns"]:
+        """Matrix of each tile, stacked; missing rows of the last tile are 0."""
+        rows, count = self.tile_blocks(line_rows) * self.row_block, self.tiles(line_rows)
+        padded = jnp.pad(matrix, [(0, rows * count - self.rows), (0, 0)])
+        return padded.reshape(count, rows, matrix.shape[1])
+
+    def driven_rows(self, line_rows: int) -> Float[Array, "tiles rows"]:
+        """1 where a line row of a tile carries a weight, 0 where it is spare."""
+        return self.split_matrix(jnp.ones((self.rows, 1)), line_rows)[:, :, 0]
+
+
+class DenseProduct(Product):
+    """Inputs (..., rows) times matrix (rows, columns)."""
+
+    rows: int = eqx.field(static=True)
+    columns: int = eqx.field(static=True)
+
+    @property
+    def row_block(self) -> int:
+        """Every row has an input of its own."""
+        return 1
+
+    @property
+    def vector_axes(self) -> tuple[int, ...]:
+        """The rows."""
+        return (-1,)
+
+    def sums(self, inputs: Float[Array, "... rows"], matrix: Float[Array, "rows columns"]) -> Float[Array, "..."]:
+        """Plain matrix product; full float32 products, so that integer sums below 2**24 are exact."""
+        return jnp.matmul(inputs, matrix, precision=jax.lax.Precision.HIGHEST)
+
+
+class ConvolutionProduct(Product):
+    """Inputs (batch, *space, channels), already padded, times matrix rows in the order (channel, *kernel).
+
+    With `groups` > 1 the columns split into as many groups, each of which sees its own share of the channels.
+
+    Attributes:
+        kernel: Spatial kernel shape (static).
+        channels: Input channels that one column sums (static).
+        columns: Filters (static).
+        strides: Window strides (static).
+        dilation: Kernel dilation (static).
+        groups: Feature groups (static).
+    """
+
+    kernel: tuple[int, ...] = eqx.field(static=True)
+    channels: int = eqx.field(static=True)
+    columns: int = eqx.field(static=True)
+    strides: tuple[int, ...] = eqx.field(static=True)
+    dilation: tuple[int, ...] = eqx.field(static=True)
+    groups: int = eqx.field(static=True, default=1)
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        """Products summed by one column."""
+        return self.channels * self.row_block
+
+    @property
+    def row_block(self) -> int:
+        """The kernel positions of one channel."""
+        return math.prod(self.kernel)
+
+    @property
+    def vector_axes(self) -> tuple[int, ...]:
+        """All but the batch: one image, one range."""
+        return tuple(range(1, len(self.kernel) + 2))
+
+    def tile_blocks(self, line_rows: int) -> int:
+        """Row blocks of one tile; grouped convolutions are not split."""
+        blocks = super().tile_blocks(line_rows)
+        if self.groups > 1 and blocks < self.channels:
+            raise ValueError(
+                f"Argument `rows` must be at least {self.rows} for a grouped convolution, which is not split into "
+                f"tiles, but is {line_rows}."
+            )
+        return blocks
+
+    def sums(self, inputs: Float[Array, "..."], matrix: Float[Array, "rows columns"]) -> Float[Array, "..."]:
+        """Convolution without padding, columns last; full float32 products."""
+        letters = "HWDABC"[: len(self.kernel)]
+        kernel = matrix.reshape(-1, *self.kernel, matrix.shape[1])
+        return jax.lax.conv_general_dilated(
+            inputs,
+            jnp.moveaxis(kernel, 0, -2),
+            self.strides,
+            "VALID",
+            rhs_dilation=self.dilation,
+            dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
+            feature_group_count=self.groups,
+            precision=jax.lax.Precision.HIGHEST,
+        )

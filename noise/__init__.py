@@ -1,0 +1,18 @@
+"""The physics of error: thermal noise, mismatch, random draws and gradient rules. Knows no circuit."""
+
+from amsim.noise.gradients import DECISION_RULES as DECISION_RULES
+from amsim.noise.gradients import NOISY_DECISION_RULES as NOISY_DECISION_RULES
+from amsim.noise.gradients import ROUNDING_RULES as ROUNDING_RULES
+from amsim.noise.gradients import decision as decision
+from amsim.noise.gradients import expected_decision as expected_decision
+from amsim.noise.gradients import noisy_decision as noisy_decision
+from amsim.noise.gradients import rounded as rounded
+from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT as MOM_FRINGE_COEFFICIENT
+from amsim.noise.mismatch import PESSIMISTIC_COEFFICIENT as PESSIMISTIC_COEFFICIENT
+from amsim.noise.mismatch import capacitor_mismatch_sigma as capacitor_mismatch_sigma
+from amsim.noise.mismatch import pelgrom_sigma as pelgrom_sigma
+from amsim.noise.random import RANDOM_METHODS as RANDOM_METHODS
+from amsim.noise.random import normal as normal
+from amsim.noise.random import uniform as uniform
+from amsim.noise.thermal import ktc_charge_sigma as ktc_charge_sigma
+from amsim.noise.thermal import ktc_sigma as ktc_sigma

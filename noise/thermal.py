@@ -1,0 +1,60 @@
+"""Thermal noise of a sampled capacitor: kT/C."""
+
+import math
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real
+from scipy import constants
+
+from amsim.noise._checks import positive
+
+
+def ktc_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """Give the rms noise voltage that a switch leaves on a capacitor when it opens.
+
+    ``sigma_v = sqrt(k T / C)``: the resistance of the switch cancels, wider noise bandwidth for lower noise density.
+
+    Args:
+        capacitance: C, whole capacitance on the sampled node, shape (...), F.
+        temperature: T, absolute temperature, shape (...), K.
+
+    Returns:
+        Standard deviation of the sampled voltage, shape (...), V.
+
+    Raises:
+        ValueError: A concrete argument is not positive. A traced one gives NaN there.
+
+    Validity: the node settled to equilibrium before the switch opened, and the switch is the only noise source. Two
+    independent samples (a differential pair) have sqrt(2) times this value.
+
+    Source: Johnson, Phys. Rev. 32, 97 (1928) and Nyquist, Phys. Rev. 32, 110 (1928), integrated over one RC pole; k is
+    the exact SI value.
+    """
+    c = positive("capacitance", capacitance)
+    t = positive("temperature", temperature)
+    # One root per quantity: a ratio of the small numbers themselves overflows in the float32 derivative below 1e-18 F.
+    return math.sqrt(constants.k) * jnp.sqrt(t) / jnp.sqrt(c)
+
+
+def ktc_charge_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """Give the rms noise charge that a switch leaves on a capacitor when it opens.
+
+    ``sigma_q = C sigma_v = sqrt(k T C)``.
+
+    Args:
+        capacitance: C, whole capacitance on the sampled node, shape (...), F.
+        temperature: T, absolute temperature, shape (...), K.
+
+    Returns:
+        Standard deviation of the sampled charge, shape (...), C (coulomb).
+
+    Raises:
+        ValueError: A concrete argument is not positive. A traced one gives NaN there.
+
+    Validity and source: as in `ktc_sigma`.
+    """
+    c = positive("capacitance", capacitance)
+    t = positive("temperature", temperature)
+    # k T C is below the smallest normal float32 for a capacitance under 3 aF: one root per quantity.
+    return math.sqrt(constants.k) * jnp.sqrt(t) * jnp.sqrt(c)
