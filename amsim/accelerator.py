@@ -57,29 +57,16 @@ class Accelerator(eqx.Module):
 
     def __init__(
         self,
-        hardware: Any,
+        macros: Any,
         *,
+        patterns: Sequence[str] | None = None,
         weight_memory: Sram | None = None,
         activation_memory: Sram | None = None,
         dram: Dram | None = None,
         control_capacitance: Any = 12e-12,
     ) -> None:
-        """Build an accelerator from one macro or from rules `{pattern: macro}`."""
-        rules = dict(hardware) if isinstance(hardware, Mapping) else {".*": hardware}
-        if not rules:
-            raise ValueError("Argument `hardware` must have at least one rule, but is empty.")
-        for pattern, macro in rules.items():
-            if not isinstance(macro, Macro):
-                raise ValueError(
-                    "Argument `hardware` must be a macro, an Accelerator or rules {name pattern: macro}, but has "
-                    f"{macro!r} of type {type(macro).__name__}."
-                )
-            try:
-                re.compile(pattern)
-            except (re.error, TypeError) as error:
-                raise ValueError(
-                    f"Argument `hardware` must have regular expressions as patterns, but {pattern!r} is none: {error}."
-                ) from None
+        """Build an accelerator from one macro, from rules `{pattern: macro}`, or from macros and their patterns."""
+        rules = _rules(macros, patterns)
         self.patterns = tuple(rules)
         self.macros = tuple(rules.values())
         self.weight_memory = Sram(capacity=DEFAULT_WEIGHT_MEMORY) if weight_memory is None else weight_memory
@@ -120,6 +107,8 @@ class Accelerator(eqx.Module):
         Args:
             sites: For each site the index of its macro and what the macro counted.
         """
+        if not sites:
+            return jnp.zeros((0, len(COMPONENTS))), jnp.zeros((0,))
         stored = sum(cost.stored_bits for _, cost in sites)
         weights_missing = jnp.maximum(stored - self.weight_memory.capacity, 0.0) / max(stored, 1.0)
         leakage = self.weight_memory.leakage_power() + self.activation_memory.leakage_power()
@@ -143,3 +132,25 @@ class Accelerator(eqx.Module):
             )
             times.append(cost.seconds)
         return jnp.stack(energies), jnp.stack(times)
+
+
+def _rules(macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:
+    if patterns is not None:
+        rules = dict(zip(patterns, macros, strict=True))
+    else:
+        rules = dict(macros) if isinstance(macros, Mapping) else {".*": macros}
+    if not rules:
+        raise ValueError("Argument `hardware` must have at least one rule, but is empty.")
+    for pattern, macro in rules.items():
+        if not isinstance(macro, Macro):
+            raise ValueError(
+                "Argument `hardware` must be a macro, an Accelerator or rules {name pattern: macro}, but has "
+                f"{macro!r} of type {type(macro).__name__}."
+            )
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError) as error:
+            raise ValueError(
+                f"Argument `hardware` must have regular expressions as patterns, but {pattern!r} is none: {error}."
+            ) from None
+    return rules

@@ -65,5 +65,5 @@ def envision2017(bits: int = 8) -> Accelerator:
 
 def with_word_length(accelerator: Accelerator, bits: int) -> Accelerator:
     """The same accelerator with every macro at this word length of weights and inputs."""
-    macros = tuple(dataclasses.replace(m, weight_bits=bits, input_bits=bits) for m in accelerator.macros)  # type: ignore[type-var]
+    macros = tuple(dataclasses.replace(m, weight_bits=bits, input_bits=bits) for m in accelerator.macros)
     return dataclasses.replace(accelerator, macros=macros)

@@ -125,7 +125,9 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ValueError(f"Argument `--out` must be a folder that can be written, but {folder} is not: {error}.") from None
+        raise ValueError(
+            f"Argument `--out` must be a folder that can be written, but {folder} is not: {error}."
+        ) from None
 
 
 def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -156,7 +158,9 @@ def _plain(result: Any) -> dict[str, Any]:
 
 
 def _comparison_table(result: Any, *, wide: bool) -> Table:
-    table = Table(title=f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies", box=None)
+    table = Table(
+        title=f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies", box=None
+    )
     table.add_column("design", no_wrap=True)
     headings = ["accuracy %", "95 % interval", "energy uJ"]
     components = [str(name) for name in result["component"].values]

@@ -57,7 +57,7 @@ def compare(
     key = jax.random.key(seed)
     rows = [_measure(one, network, dataset, dies, key, progress) for one in chosen]
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    dims: dict[str, tuple[str, ...]] = {name: ("design",) for name in stacked}
+    dims: dict[str, tuple[str, ...]] = dict.fromkeys(stacked, ("design",))
     dims |= {"accuracy": ("design", "die"), "energy": ("design", "component")}
     variables = {name: (dims[name], values) for name, values in stacked.items() if name != "component"}
     return labelled(

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jax.typing import ArrayLike
+from jaxtyping import Array, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between
@@ -97,7 +98,7 @@ def evaluate(
     )
 
 
-def _numbered(key: PRNGKeyArray, count: int) -> PRNGKeyArray:
+def _numbered(key: PRNGKeyArray, count: int) -> Key[Array, " count"]:
     # Folding in a number, unlike a split, gives key n the same value for any count.
     return jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(count))
 
@@ -117,9 +118,9 @@ def _correct_reads(
     params: PyTree,
     accelerator: Accelerator,
     die_key: PRNGKeyArray,
-    read_keys: PRNGKeyArray,
-    inputs: Array,
-    labels: Array,
+    read_keys: Key[Array, " reads"],
+    inputs: Shaped[ArrayLike, "batches batch ..."],
+    labels: Shaped[ArrayLike, "batches batch"],
 ) -> Array:
     chip = deploy(fn, params, accelerator, key=die_key)
 
@@ -129,7 +130,7 @@ def _correct_reads(
             logits = chip(batch_inputs, key=jax.random.fold_in(key, number))
             return jnp.sum(jnp.argmax(logits, axis=-1) == batch_labels)
 
-        counts = jax.lax.map(one_batch, (jnp.arange(len(inputs)), jnp.asarray(inputs), jnp.asarray(labels)))
+        counts = jax.lax.map(one_batch, (jnp.arange(np.shape(inputs)[0]), jnp.asarray(inputs), jnp.asarray(labels)))
         return jnp.sum(counts)
 
     return jax.lax.map(one_read, read_keys)

@@ -25,6 +25,13 @@ UNITS_AND_NAMES = {
     "read": ("1", "read"),
     "site": ("1", "site"),
     "component": ("1", "component"),
+    "column": ("1", "column"),
+    "count": ("1", "ideal sum of products"),
+    "count_read": ("1", "sum of products as read, mean over reads"),
+    "count_sigma": ("1", "standard deviation of the sum over reads"),
+    "error": ("1", "sum as read less ideal sum"),
+    "out_of_range": ("1", "fraction of line values outside the readout's range"),
+    "decided_up": ("1", "probability of the decision +1"),
 }
 """Unit and long name of every variable and coordinate that a study returns."""
 

@@ -23,7 +23,7 @@ class Slice(NamedTuple):
     sums: Float[Array, "..."]
     tile: Int[Array, ""] | int
     place_value: Float[Array, ""] | float
-    index: Int[Array, ""] | int
+    order: Int[Array, ""] | int
 
 
 def weight_digits(code: IntegerCode, integers: Float[Array, "rows columns"]) -> Float[Array, "rows slices"]:
@@ -86,9 +86,13 @@ def recombine(
     weight_integers: Float[Array, "rows columns"],
 ) -> Float[Array, "... columns"]:
     """Integer product from line values that are already summed over tiles and input digits."""
-    digits = slice_sums.reshape(*slice_sums.shape[:-1], -1, weight_code.bits)
+    digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, weight_code.bits)
     places = jnp.exp2(jnp.arange(weight_code.bits, dtype=digits.dtype))
-    total = input_code.digit_gain * weight_code.digit_gain * jnp.sum(digits * places.reshape((1,) * (digits.ndim - 1) + (-1,)), axis=-1)
+    total = (
+        input_code.digit_gain
+        * weight_code.digit_gain
+        * jnp.sum(digits * places.reshape((1,) * (digits.ndim - 1) + (-1,)), axis=-1)
+    )
     if weight_code.digit_offset:
         # The sum of the inputs is digital: one count for each input vector (of each group of channels).
         ones = jnp.ones_like(weight_integers)

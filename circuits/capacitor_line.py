@@ -61,21 +61,22 @@ class CapacitorLine(eqx.Module):
             parasitic_units: Parasitic of a line to ground, in unit capacitors.
             offset: Comparator offset after trim of each physical column, counts.
         """
-        units = 1.0 + unit_sigma * die.units
         nominal_bias = bias_dac.section_units()
-        bias = nominal_bias + unit_sigma * jnp.sqrt(nominal_bias) * die.bias
-        constant = parasitic_units
-        actual = jnp.sum(units, axis=0) + jnp.sum(bias, axis=1) + constant
-        gain = (die.units.shape[0] + jnp.sum(nominal_bias) + constant) / actual
-        bits_total = jnp.sum(bias[:, :-1], axis=1) * gain - jnp.sum(nominal_bias[:-1])
+        unit_errors = unit_sigma * die.units
+        bias_errors = unit_sigma * jnp.sqrt(nominal_bias)[None, :] * die.bias
+        nominal = die.units.shape[0] + jnp.sum(nominal_bias) + parasitic_units
+        # By the deviations, so that the gain of a die without mismatch is exactly 1.
+        gain = nominal / (nominal + jnp.sum(unit_errors, axis=0) + jnp.sum(bias_errors, axis=1))
+        bias = (nominal_bias[None, :] + bias_errors) * gain[:, None]
+        bits_constant = jnp.sum(bias[:, :-1] - nominal_bias[None, :-1], axis=1)
         return CapacitorLine(
-            (units * gain)[:, slices], (bias * gain[:, None])[slices], bits_total[slices], offset[slices]
+            ((1.0 + unit_errors) * gain[None, :])[:, slices], bias[slices], bits_constant[slices], offset[slices]
         )
 
     def offsets(self, driven: Float[Array, "... rows"], *, with_bias: bool) -> Float[Array, "... slices"]:
         """Offset of each line, counts, when the rows marked 1 in `driven` take part.
 
-        A cell goes high or not, so half of its mismatch is common to both states and adds up to an offset.
+        A cell goes high or stays low, two states around a middle: the middle carries half of its mismatch as offset.
         """
         high = jnp.matmul(driven, self.cells[: driven.shape[-1]], precision=jax.lax.Precision.HIGHEST)
         offset = high - jnp.sum(driven, axis=-1, keepdims=True)
@@ -84,13 +85,11 @@ class CapacitorLine(eqx.Module):
 
     def bias_error(self, bias_dac: BiasDac, levels: Float[Array, "... slices sections"]) -> Float[Array, "... slices"]:
         """Deviation of the bias DAC's shift from its nominal one, counts."""
-        error = self.bias - bias_dac.section_units()
+        error = self.bias - bias_dac.section_units()[None, :]
         return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)
 
 
-def switched_units(
-    high_units: Float[Array, "..."], total_units: Float[Array, "..."] | float
-) -> Float[Array, "..."]:
+def switched_units(high_units: Float[Array, "..."], total_units: Float[Array, "..."] | float) -> Float[Array, "..."]:
     """Capacitance, in units, that the supply charges at an evaluation: `C_H (C_tot - C_H) / C_tot`.
 
     Times `supply**2 * C_u` it is the energy drawn when `C_H` goes high from bottom plates reset to ground (spice

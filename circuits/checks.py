@@ -2,52 +2,74 @@
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
+
+if TYPE_CHECKING:
+    # Fields convert numbers to arrays, which type checkers do not follow.
+    Quantity = Any
+else:
+    Quantity = Float[Array, ""]
+"""Field of a physical quantity: a scalar float array, given as any real number."""
 
 
-def quantity(name: str, *, positive: bool = False, below: float | None = None, default: Any = None) -> Any:
-    """Field of a physical quantity: a float array that must be finite and at least 0.
+def count(*, default: int) -> Any:
+    """Field of a static count; an integer of NumPy, as in a swept array, becomes a plain one."""
+    return eqx.field(static=True, converter=_plain_integer, default=default)
+
+
+def _plain_integer(value: Any) -> Any:
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def quantity(name: str, *, positive: bool = False, at_most: float | None = None, default: Any = None) -> Any:
+    """Field of a physical quantity: a scalar float array that must be finite and at least 0.
 
     Args:
         name: Name used in the error.
         positive: Demand a value above 0.
-        below: Demand a value below this one.
+        at_most: Demand a value not above this one.
         default: Default of the field; none when None.
 
     Returns:
         An equinox field whose converter raises ValueError for concrete values and a run-time error under `jit`.
     """
-    converter = _quantity_converter(name, positive, below)
+    converter = _quantity_converter(name, positive, at_most)
     if default is None:
         return eqx.field(converter=converter)
     return eqx.field(converter=converter, default=default)
 
 
-def _quantity_converter(name: str, positive: bool, below: float | None) -> Callable[[Any], Any]:
+def _quantity_converter(name: str, positive: bool, at_most: float | None) -> Callable[[Any], Any]:
     allowed = "above 0" if positive else "at least 0"
-    if below is not None:
-        allowed += f" and below {below:g}"
+    if at_most is not None:
+        allowed += f" and at most {at_most:g}"
 
     def wrong(value: Any) -> Any:
         low = value <= 0 if positive else value < 0
-        high = False if below is None else value >= below
+        high = False if at_most is None else value > at_most
         # A comparison with NaN is False, hence the test for finiteness.
         return low | high | ~(abs(value) < np.inf)
 
     def convert(value: Any) -> Any:
-        if isinstance(value, jax.core.Tracer):
-            return eqx.error_if(value, wrong(value), f"Argument `{name}` must be finite and {allowed}.")
+        traced = isinstance(value, jax.core.Tracer)
         try:
-            array = jnp.asarray(value, float)
+            array = value if traced and jnp.issubdtype(value.dtype, jnp.floating) else jnp.asarray(value, float)
         except (TypeError, ValueError):
             raise ValueError(f"Argument `{name}` must be a number, but is {value!r}.") from None
-        if np.any(wrong(np.asarray(value, float))):
+        if array.shape != ():
+            raise ValueError(f"Argument `{name}` must be a single number, but has shape {array.shape}; use jax.vmap.")
+        if traced:
+            return eqx.error_if(array, wrong(array), f"Argument `{name}` must be finite and {allowed}.")
+        # In the array's dtype, since what is above 0 as given may be 0 in float32; not the array, which `jit` traces.
+        with np.errstate(over="ignore", under="ignore"):
+            stored = np.asarray(value, array.dtype)
+        if wrong(stored):
             raise ValueError(f"Argument `{name}` must be finite and {allowed}, but is {value}.")
         return array
 
@@ -56,7 +78,8 @@ def _quantity_converter(name: str, positive: bool, below: float | None) -> Calla
 
 def integer_between(name: str, value: Any, low: int, high: int | None = None) -> None:
     """Raise ValueError unless value is an integer in `low..high`."""
-    ok = isinstance(value, int) and not isinstance(value, bool) and value >= low and (high is None or value <= high)
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    ok = whole and value >= low and (high is None or value <= high)
     if not ok:
         allowed = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
@@ -70,6 +93,35 @@ def one_of(name: str, value: str, allowed: Iterable[str]) -> None:
     near = difflib.get_close_matches(str(value), words, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"Argument `{name}` must be one of {', '.join(words)}, but is {value!r}.{hint}")
+
+
+def part_of(name: str, value: Any, kind: type, *, optional: bool = False) -> None:
+    """Raise ValueError unless value is of a kind of part, or None where that is optional."""
+    if not (isinstance(value, kind) or (optional and value is None)):
+        allowed = f"of type {kind.__name__}" + (" or None" if optional else "")
+        raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
+
+
+def one_key(name: str, key: Any) -> Array:
+    """Return key; raise ValueError unless it is a single typed key."""
+    if not isinstance(key, jax.Array):
+        raise ValueError(f"Argument `{name}` must be one key from jax.random.key, but is {key!r}.")
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
+        raise ValueError(
+            f"Argument `{name}` must be one key from jax.random.key, but has dtype {key.dtype} and shape {key.shape}."
+        )
+    return key
+
+
+def signs(name: str, values: Array) -> Array:
+    """Return values; one that is not -1, 0 or +1 raises at once when concrete, at run time under `jit`."""
+    if isinstance(values, jax.core.Tracer):
+        bad = jnp.any((values != 0) & (jnp.abs(values) != 1))
+        return eqx.error_if(values, bad, f"Argument `{name}` must be -1, 0 or +1 everywhere, but has other values.")
+    others = np.setdiff1d(np.asarray(values), (-1, 0, 1))
+    if others.size:
+        raise ValueError(f"Argument `{name}` must be -1, 0 or +1 everywhere, but has values such as {others[0]:g}.")
+    return values
 
 
 def finite(name: str, values: Array) -> Array:

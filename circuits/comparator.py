@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import quantity
+from amsim.circuits.checks import Quantity, quantity
 from amsim.noise.gradients import rounded
 
 
@@ -30,12 +30,12 @@ class Comparator(eqx.Module):
         ValueError: A value is negative or not finite.
     """
 
-    noise: Float[Array, ""] = quantity("noise", default=0.4e-3)
-    offset_sigma: Float[Array, ""] = quantity("offset_sigma", default=8e-3)
-    trim_step: Float[Array, ""] = quantity("trim_step", default=0.25e-3)
-    trim_range: Float[Array, ""] = quantity("trim_range", default=32e-3)
-    energy_floor: Float[Array, ""] = quantity("energy_floor", default=5e-15)
-    energy_noise_product: Float[Array, ""] = quantity("energy_noise_product", default=1e-20)
+    noise: Quantity = quantity("noise", default=0.4e-3)
+    offset_sigma: Quantity = quantity("offset_sigma", default=8e-3)
+    trim_step: Quantity = quantity("trim_step", default=0.25e-3)
+    trim_range: Quantity = quantity("trim_range", default=32e-3)
+    energy_floor: Quantity = quantity("energy_floor", default=5e-15)
+    energy_noise_product: Quantity = quantity("energy_noise_product", default=1e-20)
 
     def residual_offset(self, standard_draw: Float[Array, "..."]) -> Float[Array, "..."]:
         """Offset left after trimming, V, from standard draws of the die.

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import integer_between, quantity
+from amsim.circuits.checks import Quantity, count, integer_between, quantity
 from amsim.noise.gradients import rounded
 
 
@@ -15,7 +15,8 @@ class Adc(eqx.Module):
     """Uniform analog-to-digital converter of a line.
 
     The reference follows the swing of the rows in use: full scale is `range` times the driven rows, centred on half
-    of them. The step is never finer than one cell, because a sum is a whole number of cells.
+    of them. The step is never finer than one cell, because a sum is a whole number of cells (half cells where a row
+    may rest at mid level: argument `finest`).
     Energy of a conversion: `(linear_capacitance * bits + exponential_capacitance * 4**bits) * VDD**2`.
 
     Attributes:
@@ -29,38 +30,52 @@ class Adc(eqx.Module):
         ValueError: Bits outside 1..16, a negative capacitance or area, or a range that is not above 0.
     """
 
-    bits: int = eqx.field(static=True, default=8)
-    range: Float[Array, ""] = quantity("range", positive=True, default=0.5)
-    linear_capacitance: Float[Array, ""] = quantity("linear_capacitance", default=100e-15)
-    exponential_capacitance: Float[Array, ""] = quantity("exponential_capacitance", default=1e-18)
-    area: Float[Array, ""] = quantity("area", default=2660e-12)
+    bits: int = count(default=8)
+    range: Quantity = quantity("range", positive=True, default=0.5)
+    linear_capacitance: Quantity = quantity("linear_capacitance", default=100e-15)
+    exponential_capacitance: Quantity = quantity("exponential_capacitance", default=1e-18)
+    area: Quantity = quantity("area", default=2660e-12)
 
     def __check_init__(self) -> None:
         """Check the resolution."""
         integer_between("bits", self.bits, 1, 16)
 
-    def lsb(self, driven_rows: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        """Step in cells for the given number of driven rows."""
-        return jnp.maximum(self.range * driven_rows / 2**self.bits, 1.0)
+    def lsb(
+        self, driven_rows: Float[Array, "..."] | float, finest: Float[Array, "..."] | float = 1.0
+    ) -> Float[Array, "..."]:
+        """Step in cells for the given number of driven rows, at least `finest`."""
+        return jnp.maximum(self.range * driven_rows / 2**self.bits, finest)
 
-    def convert(self, cells: Float[Array, "..."], driven_rows: Float[Array, "..."] | float) -> Float[Array, "..."]:
+    def convert(
+        self,
+        cells: Float[Array, "..."],
+        driven_rows: Float[Array, "..."] | float,
+        finest: Float[Array, "..."] | float = 1.0,
+    ) -> Float[Array, "..."]:
         """Line value, in cells, as read: quantised to the step and clipped to the range."""
-        lsb, centre, half = self._scale(driven_rows)
+        lsb, centre, half = self._scale(driven_rows, finest)
         return centre + lsb * jnp.clip(rounded((cells - centre) / lsb), -half, half - 1)
 
-    def clipped(self, cells: Float[Array, "..."], driven_rows: Float[Array, "..."] | float) -> Float[Array, ""]:
+    def clipped(
+        self,
+        cells: Float[Array, "..."],
+        driven_rows: Float[Array, "..."] | float,
+        finest: Float[Array, "..."] | float = 1.0,
+    ) -> Float[Array, ""]:
         """Fraction of line values outside the range by more than half a step."""
-        lsb, centre, half = self._scale(driven_rows)
+        lsb, centre, half = self._scale(driven_rows, finest)
         code = (cells - centre) / lsb
         return jnp.mean((code < -half - 0.5) | (code > half - 0.5), dtype=cells.dtype)
 
-    def _scale(self, driven_rows: Float[Array, "..."] | float) -> tuple[Array, Array, int]:
+    def _scale(
+        self, driven_rows: Float[Array, "..."] | float, finest: Float[Array, "..."] | float
+    ) -> tuple[Array, Array, int]:
         # A centre on a whole cell keeps every level on a cell when the step is one cell.
-        return self.lsb(driven_rows), jnp.floor(jnp.asarray(driven_rows) / 2), 2 ** (self.bits - 1)
+        return self.lsb(driven_rows, finest), jnp.floor(jnp.asarray(driven_rows) / 2), 2 ** (self.bits - 1)
 
     def energy(self, supply: Float[Array, ""]) -> Float[Array, ""]:
         """Energy of one conversion, J."""
-        return (self.linear_capacitance * self.bits + self.exponential_capacitance * 4**self.bits) * supply**2
+        return (self.linear_capacitance * self.bits + self.exponential_capacitance * 4.0**self.bits) * supply**2
 
 
 class BiasDac(eqx.Module):
@@ -77,8 +92,8 @@ class BiasDac(eqx.Module):
         ValueError: Bits outside 1..16 or an LSB that is not above 0.
     """
 
-    bits: int = eqx.field(static=True, default=9)
-    lsb: Float[Array, ""] = quantity("lsb", positive=True, default=1.0)
+    bits: int = count(default=9)
+    lsb: Quantity = quantity("lsb", positive=True, default=1.0)
 
     def __check_init__(self) -> None:
         """Check the number of bits."""
@@ -99,10 +114,13 @@ class BiasDac(eqx.Module):
         return jnp.clip(rounded(counts / self.lsb), -largest, largest)
 
     def clipped(self, counts: Float[Array, "..."], reach: Float[Array, "..."] | float) -> Float[Array, ""]:
-        """Fraction of wanted shifts that the DAC cannot reach although a line of `reach` counts could decide them."""
+        """Fraction of wanted shifts that the DAC misses by more than half a step, so that a decision may change.
+
+        A DAC that shifts further than the line's `reach`, in counts, decides a threshold beyond both as it should.
+        """
         largest = (2**self.bits - 1) * self.lsb
-        unreachable = (jnp.abs(counts) > largest) & (jnp.abs(counts) <= reach)
-        return jnp.mean(unreachable, dtype=counts.dtype)
+        missed = (jnp.abs(counts) > largest + self.lsb / 2) & (largest <= reach)
+        return jnp.mean(missed, dtype=counts.dtype)
 
     def levels(self, code: Float[Array, "..."]) -> Float[Array, "... sections"]:
         """What each capacitor adds to a shift, in its own size: -1 or +1 for a bit, 0 or 2 for the half LSB."""

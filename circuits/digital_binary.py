@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import quantity
+from amsim.circuits.checks import Quantity, count, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import ValueRange, input_code, weight_code
@@ -39,16 +39,16 @@ class DigitalBinary(Macro):
         ValueError: A size, word length or supply out of range.
     """
 
-    rows: int = eqx.field(static=True, default=1024)
-    columns: int = eqx.field(static=True, default=64)
-    weight_bits: int = eqx.field(static=True, default=1)
-    input_bits: int = eqx.field(static=True, default=1)
-    supply: Float[Array, ""] = quantity("supply", positive=True, default=0.66)
-    overhead: Float[Array, ""] = quantity("overhead", positive=True, default=3.0)
-    clock: Float[Array, ""] = quantity("clock", positive=True, default=6e6)
-    evaluation_cycles: Float[Array, ""] = quantity("evaluation_cycles", positive=True, default=2.0)
-    load_width: Float[Array, ""] = quantity("load_width", positive=True, default=256.0)
-    technology: Technology = Technology()
+    rows: int = count(default=1024)
+    columns: int = count(default=64)
+    weight_bits: int = count(default=1)
+    input_bits: int = count(default=1)
+    supply: Quantity = quantity("supply", positive=True, default=0.66)
+    overhead: Quantity = quantity("overhead", positive=True, default=3.0)
+    clock: Quantity = quantity("clock", positive=True, default=6e6)
+    evaluation_cycles: Quantity = quantity("evaluation_cycles", positive=True, default=2.0)
+    load_width: Quantity = quantity("load_width", positive=True, default=256.0)
+    technology: Technology = eqx.field(default_factory=Technology)
 
     @property
     def deterministic(self) -> bool:

@@ -38,6 +38,10 @@ class Exact(Macro):
         """0: there is no circuit."""
         return jnp.zeros(())
 
+    def tiles(self, product: Product) -> int:
+        """1: there is no line."""
+        return 1
+
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """None: nothing is manufactured."""
         return None

@@ -1,20 +1,23 @@
 """The contract of every circuit family: draw a die, multiply on it, decide on it, and say what that costs."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real, Shaped
 
-from amsim.circuits.checks import finite, integer_between
+from amsim.circuits.checks import finite, integer_between, one_key, signs
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import ValueRange
 from amsim.circuits.products import DenseProduct, Product
 from amsim.noise.gradients import decision
 
-Die = PyTree[Array]
+if TYPE_CHECKING:
+    Die = Any
+else:
+    Die = PyTree[Array]
 """Static errors of one manufactured sample, as standard draws (mean 0, sigma 1); None where a family has none."""
 
 UNKNOWN = ValueRange()
@@ -169,12 +172,20 @@ class Macro(eqx.Module):
     def ideal(self) -> "Macro":
         """The same macro without noise, mismatch and offset, and with a readout that resolves one count."""
 
+    def tiles(self, product: Product) -> int:
+        """Tiles that the rows of a product are split into.
+
+        Raises:
+            ValueError: Rows that cannot be separated do not fit.
+        """
+        return product.tiles(self.rows)
+
     def check_neuron(self, product: Product) -> None:
         """Raise ValueError, saying what would work, unless one column can decide on a sum over these rows."""
         if not self.decides:
             raise ValueError(
-                f"{type(self).__name__} cannot decide with {self.weight_bits}-bit weights and {self.input_bits}-bit "
-                "inputs: it needs a comparator readout and one-bit operands."
+                f"{type(self).__name__} cannot decide: that needs a comparator readout and one-bit operands, but here "
+                f"are {self.weight_bits}-bit weights and {self.input_bits}-bit inputs; `matmul` gives numbers."
             )
         if product.rows > self.rows:
             raise ValueError(
@@ -184,8 +195,8 @@ class Macro(eqx.Module):
 
     def matmul(
         self,
-        inputs: Float[Array, "... rows"],
-        weights: Float[Array, "rows columns"],
+        inputs: Real[ArrayLike, "... rows"],
+        weights: Real[ArrayLike, "rows columns"],
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
@@ -202,21 +213,22 @@ class Macro(eqx.Module):
             Shape (..., columns), unit of inputs times weights.
 
         Raises:
-            ValueError: Shapes do not match, weights are not finite, or the readout gives no numbers.
+            ValueError: Shapes do not match, a value is not finite, the die or key is of the wrong kind, or the readout
+                gives no numbers.
         """
         if not self.reads_numbers:
             raise ValueError(
                 f"{type(self).__name__} has only a comparator readout, which decides and gives no numbers; use "
                 "`decide`, or give it an ADC (argument `adc`)."
             )
-        inputs, weights, product = self._dense(inputs, weights)
+        inputs, weights, product = self._dense(inputs, weights, die, key)
         return self.multiply(product, inputs, weights, die=die, key=key)
 
     def decide(
         self,
-        inputs: Float[Array, "... rows"],
-        weights: Float[Array, "rows columns"],
-        thresholds: Float[Array, " columns"] | float = 0.0,
+        inputs: Real[ArrayLike, "... rows"],
+        weights: Real[ArrayLike, "rows columns"],
+        thresholds: Real[ArrayLike, "*columns"] = 0.0,
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
@@ -224,8 +236,8 @@ class Macro(eqx.Module):
         """Decision of each column, +1 where the product is at least its threshold and -1 below.
 
         Args:
-            inputs: Values of -1 and +1 (0 is an undriven row), shape (..., rows).
-            weights: Values of -1 and +1, shape (rows, columns).
+            inputs: Values of -1 and +1 (0 leaves a row undriven), shape (..., rows).
+            weights: Values of -1 and +1 (0 leaves a cell undriven), shape (rows, columns).
             thresholds: In units of inputs times weights, scalar or shape (columns,).
             die: A die of this macro; None is the nominal macro.
             key: Draws the dynamic noise of this read; None is no dynamic noise.
@@ -234,19 +246,30 @@ class Macro(eqx.Module):
             -1 or +1, shape (..., columns).
 
         Raises:
-            ValueError: Shapes do not match, more rows than the line has, or the macro has no comparator readout.
+            ValueError: Shapes do not match, an operand is not -1, 0 or +1, a threshold is not finite, the die or key
+                is of the wrong kind, more rows than the line has, or the macro has no comparator readout.
         """
-        inputs, weights, product = self._dense(inputs, weights)
+        inputs, weights, product = self._dense(inputs, weights, die, key)
         self.check_neuron(product)
-        intercept = -jnp.broadcast_to(jnp.asarray(thresholds, inputs.dtype), (product.columns,))
+        inputs, weights = signs("inputs", inputs), signs("weights", weights)
+        intercept = -finite("thresholds", jnp.asarray(thresholds, inputs.dtype))
+        if intercept.shape not in ((), (product.columns,)):
+            raise ValueError(
+                f"Argument `thresholds` must be one number or have shape ({product.columns},), one for each column of "
+                f"`weights`, but has shape {intercept.shape}."
+            )
         neuron = Neuron(jnp.ones_like(intercept), intercept)
-        signs = ValueRange(-1.0, 1.0)
+        unit = ValueRange(-1.0, 1.0)
         return decision(
-            self.margin(product, inputs, weights, neuron, die=die, key=key, input_range=signs, weight_range=signs)
+            self.margin(product, inputs, weights, neuron, die=die, key=key, input_range=unit, weight_range=unit)
         )
 
-    def _dense(self, inputs: Any, weights: Any) -> tuple[Array, Array, DenseProduct]:
+    def _dense(self, inputs: Any, weights: Any, die: Any, key: Any) -> tuple[Array, Array, DenseProduct]:
         inputs, weights = jnp.asarray(inputs, float), jnp.asarray(weights, float)
+        if key is not None:
+            one_key("key", key)
+        if self.deterministic and die is not None:
+            raise ValueError(f"Argument `die` must be None: all dies of {type(self).__name__} compute the same.")
         if weights.ndim != 2:
             raise ValueError(f"Argument `weights` must have shape (rows, columns), but has shape {weights.shape}.")
         if inputs.ndim < 1 or inputs.shape[-1] != weights.shape[0]:
@@ -254,9 +277,13 @@ class Macro(eqx.Module):
                 f"Argument `inputs` must have shape (..., {weights.shape[0]}) to match the rows of `weights`, but has "
                 f"shape {inputs.shape}."
             )
+        if 0 in weights.shape:
+            raise ValueError(
+                f"Argument `weights` must have a row and a column at least, but has shape {weights.shape}."
+            )
         return finite("inputs", inputs), finite("weights", weights), DenseProduct(*weights.shape)
 
 
-def over_columns(vector: Float[Array, " columns"], ndim: int) -> Float[Array, "... columns"]:
-    """A value for each column, shaped to meet a result of `ndim` axes whose last is the columns."""
-    return vector.reshape((1,) * (ndim - 1) + vector.shape)
+def over_columns(values: Shaped[Array, "..."], ndim: int) -> Shaped[Array, "..."]:
+    """One value or one for each column, shaped to meet a result of `ndim` axes whose last is the columns."""
+    return values.reshape((1,) * (ndim - 1) + (-1,))

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import quantity
+from amsim.circuits.checks import Quantity, quantity
 
 REFERENCE_CAPACITY = 8 * 8 * 1024.0
 """8 kB in bits: the capacity at which `Sram.access_energy` is stated."""
@@ -25,11 +25,11 @@ class Sram(eqx.Module):
         bit_area: m^2 a bit with periphery. Default 0.25e-12: a 28 nm cell of 0.127 um^2 at half array efficiency.
     """
 
-    capacity: Float[Array, ""] = quantity("capacity", positive=True)
-    supply: Float[Array, ""] = quantity("supply", positive=True, default=0.8)
-    access_energy: Float[Array, ""] = quantity("access_energy", default=0.083e-12)
-    leakage: Float[Array, ""] = quantity("leakage", default=10e-12)
-    bit_area: Float[Array, ""] = quantity("bit_area", default=0.25e-12)
+    capacity: Quantity = quantity("capacity", positive=True)
+    supply: Quantity = quantity("supply", positive=True, default=0.8)
+    access_energy: Quantity = quantity("access_energy", default=0.083e-12)
+    leakage: Quantity = quantity("leakage", default=10e-12)
+    bit_area: Quantity = quantity("bit_area", default=0.25e-12)
 
     def energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
         """Energy to move that many bits in or out, J."""
@@ -52,7 +52,7 @@ class Dram(eqx.Module):
         access_energy: J a bit. Default 20.3 pJ: the low end of 1.3-2.6 nJ for 64 bits (facts 7.1, Horowitz ISSCC'14).
     """
 
-    access_energy: Float[Array, ""] = quantity("access_energy", default=20.3e-12)
+    access_energy: Quantity = quantity("access_energy", default=20.3e-12)
 
     def energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
         """Energy to move that many bits, J."""

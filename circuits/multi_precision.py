@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import integer_between, one_of, quantity
+from amsim.circuits.checks import Quantity, count, integer_between, one_of, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Rounding, ValueRange, input_code, weight_code
@@ -39,7 +39,8 @@ class MultiPrecision(Macro):
     Operands are integers of 1 to 16 bits; the mode is the narrowest subword that holds both. A 16-bit unit then does
     `subwords` products a cycle at a lower clock and supply: `E_mac = E_16 (V / V_16)**2 / (k3 * subwords)`.
     Operands narrower than their subword toggle less: `mean(bits) / subword`. A product with a zero operand is skipped
-    and costs nothing. Sums are exact below 2**24 and relative 6e-8 beyond (float32); sums saturate once, at the end.
+    and costs nothing. Sums are exact in float32 while the magnitudes of their terms add up to less than 2**24, and
+    within 6e-8 of that total for each addition beyond; sums saturate once, at the end.
 
     Attributes:
         rows: Rows of units that share a weight: output pixels side by side (static). Default 16.
@@ -58,15 +59,15 @@ class MultiPrecision(Macro):
         ValueError: A size, word length, accumulator width or utilisation out of range.
     """
 
-    rows: int = eqx.field(static=True, default=16)
-    columns: int = eqx.field(static=True, default=16)
-    weight_bits: int = eqx.field(static=True, default=8)
-    input_bits: int = eqx.field(static=True, default=8)
-    accumulator_bits: int = eqx.field(static=True, default=32)
+    rows: int = count(default=16)
+    columns: int = count(default=16)
+    weight_bits: int = count(default=8)
+    input_bits: int = count(default=8)
+    accumulator_bits: int = count(default=32)
     rounding: Rounding = eqx.field(static=True, default="nearest")
-    mac_energy: Float[Array, ""] = quantity("mac_energy", positive=True, default=2.2e-12)
-    utilisation: Float[Array, ""] = quantity("utilisation", positive=True, default=0.74)
-    unit_area: Float[Array, ""] = quantity("unit_area", default=6300e-12)
+    mac_energy: Quantity = quantity("mac_energy", positive=True, default=2.2e-12)
+    utilisation: Quantity = quantity("utilisation", positive=True, at_most=1.0, default=0.74)
+    unit_area: Quantity = quantity("unit_area", default=6300e-12)
 
     def __check_init__(self) -> None:
         """Check the accumulator and the rounding mode."""
@@ -93,6 +94,10 @@ class MultiPrecision(Macro):
     def area(self) -> Float[Array, ""]:
         """All units, m^2."""
         return self.rows * self.columns * self.unit_area
+
+    def tiles(self, product: Product) -> int:
+        """1: an accumulator sums any number of rows, one after another."""
+        return 1
 
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """None: dies do not differ."""

@@ -29,10 +29,25 @@ class Neuron(eqx.Module):
         With inputs `scale_x (g s + c)` and weights `scale_w t`, the product is `scale_x scale_w (g S + c sum_i t_i)`.
         """
         scale = _to_rank(x_code.scale, ndim) * _to_rank(w_code.scale, ndim)
-        slope, intercept = _to_rank(self.slope, ndim) * scale, _to_rank(self.intercept, ndim)
-        if x_code.digit_offset:
-            intercept = intercept + slope * x_code.digit_offset * _to_rank(jnp.sum(weights, axis=0), ndim)
-        return Neuron(slope * x_code.digit_gain, intercept, self.ties_up)
+        slope = _to_rank(self.slope, ndim) * scale * x_code.digit_gain
+        neuron = Neuron(slope, _to_rank(self.intercept, ndim), self.ties_up)
+        if not x_code.digit_offset:
+            return neuron
+        column_sums = _to_rank(jnp.sum(weights, axis=0), ndim) * (x_code.digit_offset / x_code.digit_gain)
+        # The exact shift first: the rounding error of a sum with the weights could hide a tie.
+        intercept = slope * (neuron.exact_shift() + column_sums)
+        return Neuron(slope, jnp.where(slope == 0, neuron.intercept, intercept), self.ties_up)
+
+    def exact_shift(self) -> Float[Array, "..."]:
+        """Shift in counts that puts the threshold itself at 0; 0 for a constant neuron, which no line decides.
+
+        Within rounding error of a whole count it is whole: a computed threshold may miss an exact tie.
+        """
+        slope = jnp.where(self.slope == 0, 1.0, self.slope)
+        exact = jnp.where(self.slope == 0, 0.0, self.intercept / slope)
+        whole = jnp.round(exact)
+        close = jnp.abs(exact - whole) <= 8 * jnp.finfo(exact.dtype).eps * jnp.maximum(jnp.abs(exact), 1)
+        return _with_gradient_of(jnp.where(close, whole, exact), exact)
 
     def shift(self, rows: int) -> Float[Array, "..."]:
         """What the bias DAC must add to a sum over `rows` products so that its sign is the decision, in counts.
@@ -40,25 +55,17 @@ class Neuron(eqx.Module):
         The sum moves in steps of 2; the shift puts 0 half way between the last sum below the threshold and the first
         above. Its gradient is that of `intercept / slope`, the shift without steps.
         """
-        slope = jnp.where(self.slope == 0, 1.0, self.slope)
-        exact = self.intercept / slope
-        high_cells = _snapped((rows - exact) / 2)
-        # The first sum on the upper side includes an exact tie or not.
-        up = jnp.ceil(high_cells) if self.ties_up else jnp.floor(high_cells) + 1
-        down = jnp.floor(high_cells) + 1 if self.ties_up else jnp.ceil(high_cells)
-        first_above = 2 * jnp.where(slope > 0, up, down) - rows
+        exact, odd = self.exact_shift(), rows % 2
+        # Sums are `2 k + odd`; the first k on the upper side includes an exact tie or not.
+        threshold = (-exact - odd) / 2
+        up = jnp.ceil(threshold) if self.ties_up else jnp.floor(threshold) + 1
+        down = jnp.floor(threshold) + 1 if self.ties_up else jnp.ceil(threshold)
+        first_above = 2 * jnp.where(self.slope >= 0, up, down) + odd
         return _with_gradient_of(1.0 - first_above, exact)
 
     def from_counts(self, shifted: Float[Array, "..."]) -> Float[Array, "..."]:
         """The expression's value for a line value that has the threshold's shift added."""
         return jnp.where(self.slope == 0, self.intercept, self.slope * shifted)
-
-
-def _snapped(values: Array) -> Array:
-    """Values within rounding error of a whole number, made whole: a computed threshold may miss an exact tie."""
-    whole = jnp.round(values)
-    close = jnp.abs(values - whole) <= 8 * jnp.finfo(values.dtype).eps * jnp.maximum(jnp.abs(values), 1)
-    return jnp.where(close, whole, values)
 
 
 def _to_rank(value: Array, ndim: int) -> Array:

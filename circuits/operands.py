@@ -4,6 +4,7 @@ A value is `scale * q` with an integer `q` of `bits` bits. Binary cells know onl
 digits of value -1 or +1: `q = gain * sum_b 2**b s_b + offset`.
 """
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import equinox as eqx
@@ -34,7 +35,7 @@ class IntegerCode(eqx.Module):
     """Uniform integer code of one operand.
 
     Two's complement when signed (`-2**(bits-1) .. 2**(bits-1)-1`), natural binary when not (`0 .. 2**bits-1`);
-    one signed bit is the pair -1, +1, where an input of exactly 0 leaves its row undriven.
+    one signed bit is the pair -1, +1, where a value of exactly 0 leaves its cell undriven, at mid level.
 
     Attributes:
         scale: Value of one integer step, broadcastable to the operand; unit of the operand.
@@ -76,7 +77,9 @@ class IntegerCode(eqx.Module):
         if self.bits == 1 and self.signed:
             return jnp.where(steps == 0, steps, decision(steps, "straight-through"))
         if self.rounding == "truncate":
-            steps = steps - 0.5
+            # A quotient within rounding error below an integer is that integer.
+            up = 8 * jnp.finfo(steps.dtype).eps * jnp.abs(steps)
+            steps = steps + jax.lax.stop_gradient(jnp.floor(steps + up) - steps)
         return jnp.clip(rounded(steps), self.lowest, self.highest)
 
     def clipped(self, values: Float[Array, "..."]) -> Float[Array, ""]:
@@ -98,15 +101,15 @@ class IntegerCode(eqx.Module):
         return jnp.stack([self.digit(codes, place) for place in range(self.bits)], axis=-1)
 
 
-@jax.custom_jvp
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _digit(offset_codes: Float[Array, "..."], place: Int[Array, ""], span: int) -> Float[Array, "..."]:
     whole = jax.lax.stop_gradient(offset_codes).astype(jnp.int32)
     return (2 * (jnp.right_shift(whole, place) & 1) - 1).astype(offset_codes.dtype)
 
 
 @_digit.defjvp
-def _digit_jvp(primals, tangents):  # noqa: ANN001, ANN202
-    offset_codes, place, span = primals
+def _digit_jvp(span: int, primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    offset_codes, place = primals
     # sum_b 2**b * 2 / span == 2: through the gain of 1/2 the recombined code has slope 1.
     return _digit(offset_codes, place, span), tangents[0] * jnp.asarray(2.0 / span, offset_codes.dtype)
 

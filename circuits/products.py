@@ -54,11 +54,16 @@ class Product(eqx.Module):
     def split_inputs(self, inputs: Float[Array, "..."], line_rows: int) -> Float[Array, "tiles ..."]:
         """Inputs of each tile, stacked; missing channels of the last tile are 0 (undriven)."""
         blocks, count = self.tile_blocks(line_rows), self.tiles(line_rows)
+        if count == 1:
+            # Whatever groups the channels fall into.
+            return inputs[None]
         padding = [(0, 0)] * (inputs.ndim - 1) + [(0, blocks * count - self.blocks)]
         padded = jnp.pad(inputs, padding).reshape(*inputs.shape[:-1], count, blocks)
         return jnp.moveaxis(padded, -2, 0)
 
-    def split_matrix(self, matrix: Float[Array, "rows columns"], line_rows: int) -> Float[Array, "tiles rows columns"]:
+    def split_matrix(
+        self, matrix: Float[Array, "rows columns"], line_rows: int
+    ) -> Float[Array, "tiles tile_rows columns"]:
         """Matrix of each tile, stacked; missing rows of the last tile are 0."""
         rows, count = self.tile_blocks(line_rows) * self.row_block, self.tiles(line_rows)
         padded = jnp.pad(matrix, [(0, rows * count - self.rows), (0, 0)])
@@ -110,11 +115,11 @@ class ConvolutionProduct(Product):
     strides: tuple[int, ...] = eqx.field(static=True)
     dilation: tuple[int, ...] = eqx.field(static=True)
     groups: int = eqx.field(static=True, default=1)
+    rows: int = eqx.field(static=True, init=False)
 
-    @property
-    def rows(self) -> int:  # type: ignore[override]
-        """Products summed by one column."""
-        return self.channels * self.row_block
+    def __post_init__(self) -> None:
+        """Count the products that one column sums."""
+        self.rows = self.channels * math.prod(self.kernel)
 
     @property
     def row_block(self) -> int:

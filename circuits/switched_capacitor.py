@@ -1,16 +1,16 @@
-"""Switched-capacitor binary-analog array: XNOR cells drive unit capacitors on one line, a comparator or ADC reads it."""
+"""Switched-capacitor binary-analog array: XNOR cells drive unit capacitors on a line that a comparator or ADC reads."""
 
 import dataclasses
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import constants
 
 from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.capacitor_line import CapacitorDie, CapacitorLine, switched_units
-from amsim.circuits.checks import quantity
+from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity
 from amsim.circuits.comparator import Comparator
 from amsim.circuits.converters import Adc, BiasDac
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
@@ -28,6 +28,8 @@ class SwitchedCapacitor(Macro):
     not; the top plates share one line, reset to mid level with all bottoms at ground. With `C_i = C_u (1 + s z_i)`:
     `V = V_cm + supply * sum_i C_i h_i / C_tot`, `C_tot = sum units + bias DAC + parasitic`, `h_i` in {0, 1}.
     One cell is the step `supply * C_u / C_tot`; a sum of -1 and +1 (a count) is half of it.
+
+    A 0 among one-bit weights or inputs leaves its cell undriven, its bottom plate at mid level.
 
     Each line is read by its comparator (a fused neuron whose threshold is a code of the bias DAC) or by an ADC.
     Noise of a read: `sqrt(kT / C_tot)` sampled at reset and the comparator's own, both Gaussian, new at every read.
@@ -58,27 +60,30 @@ class SwitchedCapacitor(Macro):
         ValueError: A size, capacitance, supply or temperature that is not above 0, or no readout at all.
     """
 
-    rows: int = eqx.field(static=True, default=1024)
-    columns: int = eqx.field(static=True, default=64)
-    weight_bits: int = eqx.field(static=True, default=1)
-    input_bits: int = eqx.field(static=True, default=1)
-    unit_capacitance: Float[Array, ""] = quantity("unit_capacitance", positive=True, default=1e-15)
-    mismatch_coefficient: Float[Array, ""] = quantity("mismatch_coefficient", default=MOM_FRINGE_COEFFICIENT)
-    cell_parasitic: Float[Array, ""] = quantity("cell_parasitic", default=0.3e-15)
-    line_parasitic: Float[Array, ""] = quantity("line_parasitic", default=2.04e-15)
-    supply: Float[Array, ""] = quantity("supply", positive=True, default=0.6)
-    temperature: Float[Array, ""] = quantity("temperature", default=300.0)
-    comparator: Comparator | None = Comparator()
-    adc: Adc | None = Adc()
-    bias_dac: BiasDac = BiasDac()
-    cell_capacitance: Float[Array, ""] = quantity("cell_capacitance", default=2.1e-15)
-    cell_area: Float[Array, ""] = quantity("cell_area", default=73e-12)
-    clock: Float[Array, ""] = quantity("clock", positive=True, default=10e6)
-    evaluation_cycles: Float[Array, ""] = quantity("evaluation_cycles", positive=True, default=2.0)
-    load_width: Float[Array, ""] = quantity("load_width", positive=True, default=256.0)
+    rows: int = count(default=1024)
+    columns: int = count(default=64)
+    weight_bits: int = count(default=1)
+    input_bits: int = count(default=1)
+    unit_capacitance: Quantity = quantity("unit_capacitance", positive=True, default=1e-15)
+    mismatch_coefficient: Quantity = quantity("mismatch_coefficient", default=MOM_FRINGE_COEFFICIENT)
+    cell_parasitic: Quantity = quantity("cell_parasitic", default=0.3e-15)
+    line_parasitic: Quantity = quantity("line_parasitic", default=2.04e-15)
+    supply: Quantity = quantity("supply", positive=True, default=0.6)
+    temperature: Quantity = quantity("temperature", default=300.0)
+    comparator: Comparator | None = eqx.field(default_factory=Comparator)
+    adc: Adc | None = eqx.field(default_factory=Adc)
+    bias_dac: BiasDac = eqx.field(default_factory=BiasDac)
+    cell_capacitance: Quantity = quantity("cell_capacitance", default=2.1e-15)
+    cell_area: Quantity = quantity("cell_area", default=73e-12)
+    clock: Quantity = quantity("clock", positive=True, default=10e6)
+    evaluation_cycles: Quantity = quantity("evaluation_cycles", positive=True, default=2.0)
+    load_width: Quantity = quantity("load_width", positive=True, default=256.0)
 
     def __check_init__(self) -> None:
         """Check that something reads the lines."""
+        part_of("comparator", self.comparator, Comparator, optional=True)
+        part_of("adc", self.adc, Adc, optional=True)
+        part_of("bias_dac", self.bias_dac, BiasDac)
         if self.comparator is None and self.adc is None:
             raise ValueError("Argument `comparator` or `adc` must be given: a line without readout computes nothing.")
         if self.comparator is None and self.adc is not None:
@@ -110,7 +115,9 @@ class SwitchedCapacitor(Macro):
         # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
         thermal = constants.k * self.temperature / self.unit_capacitance / self.supply**2 * self.total_units
         assert self.comparator is not None
-        return jnp.sqrt(4.0 * thermal + (self.comparator.noise * self.counts_per_volt) ** 2)
+        variance = 4.0 * thermal + (self.comparator.noise * self.counts_per_volt) ** 2
+        # The root has no derivative at 0, where no noise stays no noise.
+        return jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
 
     @property
     def operating_supply(self) -> Float[Array, ""]:
@@ -129,7 +136,7 @@ class SwitchedCapacitor(Macro):
 
     def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
         """Standard draws of all capacitors and comparators of one sample."""
-        units, bias, comparator = jax.random.split(key, 3)
+        units, bias, comparator = jax.random.split(one_key("key", key), 3)
         return CapacitorDie(
             jax.random.normal(units, (self.rows, self.columns)),
             jax.random.normal(bias, (self.columns, self.bias_dac.sections)),
@@ -155,12 +162,14 @@ class SwitchedCapacitor(Macro):
         driven = product.driven_rows(self.rows).astype(digits.dtype)
         line = self._line(die, digits.shape[1])
         offsets = None if line is None else line.offsets(driven, with_bias=False)
+        finest = self._finest_step(product, x_code, x, w)
 
         def read(one: Slice) -> Float[Array, "..."]:
             rows = jnp.sum(driven[one.tile])
             counts = one.sums if offsets is None else one.sums + over_columns(offsets[one.tile], one.sums.ndim)
-            noisy = self._with_noise(counts, key, one.index)
-            cells = adc.convert((noisy + rows) / 2, rows)
+            slice_key = None if key is None else jax.random.fold_in(key, one.order)
+            noisy = self._with_noise(counts, slice_key)
+            cells = adc.convert((noisy + rows) / 2, rows, finest)
             return one.place_value * (2 * cells - rows)
 
         sums = accumulate(product, self.rows, x_code, x, digits, None if line is None else line.cells, read)
@@ -181,7 +190,8 @@ class SwitchedCapacitor(Macro):
         """`slope * product + intercept` as the comparator sees it, the threshold realised by the bias DAC.
 
         The DAC puts the decision half way between the two neighbouring sums, so that without noise the decision
-        equals that of the exact expression.
+        equals that of the exact expression. With an odd number of undriven cells a sum may meet the threshold there;
+        a comparator has no answer to that, so a 64th of what the DAC leaves of the exact threshold gives one.
         """
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
         line = self._line(die, product.columns)
@@ -189,12 +199,13 @@ class SwitchedCapacitor(Macro):
         counts = product.sums(x_code.digit(x, 0), cells)
         in_counts = neuron.in_counts(x_code, w_code, w, counts.ndim)
         code = self.bias_dac.code(in_counts.shift(product.rows))
-        counts = counts + code * self.bias_dac.lsb
+        realised = code * self.bias_dac.lsb
+        counts = counts + (realised + jnp.clip(in_counts.exact_shift() - realised, -1, 1) / 64)
         if line is not None:
             error = line.bias_error(self.bias_dac, self.bias_dac.levels(code))
             driven = jnp.ones((product.rows,), counts.dtype)
             counts = counts + error + over_columns(line.offsets(driven, with_bias=True), counts.ndim)
-        return in_counts.from_counts(self._with_noise(counts, key, 0))
+        return in_counts.from_counts(self._with_noise(counts, key))
 
     def report(
         self,
@@ -208,7 +219,8 @@ class SwitchedCapacitor(Macro):
     ) -> dict[str, Array]:
         """Mean switched capacitance of an evaluation, in unit capacitors, and the fractions that clip."""
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        driven = jnp.sum(product.driven_rows(self.rows), axis=-1)
+        driven = jnp.sum(product.driven_rows(self.rows).astype(w.dtype), axis=-1)
+        finest = self._finest_step(product, x_code, x, w)
         # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
         bias_high = 0.0 if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
 
@@ -216,15 +228,15 @@ class SwitchedCapacitor(Macro):
             cells = (slice_.sums + driven[slice_.tile]) / 2
             found = {"switched_units": jnp.mean(switched_units(cells + bias_high, self.total_units))}
             if neuron is None and self.adc is not None:
-                found["clipped_adc"] = self.adc.clipped(cells, driven[slice_.tile])
+                found["clipped_adc"] = self.adc.clipped(cells, driven[slice_.tile], finest)
             return found
 
         totals = accumulate(product, self.rows, x_code, x, weight_digits(w_code, w), None, one)
         activity = {name: total / (product.tiles(self.rows) * x_code.bits) for name, total in totals.items()}
         activity |= {"clipped_inputs": x_code.clipped(inputs), "clipped_weights": w_code.clipped(matrix)}
         if neuron is not None:
-            shift = neuron.in_counts(x_code, w_code, w, 1).shift(product.rows)
-            activity["clipped_thresholds"] = self.bias_dac.clipped(shift, product.rows)
+            shift = neuron.in_counts(x_code, w_code, w, inputs.ndim).shift(product.rows)
+            activity["clipped_thresholds"] = self.bias_dac.clipped(shift, float(product.rows))
         return activity
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
@@ -251,8 +263,11 @@ class SwitchedCapacitor(Macro):
         )
 
     def ideal(self) -> "SwitchedCapacitor":
-        """No mismatch, noise, offset or temperature, and an ADC whose step is one cell over the whole line."""
-        adc = Adc(bits=min(self.rows.bit_length() + 1, 16), range=1.0)
+        """No mismatch, noise, offset or temperature, and an ADC that resolves one count over the whole line.
+
+        Exact up to 16383 rows, where the ADC's 16 bits end.
+        """
+        adc = Adc(bits=min(self.rows.bit_length() + 2, 16), range=1.0)
         assert self.comparator is not None
         return dataclasses.replace(
             self,
@@ -272,7 +287,11 @@ class SwitchedCapacitor(Macro):
     def _line(self, die: Die, slices: int) -> CapacitorLine | None:
         if die is None:
             return None
-        assert isinstance(die, CapacitorDie) and self.comparator is not None
+        assert self.comparator is not None
+        if not isinstance(die, CapacitorDie):
+            raise ValueError(
+                f"Argument `die` must be a die of this macro, from `fabricate`, but is of type {type(die).__name__}."
+            )
         if die.units.shape != (self.rows, self.columns) or die.bias.shape[1] != self.bias_dac.sections:
             raise ValueError(
                 f"Argument `die` must be a die of this macro ({self.rows} rows, {self.columns} columns, "
@@ -288,7 +307,14 @@ class SwitchedCapacitor(Macro):
             offset=self.comparator.residual_offset(die.comparator) * self.counts_per_volt,
         )
 
-    def _with_noise(self, counts: Array, key: PRNGKeyArray | None, index: Int[Array, ""] | int) -> Array:
-        if key is None:
-            return counts
-        return counts + self.noise_counts * normal(jax.random.fold_in(key, index), counts.shape, counts.dtype)
+    def _finest_step(self, product: Product, x_code: IntegerCode, x: Array, w: Array) -> Array | float:
+        """Step in cells between the possible values of a line: half a cell where a cell may be undriven."""
+        undriven = jnp.zeros((1,) * x.ndim, bool)
+        if x_code.bits == 1 and x_code.signed:
+            undriven = jnp.any(x == 0, axis=product.vector_axes, keepdims=True)
+        if self.weight_bits == 1:
+            undriven = undriven | over_columns(jnp.any(w == 0, axis=0), x.ndim)
+        return jnp.where(undriven, 0.5, 1.0).astype(x.dtype)
+
+    def _with_noise(self, counts: Array, key: PRNGKeyArray | None) -> Array:
+        return counts if key is None else counts + self.noise_counts * normal(key, counts.shape, counts.dtype)

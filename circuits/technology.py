@@ -1,9 +1,8 @@
 """Gate-level capacitances and areas of one technology, the base of the digital energy figures."""
 
 import equinox as eqx
-from jaxtyping import Array, Float
 
-from amsim.circuits.checks import quantity
+from amsim.circuits.checks import Quantity, quantity
 
 
 class Technology(eqx.Module):
@@ -21,12 +20,12 @@ class Technology(eqx.Module):
         full_adder_area: Full adder, m^2.
     """
 
-    xor_capacitance: Float[Array, ""] = quantity("xor_capacitance", default=1.05e-15)
-    full_adder_capacitance: Float[Array, ""] = quantity("full_adder_capacitance", default=4.2e-15)
-    nand_area: Float[Array, ""] = quantity("nand_area", default=0.614e-12)
-    xor_area: Float[Array, ""] = quantity("xor_area", default=2.4 * 0.614e-12)
-    flip_flop_area: Float[Array, ""] = quantity("flip_flop_area", default=6 * 0.614e-12)
-    full_adder_area: Float[Array, ""] = quantity("full_adder_area", default=(3 + 2 * 2.4) * 0.614e-12)
+    xor_capacitance: Quantity = quantity("xor_capacitance", default=1.05e-15)
+    full_adder_capacitance: Quantity = quantity("full_adder_capacitance", default=4.2e-15)
+    nand_area: Quantity = quantity("nand_area", default=0.614e-12)
+    xor_area: Quantity = quantity("xor_area", default=2.4 * 0.614e-12)
+    flip_flop_area: Quantity = quantity("flip_flop_area", default=6 * 0.614e-12)
+    full_adder_area: Quantity = quantity("full_adder_area", default=(3 + 2 * 2.4) * 0.614e-12)
 
 
 def adder_tree_full_adders(inputs: int, bits: int = 1) -> int:

@@ -52,4 +52,7 @@ def non_negative(name: str, value: Real[ArrayLike, "..."]) -> Float[Array, "..."
 
 def _floating(value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
     array = jnp.asarray(value)
-    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return array
+    # A plain 300 means 300.0, which takes the precision of what it meets.
+    return array * 1.0 if array.weak_type else array.astype(jnp.result_type(float))

@@ -81,7 +81,7 @@ def expected_decision(x: Float[Array, "..."], sigma: Real[ArrayLike, "..."]) -> 
 
     Source: definition of the normal CDF, Abramowitz and Stegun, equation 26.2.29.
     """
-    return _rules.expected_decision(x, _checked_sigma(x, sigma))
+    return _rules.expected_decision(x, non_negative("sigma", sigma))
 
 
 def noisy_decision(
@@ -117,7 +117,7 @@ def noisy_decision(
     Validity: as `expected_decision`; probabilities are exact to one bin of the uniform number (1.2e-7 in float32).
     """
     _known(rule, NOISY_DECISION_RULES)
-    sigma = _checked_sigma(x, sigma)
+    sigma = non_negative("sigma", sigma)
     shape = jnp.broadcast_shapes(x.shape, sigma.shape)
     return _rules.noisy_decision(random.uniform(key, shape, x.dtype, method=method), x, sigma, rule)
 
@@ -126,9 +126,3 @@ def _known(rule: str, allowed: tuple[str, ...]) -> str:
     if rule not in allowed:
         raise ValueError(f"Argument `rule` must be one of {allowed}, but is {rule!r}.")
     return rule
-
-
-def _checked_sigma(x: Float[Array, "..."], sigma: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Check `sigma`, and give a plain Python number the dtype of `x`."""
-    sigma = non_negative("sigma", sigma)
-    return sigma.astype(x.dtype) if sigma.weak_type else sigma

@@ -75,7 +75,5 @@ def pelgrom_sigma(
     Source: Pelgrom, Duinmaijer and Welbers, "Matching properties of MOS transistors", IEEE JSSC 24 (1989), equation 5
     without its distance term.
     """
-    w = positive("width", width)
-    l = positive("length", length)  # noqa: E741 (the symbol of the field)
-    # One root per side: the product of two lengths squared underflows in the float32 derivative.
-    return non_negative("area_coefficient", area_coefficient) / jnp.sqrt(w) / jnp.sqrt(l)
+    area = positive("width", width) * positive("length", length)
+    return non_negative("area_coefficient", area_coefficient) / jnp.sqrt(area)

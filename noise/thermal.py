@@ -33,7 +33,7 @@ def ktc_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, 
     """
     c = positive("capacitance", capacitance)
     t = positive("temperature", temperature)
-    # One root per quantity: a ratio of the small numbers themselves overflows in the float32 derivative below 1e-18 F.
+    # One root per quantity: second derivatives of the ratio itself need 1 / C**3, beyond float32 at 1 fF.
     return math.sqrt(constants.k) * jnp.sqrt(t) / jnp.sqrt(c)
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.accelerator import COMPONENTS, Accelerator
-from amsim.circuits.checks import finite
+from amsim.circuits.checks import finite, one_key
 from amsim.circuits.macro import Die
 from amsim.deployment.mapping import Mapping, SiteTable, map_program
 from amsim.deployment.program import Program, flatten
@@ -43,7 +43,7 @@ class _Traced(NamedTuple):
 class Chip(eqx.Module):
     """A network on one die of an accelerator; call it like the network.
 
-    A pytree: it passes through `jit`, `grad` and `vmap` as any argument does.
+    A pytree of arrays if its parameters are: it then passes through `jit`, `grad` and `vmap` as any argument does.
 
     Attributes:
         function: The network, `function(params, *inputs)`.
@@ -66,8 +66,10 @@ class Chip(eqx.Module):
             key: Draws the dynamic noise of this read; None is no dynamic noise.
 
         Raises:
+            ValueError: `key` is not one typed key.
             amsim.DeploymentError: A site cannot be done by its macro; the text says what would work.
         """
+        check_key("key", key)
         self._last_inputs.shapes = jax.tree.map(_shape_of, inputs)
         return _run(self, inputs, key)
 
@@ -130,17 +132,23 @@ def deploy(fn: Callable[..., Any], params: PyTree, hardware: Any, *, key: PRNGKe
     if key is not None:
         keys = jax.random.split(key, len(accelerator.macros))
         dies = tuple(macro.fabricate(k) for macro, k in zip(accelerator.macros, keys, strict=True))
-    return Chip(fn, params, accelerator, dies, _LastInputs())
+    # A plain function as part of the structure, not as a leaf, leaves arrays only.
+    function = fn if jax.tree.leaves(eqx.filter(fn, eqx.is_array)) else jax.tree_util.Partial(fn)
+    return Chip(function, params, accelerator, dies, _LastInputs())
 
 
 def check_key(name: str, key: Any) -> None:
-    """Raise ValueError unless key is a typed key or None."""
-    if key is not None and not (isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise ValueError(f"Argument `{name}` must be a typed key from jax.random.key, but is {key!r}.")
+    """Raise ValueError unless key is one typed key or None."""
+    if key is not None:
+        one_key(name, key)
 
 
 def _shape_of(leaf: Any) -> Any:
-    return jax.ShapeDtypeStruct(np.shape(leaf), jax.dtypes.canonicalize_dtype(getattr(leaf, "dtype", np.asarray(leaf).dtype)))
+    dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+    if not jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+        dtype = jax.dtypes.canonicalize_dtype(dtype)
+    weak = getattr(leaf, "weak_type", isinstance(leaf, int | float | complex))
+    return jax.ShapeDtypeStruct(np.shape(leaf), dtype, weak_type=weak)
 
 
 def _trace(chip: Chip, inputs: tuple[Any, ...]) -> _Traced:

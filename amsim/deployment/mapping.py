@@ -1,5 +1,6 @@
 """Where each product of a network lands: on which macro, read how, or why it stays digital."""
 
+import io
 import math
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from rich.table import Table
 from amsim.accelerator import Accelerator
 from amsim.circuits.macro import Macro
 from amsim.deployment.neurons import Consumers, NeuronChain, find_chain
-from amsim.deployment.program import LOOPS, PRODUCTS, Program, Step, Value, contains_site
+from amsim.deployment.program import PRODUCTS, Program, Step, products_inside
 from amsim.deployment.sites import Site, UnmappableError, site_of, weight_operand
 
 
@@ -52,7 +53,7 @@ class SiteTable(tuple[SiteRow, ...]):
 
     def __str__(self) -> str:
         """The table as text."""
-        console = Console(width=160, record=True, file=_Discard())
+        console = Console(width=160, record=True, file=io.StringIO())
         table = Table(box=None)
         for field in SiteRow._fields:
             table.add_column(field.replace("_", " "), overflow="fold")
@@ -62,14 +63,6 @@ class SiteTable(tuple[SiteRow, ...]):
         return console.export_text().rstrip()
 
     __repr__ = __str__
-
-
-class _Discard:
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        pass
 
 
 class Mapping(NamedTuple):
@@ -93,15 +86,16 @@ def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str
     consumers, names = Consumers(program), _Names(program, leaf_names)
     sites: list[MappedSite] = []
     rows: list[SiteRow] = []
-    used: set[int] = set()
+    used: set[int | None] = set()
     for step in program.steps:
-        if step.primitive in LOOPS and contains_site(step.equation, [(v.is_weight, v.data) for v in step.inputs]):
-            weight = next(value for value in step.inputs if value.is_weight)
-            rows.append(_digital(names.of(weight), step.primitive, f"it is inside a `{step.primitive}` loop"))
+        for weight in _weights_inside(step):
+            name = names.of(weight)
+            rows.append(_digital(name, step.primitive, f"it is inside a `{step.primitive}`"))
+            used.add(accelerator.macro_for(name))
         operand = weight_operand(step) if step.primitive in PRODUCTS else None
         if operand is None:
             continue
-        name = names.of(step.inputs[operand])
+        name = names.of(step.inputs[operand].params)
         index = accelerator.macro_for(name)
         if index is None:
             rows.append(_digital(name, step.primitive, "no rule matches its name"))
@@ -141,7 +135,7 @@ def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> Mapped
             "rows, or a rule that sends this site to a macro that reads numbers."
         )
     try:
-        site.product.tiles(macro.rows)
+        macro.tiles(site.product)
     except ValueError as error:
         raise DeploymentError(f"Site `{site.name}` does not fit {type(macro).__name__}: {error}") from None
     return MappedSite(site, index, None)
@@ -156,7 +150,7 @@ def _row(mapped: MappedSite, macro: Macro) -> SiteRow:
         operation=site.step.primitive,
         rows=site.product.rows,
         columns=site.product.columns,
-        tiles=1 if macro.keeps_product else site.product.tiles(macro.rows),
+        tiles=macro.tiles(site.product),
         macro=type(macro).__name__,
         readout="number" if mapped.chain is None else "comparator",
         weight_bits=macro.weight_bits,
@@ -170,7 +164,7 @@ def _digital(name: str, operation: str, reason: str) -> SiteRow:
     return SiteRow(name, operation, 0, 0, 0, "-", "-", 0, 0, "-", f"stays digital: {reason}")
 
 
-def _check_found(sites: list[MappedSite], rows: list[SiteRow], accelerator: Accelerator, used: set[int]) -> None:
+def _check_found(sites: list[MappedSite], rows: list[SiteRow], accelerator: Accelerator, used: set[int | None]) -> None:
     if not sites and not rows:
         raise DeploymentError(
             "Argument `fn` has no product of a parameter with an input: nothing to put on a macro. Weights must come "
@@ -191,27 +185,33 @@ class _Names:
         self.leaf_names = leaf_names
         self.sizes = [math.prod(value.shape) for value in program.inputs]
         self.given: dict[str, int] = {}
-        weights = {self._leaf(step.inputs[index]) for step, index in _products(program)}
-        modules = [self._module(leaf) for leaf in weights]
+        leaves = {self._leaf(weight) for step in program.steps for weight in _weights(step)}
+        modules = [self._module(leaf) for leaf in leaves]
         # Two weights of one module keep their own names.
         self.shared = {module for module in modules if modules.count(module) > 1}
 
-    def of(self, weight: Value) -> str:
+    def of(self, weight: frozenset[int]) -> str:
         leaf = self._leaf(weight)
         module = self._module(leaf)
         name = self.leaf_names[leaf] if module in self.shared else module
         self.given[name] = self.given.get(name, 0) + 1
         return name if self.given[name] == 1 else f"{name}#{self.given[name]}"
 
-    def _leaf(self, value: Value) -> int:
+    def _leaf(self, leaves: frozenset[int]) -> int:
         # A quantised or normalised weight depends on several leaves: the weight is the largest.
-        return max(value.params, key=self.sizes.__getitem__)
+        return max(sorted(leaves), key=self.sizes.__getitem__)
 
     def _module(self, leaf: int) -> str:
         name = self.leaf_names[leaf]
         return name.rpartition(".")[0] or name
 
 
-def _products(program: Program) -> list[tuple[Step, int]]:
-    found = [(step, weight_operand(step)) for step in program.steps if step.primitive in PRODUCTS]
-    return [(step, operand) for step, operand in found if operand is not None]
+def _weights(step: Step) -> list[frozenset[int]]:
+    """Parameter leaves of the weight of every product that a step is or holds."""
+    operand = weight_operand(step) if step.primitive in PRODUCTS else None
+    return _weights_inside(step) if operand is None else [step.inputs[operand].params]
+
+
+def _weights_inside(step: Step) -> list[frozenset[int]]:
+    products = products_inside(step.equation, step.inputs)
+    return [frozenset().union(*(step.inputs[index].params for index in weights)) for weights in products]

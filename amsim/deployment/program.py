@@ -16,7 +16,6 @@ from amsim.deployment.ranges import constant_range, dtype_range, output_ranges
 PRODUCTS = ("dot_general", "conv_general_dilated")
 TRANSPARENT_CALLS = ("jit", "pjit", "closed_call", "core_call")
 CALLS_WITH_RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat", "remat2", "checkpoint")
-LOOPS = ("scan", "while", "cond", "shard_map")
 
 
 class Value(NamedTuple):
@@ -53,6 +52,11 @@ class Step(NamedTuple):
     def primitive(self) -> str:
         """Name of the operation."""
         return self.equation.primitive.name
+
+    @property
+    def dtype(self) -> Any:
+        """Type of its first result."""
+        return self.equation.outvars[0].aval.dtype  # type: ignore[attr-defined]
 
 
 class Program(NamedTuple):
@@ -107,7 +111,7 @@ class _Flattener:
         name = equation.primitive.name
         if name in TRANSPARENT_CALLS:
             return True
-        return name in CALLS_WITH_RULES and contains_site(equation, [(value.is_weight, value.data) for value in inputs])
+        return name in CALLS_WITH_RULES and bool(products_inside(equation, inputs))
 
     def _step(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
         params = frozenset().union(*(value.params for value in inputs))
@@ -128,7 +132,7 @@ def flatten(closed: core.ClosedJaxpr, parameter_leaves: int) -> Program:
     for index, variable in enumerate(closed.jaxpr.invars):
         own = frozenset({index}) if index < parameter_leaves else frozenset()
         known = ValueRange() if own else dtype_range(variable.aval)
-        shape = tuple(variable.aval.shape)  # type: ignore[attr-defined]
+        shape = tuple(variable.aval.shape)
         inputs.append(flattener.value(own, not own, known, shape))
     outputs = flattener.run(closed.jaxpr, closed.consts, inputs)
     return Program(tuple(inputs), flattener.constants, tuple(flattener.steps), tuple(outputs))
@@ -143,44 +147,79 @@ def inner_jaxpr(equation: core.JaxprEqn) -> tuple[core.Jaxpr, Sequence[Any]]:
     raise ValueError(f"Operation {equation.primitive.name} has no body that can be read.")
 
 
-def contains_site(equation: core.JaxprEqn, flow: Sequence[tuple[bool, bool]]) -> bool:
-    """Whether a product of a weight with data lies inside a call or loop.
+class Mark(NamedTuple):
+    """What a value inside a call or loop depends on.
 
-    Args:
-        equation: The call.
-        flow: For each input, whether it is a weight and whether it depends on data.
+    Attributes:
+        weights: Inputs of the outermost call or loop that are weights.
+        data: Whether it depends on data.
     """
-    bodies = [inner.jaxpr if isinstance(inner, core.ClosedJaxpr) else inner for inner in _bodies(equation)]
-    for body in bodies:
-        # A loop's bodies may take fewer inputs than the loop: the last ones are theirs.
-        given = list(flow)[len(flow) - len(body.invars) :] if len(flow) >= len(body.invars) else [(False, True)]
-        marks = dict(zip(body.invars, given, strict=False))
-        if _site_in_body(body, marks):
-            return True
-    return False
+
+    weights: frozenset[int] = frozenset()
+    data: bool = False
 
 
-def _site_in_body(body: core.Jaxpr, marks: dict[Any, tuple[bool, bool]]) -> bool:
+def products_inside(equation: core.JaxprEqn, inputs: Sequence[Value]) -> list[frozenset[int]]:
+    """Products of a weight with data inside a call or loop; of each, the inputs that its weight is made from."""
+    marks = [Mark(frozenset({i} if value.is_weight else ()), value.data) for i, value in enumerate(inputs)]
+    return _through(equation, marks)[0]
+
+
+def _through(equation: core.JaxprEqn, marks: list[Mark]) -> tuple[list[frozenset[int]], list[Mark]]:
+    """Products inside an operation, and the marks of its outputs."""
+    params: dict[str, Any] = equation.params
+    if equation.primitive.name == "scan":
+        return _looped(params["jaxpr"].jaxpr, marks, params["num_consts"], params["num_carry"])
+    if equation.primitive.name == "while":
+        own, body = params["cond_nconsts"], params["body_nconsts"]
+        found, carried = _looped(params["body_jaxpr"].jaxpr, marks[own:], body, len(marks) - own - body)
+        return found + _follow(params["cond_jaxpr"].jaxpr, marks[:own] + carried)[0], carried
+    found = []
+    for body in _bodies(equation):
+        # A branch of a `cond` takes all inputs but the first.
+        found += _follow(body, marks[len(marks) - len(body.invars) :])[0]
+    return found, [_joined(marks)] * len(equation.outvars)
+
+
+def _follow(body: core.Jaxpr, marks: list[Mark]) -> tuple[list[frozenset[int]], list[Mark]]:
+    found: list[frozenset[int]] = []
+    known: dict[Any, Mark] = dict(zip(body.invars, marks, strict=True))
     for equation in body.eqns:
-        flow = [
-            (False, False) if isinstance(atom, core.Literal) else marks.get(atom, (False, False))
-            for atom in equation.invars
-        ]
-        if equation.primitive.name in PRODUCTS:
-            if any(weight for weight, _ in flow) and any(data for _, data in flow):
-                return True
-        elif contains_site(equation, flow):
-            return True
-        data = any(is_data for _, is_data in flow)
-        weight = any(is_weight for is_weight, _ in flow) and not data
-        marks |= dict.fromkeys(equation.outvars, (weight, data))
-    return False
+        read = [_mark_of(atom, known) for atom in equation.invars]
+        if equation.primitive.name in PRODUCTS and any(mark.data for mark in read):
+            found += [mark.weights for mark in read if mark.weights and not mark.data]
+        inside, outputs = _through(equation, read)
+        found += inside
+        known |= dict(zip(equation.outvars, outputs, strict=True))
+    return found, [_mark_of(atom, known) for atom in body.outvars]
 
 
-def _bodies(equation: core.JaxprEqn) -> list[Any]:
+def _mark_of(atom: Any, known: dict[Any, Mark]) -> Mark:
+    return Mark() if isinstance(atom, core.Literal) else known.get(atom, Mark())
+
+
+def _looped(
+    body: core.Jaxpr, marks: list[Mark], constants: int, carried: int
+) -> tuple[list[frozenset[int]], list[Mark]]:
+    """Follow a body until what it carries from turn to turn depends on nothing new."""
+    while True:
+        found, outputs = _follow(body, marks)
+        carry = slice(constants, constants + carried)
+        after = [_joined(pair) for pair in zip(marks[carry], outputs[:carried], strict=True)]
+        if after == marks[carry]:
+            return found, outputs
+        marks = [*marks[:constants], *after, *marks[constants + carried :]]
+
+
+def _joined(marks: Sequence[Mark]) -> Mark:
+    return Mark(frozenset().union(*(mark.weights for mark in marks)), any(mark.data for mark in marks))
+
+
+def _bodies(equation: core.JaxprEqn) -> list[core.Jaxpr]:
     found = []
     for parameter in equation.params.values():
         for item in parameter if isinstance(parameter, tuple | list) else (parameter,):
-            if isinstance(item, core.ClosedJaxpr | core.Jaxpr):
-                found.append(item)
+            body = item.jaxpr if isinstance(item, core.ClosedJaxpr) else item
+            if isinstance(body, core.Jaxpr) and len(body.invars) <= len(equation.invars):
+                found.append(body)
     return found

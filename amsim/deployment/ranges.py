@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
@@ -26,20 +28,24 @@ _FIXED = {
     "abs": ValueRange(0.0, None),
 }
 _COMPARISONS = ("ge", "gt", "le", "lt", "eq", "ne", "is_finite")
+_CALLS = (
+    "jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat", "remat2",
+    "checkpoint",
+)  # fmt: skip
 _PASSING = (
     "reshape", "broadcast_in_dim", "transpose", "squeeze", "expand_dims", "slice", "dynamic_slice", "rev", "copy",
-    "copy_p", "stop_gradient", "convert_element_type", "reduce_max", "reduce_min", "reduce_window_max", "gather",
-    "reduce_precision", "optimization_barrier",
+    "copy_p", "stop_gradient", "reduce_max", "reduce_min", "reduce_window_max", "reduce_precision",
 )  # fmt: skip
-_ROUNDINGS: dict[str, Callable[[float], float]] = {"round": round, "floor": math.floor, "ceil": math.ceil}
+_ROUNDINGS: dict[str, Callable[[float], float]] = {"floor": math.floor, "ceil": math.ceil}
 
 
 def constant_range(number: Any) -> ValueRange:
-    """Range of a constant; NaN counts as no value."""
-    array = np.asarray(number)
-    if array.dtype == bool or not (np.issubdtype(array.dtype, np.number) or array.dtype.name == "bfloat16"):
-        return ValueRange(0.0, 1.0) if array.dtype == bool else UNKNOWN
-    finite = array.astype(np.float64)
+    """Range of a constant; NaN counts as no value. One that is traced itself, as under `jit`, is only of its dtype."""
+    dtype = getattr(number, "dtype", np.asarray(number).dtype if np.isscalar(number) else None)
+    real = dtype is not None and (jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating))
+    if isinstance(number, jax.core.Tracer) or not real:
+        return dtype_range(number)
+    finite = np.asarray(number).astype(np.float64)
     finite = finite[~np.isnan(finite)]
     return ValueRange(float(finite.min()), float(finite.max())) if finite.size else NOTHING
 
@@ -53,36 +59,54 @@ def dtype_range(aval: Any) -> ValueRange:
 def output_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
     """Ranges of an operation's outputs from those of its inputs."""
     name = equation.primitive.name
-    if name in ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"):
+    if name in _CALLS:
         return _of_body(equation, inputs)
-    constants = [isinstance(atom, core.Literal) or known.low == known.high != None for atom, known in zip(equation.invars, inputs, strict=True)]  # noqa: E501, E711
-    found = _of_primitive(name, inputs, constants)
-    return [found] * len(equation.outvars)
+    constants = [
+        isinstance(atom, core.Literal) or (known.low is not None and known.low == known.high)
+        for atom, known in zip(equation.invars, inputs, strict=True)
+    ]
+    found = _closed(_of_primitive(name, inputs, constants, equation.params))
+    return [dtype_range(variable.aval) if found == UNKNOWN else found for variable in equation.outvars]
+
+
+def _closed(known: ValueRange) -> ValueRange:
+    """A range whose infinite ends are unknown: nothing can be scaled to infinity."""
+    return ValueRange(None if known.low == -math.inf else known.low, None if known.high == math.inf else known.high)
 
 
 def _of_body(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
-    closed = equation.params.get("jaxpr", equation.params.get("call_jaxpr", equation.params.get("fun_jaxpr")))
-    if not isinstance(closed, core.ClosedJaxpr) or len(closed.jaxpr.invars) != len(inputs):
-        return [UNKNOWN] * len(equation.outvars)
-    known = dict(zip(closed.jaxpr.invars, inputs, strict=True))
-    known |= {variable: constant_range(number) for variable, number in zip(closed.jaxpr.constvars, closed.consts, strict=True)}  # noqa: E501
+    params: dict[str, Any] = equation.params
+    body = params["jaxpr" if "jaxpr" in params else "call_jaxpr" if "call_jaxpr" in params else "fun_jaxpr"]
+    jaxpr, consts = (body.jaxpr, body.consts) if isinstance(body, core.ClosedJaxpr) else (body, ())
+    known = dict(zip(jaxpr.invars, inputs, strict=True))
+    known |= dict(zip(jaxpr.constvars, map(constant_range, consts), strict=True))
 
     def read(atom: Any) -> ValueRange:
         return constant_range(atom.val) if isinstance(atom, core.Literal) else known[atom]
 
-    for inner in closed.jaxpr.eqns:
+    for inner in jaxpr.eqns:
         outputs = output_ranges(inner, [read(atom) for atom in inner.invars])
         known |= dict(zip(inner.outvars, outputs, strict=True))
-    return [read(atom) for atom in closed.jaxpr.outvars]
+    return [read(atom) for atom in jaxpr.outvars]
 
 
-def _of_primitive(name: str, inputs: Sequence[ValueRange], constants: Sequence[bool]) -> ValueRange:
+def _of_primitive(
+    name: str, inputs: Sequence[ValueRange], constants: Sequence[bool], params: dict[str, Any]
+) -> ValueRange:
     if name in _FIXED:
         return _FIXED[name]
     if name in _COMPARISONS:
         return ValueRange(0.0, 1.0)
     if name in _PASSING:
         return inputs[0]
+    if name == "convert_element_type":
+        return _converted(inputs[0], params["new_dtype"])
+    if name == "gather":
+        # Places outside the array are NaN unless the caller says otherwise.
+        return inputs[0] if params["fill_value"] is None else _hull([inputs[0], constant_range(params["fill_value"])])
+    if name == "round":
+        even = params["rounding_method"] == jax.lax.RoundingMethod.TO_NEAREST_EVEN
+        return _mapped(inputs[0], round if even else lambda value: math.copysign(math.floor(abs(value) + 0.5), value))
     if name in _ROUNDINGS:
         return _mapped(inputs[0], _ROUNDINGS[name])
     if name == "clamp":
@@ -103,6 +127,14 @@ def _of_primitive(name: str, inputs: Sequence[ValueRange], constants: Sequence[b
     return UNKNOWN
 
 
+def _converted(known: ValueRange, dtype: Any) -> ValueRange:
+    if not jnp.issubdtype(dtype, jnp.integer):
+        return known if jnp.issubdtype(dtype, jnp.floating) else UNKNOWN
+    whole, limits = _mapped(known, math.trunc), jnp.iinfo(dtype)
+    fits = whole.low is not None and whole.high is not None and limits.min <= whole.low <= whole.high <= limits.max
+    return whole if fits else UNKNOWN
+
+
 def _affine(name: str, inputs: Sequence[ValueRange], constants: Sequence[bool]) -> ValueRange:
     left, right = inputs
     if name == "div":
@@ -115,7 +147,9 @@ def _affine(name: str, inputs: Sequence[ValueRange], constants: Sequence[bool]) 
         return _scaled(other, number)
     if name == "add":
         return _mapped(other, lambda value: value + number)
-    return _mapped(left, lambda value: value - number) if constants[1] else _mapped(_scaled(right, -1.0), lambda value: value + number)  # noqa: E501
+    if constants[1]:
+        return _mapped(left, lambda value: value - number)
+    return _mapped(_scaled(right, -1.0), lambda value: value + number)
 
 
 def _scaled(known: ValueRange, factor: float) -> ValueRange:

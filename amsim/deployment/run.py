@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from amsim.circuits.macro import Die, Macro
 from amsim.deployment.mapping import MappedSite, Mapping
 from amsim.deployment.program import Program, Step, Value
+from amsim.deployment.sites import Site
 
 
 def run_program(
@@ -60,8 +61,7 @@ def report_program(
         reports.append(
             macro.report(
                 site.product,
-                site.layout.inputs(values[site.data.number]),
-                site.layout.matrix(values[site.weight.number]),
+                *_inputs_and_matrix(site, values),
                 neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
                 input_range=site.data.range,
                 weight_range=site.weight.range,
@@ -90,16 +90,12 @@ def _reader(values: dict[int, Any]) -> Any:
     return lambda value: values[value.number]
 
 
-def _on_macro(
-    mapped: MappedSite, macro: Macro, die: Die, values: dict[int, Any], key: PRNGKeyArray | None
-) -> Array:
+def _on_macro(mapped: MappedSite, macro: Macro, die: Die, values: dict[int, Any], key: PRNGKeyArray | None) -> Array:
     site = mapped.site
     if macro.keeps_product:
         _plain(site.step, values)
         return values[site.step.outputs[0].number]
-    dtype = site.step.equation.outvars[0].aval.dtype  # type: ignore[attr-defined]
-    inputs = site.layout.inputs(jnp.asarray(values[site.data.number], dtype))
-    matrix = site.layout.matrix(jnp.asarray(values[site.weight.number], dtype))
+    inputs, matrix = _inputs_and_matrix(site, values)
     options: dict[str, Any] = {
         "die": die,
         "key": key,
@@ -108,10 +104,16 @@ def _on_macro(
     }
     if mapped.chain is None:
         sums = macro.multiply(site.product, inputs, matrix, **options)
-    else:
-        neuron = mapped.chain.neuron(site, _reader(values))
-        sums = macro.margin(site.product, inputs, matrix, neuron, **options)
-    return site.layout.result(sums).astype(dtype)
+        return site.layout.result(sums).astype(site.step.dtype)
+    neuron = mapped.chain.neuron(site, _reader(values))
+    margins = site.layout.result(macro.margin(site.product, inputs, matrix, neuron, **options))
+    return mapped.chain.decided(margins, _reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
+
+
+def _inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:
+    dtype = jnp.result_type(float)  # a shorter word does not hold every count
+    inputs = site.layout.inputs(jnp.asarray(values[site.data.number], dtype))
+    return inputs, site.layout.matrix(jnp.asarray(values[site.weight.number], dtype))
 
 
 def _plain(step: Step, values: dict[int, Any]) -> None:

@@ -145,7 +145,7 @@ def site_of(name: str, step: Step, operand: int) -> Site:
     Raises:
         UnmappableError: The product has a form that no macro takes.
     """
-    if not jnp.issubdtype(step.equation.outvars[0].aval.dtype, jnp.floating):
+    if not jnp.issubdtype(step.dtype, jnp.floating):
         raise UnmappableError("its result is not floating point")
     product, layout = _dense(step, operand) if step.primitive == "dot_general" else _convolution(step, operand)
     return Site(name, step, product, operand, layout)

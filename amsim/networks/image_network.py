@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from amsim.circuits.checks import integer_between
@@ -70,14 +71,16 @@ class ImageNetwork:
         integer_between("bits", self.bits, 1, 8)
         integer_between("input_maps", self.input_maps, 1)
 
-    def __call__(self, params: Params, inputs: Shaped[Array, "batch height width"]) -> Float[Array, "batch classes"]:
+    def __call__(
+        self, params: Params, inputs: Shaped[ArrayLike, "batch height width"]
+    ) -> Float[Array, "batch classes"]:
         """Logits of images, with the stored batch statistics."""
         return self.forward(params, inputs)[0]
 
     def forward(
         self,
         params: Params,
-        inputs: Shaped[Array, "batch height width"],
+        inputs: Shaped[ArrayLike, "batch height width"],
         *,
         batch_statistics: bool = False,
         convolution: Convolution = plain_convolution,
@@ -90,7 +93,7 @@ class ImageNetwork:
             batch_statistics: Normalise by the statistics of this batch (training) instead of the stored ones.
             convolution: How to convolve; all give the same result.
         """
-        self._check(inputs)
+        inputs = self._checked(inputs)
         used: Statistics = {}
         values = self.encode(inputs)
         for index, layer in enumerate(self.layers, 1):
@@ -103,7 +106,7 @@ class ImageNetwork:
         logits, used["dense"] = _normalised(sums, params["dense"], batch_statistics)
         return logits, used
 
-    def encode(self, inputs: Shaped[Array, "batch height width"]) -> Float[Array, "batch height width maps"]:
+    def encode(self, inputs: Shaped[ArrayLike, "batch height width"]) -> Float[Array, "batch height width maps"]:
         """Maps of pixel segments: segment m carries pixel values from m / maps to (m + 1) / maps."""
         inputs = jnp.asarray(inputs)
         if jnp.issubdtype(inputs.dtype, jnp.integer):
@@ -143,12 +146,14 @@ class ImageNetwork:
         params["dense"] = _initial_layer(keys[-1], (side * side * channels, self.classes), 2.0, 0.0)
         return params
 
-    def _check(self, inputs: Array) -> None:
+    def _checked(self, inputs: ArrayLike) -> Array:
+        inputs = jnp.asarray(inputs)
         if inputs.ndim != 3 or inputs.shape[1:] != self.input_shape:
             height, width = self.input_shape
             raise ValueError(
                 f"Argument `inputs` must have shape (batch, {height}, {width}), but has shape {inputs.shape}."
             )
+        return inputs
 
 
 def _initial_layer(key: PRNGKeyArray, shape: tuple[int, ...], gain: float, shift: float) -> dict[str, Array]:

@@ -1,0 +1,72 @@
+"""What all pictures share: colours, fonts, units, legends and the checks of what they are given."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
+
+BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+"""The colours of Okabe and Ito (jfly.uni-koeln.de/color), which colour-blind readers tell apart."""
+
+GREY, PALE, PALEST = "#767676", "#DDDDDD", "#EEEEEE"
+
+FAMILY_STYLES = (
+    (BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (PURPLE, "D"), (BLACK, "v"), (ORANGE, "P"), (SKY_BLUE, "X"),
+)  # fmt: skip
+"""Colour and marker of each circuit family."""
+
+COMPONENT_STYLES = (
+    (BLUE, ""), (ORANGE, "//"), (SKY_BLUE, ".."), (BLACK, ""), (YELLOW, "\\\\"), (GREEN, "xx"), (PURPLE, "++"),
+)  # fmt: skip
+"""Colour and hatch of each component of energy; neighbours also differ in grey."""
+
+COMPONENT_NAMES = {"mac": "MAC array", "dram": "DRAM"}
+"""Components whose name is not simply their words."""
+
+FONT_SIZE, TITLE_SIZE = 8.5, 9.5
+"""Points, of labels and of axis titles."""
+
+JOULE = EngFormatter(unit="J")
+
+
+def joules(energy: float) -> str:
+    """Energy in J with three digits and an SI prefix, such as 2.35 µJ."""
+    return JOULE(float(f"{energy:.3g}"))
+
+
+def component_name(component: str) -> str:
+    """Name of a component of energy as readers know it."""
+    return COMPONENT_NAMES.get(component, component.replace("_", " "))
+
+
+def own_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
+    """The axes given, or those of a new figure of this size in inches."""
+    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def finish(ax: Axes, x: str, y: str, *, grid: str, columns: int) -> None:
+    """Name the axes, put the legend above them, and draw a faint grid behind the data."""
+    ax.set_xlabel(x, fontsize=TITLE_SIZE)
+    ax.set_ylabel(y, fontsize=TITLE_SIZE)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False, fontsize=FONT_SIZE)
+    ax.tick_params(labelsize=FONT_SIZE)
+    ax.grid(visible=True, axis=grid, color=PALE, linewidth=0.6)  # type: ignore[arg-type]
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def check_dataset(name: str, data: Any, variables: Sequence[str], dims: Sequence[str]) -> None:
+    """Raise ValueError, naming what is missing, unless data is a Dataset with these variables and dims."""
+    if not isinstance(data, xr.Dataset):
+        raise ValueError(f"Argument `{name}` must be an xarray.Dataset, but is of type {type(data).__name__}.")
+    for kind, wanted, found in (("variables", variables, data.data_vars), ("dims", dims, data.sizes)):
+        missing = [one for one in wanted if one not in found]
+        if missing:
+            raise ValueError(f"Argument `{name}` must have {kind} {', '.join(wanted)}, but lacks {', '.join(missing)}.")
+    empty = [dim for dim in dims if not data.sizes[dim]]
+    if empty:
+        raise ValueError(f"Argument `{name}` must not be empty, but has no {', '.join(empty)}.")

@@ -1,0 +1,289 @@
+"""Pictures of computed results; every function but `plot_comparison` draws into one Axes and returns it.
+
+Nothing is simulated or shown here, and no setting of other figures is touched. Colours are safe for colour-blind
+readers; markers and hatches tell things apart in grey print.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from scipy import stats
+
+from amsim import _plot_style as style
+from amsim._label_placement import place_labels
+
+CURVES = 64
+"""Single columns that are drawn at most."""
+
+BINS = 60
+"""Bins of a histogram, about."""
+
+
+def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of each design against its total energy an inference.
+
+    Large markers are means over dies with their 95 % interval, dots are single dies. Designs that no other one beats
+    in both accuracy and energy are joined by steps.
+
+    Args:
+        comparison: Result of `amsim.compare`.
+        ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
+
+    Raises:
+        ValueError: No Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
+    """
+    needed = ("accuracy", "accuracy_mean", "accuracy_low", "accuracy_high", "energy")
+    style.check_dataset("comparison", comparison, needed, ("design", "die", "component"))
+    energy = comparison["energy"].sum("component").values
+    if not np.all(energy > 0):
+        raise ValueError("Argument `comparison` must have an energy above 0 for every design, but one has not.")
+    dies = 100 * comparison["accuracy"].transpose("design", "die").values
+    mean, low, high = (100 * comparison[f"accuracy_{name}"].values for name in ("mean", "low", "high"))
+    names = [str(name) for name in comparison["design"].values]
+    styles = _family_styles(names)
+    frontier = _pareto(energy, mean)
+
+    ax = style.own_axes(ax, (7.0, 5.0))
+    ax.set_xscale("log")
+    x, y = energy[frontier], mean[frontier]
+    ax.step(x, y, where="post", color=style.GREY, linewidth=1, zorder=1, label="best up to this energy")
+    labels = []
+    for index, name in enumerate(names):
+        colour, marker = styles[_family(name)]
+        at = np.full(dies.shape[1], energy[index])
+        ax.plot(at, dies[index], "o", color=colour, alpha=0.35, markersize=3.5, markeredgewidth=0, zorder=2)
+        # A single die has no interval, and dies that do not differ need none.
+        spread = [[mean[index] - low[index]], [high[index] - mean[index]]] if high[index] > low[index] else None
+        ax.errorbar(energy[index], mean[index], spread, fmt=marker, color=colour, markersize=7, capsize=4, zorder=3)
+        line = {"arrowstyle": "-", "color": style.GREY, "linewidth": 0.6}
+        labels.append(
+            ax.annotate(
+                name, (energy[index], mean[index]), (0, 0), textcoords="offset points", ha="center", va="center",
+                fontsize=style.FONT_SIZE, color=colour, arrowprops=line,
+            )
+        )  # fmt: skip
+    ax.plot([], [], "o", color=style.GREY, alpha=0.6, markersize=3.5, markeredgewidth=0, label="single die")
+    ax.errorbar([], [], [], fmt="D", color=style.GREY, markersize=4, capsize=3, label="mean of dies, 95 % interval")
+    ax.set_xlim(energy.min() / 2, energy.max() * 2)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if energy.max() < 300 * energy.min() else (1.0,)))
+    ax.xaxis.set_major_formatter(style.JOULE)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.margins(y=0.12)
+    style.finish(ax, "energy an inference (J)", "accuracy (%)", grid="both", columns=3)
+
+    whiskers = np.stack([energy, np.fmin(low, mean), energy, np.fmax(high, mean)], axis=1)
+    dots = np.stack([energy, dies.min(axis=1), energy, dies.max(axis=1)], axis=1)
+    flat = np.stack([x[:-1], y[:-1], x[1:], y[:-1]], axis=1)
+    upright = np.stack([x[1:], y[:-1], x[1:], y[1:]], axis=1)
+    place_labels(ax, labels, np.concatenate([whiskers, dots]), np.concatenate([flat, upright]))
+    return ax
+
+
+def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Axes | None = None) -> Axes:
+    """Draw the energy of each design, or of each site of a chip, as a bar stacked by component.
+
+    Every bar carries its total. Where totals differ so much that small bars vanish, `share` draws each component as a
+    share of its own bar.
+
+    Args:
+        comparison: Result of `amsim.compare`, or of `chip.cost` with its sites.
+        share: Draw percentages instead of joules.
+        ax: Where to draw; None makes a figure.
+
+    Raises:
+        ValueError: No Dataset, or no variable `energy` over `component` and one of `design` and `site`.
+    """
+    bar = "site" if isinstance(comparison, xr.Dataset) and "site" in comparison.dims else "design"
+    style.check_dataset("comparison", comparison, ("energy",), (bar, "component"))
+    energy = comparison["energy"].transpose(bar, "component").values
+    total = energy.sum(axis=1)
+    shown = 100 * energy / np.where(total > 0, total, 1)[:, None] if share else energy
+
+    ax = style.own_axes(ax, (7.0, 1.4 + 0.45 * len(energy)))
+    position, left = np.arange(len(energy)), np.zeros(len(energy))
+    for index, component in enumerate(comparison["component"].values):
+        colour, hatch = style.COMPONENT_STYLES[index % len(style.COMPONENT_STYLES)]
+        name = style.component_name(str(component))
+        bars = ax.barh(position, shown[:, index], 0.7, left=left, color=colour, label=name)
+        for one in bars:
+            one.set(hatch=hatch, edgecolor=style.BLACK, linewidth=0.6)
+        left = left + shown[:, index]
+    for place, end, energy_sum in zip(position, left, total, strict=True):
+        text = ax.annotate(style.joules(energy_sum), (end, place), (4, 0), textcoords="offset points", va="center")
+        text.set_fontsize(style.FONT_SIZE)
+    longest = 100.0 if share else float(left.max()) or 1.0
+    ax.set_xlim(0, 1.18 * longest)
+    ax.spines["bottom"].set_bounds(0, longest)
+    if share:
+        ax.xaxis.set_major_locator(FixedLocator(list(range(0, 101, 20))))
+        ax.xaxis.set_major_formatter(PercentFormatter(decimals=0))
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_formatter(style.JOULE)
+    ax.set_yticks(position, [str(name) for name in comparison[bar].values])
+    ax.set_ylim(len(energy) - 0.5, -0.5)
+    quantity = "share of the energy an inference (%)" if share else "energy an inference (J)"
+    style.finish(ax, quantity, "", grid="x", columns=3)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def plot_comparison(comparison: xr.Dataset) -> Figure:
+    """Draw accuracy against energy beside where each design's energy goes.
+
+    The figure is not one of pyplot's: it needs no closing, and a notebook shows it as the value of a cell.
+
+    Args:
+        comparison: Result of `amsim.compare`.
+
+    Raises:
+        ValueError: As `plot_accuracy_energy` and `plot_energy_breakdown`.
+    """
+    figure = Figure(figsize=(12.0, 5.0), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
+    plot_energy_breakdown(comparison, share=True, ax=right)
+    attributes = comparison.attrs
+    facts = [str(attributes["data"])] if attributes.get("data") else []
+    facts += [f"{attributes['images']} images"] if "images" in attributes else []
+    facts += [f"network {attributes['network']}"] if attributes.get("network") else []
+    facts += [f"{comparison.sizes['die']} dies a design"] if "die" in comparison.sizes else []
+    figure.suptitle(", ".join(facts), fontsize=style.FONT_SIZE + 3)
+    # Last, because labels are placed for the final layout.
+    plot_accuracy_energy(comparison, ax=left)
+    return figure
+
+
+def plot_transfer_curve(characteristic: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw what a macro reads, or how often it decides +1, against the ideal sum of products.
+
+    Thin lines are single columns of single dies, averaged over reads; sums that the readout clips are shaded.
+
+    Args:
+        characteristic: Result of `amsim.characterisation.characterise`.
+        ax: Where to draw; None makes a figure.
+
+    Raises:
+        ValueError: No Dataset, or neither `count_read` nor `decided_up` in it.
+    """
+    decides = isinstance(characteristic, xr.Dataset) and "decided_up" in characteristic
+    name = "decided_up" if decides else "count_read"
+    style.check_dataset("characteristic", characteristic, (name,), ("die", "column", "count"))
+    counts = characteristic["count"].values
+    curves = characteristic[name].transpose("die", "column", "count").values.reshape(-1, len(counts))
+    curves = 100 * curves if decides else curves
+    some = curves[np.unique(np.linspace(0, len(curves) - 1, min(CURVES, len(curves))).astype(int))]
+
+    ax = style.own_axes(ax, (6.0, 4.5))
+    lines = [np.column_stack([counts, curve]) for curve in some]
+    single = f"{len(some)} of {len(curves)} columns on {characteristic.sizes['die']} dies"
+    ax.add_collection(LineCollection(lines, colors=style.SKY_BLUE, linewidths=0.7, alpha=0.7, label=single))
+    mean = ax.plot(counts, curves.mean(axis=0), color=style.BLUE, linewidth=1.8, label="mean of all columns")[0]
+    if decides:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ideal = np.where(counts >= 0, 100.0, 0.0)
+        ax.step(counts, ideal, where="mid", color=style.BLACK, linewidth=1, linestyle="--", label="ideal")
+        mean.set(marker="o", markersize=3.5)
+        undecided = counts[(curves > 0).any(axis=0) & (curves < 100).any(axis=0)]
+        reach = 1.3 * max(np.abs(undecided).max(initial=0), 4)
+        ax.set_xlim(max(-reach, counts[0]), min(reach, counts[-1]))
+        quantity = "probability of the decision +1 (%)"
+    else:
+        ax.plot(counts, counts, color=style.BLACK, linewidth=1, linestyle="--", label="ideal")
+        _shade_clipped(ax, characteristic)
+        ax.set_xlim(counts[0], counts[-1])
+        quantity = "sum of products as read (counts)"
+    style.finish(ax, "ideal sum of products (counts)", quantity, grid="both", columns=2)
+    return ax
+
+
+def plot_error_histogram(characteristic: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw how the errors of single reads spread over dies, reads, columns and the sums that the readout does not clip.
+
+    Args:
+        characteristic: Result of `amsim.characterisation.characterise` for a macro that reads numbers.
+        ax: Where to draw; None makes a figure.
+
+    Raises:
+        ValueError: No Dataset, no `error` in it, or every sum clips.
+    """
+    style.check_dataset("characteristic", characteristic, ("error",), ("die", "read", "column", "count"))
+    clipped = _clipped(characteristic)
+    if clipped.all():
+        raise ValueError("Argument `characteristic` must have sums inside the readout's range, but every one clips.")
+    errors = characteristic["error"].transpose(..., "count").values[..., ~clipped].ravel().astype(float)
+    mean, sigma = float(errors.mean()), float(errors.std())
+    edges = _edges(errors)
+    width = edges[1] - edges[0]
+
+    ax = style.own_axes(ax, (6.0, 4.5))
+    share = np.full(errors.shape, 100 / len(errors))
+    text = f"reads: mean {mean:.3g}, sigma {sigma:.3g} counts"
+    ax.hist(
+        errors, edges.tolist(), weights=share, color=style.SKY_BLUE, edgecolor=style.BLACK, linewidth=0.5, label=text
+    )
+    low, high = edges[0] - 1.5 * width, edges[-1] + 1.5 * width
+    if sigma > 0:
+        # What falls into a bin around x: comparable with bars also where errors are whole steps.
+        x = np.linspace(low, high, 401)
+        normal = stats.norm(mean, sigma)
+        expected = 100 * (normal.cdf(x + width / 2) - normal.cdf(x - width / 2))
+        ax.plot(x, expected, color=style.VERMILLION, linewidth=1.8, label="Gaussian of this mean and sigma")
+    if clipped.any():
+        ax.plot([], [], " ", label=f"{clipped.sum()} of {clipped.size} sums clip and are left out")
+    ax.set_xlim(low, high)
+    style.finish(
+        ax, "sum as read less ideal sum (counts)", f"reads in a bin of {width:.3g} counts (%)", grid="y", columns=2
+    )
+    return ax
+
+
+def _family(design: str) -> str:
+    return design.rpartition("-")[0] or design
+
+
+def _family_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    families = dict.fromkeys(map(_family, names))
+    return {family: style.FAMILY_STYLES[n % len(style.FAMILY_STYLES)] for n, family in enumerate(families)}
+
+
+def _pareto(energy: np.ndarray, accuracy: np.ndarray) -> list[int]:
+    """Indices of designs with a higher accuracy than every one of less energy, by energy."""
+    reached, found = -np.inf, []
+    for index in np.lexsort((-accuracy, energy)):
+        if accuracy[index] > reached:
+            reached = accuracy[index]
+            found.append(int(index))
+    return found
+
+
+def _clipped(characteristic: xr.Dataset) -> np.ndarray:
+    if "out_of_range" not in characteristic:
+        return np.zeros(characteristic.sizes["count"], bool)
+    return characteristic["out_of_range"].values > 0
+
+
+def _shade_clipped(ax: Axes, characteristic: xr.Dataset) -> None:
+    counts, clipped = characteristic["count"].values, _clipped(characteristic)
+    label: str | None = "outside the readout's range"
+    for side in (counts < 0, counts > 0):
+        region = counts[clipped & side]
+        if region.size:
+            ax.axvspan(region.min(), region.max(), color=style.PALEST, zorder=0, label=label)
+            label = None
+
+
+def _edges(errors: np.ndarray) -> np.ndarray:
+    """Edges of equal bins centred on the values that occur, so that whole steps fall into the middle of a bin."""
+    low, high = float(errors.min()), float(errors.max())
+    if high - low < 1e-6:
+        return np.array([low - 0.5, low + 0.5])
+    # Rounding merges values that differ in the last bits only.
+    values = np.unique(np.round((errors - low) / (high - low), 5))
+    step = float(np.diff(values).min()) * (high - low)
+    width = step * max(1, np.ceil((high - low) / step / BINS))
+    return low - width / 2 + width * np.arange(np.ceil((high - low) / width + 0.5) + 1)

@@ -1,0 +1,29 @@
+"""Check that each notebook pair is in step and run every notebook; a failing cell ends with its error."""
+
+import sys
+from pathlib import Path
+
+import jupytext
+import nbclient
+
+FOLDER = Path(__file__).parent
+
+
+def main() -> None:
+    sources = sorted(FOLDER.glob("[0-9]*.py"))
+    if not sources:
+        sys.exit("no notebooks found")
+    for source in sources:
+        notebook = jupytext.read(source)
+        paired = jupytext.read(source.with_suffix(".ipynb"))
+        cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
+        if cells != [(cell.cell_type, cell.source) for cell in paired.cells]:
+            sys.exit(f"{source.name} and its .ipynb differ: run `jupytext --sync {source}`")
+        if any(cell.get("outputs") for cell in paired.cells):
+            sys.exit(f"{source.stem}.ipynb has outputs: clear them")
+        print(f"running {source.name}", flush=True)
+        nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(FOLDER)}}).execute()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The README's example runs as it stands, and its commands exist."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def test_example_runs(capsys, monkeypatch):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "conv1" in printed
+    assert "comparator" in printed
+    accuracy, low, high = map(float, re.findall(r"(0\.\d+) \((0\.\d+) \.\. ([01]\.\d+)\)", printed)[0])
+    assert low <= accuracy <= high
+    assert accuracy > 0.8
+
+
+def test_pictures_exist():
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (Path(__file__).parent.parent / path).is_file(), path
+
+
+def test_no_placeholder_is_left():
+    assert "@@" not in README
