@@ -15,9 +15,17 @@ DIRECTIONS = 24
 NEAR = 12.0
 """Gap in points up to which a label needs no line to its point."""
 
-LABEL_WEIGHT, DATA_WEIGHT, LINE_WEIGHT, OUTSIDE_WEIGHT = 2e3, 1e3, 2e2, 1e4
-"""Cost of covering other labels, data, thin lines and the world outside the axes, for each label's area; the
-distance from the point costs 1 for each point, so that any free place beats any covered one."""
+LABEL_WEIGHT, DATA_WEIGHT, LINE_WEIGHT, OUTSIDE_WEIGHT = 2e3, 1e3, 1e2, 1e4
+"""Cost of covering other labels, data, thin lines and the world outside the axes with a whole label.
+
+The distance from the point costs 1 for each point: any free place beats one that covers data or labels.
+"""
+
+TOUCH = 0.1
+"""Part of its weight that covering a thing costs at least."""
+
+CONFUSION, FAR = 60.0, 16.0
+"""Cost of touching the point of another label; falls to 0 where that point is `FAR` points further than the own."""
 
 PADDING = 2.0
 """Free space around a label, points."""
@@ -44,19 +52,21 @@ def place_labels(axes: Axes, labels: Sequence[Annotation], data: np.ndarray, lin
     frame = axes.get_window_extent()
     inside = np.array([frame.x0, frame.y0, frame.x1, frame.y1])
     forbidden, avoided = (_in_pixels(axes, boxes, 3 * point) for boxes in (data, lines))
+    anchors = axes.transData.transform([label.xy for label in labels])
     choices, costs = [], []
-    for label in labels:
+    for number, label in enumerate(labels):
         # An annotation's own extent would include its line.
         extent = Text.get_window_extent(label)
         size = np.array([extent.width, extent.height]) + 2 * PADDING * point
         offsets, gaps = _offsets(size / point)
-        centres = axes.transData.transform(label.xy) + offsets * point
+        centres = anchors[number] + offsets * point
         boxes = np.hstack([centres - size / 2, centres + size / 2])
-        area = float(np.prod(size))
-        outside = area - _overlap(boxes, inside[None])[:, 0]
-        cost = OUTSIDE_WEIGHT * outside + DATA_WEIGHT * _overlap(boxes, forbidden).sum(1)
+        outside = 1 - _covered(boxes, inside[None])[:, 0]
+        cost = OUTSIDE_WEIGHT * outside + DATA_WEIGHT * _cost_of(_covered(boxes, forbidden))
+        others = _distance(boxes, np.delete(anchors, number, axis=0)) / point
+        cost += CONFUSION * np.clip(1 - others / (gaps[:, None] + FAR), 0, None).sum(axis=1)
         choices.append((offsets, gaps, boxes))
-        costs.append((cost + LINE_WEIGHT * _overlap(boxes, avoided).sum(1)) / area + gaps)
+        costs.append(cost + LINE_WEIGHT * _cost_of(_covered(boxes, avoided)) + gaps)
     chosen = _settle([boxes for _, _, boxes in choices], costs)
     for label, (offsets, gaps, _), index in zip(labels, choices, chosen, strict=True):
         label.set_position(tuple(offsets[index]))
@@ -68,6 +78,8 @@ def _offsets(size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Offsets of a label's centre from its point, and the gap of each, all in points; nearest first."""
     angles = np.pi / 4 + 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     direction = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    # Onto a square, so that a label lies along its point or corner to corner with it, whatever its shape.
+    direction /= np.abs(direction).max(axis=1, keepdims=True)
     offsets = np.concatenate([direction * (size / 2 + gap) for gap in GAPS])
     return offsets, np.repeat(GAPS, DIRECTIONS)
 
@@ -78,8 +90,7 @@ def _settle(boxes: list[np.ndarray], costs: list[np.ndarray], rounds: int = 20) 
         before = list(chosen)
         for index, (own, cost) in enumerate(zip(boxes, costs, strict=True)):
             others = [boxes[n][chosen[n]] for n in range(len(boxes)) if n != index]
-            area = float(np.prod(own[0, 2:] - own[0, :2]))
-            covered = _overlap(own, np.array(others).reshape(-1, 4)).sum(1) / area
+            covered = _cost_of(_covered(own, np.array(others).reshape(-1, 4)))
             chosen[index] = int(np.argmin(cost + LABEL_WEIGHT * covered))
         if chosen == before:
             break
@@ -92,8 +103,19 @@ def _in_pixels(axes: Axes, boxes: np.ndarray, margin: float) -> np.ndarray:
     return np.hstack([pixels.min(axis=1) - margin, pixels.max(axis=1) + margin])
 
 
-def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Area that each box shares with each other one, shape (boxes, others)."""
+def _covered(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Fraction of each box that covers each other one, shape (boxes, others)."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return np.prod(np.clip(high - low, 0, None), axis=-1)
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return np.prod(np.clip(high - low, 0, None), axis=-1) / area[:, None]
+
+
+def _distance(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Distance of each box from each point along the farther axis, shape (boxes, points)."""
+    beyond = np.maximum(boxes[:, None, :2] - points, points - boxes[:, None, 2:])
+    return np.clip(beyond, 0, None).max(axis=-1)
+
+
+def _cost_of(covered: np.ndarray) -> np.ndarray:
+    return np.sum(covered + TOUCH * (covered > 0), axis=1)

@@ -49,10 +49,17 @@ def own_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
 
 
 def finish(ax: Axes, x: str, y: str, *, grid: str, columns: int) -> None:
-    """Name the axes, put the legend above them, and draw a faint grid behind the data."""
+    """Name the axes, put the legend above them in at most so many columns, and draw a faint grid behind the data."""
     ax.set_xlabel(x, fontsize=TITLE_SIZE)
     ax.set_ylabel(y, fontsize=TITLE_SIZE)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False, fontsize=FONT_SIZE)
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False}
+    ax.figure.figure.draw_without_rendering()
+    room = ax.get_window_extent().width
+    for number in range(columns, 0, -1):
+        legend = ax.legend(ncols=number, fontsize=FONT_SIZE, **place)
+        # A legend wider than the axes would make a layout engine shrink them.
+        if legend.get_window_extent().width <= room:
+            break
     ax.tick_params(labelsize=FONT_SIZE)
     ax.grid(visible=True, axis=grid, color=PALE, linewidth=0.6)  # type: ignore[arg-type]
     ax.set_axisbelow(True)

@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from amsim.circuits.checks import integer_between, one_key
-from amsim.circuits.macro import Macro
+from amsim.circuits.macro import Die, Macro
 from amsim.circuits.products import DenseProduct
 from amsim.results import labelled
 
@@ -56,10 +56,12 @@ def characterise(
     counts = _counts(products, around_zero=not macro.reads_numbers)
     inputs = jnp.asarray(np.where(np.arange(products) < (counts[:, None] + products) // 2, 1.0, -1.0), float)
     ideal = jnp.asarray(counts[:, None], float)
-    kept = max(1, min(reads, KEPT_ERRORS // (dies * macro.columns * len(counts)))) if macro.reads_numbers else 0
+    kept = max(1, min(reads, KEPT_ERRORS // (dies * macro.columns * len(counts))))
     die_key, read_key = jax.random.split(key)
     found = [
-        _one_die(macro, inputs, ideal, jax.random.fold_in(die_key, n), _numbered(read_key, n, reads), kept)
+        _one_die(
+            macro, macro.fabricate(jax.random.fold_in(die_key, n)), inputs, ideal, _numbered(read_key, n, reads), kept
+        )
         for n in range(dies)
     ]
     # (count, column) is how a batch of sums leaves the macro; labelled data have the swept axis last.
@@ -132,14 +134,13 @@ class _Moments(NamedTuple):
 @eqx.filter_jit
 def _one_die(
     macro: Macro,
+    die: Die,
     inputs: Float[Array, "counts rows"],
     ideal: Float[Array, "counts 1"],
-    die_key: PRNGKeyArray,
     read_keys: Key[Array, " reads"],
     kept: int,
 ) -> tuple[Array, Array, Array]:
     """Mean and sigma over reads of the error, or of the decision, and the first `kept` errors."""
-    die = macro.fabricate(die_key)
     weights = jnp.ones((inputs.shape[1], macro.columns))
 
     shape = (len(inputs), macro.columns)

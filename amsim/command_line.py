@@ -57,7 +57,8 @@ def compare(
         print(json.dumps(_plain(result), indent=1))
         return
     console = Console()
-    console.print(_comparison_table(result, wide=console.width >= 150))
+    for table in _comparison_tables(result):
+        console.print(table)
     console.print(verdict(result), soft_wrap=True)
     console.print(f"Written: {out / 'compare.nc'}, {out / 'compare.png'}", soft_wrap=True)
 
@@ -157,22 +158,30 @@ def _plain(result: Any) -> dict[str, Any]:
     }
 
 
-def _comparison_table(result: Any, *, wide: bool) -> Table:
-    table = Table(
-        title=f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies", box=None
-    )
-    table.add_column("design", no_wrap=True)
-    headings = ["accuracy %", "95 % interval", "energy uJ"]
-    components = [str(name) for name in result["component"].values]
-    headings += [name.replace("_", " ") if wide else name.replace("_memory", "") for name in components]
-    for heading in [*headings, "latency ms", "area mm2"]:
-        table.add_column(heading, justify="right")
+def _comparison_tables(result: Any) -> list[Table]:
+    """Two tables that fit 80 columns: the designs, and where their energy goes."""
+    title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
+    designs = _right_aligned(title, "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
+    split = _right_aligned("energy, uJ", *(str(name).replace("_", " ") for name in result["component"].values))
     for index, name in enumerate(result["design"].values):
         row = result.isel(design=index)
         low, high = 100 * float(row["accuracy_low"]), 100 * float(row["accuracy_high"])
-        interval = "one die" if math.isnan(low) else f"{low:.2f} .. {high:.2f}"
         energies = [1e6 * float(value) for value in row["energy"].values]
-        cells = [f"{100 * float(row['accuracy_mean']):.2f}", interval, f"{sum(energies):.3g}"]
-        cells += [f"{value:.3g}" for value in energies]
-        table.add_row(str(name), *cells, f"{1e3 * float(row['latency']):.3g}", f"{1e6 * float(row['area']):.3g}")
+        designs.add_row(
+            str(name),
+            f"{100 * float(row['accuracy_mean']):.2f}",
+            "one die" if math.isnan(low) else f"{low:.2f} .. {high:.2f}",
+            f"{sum(energies):.3g}",
+            f"{1e3 * float(row['latency']):.3g}",
+            f"{1e6 * float(row['area']):.3g}",
+        )
+        split.add_row(str(name), *(f"{value:.3g}" for value in energies))
+    return [designs, split]
+
+
+def _right_aligned(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None)
+    table.add_column("design", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right")
     return table

@@ -80,17 +80,26 @@ def compare(
 
 
 def verdict(comparison: xr.Dataset) -> str:
-    """One line: which design needs the least energy up to which accuracy."""
+    """One line: which design needs the least energy up to which accuracy.
+
+    A design that costs more wins beyond the accuracy of a cheaper one only if their 95 % intervals do not overlap.
+    """
     energy = comparison["energy"].sum("component").values
-    accuracy = comparison["accuracy_mean"].values
-    names = comparison["design"].values
-    reached, parts = -np.inf, []
-    for index in np.lexsort((-accuracy, energy)):
-        if accuracy[index] > reached:
-            start = "" if reached == -np.inf else f"from {100 * reached:.1f} % "
-            parts.append(f"{start}up to {100 * accuracy[index]:.1f} % {names[index]} ({1e6 * energy[index]:.3g} uJ)")
-            reached = accuracy[index]
+    mean = comparison["accuracy_mean"].values
+    low, high = (np.where(np.isnan(ends), mean, ends) for ends in _interval_ends(comparison))
+    winners: list[int] = []
+    for index in np.lexsort((-mean, energy)):
+        if not winners or low[index] > high[winners[-1]]:
+            winners.append(int(index))
+    reached = [f"{100 * mean[index]:.1f} %" for index in winners]
+    names = [f"{comparison['design'].values[i]} ({1e6 * energy[i]:.3g} uJ)" for i in winners]
+    parts = [f"up to {reached[0]} {names[0]}"]
+    parts += [f"from there to {up_to} {name}" for up_to, name in zip(reached[1:], names[1:], strict=True)]
     return "Least energy an inference: " + ", ".join(parts) + "."
+
+
+def _interval_ends(comparison: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    return comparison["accuracy_low"].values, comparison["accuracy_high"].values
 
 
 def _chosen(designs: Sequence[str] | None, network: str | Path | None) -> list[Design]:

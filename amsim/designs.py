@@ -7,7 +7,9 @@ import equinox as eqx
 
 from amsim import chips
 from amsim.accelerator import Accelerator
+from amsim.circuits.comparator import Comparator
 from amsim.circuits.converters import Adc
+from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 
 FAMILIES = ("switched-capacitor", "digital-binary", "multi-precision")
@@ -50,14 +52,23 @@ class Design:
     def accelerator(self) -> Accelerator:
         """The hardware.
 
-        A one-bit switched-capacitor design is the published chip (comparators, last layer digital); more bits are
-        read by 8-bit ADCs, weights side by side and inputs bit by bit.
+        A one-bit switched-capacitor design is the published chip (comparators, last layer digital). More bits are
+        read by 8-bit ADCs, weights side by side and inputs bit by bit; since the noise of all slices adds up, the array
+        runs at 0.8 V with comparators of 0.2 mV, and the first layer, whose few rows on a long line give the smallest
+        signal, is digital.
         """
         if self.family == "switched-capacitor":
             if self.bits == 1:
                 return chips.bankman2018()
-            array = SwitchedCapacitor(weight_bits=self.bits, input_bits=self.bits, adc=Adc(bits=8))
-            return Accelerator(array, control_capacitance=chips.BINARY_CONTROL_CAPACITANCE)
+            array = SwitchedCapacitor(
+                weight_bits=self.bits,
+                input_bits=self.bits,
+                supply=0.8,
+                comparator=Comparator(noise=0.2e-3),
+                adc=Adc(bits=8),
+            )
+            first = DigitalBinary(columns=16, weight_bits=self.bits, input_bits=self.bits, clock=10e6)
+            return Accelerator({"conv1": first, ".*": array}, control_capacitance=chips.BINARY_CONTROL_CAPACITANCE)
         if self.family == "digital-binary":
             return chips.with_word_length(chips.binareye2018(), self.bits)
         envision, common = chips.envision2017(self.bits), chips.binareye2018()

@@ -144,6 +144,7 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
     Raises:
         ValueError: As `plot_accuracy_energy` and `plot_energy_breakdown`.
     """
+    style.check_dataset("comparison", comparison, (), ())
     figure = Figure(figsize=(12.0, 5.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
     plot_energy_breakdown(comparison, share=True, ax=right)
@@ -282,8 +283,9 @@ def _edges(errors: np.ndarray) -> np.ndarray:
     low, high = float(errors.min()), float(errors.max())
     if high - low < 1e-6:
         return np.array([low - 0.5, low + 0.5])
-    # Rounding merges values that differ in the last bits only.
-    values = np.unique(np.round((errors - low) / (high - low), 5))
-    step = float(np.diff(values).min()) * (high - low)
+    gaps = np.diff(np.unique(errors))
+    # Closer ones differ in the last bits only, or there are more than a histogram can show.
+    apart = gaps[gaps > 1e-5 * (high - low)]
+    step = float(apart.min()) if apart.size else (high - low) / BINS
     width = step * max(1, np.ceil((high - low) / step / BINS))
     return low - width / 2 + width * np.arange(np.ceil((high - low) / width + 0.5) + 1)

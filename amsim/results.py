@@ -44,7 +44,7 @@ def labelled(
     """Dataset with `units` and `long_name` on every variable and coordinate.
 
     Raises:
-        KeyError: A name has no entry in `UNITS_AND_NAMES`.
+        KeyError: A name has no entry in `UNITS_AND_NAMES` and is no `clipped_...` of a macro's own.
     """
     dataset = xr.Dataset(
         {name: (tuple(dims), values) for name, (dims, values) in variables.items()},
@@ -52,6 +52,11 @@ def labelled(
         attrs=dict(attributes),
     )
     for name in [*dataset.data_vars, *dataset.coords]:
-        units, long_name = UNITS_AND_NAMES[str(name)]
+        units, long_name = _units_and_name(str(name))
         dataset[name].attrs |= {"units": units, "long_name": long_name}
     return dataset
+
+
+def _units_and_name(name: str) -> tuple[str, str]:
+    own = name.startswith("clipped_") and name not in UNITS_AND_NAMES
+    return ("1", f"fraction of {name.removeprefix('clipped_')} out of range") if own else UNITS_AND_NAMES[name]

@@ -88,15 +88,10 @@ def recombine(
     """Integer product from line values that are already summed over tiles and input digits."""
     digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, weight_code.bits)
     places = jnp.exp2(jnp.arange(weight_code.bits, dtype=digits.dtype))
-    total = (
-        input_code.digit_gain
-        * weight_code.digit_gain
-        * jnp.sum(digits * places.reshape((1,) * (digits.ndim - 1) + (-1,)), axis=-1)
-    )
+    recombined = jnp.matmul(digits, places, precision=jax.lax.Precision.HIGHEST)
+    total = input_code.digit_gain * weight_code.digit_gain * recombined
     if weight_code.digit_offset:
-        # The sum of the inputs is digital: one count for each input vector (of each group of channels).
-        ones = jnp.ones_like(weight_integers)
-        total = total + weight_code.digit_offset * product.sums(input_integers, ones)
+        total = total + weight_code.digit_offset * product.input_sums(input_integers)
     if input_code.digit_offset:
         column_sums = jnp.sum(weight_integers, axis=0) - product.rows * weight_code.digit_offset
         total = total + input_code.digit_offset * column_sums.reshape((1,) * (total.ndim - 1) + (-1,))

@@ -83,7 +83,7 @@ class CapacitorLine(eqx.Module):
         own = self.offset + self.bias_constant if with_bias else self.offset
         return offset + own.reshape((1,) * (offset.ndim - 1) + own.shape)
 
-    def bias_error(self, bias_dac: BiasDac, levels: Float[Array, "... slices sections"]) -> Float[Array, "... slices"]:
+    def bias_error(self, bias_dac: BiasDac, levels: Float[Array, "... neurons sections"]) -> Float[Array, "... slices"]:
         """Deviation of the bias DAC's shift from its nominal one, counts."""
         error = self.bias - bias_dac.section_units()[None, :]
         return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)

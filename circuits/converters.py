@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.checks import Quantity, count, integer_between, quantity
+from amsim.circuits.operands import limited
 from amsim.noise.gradients import rounded
 
 
@@ -31,7 +32,7 @@ class Adc(eqx.Module):
     """
 
     bits: int = count(default=8)
-    range: Quantity = quantity("range", positive=True, default=0.5)
+    range: Quantity = quantity("range", positive=True, default=1.0)
     linear_capacitance: Quantity = quantity("linear_capacitance", default=100e-15)
     exponential_capacitance: Quantity = quantity("exponential_capacitance", default=1e-18)
     area: Quantity = quantity("area", default=2660e-12)
@@ -54,7 +55,7 @@ class Adc(eqx.Module):
     ) -> Float[Array, "..."]:
         """Line value, in cells, as read: quantised to the step and clipped to the range."""
         lsb, centre, half = self._scale(driven_rows, finest)
-        return centre + lsb * jnp.clip(rounded((cells - centre) / lsb), -half, half - 1)
+        return centre + lsb * limited(rounded((cells - centre) / lsb), -half, half - 1)
 
     def clipped(
         self,
@@ -111,7 +112,7 @@ class BiasDac(eqx.Module):
     def code(self, counts: Float[Array, "..."]) -> Float[Array, "..."]:
         """Nearest integer `j` to a wanted shift in counts, inside the range; gradient straight through."""
         largest = 2**self.bits - 1
-        return jnp.clip(rounded(counts / self.lsb), -largest, largest)
+        return limited(rounded(counts / self.lsb), -largest, largest)
 
     def clipped(self, counts: Float[Array, "..."], reach: Float[Array, "..."] | float) -> Float[Array, ""]:
         """Fraction of wanted shifts that the DAC misses by more than half a step, so that a decision may change.
@@ -125,8 +126,8 @@ class BiasDac(eqx.Module):
     def levels(self, code: Float[Array, "..."]) -> Float[Array, "... sections"]:
         """What each capacitor adds to a shift, in its own size: -1 or +1 for a bit, 0 or 2 for the half LSB."""
         whole = code.astype(jnp.int32)
-        even = (whole & 1) == 0
+        even = 1 - (whole & 1)
         # Bits of -1 and +1 sum to odd numbers only: an even code is the odd one below it plus the half LSB.
         binary = (whole - even + 2**self.bits - 1) // 2
         bits = [2 * ((binary >> k) & 1) - 1 for k in range(self.bits)]
-        return jnp.stack([*bits, 2 * even.astype(jnp.int32)], axis=-1).astype(code.dtype)
+        return jnp.stack([*bits, 2 * even], axis=-1).astype(code.dtype)

@@ -5,7 +5,7 @@ digits of value -1 or +1: `q = gain * sum_b 2**b s_b + offset`.
 """
 
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -80,7 +80,7 @@ class IntegerCode(eqx.Module):
             # A quotient within rounding error below an integer is that integer.
             up = 8 * jnp.finfo(steps.dtype).eps * jnp.abs(steps)
             steps = steps + jax.lax.stop_gradient(jnp.floor(steps + up) - steps)
-        return jnp.clip(rounded(steps), self.lowest, self.highest)
+        return limited(rounded(steps), self.lowest, self.highest)
 
     def clipped(self, values: Float[Array, "..."]) -> Float[Array, ""]:
         """Fraction of the values outside the range by more than half a step."""
@@ -108,10 +108,15 @@ def _digit(offset_codes: Float[Array, "..."], place: Int[Array, ""], span: int) 
 
 
 @_digit.defjvp
-def _digit_jvp(span: int, primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+def _digit_jvp(span: int, primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
     offset_codes, place = primals
     # sum_b 2**b * 2 / span == 2: through the gain of 1/2 the recombined code has slope 1.
     return _digit(offset_codes, place, span), tangents[0] * jnp.asarray(2.0 / span, offset_codes.dtype)
+
+
+def limited(values: Float[Array, "..."], low: int, high: int) -> Float[Array, "..."]:
+    """Values within `low..high`; gradient 1 inside, ends included (`jnp.clip` has 1/2 there), and 0 outside."""
+    return jnp.where(values > high, high, jnp.where(values < low, low, values))
 
 
 def highest_code(bits: int, signed: bool) -> int:

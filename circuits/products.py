@@ -33,6 +33,10 @@ class Product(eqx.Module):
     def sums(self, inputs: Float[Array, "..."], matrix: Float[Array, "rows columns"]) -> Float[Array, "..."]:
         """Sum over rows of inputs times matrix, columns last; a matrix of fewer rows meets as many inputs."""
 
+    @abstractmethod
+    def input_sums(self, inputs: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Sum of the inputs that a column sees, broadcastable to the result."""
+
     @property
     def blocks(self) -> int:
         """Number of separable row blocks."""
@@ -93,6 +97,10 @@ class DenseProduct(Product):
     def sums(self, inputs: Float[Array, "... rows"], matrix: Float[Array, "rows columns"]) -> Float[Array, "..."]:
         """Plain matrix product; full float32 products, so that integer sums below 2**24 are exact."""
         return jnp.matmul(inputs, matrix, precision=jax.lax.Precision.HIGHEST)
+
+    def input_sums(self, inputs: Float[Array, "... rows"]) -> Float[Array, "... 1"]:
+        """Sum of all inputs."""
+        return jnp.sum(inputs, axis=-1, keepdims=True)
 
 
 class ConvolutionProduct(Product):
@@ -155,3 +163,21 @@ class ConvolutionProduct(Product):
             feature_group_count=self.groups,
             precision=jax.lax.Precision.HIGHEST,
         )
+
+    def input_sums(self, inputs: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Sum of the inputs in each window, of each group of channels.
+
+        Not a convolution with a kernel of ones: XLA 0.10.2 on CPU returns garbage for one that it fuses with a
+        reduction.
+        """
+        grouped = jnp.sum(inputs.reshape(*inputs.shape[:-1], self.groups, self.channels), axis=-1)
+        windows = jax.lax.reduce_window(
+            grouped,
+            jnp.zeros((), grouped.dtype),
+            jax.lax.add,
+            (1, *self.kernel, 1),
+            (1, *self.strides, 1),
+            "VALID",
+            window_dilation=(1, *self.dilation, 1),
+        )
+        return windows if self.groups == 1 else jnp.repeat(windows, self.columns // self.groups, axis=-1)

@@ -247,7 +247,10 @@ class SwitchedCapacitor(Macro):
         passes = -(-slices // self.columns)
         fused = "clipped_thresholds" in activity
         assert self.comparator is not None
-        readout = self.comparator.energy() if fused or self.adc is None else self.adc.energy(self.supply)
+        readout = self.comparator.energy()
+        if not fused and self.adc is not None:
+            # The converter decides once for each bit, with this comparator: less noise costs energy here too.
+            readout = self.adc.bits * readout + self.adc.energy(self.supply)
         capacitors = self.unit_capacitance * activity["switched_units"] * self.supply**2
         logic = self.cell_capacitance * self.supply**2 * (product.rows / product.tiles(self.rows))
         stored = float(product.rows * slices)

@@ -1,5 +1,6 @@
 import inspect
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def unchecked(function):
     return inspect.unwrap(function)
 
 
-MACRO = circuits.SwitchedCapacitor(rows=16, columns=4)
+MACRO = circuits.SwitchedCapacitor(rows=64, columns=4)
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,9 @@ def test_a_single_error_is_that_of_the_macro_itself(sampled):
     die = MACRO.fabricate(jax.random.fold_in(die_key, 1))
     key = jax.random.fold_in(jax.random.fold_in(read_key, 1), 4)
     # All sums at once: noise is drawn for the whole batch.
-    inputs = np.array([[1.0] * ups + [-1.0] * (16 - ups) for ups in range(17)])
-    expected = MACRO.matmul(inputs, np.ones((16, 4)), die=die, key=key) - inputs.sum(axis=1, keepdims=True)
+    inputs = np.array([[1.0] * ups + [-1.0] * (64 - ups) for ups in range(65)])
+    read = eqx.filter_jit(lambda x, w: MACRO.matmul(x, w, die=die, key=key))
+    expected = read(inputs, np.ones((64, 4))) - inputs.sum(axis=1, keepdims=True)
     found = sampled["error"].isel(die=1, read=4).transpose("count", "column")
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.any(np.asarray(expected) != 0)
@@ -71,7 +73,7 @@ def test_moments_are_those_of_the_single_errors(sampled):
 
 
 def test_fewer_kept_errors_change_no_moment(sampled, monkeypatch):
-    monkeypatch.setattr(characterisation, "KEPT_ERRORS", 3 * 2 * 4 * 17 + 1)
+    monkeypatch.setattr(characterisation, "KEPT_ERRORS", 3 * 2 * 4 * 65 + 1)
     some = characterise(MACRO, key=KEY, dies=2, reads=5)
     assert some.sizes["read"] == 3
     np.testing.assert_array_equal(some["error"], sampled["error"].isel(read=slice(3)))
@@ -90,14 +92,14 @@ def test_a_die_and_a_read_do_not_depend_on_how_many_there_are(sampled):
 
 def test_sigma_over_reads_is_noise_and_quantisation():
     comparator = circuits.Comparator(offset_sigma=0.0, noise=3e-3)
-    macro = circuits.SwitchedCapacitor(rows=64, columns=16, comparator=comparator, mismatch_coefficient=0.0)
+    macro = circuits.SwitchedCapacitor(rows=64, columns=4, comparator=comparator, mismatch_coefficient=0.0)
     found = characterise(macro, key=KEY, dies=2, reads=64)
     # A step is one cell, which is two counts; a quantised Gaussian much wider than a step gains step**2 / 12.
     expected = np.sqrt(float(macro.noise_counts) ** 2 + 4 / 12)
     assert expected > 4
     inside = abs(found["count"]) < 64 - 5 * expected
     measured = np.sqrt(float((found["count_sigma"].where(inside, drop=True) ** 2).mean()))
-    samples = 2 * 16 * int(inside.sum()) * 63
+    samples = 2 * 4 * int(inside.sum()) * 63
     assert measured == pytest.approx(expected, rel=5 / np.sqrt(2 * samples))
 
 
@@ -118,7 +120,7 @@ def test_decisions_follow_the_normal_distribution_of_the_noise():
 
 
 def test_sums_outside_the_converter_are_marked():
-    macro = circuits.SwitchedCapacitor(rows=64, columns=2, adc=circuits.Adc(bits=4, range=0.5))
+    macro = circuits.SwitchedCapacitor(rows=64, columns=4, adc=circuits.Adc(bits=4, range=0.5))
     found = characterise(macro, key=KEY, dies=1, reads=1)
     # A step of 2 cells; codes -8 to 7 around 32 cells reach half a step further.
     cells = (found["count"].values + 64) // 2

@@ -68,17 +68,19 @@ def test_one_network_on_every_family(few):
 
 
 def test_verdict_follows_the_pareto_front():
-    names = ["cheap", "dominated", "good", "wasteful"]
+    names = ["cheap", "dominated", "good", "wasteful", "not surely better"]
     comparison = labelled(
         {
-            "energy": (("design", "component"), np.array([[1e-6], [2e-6], [3e-6], [9e-6]])),
-            "accuracy_mean": (("design",), np.array([0.8, 0.75, 0.9, 0.9])),
+            "energy": (("design", "component"), np.array([[1e-6], [2e-6], [3e-6], [9e-6], [9.5e-6]])),
+            "accuracy_mean": (("design",), np.array([0.8, 0.75, 0.9, 0.9, 0.91])),
+            "accuracy_low": (("design",), np.array([0.79, np.nan, 0.88, 0.9, 0.9])),
+            "accuracy_high": (("design",), np.array([0.81, np.nan, 0.92, 0.9, 0.92])),
         },
         {"design": names, "component": ["mac"]},
         {},
     )
     assert verdict(comparison) == (
-        "Least energy an inference: up to 80.0 % cheap (1 uJ), from 80.0 % up to 90.0 % good (3 uJ)."
+        "Least energy an inference: up to 80.0 % cheap (1 uJ), from there to 90.0 % good (3 uJ)."
     )
 
 

@@ -1,4 +1,4 @@
-"""The switched-capacitor array against integer arithmetic, explicit charge sums, closed-form moments and differences."""
+"""The switched-capacitor array against integers, explicit charges, closed-form moments and finite differences."""
 
 import dataclasses
 import math
@@ -27,24 +27,32 @@ from amsim.circuits import (
 SIGNS = ValueRange(-1.0, 1.0)
 LINE_ROWS, LINES = 12, 5
 SMALL = SwitchedCapacitor(rows=LINE_ROWS, columns=LINES)
+IDEAL = SMALL.ideal()
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 @eqx.filter_jit
 def multiply(macro, inputs, matrix, die=None, key=None, input_range=SIGNS, weight_range=SIGNS):
     product = DenseProduct(*matrix.shape)
-    return macro.multiply(
-        product, inputs, matrix, die=die, key=key, input_range=input_range, weight_range=weight_range
-    )
+    return macro.multiply(product, inputs, matrix, die=die, key=key, input_range=input_range, weight_range=weight_range)
 
 
 @eqx.filter_jit
 def margin(macro, inputs, matrix, slope, intercept, die=None, key=None, input_range=SIGNS, ties_up=True):
     neuron = Neuron(slope, intercept, ties_up)
     product = DenseProduct(*matrix.shape)
-    return macro.margin(
-        product, inputs, matrix, neuron, die=die, key=key, input_range=input_range, weight_range=SIGNS
-    )
+    return macro.margin(product, inputs, matrix, neuron, die=die, key=key, input_range=input_range, weight_range=SIGNS)
+
+
+@eqx.filter_jit
+def decide(macro, inputs, weights, thresholds, die=None, key=None):
+    return macro.decide(inputs, weights, thresholds, die=die, key=key)
+
+
+@eqx.filter_jit
+def report_on(macro, inputs, matrix, neuron=None):
+    product = DenseProduct(*matrix.shape)
+    return macro.report(product, inputs, matrix, neuron=neuron, input_range=SIGNS, weight_range=SIGNS)
 
 
 def bits_of(generator, *shape):
@@ -78,9 +86,8 @@ def test_ideal_array_is_popcount_bit_for_bit(seed, shape, undriven, with_die):
     inputs[0], weights[:, 0] = 1, 1
     inputs[1] = -1
     inputs[2:][generator.random((4, shape[0])) < undriven] = 0
-    macro = SMALL.ideal()
-    die = macro.fabricate(jax.random.key(seed)) if with_die else None
-    result = multiply(macro, f32(inputs), f32(weights), die, jax.random.key(seed + 1))
+    die = IDEAL.fabricate(jax.random.key(seed)) if with_die else None
+    result = multiply(IDEAL, f32(inputs), f32(weights), die, jax.random.key(seed + 1))
     np.testing.assert_array_equal(result, popcount(inputs, weights))
 
 
@@ -106,7 +113,7 @@ CASES = [(1, 8, False), (8, 1, True), (2, 3, True), (4, 4, False), (8, 8, True),
 def test_ideal_multi_bit_product_is_an_integer_product(weight_bits, input_bits, signed, seed):
     """Weights of one bit are signs, inputs of one bit signs or {0, 1}; some values lie beyond the range and clip."""
     generator = np.random.default_rng(seed)
-    rows, columns, limit = 29, 3, generator.uniform(0.3, 40)
+    rows, columns, limit = 29, 3, 2.7
     macro = dataclasses.replace(SMALL, weight_bits=weight_bits, input_bits=input_bits).ideal()
 
     def operand(bits, has_sign, *shape):
@@ -185,14 +192,10 @@ def test_ideal_decision_is_the_sign_of_product_less_threshold(seed, rows, thresh
     inputs, weights = bits_of(generator, 9, rows), bits_of(generator, rows, 7)
     inputs[generator.random(inputs.shape) < undriven] = 0
     inputs[0], weights[:, 0] = 1, 1
-    macro = SMALL.ideal()
-    decide = eqx.filter_jit(lambda die, key: macro.decide(inputs, weights, np.float32(thresholds), die=die, key=key))
     expected = np.where(inputs @ weights >= np.float32(thresholds), 1, -1)
-    line = margin(
-        macro, f32(inputs), f32(weights), jnp.ones(7), -f32(thresholds), macro.fabricate(jax.random.key(seed))
-    )
+    die = IDEAL.fabricate(jax.random.key(seed))
+    line = margin(IDEAL, f32(inputs), f32(weights), jnp.ones(7), -f32(thresholds), die)
     np.testing.assert_array_equal(np.where(line >= 0, 1, -1), expected)
-    del decide
 
 
 def test_decide_is_the_sign_of_the_margin():
@@ -200,41 +203,41 @@ def test_decide_is_the_sign_of_the_margin():
     generator = np.random.default_rng(1)
     inputs, weights = bits_of(generator, 8, 11), bits_of(generator, 11, 4)
     die, key = SMALL.fabricate(jax.random.key(0)), jax.random.key(1)
+    quiet = dataclasses.replace(
+        SMALL, mismatch_coefficient=0.0, temperature=0.0, comparator=Comparator(noise=0.0, offset_sigma=0.0)
+    )
     for thresholds in (1, np.float32([-3, 0, 1, 2.5])):
         exact = np.where(inputs @ weights >= thresholds, 1, -1)
-        np.testing.assert_array_equal(SMALL.ideal().decide(inputs, weights, thresholds, die=die, key=key), exact)
-        noisy = SMALL.decide(inputs, weights, thresholds, die=die, key=key)
-        line = margin(
-            SMALL, f32(inputs), f32(weights), jnp.ones(4), -jnp.broadcast_to(f32(thresholds), (4,)), die, key
-        )
+        np.testing.assert_array_equal(decide(quiet, inputs, weights, thresholds, die, key), exact)
+        noisy = decide(SMALL, inputs, weights, thresholds, die, key)
+        intercept = -jnp.broadcast_to(f32(thresholds), (4,))
+        line = margin(SMALL, f32(inputs), f32(weights), jnp.ones(4), intercept, die, key)
         np.testing.assert_array_equal(noisy, np.where(line >= 0, 1, -1))
-    np.testing.assert_array_equal(SMALL.decide(inputs[0], weights), SMALL.decide(inputs, weights)[0])
+    np.testing.assert_array_equal(decide(quiet, inputs[0], weights, thresholds, die, key), exact[0])
 
 
 @settings(deadline=None, max_examples=60)
 @given(
     seed=SEEDS,
-    rows=st.sampled_from([7, 12]),
+    variant=st.sampled_from([(7, True, False), (12, True, True), (7, False, True), (12, False, False)]),
     slopes=st.lists(st.sampled_from([-3.0, -0.7, -0.5, 0.0, 0.1, 1.0, 2.0]), min_size=7, max_size=7),
     sums=st.lists(st.integers(-26, 26).map(lambda n: n / 2), min_size=7, max_size=7),
-    ties_up=st.booleans(),
-    unsigned=st.booleans(),
 )
-def test_neuron_of_any_slope_and_ties(seed, rows, slopes, sums, ties_up, unsigned):
+def test_neuron_of_any_slope_and_ties(seed, variant, slopes, sums):
     """The threshold is met exactly at a sum, with an intercept that float32 rounds, or a half away from it."""
-    generator = np.random.default_rng(seed)
+    generator, (rows, ties_up, unsigned) = np.random.default_rng(seed), variant
     inputs = generator.integers(0, 2, (9, rows)) if unsigned else bits_of(generator, 9, rows)
     weights = bits_of(generator, rows, 7)
     slope, product = np.array(slopes), inputs @ weights
     intercept = np.where(slope == 0, np.array(sums), -slope * np.array(sums))
     exact = np.where(slope == 0, sums, np.sign(slope) * (product - np.array(sums)))
     line = margin(
-        SMALL.ideal(),
+        IDEAL,
         f32(inputs),
         f32(weights),
         f32(slope),
         f32(intercept),
-        SMALL.ideal().fabricate(jax.random.key(seed)),
+        IDEAL.fabricate(jax.random.key(seed)),
         input_range=ValueRange(0.0, 1.0) if unsigned else SIGNS,
         ties_up=ties_up,
     )
@@ -250,7 +253,7 @@ def test_threshold_beyond_the_dac_clips_and_is_reported():
     def decided(macro, threshold):
         line = margin(macro, f32(inputs), f32(weights), jnp.ones(1), f32([-threshold]))
         neuron = Neuron(jnp.ones(1), f32([-threshold]))
-        report = macro.report(DenseProduct(12, 1), f32(inputs), f32(weights), neuron=neuron, input_range=SIGNS)
+        report = report_on(macro, f32(inputs), f32(weights), neuron)
         return np.asarray(line) >= 0, float(report["clipped_thresholds"])
 
     for threshold, reached, clipped in [(9, 3, 1), (-9, -3, 1), (100, 3, 1), (4, 4, 0), (-2, -2, 0), (-3, -3, 0)]:
@@ -259,7 +262,7 @@ def test_threshold_beyond_the_dac_clips_and_is_reported():
         assert fraction == clipped
     # A DAC that outreaches the line decides a threshold beyond both.
     for threshold, expected in [(1e4, False), (-1e4, True)]:
-        decisions, fraction = decided(SMALL.ideal(), threshold)
+        decisions, fraction = decided(IDEAL, threshold)
         assert np.all(decisions == expected)
         assert fraction == 0
 
@@ -274,11 +277,12 @@ def test_same_key_same_die_whatever_the_settings():
         dataclasses.replace(SMALL, unit_capacitance=3e-15, supply=0.9, temperature=400.0, mismatch_coefficient=0.0),
         dataclasses.replace(SMALL, comparator=Comparator(noise=0.0, offset_sigma=1e-3, trim_range=0.0)),
         dataclasses.replace(SMALL, adc=None, weight_bits=4, input_bits=2, cell_parasitic=0.0),
-        SMALL.ideal(),
+        IDEAL,
     ]
     for other in others:
         assert eqx.tree_equal(other.fabricate(key), reference)
-    assert not any(np.intersect1d(a, b).size for a, b in zip(*map(jax.tree.leaves, (reference, SMALL.fabricate(jax.random.key(8)))), strict=True))  # noqa: E501
+    pairs = zip(jax.tree.leaves(reference), jax.tree.leaves(SMALL.fabricate(jax.random.key(8))), strict=True)
+    assert not any(np.intersect1d(one, other).size for one, other in pairs)
 
 
 def test_capacitance_rescales_the_errors_of_a_die():
@@ -286,7 +290,7 @@ def test_capacitance_rescales_the_errors_of_a_die():
     generator = np.random.default_rng(3)
     inputs, weights = f32(bits_of(generator, 5, 12)), f32(bits_of(generator, 12, 5))
     quiet = dataclasses.replace(
-        SMALL, comparator=Comparator().ideal(), cell_parasitic=0.0, line_parasitic=0.0, mismatch_coefficient=1e-11
+        SMALL, comparator=Comparator().ideal(), cell_parasitic=0.0, line_parasitic=0.0, mismatch_coefficient=5e-11
     )
     die = quiet.fabricate(jax.random.key(0))
 
@@ -296,8 +300,8 @@ def test_capacitance_rescales_the_errors_of_a_die():
         return np.asarray(with_die - nominal)
 
     small, large = error(1e-15), error(4e-15)
-    assert np.abs(small).max() > 1e-3
-    np.testing.assert_allclose(small, 2 * large, rtol=0.02, atol=2e-5)
+    assert np.abs(small).max() > 0.05
+    np.testing.assert_allclose(small, 2 * large, rtol=0.02, atol=5e-4)
 
 
 @pytest.mark.parametrize("read", ["number", "decision"])
@@ -368,8 +372,9 @@ def test_ktc_of_bankman_line():
 
 def charge_balance(macro, die, inputs, weights, code):
     """Line value in counts of each input and column, by charges of explicit capacitors in float64."""
-    unit, sigma = float(macro.unit_capacitance), float(macro.mismatch_coefficient) / math.sqrt(
-        float(macro.unit_capacitance)
+    unit, sigma = (
+        float(macro.unit_capacitance),
+        float(macro.mismatch_coefficient) / math.sqrt(float(macro.unit_capacitance)),
     )
     sizes = [float(macro.bias_dac.lsb) * 2**k for k in range(macro.bias_dac.bits)] + [float(macro.bias_dac.lsb) / 2]
     parasitic = macro.rows * float(macro.cell_parasitic) + float(macro.line_parasitic)
@@ -414,16 +419,15 @@ def test_line_value_is_the_charge_balance_of_its_capacitors(threshold):
     with jax.enable_x64(True):
         macro = jax.tree.map(lambda leaf: leaf.astype(float), macro)
         die = macro.fabricate(jax.random.key(3))
-        line = margin(
-            macro, jnp.asarray(inputs, float), jnp.asarray(weights, float), jnp.ones(5), jnp.full(5, -threshold, float), die
-        )  # fmt: skip
+        operands = (jnp.asarray(values, float) for values in (inputs, weights, np.ones(5), np.full(5, -threshold)))
+        line = margin(macro, *operands, die)
         expected = charge_balance(macro, die, inputs, weights, code)
     # A 64th of the distance to the exact threshold breaks ties; see `SwitchedCapacitor.margin`.
     np.testing.assert_allclose(line, expected + (-threshold - code) / 64, rtol=1e-9, atol=1e-9)
 
 
 def test_static_error_of_mismatch_has_the_closed_form_sigma():
-    """First order in s: `var = s^2 sum_k n_k (2 h_k - H / C_tot)^2`, H twice the capacitance that goes high, in units."""
+    """First order in s: `var = s^2 sum_k n_k (2 h_k - H / C_tot)^2`, H twice the units that go high."""
     macro = SwitchedCapacitor(
         rows=12,
         columns=2,
@@ -518,16 +522,13 @@ def test_decisions_get_worse_smoothly_with_every_error(parameter, values):
     scale = math.sqrt(1e-15) if parameter == "mismatch" else 1.0
 
     def right(value, key):
-        macro = eqx.tree_at(place, base, value)
-        line = margin(
-            macro, f32(inputs), f32(weights), jnp.ones(64), jnp.zeros(64), macro.fabricate(key), jax.random.fold_in(key, 1)
-        )  # fmt: skip
-        return jnp.mean(jnp.where(line >= 0, 1.0, -1.0) == exact)
+        macro = eqx.tree_at(place, base, f32(value * scale))
+        die, read = macro.fabricate(key), jax.random.fold_in(key, 1)
+        line = margin(macro, f32(inputs), f32(weights), jnp.ones(64), jnp.zeros(64), die, read)
+        return np.mean((np.asarray(line) >= 0) == (exact > 0))
 
     keys = jax.random.split(jax.random.key(0), 4)
-    curve = np.asarray(
-        jax.jit(jax.vmap(jax.vmap(right, (None, 0)), (0, None)))(f32(values) * scale, keys)
-    ).mean(1)
+    curve = np.array([np.mean([right(value, key) for key in keys]) for value in values])
     assert curve[0] == 1
     assert np.all(np.diff(curve) < 0.004)
     assert np.diff(curve).min() > -0.35
@@ -542,8 +543,7 @@ def test_switched_charge_is_that_of_explicit_bits():
     generator = np.random.default_rng(2)
     macro = SwitchedCapacitor(rows=12, columns=4, unit_capacitance=0.8e-15, supply=0.7)
     inputs, weights = bits_of(generator, 5, 29), bits_of(generator, 29, 3)
-    product = DenseProduct(29, 3)
-    report = macro.report(product, f32(inputs), f32(weights), input_range=SIGNS, weight_range=SIGNS)
+    report = report_on(macro, f32(inputs), f32(weights))
     total = 0.8e-15 * (12 + 511.5) + 12 * 0.3e-15 + 2.04e-15
     joules = []
     for vector, column, tile in np.ndindex(5, 3, 3):
@@ -555,7 +555,7 @@ def test_switched_charge_is_that_of_explicit_bits():
     assert float(report["clipped_adc"]) == 0
     # A fused neuron has half of the bias DAC high as well.
     neuron = Neuron(jnp.ones(3), jnp.zeros(3))
-    fused = macro.report(DenseProduct(12, 3), f32(inputs[:, :12]), f32(weights[:12]), neuron=neuron)
+    fused = report_on(macro, f32(inputs[:, :12]), f32(weights[:12]), neuron)
     high = (inputs[:, :12] @ weights[:12] + 12) / 2 * 0.8e-15 + 0.8e-15 * 511.5 / 2
     expected = np.mean(0.7**2 * high * (total - high) / total)
     assert float(fused["switched_units"]) * 0.8e-15 * 0.7**2 == pytest.approx(expected, rel=1e-5)
@@ -566,7 +566,8 @@ def test_cost_by_hand():
     macro = dataclasses.replace(SMALL, weight_bits=3, input_bits=2, supply=0.5, clock=2e6)
     work = Work(DenseProduct(29, 7), positions=3, input_words=87, window_fetches=1.0)
     cost = macro.cost(work, {"switched_units": jnp.asarray(3.0)})
-    per_line = 3 * 1e-15 * 0.25 + 2.1e-15 * 0.25 * 29 / 3 + (100e-15 * 8 + 1e-18 * 4**8) * 0.25
+    readout = 8 * (5e-15 + 10e-15 / 0.16) + (100e-15 * 8 + 1e-18 * 4**8) * 0.25
+    per_line = 3 * 1e-15 * 0.25 + 2.1e-15 * 0.25 * 29 / 3 + readout
     assert float(cost.energy) == pytest.approx(18 * 21 * per_line, rel=1e-5)
     assert float(cost.cycles) == pytest.approx(18 * 5 * 2 + 29 * 21 / 256, rel=1e-6)
     assert float(cost.seconds) == pytest.approx((180 + 29 * 21 / 256) / 2e6, rel=1e-6)
@@ -598,8 +599,8 @@ def test_bankman_evaluation_costs_what_was_derived():
     """0.975 pJ a 1024-row evaluation (facts 1.1; the cell logic is calibrated on it), at half activity."""
     generator = np.random.default_rng(0)
     macro = SwitchedCapacitor(adc=None)
-    inputs, weights, neuron = bits_of(generator, 20, 1024), bits_of(generator, 1024, 8), Neuron(jnp.ones(8), jnp.zeros(8))
-    report = macro.report(DenseProduct(1024, 8), f32(inputs), f32(weights), neuron=neuron)
+    inputs, weights = f32(bits_of(generator, 20, 1024)), f32(bits_of(generator, 1024, 8))
+    report = report_on(macro, inputs, weights, Neuron(jnp.ones(8), jnp.zeros(8)))
     cost = macro.cost(Work(DenseProduct(1024, 8), 1, 1024, 1.0), report)
     assert float(cost.energy) / 8 == pytest.approx(0.975e-12, rel=0.1)
 
@@ -632,7 +633,8 @@ def test_derivatives_agree_with_central_differences(quantity):
             for place, log in zip(PLACES.values(), logs, strict=True):
                 macro = eqx.tree_at(place, macro, place(base) * jnp.exp(log))
             if quantity == "margin":
-                return jnp.mean(macro.margin(product, inputs, weights, neuron, die=die, key=key, input_range=SIGNS) ** 2)
+                line = macro.margin(product, inputs, weights, neuron, die=die, key=key, input_range=SIGNS)
+                return jnp.mean(line**2)
             if quantity == "energy":
                 report = macro.report(product, inputs, weights, neuron=neuron)
                 return macro.cost(Work(product, 6, 72, 1.0), report).energy * 1e12
@@ -640,19 +642,22 @@ def test_derivatives_agree_with_central_differences(quantity):
 
         zeros, step = jnp.zeros(len(PLACES)), 1e-6
         value = jax.jit(statistic)
-        reverse, forward = jax.jit(jax.grad(statistic))(zeros), jax.jit(jax.jacfwd(statistic))(zeros)
+        direction = jnp.asarray(generator.normal(size=len(PLACES)))
+        reverse = jax.jit(jax.grad(statistic))(zeros)
+        forward = jax.jit(lambda x: jax.jvp(statistic, (x,), (direction,))[1])(zeros)
         steps = step * jnp.eye(len(PLACES))
         difference = jnp.stack([(value(row) - value(-row)) / (2 * step) for row in steps])
+        forward, along = float(forward), float(reverse @ direction)
     assert reverse.dtype == np.float64
     np.testing.assert_allclose(reverse, difference, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-12)
+    assert forward == pytest.approx(along, rel=1e-9)
     used = {"margin": range(7), "energy": (0, 1, 4, 5), "noise": (0, 1, 2, 4, 5)}[quantity]
     assert set(np.flatnonzero(np.abs(reverse) > 1e-4)) == set(used)
 
 
 def test_derivatives_at_no_noise_are_finite():
-    macro = SMALL.ideal()
-    slopes = jax.grad(lambda m: m.noise_counts + m.comparator.energy())(macro)
+    macro = IDEAL
+    slopes = jax.jit(jax.grad(lambda m: m.noise_counts + m.comparator.energy()))(macro)
     assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(slopes))
 
 
@@ -662,7 +667,7 @@ def test_gradient_of_a_margin_in_weights_threshold_and_slope():
     inputs, weights = bits_of(generator, 6, 12), bits_of(generator, 12, 5)
     slope = np.array([1.0, -2.0, 0.5, 3.0, -0.25])
     intercept = np.array([0.3, 1.0, -2.0, 4.0, 0.1])
-    macro = SMALL.ideal()
+    macro = IDEAL
 
     def total(w, s, i):
         return jnp.sum(margin(macro, f32(inputs), w, s, i))
@@ -684,7 +689,8 @@ def test_gradient_of_a_multi_bit_product_is_that_of_the_product():
     cotangent = generator.normal(size=(6, 3))
 
     def total(x, w):
-        return jnp.sum(multiply(macro, x, w, input_range=ValueRange(-3.0, 3.0), weight_range=ValueRange(-7.0, 7.0)) * f32(cotangent))  # noqa: E501
+        ranges = ValueRange(-3.0, 3.0), ValueRange(-7.0, 7.0)
+        return jnp.sum(multiply(macro, x, w, None, None, *ranges) * f32(cotangent))
 
     by_input, by_weight = jax.grad(total, (0, 1))(f32(inputs), f32(weights))
     np.testing.assert_allclose(by_input, cotangent @ weights.T, rtol=1e-4, atol=1e-4)
@@ -699,7 +705,7 @@ def test_dies_in_a_batch_equal_dies_one_by_one():
     def one(key):
         return multiply(SMALL, inputs, weights, SMALL.fabricate(key), key)
 
-    np.testing.assert_array_equal(jax.vmap(one)(keys), np.stack([one(key) for key in keys]))
+    np.testing.assert_array_equal(jax.jit(jax.vmap(one))(keys), np.stack([one(key) for key in keys]))
 
 
 # (h), (i) Converters.
@@ -708,7 +714,7 @@ def test_dies_in_a_batch_equal_dies_one_by_one():
 @settings(deadline=None, max_examples=40)
 @given(
     bits=st.sampled_from([1, 3, 6]),
-    range_=st.floats(0.05, 2.0, width=32),
+    range_=st.floats(0.0625, 2.0, width=32),
     rows=st.integers(1, 300),
     finest=st.sampled_from([0.5, 1.0]),
     seed=SEEDS,
@@ -738,7 +744,7 @@ def test_number_readout_clips_at_the_range_of_the_adc():
     np.testing.assert_array_equal(np.unique(read), [-16, -12, -8, -4, 0, 4, 8, 12])
     assert read[0] == -16
     assert read[-1] == 12
-    report = macro.report(DenseProduct(32, 1), f32(inputs), jnp.ones((32, 1)), input_range=SIGNS)
+    report = report_on(macro, f32(inputs), jnp.ones((32, 1)))
     sums = inputs.sum(1)
     assert float(report["clipped_adc"]) == pytest.approx(np.mean((sums < -18) | (sums > 14)), abs=1e-6)
 

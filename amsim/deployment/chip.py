@@ -1,5 +1,6 @@
 """A chip: a network deployed on one die of an accelerator."""
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.accelerator import COMPONENTS, Accelerator
 from amsim.circuits.checks import finite, one_key
-from amsim.circuits.macro import Die
+from amsim.circuits.macro import Die, MacroCost
 from amsim.deployment.mapping import Mapping, SiteTable, map_program
 from amsim.deployment.program import Program, flatten
 from amsim.deployment.run import report_program, run_program
@@ -184,10 +185,14 @@ def _costs(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Array, Array, list[dict
     arguments = [*traced.leaves, *map(jnp.asarray, leaves)]
     macros, inferences = chip.accelerator.macros, _inferences(leaves)
     reports = report_program(traced.program, traced.mapping, macros, arguments)
-    costs = [
-        (mapped.macro, macros[mapped.macro].cost(mapped.site.work(inferences), report))
-        for mapped, report in zip(traced.mapping.sites, reports, strict=True)
-    ]
+    costs: list[tuple[int, MacroCost]] = []
+    stored: set[int] = set()
+    for mapped, report in zip(traced.mapping.sites, reports, strict=True):
+        cost = macros[mapped.macro].cost(mapped.site.work(inferences), report)
+        # A weight that several sites use is stored once.
+        again = mapped.site.weight.number in stored
+        costs.append((mapped.macro, dataclasses.replace(cost, stored_bits=0.0) if again else cost))
+        stored.add(mapped.site.weight.number)
     energies, times = chip.accelerator.cost(costs)
     return energies, times, reports
 

@@ -252,10 +252,10 @@ def _combined(step: Step, read: Sequence[Counter[int]]) -> Counter[int] | None:
         return read[0]
     if step.primitive not in ("add", "sub"):
         return None
-    left, right = (one or Counter({_OTHER: 1}) for one in read)
-    found = Counter(left)
-    (found.update if step.primitive == "add" else found.subtract)(right)
-    return found | Counter({_OTHER: left[_OTHER] or right[_OTHER]})
+    found = Counter(read[0])
+    (found.update if step.primitive == "add" else found.subtract)(read[1])
+    found[_OTHER] = int(not all(read) or any(_OTHER in one for one in read))
+    return found
 
 
 def _decision(step: Step, marked: Sequence[bool]) -> bool | None:

@@ -65,7 +65,7 @@ class Program(NamedTuple):
     Attributes:
         inputs: Values of parameters and inputs, in order.
         constants: Numbers by place in the environment.
-        steps: Operations in order.
+        steps: Operations in an order in which they can run, those on parameters alone first.
         outputs: Values returned.
     """
 
@@ -135,7 +135,9 @@ def flatten(closed: core.ClosedJaxpr, parameter_leaves: int) -> Program:
         shape = tuple(variable.aval.shape)
         inputs.append(flattener.value(own, not own, known, shape))
     outputs = flattener.run(closed.jaxpr, closed.consts, inputs)
-    return Program(tuple(inputs), flattener.constants, tuple(flattener.steps), tuple(outputs))
+    # A weight or threshold that is computed after a product must be there when the product is replaced.
+    steps = sorted(flattener.steps, key=lambda step: any(value.data for value in step.inputs))
+    return Program(tuple(inputs), flattener.constants, tuple(steps), tuple(outputs))
 
 
 def inner_jaxpr(equation: core.JaxprEqn) -> tuple[core.Jaxpr, Sequence[Any]]:
