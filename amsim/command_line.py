@@ -162,7 +162,7 @@ def _comparison_tables(result: Any) -> list[Table]:
     """Two tables that fit 80 columns: the designs, and where their energy goes."""
     title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
     designs = _right_aligned(title, "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
-    split = _right_aligned("energy, uJ", *(str(name).replace("_", " ") for name in result["component"].values))
+    split = _right_aligned("energy, uJ", *(str(name).replace("_", "\n") for name in result["component"].values))
     for index, name in enumerate(result["design"].values):
         row = result.isel(design=index)
         low, high = 100 * float(row["accuracy_low"]), 100 * float(row["accuracy_high"])
@@ -183,5 +183,5 @@ def _right_aligned(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("design", no_wrap=True)
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     return table

@@ -19,12 +19,12 @@ else:
 
 
 def count(*, default: int) -> Any:
-    """Field of a static count; an integer of NumPy, as in a swept array, becomes a plain one."""
-    return eqx.field(static=True, converter=_plain_integer, default=default)
+    """Field of a static count; a number of NumPy, as in a swept array, becomes a plain one."""
+    return eqx.field(static=True, converter=_plain_number, default=default)
 
 
-def _plain_integer(value: Any) -> Any:
-    return int(value) if isinstance(value, np.integer) else value
+def _plain_number(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def quantity(name: str, *, positive: bool = False, at_most: float | None = None, default: Any = None) -> Any:
@@ -59,7 +59,8 @@ def _quantity_converter(name: str, positive: bool, at_most: float | None) -> Cal
     def convert(value: Any) -> Any:
         traced = isinstance(value, jax.core.Tracer)
         try:
-            array = value if traced and jnp.issubdtype(value.dtype, jnp.floating) else jnp.asarray(value, float)
+            with np.errstate(over="ignore", under="ignore"):
+                array = value if traced and jnp.issubdtype(value.dtype, jnp.floating) else jnp.asarray(value, float)
         except (TypeError, ValueError):
             raise ValueError(f"Argument `{name}` must be a number, but is {value!r}.") from None
         if array.shape != ():

@@ -1,9 +1,9 @@
 """The float reference: a product that stays as the network wrote it."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from amsim.circuits.checks import count
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import ValueRange
@@ -13,10 +13,10 @@ from amsim.circuits.products import Product
 class Exact(Macro):
     """Products in floating point, unchanged; it has no cost, because it is no circuit."""
 
-    rows: int = eqx.field(static=True, default=1)
-    columns: int = eqx.field(static=True, default=1)
-    weight_bits: int = eqx.field(static=True, default=16)
-    input_bits: int = eqx.field(static=True, default=16)
+    rows: int = count(default=1)
+    columns: int = count(default=1)
+    weight_bits: int = count(default=16)
+    input_bits: int = count(default=16)
 
     @property
     def keeps_product(self) -> bool:

@@ -10,6 +10,7 @@ from abc import abstractmethod
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
@@ -173,7 +174,7 @@ class ConvolutionProduct(Product):
         grouped = jnp.sum(inputs.reshape(*inputs.shape[:-1], self.groups, self.channels), axis=-1)
         windows = jax.lax.reduce_window(
             grouped,
-            jnp.zeros((), grouped.dtype),
+            np.zeros((), grouped.dtype),  # a NumPy zero: only with one that `jit` does not trace has it a gradient
             jax.lax.add,
             (1, *self.kernel, 1),
             (1, *self.strides, 1),

@@ -131,7 +131,7 @@ def test_capacitor_array_by_hand() -> None:
     supply, total = 0.6, float(macro.total_units)
     # All 54 cells go high, on each of 10 columns; then one conversion.
     switched = 54 * (1 - 54 / total) * 1e-15
-    conversion = (100e-15 * 8 + 1e-18 * 4**8) * supply**2
+    conversion = (100e-15 * 8 + 1e-18 * 4**8) * supply**2 + 8 * (5e-15 + 1e-20 / 0.4e-3**2)
     by_hand = 10 * (switched * supply**2 + 54 * 2.1e-15 * supply**2 + conversion)
     np.testing.assert_allclose(energy.sel(component="mac"), by_hand, rtol=1e-5)
     memory = Accelerator(macro).weight_memory
@@ -188,7 +188,7 @@ def test_activations_beyond_the_memory_go_to_dram_and_back() -> None:
 def test_energy_rises_with_the_supply(macro: Any) -> None:
     totals = []
     for supply in (0.6, 0.7, 0.9):
-        cost = dense_cost(dataclasses.replace(macro, supply=supply), jnp.ones((2, 54)))
+        cost = dense_cost(dataclasses.replace(macro, supply=supply), IMAGES.reshape(4, -1)[:, :54])
         totals.append(cost["energy"].sel(component=["mac", "control"]).sum("site"))
     assert bool((totals[0] < totals[1]).all())
     assert bool((totals[1] < totals[2]).all())

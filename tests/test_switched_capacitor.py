@@ -697,6 +697,35 @@ def test_gradient_of_a_multi_bit_product_is_that_of_the_product():
     np.testing.assert_allclose(by_weight, inputs.T @ cotangent, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_gradient_of_a_multi_bit_convolution_is_that_of_the_convolution(groups):
+    """Compiled, with a border of zeros, and offsets of both codes to subtract."""
+    generator = np.random.default_rng(groups)
+    product = ConvolutionProduct(kernel=(2, 2), channels=2, columns=4, strides=(1, 2), dilation=(1, 1), groups=groups)
+    macro = SwitchedCapacitor(rows=8, columns=5, weight_bits=3, input_bits=2).ideal()
+    inputs, matrix = generator.integers(0, 4, (2, 4, 5, 2 * groups)), generator.integers(-3, 4, (8, 4))
+    inputs[:, 0] = 0
+    cotangent = f32(generator.normal(size=(2, 3, 2, 4)))
+
+    def through_macro(x, w):
+        return jnp.sum(
+            macro.multiply(product, x, w, input_range=ValueRange(0.0, 3.0), weight_range=ValueRange(-3.0, 3.0))
+            * cotangent
+        )
+
+    def plain(x, w):
+        kernel = jnp.moveaxis(w.reshape(2, 2, 2, 4), 0, 2)
+        layout = ("NHWC", "HWIO", "NHWC")
+        result = jax.lax.conv_general_dilated(
+            x, kernel, (1, 2), "VALID", dimension_numbers=layout, feature_group_count=groups
+        )
+        return jnp.sum(result * cotangent)
+
+    found, expected = (jax.jit(jax.grad(f, (0, 1)))(f32(inputs), f32(matrix)) for f in (through_macro, plain))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_dies_in_a_batch_equal_dies_one_by_one():
     generator = np.random.default_rng(9)
     inputs, weights = f32(bits_of(generator, 6, 24)), f32(bits_of(generator, 24, 3))

@@ -59,6 +59,10 @@ class Chip(eqx.Module):
     dies: tuple[Die, ...]
     _last_inputs: _LastInputs = eqx.field(static=True)
 
+    def __hash__(self) -> int:
+        """By identity, so that `jax.jit(chip)` works."""
+        return id(self)
+
     def __call__(self, *inputs: Any, key: PRNGKeyArray | None = None) -> Any:
         """Outputs of the network on this chip.
 
