@@ -100,6 +100,8 @@ def _check(macro: Any, key: Any, dies: int, reads: int, rows: int | None) -> Non
     one_key("key", key)
     for name, value in (("dies", dies), ("reads", reads), ("rows", macro.rows if rows is None else rows)):
         integer_between(name, value, 1)
+    if not macro.reads_numbers:  # raises before anything is compiled
+        macro.check_neuron(DenseProduct(macro.rows if rows is None else rows, macro.columns))
 
 
 def _counts(rows: int, *, around_zero: bool) -> np.ndarray:

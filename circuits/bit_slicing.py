@@ -17,6 +17,10 @@ from amsim.circuits.operands import IntegerCode
 from amsim.circuits.products import Product
 
 
+LAID_OUT_SLICES = 8
+"""Up to this many slices XLA lays the scan out: on CPU the gradient of a convolution inside a loop is 50 times slower."""
+
+
 class Slice(NamedTuple):
     """One evaluation of the lines: one input digit on one tile of rows."""
 
@@ -74,7 +78,8 @@ def accumulate(
 
     shapes = eqx.filter_eval_shape(one, jnp.zeros((), int))
     zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-    return jax.lax.scan(step, zero, jnp.arange(tiles * input_code.bits))[0]
+    count = tiles * input_code.bits
+    return jax.lax.scan(step, zero, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)[0]
 
 
 def recombine(

@@ -117,7 +117,7 @@ def test_errors(case):
         evaluate(network, params, SC, data, dies=0, key=jax.random.key(0))
     with pytest.raises(ValueError, match="`data` must have at least one item"):
         evaluate(network, params, SC, data[:0], key=jax.random.key(0))
-    with pytest.raises(ValueError, match="`key` must be one key from jax.random.key"):
+    with pytest.raises(ValueError, match=r"`key` must be one key from jax\.random\.key"):
         evaluate(network, params, SC, data, key=jax.random.PRNGKey(0))
     with pytest.raises(ValueError, match="`hardware` must be a macro"):
         evaluate(network, params, "bankman", data, key=jax.random.key(0))

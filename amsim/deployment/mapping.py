@@ -53,7 +53,7 @@ class SiteTable(tuple[SiteRow, ...]):
 
     def __str__(self) -> str:
         """The table as text."""
-        console = Console(width=160, record=True, file=io.StringIO())
+        console = Console(width=160, record=True, file=io.StringIO(), force_jupyter=False)
         table = Table(box=None)
         for field in SiteRow._fields:
             table.add_column(field.replace("_", " "), overflow="fold")
@@ -129,10 +129,11 @@ def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> Mapped
     except ValueError as error:
         reason = str(error)
     if not macro.reads_numbers:
+        longer = f"a macro with at least {site.product.rows} rows, " if site.product.rows > macro.rows else ""
         raise DeploymentError(
             f"Site `{site.name}` cannot be a decision of {type(macro).__name__}, which has a comparator readout only: "
-            f"{reason}. What would work: an ADC readout (argument `adc`), a macro with at least {site.product.rows} "
-            "rows, or a rule that sends this site to a macro that reads numbers."
+            f"{reason.rstrip('.')}. What would work: an ADC readout (argument `adc`), {longer}or a rule that sends "
+            "this site to a macro that reads numbers."
         )
     try:
         macro.tiles(site.product)

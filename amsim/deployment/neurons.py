@@ -20,9 +20,9 @@ from amsim.circuits.operands import ValueRange
 from amsim.deployment.program import CALLS_WITH_RULES, Program, Step, Value, flatten, inner_jaxpr
 from amsim.deployment.sites import Site
 
-SHAPE_CHANGES = ("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "transpose")
+SHAPE_CHANGES = ("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "transpose")
 IDENTITIES = ("stop_gradient", "copy", "convert_element_type")
-SIGN_KEEPING = ("tanh", "erf", *SHAPE_CHANGES, "slice", "rev", "reduce_max", "reduce_min", "reduce_window_max")
+SIGN_KEEPING = ("tanh", "erf", *SHAPE_CHANGES, "rev", "reduce_max", "reduce_min", "reduce_window_max")
 """What keeps decisions: the maximum of values is above zero where that of their signs is."""
 _COMPARISONS = ("ge", "gt", "le", "lt")
 

@@ -1,5 +1,6 @@
 """Runs a mapped program: macro products and fused neurons at their sites, plain JAX everywhere else."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -132,5 +133,11 @@ def _single(equation: core.JaxprEqn) -> core.ClosedJaxpr:
     variables = list(dict.fromkeys(atom for atom in equation.invars if not isinstance(atom, core.Literal)))
     names = tuple(f"operand{index}" for index in range(len(variables)))
     results = tuple(f"result{index}" for index in range(len(equation.outvars)))
-    debug = core.DebugInfo("amsim", equation.primitive.name, names, results)
+    debug = _debug_info_type()("amsim", equation.primitive.name, names, results)
     return core.ClosedJaxpr(core.Jaxpr((), variables, equation.outvars, [equation], equation.effects, debug), ())
+
+
+@functools.cache
+def _debug_info_type() -> Any:
+    # `jax.extend.core` names it from version 0.10 on.
+    return type(jax.make_jaxpr(lambda: 0.0)().jaxpr.debug_info)
