@@ -220,15 +220,15 @@ def test_decide_is_the_sign_of_the_margin():
 @given(
     seed=SEEDS,
     variant=st.sampled_from([(7, True, False), (12, True, True), (7, False, True), (12, False, False)]),
-    slopes=st.lists(st.just(0.0) | st.floats(0.0625, 50, width=32), min_size=7, max_size=7),
     sums=st.lists(st.integers(-26, 26).map(lambda n: n / 2), min_size=7, max_size=7),
 )
-def test_neuron_of_any_slope_and_ties(seed, variant, slopes, sums):
+def test_neuron_of_any_slope_and_ties(seed, variant, sums):
     """The threshold is met exactly at a sum, with an intercept that float32 rounds, or a half away from it."""
     generator, (rows, ties_up, unsigned) = np.random.default_rng(seed), variant
     inputs = generator.integers(0, 2, (9, rows)) if unsigned else bits_of(generator, 9, rows)
     weights = bits_of(generator, rows, 7)
-    slope, product = generator.choice([-1, 1], 7) * np.array(slopes), inputs @ weights
+    slope = generator.choice([-1, 0, 1], 7, p=[0.4, 0.2, 0.4]) * np.float32(generator.uniform(0.1, 50, 7))
+    product = inputs @ weights
     intercept = np.where(slope == 0, np.array(sums), -slope * np.array(sums))
     exact = np.where(slope == 0, sums, np.sign(slope) * (product - np.array(sums)))
     line = margin(
