@@ -16,9 +16,8 @@ from jaxtyping import Array, Float, Int, PyTree
 from amsim.circuits.operands import IntegerCode
 from amsim.circuits.products import Product
 
-
 LAID_OUT_SLICES = 8
-"""Up to this many slices XLA lays the scan out: on CPU the gradient of a convolution inside a loop is 50 times slower."""
+"""XLA lays out a scan up to this length: on CPU a convolution's gradient is tens of times slower inside a loop."""
 
 
 class Slice(NamedTuple):
