@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 import amsim
 from amsim import circuits
+from amsim.circuits.checks import Quantity, quantity
 from amsim.circuits.macro import UNKNOWN
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key
@@ -52,7 +53,7 @@ def test_same_key_same_die_whatever_else_is_set() -> None:
     # Also where another macro joins it.
     rules = {"b": ARRAY, "a": circuits.DigitalBinary()}
     joined = amsim.deploy(two_sites, PARAMS, rules, key=key)
-    np.testing.assert_array_equal(joined.dies[0].units, want)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(joined.dies[0].units, want)
     assert joined.dies[1] is None
 
 
@@ -102,7 +103,7 @@ class Crossbar(circuits.Macro):
     columns: int = eqx.field(static=True, default=4)
     weight_bits: int = eqx.field(static=True, default=8)
     input_bits: int = eqx.field(static=True, default=8)
-    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=0.1)
+    spread: Quantity = quantity("spread", default=0.1)
 
     @property
     def operating_supply(self) -> Float[Array, ""]:

@@ -87,8 +87,8 @@ def test_rows_that_cannot_be_separated_need_a_line_that_holds_them() -> None:
         with pytest.raises(amsim.DeploymentError, match=r"Site `conv` does not fit .*`rows` must be at least 9"):
             amsim.deploy(function, params, macro)(images)
     # Sequential accumulation has no such limit, however few units there are.
-    macro = circuits.MultiPrecision(rows=2, weight_bits=1, input_bits=1)
-    np.testing.assert_array_equal(amsim.deploy(function, params, macro)(images), function(params, images))
+    units = circuits.MultiPrecision(rows=2, weight_bits=1, input_bits=1)
+    np.testing.assert_array_equal(amsim.deploy(function, params, units)(images), function(params, images))
 
     def grouped(params: Any, images: jax.Array) -> jax.Array:
         dims = ("NCHW", "OIHW", "NCHW")

@@ -117,7 +117,7 @@ def test_equinox_mlp_and_convolutions() -> None:
 
 
 def test_flax_modules() -> None:
-    nn = pytest.importorskip("flax.linen")
+    nn: Any = pytest.importorskip("flax.linen")
 
     class Network(nn.Module):
         @nn.compact
