@@ -331,7 +331,7 @@ def test_every_tile_and_input_bit_is_a_read_of_its_own():
     per_read = 2 / math.sqrt(12), float(macro.noise_counts)
     # Gain 1/2, place values 1 and 2, two tiles: 2 (1 + 4) / 4 reads' variances.
     expected = math.sqrt(2.5 * (per_read[0] ** 2 + per_read[1] ** 2))
-    assert np.std(result) == pytest.approx(expected, rel=0.15)
+    assert np.std(result) == pytest.approx(expected, rel=0.15, abs=0)
 
 
 # (d) Moments.
@@ -345,13 +345,15 @@ def test_read_noise_is_ktc_and_comparator():
     volts = math.sqrt(constants.k * 350 / total + 3e-4**2)
     one_cell = 0.8 * 0.5e-15 / total
     counts = volts / one_cell * 2
-    assert float(macro.noise_counts) == pytest.approx(counts, rel=1e-5)
+    assert float(macro.noise_counts) == pytest.approx(counts, rel=1e-5, abs=0)
     quiet = dataclasses.replace(macro, comparator=Comparator(noise=0.0))
-    assert float(quiet.noise_counts) == pytest.approx(math.sqrt(constants.k * 350 / total) / one_cell * 2, rel=1e-5)
+    assert float(quiet.noise_counts) == pytest.approx(
+        math.sqrt(constants.k * 350 / total) / one_cell * 2, rel=1e-5, abs=0
+    )
     reads = np.asarray(
         margin(macro, jnp.ones((3000, 100)), jnp.ones((100, 8)), jnp.ones(8), jnp.zeros(8), None, jax.random.key(0))
     )
-    assert reads.std() == pytest.approx(counts, rel=4 / math.sqrt(2 * reads.size))
+    assert reads.std() == pytest.approx(counts, rel=4 / math.sqrt(2 * reads.size), abs=0)
     assert reads.mean() == pytest.approx(101, abs=4 * counts / math.sqrt(reads.size) + 0.1)
 
 
@@ -364,7 +366,7 @@ def test_ktc_of_bankman_line():
         comparator=Comparator(noise=0.0),
         bias_dac=BiasDac(bits=1, lsb=1e-6),
     )
-    assert float(macro.noise_counts) == pytest.approx(2 * 0.1085, rel=1e-3)
+    assert float(macro.noise_counts) == pytest.approx(2 * 0.1085, rel=1e-3, abs=0)
 
 
 def charge_balance(macro, die, inputs, weights, code):
@@ -445,7 +447,7 @@ def test_static_error_of_mismatch_has_the_closed_form_sigma():
         return margin(macro, f32(inputs), f32(weights), jnp.ones(1), f32([-2.0]), macro.fabricate(key))[0, 0]
 
     errors = np.asarray(jax.jit(jax.vmap(error))(jax.random.split(jax.random.key(0), 6000)))
-    assert errors.std() == pytest.approx(expected, rel=4 / math.sqrt(2 * 6000))
+    assert errors.std() == pytest.approx(expected, rel=4 / math.sqrt(2 * 6000), abs=0)
     without_gain = 0.01 * math.sqrt(((1 + products) ** 2).sum() + (sizes * levels**2).sum())
     assert abs(without_gain / expected - 1) > 0.2
     assert errors.mean() - (8 - 2 - 1 - 1 / 64) == pytest.approx(0, abs=5 * expected / math.sqrt(6000))
@@ -455,7 +457,7 @@ def test_offset_left_by_the_trim():
     draws = jax.random.normal(jax.random.key(0), (20000,))
     trimmed = np.asarray(Comparator(offset_sigma=8e-3, trim_step=1e-3, trim_range=48e-3).residual_offset(draws))
     assert np.abs(trimmed).max() <= 0.5e-3 * 1.001
-    assert trimmed.std() == pytest.approx(1e-3 / math.sqrt(12), rel=0.02)
+    assert trimmed.std() == pytest.approx(1e-3 / math.sqrt(12), rel=0.02, abs=0)
     # Too short a range: what it covers is uniform, what is beyond keeps its excess.
     offset = 8e-3 * np.asarray(draws, float)
     short = np.asarray(Comparator(offset_sigma=8e-3, trim_step=1e-3, trim_range=8e-3).residual_offset(draws), float)
@@ -548,14 +550,14 @@ def test_switched_charge_is_that_of_explicit_bits():
         high = sum(0.8e-15 for row in rows if inputs[vector, row] == weights[row, column])
         joules.append(0.7**2 * high * (total - high) / total)
     modelled = float(report["switched_units"]) * 0.8e-15 * 0.7**2
-    assert modelled == pytest.approx(np.mean(joules), rel=1e-5)
+    assert modelled == pytest.approx(np.mean(joules), rel=1e-5, abs=0)
     assert float(report["clipped_adc"]) == 0
     # A fused neuron has half of the bias DAC high as well.
     neuron = Neuron(jnp.ones(3), jnp.zeros(3))
     fused = report_on(macro, f32(inputs[:, :12]), f32(weights[:12]), neuron)
     high = (inputs[:, :12] @ weights[:12] + 12) / 2 * 0.8e-15 + 0.8e-15 * 511.5 / 2
     expected = np.mean(0.7**2 * high * (total - high) / total)
-    assert float(fused["switched_units"]) * 0.8e-15 * 0.7**2 == pytest.approx(expected, rel=1e-5)
+    assert float(fused["switched_units"]) * 0.8e-15 * 0.7**2 == pytest.approx(expected, rel=1e-5, abs=0)
 
 
 def test_cost_by_hand():
@@ -565,31 +567,31 @@ def test_cost_by_hand():
     cost = macro.cost(work, {"switched_units": jnp.asarray(3.0)})
     readout = 8 * (5e-15 + 10e-15 / 0.16) + (100e-15 * 8 + 1e-18 * 4**8) * 0.25
     per_line = 3 * 1e-15 * 0.25 + 2.1e-15 * 0.25 * 29 / 3 + readout
-    assert float(cost.energy) == pytest.approx(18 * 21 * per_line, rel=1e-5)
-    assert float(cost.cycles) == pytest.approx(18 * 5 * 2 + 29 * 21 / 256, rel=1e-6)
-    assert float(cost.seconds) == pytest.approx((180 + 29 * 21 / 256) / 2e6, rel=1e-6)
+    assert float(cost.energy) == pytest.approx(18 * 21 * per_line, rel=1e-5, abs=0)
+    assert float(cost.cycles) == pytest.approx(18 * 5 * 2 + 29 * 21 / 256, rel=1e-6, abs=0)
+    assert float(cost.seconds) == pytest.approx((180 + 29 * 21 / 256) / 2e6, rel=1e-6, abs=0)
     assert (cost.weight_bits, cost.stored_bits) == (609, 609)
     assert (cost.input_bits, cost.output_bits) == (87 * 2 * 5, 3 * 7 * 2)
     assert work.macs == 3 * 29 * 7
-    assert float(macro.area) == pytest.approx(12 * 5 * 73e-12 + 5 * 2660e-12, rel=1e-5)
+    assert float(macro.area) == pytest.approx(12 * 5 * 73e-12 + 5 * 2660e-12, rel=1e-5, abs=0)
     convolution = ConvolutionProduct(kernel=(2, 2), channels=5, columns=7, strides=(1, 1), dilation=(1, 1))
     sliding = macro.cost(Work(convolution, 16, 125, 2.5), {"switched_units": jnp.asarray(3.0)})
     # Three channels of four rows a tile, so two tiles.
-    assert float(sliding.cycles) == pytest.approx(16 * 2 * 2 * 5 * 2 + 20 * 21 / 256, rel=1e-6)
+    assert float(sliding.cycles) == pytest.approx(16 * 2 * 2 * 5 * 2 + 20 * 21 / 256, rel=1e-6, abs=0)
     assert sliding.input_bits == 125 * 2 * 5 * 2.5
 
 
 def test_comparator_energy_buys_noise():
-    assert float(Comparator(noise=0.4e-3).energy()) == pytest.approx(5e-15 + 10e-15 / 0.16, rel=1e-5)
-    assert float(Comparator(noise=0.8e-3).energy()) == pytest.approx(5e-15 + 10e-15 / 0.64, rel=1e-5)
-    assert float(Comparator(noise=0.0).energy()) == pytest.approx(5e-15, rel=1e-5)
+    assert float(Comparator(noise=0.4e-3).energy()) == pytest.approx(5e-15 + 10e-15 / 0.16, rel=1e-5, abs=0)
+    assert float(Comparator(noise=0.8e-3).energy()) == pytest.approx(5e-15 + 10e-15 / 0.64, rel=1e-5, abs=0)
+    assert float(Comparator(noise=0.0).energy()) == pytest.approx(5e-15, rel=1e-5, abs=0)
 
 
 def test_adc_energy_of_the_28_nm_fit():
     """facts 6.4: 324, 489, 701 and 1659 fJ at 4, 6, 8 and 10 bit and 0.9 V; 16 bit is allowed."""
     for bits, femtojoules in [(4, 324), (6, 489), (8, 701), (10, 1659)]:
-        assert float(Adc(bits=bits).energy(jnp.asarray(0.9))) == pytest.approx(femtojoules * 1e-15, rel=2e-3)
-    assert float(Adc(bits=16).energy(jnp.asarray(1.0))) == pytest.approx(1.6e-12 + 4.0**16 * 1e-18, rel=1e-5)
+        assert float(Adc(bits=bits).energy(jnp.asarray(0.9))) == pytest.approx(femtojoules * 1e-15, rel=2e-3, abs=0)
+    assert float(Adc(bits=16).energy(jnp.asarray(1.0))) == pytest.approx(1.6e-12 + 4.0**16 * 1e-18, rel=1e-5, abs=0)
 
 
 def test_bankman_evaluation_costs_what_was_derived():
@@ -599,7 +601,7 @@ def test_bankman_evaluation_costs_what_was_derived():
     inputs, weights = f32(bits_of(generator, 20, 1024)), f32(bits_of(generator, 1024, 8))
     report = report_on(macro, inputs, weights, Neuron(jnp.ones(8), jnp.zeros(8)))
     cost = macro.cost(Work(DenseProduct(1024, 8), 1, 1024, 1.0), report)
-    assert float(cost.energy) / 8 == pytest.approx(0.975e-12, rel=0.1)
+    assert float(cost.energy) / 8 == pytest.approx(0.975e-12, rel=0.1, abs=0)
 
 
 # (g) Derivatives in the circuit's own parameters.
@@ -647,7 +649,7 @@ def test_derivatives_agree_with_central_differences(quantity):
         forward, along = float(forward), float(reverse @ direction)
     assert reverse.dtype == np.float64
     np.testing.assert_allclose(reverse, difference, rtol=1e-6, atol=1e-7)
-    assert forward == pytest.approx(along, rel=1e-9)
+    assert forward == pytest.approx(along, rel=1e-9, abs=0)
     used = {"margin": range(7), "energy": (0, 1, 4, 5), "noise": (0, 1, 2, 4, 5)}[quantity]
     assert set(np.flatnonzero(np.abs(reverse) > 1e-4)) == set(used)
 
@@ -751,7 +753,7 @@ def test_adc_is_a_uniform_quantiser(bits, range_, rows, finest, seed):
     adc = Adc(bits=bits, range=range_)
     read = np.asarray(adc.convert(jnp.asarray(cells), float(rows), finest))
     lsb = max(range_ * rows / 2**bits, finest)
-    assert float(adc.lsb(float(rows), finest)) == pytest.approx(lsb, rel=1e-6)
+    assert float(adc.lsb(float(rows), finest)) == pytest.approx(lsb, rel=1e-6, abs=0)
     assert float(adc.lsb(float(rows))) >= 1
     levels = rows // 2 + lsb * np.arange(-(2 ** (bits - 1)), 2 ** (bits - 1))
     np.testing.assert_allclose(np.abs(read[:, None] - levels).min(1), 0, atol=1e-4 * rows)
