@@ -86,7 +86,10 @@ def verdict(comparison: xr.Dataset) -> str:
     """
     energy = comparison["energy"].sum("component").values
     mean = comparison["accuracy_mean"].values
-    low, high = (np.where(np.isnan(ends), mean, ends) for ends in _interval_ends(comparison))
+    low, high = (
+        np.where(np.isnan(ends), mean, ends)
+        for ends in (comparison["accuracy_low"].values, comparison["accuracy_high"].values)
+    )
     winners: list[int] = []
     for index in np.lexsort((-mean, energy)):
         if not winners or low[index] > high[winners[-1]]:
@@ -96,10 +99,6 @@ def verdict(comparison: xr.Dataset) -> str:
     parts = [f"up to {reached[0]} {names[0]}"]
     parts += [f"from there to {up_to} {name}" for up_to, name in zip(reached[1:], names[1:], strict=True)]
     return "Least energy an inference: " + ", ".join(parts) + "."
-
-
-def _interval_ends(comparison: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    return comparison["accuracy_low"].values, comparison["accuracy_high"].values
 
 
 def _chosen(designs: Sequence[str] | None, network: str | Path | None) -> list[Design]:
