@@ -122,7 +122,7 @@ def _correct_reads(
     inputs: Shaped[ArrayLike, "batches batch ..."],
     labels: Shaped[ArrayLike, "batches batch"],
 ) -> Array:
-    chip = deploy(fn, params, accelerator, key=die_key)
+    chip = deploy(fn, params, accelerator, key=die_key).prepared()
 
     def one_read(key: PRNGKeyArray) -> Array:
         def one_batch(item: tuple[Array, Array, Array]) -> Array:

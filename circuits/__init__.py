@@ -1,10 +1,20 @@
 """Circuit blocks and the macros built from them."""
 
+from amsim.circuits.adc import Adc as Adc
+from amsim.circuits.adc import Converter as Converter
+from amsim.circuits.adc import FlashAdc as FlashAdc
+from amsim.circuits.adc import SarAdc as SarAdc
+from amsim.circuits.adc import SingleSlopeAdc as SingleSlopeAdc
+from amsim.circuits.charge_line import ChargeLine as ChargeLine
 from amsim.circuits.comparator import Comparator as Comparator
-from amsim.circuits.converters import Adc as Adc
+from amsim.circuits.comparator import ComparatorSizes as ComparatorSizes
 from amsim.circuits.converters import BiasDac as BiasDac
 from amsim.circuits.digital_binary import DigitalBinary as DigitalBinary
+from amsim.circuits.drivers import Drivers as Drivers
 from amsim.circuits.exact import Exact as Exact
+from amsim.circuits.faults import Faults as Faults
+from amsim.circuits.layout import Layout as Layout
+from amsim.circuits.leakage import Leakage as Leakage
 from amsim.circuits.macro import Macro as Macro
 from amsim.circuits.macro import MacroCost as MacroCost
 from amsim.circuits.macro import Work as Work
@@ -17,5 +27,8 @@ from amsim.circuits.operands import ValueRange as ValueRange
 from amsim.circuits.products import ConvolutionProduct as ConvolutionProduct
 from amsim.circuits.products import DenseProduct as DenseProduct
 from amsim.circuits.products import Product as Product
+from amsim.circuits.reset_switch import ResetSwitch as ResetSwitch
 from amsim.circuits.switched_capacitor import SwitchedCapacitor as SwitchedCapacitor
 from amsim.circuits.technology import Technology as Technology
+from amsim.circuits.trim import Trim as Trim
+from amsim.circuits.trim import trim_bits as trim_bits

@@ -1,8 +1,10 @@
-"""Unit capacitors and a bias DAC sharing one floating line: charge balance after evaluation, and its energy.
+"""Unit capacitors and a bias DAC on the lines of an array: the static errors of a die, folded into weights once.
 
-`V = V_cm + supply * sum_i C_i h_i / C_tot` with `h_i` 1 for a bottom plate that goes high. Values here are counts: sums
-of -1 and +1, so that one cell going high moves the line by two counts, `supply * C_u / C_tot` volts.
+Values are counts: sums of -1 and +1, so that one cell going high moves the line by two counts, `supply * C_u / C_tot`
+volts. Every formula is that of one explicit line (`amsim.circuits.charge_line`), in units of one capacitor.
 """
+
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -10,78 +12,101 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from amsim.circuits.converters import BiasDac
+from amsim.circuits.faults import FaultsDie
+from amsim.circuits.layout import LayoutDie
+from amsim.circuits.rc_line import step_response
+from amsim.noise.mismatch import capacitor_mismatch_sigma
+from amsim.noise.switching import coupled_step
+
+if TYPE_CHECKING:
+    from amsim.circuits.capacitor_array import CapacitorArray
+else:
+    CapacitorArray = Any
 
 
 class CapacitorDie(eqx.Module):
-    """Standard draws (mean 0, sigma 1) of the capacitors and comparators of one die.
+    """Standard draws (mean 0, sigma 1) of one die; None for a part that the macro does not have.
 
     Attributes:
         units: Unit capacitors.
         bias: Capacitors of each column's bias DAC.
         comparator: Comparator offset of each column.
+        trim: Error of the one measurement that each comparator's trim rests on.
+        unit_drivers: Driver resistance of each cell.
+        bias_drivers: Driver resistance of each capacitor of the bias DACs.
+        switch: Charge of each column's reset switch.
+        leakage: Leakage current of each column.
+        layout: Gradients and correlated errors.
+        faults: Stuck cells and dead columns, uniform draws.
+        adc: Converters.
     """
 
     units: Float[Array, "rows columns"]
     bias: Float[Array, "columns sections"]
     comparator: Float[Array, " columns"]
+    trim: Float[Array, " columns"]
+    unit_drivers: Float[Array, "rows columns"] | None = None
+    bias_drivers: Float[Array, "columns sections"] | None = None
+    switch: Float[Array, " columns"] | None = None
+    leakage: Float[Array, " columns"] | None = None
+    layout: LayoutDie | None = None
+    faults: FaultsDie | None = None
+    adc: Any = None
 
 
 class CapacitorLine(eqx.Module):
-    """Static errors of the lines behind the slices of one site; nominal where a die is not given.
+    """Lines of an array with their static errors: what a read needs of a die, and nothing that it must compute again.
 
     Attributes:
-        cells: Weight of each cell in counts, gain included.
+        cells: Weight of each working cell in counts, gain included; 0 for a stuck one.
+        middles: What each driven cell adds half way between high and low, counts; None where that is `cells`.
+        held: What the stuck cells of a line add, counts; None without faults.
         bias: Weight of each bias capacitor in counts, gain included.
-        bias_constant: Shift by the bias DAC's constant part, counts.
-        offset: Comparator offset after trim, counts.
+        bias_middle: What the bias DAC's bits add half way, beyond what the reference follows, counts.
+        offset: Shift of the decision, counts: the comparator's trimmed offset and the charges of switch and leakage.
+        size: Total capacitance relative to the nominal one.
+        gain: Gain of a line of nominal capacitors; 1 when it settles and holds.
+        reference_gain: Gain of the level half way between high and low that the readout compares with.
+        adc: Standard draws of the converters.
     """
 
     cells: Float[Array, "line_rows slices"]
+    middles: Float[Array, "line_rows slices"] | None
+    held: Float[Array, " slices"] | None
     bias: Float[Array, "slices sections"]
-    bias_constant: Float[Array, " slices"]
+    bias_middle: Float[Array, " slices"]
     offset: Float[Array, " slices"]
+    size: Float[Array, " slices"]
+    gain: Float[Array, ""]
+    reference_gain: Float[Array, ""]
+    adc: Any
 
-    @staticmethod
-    def of_die(
-        die: CapacitorDie,
-        slices: Int[Array, " slices"],
-        *,
-        unit_sigma: Float[Array, ""],
-        bias_dac: BiasDac,
-        parasitic_units: Float[Array, ""],
-        offset: Float[Array, " columns"],
-    ) -> "CapacitorLine":
-        """Lines of a die for the physical columns `slices`.
-
-        Args:
-            die: Standard draws.
-            slices: Physical column of each slice.
-            unit_sigma: Relative mismatch of a unit capacitor; a capacitor of n units has `unit_sigma / sqrt(n)`.
-            bias_dac: The bias DAC.
-            parasitic_units: Parasitic of a line to ground, in unit capacitors.
-            offset: Comparator offset after trim of each physical column, counts.
-        """
-        nominal_bias = bias_dac.section_units()
-        unit_errors = unit_sigma * die.units
-        bias_errors = unit_sigma * jnp.sqrt(nominal_bias)[None, :] * die.bias
-        nominal = die.units.shape[0] + jnp.sum(nominal_bias) + parasitic_units
-        # By the deviations, so that the gain of a die without mismatch is exactly 1.
-        gain = nominal / (nominal + jnp.sum(unit_errors, axis=0) + jnp.sum(bias_errors, axis=1))
-        bias = (nominal_bias[None, :] + bias_errors) * gain[:, None]
-        bits_constant = jnp.sum(bias[:, :-1] - nominal_bias[None, :-1], axis=1)
+    def at(self, columns: Int[Array, " slices"]) -> "CapacitorLine":
+        """Lines behind the slices of a site, given the physical column of each."""
         return CapacitorLine(
-            ((1.0 + unit_errors) * gain[None, :])[:, slices], bias[slices], bits_constant[slices], offset[slices]
+            self.cells[:, columns],
+            None if self.middles is None else self.middles[:, columns],
+            None if self.held is None else self.held[columns],
+            self.bias[columns],
+            self.bias_middle[columns],
+            self.offset[columns],
+            self.size[columns],
+            self.gain,
+            self.reference_gain,
+            jax.tree.map(lambda draws: draws[columns], self.adc),
         )
 
-    def offsets(self, driven: Float[Array, "... rows"], *, with_bias: bool) -> Float[Array, "... slices"]:
-        """Offset of each line, counts, when the rows marked 1 in `driven` take part.
+    def middle(self, driven: Float[Array, "... rows"], *, with_bias: bool) -> Float[Array, "... slices"]:
+        """Counts by which each line lies above its reference when the rows marked 1 in `driven` stand half way.
 
         A cell goes high or stays low, two states around a middle: the middle carries half of its mismatch as offset.
         """
-        high = jnp.matmul(driven, self.cells[: driven.shape[-1]], precision=jax.lax.Precision.HIGHEST)
-        offset = high - jnp.sum(driven, axis=-1, keepdims=True)
-        own = self.offset + self.bias_constant if with_bias else self.offset
-        return offset + own.reshape((1,) * (offset.ndim - 1) + own.shape)
+        weights = self.cells if self.middles is None else self.middles
+        high = jnp.matmul(driven, weights[: driven.shape[-1]], precision=jax.lax.Precision.HIGHEST)
+        above = high - self.reference_gain * jnp.sum(driven, axis=-1, keepdims=True)
+        own = jnp.zeros_like(self.offset) if self.held is None else self.held
+        own = own + self.bias_middle if with_bias else own
+        return above + own.reshape((1,) * (above.ndim - 1) + own.shape)
 
     def bias_error(self, bias_dac: BiasDac, levels: Float[Array, "... neurons sections"]) -> Float[Array, "... slices"]:
         """Deviation of the bias DAC's shift from its nominal one, counts."""
@@ -89,10 +114,101 @@ class CapacitorLine(eqx.Module):
         return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)
 
 
-def switched_units(high_units: Float[Array, "..."], total_units: Float[Array, "..."] | float) -> Float[Array, "..."]:
-    """Capacitance, in units, that the supply charges at an evaluation: `C_H (C_tot - C_H) / C_tot`.
+def nominal_die(macro: CapacitorArray) -> CapacitorDie:
+    """A die on which every draw is 0: nominal capacitors, and the effects that nominal ones have."""
+    cells, bias, line = (
+        jnp.zeros(shape)
+        for shape in ((macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,))
+    )
+    return CapacitorDie(cells, bias, line, line, cells, bias, line, line)
 
-    Times `supply**2 * C_u` it is the energy drawn when `C_H` goes high from bottom plates reset to ground (spice
-    recipe, energy case with `v_bot_reset` = 0).
-    """
-    return high_units * (1.0 - high_units / total_units)
+
+def folded(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
+    """The physical lines of a die: mismatch, settling, droop, offsets and faults as one weight for each capacitor."""
+    bias_units = macro.bias_dac.section_units()
+    sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
+    unit_errors = sigma * die.units
+    if macro.layout is not None and die.layout is not None:
+        unit_errors = unit_errors + macro.layout.errors(die.layout, macro.rows, macro.columns)
+    bias_errors = sigma * jnp.sqrt(bias_units)[None, :] * die.bias
+    total_error = jnp.sum(unit_errors, axis=0) + jnp.sum(bias_errors, axis=1)
+    size = 1.0 + total_error / macro.total_units
+    totals = macro.total_capacitance * size
+    if macro.drivers is None:
+        # By the deviations, so that the gain of a die without mismatch is exactly 1.
+        share = macro.total_units / (macro.total_units + total_error)
+        cells, bias = (1.0 + unit_errors) * share[None, :], (bias_units[None, :] + bias_errors) * share[:, None]
+    else:
+        cells, bias = _settling(macro, die, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
+    if macro.leakage is not None:
+        kept = macro.leakage.kept(totals, macro.temperature)
+        cells, bias = cells * kept[None, :], bias * kept[:, None]
+    reference_gain = 1.0 + macro.reference_tracking * (macro.nominal_gain - 1.0)
+    bias_middle = jnp.sum(bias[:, :-1] - reference_gain * bias_units[None, :-1], axis=1)
+    offset = _offset(macro, die, totals)
+    line = CapacitorLine(
+        cells, None, None, bias, bias_middle, offset, size, macro.nominal_gain, reference_gain, die.adc
+    )
+    return line if macro.faults is None or die.faults is None else _with_faults(macro, die.faults, line)
+
+
+def _settling(
+    macro: CapacitorArray,
+    die: CapacitorDie,
+    units: Float[Array, "rows columns"],
+    bias: Float[Array, "columns sections"],
+) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
+    """Step response of every capacitor at the end of the evaluation, relative to a settled nominal unit."""
+    drivers = macro.drivers
+    assert drivers is not None and die.unit_drivers is not None and die.bias_drivers is not None
+    unit_resistances = drivers.resistance * (1.0 + drivers.spread * die.unit_drivers)
+    bias_resistances = (
+        drivers.resistance / macro.bias_dac.section_units()[None, :] * (1.0 + drivers.spread * die.bias_drivers)
+    )
+    responses = jax.vmap(step_response, in_axes=(0, 0, None, None))(
+        jnp.concatenate([unit_resistances.T, bias_resistances], axis=1),
+        macro.unit_capacitance * jnp.concatenate([units.T, bias], axis=1),
+        macro.parasitic_capacitance,
+        macro.evaluation_time,
+    )
+    weights = responses * macro.total_units
+    return weights[:, : macro.rows].T, weights[:, macro.rows :]
+
+
+def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " columns"]) -> Float[Array, " columns"]:
+    """Shift of each column's decision in counts, after the trim has seen all of it."""
+    comparator, nominal = macro.comparator, macro.total_capacitance
+    assert comparator is not None
+    shift = comparator.offset(die.comparator)
+    tracked = jnp.zeros_like(nominal)
+    if macro.reset is not None:
+        assert die.switch is not None
+        left = macro.reset_left * macro.supply * macro.middle_units / macro.total_units
+        shift = shift + macro.reset.step(totals) * (1.0 + macro.reset.spread * die.switch) + left
+        tracked = tracked + macro.reset.step(nominal) + left
+    if macro.leakage is not None:
+        assert die.leakage is not None
+        drop = macro.leakage.drop(totals, macro.temperature) * (1.0 + macro.leakage.spread * die.leakage)
+        shift, tracked = shift - drop, tracked - macro.leakage.drop(nominal, macro.temperature)
+    shift = shift + coupled_step(comparator.input_capacitance, comparator.kickback, totals)
+    tracked = tracked + coupled_step(comparator.input_capacitance, comparator.kickback, nominal)
+    shift = shift - macro.reference_tracking * tracked
+    return comparator.residual_offset(shift, die.trim) * macro.counts_per_volt
+
+
+def _with_faults(macro: CapacitorArray, faults: FaultsDie, line: CapacitorLine) -> CapacitorLine:
+    assert macro.faults is not None
+    stuck, dead = macro.faults.stuck(faults), macro.faults.dead(faults)
+    # More than every cell and bias capacitor together: no input changes the decision of a dead column.
+    far = 4.0 * macro.total_units
+    return eqx.tree_at(
+        lambda parts: (parts.cells, parts.middles, parts.held, parts.offset),
+        line,
+        (
+            jnp.where((stuck == 0) & (dead[None, :] == 0), line.cells, 0.0),
+            line.cells,
+            jnp.sum(line.cells * stuck, axis=0),
+            jnp.where(dead == 0, line.offset, far * dead),
+        ),
+        is_leaf=lambda part: part is None,
+    )

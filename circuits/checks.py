@@ -27,7 +27,9 @@ def _plain_number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def quantity(name: str, *, positive: bool = False, at_most: float | None = None, default: Any = None) -> Any:
+def quantity(
+    name: str, *, positive: bool = False, at_most: float | None = None, default: Any = None, optional: bool = False
+) -> Any:
     """Field of a physical quantity: a scalar float array that must be finite and at least 0.
 
     Args:
@@ -35,11 +37,14 @@ def quantity(name: str, *, positive: bool = False, at_most: float | None = None,
         positive: Demand a value above 0.
         at_most: Demand a value not above this one.
         default: Default of the field; none when None.
+        optional: Whether the field may be None, which then is its default: the effect is off and costs nothing.
 
     Returns:
         An equinox field whose converter raises ValueError for concrete values and a run-time error under `jit`.
     """
     converter = _quantity_converter(name, positive, at_most)
+    if optional:
+        return eqx.field(converter=lambda value: None if value is None else converter(value), default=None)
     if default is None:
         return eqx.field(converter=converter)
     return eqx.field(converter=converter, default=default)
@@ -134,3 +139,21 @@ def finite(name: str, values: Array) -> Array:
     if count:
         raise ValueError(f"Argument `{name}` must be finite, but has {count} NaN or infinite values.")
     return values
+
+
+def every(name: str, values: Array, *, positive: bool = False) -> None:
+    """Raise ValueError unless all elements are finite and at least 0, or above 0; traced ones are not looked at."""
+    if isinstance(values, jax.core.Tracer):
+        return
+    numbers = np.asarray(values)
+    wrong = ~(np.isfinite(numbers) & ((numbers > 0) if positive else (numbers >= 0)))
+    if np.any(wrong):
+        allowed = "above 0" if positive else "at least 0"
+        raise ValueError(
+            f"Argument `{name}` must be finite and {allowed} everywhere, but has values such as {numbers[wrong][0]:g}."
+        )
+
+
+def root(value: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Square root whose derivative at 0 is 0: where there is no noise, no noise stays."""
+    return jnp.where(value > 0, jnp.sqrt(jnp.where(value > 0, value, 1.0)), 0.0)

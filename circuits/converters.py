@@ -1,7 +1,4 @@
-"""Converters on a capacitor line: the analog-to-digital converter that reads it and the bias DAC that shifts it.
-
-Line values are counted in cells: one cell is the step of the line when one unit capacitor goes high.
-"""
+"""Digital-to-analog converter on a capacitor line: the bias DAC that shifts it to realise a threshold."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,73 +7,6 @@ from jaxtyping import Array, Float
 from amsim.circuits.checks import Quantity, count, integer_between, quantity
 from amsim.circuits.operands import limited
 from amsim.noise.gradients import rounded
-
-
-class Adc(eqx.Module):
-    """Uniform analog-to-digital converter of a line.
-
-    The reference follows the swing of the rows in use: full scale is `range` times the driven rows, centred on half
-    of them. The step is never finer than one cell, because a sum is a whole number of cells (half cells where a row
-    may rest at mid level: argument `finest`).
-    Energy of a conversion: `(linear_capacitance * bits + exponential_capacitance * 4**bits) * VDD**2`.
-
-    Attributes:
-        bits: Resolution, 1 to 16 (static).
-        range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
-        linear_capacitance: F. Default 100 fF (facts 6.4, fitted to 28 nm chips by ZigZag-IMC).
-        exponential_capacitance: F. Default 1 aF (same source).
-        area: Area of one converter, m^2. Default 2660e-12 (facts 6.3, 28 nm, 4-8 bit, 100 MS/s).
-
-    Raises:
-        ValueError: Bits outside 1..16, a negative capacitance or area, or a range that is not above 0.
-    """
-
-    bits: int = count(default=8)
-    range: Quantity = quantity("range", positive=True, default=1.0)
-    linear_capacitance: Quantity = quantity("linear_capacitance", default=100e-15)
-    exponential_capacitance: Quantity = quantity("exponential_capacitance", default=1e-18)
-    area: Quantity = quantity("area", default=2660e-12)
-
-    def __check_init__(self) -> None:
-        """Check the resolution."""
-        integer_between("bits", self.bits, 1, 16)
-
-    def lsb(
-        self, driven_rows: Float[Array, "..."] | float, finest: Float[Array, "..."] | float = 1.0
-    ) -> Float[Array, "..."]:
-        """Step in cells for the given number of driven rows, at least `finest`."""
-        return jnp.maximum(self.range * driven_rows / 2**self.bits, finest)
-
-    def convert(
-        self,
-        cells: Float[Array, "..."],
-        driven_rows: Float[Array, "..."] | float,
-        finest: Float[Array, "..."] | float = 1.0,
-    ) -> Float[Array, "..."]:
-        """Line value, in cells, as read: quantised to the step and clipped to the range."""
-        lsb, centre, half = self._scale(driven_rows, finest)
-        return centre + lsb * limited(rounded((cells - centre) / lsb), -half, half - 1)
-
-    def clipped(
-        self,
-        cells: Float[Array, "..."],
-        driven_rows: Float[Array, "..."] | float,
-        finest: Float[Array, "..."] | float = 1.0,
-    ) -> Float[Array, ""]:
-        """Fraction of line values outside the range by more than half a step."""
-        lsb, centre, half = self._scale(driven_rows, finest)
-        code = (cells - centre) / lsb
-        return jnp.mean((code < -half - 0.5) | (code > half - 0.5), dtype=cells.dtype)
-
-    def _scale(
-        self, driven_rows: Float[Array, "..."] | float, finest: Float[Array, "..."] | float
-    ) -> tuple[Array, Array, int]:
-        # A centre on a whole cell keeps every level on a cell when the step is one cell.
-        return self.lsb(driven_rows, finest), jnp.floor(jnp.asarray(driven_rows) / 2), 2 ** (self.bits - 1)
-
-    def energy(self, supply: Float[Array, ""]) -> Float[Array, ""]:
-        """Energy of one conversion, J."""
-        return (self.linear_capacitance * self.bits + self.exponential_capacitance * 4.0**self.bits) * supply**2
 
 
 class BiasDac(eqx.Module):

@@ -112,6 +112,14 @@ class Macro(eqx.Module):
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """Static errors of one sample; the same key gives the same die whatever the other settings are."""
 
+    def prepare(self, die: Die) -> Die:
+        """The die in the form that many reads of it use, accepted wherever a die is; here the die itself.
+
+        A loop over batches prepares once. The circuit's parameters have done their work on it: derivatives by them and
+        later changes of them need the die itself.
+        """
+        return die
+
     @abstractmethod
     def multiply(
         self,

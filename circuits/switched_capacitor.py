@@ -2,26 +2,22 @@
 
 import dataclasses
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
-from scipy import constants
 
+from amsim.circuits.adc import Adc
 from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
-from amsim.circuits.capacitor_line import CapacitorDie, CapacitorLine, switched_units
-from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity
-from amsim.circuits.comparator import Comparator
-from amsim.circuits.converters import Adc, BiasDac
-from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
+from amsim.circuits.capacitor_array import PARTS, CapacitorArray
+from amsim.circuits.charge_line import switched_capacitance
+from amsim.circuits.macro import UNKNOWN, Die, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import IntegerCode, ValueRange, input_code, weight_code
 from amsim.circuits.products import Product
-from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
 from amsim.noise.random import normal
 
 
-class SwitchedCapacitor(Macro):
+class SwitchedCapacitor(CapacitorArray):
     r"""Charge-domain XNOR array after Bankman et al. (ISSCC'18, JSSC'19).
 
     Every cell drives the bottom plate of a unit capacitor to `supply` when weight and input agree and to ground when
@@ -33,61 +29,16 @@ class SwitchedCapacitor(Macro):
 
     Each line is read by its comparator (a fused neuron whose threshold is a code of the bias DAC) or by an ADC.
     Noise of a read: `sqrt(kT / C_tot)` sampled at reset and the comparator's own, both Gaussian, new at every read.
-    Sources: facts 1, 5.2, 5.3, 6.4, 8. Valid for settled lines; droop, settling and charge injection are not modelled.
+    One evaluation takes `evaluation_cycles / clock`: half of it the line is reset, half of it it settles. Effects that
+    depend on time or on a die's defects are parts of their own; a part that is None is ideal and costs nothing.
+    Sources: facts 1, 5.2, 5.3, 6.4, 8; the line's formulas are those of `amsim.circuits.charge_line`.
 
-    Attributes:
-        rows: Cells on a line (static). Default 1024.
-        columns: Physical lines, shared by all layers and filters (static). Default 64.
-        weight_bits: Bits of a weight, side by side on neighbouring columns (static).
-        input_bits: Bits of an input, one after another (static).
-        unit_capacitance: F. Default 1 fF (facts 1.2).
-        mismatch_coefficient: Relative sigma of a unit capacitor times sqrt of its capacitance, sqrt(F).
-        cell_parasitic: Parasitic of the line to ground for each row, F. Default 0.3 fF (facts 5.2, 28 nm model).
-        line_parasitic: Further parasitic of the line, F. Default 2.04 fF (same model).
-        supply: V. Default 0.6 V (facts 1.1).
-        temperature: K.
-        comparator: Comparator of each column, or None.
-        adc: ADC of each column, or None.
-        bias_dac: Bias DAC of each column.
-        cell_capacitance: Capacitance that a cell's logic and wires switch at each evaluation, F. Default 2.1 fF:
-            calibrated so that 1024 rows cost the 0.975 pJ derived for Bankman's array (facts 1.1).
-        cell_area: m^2. Default 73e-12: calibrated on Bankman's 6 mm^2 less its SRAM (facts 1.1).
-        clock: Hz. Default 10 MHz (facts 1.1).
-        evaluation_cycles: Clock cycles of one evaluation, reset included.
-        load_width: Weight bits loaded in one cycle.
+    Attributes are those of `CapacitorArray`, each with its default and source.
 
     Raises:
-        ValueError: A size, capacitance, supply or temperature that is not above 0, or no readout at all.
+        ValueError: A size, capacitance, supply or temperature that is not above 0, a part of the wrong kind, or no
+            readout at all.
     """
-
-    rows: int = count(default=1024)
-    columns: int = count(default=64)
-    weight_bits: int = count(default=1)
-    input_bits: int = count(default=1)
-    unit_capacitance: Quantity = quantity("unit_capacitance", positive=True, default=1e-15)
-    mismatch_coefficient: Quantity = quantity("mismatch_coefficient", default=MOM_FRINGE_COEFFICIENT)
-    cell_parasitic: Quantity = quantity("cell_parasitic", default=0.3e-15)
-    line_parasitic: Quantity = quantity("line_parasitic", default=2.04e-15)
-    supply: Quantity = quantity("supply", positive=True, default=0.6)
-    temperature: Quantity = quantity("temperature", default=300.0)
-    comparator: Comparator | None = eqx.field(default_factory=Comparator)
-    adc: Adc | None = eqx.field(default_factory=Adc)
-    bias_dac: BiasDac = eqx.field(default_factory=BiasDac)
-    cell_capacitance: Quantity = quantity("cell_capacitance", default=2.1e-15)
-    cell_area: Quantity = quantity("cell_area", default=73e-12)
-    clock: Quantity = quantity("clock", positive=True, default=10e6)
-    evaluation_cycles: Quantity = quantity("evaluation_cycles", positive=True, default=2.0)
-    load_width: Quantity = quantity("load_width", positive=True, default=256.0)
-
-    def __check_init__(self) -> None:
-        """Check that something reads the lines."""
-        part_of("comparator", self.comparator, Comparator, optional=True)
-        part_of("adc", self.adc, Adc, optional=True)
-        part_of("bias_dac", self.bias_dac, BiasDac)
-        if self.comparator is None and self.adc is None:
-            raise ValueError("Argument `comparator` or `adc` must be given: a line without readout computes nothing.")
-        if self.comparator is None and self.adc is not None:
-            raise ValueError("Argument `comparator` must be given: the ADC decides with it.")
 
     @property
     def reads_numbers(self) -> bool:
@@ -100,26 +51,6 @@ class SwitchedCapacitor(Macro):
         return self.weight_bits == 1 and self.input_bits == 1
 
     @property
-    def total_units(self) -> Float[Array, ""]:
-        """Nominal total capacitance of a line, in unit capacitors."""
-        return self.rows + jnp.sum(self.bias_dac.section_units()) + self._parasitic_units
-
-    @property
-    def counts_per_volt(self) -> Float[Array, ""]:
-        """Counts (half a cell) for each volt on the line, 1/V."""
-        return 2.0 * self.total_units / self.supply
-
-    @property
-    def noise_counts(self) -> Float[Array, ""]:
-        """Standard deviation of one read, counts: kT/C and comparator noise together."""
-        # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
-        thermal = constants.k * self.temperature / self.unit_capacitance / self.supply**2 * self.total_units
-        assert self.comparator is not None
-        variance = 4.0 * thermal + (self.comparator.noise * self.counts_per_volt) ** 2
-        # The root has no derivative at 0, where no noise stays no noise.
-        return jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
-
-    @property
     def operating_supply(self) -> Float[Array, ""]:
         """The array's supply, V."""
         return self.supply
@@ -127,21 +58,10 @@ class SwitchedCapacitor(Macro):
     @property
     def area(self) -> Float[Array, ""]:
         """Cells and converters, m^2."""
-        converters = 0.0 if self.adc is None else self.columns * self.adc.area
-        return self.rows * self.columns * self.cell_area + converters
-
-    @property
-    def _parasitic_units(self) -> Float[Array, ""]:
-        return (self.rows * self.cell_parasitic + self.line_parasitic) / self.unit_capacitance
-
-    def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
-        """Standard draws of all capacitors and comparators of one sample."""
-        units, bias, comparator = jax.random.split(one_key("key", key), 3)
-        return CapacitorDie(
-            jax.random.normal(units, (self.rows, self.columns)),
-            jax.random.normal(bias, (self.columns, self.bias_dac.sections)),
-            jax.random.normal(comparator, (self.columns,)),
-        )
+        readout = 0.0 if self.comparator is None else self.comparator.area
+        if self.adc is not None:
+            readout = readout + self.adc.area
+        return self.columns * (self.rows * self.cell_area + readout)
 
     def multiply(
         self,
@@ -161,15 +81,17 @@ class SwitchedCapacitor(Macro):
         digits = weight_digits(w_code, w)
         driven = product.driven_rows(self.rows).astype(digits.dtype)
         line = self._line(die, digits.shape[1])
-        offsets = None if line is None else line.offsets(driven, with_bias=False)
+        middles = None if line is None else line.middle(driven, with_bias=False)
         finest = self._finest_step(product, x_code, x, w)
+        noise = {"sampled_noise": self.sampled_noise_counts / 2, "decision_noise": self.decision_noise_counts / 2}
 
         def read(one: Slice) -> Float[Array, "..."]:
             rows = jnp.sum(driven[one.tile])
-            counts = one.sums if offsets is None else one.sums + over_columns(offsets[one.tile], one.sums.ndim)
+            counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
             slice_key = None if key is None else jax.random.fold_in(key, one.order)
-            noisy = self._with_noise(counts, slice_key)
-            cells = adc.convert((noisy + rows) / 2, rows, finest)
+            counts = self._at_decision(line, counts, rows, slice_key)
+            errors = {"die": None if line is None else line.adc, "key": slice_key}
+            cells = adc.convert((counts + rows) / 2, rows, finest, **noise, **errors)
             return one.place_value * (2 * cells - rows)
 
         sums = accumulate(product, self.rows, x_code, x, digits, None if line is None else line.cells, read)
@@ -204,8 +126,12 @@ class SwitchedCapacitor(Macro):
         if line is not None:
             error = line.bias_error(self.bias_dac, self.bias_dac.levels(code))
             driven = jnp.ones((product.rows,), counts.dtype)
-            counts = counts + error + over_columns(line.offsets(driven, with_bias=True), counts.ndim)
-        return in_counts.from_counts(self._with_noise(counts, key))
+            counts = counts + error + over_columns(line.middle(driven, with_bias=True), counts.ndim)
+        middle = product.rows + jnp.sum(self.bias_dac.section_units()[:-1])
+        counts = self._at_decision(line, counts, middle, key)
+        if key is not None:
+            counts = counts + self.noise_counts * normal(key, counts.shape, counts.dtype)
+        return in_counts.from_counts(counts)
 
     def report(
         self,
@@ -226,7 +152,10 @@ class SwitchedCapacitor(Macro):
 
         def one(slice_: Slice) -> dict[str, Array]:
             cells = (slice_.sums + driven[slice_.tile]) / 2
-            found = {"switched_units": jnp.mean(switched_units(cells + bias_high, self.total_units))}
+            found = {
+                "switched_units": jnp.mean(switched_capacitance(cells + bias_high, self.total_units)),
+                "high_cells": jnp.mean(cells),
+            }
             if neuron is None and self.adc is not None:
                 found["clipped_adc"] = self.adc.clipped(cells, driven[slice_.tile], finest)
             return found
@@ -247,18 +176,23 @@ class SwitchedCapacitor(Macro):
         passes = -(-slices // self.columns)
         fused = "clipped_thresholds" in activity
         assert self.comparator is not None
-        readout = self.comparator.energy()
+        readout, converting = self.comparator.energy(), 0.0
         if not fused and self.adc is not None:
-            # The converter decides once for each bit, with this comparator: less noise costs energy here too.
-            readout = self.adc.bits * readout + self.adc.energy(self.supply)
-        capacitors = self.unit_capacitance * activity["switched_units"] * self.supply**2
+            readout = self.adc.energy(self.supply, readout)
+            # The line holds while the converter works, and is waited for where that takes longer than settling.
+            converting = jnp.maximum(self.adc.conversion_time(float(self.rows)) - self.evaluation_time, 0.0)
+        holding = 0.0 if self.leakage is None else self.leakage.hold_time
+        bottoms = self.bottom_parasitic * activity["high_cells"]
+        capacitors = (self.unit_capacitance * activity["switched_units"] + bottoms) * self.supply**2
+        if self.reset is not None:
+            capacitors = capacitors + self.reset.clock_energy()
         logic = self.cell_capacitance * self.supply**2 * (product.rows / product.tiles(self.rows))
         stored = float(product.rows * slices)
         cycles = evaluations * passes * self.evaluation_cycles + stored / self.load_width
         return MacroCost(
             energy=evaluations * slices * (capacitors + logic + readout),
             cycles=cycles,
-            seconds=cycles / self.clock,
+            seconds=cycles / self.clock + evaluations * passes * (holding + converting),
             weight_bits=stored,
             input_bits=float(work.input_words * self.input_bits * passes) * work.window_fetches,
             output_bits=float(work.positions * product.columns * self.input_bits),
@@ -266,7 +200,7 @@ class SwitchedCapacitor(Macro):
         )
 
     def ideal(self) -> "SwitchedCapacitor":
-        """No mismatch, noise, offset or temperature, and an ADC that resolves one count over the whole line.
+        """No mismatch, noise, offset, temperature or further part, and an ADC that resolves one count over the line.
 
         Exact up to 16383 rows, where the ADC's 16 bits end.
         """
@@ -278,6 +212,8 @@ class SwitchedCapacitor(Macro):
             temperature=0.0,
             comparator=self.comparator.ideal(),
             adc=None if self.adc is None else adc,
+            supply_noise=None,
+            **dict.fromkeys(PARTS),
         )
 
     def _encode(
@@ -287,29 +223,6 @@ class SwitchedCapacitor(Macro):
         w_code = weight_code(matrix, self.weight_bits, weight_range)
         return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
 
-    def _line(self, die: Die, slices: int) -> CapacitorLine | None:
-        if die is None:
-            return None
-        assert self.comparator is not None
-        if not isinstance(die, CapacitorDie):
-            raise ValueError(
-                f"Argument `die` must be a die of this macro, from `fabricate`, but is of type {type(die).__name__}."
-            )
-        if die.units.shape != (self.rows, self.columns) or die.bias.shape[1] != self.bias_dac.sections:
-            raise ValueError(
-                f"Argument `die` must be a die of this macro ({self.rows} rows, {self.columns} columns, "
-                f"{self.bias_dac.sections} bias capacitors), but has {die.units.shape[0]} rows, "
-                f"{die.units.shape[1]} columns, {die.bias.shape[1]} bias capacitors."
-            )
-        return CapacitorLine.of_die(
-            die,
-            jnp.arange(slices) % self.columns,
-            unit_sigma=capacitor_mismatch_sigma(self.unit_capacitance, self.mismatch_coefficient),
-            bias_dac=self.bias_dac,
-            parasitic_units=self._parasitic_units,
-            offset=self.comparator.residual_offset(die.comparator) * self.counts_per_volt,
-        )
-
     def _finest_step(self, product: Product, x_code: IntegerCode, x: Array, w: Array) -> Array | float:
         """Step in cells between the possible values of a line: half a cell where a cell may be undriven."""
         undriven = jnp.zeros((1,) * x.ndim, bool)
@@ -318,6 +231,3 @@ class SwitchedCapacitor(Macro):
         if self.weight_bits == 1:
             undriven = undriven | over_columns(jnp.any(w == 0, axis=0), x.ndim)
         return jnp.where(undriven, 0.5, 1.0).astype(x.dtype)
-
-    def _with_noise(self, counts: Array, key: PRNGKeyArray | None) -> Array:
-        return counts if key is None else counts + self.noise_counts * normal(key, counts.shape, counts.dtype)

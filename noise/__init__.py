@@ -14,5 +14,6 @@ from amsim.noise.mismatch import pelgrom_sigma as pelgrom_sigma
 from amsim.noise.random import RANDOM_METHODS as RANDOM_METHODS
 from amsim.noise.random import normal as normal
 from amsim.noise.random import uniform as uniform
+from amsim.noise.thermal import driver_sigma as driver_sigma
 from amsim.noise.thermal import ktc_charge_sigma as ktc_charge_sigma
 from amsim.noise.thermal import ktc_sigma as ktc_sigma

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.noise._checks import positive
+from amsim.noise._checks import non_negative, positive
 
 
 def ktc_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -58,3 +58,32 @@ def ktc_charge_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[Arra
     t = positive("temperature", temperature)
     # k T C is below the smallest normal float32 for a capacitance under 3 aF: one root per quantity.
     return math.sqrt(constants.k) * jnp.sqrt(t) * jnp.sqrt(c)
+
+
+def driver_sigma(
+    driven: Real[ArrayLike, "..."], grounded: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]
+) -> Float[Array, "..."]:
+    """Give the rms noise of a floating line whose capacitors are driven through resistors.
+
+    ``sigma_v = sqrt(k T C_sum / (C_par C_tot))``, ``C_tot = C_sum + C_par``, whatever the resistances. Together with
+    the noise sampled at reset it is ``sqrt(k T / C_par)``: in equilibrium only the grounded part holds the line.
+
+    Args:
+        driven: C_sum, capacitors behind resistors, shape (...), F; 0 is no driver.
+        grounded: C_par, from the line to ground without a resistor, shape (...), F.
+        temperature: T, absolute temperature, shape (...), K.
+
+    Returns:
+        Standard deviation in unlimited bandwidth, shape (...), V.
+
+    Raises:
+        ValueError: A concrete argument is out of range. A traced one gives NaN there.
+
+    Validity: the reader's bandwidth is above that of the line; a slower reader sees less.
+
+    Source: equipartition: `k T / C_par` of the whole network less the `k T / C_tot` of the charge frozen at reset.
+    """
+    c, t = non_negative("driven", driven), positive("temperature", temperature)
+    g = positive("grounded", grounded)
+    # Ratios of capacitances only, and one root per quantity, as in `ktc_sigma`.
+    return math.sqrt(constants.k) * jnp.sqrt(t) / jnp.sqrt(g) * jnp.sqrt(c / (c + g))

@@ -20,6 +20,7 @@ from amsim.circuits import (
     DenseProduct,
     Neuron,
     SwitchedCapacitor,
+    Trim,
     ValueRange,
     Work,
 )
@@ -272,7 +273,7 @@ def test_same_key_same_die_whatever_the_settings():
     reference = SMALL.fabricate(key)
     others = [
         dataclasses.replace(SMALL, unit_capacitance=3e-15, supply=0.9, temperature=400.0, mismatch_coefficient=0.0),
-        dataclasses.replace(SMALL, comparator=Comparator(noise=0.0, offset_sigma=1e-3, trim_range=0.0)),
+        dataclasses.replace(SMALL, comparator=Comparator(noise=0.0, offset_sigma=1e-3, trim=None)),
         dataclasses.replace(SMALL, adc=None, weight_bits=4, input_bits=2, cell_parasitic=0.0),
         IDEAL,
     ]
@@ -305,7 +306,8 @@ def test_capacitance_rescales_the_errors_of_a_die():
 def test_reads_differ_by_key_and_none_is_no_noise(read):
     generator = np.random.default_rng(5)
     inputs, weights = f32(bits_of(generator, 40, 12)), f32(bits_of(generator, 12, 5))
-    loud = dataclasses.replace(SMALL, comparator=Comparator(noise=5e-3))
+    # A trim measures with the noise that a read has.
+    loud = dataclasses.replace(SMALL, comparator=Comparator(noise=5e-3, trim=None))
     die = loud.fabricate(jax.random.key(0))
 
     def one(key, macro=loud):
@@ -313,7 +315,7 @@ def test_reads_differ_by_key_and_none_is_no_noise(read):
             return np.asarray(multiply(macro, inputs, weights, die, key))
         return np.asarray(margin(macro, inputs, weights, jnp.ones(5), jnp.zeros(5), die, key))
 
-    silent = dataclasses.replace(loud, temperature=0.0, comparator=Comparator(noise=0.0))
+    silent = dataclasses.replace(loud, temperature=0.0, comparator=Comparator(noise=0.0, trim=None))
     np.testing.assert_array_equal(one(jax.random.key(1)), one(jax.random.key(1)))
     assert np.mean(one(jax.random.key(1)) != one(jax.random.key(2))) > 0.3
     np.testing.assert_array_equal(one(None), one(None, silent))
@@ -384,7 +386,7 @@ def charge_balance(macro, die, inputs, weights, code):
         if sum((2 * ((pattern >> k) & 1) - 1) * 2**k for k in range(macro.bias_dac.bits)) + half == code
     )
     highs = (*highs[0], highs[1])
-    offset = np.asarray(macro.comparator.residual_offset(die.comparator), float)
+    offset = np.asarray(macro.comparator.residual_offset(macro.comparator.offset(die.comparator), die.trim), float)
     result = np.zeros((len(inputs), weights.shape[1]))
     for b, c in np.ndindex(result.shape):
         line = c % macro.columns
@@ -409,7 +411,7 @@ def test_line_value_is_the_charge_balance_of_its_capacitors(threshold):
         columns=3,
         mismatch_coefficient=0.1 * math.sqrt(1e-15),
         bias_dac=BiasDac(bits=3),
-        comparator=Comparator(trim_range=5e-3),
+        comparator=Comparator(trim=Trim(range=5e-3)),
     )
     inputs, weights = bits_of(generator, 4, 9), bits_of(generator, 9, 5)
     inputs[0, :2] = 0
@@ -451,22 +453,6 @@ def test_static_error_of_mismatch_has_the_closed_form_sigma():
     without_gain = 0.01 * math.sqrt(((1 + products) ** 2).sum() + (sizes * levels**2).sum())
     assert abs(without_gain / expected - 1) > 0.2
     assert errors.mean() - (8 - 2 - 1 - 1 / 64) == pytest.approx(0, abs=5 * expected / math.sqrt(6000))
-
-
-def test_offset_left_by_the_trim():
-    draws = jax.random.normal(jax.random.key(0), (20000,))
-    trimmed = np.asarray(Comparator(offset_sigma=8e-3, trim_step=1e-3, trim_range=48e-3).residual_offset(draws))
-    assert np.abs(trimmed).max() <= 0.5e-3 * 1.001
-    assert trimmed.std() == pytest.approx(1e-3 / math.sqrt(12), rel=0.02, abs=0)
-    # Too short a range: what it covers is uniform, what is beyond keeps its excess.
-    offset = 8e-3 * np.asarray(draws, float)
-    short = np.asarray(Comparator(offset_sigma=8e-3, trim_step=1e-3, trim_range=8e-3).residual_offset(draws), float)
-    beyond = np.abs(offset) > 8.5e-3
-    assert 0.2 < beyond.mean() < 0.4
-    np.testing.assert_allclose(short[beyond], (offset - np.sign(offset) * 8e-3)[beyond], rtol=1e-4, atol=1e-8)
-    assert np.abs(short[~beyond]).max() <= 0.5e-3 * 1.001
-    np.testing.assert_allclose(Comparator(trim_range=0.0).residual_offset(draws), offset, rtol=1e-6)
-    np.testing.assert_array_equal(Comparator(trim_step=0.0, trim_range=1.0).residual_offset(draws), 0)
 
 
 def test_filters_share_physical_columns_and_tiles_share_rows():
@@ -511,7 +497,7 @@ def test_decisions_get_worse_smoothly_with_every_error(parameter, values):
     exact = np.where(inputs @ weights >= 0, 1, -1)
     base = dataclasses.replace(
         SwitchedCapacitor(rows=65, columns=64, temperature=0.0, mismatch_coefficient=0.0),
-        comparator=Comparator(noise=0.0, offset_sigma=0.0, trim_range=0.0),
+        comparator=Comparator(noise=0.0, offset_sigma=0.0, trim=None),
     )
     place = {
         "noise": lambda m: m.comparator.noise,
@@ -564,7 +550,7 @@ def test_cost_by_hand():
     """3 tiles x 2 input bits x 3 positions = 18 evaluations of 21 slices in 5 passes over 5 columns."""
     macro = dataclasses.replace(SMALL, weight_bits=3, input_bits=2, supply=0.5, clock=2e6)
     work = Work(DenseProduct(29, 7), positions=3, input_words=87, window_fetches=1.0)
-    cost = macro.cost(work, {"switched_units": jnp.asarray(3.0)})
+    cost = macro.cost(work, {"switched_units": jnp.asarray(3.0), "high_cells": jnp.asarray(5.0)})
     readout = 8 * (5e-15 + 10e-15 / 0.16) + (100e-15 * 8 + 1e-18 * 4**8) * 0.25
     per_line = 3 * 1e-15 * 0.25 + 2.1e-15 * 0.25 * 29 / 3 + readout
     assert float(cost.energy) == pytest.approx(18 * 21 * per_line, rel=1e-5, abs=0)
@@ -573,9 +559,9 @@ def test_cost_by_hand():
     assert (cost.weight_bits, cost.stored_bits) == (609, 609)
     assert (cost.input_bits, cost.output_bits) == (87 * 2 * 5, 3 * 7 * 2)
     assert work.macs == 3 * 29 * 7
-    assert float(macro.area) == pytest.approx(12 * 5 * 73e-12 + 5 * 2660e-12, rel=1e-5, abs=0)
+    assert float(macro.area) == pytest.approx(12 * 5 * 73e-12 + 5 * (2660e-12 + 20e-12), rel=1e-5, abs=0)
     convolution = ConvolutionProduct(kernel=(2, 2), channels=5, columns=7, strides=(1, 1), dilation=(1, 1))
-    sliding = macro.cost(Work(convolution, 16, 125, 2.5), {"switched_units": jnp.asarray(3.0)})
+    sliding = macro.cost(Work(convolution, 16, 125, 2.5), {"switched_units": jnp.asarray(3.0), "high_cells": jnp.asarray(5.0)})
     # Three channels of four rows a tile, so two tiles.
     assert float(sliding.cycles) == pytest.approx(16 * 2 * 2 * 5 * 2 + 20 * 21 / 256, rel=1e-6, abs=0)
     assert sliding.input_bits == 125 * 2 * 5 * 2.5

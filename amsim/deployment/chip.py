@@ -78,6 +78,14 @@ class Chip(eqx.Module):
         self._last_inputs.shapes = jax.tree.map(_shape_of, inputs)
         return _run(self, inputs, key)
 
+    def prepared(self) -> "Chip":
+        """The same chip with its static errors folded into weights once, for a loop over many inputs.
+
+        Derivatives by the parameters of its macros go through the die's errors only when taken of this call too.
+        """
+        pairs = zip(self.accelerator.macros, self.dies, strict=True)
+        return dataclasses.replace(self, dies=tuple(macro.prepare(die) for macro, die in pairs))
+
     def cost(self, *inputs: Any) -> xr.Dataset:
         """Energy, latency and area of one inference, with the activity that these inputs cause.
 

@@ -1,0 +1,233 @@
+"""What every converter of a line offers: a scale that follows the rows in use, errors, energy, time and area.
+
+Line values are counted in cells: one cell is the step of the line when one unit capacitor goes high. Inside, values are
+in codes: whole numbers around the middle of the range, one LSB apart, read mid-tread, transitions half-way between.
+"""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from amsim.circuits.checks import Quantity
+from amsim.noise.random import normal
+
+Values = Float[Array, "..."] | float
+"""An array of any shape, or a number."""
+
+
+class ConverterDie(eqx.Module):
+    """Standard draws (mean 0, sigma 1) of the converters of one die; each family adds its own, columns first."""
+
+
+class ConversionNoise(eqx.Module):
+    """Dynamic noise of one conversion, in codes.
+
+    Attributes:
+        sampled_key: Draws the noise that is frozen on the line.
+        decision_key: Draws the noise of decisions.
+        sampled: Standard deviation of the first.
+        decision: Standard deviation of the second, of one decision.
+    """
+
+    sampled_key: PRNGKeyArray
+    decision_key: PRNGKeyArray
+    sampled: Values
+    decision: Values
+
+    def frozen_on(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Values with the noise that stays the same during a conversion."""
+        return values + self.sampled * normal(self.sampled_key, values.shape, values.dtype)
+
+    def of_decision(self, number: Int[Array, ""], values: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Noise of one of the decisions for each value."""
+        draws = normal(jax.random.fold_in(self.decision_key, number), values.shape, values.dtype)
+        return self.decision * draws
+
+    def of_comparators(self, values: Float[Array, "..."], comparators: int) -> Float[Array, "... comparators"]:
+        """Noise of all comparators that decide on each value at once."""
+        sigma = jnp.asarray(self.decision, values.dtype)
+        return sigma[..., None] * normal(self.decision_key, (*values.shape, comparators), values.dtype)
+
+    def combined_on(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Values with one draw of the combined variance, for a converter that decides once for all levels."""
+        variance = jnp.asarray(self.sampled, values.dtype) ** 2 + jnp.asarray(self.decision, values.dtype) ** 2
+        # The root has no derivative at 0, where no noise stays no noise.
+        sigma = jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
+        return values + sigma * normal(self.sampled_key, values.shape, values.dtype)
+
+
+class Converter(eqx.Module):
+    """Analog-to-digital converter of a line; a family implements what is abstract here.
+
+    The reference follows the swing of the rows in use: full scale is `range` times the driven rows, centred on half of
+    them. The step is never finer than `finest` cells, because a sum is a whole number of cells (half cells where a row
+    may rest at mid level).
+
+    Attributes:
+        levels: Number of output codes.
+        range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
+        area: Area of one converter, m^2.
+    """
+
+    levels: eqx.AbstractVar[int]
+    range: eqx.AbstractVar[Quantity]
+    area: eqx.AbstractVar[Quantity]
+
+    @property
+    @abstractmethod
+    def comparators(self) -> int:
+        """Comparators of one converter."""
+
+    @property
+    @abstractmethod
+    def comparator_referral(self) -> Float[Array, ""] | float:
+        """Input-referred error of a converter for an error of one at its comparator, 1."""
+
+    @abstractmethod
+    def fabricate(self, key: PRNGKeyArray, columns: int) -> ConverterDie | None:
+        """Standard draws of `columns` converters of one die; None where the family has no static random error."""
+
+    @abstractmethod
+    def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
+        """Static transitions in rising order, in codes; ideal ones are whole numbers plus a half."""
+
+    @abstractmethod
+    def read_codes(
+        self, values: Float[Array, "..."], *, die: ConverterDie | None, noise: ConversionNoise | None
+    ) -> Float[Array, "..."]:
+        """Whole codes from `lowest_code` to `highest_code` that are read for values in codes.
+
+        Exact forward; the gradient is that of the value and of the noise, less the shift of its nearest transition.
+        """
+
+    @abstractmethod
+    def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
+        """Energy of one conversion, J, with a comparator that takes `decision_energy` for a decision."""
+
+    @abstractmethod
+    def conversion_time(self, rows: Float[Array, ""] | float) -> Float[Array, ""]:
+        """Time of one conversion on a line of so many rows, s."""
+
+    @abstractmethod
+    def static_variance(self) -> Float[Array, ""]:
+        """Expected variance over dies and codes of the static shift of a transition, LSB^2."""
+
+    @abstractmethod
+    def ideal(self) -> "Converter":
+        """The same converter without static errors: the same codes, evenly spaced."""
+
+    @property
+    def lowest_code(self) -> int:
+        """Code of the lowest level; `levels // 2` below the middle."""
+        return -(self.levels // 2)
+
+    @property
+    def highest_code(self) -> int:
+        """Code of the highest level."""
+        return self.lowest_code + self.levels - 1
+
+    def lsb(self, driven_rows: Values, finest: Values = 1.0) -> Float[Array, "..."]:
+        """Step in cells for the given number of driven rows, at least `finest`."""
+        return jnp.maximum(self.range * driven_rows / self.levels, finest)
+
+    def quantisation_variance(self) -> Float[Array, ""]:
+        """Variance of rounding to a whole code, 1/12 LSB^2; for values spread over many codes inside the range."""
+        return jnp.asarray(1.0 / 12.0, self.range.dtype)
+
+    def convert(
+        self,
+        cells: Float[Array, "..."],
+        driven_rows: Values,
+        finest: Values = 1.0,
+        *,
+        die: ConverterDie | None = None,
+        sampled_noise: Values = 0.0,
+        decision_noise: Values = 0.0,
+        offset: Float[Array, "..."] | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "..."]:
+        """Line value, in cells, as read: quantised to the step and clipped to the range.
+
+        Args:
+            cells: Line values, shape (..., columns), cells.
+            driven_rows: Rows in use.
+            finest: Smallest step between values that a line can take, cells.
+            die: Standard draws of the converters, already in the order of the columns; None is nominal.
+            sampled_noise: Standard deviation of noise that is frozen on the line, cells; one draw a conversion.
+            decision_noise: Standard deviation of the comparator's noise, cells; new at every decision.
+            offset: Offset of each comparator, shape () or (columns,), cells; adds to the line value.
+            key: Draws the noise; None is no dynamic noise.
+
+        Returns:
+            Values as read, shape (..., columns), cells. The gradient goes straight through to `cells`, `offset`, the
+            sigmas of the noise and those of the static errors; it is 0 where the range clips.
+
+        Raises:
+            ValueError: `die` is of another converter or of another number of columns.
+        """
+        lsb, centre = self._scale(driven_rows, finest)
+        if offset is not None:
+            cells = cells + self.comparator_referral * on_columns(offset, cells.ndim)
+        noise = None
+        if key is not None:
+            decision = self.comparator_referral * decision_noise / lsb
+            noise = ConversionNoise(*jax.random.split(key), sampled=sampled_noise / lsb, decision=decision)
+        return centre + lsb * self.read_codes((cells - centre) / lsb, die=die, noise=noise)
+
+    def clipped(self, cells: Float[Array, "..."], driven_rows: Values, finest: Values = 1.0) -> Float[Array, ""]:
+        """Fraction of line values outside the range by more than half a step."""
+        lsb, centre = self._scale(driven_rows, finest)
+        code = (cells - centre) / lsb
+        return jnp.mean((code < self.lowest_code - 0.5) | (code > self.highest_code + 0.5), dtype=cells.dtype)
+
+    def _scale(self, driven_rows: Values, finest: Values) -> tuple[Array, Array]:
+        # A centre on a whole cell keeps every level on a cell when the step is one cell.
+        return self.lsb(driven_rows, finest), jnp.floor(jnp.asarray(driven_rows) / 2)
+
+
+@jax.custom_jvp
+def standing_in(codes: Float[Array, "..."], surrogate: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return `codes` with the derivative of `surrogate`."""
+    return codes
+
+
+@standing_in.defjvp
+def _standing_in_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    return primals[0], tangents[1]
+
+
+def reached(
+    values: Float[Array, "..."], transition: Float[Array, "..."], even: Bool[Array, "..."] | bool
+) -> Bool[Array, "..."]:
+    """Whether values are above a transition; a tie goes to the even code, as in rounding."""
+    return (values > transition) | ((values == transition) & even)
+
+
+def nearest_transition(values: Float[Array, "..."], converter: Converter) -> Int[Array, "..."]:
+    """Number, from 1, of the ideal transition nearest to each value.
+
+    The ideal one, so that an average over dies and reads of what it multiplies is not biased by the choice.
+    """
+    below = jnp.clip(jnp.floor(values), converter.lowest_code, converter.highest_code - 1)
+    return below.astype(jnp.int32) - converter.lowest_code + 1
+
+
+def on_columns(values: Float[Array, "..."], ndim: int) -> Float[Array, "..."]:
+    """One value, or one for each column, shaped to meet an array of `ndim` axes whose last is the columns."""
+    return values.reshape((1,) * (ndim - values.ndim) + values.shape)
+
+
+def check_die(die: ConverterDie | None, kind: type, draws: dict[str, tuple[int, ...]], columns: int | None) -> None:
+    """Raise ValueError unless `die` is None or a die of this kind whose draws have these sizes after the columns."""
+    if die is None:
+        return
+    if not isinstance(die, kind):
+        raise ValueError(f"Argument `die` must be a {kind.__name__}, from `fabricate`, but is a {type(die).__name__}.")
+    for name, sizes in draws.items():
+        shape = getattr(die, name).shape
+        if shape[1:] != sizes or (columns is not None and shape[0] != columns):
+            wanted = ("columns" if columns is None else columns, *sizes)
+            raise ValueError(f"Argument `die` must have `{name}` of shape {wanted}, but of shape {shape}.")

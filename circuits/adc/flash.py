@@ -1,0 +1,160 @@
+"""Flash converter: all levels compared at once, each by a comparator of its own on a resistor ladder."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from amsim.circuits.adc.converter import (
+    ConversionNoise,
+    Converter,
+    ConverterDie,
+    check_die,
+    nearest_transition,
+    on_columns,
+    reached,
+    standing_in,
+)
+from amsim.circuits.adc.survey import column_conversion_time
+from amsim.circuits.checks import Quantity, count, integer_between, quantity
+from amsim.circuits.operands import limited
+from amsim.noise.gradients import rounded
+
+
+class FlashDie(ConverterDie):
+    """Standard draws of the comparators and ladders of one die.
+
+    Attributes:
+        comparators: Offset of each comparator, the lowest first.
+        resistors: Each resistor of the ladder, the lowest first.
+    """
+
+    comparators: Float[Array, "columns comparators"]
+    resistors: Float[Array, "columns resistors"]
+
+
+class FlashAdc(Converter):
+    r"""Flash converter with `levels - 1` comparators and an encoder that counts those that fire.
+
+    Threshold `i` of `1..levels - 1`, in codes from the lowest, is `levels sum_(j<=i) R_j / sum_j R_j - 1/2 +
+    offset_sigma z_i` with resistors `R_j = 1 + ladder_mismatch z_j`. Counting makes out-of-order thresholds harmless:
+    the transitions are the sorted thresholds. Each comparator draws noise of its own.
+
+    Energy: `(levels - 1) (decision_energy + logic_capacitance VDD**2)`; the current of the ladder, which all columns
+    share, is not included.
+
+    Attributes:
+        levels: Output codes, 2 to 1024, any number (static). Default 16; C3SRAM has 11 (facts 1b).
+        range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
+        offset_sigma: Standard deviation of each comparator's offset after trim, LSB. Default 0.1 (assumed).
+        ladder_mismatch: Relative standard deviation of one resistor, 1. Default 1 % (assumed).
+        logic_capacitance: Of the encoder for each comparator, F. Default 4.2 fF: a full adder (facts 7.3).
+        comparator_area: With its part of ladder and encoder, m^2. Default 25e-12 (assumed).
+
+    Raises:
+        ValueError: Levels outside 2..1024, a negative quantity or a range that is not above 0.
+
+    Valid for a settled ladder and comparators without kickback.
+    """
+
+    levels: int = count(default=16)
+    range: Quantity = quantity("range", positive=True, default=1.0)
+    offset_sigma: Quantity = quantity("offset_sigma", default=0.1)
+    ladder_mismatch: Quantity = quantity("ladder_mismatch", default=0.01)
+    logic_capacitance: Quantity = quantity("logic_capacitance", default=4.2e-15)
+    comparator_area: Quantity = quantity("comparator_area", default=25e-12)
+
+    def __check_init__(self) -> None:
+        """Check the number of levels."""
+        integer_between("levels", self.levels, 2, 1024)
+
+    @property
+    def bits(self) -> int:
+        """Width of the output word."""
+        return math.ceil(math.log2(self.levels))
+
+    @property
+    def comparators(self) -> int:
+        """One for each threshold."""
+        return self.levels - 1
+
+    @property
+    def comparator_referral(self) -> float:
+        """The comparators sit on the line."""
+        return 1.0
+
+    @property
+    def area(self) -> Float[Array, ""]:
+        """All comparators of one converter, m^2."""
+        return self.comparators * self.comparator_area
+
+    def fabricate(self, key: PRNGKeyArray, columns: int) -> FlashDie:
+        """Standard draws of `columns` converters of one die."""
+        comparators, resistors = jax.random.split(key)
+        return FlashDie(
+            jax.random.normal(comparators, (columns, self.comparators)),
+            jax.random.normal(resistors, (columns, self.levels)),
+        )
+
+    def shifts(self, die: ConverterDie | None = None) -> Float[Array, "*columns comparators"]:
+        """Static shift of each threshold from its ideal place, in codes, by its comparator."""
+        check_die(die, FlashDie, {"comparators": (self.comparators,), "resistors": (self.levels,)}, None)
+        if not isinstance(die, FlashDie):
+            return jnp.zeros((self.comparators,), self.range.dtype)
+        errors = self.ladder_mismatch * die.resistors
+        below = jnp.cumsum(errors, axis=-1)
+        part = jnp.arange(1, self.levels, dtype=errors.dtype) / self.levels
+        total = below[:, -1:]
+        ladder = (below[:, :-1] - part[None, :] * total) / (1.0 + total / self.levels)
+        return ladder + self.offset_sigma * die.comparators
+
+    def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
+        """Thresholds in rising order, as counting sees them, in codes."""
+        shifts = self.shifts(die)
+        return jnp.sort(on_columns(self._ideal_thresholds, shifts.ndim) + shifts, axis=-1)
+
+    def read_codes(
+        self, values: Float[Array, "..."], *, die: ConverterDie | None, noise: ConversionNoise | None
+    ) -> Float[Array, "..."]:
+        """Number of comparators that fire, from the lowest code."""
+        if values.ndim:
+            check_die(die, FlashDie, {}, values.shape[-1])
+        noisy = values if noise is None else noise.frozen_on(values)
+        # Comparators on a last axis that XLA sums away in the same loop, draws included.
+        each = noisy[..., None]
+        shifts = on_columns(self.shifts(die), each.ndim)
+        ideal = on_columns(self._ideal_thresholds, each.ndim)
+        if noise is not None:
+            shifts = shifts - noise.of_comparators(noisy, self.comparators)
+        number = jnp.arange(1, self.levels).reshape((1,) * noisy.ndim + (-1,))
+        fires = reached(each, ideal + shifts, (number + self.lowest_code) % 2 == 0)
+        codes = jnp.sum(fires, axis=-1, dtype=values.dtype) + self.lowest_code
+        nearest = (nearest_transition(noisy, self)[..., None] == number).astype(values.dtype)
+        shift = jnp.sum(nearest * shifts, axis=-1)
+        return standing_in(codes, limited(rounded(noisy - shift), self.lowest_code, self.highest_code))
+
+    def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
+        """Energy of one conversion, J."""
+        return self.comparators * (decision_energy + self.logic_capacitance * supply**2)
+
+    def conversion_time(self, rows: Float[Array, ""] | float) -> Float[Array, ""]:
+        """One decision, s."""
+        return column_conversion_time(1, jnp.asarray(rows, self.range.dtype))
+
+    def static_variance(self) -> Float[Array, ""]:
+        r"""Expected variance of a threshold's shift, mean over all thresholds, LSB^2.
+
+        `offset_sigma**2 + ladder_mismatch**2 (levels + 1) / 6`: to first order the ladder shifts threshold `i` by a
+        variance of `ladder_mismatch**2 i (levels - i) / levels`.
+        """
+        return self.offset_sigma**2 + self.ladder_mismatch**2 * ((self.levels + 1) / 6.0)
+
+    def ideal(self) -> "FlashAdc":
+        """Without offsets and ladder mismatch."""
+        return dataclasses.replace(self, offset_sigma=0.0, ladder_mismatch=0.0)
+
+    @property
+    def _ideal_thresholds(self) -> Float[Array, " comparators"]:
+        return jnp.arange(self.lowest_code + 1, self.highest_code + 1, dtype=self.range.dtype) - 0.5

@@ -1,0 +1,94 @@
+"""Ideal uniform converter: evenly spaced levels, with the energy and area of a published fit."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie
+from amsim.circuits.adc.survey import column_conversion_time
+from amsim.circuits.checks import Quantity, count, integer_between, quantity
+from amsim.circuits.operands import limited
+from amsim.noise.gradients import rounded
+
+
+class Adc(Converter):
+    """Uniform analog-to-digital converter of a line, without static errors.
+
+    Noise of a conversion is one Gaussian draw of the variances of the line and of the comparator together.
+    Energy of a conversion:
+    `bits * decision_energy + (linear_capacitance * bits + exponential_capacitance * 4**bits) * VDD**2`.
+
+    Attributes:
+        bits: Resolution, 1 to 16 (static).
+        range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
+        linear_capacitance: F. Default 100 fF (facts 6.4, fitted to 28 nm chips by ZigZag-IMC).
+        exponential_capacitance: F. Default 1 aF (same source).
+        area: Area of one converter, m^2. Default 2660e-12 (facts 6.3, 28 nm, 4-8 bit, 100 MS/s).
+
+    Raises:
+        ValueError: Bits outside 1..16, a negative capacitance or area, or a range that is not above 0.
+    """
+
+    bits: int = count(default=8)
+    range: Quantity = quantity("range", positive=True, default=1.0)
+    linear_capacitance: Quantity = quantity("linear_capacitance", default=100e-15)
+    exponential_capacitance: Quantity = quantity("exponential_capacitance", default=1e-18)
+    area: Quantity = quantity("area", default=2660e-12)
+
+    def __check_init__(self) -> None:
+        """Check the resolution."""
+        integer_between("bits", self.bits, 1, 16)
+
+    @property
+    def levels(self) -> int:
+        """Number of output codes."""
+        return 2**self.bits
+
+    @property
+    def comparators(self) -> int:
+        """One, that decides once for each bit."""
+        return 1
+
+    @property
+    def comparator_referral(self) -> float:
+        """Nothing stands between the line and the comparator."""
+        return 1.0
+
+    def fabricate(self, key: PRNGKeyArray, columns: int) -> None:
+        """None: there is nothing to draw."""
+        return
+
+    def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
+        """Half-way between the codes."""
+        _no_die(die)
+        return jnp.arange(self.lowest_code + 1, self.highest_code + 1, dtype=self.range.dtype) - 0.5
+
+    def read_codes(
+        self, values: Float[Array, "..."], *, die: ConverterDie | None, noise: ConversionNoise | None
+    ) -> Float[Array, "..."]:
+        """Nearest code, ties to even."""
+        _no_die(die)
+        noisy = values if noise is None else noise.combined_on(values)
+        return limited(rounded(noisy), self.lowest_code, self.highest_code)
+
+    def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
+        """Energy of one conversion, J."""
+        own = (self.linear_capacitance * self.bits + self.exponential_capacitance * 4.0**self.bits) * supply**2
+        return self.bits * decision_energy + own
+
+    def conversion_time(self, rows: Float[Array, ""] | float) -> Float[Array, ""]:
+        """One decision after another, s."""
+        return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))
+
+    def static_variance(self) -> Float[Array, ""]:
+        """None, LSB^2."""
+        return jnp.zeros_like(self.range)
+
+    def ideal(self) -> "Adc":
+        """Itself."""
+        return self
+
+
+def _no_die(die: eqx.Module | None) -> None:
+    if die is not None:
+        raise ValueError(f"Argument `die` must be None: an Adc has no static errors, but is a {type(die).__name__}.")

@@ -1,0 +1,71 @@
+"""Choice of a converter's range from the values that a line takes."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amsim.circuits.adc.ideal import Adc
+from amsim.circuits.checks import finite, integer_between, one_of
+
+METHODS = ("min-max", "percentile", "minimum-error")
+CANDIDATES = 64
+"""Ranges that "minimum-error" tries, evenly spaced up to the one that clips nothing."""
+
+
+def select_range(
+    cells: Float[Array, "..."],
+    driven_rows: Float[Array, "..."] | float,
+    bits: int,
+    *,
+    method: str = "minimum-error",
+    coverage: float = 0.999,
+    finest: float = 1.0,
+) -> Float[Array, ""]:
+    """Range of a converter, relative to the swing of the driven rows, that suits observed line values.
+
+    A value `d` cells above the middle needs a step of `d / (2**(bits-1) - 1/2)`, one below it of
+    `-d / (2**(bits-1) + 1/2)`, to be within half a step of the outermost code. "min-max" gives the range that all
+    values fit in, "percentile" the one that a fraction `coverage` of them fits in, and "minimum-error" the one of
+    `CANDIDATES` up to min-max with the least mean square of rounding and clipping errors.
+
+    Args:
+        cells: Observed line values, shape (...), cells.
+        driven_rows: Rows in use, a number or an array that broadcasts against `cells`.
+        bits: Resolution, 1 to 16.
+        method: One of `METHODS`.
+        coverage: For "percentile", above 0 and at most 1.
+        finest: Smallest step between values that a line can take, cells; no range is narrower than `2**bits` of them.
+
+    Returns:
+        The range, for the field `range` of a converter, 1.
+
+    Raises:
+        ValueError: An unknown method, bits or a coverage outside their ranges, no values, or values not finite.
+
+    Valid for values that are typical of those converted later. The result is a choice among data: use it as a constant.
+    """
+    one_of("method", method, METHODS)
+    integer_between("bits", bits, 1, 16)
+    if not 0 < coverage <= 1:
+        raise ValueError(f"Argument `coverage` must be above 0 and at most 1, but is {coverage}.")
+    if cells.size == 0:
+        raise ValueError("Argument `cells` must hold at least one value, but is empty.")
+    cells = finite("cells", cells)
+    rows = jnp.asarray(driven_rows, cells.dtype)
+    distance = cells - jnp.floor(rows / 2)
+    half = 2.0 ** (bits - 1)
+    needed = jnp.maximum(distance / (half - 0.5), -distance / (half + 0.5)) * (2.0**bits / rows)
+    smallest = 2.0**bits * finest / jnp.max(rows)
+    widest = jnp.maximum(jnp.max(needed), smallest)
+    if method == "min-max":
+        return widest
+    if method == "percentile":
+        return jnp.maximum(jnp.quantile(needed.ravel(), coverage), smallest)
+    ranges = smallest + (widest - smallest) * jnp.linspace(0.0, 1.0, CANDIDATES, dtype=cells.dtype)
+
+    def error(range_: Float[Array, ""]) -> Float[Array, ""]:
+        read = Adc(bits=bits, range=range_).convert(cells, rows, finest)
+        return jnp.mean((read - cells) ** 2)
+
+    # One after another: all candidates at once would hold the values many times over.
+    return ranges[jnp.argmin(jax.lax.map(error, ranges))]

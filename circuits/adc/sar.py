@@ -1,0 +1,282 @@
+"""Successive-approximation converter: a binary search with a capacitor array whose mismatch bends the levels."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from amsim.circuits.adc.capacitor_dac import DacLevels, transition_levels
+from amsim.circuits.adc.converter import (
+    ConversionNoise,
+    Converter,
+    ConverterDie,
+    check_die,
+    nearest_transition,
+    on_columns,
+    reached,
+    standing_in,
+)
+from amsim.circuits.adc.survey import column_area, column_conversion_time
+from amsim.circuits.checks import Quantity, count, integer_between, one_of, quantity
+from amsim.circuits.operands import limited
+from amsim.noise.gradients import rounded
+from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
+
+TOPOLOGIES = ("bottom-plate", "shared-line", "split")
+LAID_OUT_BITS = 8
+"""A search of up to so many bits is laid out: gradients through a compiled loop are several times slower on a CPU."""
+
+
+class SarDie(ConverterDie):
+    """Standard draws of the capacitor arrays and offsets of one die.
+
+    Attributes:
+        capacitors: Of each bit, least significant first, then the dummy and the bridge.
+        offset: Of each converter.
+    """
+
+    capacitors: Float[Array, "columns capacitors"]
+    offset: Float[Array, " columns"]
+
+
+class SarAdc(Converter):
+    r"""Successive-approximation converter with a binary-weighted capacitor array, single-ended.
+
+    Capacitor `k` has `2**k` unit capacitors and a relative error of sigma `s / sqrt(2**k)`, `s` from the area law. The
+    trial level of code `D`, in codes from the lowest, is `sum_k d_k w_k - 1/2`:
+    - "bottom-plate": `w_k = 2**bits C_k / (sum of bits and dummy)`: the gain is exact, the INL vanishes at both ends.
+    - "shared-line": `w_k = C_k / C_unit`; the line's total divides signal and levels alike, so that it cancels.
+    - "split": the bits below `low_bits` couple through a bridge of ideally `2**low_bits / (2**low_bits - 1)` units:
+      `w_k` as in `split_levels`. The other bits start at one unit again.
+    Every decision has comparator noise of its own; sampled noise is drawn once a conversion.
+
+    Energy of a conversion: `bits * decision_energy + (linear_capacitance * bits + a C_array) VDD**2`. "bottom-plate":
+    `a = 1 - 2**-bits - (1 - 4**-bits) / 3`, the mean of a conventional search over uniform codes; assumed for "split";
+    "shared-line": `a = 1`, every trial discharges its capacitor and the reset recharges it.
+
+    Attributes:
+        bits: Resolution, 1 to 16 (static).
+        topology: One of `TOPOLOGIES` (static).
+        low_bits: Bits behind the bridge, 1 to `bits - 1`; counts for "split" only (static).
+        range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
+        unit_capacitance: F. Default 1 fF (facts 1.2).
+        mismatch_coefficient: Relative sigma of a unit capacitor times sqrt of its capacitance, sqrt(F).
+        parasitic: Comparator node to ground, F; it raises what the comparator's noise and offset mean at the input,
+            for "shared-line" as part of the line already.
+        low_parasitic: Node behind the bridge to ground, F; bends the levels of "split".
+        bridge_scale: Bridge relative to its ideal size, 1.
+        offset_sigma: Standard deviation of an offset of the converter's own, LSB. Default 0: the line's comparator
+            brings its offset.
+        linear_capacitance: Of the search logic for each bit, F. Default 100 fF (facts 6.4).
+        capacitor_density: F/m^2. Default 2 fF/um^2 (assumed, metal fringe).
+
+    Raises:
+        ValueError: Bits outside their range, an unknown topology, a negative quantity, or a unit capacitance, bridge,
+            density or range that is not above 0.
+
+    Valid for settled levels and errors far below one. Area: capacitors and the fit of facts 6.4. Time: facts 6.4.
+    """
+
+    bits: int = count(default=8)
+    topology: str = eqx.field(static=True, default="bottom-plate")
+    low_bits: int = count(default=4)
+    range: Quantity = quantity("range", positive=True, default=1.0)
+    unit_capacitance: Quantity = quantity("unit_capacitance", positive=True, default=1e-15)
+    mismatch_coefficient: Quantity = quantity("mismatch_coefficient", default=MOM_FRINGE_COEFFICIENT)
+    parasitic: Quantity = quantity("parasitic", default=0.0)
+    low_parasitic: Quantity = quantity("low_parasitic", default=0.0)
+    bridge_scale: Quantity = quantity("bridge_scale", positive=True, default=1.0)
+    offset_sigma: Quantity = quantity("offset_sigma", default=0.0)
+    linear_capacitance: Quantity = quantity("linear_capacitance", default=100e-15)
+    capacitor_density: Quantity = quantity("capacitor_density", positive=True, default=2e-3)
+
+    def __check_init__(self) -> None:
+        """Check resolution and topology."""
+        integer_between("bits", self.bits, 1, 16)
+        one_of("topology", self.topology, TOPOLOGIES)
+        if self.topology == "split":
+            integer_between("low_bits", self.low_bits, 1, self.bits - 1)
+
+    @property
+    def levels(self) -> int:
+        """Number of output codes."""
+        return 2**self.bits
+
+    @property
+    def comparators(self) -> int:
+        """One, that decides once for each bit."""
+        return 1
+
+    @property
+    def comparator_referral(self) -> Float[Array, ""] | float:
+        """The parasitic of the comparator node divides the signal that the comparator sees, 1 or more."""
+        if self.topology == "shared-line":
+            return 1.0
+        extra = self.parasitic / self.unit_capacitance
+        if self.topology == "bottom-plate":
+            return 1.0 + extra / self.levels
+        high, low = 2.0 ** (self.bits - self.low_bits) - 1.0, 2.0**self.low_bits
+        bridge = self.bridge_scale * self._bridge_units
+        coupling = bridge / (low + self.low_parasitic / self.unit_capacitance + bridge)
+        return (high + extra + bridge * (1.0 - coupling)) / (high + coupling * low)
+
+    @property
+    def array_capacitance(self) -> Float[Array, ""]:
+        """Nominal capacitance of all capacitors of the array, F."""
+        units = float(np.sum(self._sizes[:-1])) - (self.topology == "shared-line")
+        bridge = self.bridge_scale * self._bridge_units if self.topology == "split" else 0.0
+        return self.unit_capacitance * (units + bridge)
+
+    @property
+    def area(self) -> Float[Array, ""]:
+        """Capacitors, comparator and logic of one converter, m^2."""
+        return self.array_capacitance / self.capacitor_density + column_area(self.bits)
+
+    def fabricate(self, key: PRNGKeyArray, columns: int) -> SarDie:
+        """Standard draws of `columns` converters of one die."""
+        capacitors, offset = jax.random.split(key)
+        return SarDie(jax.random.normal(capacitors, (columns, self.bits + 2)), jax.random.normal(offset, (columns,)))
+
+    def dac_levels(self, die: ConverterDie | None = None) -> DacLevels:
+        """Trial levels of the arrays in codes: weights of the bits and the transition that all bits at 0 would have."""
+        check_die(die, SarDie, {"capacitors": (self.bits + 2,), "offset": ()}, None)
+        offset = jnp.asarray(self.lowest_code - 0.5, self.range.dtype)
+        if not isinstance(die, SarDie):
+            return DacLevels(self._weights(jnp.zeros((self.bits + 2,), self.range.dtype)), offset)
+        return DacLevels(jax.vmap(self._weights)(die.capacitors), offset + self.offset_sigma * die.offset)
+
+    def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
+        """Transitions of the search, in codes."""
+        levels = self.dac_levels(die)
+        return transition_levels(levels) if die is None else jax.vmap(transition_levels)(levels)
+
+    def read_codes(
+        self, values: Float[Array, "..."], *, die: ConverterDie | None, noise: ConversionNoise | None
+    ) -> Float[Array, "..."]:
+        """Codes of the search from the most significant bit down."""
+        if values.ndim:
+            check_die(die, SarDie, {}, values.shape[-1])
+        dac = self.dac_levels(die)
+        noisy = values if noise is None else noise.frozen_on(values)
+        first = on_columns(dac.offset, values.ndim)
+        nearest = nearest_transition(noisy, self)
+        one = jnp.ones((), nearest.dtype)
+
+        def decide(
+            search: tuple[Array, Array, Array, Array], bit: tuple[Array, Array]
+        ) -> tuple[tuple[Array, Array, Array, Array], None]:
+            level, code, near_level, near_noise = search
+            place = bit[1].astype(nearest.dtype)
+            weight = on_columns(bit[0], values.ndim)
+            draw = jnp.zeros_like(noisy) if noise is None else noise.of_decision(place, noisy)
+            trial = level + weight
+            # All trials but that of the last bit are even codes; the one trial of one bit is code 0.
+            kept = reached(noisy + draw, trial, (place > 0) | (self.bits == 1))
+            near_level = near_level + ((nearest >> place) & 1).astype(weight.dtype) * weight
+            decides_nearest = (nearest & ((one << (place + 1)) - 1)) == (one << place)
+            found = (
+                jnp.where(kept, trial, level),
+                code + jnp.where(kept, jnp.exp2(bit[1]), 0.0),
+                near_level,
+                jnp.where(decides_nearest, draw, near_noise),
+            )
+            return found, None
+
+        places = jnp.arange(self.bits, dtype=values.dtype)
+        start = (jnp.broadcast_to(first, noisy.shape), *(jnp.zeros_like(noisy) for _ in "012"))
+        (_, code, near_level, near_noise), _ = jax.lax.scan(
+            decide, start, (jnp.moveaxis(dac.weights, -1, 0), places), reverse=True, unroll=self.bits <= LAID_OUT_BITS
+        )
+        shift = near_level + first - (nearest.astype(values.dtype) + (self.lowest_code - 0.5))
+        surrogate = limited(rounded(noisy + near_noise - shift), self.lowest_code, self.highest_code)
+        return standing_in(code + self.lowest_code, surrogate)
+
+    def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
+        """Energy of one conversion, J; the reference of the array is the supply."""
+        factor = 1.0 if self.topology == "shared-line" else 1.0 - 2.0**-self.bits - (1.0 - 4.0**-self.bits) / 3.0
+        own = self.linear_capacitance * self.bits + factor * self.array_capacitance
+        return self.bits * decision_energy + own * supply**2
+
+    def conversion_time(self, rows: Float[Array, ""] | float) -> Float[Array, ""]:
+        """One decision after another, s."""
+        return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))
+
+    def static_variance(self) -> Float[Array, ""]:
+        r"""Expected variance of a transition's shift, mean over all transitions, LSB^2.
+
+        `K s**2 + offset_sigma**2 + mean((nominal shift)**2)`, `s` the relative sigma of a unit capacitor. To first
+        order in the errors `K` is `(2**bits + 1) / 6` ("bottom-plate": `D (2**bits - D) / 2**bits` at code `D`) and
+        `2**bits / 2` ("shared-line": `D` at code `D`); for "split" it is the mean of the squared derivatives of the
+        ideal array. The nominal shift is that of `low_parasitic` and `bridge_scale`.
+        """
+        sigma = capacitor_mismatch_sigma(self.unit_capacitance, self.mismatch_coefficient)
+        factor = {
+            "bottom-plate": (self.levels + 1) / 6.0,
+            "shared-line": self.levels / 2.0,
+            "split": self._split_variance() if self.topology == "split" else 0.0,
+        }[self.topology]
+        variance = factor * sigma**2 + self.offset_sigma**2
+        if self.topology != "split":
+            return variance
+        nominal = self.transitions()
+        shift = nominal - (jnp.arange(1, self.levels, dtype=nominal.dtype) + (self.lowest_code - 0.5))
+        return variance + jnp.mean(shift**2)
+
+    def ideal(self) -> "SarAdc":
+        """Without mismatch, parasitics and offset, and with the ideal bridge."""
+        return dataclasses.replace(
+            self, mismatch_coefficient=0.0, parasitic=0.0, low_parasitic=0.0, bridge_scale=1.0, offset_sigma=0.0
+        )
+
+    @property
+    def _bridge_units(self) -> float:
+        """Bridge, in unit capacitors, with which the whole low array weighs one unit."""
+        return 2.0**self.low_bits / (2.0**self.low_bits - 1.0)
+
+    @property
+    def _sizes(self) -> np.ndarray:
+        """Nominal bits, dummy and bridge in unit capacitors; the bridge at its ideal size."""
+        places = np.arange(self.bits)
+        if self.topology == "split":
+            places = np.where(places < self.low_bits, places, places - self.low_bits)
+        bridge = self._bridge_units if self.topology == "split" else 1.0
+        return np.concatenate([2.0**places, [1.0, bridge]])
+
+    def _weights(self, draws: Float[Array, " capacitors"]) -> Float[Array, " bits"]:
+        """Weights in codes, exactly `2**k` without errors: by the deviations of each sum from its ideal value."""
+        sigma = capacitor_mismatch_sigma(self.unit_capacitance, self.mismatch_coefficient)
+        sizes = jnp.asarray(self._sizes, draws.dtype)
+        deviations = sigma * jnp.sqrt(sizes) * draws
+        bits, dummy, bridge = deviations[:-2], deviations[-2], deviations[-1]
+        units = sizes[:-2] + bits
+        if self.topology == "shared-line":
+            return units
+        if self.topology == "bottom-plate":
+            return units * (self.levels / (self.levels + (jnp.sum(bits) + dummy)))
+        # The coupling is `2**-low_bits (1 + bridge error) / (1 + error of the second node)`; here times 2**low_bits.
+        low = self.low_bits
+        bridge_error = (self.bridge_scale - 1.0) + jnp.sqrt(self.bridge_scale) * (bridge / self._bridge_units)
+        low_error = jnp.sum(bits[:low]) + dummy
+        node_error = low_error + bridge_error * self._bridge_units + self.low_parasitic / self.unit_capacitance
+        coupling = (1.0 + bridge_error) / (1.0 + node_error / (2.0**low + self._bridge_units))
+        effective = jnp.concatenate([coupling * units[:low], 2.0**low * units[low:]])
+        ideal_high = float(self.levels - 2**low)
+        total = ideal_high + 2.0**low * jnp.sum(bits[low:]) + coupling * (2.0**low + low_error)
+        return effective * (self.levels / total)
+
+    def _split_variance(self) -> float:
+        """Mean over codes of the variance of a level, LSB^2, for a unit capacitor of relative sigma 1."""
+        low = 2.0**self.low_bits
+        codes = np.arange(1, self.levels)
+        fraction = codes / self.levels
+        low_codes = codes % 2**self.low_bits
+        # A level moves by the charge that an error takes up, less the fraction that all capacitors share.
+        coupled = low_codes - fraction * low
+        pull = fraction + coupled / (low + self._bridge_units)
+        high = low * ((codes - low_codes) * (1.0 - 2.0 * fraction) + fraction**2 * (self.levels - low))
+        second_node = low_codes * (1.0 - 2.0 * pull) + pull**2 * low
+        bridge = coupled**2 * (1.0 - 1.0 / low) ** 2 / self._bridge_units
+        return float(np.mean(high + second_node + bridge))

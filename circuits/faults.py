@@ -1,0 +1,87 @@
+"""Hard faults of an array: cells whose bottom plate never moves, and columns whose readout is stuck."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from amsim.circuits.checks import Quantity, integer_between, one_key, quantity
+
+
+class FaultsDie(eqx.Module):
+    """Uniform draws in [0, 1) of the faults of one die; they turn into faults by `Faults`.
+
+    Attributes:
+        cells: One for each cell.
+        columns: One for each column.
+    """
+
+    cells: Float[Array, "rows columns"]
+    columns: Float[Array, " columns"]
+
+
+class Faults(eqx.Module):
+    """Independent faults of cells and columns.
+
+    A cell whose draw is below `stuck_high` is stuck high, one in the uppermost `stuck_low` is stuck low: what is faulty
+    at one probability stays so at a larger one. A dead column is stuck at its highest or lowest value, equally likely.
+
+    Attributes:
+        stuck_high: Probability that a cell's bottom plate is always high, 0 to 1.
+        stuck_low: Probability that it is always low, 0 to 1.
+        dead_column: Probability that a column's readout is stuck, 0 to 1.
+
+    Raises:
+        ValueError: A probability outside 0..1, or `stuck_high + stuck_low` above 1.
+
+    Validity: permanent faults without clusters; probabilities are resolved to 1e-7 in float32. Faults have no
+    derivative by the probabilities: differentiate an expectation over dies by finite differences.
+    """
+
+    stuck_high: Quantity = quantity("stuck_high", at_most=1.0, default=0.0)
+    stuck_low: Quantity = quantity("stuck_low", at_most=1.0, default=0.0)
+    dead_column: Quantity = quantity("dead_column", at_most=1.0, default=0.0)
+
+    def __check_init__(self) -> None:
+        """Check that a cell is not more than certain to fail; traced probabilities are checked where used."""
+        # By NumPy, since `jit` traces operations on numbers too.
+        if not self._traced and _too_many(np.asarray(self.stuck_high), np.asarray(self.stuck_low)):
+            raise ValueError(
+                "Arguments `stuck_high` and `stuck_low` must be at most 1 together, "
+                f"but are {float(self.stuck_high):g} and {float(self.stuck_low):g}."
+            )
+
+    @property
+    def _traced(self) -> bool:
+        return any(isinstance(value, jax.core.Tracer) for value in (self.stuck_high, self.stuck_low))
+
+    def fabricate(self, key: PRNGKeyArray, rows: int, columns: int) -> FaultsDie:
+        """Uniform draws of one die; the same key gives the same die whatever the probabilities."""
+        integer_between("rows", rows, 1)
+        integer_between("columns", columns, 1)
+        cells, readouts = jax.random.split(one_key("key", key))
+        return FaultsDie(jax.random.uniform(cells, (rows, columns)), jax.random.uniform(readouts, (columns,)))
+
+    def stuck(self, die: FaultsDie) -> Float[Array, "rows columns"]:
+        """State of each cell: -1 bottom plate always low, 0 working, +1 always high."""
+        high = self.stuck_high
+        if self._traced:
+            bad = _too_many(high, self.stuck_low)
+            high = eqx.error_if(high, bad, "Arguments `stuck_high` and `stuck_low` must be at most 1 together.")
+        return _state(die.cells, high, self.stuck_low)
+
+    def dead(self, die: FaultsDie) -> Float[Array, " columns"]:
+        """State of each column's readout: -1 stuck at its lowest value, 0 working, +1 stuck at its highest."""
+        return _state(die.columns, self.dead_column / 2, self.dead_column / 2)
+
+
+def _too_many(high: Any, low: Any) -> Any:
+    # Room for the rounding of 0.7 + 0.3 in float32.
+    return high + low > 1.0 + 1e-6
+
+
+def _state(draws: Float[Array, "..."], high: Float[Array, ""], low: Float[Array, ""]) -> Float[Array, "..."]:
+    return jnp.where(draws < high, 1.0, jnp.where(draws >= 1.0 - low, -1.0, 0.0)).astype(draws.dtype)

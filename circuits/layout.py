@@ -1,0 +1,138 @@
+"""Placement of an array's unit capacitors: systematic errors by place, and what the arrangement does about them."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from amsim.circuits.checks import Quantity, integer_between, one_key, one_of, quantity
+from amsim.noise import spatial
+
+ARRANGEMENTS = ("plain", "common-centroid")
+
+
+class LayoutDie(eqx.Module):
+    """Standard draws (mean 0, sigma 1) of the systematic errors of one die.
+
+    Attributes:
+        linear: Slopes down the rows and along the columns.
+        quadratic: Curvatures down the rows, along the columns and across.
+        white: Draws from which the correlated field is made.
+    """
+
+    linear: Float[Array, " 2"]
+    quadratic: Float[Array, " 3"]
+    white: Float[Array, "rows columns"]
+
+
+class Layout(eqx.Module):
+    r"""Systematic relative errors of the unit capacitors of an array, which add to their random mismatch.
+
+    `error(x, y) = linear_gradient (a_1 y + a_2 x) + quadratic_gradient (b_1 y^2 + b_2 x^2 + b_3 x y)
+    + correlated_sigma f(x, y) + edge_error * open sides`, coordinates from -1 to 1, `a` and `b` standard normal draws of
+    the die, `f` a Gaussian field of unit variance with correlation `exp(-(|dx| + |dy|) / correlation_length)`.
+
+    In the "plain" arrangement a unit stands in its cell. In "common-centroid" it is two halves, in its cell and in the
+    one opposite the centre of the array: linear gradients cancel exactly, even ones stay, the correlated field is the
+    mean over both places. `dummies` around the array remove the edge error.
+
+    Attributes:
+        linear_gradient: Standard deviation, over dies, of the relative change of capacitance from the centre to the
+            edge along each axis, 1; the direction is uniformly distributed.
+        quadratic_gradient: The same for each second-order term, 1.
+        correlated_sigma: Standard deviation of the correlated mismatch, 1.
+        correlation_length: In cells; 0 makes the field white.
+        edge_error: Magnitude of the relative error by each side without a neighbour, 1; the same on every die.
+        arrangement: "plain" or "common-centroid" (static).
+        dummies: Dummy cells around the array (static).
+
+    Raises:
+        ValueError: A negative quantity or an unknown arrangement.
+
+    Every quantity is 0 by default, for want of published numbers at 1 fF. Valid for errors far below 1.
+    """
+
+    linear_gradient: Quantity = quantity("linear_gradient", default=0.0)
+    quadratic_gradient: Quantity = quantity("quadratic_gradient", default=0.0)
+    correlated_sigma: Quantity = quantity("correlated_sigma", default=0.0)
+    correlation_length: Quantity = quantity("correlation_length", default=10.0)
+    edge_error: Quantity = quantity("edge_error", default=0.0)
+    arrangement: str = eqx.field(static=True, default="plain")
+    dummies: bool = eqx.field(static=True, default=True)
+
+    def __check_init__(self) -> None:
+        """Check the static choices."""
+        one_of("arrangement", self.arrangement, ARRANGEMENTS)
+        if not isinstance(self.dummies, bool):
+            raise ValueError(f"Argument `dummies` must be True or False, but is {self.dummies!r}.")
+
+    @property
+    def _in_pairs(self) -> bool:
+        return self.arrangement == "common-centroid"
+
+    def fabricate(self, key: PRNGKeyArray, rows: int, columns: int) -> LayoutDie:
+        """Standard draws of one die; the same key gives the same die whatever the sigmas and the arrangement."""
+        integer_between("rows", rows, 1)
+        integer_between("columns", columns, 1)
+        linear, quadratic, white = jax.random.split(one_key("key", key), 3)
+        return LayoutDie(
+            jax.random.normal(linear, (2,)),
+            jax.random.normal(quadratic, (3,)),
+            jax.random.normal(white, (rows, columns)),
+        )
+
+    def errors(self, die: LayoutDie, rows: int, columns: int) -> Float[Array, "rows columns"]:
+        """Relative error of each unit capacitor.
+
+        Args:
+            die: Standard draws, from `fabricate` with the same rows and columns.
+            rows: Number of rows.
+            columns: Number of columns.
+
+        Returns:
+            Errors to be added to the random mismatch, shape (rows, columns), 1.
+
+        Raises:
+            ValueError: The die has another size.
+        """
+        if die.white.shape != (rows, columns):
+            raise ValueError(
+                f"Argument `die` must be of {rows} rows and {columns} columns, but has shape {die.white.shape}."
+            )
+        field = spatial.linear_gradient(rows, columns, self.linear_gradient * die.linear)
+        field = field + spatial.quadratic_gradient(rows, columns, self.quadratic_gradient * die.quadratic)
+        field = field + self.correlated_sigma * spatial.correlated_field(die.white, self.correlation_length)
+        if not self.dummies:
+            field = field + self.edge_error * spatial.open_sides(rows, columns).astype(field.dtype)
+        return spatial.point_symmetric(field) if self._in_pairs else field
+
+    def column_variance(self, rows: int, columns: int) -> Float[Array, " columns"]:
+        """Variance over dies of the summed errors of each column, closed form.
+
+        Each source by itself: `(rows x)^2` for the linear gradient (0 in pairs), `(sum y^2)^2 + (rows x^2)^2` for the
+        quadratic one and `n + 2 sum_k (n - k) rho^k` for the correlated field, times `(1 + rho^d) / 2` in pairs whose
+        columns stand d apart. What is multiplied is the square of the source's sigma.
+
+        Args:
+            rows: Number of rows.
+            columns: Number of columns.
+
+        Returns:
+            Variance of the sum over the rows, shape (columns,), 1: the error of a line's total capacitance in units.
+            The edge error has none: it is the same on every die.
+        """
+        integer_between("rows", rows, 1)
+        integer_between("columns", columns, 1)
+        dtype = self.linear_gradient.dtype
+        x, y = spatial.coordinates(columns).astype(dtype), spatial.coordinates(rows).astype(dtype)
+        linear = jnp.zeros_like(x) if self._in_pairs else (rows * x) ** 2
+        quadratic = jnp.sum(y**2) ** 2 + (rows * x**2) ** 2
+        correlated = spatial.correlated_sum_variance(rows, self.correlation_length) * jnp.ones_like(x)
+        if self._in_pairs:
+            apart = jnp.abs(2 * jnp.arange(columns) + 1 - columns).astype(dtype)
+            correlated = correlated * (1.0 + spatial.neighbour_correlation(self.correlation_length) ** apart) / 2
+        return (
+            self.linear_gradient**2 * linear
+            + self.quadratic_gradient**2 * quadratic
+            + self.correlated_sigma**2 * correlated
+        )

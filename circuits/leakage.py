@@ -1,0 +1,43 @@
+"""Leakage of a line while it holds its value: droop through the open switch and a constant current."""
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from amsim.circuits.checks import Quantity, quantity
+from amsim.noise.switching import LEAKAGE_TEMPERATURE, approached, leakage_drop, leakage_growth
+
+
+class Leakage(eqx.Module):
+    """Two ways in which a held line loses its charge, both growing with temperature as `exp((T - 300 K) / T_e)`.
+
+    The open reset switch leaks to the reset level, `exp(-t / (R_off C_tot))` of the value is left; a constant current
+    takes `I t / C_tot` off.
+
+    Attributes:
+        hold_time: Time from the settled line to the decision, s; an evaluation takes as much longer. Default 100 ns
+            (facts 8: decide within about that).
+        off_resistance: Of the open switch at 300 K, Ohm. Default 30 GOhm: 0.3 V and 10 pA (facts 8, 1-100 pA).
+        current: Constant current out of the line at 300 K, A. Default 10 pA (facts 8).
+        spread: Relative standard deviation of the current between lines, common to all cells of one. Default 0.3
+            (assumed).
+        temperature_scale: T_e, K. Default 14 K (facts 8).
+
+    Raises:
+        ValueError: A resistance or scale that is not above 0, or a negative value.
+    """
+
+    hold_time: Quantity = quantity("hold_time", default=100e-9)
+    off_resistance: Quantity = quantity("off_resistance", positive=True, default=3e10)
+    current: Quantity = quantity("current", default=10e-12)
+    spread: Quantity = quantity("spread", default=0.3)
+    temperature_scale: Quantity = quantity("temperature_scale", positive=True, default=LEAKAGE_TEMPERATURE)
+
+    def kept(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
+        """Part of a value above the reset level that a line of this total capacitance (F) still has at the decision."""
+        resistance = self.off_resistance / leakage_growth(temperature, self.temperature_scale)
+        return approached(1.0, 0.0, self.hold_time, resistance * total)
+
+    def drop(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
+        """Voltage that the constant current takes off a line of this total capacitance (F) by the decision, V."""
+        current = self.current * leakage_growth(temperature, self.temperature_scale)
+        return leakage_drop(current, self.hold_time, total)

@@ -1,0 +1,283 @@
+"""An array known by measurement: its transfer and its noise come from a table instead of from physics."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
+from amsim.circuits.checks import Quantity, count, finite, one_key, quantity
+from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
+from amsim.circuits.neuron import Neuron
+from amsim.circuits.operands import IntegerCode, ValueRange, input_code, weight_code
+from amsim.circuits.products import Product
+from amsim.noise.random import normal
+
+if TYPE_CHECKING:
+    Table = Any
+else:
+    Table = Float[Array, "_ _ _"]
+"""Field of measured values over (die, column, count); without dies, (column, count) may be given."""
+
+
+class MeasuredDie(eqx.Module):
+    """Which of the measured dies a chip is.
+
+    Attributes:
+        draw: Uniform draw in [0, 1); die `floor(draw * dies)` of the table.
+    """
+
+    draw: Float[Array, ""]
+
+
+def _table(name: str, lowest: float) -> Any:
+    def convert(values: ArrayLike) -> Array:
+        try:
+            array = jnp.asarray(values, float)
+        except (TypeError, ValueError):
+            raise ValueError(f"Argument `{name}` must be an array of numbers, but is {values!r}.") from None
+        if array.ndim not in (2, 3):
+            raise ValueError(
+                f"Argument `{name}` must have shape (dies, columns, counts) or (columns, counts), but has shape "
+                f"{array.shape}."
+            )
+        array = finite(name, array if array.ndim == 3 else array[None])
+        if isinstance(array, jax.core.Tracer):
+            return eqx.error_if(array, jnp.any(array < lowest), f"Argument `{name}` must be at least {lowest:g}.")
+        if array.size and float(np.min(np.asarray(array))) < lowest:
+            raise ValueError(f"Argument `{name}` must be at least {lowest:g}, but has {np.min(np.asarray(array)):g}.")
+        return array
+
+    return eqx.field(converter=convert)
+
+
+def _whole_counts(values: Any) -> tuple[int, ...]:
+    array = np.asarray(values)
+    if array.ndim != 1 or array.size < 2 or not np.issubdtype(array.dtype, np.integer) or np.any(np.diff(array) <= 0):
+        raise ValueError(f"Argument `counts` must be two or more integers in ascending order, but is {values!r}.")
+    return tuple(int(value) for value in array)
+
+
+class Measured(Macro):
+    r"""Array of binary cells whose read value is looked up: for each column and ideal count, its mean and its spread.
+
+    A count is a sum of products -1 and +1 over one line. A read of column c at count n is
+    `mean[c, n] + sigma[c, n] * z`, z standard normal and new at every read; between the counts of the table both are
+    linear. Multi-bit operands, tiles of rows and shared columns work as in `SwitchedCapacitor`: slice j is read by
+    column `j mod columns`. A fused neuron compares the same read value with its threshold, which is exact.
+
+    A table of several dies is a population: `fabricate` draws one of the dies that were measured, and the nominal
+    macro has the average of their means and the rms of their sigmas. So dies never spread wider than those measured.
+
+    Valid inside the measured counts and at the supply, temperature and clock of the measurement. A tile of fewer rows
+    than the line has is read at the same count of the same table, as if its spare rows added nothing.
+    Source: the measurement; nothing here has a default that stands for a circuit.
+
+    Attributes:
+        counts: Ideal counts of the table in ascending order, at least `-rows..rows` (static).
+        mean: Mean read value, counts, shape (dies, columns, counts) or (columns, counts); one column serves all.
+        sigma: Standard deviation over reads, counts, same shape.
+        evaluation_energy: Measured energy of one evaluation of one column, readout and drivers included, J; 0 where
+            it was not measured, and a total is then a lower bound.
+        evaluation_time: Measured time of one evaluation of all columns, s.
+        array_area: Area of all rows and columns with their readout, m^2; 0 where it is not known.
+        supply: Supply of the measurement, V: control and clock beside the array run at it.
+        rows: Cells on a line (static).
+        columns: Physical lines, shared by all layers and filters (static).
+        weight_bits: Bits of a weight, side by side on neighbouring columns (static).
+        input_bits: Bits of an input, one after another (static).
+        evaluation_cycles: Clock cycles of one evaluation.
+        load_width: Weight bits loaded in one cycle.
+
+    Raises:
+        ValueError: A table that is not finite, has a negative sigma, does not match its counts or `columns`, or does not
+            cover `-rows..rows`; a quantity or word length out of range.
+    """
+
+    counts: tuple[int, ...] = eqx.field(static=True, converter=_whole_counts)
+    mean: Table = _table("mean", -np.inf)
+    sigma: Table = _table("sigma", 0.0)
+    evaluation_energy: Quantity = quantity("evaluation_energy")
+    evaluation_time: Quantity = quantity("evaluation_time", positive=True)
+    array_area: Quantity = quantity("array_area")
+    supply: Quantity = quantity("supply", positive=True)
+    rows: int = count(default=1024)
+    columns: int = count(default=64)
+    weight_bits: int = count(default=1)
+    input_bits: int = count(default=1)
+    evaluation_cycles: Quantity = quantity("evaluation_cycles", positive=True, default=2.0)
+    load_width: Quantity = quantity("load_width", positive=True, default=256.0)
+
+    def __check_init__(self) -> None:
+        """Check that the table has an answer for every sum of every column."""
+        if self.counts[0] > -self.rows or self.counts[-1] < self.rows:
+            raise ValueError(
+                f"Argument `counts` must cover {-self.rows}..{self.rows}, the sums of {self.rows} rows, but covers "
+                f"{self.counts[0]}..{self.counts[-1]}."
+            )
+        if self.sigma.shape != self.mean.shape:
+            raise ValueError(
+                f"Argument `sigma` must have the shape of `mean`, {self.mean.shape}, but has {self.sigma.shape}."
+            )
+        dies, columns, points = self.mean.shape
+        if points != len(self.counts):
+            raise ValueError(f"Argument `mean` must have {len(self.counts)} counts, but has {points}.")
+        if dies < 1 or columns not in (1, self.columns):
+            raise ValueError(
+                f"Argument `mean` must have a die and either one column or {self.columns}, but has {dies} dies and "
+                f"{columns} columns."
+            )
+
+    @property
+    def decides(self) -> bool:
+        """With one-bit operands, which is what one comparison can decide on."""
+        return self.weight_bits == 1 and self.input_bits == 1
+
+    @property
+    def operating_supply(self) -> Float[Array, ""]:
+        """Supply of the measurement, V."""
+        return self.supply
+
+    @property
+    def area(self) -> Float[Array, ""]:
+        """The area as given, m^2."""
+        return self.array_area
+
+    def fabricate(self, key: PRNGKeyArray) -> Die:
+        """Draw of one of the measured dies; None where one die was measured, since the table is that die."""
+        key = one_key("key", key)
+        return None if self.mean.shape[0] == 1 else MeasuredDie(jax.random.uniform(key))
+
+    def multiply(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """Product from table reads: one for each tile, input bit and weight bit."""
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        reading = self._reading(die)
+
+        def read(one: Slice) -> Float[Array, "..."]:
+            slice_key = None if key is None else jax.random.fold_in(key, one.order)
+            return one.place_value * reading(one.sums, slice_key)
+
+        sums = accumulate(product, self.rows, x_code, x, weight_digits(w_code, w), None, read)
+        return recombine(product, sums, x_code, x, w_code, w) * x_code.scale * over_columns(w_code.scale, sums.ndim)
+
+    def margin(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        neuron: Neuron,
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """`slope * product + intercept` of the read value; the threshold half way between two sums, without a step."""
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        counts = self._reading(die)(product.sums(x_code.digit(x, 0), w), key)
+        in_counts = neuron.in_counts(x_code, w_code, w, counts.ndim)
+        shift = in_counts.shift(product.rows)
+        # An undriven cell may put a sum half way; a 64th of what is left of the exact threshold gives an answer there.
+        return in_counts.from_counts(counts + (shift + jnp.clip(in_counts.exact_shift() - shift, -1, 1) / 64))
+
+    def report(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        neuron: Neuron | None = None,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> dict[str, Array]:
+        """Fractions of the operands that clip; the measured energy does not depend on the data."""
+        x_code, _, w_code, _ = self._encode(product, inputs, matrix, input_range, weight_range)
+        return {"clipped_inputs": x_code.clipped(inputs), "clipped_weights": w_code.clipped(matrix)}
+
+    def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
+        """Measured energy and time of each evaluation of a column; a tile costs a whole line."""
+        product = work.product
+        slices = product.columns * self.weight_bits
+        evaluations = float(work.positions * product.tiles(self.rows) * self.input_bits)
+        passes = -(-slices // self.columns)
+        stored = float(product.rows * slices)
+        cycles = evaluations * passes * self.evaluation_cycles + stored / self.load_width
+        return MacroCost(
+            energy=evaluations * slices * self.evaluation_energy,
+            cycles=cycles,
+            seconds=cycles / self.evaluation_cycles * self.evaluation_time,
+            weight_bits=stored,
+            input_bits=float(work.input_words * self.input_bits * passes) * work.window_fetches,
+            output_bits=float(work.positions * product.columns * self.input_bits),
+            stored_bits=stored,
+        )
+
+    def ideal(self) -> "Measured":
+        """The same array with a table that reads every count as it is."""
+        mean = jnp.broadcast_to(jnp.asarray(self.counts, self.mean.dtype)[None, None, :], self.mean.shape)
+        return dataclasses.replace(self, mean=mean, sigma=jnp.zeros_like(self.sigma))
+
+    def _encode(
+        self, product: Product, inputs: Array, matrix: Array, input_range: ValueRange, weight_range: ValueRange
+    ) -> tuple[IntegerCode, Array, IntegerCode, Array]:
+        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes)
+        w_code = weight_code(matrix, self.weight_bits, weight_range)
+        return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
+
+    def _curves(self, die: Die) -> tuple[Float[Array, "columns counts"], Float[Array, "columns counts"]]:
+        """Mean and sigma of one die, or of the nominal macro."""
+        dies = self.mean.shape[0]
+        if die is not None:
+            if dies == 1 or not isinstance(die, MeasuredDie):
+                raise ValueError(
+                    f"Argument `die` must be a die of this macro, from `fabricate`, but is of type "
+                    f"{type(die).__name__}; the table has {dies} dies."
+                )
+            index = jnp.minimum(jnp.floor(die.draw * dies).astype(jnp.int32), dies - 1)
+            return self.mean[index], self.sigma[index]
+        if dies == 1:
+            return self.mean[0], self.sigma[0]
+        variance = jnp.mean(self.sigma**2, axis=0)
+        # The root has no derivative at 0, where no noise stays no noise.
+        rms = jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
+        return jnp.mean(self.mean, axis=0), rms
+
+    def _reading(self, die: Die) -> Callable[[Array, PRNGKeyArray | None], Array]:
+        """Function from line sums, columns last, and a key to read values."""
+        mean, sigma = self._curves(die)
+        counts = np.asarray(self.counts)
+        # The segment of every whole sum in advance: no search at run time, whatever the spacing of the counts.
+        segment_of = np.searchsorted(counts, np.arange(counts[0], counts[-1]), side="right") - 1
+
+        def read(sums: Float[Array, "... slices"], key: PRNGKeyArray | None) -> Float[Array, "... slices"]:
+            whole = jnp.floor(jax.lax.stop_gradient(sums)).astype(jnp.int32) - int(counts[0])
+            segment = jnp.asarray(segment_of, jnp.int32)[jnp.clip(whole, 0, len(segment_of) - 1)]
+            column = jnp.arange(sums.shape[-1], dtype=jnp.int32) % mean.shape[0]
+            place = segment + over_columns(column * (len(counts) - 1), sums.ndim)
+            beyond = sums - jnp.asarray(counts, sums.dtype)[segment]
+
+            def between(table: Float[Array, "columns counts"]) -> Float[Array, "... slices"]:
+                slopes = jnp.diff(table, axis=1) / jnp.asarray(np.diff(counts), table.dtype)[None, :]
+                start = table[:, :-1].reshape(-1).astype(sums.dtype)[place]
+                return start + slopes.reshape(-1).astype(sums.dtype)[place] * beyond
+
+            value = between(mean)
+            return value if key is None else value + between(sigma) * normal(key, sums.shape, sums.dtype)
+
+        return read

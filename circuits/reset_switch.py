@@ -1,0 +1,45 @@
+"""Switch that resets a line: what it leaves of the last value, and what its clock edge adds."""
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from amsim.circuits.checks import Quantity, quantity
+from amsim.noise.switching import coupled_step, injected_step
+
+
+class ResetSwitch(eqx.Module):
+    """Switch of n type between a line and its reset level.
+
+    Reset ends after a finite time: `exp(-t / (R C_tot))` of the last line value is left. When the switch opens, its
+    falling clock edge couples `-c_feed dV / C_tot` into the line and its channel charge
+    `-p W L C_ox V_overdrive / C_tot`.
+
+    Attributes:
+        resistance: When closed, Ohm. Default 1 kOhm, a switch sized for 1.8 pF (assumed).
+        feedthrough_capacitance: Overlap of gate and line, F; it counts in C_tot. Default 0.1 fF (facts 8, recalled).
+        clock_swing: Height of the clock edge, V. Default 0.6 V (facts 1.1).
+        channel_capacitance: W L C_ox, F. Default 0.31 fF (facts 8, a minimum switch in 65 nm).
+        injected_fraction: Part of the channel charge that goes into the line. Default 0.5 (facts 8).
+        overdrive: Gate voltage above threshold before it opens, V. Default 0.2 V (assumed).
+        spread: Relative standard deviation of both charges between switches. Default 0.05 (assumed).
+
+    Raises:
+        ValueError: A resistance that is not above 0, a negative value, or a fraction above 1.
+    """
+
+    resistance: Quantity = quantity("resistance", positive=True, default=1e3)
+    feedthrough_capacitance: Quantity = quantity("feedthrough_capacitance", default=0.1e-15)
+    clock_swing: Quantity = quantity("clock_swing", default=0.6)
+    channel_capacitance: Quantity = quantity("channel_capacitance", default=0.31e-15)
+    injected_fraction: Quantity = quantity("injected_fraction", at_most=1.0, default=0.5)
+    overdrive: Quantity = quantity("overdrive", default=0.2)
+    spread: Quantity = quantity("spread", default=0.05)
+
+    def step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Step of a line of this total capacitance (F) when the switch opens, V."""
+        injected = injected_step(self.channel_capacitance, self.overdrive, total, self.injected_fraction)
+        return injected - coupled_step(self.feedthrough_capacitance, self.clock_swing, total)
+
+    def clock_energy(self) -> Float[Array, ""]:
+        """Energy to close and open the switch once, J: its channel and both overlaps charged to the clock's swing."""
+        return (self.channel_capacitance + 2.0 * self.feedthrough_capacitance) * self.clock_swing**2

@@ -1,0 +1,163 @@
+"""Errors that depend on the place in an array: gradients, correlated mismatch and edges. Unit fields, to be scaled.
+
+Rows run down and columns to the right; a coordinate is -1 at the centre of the first cell and +1 at that of the last.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real
+
+from amsim.noise._checks import non_negative
+
+
+def coordinates(cells: int) -> Float[Array, " cells"]:
+    """Place of each of `cells` cells in a line, `(2 i + 1 - n) / (n - 1)`.
+
+    Args:
+        cells: Number of cells, at least 1.
+
+    Returns:
+        Coordinates from -1 to 1, exactly antisymmetric about the centre, shape (cells,), 1; 0 for a single cell.
+
+    Raises:
+        ValueError: `cells` is below 1.
+    """
+    if cells < 1:
+        raise ValueError(f"Argument `cells` must be at least 1, but is {cells}.")
+    # Numerator and divisor are whole numbers, so that mirrored cells cancel exactly.
+    return jnp.arange(1 - cells, cells, 2).astype(float) / max(cells - 1, 1)
+
+
+def linear_gradient(rows: int, columns: int, slopes: Float[Array, " 2"]) -> Float[Array, "{rows} {columns}"]:
+    """Plane through 0 at the centre, `slopes[0] y + slopes[1] x`.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+        slopes: Change from the centre to the edge down the rows and along the columns, shape (2,), any unit. Two
+            independent normal draws give a direction that is uniformly distributed.
+
+    Returns:
+        Field, shape (rows, columns), unit of `slopes`; odd about the centre.
+    """
+    y, x = coordinates(rows).astype(slopes.dtype), coordinates(columns).astype(slopes.dtype)
+    return slopes[0] * y[:, None] + slopes[1] * x[None, :]
+
+
+def quadratic_gradient(rows: int, columns: int, curvatures: Float[Array, " 3"]) -> Float[Array, "{rows} {columns}"]:
+    """Quadratic surface through 0 at the centre, `curvatures[0] y^2 + curvatures[1] x^2 + curvatures[2] x y`.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+        curvatures: Change from the centre to the middle of an edge by y^2 and by x^2, and to a corner by x y,
+            shape (3,), any unit.
+
+    Returns:
+        Field, shape (rows, columns), unit of `curvatures`; even about the centre.
+    """
+    y, x = coordinates(rows).astype(curvatures.dtype), coordinates(columns).astype(curvatures.dtype)
+    straight = curvatures[0] * (y**2)[:, None] + curvatures[1] * (x**2)[None, :]
+    return straight + curvatures[2] * y[:, None] * x[None, :]
+
+
+def neighbour_correlation(length: Real[ArrayLike, ""]) -> Float[Array, ""]:
+    """Correlation of neighbouring cells, `exp(-1 / length)`.
+
+    Args:
+        length: Correlation length, shape (), cells; 0 for none.
+
+    Returns:
+        Correlation, shape (), 1. Its derivative at 0 is 0.
+
+    Raises:
+        ValueError: A concrete `length` is negative. A traced one gives NaN.
+    """
+    cells = non_negative("length", length)
+    # Not `cells > 0`, which would send NaN to 0.
+    return jnp.where(cells == 0, 0.0, jnp.exp(-1.0 / jnp.where(cells == 0, 1.0, cells)))
+
+
+def correlated_field(
+    standard_draws: Float[Array, "rows columns"], length: Real[ArrayLike, ""]
+) -> Float[Array, "rows columns"]:
+    r"""Gaussian field of unit variance and correlation `exp(-|dx| / length) exp(-|dy| / length)` from white draws.
+
+    `f_0 = w_0`, `f_i = rho f_(i-1) + sqrt(1 - rho^2) w_i` with `rho = exp(-1 / length)`, along the columns and then
+    along the rows: the autoregression of first order has exactly this covariance.
+
+    Args:
+        standard_draws: Independent standard normal draws, shape (rows, columns), 1.
+        length: Correlation length, shape (), cells; 0 returns the draws.
+
+    Returns:
+        Field, shape (rows, columns), 1, differentiable in `length` at the same draws.
+
+    Raises:
+        ValueError: A concrete `length` is negative. A traced one gives NaN.
+
+    Validity: stationary and separable, so that correlation along a diagonal falls faster than along an axis.
+    """
+    rho = neighbour_correlation(length).astype(standard_draws.dtype)
+    fresh = jnp.sqrt(1.0 - rho) * jnp.sqrt(1.0 + rho)
+
+    def along_first(white: Float[Array, "first second"]) -> Float[Array, "first second"]:
+        def step(before: Float[Array, " second"], draw: Float[Array, " second"]) -> tuple[Array, Array]:
+            now = rho * before + fresh * draw
+            return now, now
+
+        _, later = jax.lax.scan(step, white[0], white[1:])
+        return jnp.concatenate([white[:1], later])
+
+    return along_first(along_first(standard_draws).T).T
+
+
+def correlated_sum_variance(cells: int, length: Real[ArrayLike, ""]) -> Float[Array, ""]:
+    """Variance of the sum of neighbouring cells of `correlated_field` in a line, `n + 2 sum_k (n - k) rho^k`.
+
+    Args:
+        cells: Number n of cells, at least 1.
+        length: Correlation length, shape (), cells.
+
+    Returns:
+        Variance, shape (), 1: `n` without correlation, `n^2` with a length far above n.
+
+    Raises:
+        ValueError: A concrete `length` is negative. A traced one gives NaN.
+    """
+    rho = neighbour_correlation(length)
+    steps = jnp.arange(1, cells).astype(rho.dtype)
+    return cells + 2.0 * jnp.sum((cells - steps) * rho**steps)
+
+
+def open_sides(rows: int, columns: int) -> Float[Array, "{rows} {columns}"]:
+    """Number of sides on which a cell has no neighbour: 0 inside, 1 at an edge, 2 at a corner.
+
+    Etching and fringe fields differ there; dummy cells around the array close the sides.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+
+    Returns:
+        Sides, shape (rows, columns), 1; a single row is open both above and below.
+    """
+
+    def ends(cells: int) -> Float[Array, " cells"]:
+        place = jnp.arange(cells)
+        return (place == 0).astype(float) + (place == cells - 1).astype(float)
+
+    return ends(rows)[:, None] + ends(columns)[None, :]
+
+
+def point_symmetric(field: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+    """Mean of a field over each place and the one opposite the centre, as a common-centroid pair of halves sees it.
+
+    Args:
+        field: Values by place, shape (rows, columns), any unit.
+
+    Returns:
+        Means, shape (rows, columns); odd fields vanish exactly.
+    """
+    return (field + field[::-1, ::-1]) / 2

@@ -1,0 +1,165 @@
+"""What switching and waiting do to a charge: settling, droop, injection, feedthrough, jitter."""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real
+
+from amsim.noise._checks import non_negative, positive
+
+LEAKAGE_TEMPERATURE = 14.0
+"""K in which a leakage current grows by a factor e; twice the current each 9.7 K (facts 8: 13-15 K, recalled)."""
+
+REFERENCE_TEMPERATURE = 300.0
+"""K at which leakage currents and comparator noise are stated."""
+
+
+def settled_fraction(time: Real[ArrayLike, "..."], time_constant: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """Give the part of a step that a single pole has passed on: ``1 - exp(-t / tau)``.
+
+    Args:
+        time: t since the step, shape (...), s.
+        time_constant: tau, shape (...) that broadcasts, s; 0 is an ideal connection.
+
+    Returns:
+        Fraction from 0 to 1, shape (...), 1.
+
+    Raises:
+        ValueError: A concrete argument is negative. A traced one gives NaN there.
+
+    Validity: one pole, an ideal step. Source: the RC equation.
+    """
+    t, tau = non_negative("time", time), non_negative("time_constant", time_constant)
+    ideal = tau == 0
+    return jnp.where(ideal, 1.0, -jnp.expm1(-t / jnp.where(ideal, 1.0, tau)))
+
+
+def approached(
+    start: Real[ArrayLike, "..."],
+    final: Real[ArrayLike, "..."],
+    time: Real[ArrayLike, "..."],
+    time_constant: Real[ArrayLike, "..."],
+) -> Float[Array, "..."]:
+    """Give the voltage on its way from one level to another: ``final + (start - final) exp(-t / tau)``.
+
+    A reset through a switch starts at the old level; a line that droops through the open switch's resistance starts
+    at its settled one.
+
+    Args:
+        start: Level at t = 0, shape (...), V.
+        final: Level that it approaches, shape (...), V.
+        time: t, shape (...), s.
+        time_constant: tau = R C, shape (...), s.
+
+    Returns:
+        Level at t, shape (...), V.
+
+    Raises:
+        ValueError: A concrete time or time constant is negative. A traced one gives NaN there.
+    """
+    return start + (final - start) * settled_fraction(time, time_constant)
+
+
+def leakage_drop(
+    current: Real[ArrayLike, "..."], time: Real[ArrayLike, "..."], capacitance: Real[ArrayLike, "..."]
+) -> Float[Array, "..."]:
+    """Give the voltage that a constant current takes off a floating capacitance: ``I t / C``.
+
+    Args:
+        current: I out of the node, shape (...), A; negative flows in.
+        time: t, shape (...), s.
+        capacitance: C, shape (...), F.
+
+    Returns:
+        Drop, shape (...), V.
+
+    Raises:
+        ValueError: A concrete time is negative or a capacitance not positive. A traced one gives NaN there.
+    """
+    # The slew rate I / C first: the charge I t alone nears the end of float32 for fA and ns.
+    return current / positive("capacitance", capacitance) * non_negative("time", time)
+
+
+def leakage_growth(
+    temperature: Real[ArrayLike, "..."], characteristic: Real[ArrayLike, "..."] = LEAKAGE_TEMPERATURE
+) -> Float[Array, "..."]:
+    """Give the factor of a leakage current against 300 K: ``exp((T - 300 K) / T_e)``.
+
+    Args:
+        temperature: T, shape (...), K.
+        characteristic: T_e, shape (...), K.
+
+    Returns:
+        Factor, shape (...), 1.
+
+    Raises:
+        ValueError: A concrete temperature is negative or T_e not positive. A traced one gives NaN there.
+
+    Validity: subthreshold and junction leakage between about 230 K and 400 K. Source: facts 8.
+    """
+    t = non_negative("temperature", temperature)
+    return jnp.exp((t - REFERENCE_TEMPERATURE) / positive("characteristic", characteristic))
+
+
+def coupled_step(
+    coupling: Real[ArrayLike, "..."], step: Real[ArrayLike, "..."], total: Real[ArrayLike, "..."]
+) -> Float[Array, "..."]:
+    """Give the step that an edge couples into a floating node: ``dV c / C_tot``, c being part of C_tot.
+
+    Clock feedthrough through a switch's overlap, kickback through a comparator's input capacitance.
+
+    Args:
+        coupling: c, shape (...), F.
+        step: dV of the edge, shape (...), V.
+        total: C_tot on the node, the coupling included, shape (...), F.
+
+    Returns:
+        Step of the node, shape (...), V.
+
+    Raises:
+        ValueError: A concrete coupling is negative or total not positive. A traced one gives NaN there.
+    """
+    return step * (non_negative("coupling", coupling) / positive("total", total))
+
+
+def injected_step(
+    channel: Real[ArrayLike, "..."],
+    overdrive: Real[ArrayLike, "..."],
+    total: Real[ArrayLike, "..."],
+    fraction: Real[ArrayLike, "..."] = 0.5,
+) -> Float[Array, "..."]:
+    """Give the step that a switch's channel charge leaves on a node: ``-p W L C_ox (V_DD - V_T - V_in) / C_tot``.
+
+    Args:
+        channel: W L C_ox of an n-type switch, shape (...), F.
+        overdrive: V_DD - V_T - V_in before it opens, shape (...), V; below 0 there is no channel.
+        total: C_tot on the node, shape (...), F.
+        fraction: p, part of the charge that goes to this side, shape (...), 1.
+
+    Returns:
+        Step of the node, shape (...), V; negative, electrons come in.
+
+    Raises:
+        ValueError: A concrete channel or fraction is negative or total not positive. A traced one gives NaN there.
+
+    Validity: fast switch edge. Source: facts 8 (code after TCAD'22, equation 24).
+    """
+    share = non_negative("fraction", fraction) * (non_negative("channel", channel) / positive("total", total))
+    return -share * jnp.maximum(overdrive, 0.0)
+
+
+def jitter_sigma(slope: Real[ArrayLike, "..."], timing_sigma: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """Give the rms voltage error of sampling a moving node at an uncertain time: ``|dV/dt| sigma_t``.
+
+    Args:
+        slope: dV/dt at the nominal sampling time, shape (...), V/s. While settling it is ``(V_end - V) / tau``.
+        timing_sigma: Rms timing error, shape (...), s.
+
+    Returns:
+        Rms error, shape (...), V.
+
+    Raises:
+        ValueError: A concrete timing error is negative. A traced one gives NaN there.
+
+    Validity: first order in the timing error; a settled node has no slope. Source: facts 8.
+    """
+    return jnp.abs(slope) * non_negative("timing_sigma", timing_sigma)
