@@ -7,8 +7,8 @@ import equinox as eqx
 
 from amsim import chips
 from amsim.accelerator import Accelerator
-from amsim.circuits.comparator import Comparator
 from amsim.circuits.adc import Adc
+from amsim.circuits.comparator import Comparator
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 

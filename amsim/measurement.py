@@ -174,7 +174,9 @@ def _of_dataset(source: xr.Dataset) -> _Table:
         axes.append(np.sort(values))
     ordered = ordered.sortby(list(_AXES)).broadcast_like(ordered["count_read"])
     mean, sigma = (ordered[name].transpose(*_AXES).values for name in ("count_read", "count_sigma"))
-    if not all(np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer) for values in (mean, sigma)):
+    if not all(
+        np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer) for values in (mean, sigma)
+    ):
         raise ValueError(f"Argument `source` must hold numbers, but has dtypes {mean.dtype} and {sigma.dtype}.")
     table = _Table((axes[0], axes[1], axes[2]), mean.astype(np.float64), sigma.astype(np.float64))
     for name, values in (("count_read", table.mean), ("count_sigma", table.sigma)):

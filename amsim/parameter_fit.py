@@ -320,7 +320,9 @@ def _minimum(loss: Callable[[Array], Array], start: np.ndarray) -> tuple[np.ndar
 
 def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
     if not isinstance(macro, SwitchedCapacitor) or macro.adc is None or macro.comparator is None:
-        raise ValueError("Argument `macro` must be a SwitchedCapacitor with comparator and ADC, whose reads are numbers.")
+        raise ValueError(
+            "Argument `macro` must be a SwitchedCapacitor with comparator and ADC, whose reads are numbers."
+        )
     names = [parameters] if isinstance(parameters, str) else list(parameters)
     if not names or len(set(names)) < len(names):
         raise ValueError(f"Argument `parameters` must have one or more names, each once, but is {parameters!r}.")

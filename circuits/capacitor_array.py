@@ -19,7 +19,7 @@ from amsim.circuits.macro import Die, Macro, over_columns
 from amsim.circuits.reset_switch import ResetSwitch
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.random import normal
-from amsim.noise.switching import settled_fraction
+from amsim.noise.switching import coupled_step, settled_fraction
 
 PARTS = {"drivers": Drivers, "reset": ResetSwitch, "leakage": Leakage, "layout": Layout, "faults": Faults}
 """Effects that a switched-capacitor array has only where they are given."""
@@ -160,6 +160,23 @@ class CapacitorArray(Macro):
         if self.reset is None:
             return jnp.zeros_like(self.supply)
         return 1.0 - settled_fraction(self.reset_time, self.reset.resistance * self.total_capacitance)
+
+    @property
+    def reset_level_left(self) -> Float[Array, ""]:
+        """What an incomplete reset leaves of a last value half way up, V."""
+        return self.reset_left * self.supply * (self.middle_units / self.total_units)
+
+    @property
+    def common_shift(self) -> Float[Array, ""]:
+        """Shift that nominal lines have in common at the decision, V: kickback, switch charge, leakage."""
+        assert self.comparator is not None
+        total = self.total_capacitance
+        shift = coupled_step(self.comparator.input_capacitance, self.comparator.kickback, total)
+        if self.reset is not None:
+            shift = shift + self.reset.step(total) + self.reset_level_left
+        if self.leakage is not None:
+            shift = shift - self.leakage.drop(total, self.temperature)
+        return shift
 
     @property
     def noise_counts(self) -> Float[Array, ""]:

@@ -177,22 +177,17 @@ def _settling(
 
 def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " columns"]) -> Float[Array, " columns"]:
     """Shift of each column's decision in counts, after the trim has seen all of it."""
-    comparator, nominal = macro.comparator, macro.total_capacitance
+    comparator = macro.comparator
     assert comparator is not None
-    shift = comparator.offset(die.comparator)
-    tracked = jnp.zeros_like(nominal)
+    shift = comparator.offset(die.comparator) + coupled_step(comparator.input_capacitance, comparator.kickback, totals)
     if macro.reset is not None:
         assert die.switch is not None
-        left = macro.reset_left * macro.supply * macro.middle_units / macro.total_units
-        shift = shift + macro.reset.step(totals) * (1.0 + macro.reset.spread * die.switch) + left
-        tracked = tracked + macro.reset.step(nominal) + left
+        shift = shift + macro.reset.step(totals) * (1.0 + macro.reset.spread * die.switch) + macro.reset_level_left
     if macro.leakage is not None:
         assert die.leakage is not None
-        drop = macro.leakage.drop(totals, macro.temperature) * (1.0 + macro.leakage.spread * die.leakage)
-        shift, tracked = shift - drop, tracked - macro.leakage.drop(nominal, macro.temperature)
-    shift = shift + coupled_step(comparator.input_capacitance, comparator.kickback, totals)
-    tracked = tracked + coupled_step(comparator.input_capacitance, comparator.kickback, nominal)
-    shift = shift - macro.reference_tracking * tracked
+        spread = 1.0 + macro.leakage.spread * die.leakage
+        shift = shift - macro.leakage.drop(totals, macro.temperature) * spread
+    shift = shift - macro.reference_tracking * macro.common_shift
     return comparator.residual_offset(shift, die.trim) * macro.counts_per_volt
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checks import Quantity, every, quantity
 from amsim.circuits.rc_line import extreme_time_constants, step_response
-from amsim.noise.switching import approached, coupled_step, leakage_drop, settled_fraction
+from amsim.noise.switching import approached, coupled_step, leakage_drop
 from amsim.noise.thermal import driver_sigma, ktc_sigma
 
 

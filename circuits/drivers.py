@@ -4,8 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, quantity
 from amsim.circuits.charge_line import matched_time_constant, shared_supply_time_constant
+from amsim.circuits.checks import Quantity, quantity
 from amsim.noise.switching import settled_fraction
 
 

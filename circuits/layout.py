@@ -136,3 +136,27 @@ class Layout(eqx.Module):
             + self.quadratic_gradient**2 * quadratic
             + self.correlated_sigma**2 * correlated
         )
+
+    def cell_variance(self, rows: int, columns: int) -> Float[Array, ""]:
+        """Variance over dies of the error of one cell, mean over the array; closed form, without the edge error.
+
+        Args:
+            rows: Number of rows.
+            columns: Number of columns.
+        """
+        dtype = self.linear_gradient.dtype
+        x, y = spatial.coordinates(columns).astype(dtype), spatial.coordinates(rows).astype(dtype)
+        flat_x, flat_y = jnp.mean(x**2), jnp.mean(y**2)
+        linear = jnp.zeros_like(flat_x) if self._in_pairs else flat_x + flat_y
+        quadratic = jnp.mean(x**4) + jnp.mean(y**4) + flat_x * flat_y
+        correlated = jnp.ones_like(flat_x)
+        if self._in_pairs:
+            rho = spatial.neighbour_correlation(self.correlation_length)
+            apart = (jnp.abs(2 * jnp.arange(size) + 1 - size).astype(dtype) for size in (rows, columns))
+            down, across = (jnp.mean(rho**distance) for distance in apart)
+            correlated = (1.0 + down * across) / 2
+        return (
+            self.linear_gradient**2 * linear
+            + self.quadratic_gradient**2 * quadratic
+            + self.correlated_sigma**2 * correlated
+        )

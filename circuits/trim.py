@@ -149,7 +149,8 @@ def residual_sigma(comparator: "amsim.circuits.comparator.Comparator") -> Float[
         left = y - codes * (trim.step / unit) - unknown * y
         return weight * jnp.sum((highs - lows) / 2 * left**2 * _density(y))
 
-    return unit * _root(unknown * (1 - unknown) + _integrated(at, own.dtype))
+    left = unit * _root(unknown * (1 - unknown) + _integrated(at, own.dtype))
+    return jnp.where(total > 0, left, 0.0)
 
 
 def residual_probability(
