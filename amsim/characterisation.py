@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from amsim.circuits.checks import integer_between, one_key
 from amsim.circuits.macro import Die, Macro
 from amsim.circuits.products import DenseProduct
-from amsim.results import labelled
+from amsim.results import described, labelled
 
 POINTS = 68
 """Sums a sweep has at most, from all products -1 to all products +1; a sweep of decisions adds as many around 0.
@@ -84,7 +84,7 @@ def characterise(
         variables,
         coordinates,
         {
-            "macro": repr(macro),
+            "macro": described(macro),
             "rows": products,
             "reads": reads,
             "key": [int(word) for word in np.ravel(jax.random.key_data(key))],

@@ -16,7 +16,7 @@ from amsim.deployment.chip import deploy
 from amsim.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design
 from amsim.evaluation import evaluate
 from amsim.networks.image_network import ImageNetwork
-from amsim.results import labelled
+from amsim.results import described, labelled
 from amsim.training import plain_accuracy
 
 COST_IMAGES = 64
@@ -72,7 +72,7 @@ def compare(
             "data": dataset.name,
             "images": len(dataset.test),
             "seed": seed,
-            "accelerators": [repr(one.accelerator()) for one in chosen],
+            "accelerators": [described(one.accelerator()) for one in chosen],
             "amsim_version": importlib.metadata.version("amsim"),
             "jax_version": jax.__version__,
         },

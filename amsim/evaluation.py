@@ -16,7 +16,7 @@ from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key, deploy
-from amsim.results import labelled
+from amsim.results import described, labelled
 from amsim.statistics import mean_interval
 
 Progress = Callable[[int, int], None]
@@ -91,7 +91,7 @@ def evaluate(
         {
             "items": len(data),
             "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
-            "accelerator": repr(accelerator),
+            "accelerator": described(accelerator),
             "amsim_version": importlib.metadata.version("amsim"),
             "jax_version": jax.__version__,
         },

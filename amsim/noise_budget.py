@@ -8,7 +8,7 @@ import xarray as xr
 
 from amsim.circuits.capacitor_array import CapacitorArray
 from amsim.circuits.column_error import error_variances, signal_to_noise
-from amsim.results import labelled
+from amsim.results import described, labelled
 
 
 def noise_budget(
@@ -46,7 +46,7 @@ def noise_budget(
         },
         {"source": list(found)},
         {
-            "macro": repr(macro),
+            "macro": described(macro),
             "rows": products,
             "activity": activity,
             "readout": readout or ("adc" if macro.adc is not None else "comparator"),

@@ -1,8 +1,12 @@
 """Results as labelled data: one table of every output's unit and long name."""
 
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+import numpy as np
 import xarray as xr
 
 UNITS_AND_NAMES = {
@@ -65,3 +69,30 @@ def labelled(
 def _units_and_name(name: str) -> tuple[str, str]:
     own = name.startswith("clipped_") and name not in UNITS_AND_NAMES
     return ("1", f"fraction of {name.removeprefix('clipped_')} out of range") if own else UNITS_AND_NAMES[name]
+
+
+def described(hardware: Any) -> str:
+    """Every setting of a macro or accelerator as JSON, for the attributes of a result: what is needed to run it again.
+
+    Args:
+        hardware: Nested frozen dataclasses; each becomes its type and its fields, an array its numbers.
+
+    Returns:
+        JSON text; a traced value is given as null, since it has no number.
+    """
+    return json.dumps(_plain(hardware))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"type": type(value).__name__} | fields
+    if isinstance(value, jax.core.Tracer):
+        return None
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        return np.asarray(value).tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)

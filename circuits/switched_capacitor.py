@@ -4,9 +4,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from amsim.circuits.adc import Adc
+from amsim.circuits.adc import Adc, select_range
 from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.capacitor_array import PARTS, CapacitorArray
 from amsim.circuits.charge_line import switched_capacitance
@@ -215,6 +216,47 @@ class SwitchedCapacitor(CapacitorArray):
             supply_noise=None,
             **dict.fromkeys(PARTS),
         )
+
+    def with_selected_range(
+        self,
+        inputs: Real[ArrayLike, "... rows"],
+        weights: Real[ArrayLike, "rows columns"],
+        *,
+        method: str = "minimum-error",
+        coverage: float = 0.999,
+    ) -> "SwitchedCapacitor":
+        """The same macro with its converter's range chosen from the line values that a sample of data causes.
+
+        Args:
+            inputs: Typical inputs, shape (..., rows).
+            weights: Weights, shape (rows, columns).
+            method: "min-max", "percentile" or "minimum-error", as in `amsim.circuits.adc.select_range`.
+            coverage: For "percentile".
+
+        Returns:
+            The macro; its converter's step is a constant of the choice.
+
+        Raises:
+            ValueError: Operands as in `matmul`, an unknown method, or a macro without a converter.
+        """
+        if self.adc is None:
+            raise ValueError("Argument `adc` of this macro must be given: there is no converter whose range to choose.")
+        inputs, weights, product = self._dense(inputs, weights, None, None)
+        x_code, x, w_code, w = self._encode(product, inputs, weights, UNKNOWN, UNKNOWN)
+        matrices = product.split_matrix(weight_digits(w_code, w), self.rows)
+        tiles = product.split_inputs(x, self.rows)
+        rows = jnp.sum(product.driven_rows(self.rows), axis=1).astype(x.dtype)
+
+        def cells(index: Array) -> Array:
+            tile, place = index // x_code.bits, index % x_code.bits
+            return (product.sums(x_code.digit(tiles[tile], place), matrices[tile]) + rows[tile]) / 2
+
+        count = product.tiles(self.rows) * x_code.bits
+        values = jax.lax.map(cells, jnp.arange(count))
+        driven = jnp.repeat(rows, x_code.bits).reshape((count,) + (1,) * (values.ndim - 1))
+        bits = max((self.adc.levels - 1).bit_length(), 1)
+        chosen = select_range(values, driven, bits, method=method, coverage=coverage)
+        return dataclasses.replace(self, adc=dataclasses.replace(self.adc, range=jax.lax.stop_gradient(chosen)))
 
     def _encode(
         self, product: Product, inputs: Array, matrix: Array, input_range: ValueRange, weight_range: ValueRange

@@ -18,7 +18,7 @@ from amsim.circuits.macro import Die, MacroCost
 from amsim.deployment.mapping import Mapping, SiteTable, map_program
 from amsim.deployment.program import Program, flatten
 from amsim.deployment.run import report_program, run_program
-from amsim.results import labelled
+from amsim.results import described, labelled
 
 
 class _LastInputs:
@@ -231,5 +231,5 @@ def _cost_dataset(chip: Chip, inputs: tuple[Any, ...]) -> xr.Dataset:
     for name in clips:
         variables[name] = (("site",), np.array([float(report.get(name, np.nan)) for report in reports]))
     names = [mapped.site.name for mapped in traced.mapping.sites]
-    attributes = {"amsim_version": importlib.metadata.version("amsim"), "accelerator": repr(chip.accelerator)}
+    attributes = {"amsim_version": importlib.metadata.version("amsim"), "accelerator": described(chip.accelerator)}
     return labelled(variables, {"site": names, "component": list(COMPONENTS)}, attributes)
