@@ -15,6 +15,8 @@ from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 from scipy import stats
 
 from amsim import _plot_style as style
+from amsim._circuit_plots import plot_linearity as plot_linearity
+from amsim._circuit_plots import plot_noise_budget as plot_noise_budget
 from amsim._label_placement import place_labels
 
 CURVES = 64

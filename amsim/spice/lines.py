@@ -1,0 +1,185 @@
+"""Physical lines of a switched-capacitor die: every capacitor, resistance and charge of each column, in SI units."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float, Int, Shaped
+
+from amsim.circuits.capacitor_line import CapacitorDie, nominal_die
+from amsim.circuits.macro import Die
+from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.noise.mismatch import capacitor_mismatch_sigma
+from amsim.noise.switching import leakage_growth
+
+
+class Lines(NamedTuple):
+    """Lines of a die and what drives them; the capacitors of a line are its cells, then its bias DAC.
+
+    Attributes:
+        capacitances: F.
+        resistances: Of each capacitor's driver, Ohm; None for ideal drivers.
+        levels: 1 where a bottom plate goes to the supply in an evaluation, 0 where it stays at ground.
+        switch_scale: Charges of each reset switch relative to the nominal ones, 1.
+        leakage_currents: Out of each line, A; None holds for ever.
+        off_resistance: Of an open reset switch, Ohm; None holds for ever.
+        parasitic: Line to ground without the reset switch's overlap, F.
+        supply: V.
+        reset_level: Of every line, V.
+        start_level: Of every line before its first reset, V.
+        reset_time: s.
+        evaluation_time: From the step of the bottom plates to the hold, s.
+        hold_time: From then to the decision, s.
+    """
+
+    capacitances: Float[np.ndarray, "columns capacitors"]
+    resistances: Float[np.ndarray, "columns capacitors"] | None
+    levels: Int[np.ndarray, "evaluations columns capacitors"]
+    switch_scale: Float[np.ndarray, " columns"]
+    leakage_currents: Float[np.ndarray, " columns"] | None
+    off_resistance: float | None
+    parasitic: float
+    supply: float
+    reset_level: float
+    start_level: float
+    reset_time: float
+    evaluation_time: float
+    hold_time: float
+
+    @property
+    def cycle_time(self) -> float:
+        """Time from one reset to the next without the gaps between phases, s."""
+        return self.reset_time + self.evaluation_time + self.hold_time
+
+
+def in_float64(tree: Any) -> Any:
+    """The same pytree with all real leaves in float64; to be used where JAX has float64 on."""
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), float) if eqx.is_inexact_array(leaf) else leaf, tree)
+
+
+def physical_lines(
+    macro: SwitchedCapacitor,
+    die: Die,
+    weights: Shaped[ArrayLike, "..."],
+    inputs: Shaped[ArrayLike, "..."],
+    *,
+    bias_code: Shaped[ArrayLike, "..."] | None,
+    reset_level: float | None,
+    start_level: float | None,
+) -> Lines:
+    """Check the arguments of `amsim.spice.write` and give the lines of the columns that hold weights."""
+    if not isinstance(macro, SwitchedCapacitor):
+        raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
+    w = _signs("weights", weights, "(rows, columns)", (macro.rows, macro.columns))
+    x = _signs("inputs", inputs, "(evaluations, rows)", (None, w.shape[0]))
+    if x.shape[1] != w.shape[0]:
+        raise ValueError(f"Argument `inputs` must have shape (evaluations, {w.shape[0]}), but has shape {x.shape}.")
+    codes = _codes(macro, bias_code, w.shape[1])
+    supply = float(macro.supply)
+    level = _level("reset_level", supply / 2 if reset_level is None else reset_level)
+    start = _level("start_level", level if start_level is None else start_level)
+    if die is not None:
+        if not isinstance(die, CapacitorDie):
+            raise ValueError(f"Argument `die` must be a die from `fabricate`, but is of type {type(die).__name__}.")
+        macro.prepare(die)  # raises for the die of another macro
+    with jax.enable_x64(True):
+        found = _elements(in_float64(macro), in_float64(nominal_die(macro) if die is None else die), w.shape[1])
+        stuck = _stuck(macro, die, w.shape[1])
+        bias = _bias_levels(macro, codes)
+    cells = np.zeros((len(x), w.shape[1], macro.rows), int)
+    cells[:, :, : w.shape[0]] = x[:, None, :] == w.T[None]
+    cells = np.where(stuck == 0, cells, stuck > 0)
+    levels = np.concatenate([cells, np.broadcast_to(bias, (len(x), *bias.shape))], axis=-1)
+    return Lines(levels=levels, supply=supply, reset_level=level, start_level=start, **found)
+
+
+def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict[str, Any]:
+    """Values of all elements of the first columns, in float64."""
+    sizes = macro.bias_dac.section_units()
+    sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
+    units = 1.0 + sigma * die.units
+    if macro.layout is not None and die.layout is not None:
+        units = units + macro.layout.errors(die.layout, macro.rows, macro.columns)
+    bias = sizes[None, :] + sigma * jnp.sqrt(sizes)[None, :] * die.bias
+    resistances = currents = off_resistance = None
+    if macro.drivers is not None and die.unit_drivers is not None and die.bias_drivers is not None:
+        spread = macro.drivers.spread
+        relative = jnp.concatenate(
+            [1.0 + spread * die.unit_drivers.T, (1.0 + spread * die.bias_drivers) / sizes[None, :]], 1
+        )
+        resistances = np.asarray(macro.drivers.resistance * relative)[:columns]
+    if macro.leakage is not None and die.leakage is not None:
+        growth = leakage_growth(macro.temperature, macro.leakage.temperature_scale)
+        drawn = 1.0 + macro.leakage.spread * die.leakage
+        currents = np.asarray(macro.leakage.current * growth * drawn)[:columns]
+        off_resistance = float(macro.leakage.off_resistance / growth)
+    scale = np.ones(macro.columns)
+    if macro.reset is not None and die.switch is not None:
+        scale = np.asarray(1.0 + macro.reset.spread * die.switch)
+    return {
+        "capacitances": np.asarray(macro.unit_capacitance * jnp.concatenate([units.T, bias], 1))[:columns],
+        "resistances": resistances,
+        "switch_scale": scale[:columns],
+        "leakage_currents": currents,
+        "off_resistance": off_resistance,
+        "parasitic": float(macro.rows * macro.cell_parasitic + macro.line_parasitic),
+        "reset_time": float(macro.reset_time),
+        "evaluation_time": float(macro.evaluation_time),
+        "hold_time": 0.0 if macro.leakage is None else float(macro.leakage.hold_time),
+    }
+
+
+def _stuck(macro: SwitchedCapacitor, die: Die, columns: int) -> Int[np.ndarray, "columns rows"]:
+    if macro.faults is None or die is None or die.faults is None:
+        return np.zeros((columns, macro.rows), int)
+    # In the dtype of the draws, so that the same cells are stuck as in the macro.
+    dead = np.flatnonzero(np.asarray(macro.faults.dead(die.faults))[:columns])
+    if dead.size:
+        raise ValueError(
+            f"Argument `die` must have no dead column among the {columns} in use, but column {dead[0]} is dead: a "
+            "readout that is stuck has no electrical model; leave it out of `weights` or set `dead_column=0`."
+        )
+    return np.asarray(macro.faults.stuck(die.faults)).astype(int)[:, :columns].T
+
+
+def _bias_levels(macro: SwitchedCapacitor, codes: Int[np.ndarray, " columns"]) -> Int[np.ndarray, "columns sections"]:
+    # Levels are -1 or +1 for a bit, 0 or 2 for the half LSB.
+    return (np.asarray(macro.bias_dac.levels(jnp.asarray(codes, float))) > 0).astype(int)
+
+
+def _codes(macro: SwitchedCapacitor, given: Any, columns: int) -> Int[np.ndarray, " columns"]:
+    largest = 2**macro.bias_dac.bits - 1
+    if given is None:
+        return np.full(columns, -largest)
+    codes = np.asarray(given)
+    if codes.shape not in ((), (columns,)) or not np.issubdtype(codes.dtype, np.integer):
+        raise ValueError(
+            f"Argument `bias_code` must be integers, one or of shape ({columns},), but has dtype {codes.dtype} and "
+            f"shape {codes.shape}."
+        )
+    if np.any(np.abs(codes) > largest):
+        raise ValueError(f"Argument `bias_code` must be from {-largest} to {largest}, but is {codes}.")
+    return np.broadcast_to(codes, (columns,)).astype(int)
+
+
+def _signs(name: str, given: Any, axes: str, limits: tuple[int | None, int]) -> Int[np.ndarray, "first second"]:
+    values = np.asarray(given)
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"Argument `{name}` must have shape {axes}, one each at least, but has shape {values.shape}.")
+    if any(limit is not None and size > limit for size, limit in zip(values.shape, limits, strict=True)):
+        raise ValueError(
+            f"Argument `{name}` must have shape {axes}, at most "
+            f"{tuple('any' if limit is None else limit for limit in limits)}, but has shape {values.shape}."
+        )
+    if not (np.issubdtype(values.dtype, np.number) and np.isrealobj(values)) or np.any(np.abs(values) != 1):
+        raise ValueError(f"Argument `{name}` must be -1 or +1 everywhere: a netlist has no undriven cells.")
+    return values.astype(int)
+
+
+def _level(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+        raise ValueError(f"Argument `{name}` must be a finite number in V, but is {value!r}.")
+    return float(value)

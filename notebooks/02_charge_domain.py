@@ -1,0 +1,260 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What a column of capacitors does to accuracy
+#
+# A switched-capacitor column adds a thousand products as charge on one line. Which of its imperfections costs a network
+# its accuracy: slow drivers, leakage, heat, a noisy supply, a broken cell? Every one of them is a physical parameter
+# here, and the network sees it through the same equations that describe a single line.
+
+# %%
+import dataclasses
+import math
+import shutil
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+
+import amsim
+from amsim import circuits, networks, plot
+from amsim.circuits import adc
+from amsim.circuits.column_error import error_variances
+
+DIES = 3  # more dies, smoother curves
+IMAGES = 300
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+
+# %% [markdown]
+# ## One line, its drivers and its charge
+#
+# Twelve capacitors, each behind a driver of its own resistance, and the line's parasitic. After the bottom plates have
+# moved the line settles; the network of resistors and capacitors is solved exactly. The line is fast - its parasitic is
+# small - and then creeps, because unequal branches still exchange charge.
+
+# %%
+random = np.random.default_rng(0)
+line = circuits.ChargeLine(
+    1e-15 * (1 + 0.05 * random.normal(size=12)), parasitic=4e-15, supply=0.6, reset_level=0.3, bottom_reset_level=0.0
+)
+high = jnp.asarray(random.integers(0, 2, 12), float)
+resistances = jnp.asarray(10e3 * random.uniform(0.5, 2.0, 12))
+times = jnp.geomspace(1e-13, 1e-10, 200)
+voltages = jax.vmap(lambda time: line.settling(high, time, resistances))(times)
+fast, slow = line.time_constants(resistances)
+
+fig, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
+ax.semilogx(times, 1e3 * voltages, color=BLUE)
+ax.axhline(1e3 * float(line.settled(high)), color="black", linewidth=0.8, linestyle="--")
+for time, name in ((fast, "fastest"), (slow, "slowest")):
+    ax.axvline(float(time), color=ORANGE, linewidth=1)
+    ax.annotate(f"{name} time constant\n{1e12 * float(time):.1f} ps", (float(time), 320), fontsize=8)
+ax.set_xlabel("time after the step (s)")
+ax.set_ylabel("line voltage (mV)")
+print(
+    f"energy from the supply {1e15 * float(line.supply_energy(high)):.2f} fJ, of it {1e15 * float(line.dissipation(high)):.2f} fJ heat in the drivers"
+)
+assert float(line.dissipation(high)) < float(line.supply_energy(high))
+
+# %% [markdown]
+# ## The same array in a circuit simulator
+#
+# `amsim.spice` writes a die with its weights and inputs as a netlist. Where ngspice is installed, it runs here and
+# stands beside amsim's own numbers.
+
+# %%
+small = circuits.SwitchedCapacitor(
+    rows=16, columns=2, bias_dac=circuits.BiasDac(bits=3), mismatch_coefficient=0.05 * math.sqrt(1e-15)
+)
+inputs, weights = random.choice([-1.0, 1.0], (3, 16)), random.choice([-1.0, 1.0], (16, 2))
+if shutil.which("ngspice"):
+    beside = amsim.spice.run(small, small.fabricate(jax.random.key(0)), weights, inputs)
+    difference = np.abs(beside["line_voltage"] - beside["line_voltage_spice"]).max()
+    print(f"largest difference of a line voltage: {1e6 * float(difference):.3g} uV")
+    assert difference < 1e-5
+else:
+    print("ngspice is not installed: skipped")
+
+# %% [markdown]
+# ## Accuracy against its physical cause
+#
+# The reference binary network on the published kind of chip: every neuron is one comparator decision. One cause at a
+# time, the same dies at every point. Where two curves are drawn, the second compares the line with a fixed voltage
+# instead of a replica line (or differential half), which follows what all lines have in common.
+
+# %%
+data = amsim.load_dataset("fashion-mnist-mini").test[:IMAGES]
+net, params = networks.load("binary-fashion")
+classifier = circuits.DigitalBinary(columns=16, supply=0.6)
+
+
+def accuracy(**settings):
+    array = circuits.SwitchedCapacitor(adc=None, **settings)
+    rules = {"dense": classifier, ".*": array}
+    result = amsim.evaluate(net, params, rules, data, dies=DIES, key=jax.random.key(0))
+    return 100 * float(result.accuracy_mean)
+
+
+reference = accuracy()
+print(f"without further effects: {reference:.1f} %")
+
+# %%
+drivers = circuits.Drivers(supply_resistance=1e3)
+untrimmed = circuits.Comparator(trim=None)
+SWEEPS = {
+    "evaluation time (s)": (
+        np.geomspace(1e-10, 1e-8, 5),
+        lambda v, **more: accuracy(clock=1 / v, drivers=drivers, **more),
+        False,
+    ),
+    "reset time (s)": (
+        np.geomspace(2e-9, 1e-7, 5),
+        lambda v, **more: accuracy(clock=1 / v, reset=circuits.ResetSwitch(), **more),
+        False,
+    ),
+    "hold time (s)": (
+        np.geomspace(1e-5, 1e-1, 5),
+        lambda v, **more: accuracy(leakage=circuits.Leakage(hold_time=v), **more),
+        True,
+    ),
+    "temperature (K), 3 ms hold": (
+        np.linspace(240, 400, 5),
+        lambda v, **more: accuracy(leakage=circuits.Leakage(hold_time=3e-3), temperature=v, **more),
+        True,
+    ),
+    "supply noise (V rms)": (np.geomspace(1e-3, 0.3, 5), lambda v, **more: accuracy(supply_noise=v, **more), True),
+    "comparator noise (V rms)": (
+        np.geomspace(1e-4, 2e-2, 5),
+        lambda v, **more: accuracy(comparator=circuits.Comparator(noise=v), **more),
+        False,
+    ),
+    "unit capacitance (F)": (
+        np.geomspace(2e-17, 2e-15, 5),
+        lambda v, **more: accuracy(unit_capacitance=v, **more),
+        False,
+    ),
+    "linear gradient, centre to edge": (
+        np.geomspace(3e-3, 0.1, 5),
+        lambda v, **more: accuracy(layout=circuits.Layout(linear_gradient=v), **more),
+        False,
+    ),
+    "stuck cells": (
+        np.geomspace(1e-3, 0.2, 5),
+        lambda v, **more: accuracy(faults=circuits.Faults(stuck_high=v / 2, stuck_low=v / 2), **more),
+        False,
+    ),
+}
+fig, axes = plt.subplots(3, 3, figsize=(11, 8), sharey=True, layout="constrained")
+curves = {}
+for ax, (name, (values, measure, with_fixed)) in zip(axes.flat, SWEEPS.items(), strict=True):
+    curves[name] = [measure(value) for value in values]
+    ax.plot(values, curves[name], "o-", color=BLUE, label="replica reference")
+    if with_fixed:
+        fixed = [measure(value, reference_tracking=0.0) for value in values]
+        ax.plot(values, fixed, "s--", color=RED, label="fixed reference")
+        ax.legend(fontsize=8)
+    if "temperature" not in name:
+        ax.set_xscale("log")
+    ax.axhline(reference, color="black", linewidth=0.8, linestyle=":")
+    ax.set_xlabel(name)
+    ax.grid(alpha=0.3)
+for ax in axes[:, 0]:
+    ax.set_ylabel("accuracy (%)")
+assert min(curves["evaluation time (s)"]) < reference - 10
+assert min(curves["hold time (s)"]) < reference - 10
+
+# %% [markdown]
+# A common gradient in a plain layout is cured by a common-centroid one, at no cost in energy:
+
+# %%
+gradient = {"linear_gradient": 0.06}
+for arrangement in ("plain", "common-centroid"):
+    found = accuracy(layout=circuits.Layout(arrangement=arrangement, **gradient))
+    print(f"{arrangement:16s}{found:6.1f} %")
+
+# %% [markdown]
+# ## The noise budget
+#
+# Closed forms stand beside the simulation: what each source adds to the error of one read, in counts (a product is two
+# counts apart). Monte Carlo over dies and reads agrees with their sum.
+
+# %%
+array = circuits.SwitchedCapacitor(
+    rows=1024, supply_noise=5e-3, drivers=circuits.Drivers(), leakage=circuits.Leakage(), reset=circuits.ResetSwitch()
+)
+budget = amsim.noise_budget(array, readout="comparator")
+plot.plot_noise_budget(budget)
+print(f"compute SNR {float(budget.compute_snr):.1f} dB")
+
+# %% [markdown]
+# How the budget moves with the unit capacitance - and that it is differentiable, so that a design can follow its
+# gradient:
+
+
+# %%
+def error(capacitance):
+    changed = dataclasses.replace(array, unit_capacitance=capacitance)
+    return jnp.sqrt(sum(error_variances(changed, readout="comparator").values()))
+
+
+capacitances = jnp.geomspace(0.1e-15, 10e-15, 30)
+errors = jax.vmap(error)(capacitances)
+slope = float(jax.grad(lambda log: error(jnp.exp(log)))(jnp.log(1e-15)))
+fig, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
+ax.semilogx(capacitances, errors, color=BLUE)
+ax.set_xlabel("unit capacitance (F)")
+ax.set_ylabel("root mean square error (counts)")
+ax.grid(alpha=0.3, which="both")
+print(f"error changes by {slope:.2f} counts for each factor e of capacitance at 1 fF")
+assert slope < 0
+
+# %% [markdown]
+# ## How many trim bits do I need?
+#
+# A comparator's offset is measured once with a finite number of noisy decisions and cancelled by a code on a finite
+# grid. One call finds the smallest grid.
+
+# %%
+comparator = circuits.Comparator()
+one_count = 1 / float(array.counts_per_volt)
+for counts in (8, 4, 2):
+    choice = circuits.trim_bits(comparator, limit=counts * one_count, probability=0.99)
+    print(
+        f"within {counts} counts ({1e3 * counts * one_count:.2f} mV): {choice.bits} bits, residual "
+        f"{1e3 * choice.residual_sigma:.3f} mV rms, {1e12 * choice.energy:.1f} pJ once a comparator"
+    )
+
+# %% [markdown]
+# ## A converter with real capacitors
+#
+# Successive approximation with a mismatched capacitor array: the transitions of the search itself, and a full-scale sine
+# through it. Larger unit capacitors match better and cost energy and area.
+
+# %%
+for unit in (0.1e-15, 1e-15):
+    sar = adc.SarAdc(bits=8, unit_capacitance=unit)
+    transitions = np.asarray(sar.transitions(sar.fabricate(jax.random.key(1), 32)))
+    plot.plot_linearity(transitions).set_xlabel(f"output code, unit capacitor of {1e15 * unit:.1f} fF")
+
+# %% [markdown]
+# ## Answer
+
+# %%
+worst = sorted(curves, key=lambda name: min(curves[name]))
+print("Causes by the accuracy they can take away within the ranges above:")
+for name in worst:
+    print(f"  {name:36s}{min(curves[name]):6.1f} %")
+largest = str(budget["source"].values[int(np.argmax(budget["variance"].values))]).replace("_", " ")
+print(f"At the published operating point the largest source is: {largest}; kT/C is the least of the worries.")
