@@ -246,7 +246,7 @@ class CapacitorArray(Macro):
         if die is None and (self.drivers or self.reset or self.leakage) is None:
             return None
         line = self.prepare(nominal_die(self) if die is None else die)
-        return line.at(jnp.arange(slices) % self.columns)
+        return line.behind(slices)
 
     def _fits(self, cells: Array) -> bool:
         return cells.shape == (self.rows, self.columns)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from amsim.circuits.converters import BiasDac
 from amsim.circuits.faults import FaultsDie
@@ -81,19 +81,29 @@ class CapacitorLine(eqx.Module):
     reference_gain: Float[Array, ""]
     adc: Any
 
-    def at(self, columns: Int[Array, " slices"]) -> "CapacitorLine":
-        """Lines behind the slices of a site, given the physical column of each."""
+    def behind(self, slices: int) -> "CapacitorLine":
+        """Lines behind the slices of a site: slice `j` is on physical column `j mod columns`."""
+        copies = -(-slices // self.offset.shape[0])
+
+        def over_columns(values: Array, axis: int) -> Array:
+            # Copies side by side: picking columns by number costs as much as the product.
+            repeated = values if copies == 1 else jnp.concatenate([values] * copies, axis)
+            return jax.lax.slice_in_dim(repeated, 0, slices, axis=axis)
+
+        def lines(parts: Any, axis: int = 0) -> Any:
+            return jax.tree.map(lambda values: over_columns(values, axis), parts)
+
         return CapacitorLine(
-            self.cells[:, columns],
-            None if self.middles is None else self.middles[:, columns],
-            None if self.held is None else self.held[columns],
-            self.bias[columns],
-            self.bias_middle[columns],
-            self.offset[columns],
-            self.size[columns],
+            lines(self.cells, 1),
+            lines(self.middles, 1),
+            lines(self.held),
+            lines(self.bias),
+            lines(self.bias_middle),
+            lines(self.offset),
+            lines(self.size),
             self.gain,
             self.reference_gain,
-            jax.tree.map(lambda draws: draws[columns], self.adc),
+            lines(self.adc),
         )
 
     def middle(self, driven: Float[Array, "... rows"], *, with_bias: bool) -> Float[Array, "... slices"]:
