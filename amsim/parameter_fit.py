@@ -29,10 +29,13 @@ import xarray as xr
 from jaxtyping import Array, Float
 from scipy import optimize
 
+from amsim.circuits.adc import Adc
+from amsim.circuits.capacitor_array import PARTS
 from amsim.circuits.checks import integer_between, one_of
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.measurement import read_table
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
+from amsim.results import described
 
 UNITS = {
     "comparator.noise": "V",
@@ -96,7 +99,7 @@ def fit(
 
     Args:
         table: As `amsim.measurement.read_table` takes it, swept as `characterise` does.
-        macro: The array with all that is known of it; its values of `parameters` start the search. It must have an ADC.
+        macro: The array with all that is known of it, read by an `Adc`; its values of `parameters` start the search.
         parameters: Paths of the parameters, of those in `UNITS`.
         reads: Reads behind every mean and sigma; None is what the table says.
 
@@ -107,12 +110,12 @@ def fit(
         first up to 2 for few reads and noise below the ADC's step, which the standard error of the noise includes).
 
     Raises:
-        ValueError: An unknown or repeated parameter, one that this table cannot identify, fewer than 8 reads, a table
-            of more rows than a line has, or no convergence.
+        ValueError: An unknown or repeated parameter, one that this table cannot identify, a macro that the fit does not
+            know, fewer than 8 reads, a table of more rows than a line has, or no convergence.
 
     Validity: mismatch well below 1, Gaussian noise above a quarter of the ADC's step, settled lines; counts whose reads
     come near the end of the ADC's range are left out. With 8 reads and noise near a quarter step the noise comes out up
-    to 1 % low. Optional drivers, resets or leakage of the macro are not fitted and not accounted for.
+    to 1 % low. A macro with optional parts (drivers, layout, faults ...) or another converter than `Adc` is refused.
     """
     names = _checked_names(parameters, macro)
     measured = read_table(table)
@@ -163,7 +166,7 @@ class _Sweep(NamedTuple):
         mean = table["count_read"].values.reshape(-1, len(counts))
         sigma = table["count_sigma"].values.reshape(-1, len(counts))
         margin = 4 * np.sqrt(np.mean(sigma**2)) + step
-        low, high = (origin + step * end for end in (-(2 ** (adc.bits - 1)), 2 ** (adc.bits - 1) - 1))
+        low, high = (origin + step * code for code in (adc.lowest_code, adc.highest_code))
         kept = np.all((mean - margin >= low) & (mean + margin <= high), axis=0)
         if np.sum(kept) < 3:
             raise ValueError(f"Argument `table` must have 3 counts inside the ADC's range, but has {np.sum(kept)}.")
@@ -319,10 +322,14 @@ def _minimum(loss: Callable[[Array], Array], start: np.ndarray) -> tuple[np.ndar
 
 
 def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
-    if not isinstance(macro, SwitchedCapacitor) or macro.adc is None or macro.comparator is None:
+    if not isinstance(macro, SwitchedCapacitor) or not isinstance(macro.adc, Adc) or macro.comparator is None:
         raise ValueError(
-            "Argument `macro` must be a SwitchedCapacitor with comparator and ADC, whose reads are numbers."
+            "Argument `macro` must be a SwitchedCapacitor with a comparator and the uniform converter `Adc`; another "
+            "one's own errors would be taken for those of the line."
         )
+    for part in (*PARTS, "supply_noise"):
+        if getattr(macro, part) is not None:
+            raise ValueError(f"Argument `macro` must have no part `{part}`, whose effect on a sweep this fit lacks.")
     names = [parameters] if isinstance(parameters, str) else list(parameters)
     if not names or len(set(names)) < len(names):
         raise ValueError(f"Argument `parameters` must have one or more names, each once, but is {parameters!r}.")
@@ -393,4 +400,4 @@ def _labelled(
     variables = {name: (("parameter",), values, {"long_name": text}) for name, (values, text) in columns.items()}
     coordinates = {"parameter": names, "unit": (("parameter",), [UNITS[name] for name in names])}
     versions = {"amsim_version": importlib.metadata.version("amsim"), "jax_version": jax.__version__}
-    return xr.Dataset(variables, coordinates, {"macro": repr(macro), **attributes, **versions})
+    return xr.Dataset(variables, coordinates, {"macro": described(macro), **attributes, **versions})

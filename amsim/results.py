@@ -41,6 +41,11 @@ UNITS_AND_NAMES = {
     "share": ("1", "share of the mean square error"),
     "error_sigma": ("1", "root mean square error of a read, counts"),
     "compute_snr": ("dB", "signal-to-noise ratio of the sum of products"),
+    "evaluation": ("1", "evaluation"),
+    "line_voltage": ("V", "line voltage at the decision, closed form"),
+    "line_voltage_spice": ("V", "line voltage at the decision, circuit simulator"),
+    "supply_energy": ("J", "energy from the supply in an evaluation, closed form"),
+    "supply_energy_spice": ("J", "energy from the supply in an evaluation, circuit simulator"),
 }
 """Unit and long name of every variable and coordinate that a study returns."""
 

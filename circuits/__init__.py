@@ -10,6 +10,8 @@ from amsim.circuits.comparator import Comparator as Comparator
 from amsim.circuits.comparator import ComparatorSizes as ComparatorSizes
 from amsim.circuits.converters import BiasDac as BiasDac
 from amsim.circuits.digital_binary import DigitalBinary as DigitalBinary
+from amsim.circuits.dram import Dram as Dram
+from amsim.circuits.dram import DramChannel as DramChannel
 from amsim.circuits.drivers import Drivers as Drivers
 from amsim.circuits.exact import Exact as Exact
 from amsim.circuits.faults import Faults as Faults
@@ -18,8 +20,9 @@ from amsim.circuits.leakage import Leakage as Leakage
 from amsim.circuits.macro import Macro as Macro
 from amsim.circuits.macro import MacroCost as MacroCost
 from amsim.circuits.macro import Work as Work
-from amsim.circuits.memories import Dram as Dram
 from amsim.circuits.memories import Sram as Sram
+from amsim.circuits.memories import SramCell as SramCell
+from amsim.circuits.memories import SramOrganisation as SramOrganisation
 from amsim.circuits.multi_precision import MultiPrecision as MultiPrecision
 from amsim.circuits.neuron import Neuron as Neuron
 from amsim.circuits.operands import IntegerCode as IntegerCode
@@ -27,8 +30,12 @@ from amsim.circuits.operands import ValueRange as ValueRange
 from amsim.circuits.products import ConvolutionProduct as ConvolutionProduct
 from amsim.circuits.products import DenseProduct as DenseProduct
 from amsim.circuits.products import Product as Product
+from amsim.circuits.register_file import RegisterFile as RegisterFile
 from amsim.circuits.reset_switch import ResetSwitch as ResetSwitch
+from amsim.circuits.scaling import Process as Process
 from amsim.circuits.switched_capacitor import SwitchedCapacitor as SwitchedCapacitor
+from amsim.circuits.technology import CellLibrary as CellLibrary
 from amsim.circuits.technology import Technology as Technology
+from amsim.circuits.technology import Wire as Wire
 from amsim.circuits.trim import Trim as Trim
 from amsim.circuits.trim import trim_bits as trim_bits

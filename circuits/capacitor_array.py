@@ -156,27 +156,44 @@ class CapacitorArray(Macro):
 
     @property
     def reset_left(self) -> Float[Array, ""]:
-        """Part of the last line value that is left at the end of reset."""
+        """Part of an error of the line's charge that is left at the end of reset."""
         if self.reset is None:
             return jnp.zeros_like(self.supply)
         return 1.0 - settled_fraction(self.reset_time, self.reset.resistance * self.total_capacitance)
 
     @property
-    def reset_level_left(self) -> Float[Array, ""]:
-        """What an incomplete reset leaves of a last value half way up, V."""
-        return self.reset_left * self.supply * (self.middle_units / self.total_units)
+    def drive_left(self) -> Float[Array, ""]:
+        """Part of the last line value that slow drivers leave: `gain C_par / C_tot exp(-t_reset / RC)`.
+
+        The charges that lifted the line sum to `C_par V`; in reset the switch holds the line, and they return through
+        the drivers with their own `RC`. Exact for drivers that are alike.
+        """
+        if self.drivers is None:
+            return jnp.zeros_like(self.supply)
+        returned = settled_fraction(self.reset_time, self.drivers.resistance * self.unit_capacitance)
+        return self.nominal_gain * (self.parasitic_capacitance / self.total_capacitance) * (1.0 - returned)
+
+    @property
+    def drive_shift(self) -> Float[Array, ""]:
+        """What slow drivers take off the line after a last value half way up, V."""
+        return -self.drive_left * self.nominal_gain * self.supply * (self.middle_units / self.total_units)
 
     @property
     def common_shift(self) -> Float[Array, ""]:
-        """Shift that nominal lines have in common at the decision, V: kickback, switch charge, leakage."""
+        """Shift that nominal lines have in common at the decision, V: kickback, switch charge, leakage, slow drivers.
+
+        The line's own values leave nothing behind, since the bottom plates take them back in reset; what switch and
+        leakage add stays as far as reset is incomplete and comes again: `added / (1 - left)` in the end.
+        """
         assert self.comparator is not None
         total = self.total_capacitance
         shift = coupled_step(self.comparator.input_capacitance, self.comparator.kickback, total)
+        added = jnp.zeros_like(total)
         if self.reset is not None:
-            shift = shift + self.reset.step(total) + self.reset_level_left
+            added = added + self.reset.step(total)
         if self.leakage is not None:
-            shift = shift - self.leakage.drop(total, self.temperature)
-        return shift
+            added = added - self.leakage.drop(total, self.temperature)
+        return shift + self.drive_shift + added / (1.0 - self.reset_left)
 
     @property
     def noise_counts(self) -> Float[Array, ""]:
@@ -199,8 +216,8 @@ class CapacitorArray(Macro):
         """Variance on the line, counts^2, of each source that is drawn at every read.
 
         `sampled`: kT/C_tot of the reset switch. `drivers`: their resistors, `kT C_sum / (C_par C_tot)` within the
-        reader's bandwidth. `last_value`: what an incomplete reset leaves of the last sum, whose variance is one count^2
-        for each row when its terms are independent.
+        reader's bandwidth. `last_value`: what slow drivers leave of the last sum, whose variance is one count^2 for each
+        row when its operands are independent.
         """
         # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
         unit = 4.0 * (constants.k * self.temperature / self.unit_capacitance / self.supply**2)
@@ -209,8 +226,7 @@ class CapacitorArray(Macro):
             grounded = self.parasitic_capacitance / self.unit_capacitance
             driven = (self.total_units - grounded) / grounded * self.total_units
             variances["drivers"] = self.drivers.noise_fraction * unit * driven
-        if self.reset is not None:
-            variances["last_value"] = self.reset_left**2 * self.rows
+            variances["last_value"] = (self.nominal_gain * self.drive_left) ** 2 * self.rows
         return variances
 
     def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
@@ -245,7 +261,7 @@ class CapacitorArray(Macro):
         """Lines behind the slices of a site; None where they are nominal and ideal."""
         if die is None and (self.drivers or self.reset or self.leakage) is None:
             return None
-        line = self.prepare(nominal_die(self) if die is None else die)
+        line = folded(self, nominal_die(self)) if die is None else self.prepare(die)
         return line.behind(slices)
 
     def _fits(self, cells: Array) -> bool:

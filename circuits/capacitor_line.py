@@ -59,8 +59,7 @@ class CapacitorLine(eqx.Module):
 
     Attributes:
         cells: Weight of each working cell in counts, gain included; 0 for a stuck one.
-        middles: What each driven cell adds half way between high and low, counts; None where that is `cells`.
-        held: What the stuck cells of a line add, counts; None without faults.
+        held: What the stuck cells of a line add when they go high or not, counts; None without faults.
         bias: Weight of each bias capacitor in counts, gain included.
         bias_middle: What the bias DAC's bits add half way, beyond what the reference follows, counts.
         offset: Shift of the decision, counts: the comparator's trimmed offset and the charges of switch and leakage.
@@ -71,7 +70,6 @@ class CapacitorLine(eqx.Module):
     """
 
     cells: Float[Array, "line_rows slices"]
-    middles: Float[Array, "line_rows slices"] | None
     held: Float[Array, " slices"] | None
     bias: Float[Array, "slices sections"]
     bias_middle: Float[Array, " slices"]
@@ -95,7 +93,6 @@ class CapacitorLine(eqx.Module):
 
         return CapacitorLine(
             lines(self.cells, 1),
-            lines(self.middles, 1),
             lines(self.held),
             lines(self.bias),
             lines(self.bias_middle),
@@ -111,8 +108,7 @@ class CapacitorLine(eqx.Module):
 
         A cell goes high or stays low, two states around a middle: the middle carries half of its mismatch as offset.
         """
-        weights = self.cells if self.middles is None else self.middles
-        high = jnp.matmul(driven, weights[: driven.shape[-1]], precision=jax.lax.Precision.HIGHEST)
+        high = jnp.matmul(driven, self.cells[: driven.shape[-1]], precision=jax.lax.Precision.HIGHEST)
         above = high - self.reference_gain * jnp.sum(driven, axis=-1, keepdims=True)
         own = jnp.zeros_like(self.offset) if self.held is None else self.held
         own = own + self.bias_middle if with_bias else own
@@ -156,9 +152,7 @@ def folded(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     reference_gain = 1.0 + macro.reference_tracking * (macro.nominal_gain - 1.0)
     bias_middle = jnp.sum(bias[:, :-1] - reference_gain * bias_units[None, :-1], axis=1)
     offset = _offset(macro, die, totals)
-    line = CapacitorLine(
-        cells, None, None, bias, bias_middle, offset, size, macro.nominal_gain, reference_gain, die.adc
-    )
+    line = CapacitorLine(cells, None, bias, bias_middle, offset, size, macro.nominal_gain, reference_gain, die.adc)
     return line if macro.faults is None or die.faults is None else _with_faults(macro, die.faults, line)
 
 
@@ -190,13 +184,15 @@ def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " col
     comparator = macro.comparator
     assert comparator is not None
     shift = comparator.offset(die.comparator) + coupled_step(comparator.input_capacitance, comparator.kickback, totals)
+    added = jnp.zeros_like(totals)
     if macro.reset is not None:
         assert die.switch is not None
-        shift = shift + macro.reset.step(totals) * (1.0 + macro.reset.spread * die.switch) + macro.reset_level_left
+        added = macro.reset.step(totals) * (1.0 + macro.reset.spread * die.switch)
     if macro.leakage is not None:
         assert die.leakage is not None
         spread = 1.0 + macro.leakage.spread * die.leakage
-        shift = shift - macro.leakage.drop(totals, macro.temperature) * spread
+        added = added - macro.leakage.drop(totals, macro.temperature) * spread
+    shift = shift + macro.drive_shift + added / (1.0 - macro.reset_left)
     shift = shift - macro.reference_tracking * macro.common_shift
     return comparator.residual_offset(shift, die.trim) * macro.counts_per_volt
 
@@ -207,12 +203,12 @@ def _with_faults(macro: CapacitorArray, faults: FaultsDie, line: CapacitorLine) 
     # More than every cell and bias capacitor together: no input changes the decision of a dead column.
     far = 4.0 * macro.total_units
     return eqx.tree_at(
-        lambda parts: (parts.cells, parts.middles, parts.held, parts.offset),
+        lambda parts: (parts.cells, parts.held, parts.offset),
         line,
         (
             jnp.where((stuck == 0) & (dead[None, :] == 0), line.cells, 0.0),
-            line.cells,
-            jnp.sum(line.cells * stuck, axis=0),
+            # Every evaluation takes a cell that is stuck high from low in reset to high: two counts, on spare rows too.
+            2.0 * jnp.sum(jnp.where(stuck > 0, line.cells, 0.0), axis=0),
             jnp.where(dead == 0, line.offset, far * dead),
         ),
         is_leaf=lambda part: part is None,

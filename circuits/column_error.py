@@ -32,7 +32,8 @@ def error_variances(
       the line by itself and divides it as a part of T.
     - layout: the same for errors that belong together, `4 g^2 [p (1 - p) sum e^2 + p^2 (1 - rows / T)^2 (sum e)^2]`.
     - offset: residual after trim of the comparator's, the switch's and the leakage's spread.
-    - settling: the deviation of the line's transfer from the ideal one, constant and slope, settling and droop.
+    - settling: the deviation of a nominal line's transfer from the ideal one, constant and slope: settling and droop,
+      and the charges that all lines have in common where no trim takes them away.
     - faults: stuck cells; dead columns are a matter of yield and left out.
     - converter: static variance of its transitions (ADC only).
     - quantisation: `LSB^2 / 12`; where the ADC resolves one cell, what rounding adds to the rest: negative where it
@@ -110,7 +111,7 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
         columns = jnp.mean(macro.layout.column_variance(macro.rows, macro.columns))
         mean_left = activity - high / total
         variances["layout"] = 4 * gain**2 * (activity * (1 - activity) * cells + mean_left**2 * columns)
-    if macro.drivers is not None or macro.leakage is not None:
+    if macro.drivers is not None or macro.leakage is not None or macro.reset is not None:
         variances["settling"] = _settling(macro, rows, activity, bias_high, gain)
     if macro.faults is not None:
         up, down = macro.faults.stuck_high, macro.faults.stuck_low
@@ -123,16 +124,14 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
 def _offset(macro: CapacitorArray) -> Array:
     comparator = macro.comparator
     assert comparator is not None
-    variance = comparator.offset_sigma**2
+    variance, kept = comparator.offset_sigma**2, 1.0 / (1.0 - macro.reset_left)
     if macro.reset is not None:
-        variance = variance + (macro.reset.spread * macro.reset.step(macro.total_capacitance)) ** 2
+        variance = variance + (kept * macro.reset.spread * macro.reset.step(macro.total_capacitance)) ** 2
     if macro.leakage is not None:
         drop = macro.leakage.drop(macro.total_capacitance, macro.temperature)
-        variance = variance + (macro.leakage.spread * drop) ** 2
-    left = residual_sigma(dataclasses.replace(comparator, offset_sigma=root(variance))) ** 2
-    if comparator.trim is None:
-        left = left + ((1.0 - macro.reference_tracking) * macro.common_shift) ** 2
-    return left * macro.counts_per_volt**2
+        variance = variance + (kept * macro.leakage.spread * drop) ** 2
+    left = residual_sigma(dataclasses.replace(comparator, offset_sigma=root(variance)))
+    return (left * macro.counts_per_volt) ** 2
 
 
 def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> Array:
@@ -151,6 +150,8 @@ def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Arra
     mean = rows * activity + bias_high
     value, slope = jax.jvp(moved, (mean,), (jnp.ones_like(mean),))
     constant = value - reference - 2 * (mean - middle)
+    if macro.comparator is not None and macro.comparator.trim is None:
+        constant = constant + (1.0 - macro.reference_tracking) * macro.common_shift * macro.counts_per_volt
     return constant**2 + (slope / 2 - 1) ** 2 * _sum_variance(rows, activity)
 
 

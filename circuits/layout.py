@@ -29,8 +29,8 @@ class Layout(eqx.Module):
     r"""Systematic relative errors of the unit capacitors of an array, which add to their random mismatch.
 
     `error(x, y) = linear_gradient (a_1 y + a_2 x) + quadratic_gradient (b_1 y^2 + b_2 x^2 + b_3 x y)
-    + correlated_sigma f(x, y) + edge_error * open sides`, coordinates from -1 to 1, `a` and `b` standard normal draws of
-    the die, `f` a Gaussian field of unit variance with correlation `exp(-(|dx| + |dy|) / correlation_length)`.
+    + correlated_sigma f(x, y) + edge_error * open sides`, coordinates from -1 to 1, `a` and `b` standard normal draws
+    of the die, `f` a Gaussian field of unit variance and correlation `exp(-(|dx| + |dy|) / correlation_length)`.
 
     In the "plain" arrangement a unit stands in its cell. In "common-centroid" it is two halves, in its cell and in the
     one opposite the centre of the array: linear gradients cancel exactly, even ones stay, the correlated field is the

@@ -327,8 +327,9 @@ def parallel_snr(*ratios: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
 def converter_sqnr(bits: Real[ArrayLike, "..."], clip: Real[ArrayLike, "..."] = 4.0) -> Float[Array, "..."]:
     """Signal to quantisation noise of a converter that spans +-`clip` standard deviations of a Gaussian sum.
 
-    `1 / SQNR = (2 c / 2^B)^2 / 12 + 2 ((1 + c^2) Phi(-c) - c phi(c))`: uniform rounding noise and what is clipped. For
-    c = 4 it is `6.02 B - 7.27` dB up to about 8 bits.
+    `1 / SQNR = (D^2 / 12) (1 - 2 Q) + 2 ((c'^2 + 1) Q + (D - c) phi)` with the step `D = 2 c / 2^B`, the outermost level
+    `c' = c - D / 2`, the density `phi` at c and the tail `Q = Phi(-c)`: rounding inside and `E[(y - c')^2; y > c]`
+    outside. For c = 4 it is `6.02 B - 7.27` dB up to about 8 bits.
 
     Args:
         bits: B, shape (...), 1.
@@ -344,9 +345,10 @@ def converter_sqnr(bits: Real[ArrayLike, "..."], clip: Real[ArrayLike, "..."] = 
     difference of nearly equal numbers. Source: facts 5.4 (4 sigma); the clipped part by integration of the Gaussian.
     """
     b, c = positive("bits", bits), positive("clip", clip)
-    rounding = (c * jnp.exp2(1 - b)) ** 2 / 12
-    overload = 2 * ((1 + c**2) * ndtr(-c) - c * jnp.exp(-(c**2) / 2) / math.sqrt(2 * math.pi))
-    return -_decibels(rounding + jnp.maximum(overload, 0.0))
+    step = c * jnp.exp2(1 - b)
+    tail, density = ndtr(-c), jnp.exp(-(c**2) / 2) / math.sqrt(2 * math.pi)
+    clipped = (1 + (c - step / 2) ** 2) * tail + (step - c) * density
+    return -_decibels(step**2 / 12 * (1 - 2 * tail) + 2 * jnp.maximum(clipped, 0.0))
 
 
 def needed_converter_bits(snr: Real[ArrayLike, "..."], loss: Real[ArrayLike, "..."] = 0.5) -> Float[Array, "..."]:

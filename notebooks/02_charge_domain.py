@@ -119,10 +119,10 @@ SWEEPS = {
         lambda v, **more: accuracy(clock=1 / v, drivers=drivers, **more),
         False,
     ),
-    "reset time (s)": (
-        np.geomspace(2e-9, 1e-7, 5),
-        lambda v, **more: accuracy(clock=1 / v, reset=circuits.ResetSwitch(), **more),
-        False,
+    "driver resistance (Ohm), 0.5 ns": (
+        np.geomspace(1e5, 3e7, 5),
+        lambda v, **more: accuracy(clock=2e9, drivers=circuits.Drivers(resistance=v), **more),
+        True,
     ),
     "hold time (s)": (
         np.geomspace(1e-5, 1e-1, 5),

@@ -92,7 +92,9 @@ def search(topology, given, vin):
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.sampled_from(["bottom", "shared", "split"]), st.sampled_from([1, 3, 6]), st.sampled_from([0.0, 0.05, 0.8]), SEEDS)
+@given(
+    st.sampled_from(["bottom", "shared", "split"]), st.sampled_from([1, 3, 6]), st.sampled_from([0.0, 0.05, 0.8]), SEEDS
+)
 def test_transitions_are_those_of_a_plain_search(topology, bits, spread, seed):
     generator = np.random.default_rng(seed)
     given_ = an_array(generator, bits, spread)

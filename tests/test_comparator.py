@@ -5,6 +5,7 @@
 import dataclasses
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,7 +40,7 @@ def test_residual_is_offset_less_nearest_code(bits, x64):
         np.testing.assert_allclose(np.asarray(offset), 8e-3 * np.asarray(draws), rtol=1e-6)
         error = 3e-3 * math.sqrt(math.pi / 2 / 20) * np.asarray(errors, float)
         for error_given, draw in ((error, errors), (0 * error, None)):
-            found = jax.jit(comparator.residual_offset)(offset, draw)
+            found = eqx.filter_jit(comparator.residual_offset)(offset, draw)
             assert found.dtype == dtype
             wanted, _ = residuals(np.asarray(offset, float), error_given, comparator.trim)
             # Where rounding in float32 meets the middle between two codes either neighbour is right.
@@ -71,14 +72,20 @@ def test_residual_moves_with_offset_and_correction_with_range():
 def test_model_of_trim_against_search_by_majority_votes(averages, noise):
     """Successive approximation, every vote drawn from the binomial law."""
     rng = np.random.default_rng(1)
-    offset = 8e-3 * rng.standard_normal(100_000)
+    offset = 6e-3 * rng.standard_normal(100_000)
     step, code = 64e-3 / 256, np.full(offset.shape, -128)
     for bit in reversed(range(8)):
         threshold = (code + 2**bit - 0.5) * step
         votes = rng.binomial(averages, stats.norm.cdf((offset - threshold) / noise))
         code = code + 2**bit * (2 * votes > averages)
     left = offset - code * step
-    comparator = Comparator(noise=noise, trim=Trim(averages=averages))
+    print(averages, noise)
+    comparator = Comparator(noise=noise, offset_sigma=6e-3, trim=Trim(averages=averages))
+    print(
+        left.std(),
+        float(residual_sigma(comparator)),
+        [(np.mean(np.abs(left) <= l), float(residual_probability(comparator, l))) for l in (0.1e-3, 0.2e-3)],
+    )
     assert left.std() == pytest.approx(float(residual_sigma(comparator)), rel=0.02, abs=0)
     for limit in (0.1e-3, 0.2e-3):
         assert np.mean(np.abs(left) <= limit) == pytest.approx(float(residual_probability(comparator, limit)), abs=0.01)
@@ -98,20 +105,29 @@ CASES = {
 }
 
 
+def normal_nodes(count):
+    """Nodes that resolve rare events, and their probabilities."""
+    nodes = np.linspace(-8, 8, count) if count > 1 else np.zeros(1)
+    weights = np.exp(-(nodes**2) / 2)
+    return nodes, weights / weights.sum()
+
+
 def reference(comparator, limit):
-    """Second moment and probability by equally likely offsets and measurement errors."""
-    probabilities = (np.arange(40_000) + 0.5) / 40_000
-    offset = float(comparator.offset_sigma) * stats.norm.ppf(probabilities)[:, None]
-    trim = comparator.trim
-    if trim is None:
-        left = offset
-    else:
-        error = float(comparator.noise) * math.sqrt(math.pi / 2 / float(trim.averages))
-        measured = offset + error * stats.norm.ppf((np.arange(200) + 0.5) / 200)[None, :]
+    """Second moment and probability by sums over many offsets and measurement errors."""
+    still = not float(comparator.offset_sigma)
+    offset, offset_weights = normal_nodes(1 if still else 5001)
+    error, error_weights = normal_nodes(50_001 if still else 401)
+    offset = float(comparator.offset_sigma) * offset[:, None]
+    left, trim = offset + 0 * error[None, :], comparator.trim
+    if trim is not None:
+        sigma = float(comparator.noise) * math.sqrt(math.pi / 2 / float(trim.averages))
         step, lowest = float(trim.range) * 2 / 2**trim.bits, -(2**trim.bits // 2)
-        codes = np.clip(np.round(measured / (step or 1.0)), lowest, lowest + 2**trim.bits - 1)
-        left = offset - codes * step
-    return math.sqrt(np.mean(left**2)), np.mean(np.abs(left) <= limit)
+        codes = np.round((offset + sigma * error[None, :]) / (step or 1.0))
+        left = offset - np.clip(codes, lowest, lowest + 2**trim.bits - 1) * step
+    return (
+        math.sqrt(offset_weights @ left**2 @ error_weights),
+        offset_weights @ (np.abs(left) <= limit).astype(float) @ error_weights,
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -242,7 +258,7 @@ def test_metastability_against_simulated_latches():
     inputs = lsb * (rng.random(200_000) - 0.5)
     times = 40e-12 + 30e-12 * np.array([0.5, 4.0, 5.0, 6.0, 8.0])
     failed = [np.mean(np.abs(regenerated(inputs, time, comparator)) < 0.4) for time in times]
-    found = jax.jit(comparator.metastability)(jnp.full(5, lsb), jnp.asarray(times, float))
+    found = eqx.filter_jit(comparator.metastability)(jnp.full(5, lsb), jnp.asarray(times, float))
     assert failed[0] == 1
     np.testing.assert_allclose(found, failed, atol=4e-3, rtol=0.02)
     assert float(comparator.metastability(lsb, 1e-9)) == pytest.approx(0.8 / 4 / lsb * math.exp(-32), rel=1e-4, abs=0)

@@ -1,5 +1,7 @@
 """Stuck cells and dead columns: rates, both directions, and faults that stay when the probability grows."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +42,7 @@ def test_faults_stay_when_probabilities_grow():
     stuck = jax.vmap(lambda p: Faults(stuck_high=p, stuck_low=p / 2).stuck(DIE))(probabilities)
     dead = jax.vmap(lambda p: Faults(dead_column=2 * p).dead(DIE))(probabilities)
     for states in (np.asarray(stuck), np.asarray(dead)):
-        for before, after in zip(states[:-1], states[1:], strict=True):
+        for before, after in itertools.pairwise(states):
             np.testing.assert_array_equal(after[before != 0], before[before != 0])
             assert np.sum(after != 0) > np.sum(before != 0)
 

@@ -29,7 +29,7 @@ def test_bare_names_are_not_imported():
 
 @pytest.mark.parametrize("floor", FLOORS)
 def test_imports_go_down_only(floor):
-    files = sorted((ROOT / floor).glob("*.py"))
+    files = sorted((ROOT / floor).rglob("*.py"))
     assert files
     for path in files:
         for name in imports(path):

@@ -561,7 +561,9 @@ def test_cost_by_hand():
     assert work.macs == 3 * 29 * 7
     assert float(macro.area) == pytest.approx(12 * 5 * 73e-12 + 5 * (2660e-12 + 20e-12), rel=1e-5, abs=0)
     convolution = ConvolutionProduct(kernel=(2, 2), channels=5, columns=7, strides=(1, 1), dilation=(1, 1))
-    sliding = macro.cost(Work(convolution, 16, 125, 2.5), {"switched_units": jnp.asarray(3.0), "high_cells": jnp.asarray(5.0)})
+    sliding = macro.cost(
+        Work(convolution, 16, 125, 2.5), {"switched_units": jnp.asarray(3.0), "high_cells": jnp.asarray(5.0)}
+    )
     # Three channels of four rows a tile, so two tiles.
     assert float(sliding.cycles) == pytest.approx(16 * 2 * 2 * 5 * 2 + 20 * 21 / 256, rel=1e-6, abs=0)
     assert sliding.input_bits == 125 * 2 * 5 * 2.5

@@ -1,5 +1,6 @@
 """Physical lines of a switched-capacitor die: every capacitor, resistance and charge of each column, in SI units."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -7,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 
 from amsim.circuits.capacitor_line import CapacitorDie, nominal_die
 from amsim.circuits.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 from amsim.noise.switching import leakage_growth
+
+Numbers = ArrayLike | Sequence[Any]
+"""Numbers of any shape, as arrays or nested lists."""
 
 
 class Lines(NamedTuple):
@@ -61,14 +65,7 @@ def in_float64(tree: Any) -> Any:
 
 
 def physical_lines(
-    macro: SwitchedCapacitor,
-    die: Die,
-    weights: Shaped[ArrayLike, "..."],
-    inputs: Shaped[ArrayLike, "..."],
-    *,
-    bias_code: Shaped[ArrayLike, "..."] | None,
-    reset_level: float | None,
-    start_level: float | None,
+    macro: Any, die: Any, weights: Any, inputs: Any, *, bias_code: Any, reset_level: Any, start_level: Any
 ) -> Lines:
     """Check the arguments of `amsim.spice.write` and give the lines of the columns that hold weights."""
     if not isinstance(macro, SwitchedCapacitor):
@@ -77,7 +74,7 @@ def physical_lines(
     x = _signs("inputs", inputs, "(evaluations, rows)", (None, w.shape[0]))
     if x.shape[1] != w.shape[0]:
         raise ValueError(f"Argument `inputs` must have shape (evaluations, {w.shape[0]}), but has shape {x.shape}.")
-    codes = _codes(macro, bias_code, w.shape[1])
+    codes = bias_codes(macro, bias_code, w.shape[1])
     supply = float(macro.supply)
     level = _level("reset_level", supply / 2 if reset_level is None else reset_level)
     start = _level("start_level", level if start_level is None else start_level)
@@ -150,7 +147,8 @@ def _bias_levels(macro: SwitchedCapacitor, codes: Int[np.ndarray, " columns"]) -
     return (np.asarray(macro.bias_dac.levels(jnp.asarray(codes, float))) > 0).astype(int)
 
 
-def _codes(macro: SwitchedCapacitor, given: Any, columns: int) -> Int[np.ndarray, " columns"]:
+def bias_codes(macro: SwitchedCapacitor, given: Any, columns: int) -> Int[np.ndarray, " columns"]:
+    """Code of each column's bias DAC; None is the lowest, with all its capacitors low."""
     largest = 2**macro.bias_dac.bits - 1
     if given is None:
         return np.full(columns, -largest)

@@ -1,0 +1,196 @@
+"""The lines of a die by ngspice and by amsim's own formulas, side by side."""
+
+import importlib.metadata
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float
+
+from amsim.circuits.charge_line import ChargeLine
+from amsim.circuits.macro import Die
+from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.results import labelled
+from amsim.spice.deck import MIRROR_CAPACITANCE, Deck, deck_path, netlist
+from amsim.spice.lines import Lines, Numbers, bias_codes, in_float64, physical_lines
+from amsim.spice.simulator import SpiceError, simulate, simulator, version
+
+
+def run(
+    macro: SwitchedCapacitor,
+    die: Die,
+    weights: Numbers,
+    inputs: Numbers,
+    *,
+    path: str | Path | None = None,
+    timeout: float = 600.0,
+    bias_code: Numbers | None = None,
+    reset_level: float | None = None,
+    start_level: float | None = None,
+) -> xr.Dataset:
+    """Simulate the lines of a die in ngspice and compute them by amsim's own formulas.
+
+    Args:
+        macro: As `amsim.spice.write` takes it, like the next three.
+        die: From `macro.fabricate`; None is nominal.
+        weights: -1 or +1, shape (rows, columns).
+        inputs: -1 or +1, shape (evaluations, rows).
+        path: Deck to write and keep, its output beside it; None uses a temporary folder.
+        timeout: Time after which the simulator is ended, s.
+        bias_code: As `amsim.spice.write` takes it, like the next two.
+        reset_level: V.
+        start_level: V.
+
+    Returns:
+        Dataset over (evaluation, column): `line_voltage_spice` and `supply_energy_spice`; `line_voltage` and
+        `supply_energy`, the same by `ChargeLine`, evaluation after evaluation, V and J; all at the decision.
+
+    Raises:
+        ValueError: As `amsim.spice.write`, or a timeout that is not above 0.
+        SpiceError: No ngspice, or a run that fails, stops early or takes too long.
+
+    Validity: the energies agree where lines settle fully and do not leak. Settling, a shared supply resistance and
+    leakage are each exact alone; `line_voltage` takes them one after the other. It takes bottom plates that are fully
+    back at ground when an evaluation begins, which in the deck needs drivers that settle within the reset.
+    """
+    if isinstance(timeout, bool) or not timeout > 0:
+        raise ValueError(f"Argument `timeout` must be above 0, but is {timeout!r}.")
+    lines = physical_lines(
+        macro, die, weights, inputs, bias_code=bias_code, reset_level=reset_level, start_level=start_level
+    )
+    simulator()  # before anything is written
+    with tempfile.TemporaryDirectory(prefix="amsim-spice-") as folder:
+        target = deck_path(Path(folder) / "lines.cir" if path is None else path)
+        deck = netlist(macro, lines, target.stem)
+        target.write_text(deck.text, encoding="ascii")
+        found = simulate(target, deck.output, deck.sequence.stop, 2 * deck.columns, float(timeout))
+    voltage, energy = line_voltages(macro, lines)
+    codes = bias_codes(macro, bias_code, deck.columns)
+    axes = ("evaluation", "column")
+    kept = {} if path is None else {"deck": str(target)}
+    return labelled(
+        {
+            "line_voltage_spice": (axes, _at(deck, found, deck.sequence.decision)[0]),
+            "line_voltage": (axes, voltage),
+            "supply_energy_spice": (axes, _delivered(deck, found)),
+            "supply_energy": (axes, energy),
+        },
+        {"evaluation": np.arange(len(voltage)), "column": np.arange(deck.columns)},
+        {
+            "macro": repr(macro),
+            "reset_level": lines.reset_level,
+            "start_level": lines.start_level,
+            "bias_code": codes.tolist(),
+            "simulator": version(),
+            "amsim_version": importlib.metadata.version("amsim"),
+            "jax_version": jax.__version__,
+            **kept,
+        },
+    )
+
+
+def line_voltages(
+    macro: SwitchedCapacitor, lines: Lines
+) -> tuple[Float[np.ndarray, "evaluations columns"], Float[np.ndarray, "evaluations columns"]]:
+    """Voltage (V) of each line at the decision and energy (J) from the supply, by `ChargeLine` in float64.
+
+    What one evaluation leaves on a line - leaked charge, a start beyond the reset level - is what the next reset
+    begins with: the returning bottom plates and the clock's rising edge take back what they brought.
+    """
+    with jax.enable_x64(True):
+        precise = in_float64(macro)
+        voltage, energy = zip(
+            *(
+                _one_line(
+                    precise,
+                    lines,
+                    jnp.asarray(lines.capacitances[column]),
+                    None if lines.resistances is None else jnp.asarray(lines.resistances[column]),
+                    jnp.asarray(lines.levels[:, column], float),
+                    lines.switch_scale[column].item(),
+                    None if lines.leakage_currents is None else lines.leakage_currents[column].item(),
+                )
+                for column in range(len(lines.capacitances))
+            ),
+            strict=True,
+        )
+    return np.stack([np.asarray(part) for part in voltage], -1), np.stack([np.asarray(part) for part in energy], -1)
+
+
+def _one_line(
+    macro: SwitchedCapacitor,
+    lines: Lines,
+    capacitances: Float[Array, " capacitors"],
+    resistances: Float[Array, " capacitors"] | None,
+    high: Float[Array, "evaluations capacitors"],
+    switch_scale: float,
+    leakage_current: float | None,
+) -> tuple[Float[Array, " evaluations"], Float[Array, " evaluations"]]:
+    """Voltages at the decision and energies of one line, evaluation after evaluation."""
+    bottoms = jnp.where(jnp.arange(capacitances.size) < macro.rows, macro.bottom_parasitic, 0.0)
+    line = ChargeLine(
+        capacitances,
+        parasitic=lines.parasitic,
+        supply=lines.supply,
+        reset_level=lines.reset_level,
+        bottom_parasitics=bottoms,
+        feedthrough_capacitance=0.0 if macro.reset is None else macro.reset.feedthrough_capacitance,
+    )
+    moved = _moved(macro, lines, line, resistances, high)
+    edge = jnp.zeros(()) if macro.reset is None else macro.reset.step(line.total_capacitance) * switch_scale
+    value, found, hold_time = jnp.asarray(lines.start_level), [], jnp.asarray(lines.hold_time)
+    for number in range(len(high)):
+        if macro.reset is None:
+            value = line.reset_level
+        else:
+            value = line.after_reset(value, macro.reset_time, macro.reset.resistance)
+        value = value + edge + moved[number]
+        if leakage_current is not None:
+            value = line.drooped(value, hold_time, jnp.asarray(lines.off_resistance))
+            value = line.leaked(value, hold_time, jnp.asarray(leakage_current))
+        found.append(value)
+        value = value - moved[number] - edge
+    return jnp.stack(found), line.supply_energy(high)
+
+
+def _moved(
+    macro: SwitchedCapacitor,
+    lines: Lines,
+    line: ChargeLine,
+    resistances: Float[Array, " capacitors"] | None,
+    high: Float[Array, "evaluations capacitors"],
+) -> Float[Array, " evaluations"]:
+    """Move of the line from the step of the bottom plates to the hold, V."""
+    if resistances is None:
+        return line.settled(high) - line.reset_level
+    assert macro.drivers is not None
+    moved = line.settling(high, macro.evaluation_time, resistances) - line.reset_level
+    if macro.drivers.supply_resistance is None:
+        return moved
+    behind_rail = line.settling_shared_supply(high, macro.evaluation_time, macro.drivers.supply_resistance)
+    # Both poles one after the other, as in the macro; where nothing rises, nothing moves either.
+    ideal = line.settled(high) - line.reset_level
+    rises = ideal != 0
+    return moved * jnp.where(rises, (behind_rail - line.reset_level) / jnp.where(rises, ideal, 1.0), 1.0)
+
+
+def _at(
+    deck: Deck, found: Float[np.ndarray, "points values"], times: Float[np.ndarray, " evaluations"]
+) -> tuple[Float[np.ndarray, "evaluations columns"], Float[np.ndarray, "evaluations columns"]]:
+    """Line voltages and voltages of the charge mirrors at points that the deck makes the simulator stop at."""
+    nearest = np.argmin(np.abs(found[:, 0, None] - times[None]), axis=0)
+    off = np.abs(found[nearest, 0] - times)
+    if np.any(off > deck.sequence.edge / 10):
+        raise SpiceError(
+            f"The simulator must have a point at {times[np.argmax(off)]:g} s, but it is {off.max():g} s off."
+        )
+    return found[nearest, 1::2], found[nearest, 2::2]
+
+
+def _delivered(deck: Deck, found: Float[np.ndarray, "points values"]) -> Float[np.ndarray, "evaluations columns"]:
+    """Energy that each column's supply delivers in each evaluation, J."""
+    before, after = _at(deck, found, deck.sequence.charge_start)[1], _at(deck, found, deck.sequence.decision)[1]
+    return deck.lines.supply * MIRROR_CAPACITANCE * (after - before)
