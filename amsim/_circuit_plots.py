@@ -1,5 +1,6 @@
 """Pictures of circuit blocks: the noise budget of a column and the linearity of a converter."""
 
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ def plot_linearity(transitions: ArrayLike, *, quantity: str = "inl", ax: Axes | 
             "Argument `transitions` must have shape (transitions,) or (columns, transitions), two at least, but has "
             f"shape {np.shape(transitions)}."
         )
-    values = np.stack([np.asarray(getattr(linearity(np.asarray(one, np.float32)), quantity)) for one in levels])
+    values = np.stack([np.asarray(getattr(linearity(jnp.asarray(one, float)), quantity)) for one in levels])
     codes = np.arange(1, values.shape[1] + 1)
     ax = style.own_axes(ax, (7.0, 3.2))
     for index, one in enumerate(values):

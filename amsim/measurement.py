@@ -46,8 +46,8 @@ def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, mono
         monotonic: Whether to demand the order rule.
 
     Returns:
-        Dataset with `count_read` and `count_sigma` (die, column, count), axes ascending, float64; attributes `rows` and,
-        where known, `reads`.
+        Dataset with `count_read` and `count_sigma` (die, column, count), axes ascending, float64; attributes `rows`
+        and, where known, `reads`.
 
     Raises:
         ValueError: No such file, too large, no text, empty; a wrong header; a cell that is no finite number, a negative

@@ -7,9 +7,9 @@ cells and bias capacitors of U units, the value of a line is, to first order in 
 total capacitance. So the errors of two sums k <= l of one column have the covariance
 `4 s^2 (k - 2 k l / T + k l (N + U) / T^2) + offset^2`, and those of two columns none.
 
-An ADC of step q reads `Q(x) = x + e(x)`, e a sawtooth. With Gaussian noise of sigma around a value mu, mean and variance
-of the reads are the Fourier series in `phi = 2 pi mu / q` with `g_h = exp(-2 (pi h sigma / q)^2)` (Widrow and Kollar,
-Quantization Noise, Cambridge 2008, chapters 4 and 7):
+An ADC of step q reads `Q(x) = x + e(x)`, e a sawtooth. With Gaussian noise of sigma around a value mu, mean and
+variance of the reads are Fourier series in `phi = 2 pi mu / q`, with `g_h = exp(-2 (pi h sigma / q)^2)` (after Widrow
+and Kollar, Quantization Noise, Cambridge 2008):
 `mean - mu = b = (q / pi) sum_h (-1)^h g_h sin(h phi) / h` and
 `variance = sigma^2 + q^2 / 12 + sum_h (-1)^h g_h cos(h phi) (4 sigma^2 + q^2 / (pi h)^2) - b^2`.
 """
@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,9 +152,9 @@ class _Sweep(NamedTuple):
     count: Array
     mean: Array
     variance: Array
-    reads: int
-    step: float
-    origin: float
+    reads: Any
+    step: Any
+    origin: Any
 
     @staticmethod
     def of(table: xr.Dataset, macro: SwitchedCapacitor, reads: int) -> "_Sweep":
@@ -181,7 +182,10 @@ class _Noise(NamedTuple):
 
 
 def read_moments(
-    value: Float[Array, "..."], sigma: Float[Array, ""], step: float, blur: Float[Array, ""] | float = 0.0
+    value: Float[Array, "..."],
+    sigma: Float[Array, ""],
+    step: Float[Array, ""] | float,
+    blur: Float[Array, ""] | float = 0.0,
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Shift of the mean and variance of reads through a uniform quantiser with a level at 0.
 
@@ -203,6 +207,7 @@ def read_moments(
     return shift, sigma**2 + step**2 / 12 + ripple - shift**2
 
 
+@jax.jit
 def _value_before(sweep: _Sweep, sigma: Array) -> Array:
     """Values whose reads have the measured means."""
     read = sweep.mean - sweep.origin
@@ -210,37 +215,39 @@ def _value_before(sweep: _Sweep, sigma: Array) -> Array:
     def closer(_: Any, value: Array) -> Array:
         return read - read_moments(value, sigma, sweep.step)[0]
 
-    # The shift's slope is below 0.6 for noise of a quarter step: 30 rounds leave 1e-6 of the first guess's error.
-    return jax.lax.fori_loop(0, 30, closer, read)
+    # The shift's slope is below 0.6 for noise of a quarter step, so that 16 rounds leave 1e-5 of a step at worst.
+    return jax.lax.fori_loop(0, 16, closer, read)
 
 
 def _fitted_noise(sweep: _Sweep) -> _Noise:
     """Standard deviation of the analog noise of a read, counts, from the variances of the reads."""
     pooled = float(jnp.mean(sweep.variance))
-    smallest = SMALLEST_NOISE * sweep.step
-    if pooled - sweep.step**2 / 12 < smallest**2:
+    if pooled - sweep.step**2 / 12 < (SMALLEST_NOISE * sweep.step) ** 2:
         raise ValueError(
             f"This table cannot identify noise or errors: its reads scatter by {np.sqrt(pooled):.3g} counts rms, too "
             f"little beside the ADC's step of {sweep.step:.3g} counts to show what lies between two levels."
         )
-    freedom = sweep.reads - 1
-
-    def expected(log_sigma: Array) -> Array:
-        # A search may look below; there the series is cut off and the likelihood has no meaning.
-        sigma = jnp.maximum(jnp.exp(log_sigma[0]), smallest)
-        blur = jnp.sqrt((sigma**2 + sweep.step**2 / 12) / sweep.reads)
-        return read_moments(_value_before(sweep, sigma), sigma, sweep.step, blur)[1]
-
-    def loss(log_sigma: Array) -> Array:
-        variance = expected(log_sigma)
-        return freedom / 2 * jnp.sum(jnp.log(variance) + sweep.variance / variance)
-
-    best, covariance = _minimum(loss, np.array([np.log(pooled - sweep.step**2 / 12) / 2]))
+    best, covariance = _minimum(_noise_loss, (), np.array([np.log(pooled - sweep.step**2 / 12) / 2]), sweep)
     sigma = float(np.exp(best[0]))
-    dispersion = float(jnp.mean((sweep.variance / expected(jnp.asarray(best)) - 1) ** 2)) * freedom / 2
+    left = sweep.variance / _expected_variance(jnp.asarray(best), sweep) - 1
+    dispersion = float(jnp.mean(left**2)) * (sweep.reads - 1) / 2
     # A few reads on two levels of the ADC scatter more than chi-square (McCullagh, Ann. Statist. 11, 1983).
     error = sigma * float(np.sqrt(covariance[0, 0] * max(dispersion, 1.0)))
     return _Noise(sigma, error, dispersion)
+
+
+@jax.jit
+def _expected_variance(log_sigma: Array, sweep: _Sweep) -> Array:
+    """Variance of the reads of each value for a given noise."""
+    # A search may look below; there the series is cut off and the likelihood has no meaning.
+    sigma = jnp.maximum(jnp.exp(log_sigma[0]), SMALLEST_NOISE * sweep.step)
+    blur = jnp.sqrt((sigma**2 + sweep.step**2 / 12) / sweep.reads)
+    return read_moments(_value_before(sweep, sigma), sigma, sweep.step, blur)[1]
+
+
+def _noise_loss(names: tuple[str, ...], log_sigma: Array, sweep: _Sweep) -> Array:
+    variance = _expected_variance(log_sigma, sweep)
+    return (sweep.reads - 1) / 2 * jnp.sum(jnp.log(variance) + sweep.variance / variance)
 
 
 def _noise_parameter(name: str, macro: SwitchedCapacitor, noise: _Noise) -> tuple[float, float]:
@@ -264,29 +271,38 @@ def _fitted_static(
 ) -> tuple[dict[str, tuple[float, float]], float]:
     """Values and standard errors of the static parameters, and the mean square of the whitened errors."""
     errors = _value_before(sweep, jnp.asarray(sigma)) + sweep.origin - sweep.count[None]
-    read = (sigma**2 + sweep.step**2 / 12) / sweep.reads
     # Contrasts do not see what all counts of a line share: an offset that is trimmed, or not asked for, stays unknown.
     size = len(sweep.count)
-    basis = np.eye(size)
-    if "comparator.offset_sigma" not in names:
-        basis = np.linalg.svd(np.ones((1, size)))[2][1:]
-    basis = jnp.asarray(basis)
-    seen = jnp.matmul(errors, basis.T)
-    start = np.log([_start(name, macro) for name in names])
-
-    def whitened(logs: Array) -> tuple[Array, Array]:
-        covariance = _covariance(dict(zip(names, jnp.exp(logs), strict=True)), macro, sweep)
-        root = jnp.linalg.cholesky(basis @ (covariance + read * jnp.eye(size)) @ basis.T)
-        return jax.scipy.linalg.solve_triangular(root, seen.T, lower=True), root
-
-    def loss(logs: Array) -> Array:
-        white, root = whitened(logs)
-        return len(seen) * jnp.sum(jnp.log(jnp.diagonal(root))) + jnp.sum(white**2) / 2
-
-    best, covariance = _minimum(loss, start)
+    offset = "comparator.offset_sigma" in names
+    basis = jnp.asarray(np.eye(size) if offset else np.linalg.svd(np.ones((1, size)))[2][1:])
+    read = (sigma**2 + sweep.step**2 / 12) / sweep.reads
+    seen = _Seen(jnp.matmul(errors, basis.T), basis, jnp.asarray(read), macro, sweep)
+    best, covariance = _minimum(_static_loss, tuple(names), np.log([_start(name, macro) for name in names]), seen)
     values, spread = np.exp(best), np.sqrt(np.diag(covariance))
     found = {name: (float(v), float(v * s)) for name, v, s in zip(names, values, spread, strict=True)}
-    return found, float(jnp.mean(whitened(jnp.asarray(best))[0] ** 2))
+    return found, float(jnp.mean(_whitened(tuple(names), jnp.asarray(best), seen)[0] ** 2))
+
+
+class _Seen(NamedTuple):
+    """Errors of all lines in a basis over the counts, and what their covariance depends on."""
+
+    errors: Array
+    basis: Array
+    read: Array
+    macro: SwitchedCapacitor
+    sweep: _Sweep
+
+
+def _whitened(names: tuple[str, ...], logs: Array, seen: _Seen) -> tuple[Array, Array]:
+    covariance = _covariance(dict(zip(names, jnp.exp(logs), strict=True)), seen.macro, seen.sweep)
+    covariance = covariance + seen.read * jnp.eye(len(covariance))
+    root = jnp.linalg.cholesky(seen.basis @ covariance @ seen.basis.T)
+    return jax.scipy.linalg.solve_triangular(root, seen.errors.T, lower=True), root
+
+
+def _static_loss(names: tuple[str, ...], logs: Array, seen: _Seen) -> Array:
+    white, root = _whitened(names, logs, seen)
+    return len(seen.errors) * jnp.sum(jnp.log(jnp.diagonal(root))) + jnp.sum(white**2) / 2
 
 
 def _covariance(values: dict[str, Array], macro: SwitchedCapacitor, sweep: _Sweep) -> Array:
@@ -301,21 +317,35 @@ def _covariance(values: dict[str, Array], macro: SwitchedCapacitor, sweep: _Swee
     return 4 * unit_sigma**2 * walk + offset**2
 
 
-def _minimum(loss: Callable[[Array], Array], start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Minimum by BFGS and the inverse Hessian there; infinite variance where the loss is flat."""
-    slope = jax.jit(jax.value_and_grad(loss))
-    scale = max(abs(float(loss(jnp.asarray(start)))), 1.0)
+# A loss is a function of its module, so that fits of equal shapes share one compilation.
+@partial(jax.jit, static_argnums=(0, 1))
+def _value_and_slope(
+    loss: Callable[..., Array], names: tuple[str, ...], point: Array, data: Any
+) -> tuple[Array, Array]:
+    return jax.value_and_grad(loss, 1)(names, point, data)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _hessian(loss: Callable[..., Array], names: tuple[str, ...], point: Array, data: Any) -> Array:
+    return jax.hessian(loss, 1)(names, point, data)
+
+
+def _minimum(
+    loss: Callable[..., Array], names: tuple[str, ...], start: np.ndarray, data: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Minimum of `loss(names, point, data)` by BFGS and the inverse Hessian there; infinite where the loss is flat."""
+    scale = max(abs(float(_value_and_slope(loss, names, jnp.asarray(start), data)[0])), 1.0)
 
     def scaled(point: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = slope(jnp.asarray(point))
+        value, gradient = _value_and_slope(loss, names, jnp.asarray(point), data)
         return float(value) / scale, np.asarray(gradient) / scale
 
     found = optimize.minimize(scaled, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 200})
-    hessian = np.asarray(jax.hessian(loss)(jnp.asarray(found.x)))
+    hessian = np.asarray(_hessian(loss, names, jnp.asarray(found.x), data))
     # The search also stops, rightly, where rounding hides any further descent: then the Newton step is tiny.
     usable = np.all(np.isfinite(hessian)) and np.all(np.linalg.eigvalsh(hessian) > 0)
     covariance = np.linalg.inv(hessian) if usable else np.full(hessian.shape, np.inf)
-    gradient = np.asarray(slope(jnp.asarray(found.x))[1])
+    gradient = scaled(found.x)[1] * scale
     if usable and not np.all(np.abs(covariance @ gradient) <= 0.1 * np.sqrt(np.diag(covariance))):
         raise ValueError(f"The fit must converge, but did not within {found.nit} steps: {found.message}")
     return found.x, covariance
@@ -351,16 +381,16 @@ def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
 def _check_static(names: list[str], sweep: _Sweep) -> None:
     if len(sweep.mean) < FEWEST_LINES:
         raise ValueError(
-            f"This table cannot identify `{names[0]}`: a spread over columns and dies needs {FEWEST_LINES} of them, but "
-            f"here are {len(sweep.mean)}."
+            f"This table cannot identify `{names[0]}`: a spread over columns and dies needs {FEWEST_LINES} of them, "
+            f"but here are {len(sweep.mean)}."
         )
 
 
 def _check_identified(name: str, value: float, error: float) -> None:
     if not error <= LARGEST_ERROR * value:
         raise ValueError(
-            f"This table cannot identify `{name}`: its standard error, {error:.3g} {UNITS[name]}, is not well below its "
-            f"value, {value:.3g} {UNITS[name]}."
+            f"This table cannot identify `{name}`: its standard error, {error:.3g} {UNITS[name]}, is not well below "
+            f"its value, {value:.3g} {UNITS[name]}."
         )
 
 

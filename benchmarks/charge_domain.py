@@ -42,7 +42,7 @@ def read(macro: Any, inputs: Any, weights: Any, die: Any, key: Any) -> Any:
 
 
 def many(function: Any) -> Any:
-    """The function on several batches in one call, as inside a network: a call from Python costs as much as a product."""
+    """The function on several batches in one call, as inside a network: a call from Python costs a product."""
 
     @jax.jit
     def on_all(macro: Any, batches: Any, weights: Any, die: Any, keys: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The lines of a switched-capacitor array: capacitors, parts, totals, times and noise, before any number is computed."""
+"""The lines of a switched-capacitor array: capacitors, parts, totals, times, gains and noise."""
 
 import equinox as eqx
 import jax
@@ -216,8 +216,8 @@ class CapacitorArray(Macro):
         """Variance on the line, counts^2, of each source that is drawn at every read.
 
         `sampled`: kT/C_tot of the reset switch. `drivers`: their resistors, `kT C_sum / (C_par C_tot)` within the
-        reader's bandwidth. `last_value`: what slow drivers leave of the last sum, whose variance is one count^2 for each
-        row when its operands are independent.
+        reader's bandwidth. `last_value`: what slow drivers leave of the last sum, whose variance is one count^2 for
+        each row when its operands are independent.
         """
         # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
         unit = 4.0 * (constants.k * self.temperature / self.unit_capacitance / self.supply**2)
@@ -278,10 +278,9 @@ class CapacitorArray(Macro):
                 f"{self.bias_dac.sections} bias capacitors), but has {die.units.shape[0]} rows, "
                 f"{die.units.shape[1]} columns, {die.bias.shape[1]} bias capacitors."
             )
-        drawn = {"drivers": die.unit_drivers, "reset": die.switch, "leakage": die.leakage}
-        drawn |= {"layout": die.layout, "faults": die.faults}
-        for name, draws in drawn.items():
-            if getattr(self, name) is not None and draws is None:
+        draws = (die.unit_drivers, die.switch, die.leakage, die.layout, die.faults)
+        for name, drawn in zip(PARTS, draws, strict=True):
+            if getattr(self, name) is not None and drawn is None:
                 raise ValueError(
                     f"Argument `die` must be a die of this macro, but was fabricated without its part `{name}`; "
                     "fabricate it from this macro (the same key gives the same die)."
@@ -299,18 +298,16 @@ class CapacitorArray(Macro):
             middle: Counts from no cell high to half of them, which the reference stands for.
             key: Draws the supply's noise.
         """
-        if line is None:
-            own, followed = 1.0, self.reference_tracking
-        else:
-            own, followed = line.reference_gain, self.reference_tracking * line.gain
+        gain = jnp.ones_like(self.supply) if line is None else line.gain
+        own, followed = 1.0 + self.reference_tracking * (gain - 1.0), self.reference_tracking * gain
         if self.drivers is not None and self.drivers.supply_resistance is not None:
             high, unit, whole = (counts + own * middle) / 2, self.unit_capacitance, self.total_units
             size = 1.0 if line is None else over_columns(line.size, counts.ndim)
-            gain = self.drivers.rail_gain(high, self.evaluation_time, unit * size, whole)
+            settled = self.drivers.rail_gain(high, self.evaluation_time, unit * size, whole)
             half = jnp.asarray(middle, counts.dtype) / 2
             at_middle = self.drivers.rail_gain(half, self.evaluation_time, unit, whole)
             # The reference is a line too, with half of its cells high.
-            counts = counts * gain + middle * (own * gain - own + followed * (1.0 - at_middle))
+            counts = counts * settled + middle * (own * settled - own + followed * (1.0 - at_middle))
         if self.supply_noise is not None and key is not None:
             swing = self.supply_noise / self.supply
             shape = (*counts.shape[:-1], 1)

@@ -164,7 +164,9 @@ def _settling(
 ) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
     """Step response of every capacitor at the end of the evaluation, relative to a settled nominal unit."""
     drivers = macro.drivers
-    assert drivers is not None and die.unit_drivers is not None and die.bias_drivers is not None
+    assert drivers is not None
+    assert die.unit_drivers is not None
+    assert die.bias_drivers is not None
     unit_resistances = drivers.resistance * (1.0 + drivers.spread * die.unit_drivers)
     bias_resistances = (
         drivers.resistance / macro.bias_dac.section_units()[None, :] * (1.0 + drivers.spread * die.bias_drivers)

@@ -58,7 +58,8 @@ class ChargeLine(eqx.Module):
         supply: V.
         reset_level: V_cm of the line in reset, V.
         bottom_reset_level: Every bottom plate in reset, V.
-        bottom_parasitics: Bottom plate to ground, one or each, shape () or (capacitors,), F; it costs charge and moves nothing.
+        bottom_parasitics: Bottom plate to ground, one or each, shape () or (capacitors,), F; it costs charge and moves
+            nothing.
         feedthrough_capacitance: From the reset switch's clock to the line, F.
 
     Raises:
@@ -209,5 +210,4 @@ class ChargeLine(eqx.Module):
     ) -> Float[Array, "..."]:
         steps = self.supply * high - self.bottom_reset_level
         line = self._moved(high, self.capacitances / self.total_capacitance)
-        # Two products instead of one with all steps: the line's own move is common to all bottom plates.
         return (counted * (steps - line[..., None])) @ self.capacitances + (counted * steps) @ self._bottoms

@@ -30,7 +30,8 @@ class Faults(eqx.Module):
     at one probability stays so at a larger one. A dead column is stuck at its highest or lowest value, equally likely.
 
     Attributes:
-        stuck_high: Probability that a cell goes high in every evaluation (reset still takes its bottom plate low), 0 to 1.
+        stuck_high: Probability that a cell goes high in every evaluation, 0 to 1; reset still takes its bottom plate
+            low.
         stuck_low: Probability that it stays low in every evaluation, 0 to 1.
         dead_column: Probability that a column's readout is stuck, 0 to 1.
 

@@ -96,8 +96,8 @@ class Measured(Macro):
         load_width: Weight bits loaded in one cycle.
 
     Raises:
-        ValueError: A table that is not finite, has a negative sigma, does not match its counts or `columns`, or does not
-            cover `-rows..rows`; a quantity or word length out of range.
+        ValueError: A table that is not finite, has a negative sigma, does not match its counts or `columns`, or does
+            not cover `-rows..rows`; a quantity or word length out of range.
     """
 
     counts: tuple[int, ...] = eqx.field(static=True, converter=_whole_counts)

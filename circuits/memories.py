@@ -85,9 +85,10 @@ class Sram(eqx.Module):
     64-bit cache reads of Horowitz (ISSCC'14): 8 kB 10 pJ, 32 kB 20 pJ, 1 MB 100 pJ at 45 nm and 0.9 V (facts 7.1, 7.4).
     More than one bank adds a wire over the side of the memory, half of whose bits toggle.
 
-    With a process, energy follows `r_E = Process.energy_ratio(supply)`, leakage current `Process.leakage_ratio` and area
-    `Process.area_ratio`. Without one (default) the memory is at 28 nm, `r_E = (supply / 0.9 V)^2` at any supply and the
-    leakage current does not depend on the supply. Latency follows `Process.delay_ratio` and errors the cell, always.
+    With a process, energy follows `r_E = Process.energy_ratio(supply)`, leakage current `Process.leakage_ratio` and
+    area `Process.area_ratio`. Without one (default) the memory is at 28 nm, `r_E = (supply / 0.9 V)^2` at any supply
+    and the leakage current does not depend on the supply. Latency follows `Process.delay_ratio` and errors the cell,
+    always. The cell's figures, like the leakage, are of 28 nm: give those of another node there.
     Range of validity: 1 kB to 4 MB, 0.5 to 1.1 V; with a process its windows.
 
     Attributes:

@@ -16,9 +16,9 @@ class RegisterFile(eqx.Module):
     r"""Few words in flip-flops, read through a tree of two-to-one multiplexers.
 
     Energies a bit, half of random bits toggling: a write `a E_flip_flop`, a read `a (log2 N + 1) 3 E_nand` (the path to
-    the root and its neighbours), the clock `C_pin (0.9 V)^2 r_E(V)` for every flip-flop that it reaches in a cycle. Source:
-    gate counts with facts 7.3 and 8. Valid up to about 64 words; larger ones are better SRAM. The whole register of
-    the Aladdin library, 9 fJ a bit at 40 nm (facts 7.1), is 2 to 4 times a write with its clock.
+    the root and its neighbours), the clock `C_pin (0.9 V)^2 r_E(V)` for every flip-flop that it reaches in a cycle.
+    Source: gate counts with facts 7.3 and 8. Valid up to about 64 words; larger ones are better SRAM. A write with its
+    clock is a quarter of the 9 fJ of the one-bit register in the Aladdin library at 40 nm (facts 7.1).
 
     Attributes:
         words: Registers (static). Default 16.

@@ -10,8 +10,8 @@ from amsim.noise.switching import coupled_step, injected_step
 class ResetSwitch(eqx.Module):
     """Switch of n type between a line and its reset level.
 
-    Reset ends after a finite time: `exp(-t / (R C_tot))` of an error of the line's charge is left. When the switch opens,
-    its falling clock edge couples `-c_feed dV / C_tot` into the line and its channel charge
+    Reset ends after a finite time: `exp(-t / (R C_tot))` of an error of the line's charge is left. When the switch
+    opens, its falling clock edge couples `-c_feed dV / C_tot` into the line and its channel charge
     `-p W L C_ox V_overdrive / C_tot`.
 
     Attributes:

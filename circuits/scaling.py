@@ -1,7 +1,7 @@
 """Laws of a CMOS process: energy, delay, area and leakage against node, supply and temperature."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Real
 
+from amsim.circuits import nodes
 from amsim.circuits.checks import Quantity, one_of, quantity
 from amsim.noise.switching import LEAKAGE_TEMPERATURE, REFERENCE_TEMPERATURE, leakage_growth
 
@@ -18,95 +19,6 @@ REFERENCE_SUPPLY = 0.9
 
 LEAKAGE_SUPPLY = 0.8
 """V at which leakage currents are stated (facts 7.4)."""
-
-VARIANTS = ("high-performance", "low-power")
-"""Transistor variants of the source; 180 to 65 nm have one, which stands for both."""
-
-
-class _Fit(NamedTuple):
-    """Energy `a V^2 + b V + c` with its lowest supply, and delay `K V / (V - V_T)^alpha`."""
-
-    energy: tuple[float, float, float]
-    lowest: float
-    delay: tuple[float, float, float]
-
-
-class _Node(NamedTuple):
-    """Nominal supply of the high-performance variant, V, and area against 45 nm."""
-
-    nominal: float
-    highest: float
-    area: float
-
-
-# Energy and area: Stillmaker & Baas 2017, as tabulated in the public nodeScale (facts 7.2). At 180 nm that table has
-# a line, 24.64 V - 17.98. Delay: fitted here to the source's cubics where these fall with supply.
-_NODES = {
-    "180nm": _Node(1.8, 2.15, 19.0),
-    "130nm": _Node(1.3, 1.55, 6.4),
-    "90nm": _Node(1.2, 1.45, 2.8),
-    "65nm": _Node(1.1, 1.3, 1.5),
-    "45nm": _Node(1.0, 1.2, 1.0),
-    "32nm": _Node(0.9, 1.1, 0.46),
-    "20nm": _Node(0.9, 1.1, 0.21),
-    "16nm": _Node(0.85, 1.0, 0.19),
-    "14nm": _Node(0.8, 0.95, 0.17),
-    "10nm": _Node(0.75, 0.9, 0.1),
-    "7nm": _Node(0.7, 0.85, 0.059),
-}
-_HIGH_PERFORMANCE = {
-    "180nm": _Fit((0.0, 24.64, -17.98), 1.1, (109.6, 0.137, 1.87)),
-    "130nm": _Fit((7.171, -6.709, 2.904), 0.65, (27.42, 0.241, 1.56)),
-    "90nm": _Fit((4.762, -4.781, 2.092), 0.7, (21.17, 0.171, 1.84)),
-    "65nm": _Fit((3.755, -4.398, 1.975), 0.75, (16.01, 0.156, 2.0)),
-    "45nm": _Fit((1.018, -0.3107, 0.1539), 0.5, (4.421, 0.357, 2.0)),
-    "40nm": _Fit((0.0, 0.0, 0.0), 0.5, (3.357, 0.379, 2.0)),
-    "32nm": _Fit((0.8367, -0.4341, 0.1701), 0.5, (1.931, 0.415, 2.0)),
-    "28nm": _Fit((0.0, 0.0, 0.0), 0.5, (2.134, 0.388, 2.0)),
-    "22nm": _Fit((0.0, 0.0, 0.0), 0.5, (3.948, 0.319, 1.6)),
-    "20nm": _Fit((0.373, -0.1582, 0.04104), 0.5, (6.322, 0.214, 1.34)),
-    "16nm": _Fit((0.2958, -0.1241, 0.03024), 0.5, (4.073, 0.21, 1.4)),
-    "14nm": _Fit((0.2363, -0.09675, 0.02239), 0.5, (2.601, 0.311, 1.09)),
-    "10nm": _Fit((0.2068, -0.09311, 0.02375), 0.5, (2.071, 0.307, 1.12)),
-    "7nm": _Fit((0.1776, -0.09097, 0.02447), 0.5, (1.575, 0.266, 1.3)),
-}
-_LOW_POWER = {
-    "45nm": _Fit((1.103, -0.362, 0.2767), 0.55, (26.92, 0.315, 2.0)),
-    "40nm": _Fit((0.0, 0.0, 0.0), 0.75, (24.37, 0.321, 2.0)),
-    "32nm": _Fit((0.9559, -0.7823, 0.471), 0.75, (17.85, 0.35, 2.0)),
-    "28nm": _Fit((0.0, 0.0, 0.0), 0.75, (17.17, 0.313, 2.0)),
-    "22nm": _Fit((0.0, 0.0, 0.0), 0.75, (9.544, 0.278, 2.0)),
-    "20nm": _Fit((0.2632, -0.14, 0.06841), 0.55, (7.303, 0.228, 2.0)),
-    "16nm": _Fit((0.2139, -0.1187, 0.05639), 0.55, (4.639, 0.242, 2.0)),
-    "14nm": _Fit((0.1556, -0.06472, 0.03066), 0.5, (2.899, 0.258, 2.0)),
-    "10nm": _Fit((0.1261, -0.0518, 0.02769), 0.5, (2.389, 0.26, 2.0)),
-    "7nm": _Fit((0.09365, -0.03409, 0.02043), 0.5, (2.026, 0.255, 2.0)),
-}
-_INTERPOLATED = {"40nm": ("45nm", "32nm"), "28nm": ("32nm", "20nm"), "22nm": ("32nm", "20nm")}
-_LOWEST_DELAY_SUPPLY = {"180nm": 0.8}
-
-
-def _size(node: str) -> float:
-    return float(node.removesuffix("nm"))
-
-
-def _parts(node: str) -> tuple[tuple[str, float], ...]:
-    """Nodes of the source that a node is made of, with weights linear in feature size."""
-    if node not in _INTERPOLATED:
-        return ((node, 1.0),)
-    coarse, fine = _INTERPOLATED[node]
-    weight = (_size(node) - _size(fine)) / (_size(coarse) - _size(fine))
-    return ((coarse, weight), (fine, 1 - weight))
-
-
-def _fits(node: str, variant: str) -> _Fit:
-    table = _LOW_POWER if variant == "low-power" else _HIGH_PERFORMANCE
-    own = table.get(node, _HIGH_PERFORMANCE[node])
-    if node not in _INTERPOLATED:
-        return own
-    a, b, c = (sum(weight * table[part].energy[i] for part, weight in _parts(node)) for i in range(3))
-    return own._replace(energy=(a, b, c))
-
 
 def _energy_at(coefficients: tuple[float, float, float], supply: Any) -> Any:
     a, b, c = coefficients
@@ -117,8 +29,8 @@ def _delay_at(constant: Any, threshold: Any, alpha: Any, supply: Any) -> Any:
     return constant * supply / (supply - threshold) ** alpha
 
 
-_REFERENCE_ENERGY = _energy_at(_fits("28nm", VARIANTS[0]).energy, REFERENCE_SUPPLY)
-_REFERENCE_DELAY = _delay_at(*_fits("28nm", VARIANTS[0]).delay, REFERENCE_SUPPLY)
+_REFERENCE_ENERGY = _energy_at(nodes.energy_coefficients("28nm", nodes.VARIANTS[0]), REFERENCE_SUPPLY)
+_REFERENCE_DELAY = _delay_at(*nodes.fit("28nm", nodes.VARIANTS[0]).delay, REFERENCE_SUPPLY)
 
 
 def _node_name(value: Any) -> str:
@@ -135,13 +47,15 @@ class Process(eqx.Module):
     `V_T(T) = V_T - slope (T - 300 K)`; mobility slows a hot gate, the threshold speeds it up, so that at low supply
     the second wins. Leakage current: `I = I_0 10^(drain_lowering (V - 0.8 V) / swing) exp((T - 300 K) / T_e)`.
 
-    Range of validity: each property `..._window`; outside it a method raises unless `extrapolate` is set, and
-    `extrapolated(supply)` tells. Energy: where charge a event `E / V` does not rise as the supply falls (at 180 nm: where
-    energy falls no faster than its cube), to about 20 % above nominal (assumed). Delay: above 0.5 V, for which V_T and alpha
-    (at most 2) were fitted to the source's cubics where these fall with supply: within 10 % at 65 nm and above and at
-    22 nm and below, within 35 % from 0.6 V at 45-28 nm (high-performance 28 nm: 15 %), within 60 % below. Leakage: 230 to
-    400 K; it knows no node, so give the current of a gate or cell of that node. 40, 28 and 22 nm are not in the source
-    but interpolated linearly in feature size (28 nm: 2/3 of 32 nm and 1/3 of 20 nm).
+    Range of validity: `energy_window` and `delay_window`; outside a method raises unless `extrapolate` is set, and
+    `extrapolated(supply)` tells. Energy: where the charge of an event `E / V` does not rise as the supply falls (at
+    180 nm: where energy falls no faster than the cube), up to about 20 % above nominal (assumed). Delay: from 0.5 V
+    (180 nm: 0.8 V); V_T and alpha (at most 2) were fitted to the source's cubics where these fall with supply: within
+    11 % at 180-65 nm and at 20-7 nm; from 0.6 V within 26 % at 45-32 nm, 15 % at 28 nm (low-power 37 %), 10 % at
+    22 nm; below 0.6 V up to 56 % at 45-22 nm. Leakage: 230 to 400 K; it knows no node, so give the current of a gate
+    or cell of that node. 40, 28 and 22 nm are not in the source but interpolated linearly in feature size (28 nm: 2/3
+    of 32 nm and 1/3 of 20 nm). From 32 to 20 nm the source goes from planar to multi-gate transistors: above 0.85 V
+    its 20 nm (high-performance) is no faster than its 32 nm.
 
     Source: Stillmaker & Baas, Integration 58 (2017), by the public nodeScale tables (facts 7.2); alpha-power law
     (facts 7.6); temperature and leakage (facts 7.4, 8).
@@ -165,7 +79,7 @@ class Process(eqx.Module):
     """
 
     node: str = eqx.field(static=True, converter=_node_name, default="28nm")
-    variant: str = eqx.field(static=True, default=VARIANTS[0])
+    variant: str = eqx.field(static=True, default=nodes.VARIANTS[0])
     extrapolate: bool = eqx.field(static=True, default=False)
     threshold: Quantity | None = quantity("threshold", optional=True)
     alpha: Quantity | None = quantity("alpha", positive=True, optional=True)
@@ -177,43 +91,43 @@ class Process(eqx.Module):
 
     def __check_init__(self) -> None:
         """Check node and variant."""
-        one_of("node", self.node, _HIGH_PERFORMANCE)
-        one_of("variant", self.variant, VARIANTS)
+        one_of("node", self.node, nodes.HIGH_PERFORMANCE)
+        one_of("variant", self.variant, nodes.VARIANTS)
 
     @property
-    def feature_size(self) -> float:
+    def featurenodes.size(self) -> float:
         """Feature size that names the node, m."""
-        return _size(self.node) * 1e-9
+        return nodes.feature_size(self.node)
 
     @property
     def interpolated(self) -> bool:
         """Whether the source has other nodes only and this one lies between two of them."""
-        return self.node in _INTERPOLATED
+        return self.node in nodes.INTERPOLATED
 
     @property
     def nominal_supply(self) -> float:
         """Nominal supply of the high-performance variant, V (facts 7.2's source uses these; recalled)."""
-        return sum(weight * _NODES[part].nominal for part, weight in _parts(self.node))
+        return sum(weight * nodes.NODES[part].nominal for part, weight in nodes.parts(self.node))
 
     @property
     def energy_window(self) -> tuple[float, float]:
         """Lowest and highest supply of the energy fit, V."""
-        return _fits(self.node, self.variant).lowest, self._highest
+        return nodes.fit(self.node, self.variant).lowest, self._highest
 
     @property
     def delay_window(self) -> tuple[float, float]:
         """Lowest and highest supply of the delay law, V."""
-        return _LOWEST_DELAY_SUPPLY.get(self.node, 0.5), self._highest
+        return nodes.LOWEST_DELAY_SUPPLY.get(self.node, 0.5), self._highest
 
     @property
     def _highest(self) -> float:
-        return min(_NODES[part].highest for part, _ in _parts(self.node))
+        return min(nodes.NODES[part].highest for part, _ in nodes.parts(self.node))
 
     @property
     def area_ratio(self) -> float:
         """Area of the same logic against 28 nm, 1 (28 nm itself is interpolated)."""
         own, reference = (
-            sum(weight * _NODES[part].area for part, weight in _parts(node)) for node in (self.node, "28nm")
+            sum(weight * nodes.NODES[part].area for part, weight in nodes.parts(node)) for node in (self.node, "28nm")
         )
         return own / reference
 
@@ -239,7 +153,7 @@ class Process(eqx.Module):
         low, high = self.energy_window
         volts = self._allowed(supply, low, high)
         inside = jnp.clip(volts, low, high)
-        energy = _energy_at(_fits(self.node, self.variant).energy, inside) / _REFERENCE_ENERGY
+        energy = _energy_at(nodes.energy_coefficients(self.node, self.variant), inside) / _REFERENCE_ENERGY
         # Beyond its window the polynomial turns negative or upwards; a capacitor does not.
         return energy * (volts / inside) ** 2
 
@@ -259,7 +173,7 @@ class Process(eqx.Module):
             ValueError: A supply outside `delay_window` or not above the threshold, a temperature that is not above 0;
                 a traced one raises at run time.
         """
-        constant, threshold, alpha = _fits(self.node, self.variant).delay
+        constant, threshold, alpha = nodes.fit(self.node, self.variant).delay
         volts = self._allowed(supply, *self.delay_window)
         kelvin = _between("temperature", temperature, 0.0, math.inf, "above 0 K")
         hot = kelvin / REFERENCE_TEMPERATURE
@@ -295,9 +209,7 @@ class Process(eqx.Module):
         return _between("supply", supply, low, high, words, edges=True)
 
 
-def _between(
-    name: str, value: Any, low: Any, high: float, allowed: str, *, edges: bool = False
-) -> Float[Array, "..."]:
+def _between(name: str, value: Any, low: Any, high: float, allowed: str, *, edges: bool = False) -> Float[Array, "..."]:
     """Return value as a floating array; raise unless it is finite and in the interval, with its edges or without."""
     array = jnp.asarray(value)
     array = array if jnp.issubdtype(array.dtype, jnp.floating) else array * 1.0

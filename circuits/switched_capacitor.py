@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.adc import Adc, select_range
 from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
-from amsim.circuits.capacitor_array import PARTS, CapacitorArray
+from amsim.circuits.capacitor_array import CapacitorArray
 from amsim.circuits.charge_line import switched_capacitance
 from amsim.circuits.macro import UNKNOWN, Die, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
@@ -84,15 +84,22 @@ class SwitchedCapacitor(CapacitorArray):
         line = self._line(die, digits.shape[1])
         middles = None if line is None else line.middle(driven, with_bias=False)
         finest = self._finest_step(product, x_code, x, w)
-        noise = {"sampled_noise": self.sampled_noise_counts / 2, "decision_noise": self.decision_noise_counts / 2}
+        sampled, decided = self.sampled_noise_counts / 2, self.decision_noise_counts / 2
 
         def read(one: Slice) -> Float[Array, "..."]:
             rows = jnp.sum(driven[one.tile])
             counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
             slice_key = None if key is None else jax.random.fold_in(key, one.order)
             counts = self._at_decision(line, counts, rows, slice_key)
-            errors = {"die": None if line is None else line.adc, "key": slice_key}
-            cells = adc.convert((counts + rows) / 2, rows, finest, **noise, **errors)
+            cells = adc.convert(
+                (counts + rows) / 2,
+                rows,
+                finest,
+                die=None if line is None else line.adc,
+                sampled_noise=sampled,
+                decision_noise=decided,
+                key=slice_key,
+            )
             return one.place_value * (2 * cells - rows)
 
         sums = accumulate(product, self.rows, x_code, x, digits, None if line is None else line.cells, read)
@@ -177,7 +184,7 @@ class SwitchedCapacitor(CapacitorArray):
         passes = -(-slices // self.columns)
         fused = "clipped_thresholds" in activity
         assert self.comparator is not None
-        readout, converting = self.comparator.energy(), 0.0
+        readout, converting = self.comparator.energy(), jnp.zeros_like(self.supply)
         if not fused and self.adc is not None:
             readout = self.adc.energy(self.supply, readout)
             # The line holds while the converter works, and is waited for where that takes longer than settling.
@@ -207,15 +214,15 @@ class SwitchedCapacitor(CapacitorArray):
         """
         adc = Adc(bits=min(self.rows.bit_length() + 2, 16), range=1.0)
         assert self.comparator is not None
-        return dataclasses.replace(
+        silent = dataclasses.replace(
             self,
             mismatch_coefficient=0.0,
             temperature=0.0,
             comparator=self.comparator.ideal(),
             adc=None if self.adc is None else adc,
             supply_noise=None,
-            **dict.fromkeys(PARTS),
         )
+        return dataclasses.replace(silent, drivers=None, reset=None, leakage=None, layout=None, faults=None)
 
     def with_selected_range(
         self,

@@ -42,8 +42,8 @@ class Technology(eqx.Module):
     r"""CMOS gates: constants at 28 nm and 0.9 V, scaled to a node by its process.
 
     Energy of one event of a gate of capacitance C: `E = C (0.9 V)^2 r_E(V)` with `r_E` from `Process.energy_ratio`; at
-    28 nm this is `C V^2` within 4 % from 0.5 to 1.05 V. Delay and leakage follow `Process.delay_ratio` and
-    `Process.leakage_ratio`, areas `Process.area_ratio`. Source of the defaults: facts 7.3 (ZigZag-IMC constants,
+    28 nm this is `C V^2` within 5 % from 0.55 to 1.1 V (11 % at 0.5 V). Delay and leakage follow `Process.delay_ratio`
+    and `Process.leakage_ratio`, areas `Process.area_ratio`. Source of the defaults: facts 7.3 (ZigZag-IMC constants,
     fitted to four digital in-memory chips at 0.9 V). Range of validity: that of the process.
 
     Macros that use the capacitances directly with `C V^2` are at 28 nm; `equivalent(supply)` serves them at others.

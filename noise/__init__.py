@@ -1,5 +1,8 @@
 """The physics of error: thermal noise, mismatch, random draws and gradient rules. Knows no circuit."""
 
+from amsim.noise import lumped as lumped
+from amsim.noise import spatial as spatial
+from amsim.noise import switching as switching
 from amsim.noise.gradients import DECISION_RULES as DECISION_RULES
 from amsim.noise.gradients import NOISY_DECISION_RULES as NOISY_DECISION_RULES
 from amsim.noise.gradients import ROUNDING_RULES as ROUNDING_RULES

@@ -327,9 +327,9 @@ def parallel_snr(*ratios: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
 def converter_sqnr(bits: Real[ArrayLike, "..."], clip: Real[ArrayLike, "..."] = 4.0) -> Float[Array, "..."]:
     """Signal to quantisation noise of a converter that spans +-`clip` standard deviations of a Gaussian sum.
 
-    `1 / SQNR = (D^2 / 12) (1 - 2 Q) + 2 ((c'^2 + 1) Q + (D - c) phi)` with the step `D = 2 c / 2^B`, the outermost level
-    `c' = c - D / 2`, the density `phi` at c and the tail `Q = Phi(-c)`: rounding inside and `E[(y - c')^2; y > c]`
-    outside. For c = 4 it is `6.02 B - 7.27` dB up to about 8 bits.
+    `1 / SQNR = (D^2 / 12) (1 - 2 Q) + 2 ((c'^2 + 1) Q + (D - c) phi)` with the step `D = 2 c / 2^B`, the outermost
+    level `c' = c - D / 2`, the density `phi` at c and the tail `Q = Phi(-c)`: rounding inside the span and
+    `E[(y - c')^2; y > c]` outside. For c = 4 it is `6.02 B - 7.27` dB up to about 8 bits.
 
     Args:
         bits: B, shape (...), 1.

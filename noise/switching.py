@@ -56,7 +56,8 @@ def approached(
     Raises:
         ValueError: A concrete time or time constant is negative. A traced one gives NaN there.
     """
-    return start + (final - start) * settled_fraction(time, time_constant)
+    begin = jnp.asarray(start)
+    return begin + (jnp.asarray(final) - begin) * settled_fraction(time, time_constant)
 
 
 def leakage_drop(
@@ -76,7 +77,7 @@ def leakage_drop(
         ValueError: A concrete time is negative or a capacitance not positive. A traced one gives NaN there.
     """
     # The slew rate I / C first: the charge I t alone nears the end of float32 for fA and ns.
-    return current / positive("capacitance", capacitance) * non_negative("time", time)
+    return jnp.asarray(current) / positive("capacitance", capacitance) * non_negative("time", time)
 
 
 def leakage_growth(
@@ -118,7 +119,7 @@ def coupled_step(
     Raises:
         ValueError: A concrete coupling is negative or total not positive. A traced one gives NaN there.
     """
-    return step * (non_negative("coupling", coupling) / positive("total", total))
+    return jnp.asarray(step) * (non_negative("coupling", coupling) / positive("total", total))
 
 
 def injected_step(

@@ -22,6 +22,8 @@
 import dataclasses
 import math
 import shutil
+import tempfile
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +31,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import amsim
-from amsim import circuits, networks, plot
+from amsim import circuits, measurement, networks, parameter_fit, plot, spice
+from amsim.characterisation import characterise
 from amsim.circuits import adc
 from amsim.circuits.column_error import error_variances
 
@@ -63,10 +66,9 @@ for time, name in ((fast, "fastest"), (slow, "slowest")):
     ax.annotate(f"{name} time constant\n{1e12 * float(time):.1f} ps", (float(time), 320), fontsize=8)
 ax.set_xlabel("time after the step (s)")
 ax.set_ylabel("line voltage (mV)")
-print(
-    f"energy from the supply {1e15 * float(line.supply_energy(high)):.2f} fJ, of it {1e15 * float(line.dissipation(high)):.2f} fJ heat in the drivers"
-)
-assert float(line.dissipation(high)) < float(line.supply_energy(high))
+drawn, heat = float(line.supply_energy(high)), float(line.dissipation(high))
+print(f"energy from the supply {1e15 * drawn:.2f} fJ, of it {1e15 * heat:.2f} fJ heat in the drivers")
+assert heat < drawn
 
 # %% [markdown]
 # ## The same array in a circuit simulator
@@ -80,7 +82,7 @@ small = circuits.SwitchedCapacitor(
 )
 inputs, weights = random.choice([-1.0, 1.0], (3, 16)), random.choice([-1.0, 1.0], (16, 2))
 if shutil.which("ngspice"):
-    beside = amsim.spice.run(small, small.fabricate(jax.random.key(0)), weights, inputs)
+    beside = spice.run(small, small.fabricate(jax.random.key(0)), weights, inputs)
     difference = np.abs(beside["line_voltage"] - beside["line_voltage_spice"]).max()
     print(f"largest difference of a line voltage: {1e6 * float(difference):.3g} uV")
     assert difference < 1e-5
@@ -239,14 +241,52 @@ for counts in (8, 4, 2):
 # %% [markdown]
 # ## A converter with real capacitors
 #
-# Successive approximation with a mismatched capacitor array: the transitions of the search itself, and a full-scale sine
-# through it. Larger unit capacitors match better and cost energy and area.
+# Successive approximation with a mismatched capacitor array: the transitions of the search itself. Larger unit
+# capacitors match better and cost energy and area.
 
 # %%
 for unit in (0.1e-15, 1e-15):
     sar = adc.SarAdc(bits=8, unit_capacitance=unit)
     transitions = np.asarray(sar.transitions(sar.fabricate(jax.random.key(1), 32)))
     plot.plot_linearity(transitions).set_xlabel(f"output code, unit capacitor of {1e15 * unit:.1f} fF")
+
+# %% [markdown]
+# ## A table from the bench
+#
+# A transfer curve that was measured, or simulated by another tool, is a macro like any other: mean and spread of each
+# column at each count, from a CSV file or a Dataset. And the table gives back the physics behind it, with
+# uncertainties. Here the bench is amsim itself, so that the truth is known.
+
+# %%
+on_the_bench = circuits.SwitchedCapacitor(
+    rows=1024, columns=16, comparator=circuits.Comparator(noise=1.0e-3, offset_sigma=1e-3, trim=None)
+)
+table = characterise(on_the_bench, key=jax.random.key(3), dies=2, reads=64)
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder) / "bench.csv"
+    measurement.write_table(table, file)
+    measured = measurement.measured_macro(
+        file, evaluation_energy=1e-12, evaluation_time=200e-9, array_area=0.0, supply=0.6
+    )
+result = amsim.evaluate(net, params, {"dense": classifier, ".*": measured}, data, dies=2, key=jax.random.key(0))
+print(f"accuracy on the measured columns: {100 * float(result.accuracy_mean):.1f} %")
+
+start = dataclasses.replace(
+    on_the_bench,
+    mismatch_coefficient=2 * on_the_bench.mismatch_coefficient,
+    comparator=circuits.Comparator(noise=0.3e-3, trim=None),
+)
+found = parameter_fit.fit(table, start, ("comparator.noise", "mismatch_coefficient", "comparator.offset_sigma"))
+truth = [float(on_the_bench.comparator.noise), float(on_the_bench.mismatch_coefficient), 1e-3]
+for name, value, error, true in zip(
+    found.parameters.parameter.values,
+    found.parameters.value.values,
+    found.parameters.standard_error.values,
+    truth,
+    strict=True,
+):
+    print(f"{name:24s}{value:.3g} +- {error:.1g}   (true {true:.3g})")
+    assert abs(value - true) < 5 * error
 
 # %% [markdown]
 # ## Answer

@@ -227,7 +227,8 @@ def test_slow_drivers_keep_part_of_the_last_sum():
     left = parasitic / float(macro.total_capacitance) * once
     assert left > 0.1
     found = reads(macro)
-    assert found.std() == pytest.approx(left * 8 * float(macro.nominal_gain) ** 2, rel=5 / math.sqrt(2 * found.size) + 0.001)
+    expected = left * 8 * float(macro.nominal_gain) ** 2
+    assert found.std() == pytest.approx(expected, rel=5 / math.sqrt(2 * found.size) + 0.001)
 
 
 def test_supply_noise_is_one_gain_error_for_all_columns():

@@ -148,15 +148,15 @@ def test_the_table_of_one_die_is_the_die():
     assert macro.fabricate(jax.random.key(0)) is None
     with pytest.raises(ValueError, match=r"Argument `die` must be a die of this macro.*has 1 dies"):
         matmul(macro, np.ones((1, 16)), np.ones((16, 3)), die=MeasuredDie(jnp.zeros(())))
+    other = circuits.SwitchedCapacitor(rows=16, columns=3).fabricate(jax.random.key(0))
     with pytest.raises(ValueError, match=r"of type CapacitorDie; the table has 2 dies"):
-        other = circuits.SwitchedCapacitor(rows=16, columns=3).fabricate(jax.random.key(0))
         random_macro(dies=2).matmul(np.ones((1, 16)), np.ones((16, 3)), die=other)
     with pytest.raises(ValueError, match=r"Argument `key` must be one key"):
         random_macro().fabricate(jax.random.key_data(jax.random.key(0)))
 
 
 def test_a_decision_compares_the_read_value_with_the_threshold():
-    """Sums are even, so a threshold of 1 lies half way between 0 and 2: exact in the ideal table, shifted in another."""
+    """Sums are even, so a threshold of 1 lies half way between 0 and 2: exact in the ideal table."""
     shift = np.array([0.0, 1.5, -3.5])
     macro = macro_of(COUNTS + shift[:, None])
     x, w = signs(12, 200, 16), signs(13, 16, 3)
@@ -198,7 +198,7 @@ def test_gradients_are_those_of_finite_differences():
 
         def loss(mean, sigma):
             changed = dataclasses.replace(macro, mean=mean, sigma=sigma)
-            return jnp.sum(weight * changed.matmul(x, w, die=die, key=key) ** 2)
+            return jnp.sum(weight * matmul(changed, x, w, die=die, key=key) ** 2)
 
         slopes = jax.jit(jax.grad(loss, (0, 1)))(macro.mean, macro.sigma)
         way = [jnp.asarray(np.random.default_rng(seed).normal(size=macro.mean.shape)) for seed in (19, 20)]
@@ -226,7 +226,7 @@ def test_gradients_are_those_of_finite_differences():
 def test_gradient_without_noise_is_finite():
     macro = random_macro(dies=2).ideal()
     x, w = signs(21, 4, 16), signs(22, 16, 5)
-    slope = eqx.filter_grad(lambda m: jnp.sum(m.matmul(x, w, key=jax.random.key(0)) ** 2))(macro)
+    slope = eqx.filter_jit(eqx.filter_grad(lambda m: jnp.sum(matmul(m, x, w, key=jax.random.key(0)) ** 2)))(macro)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slope))
     assert np.any(slope.mean != 0)
 
@@ -303,15 +303,14 @@ def test_a_network_runs_on_it_like_on_any_macro():
     chip = amsim.deploy(network, params, macro, key=jax.random.key(2))
     assert [row.macro for row in chip.sites(inputs)] == ["Measured", "Measured"]
     hidden = macro.decide(inputs, decision(params["hidden"]), -params["bias"], die=chip.dies[0])
-    np.testing.assert_allclose(chip(inputs), matmul(macro, hidden, decision(params["out"]), die=chip.dies[0]), atol=1e-4)
+    np.testing.assert_allclose(
+        chip(inputs), matmul(macro, hidden, decision(params["out"]), die=chip.dies[0]), atol=1e-4
+    )
     cost = chip.cost(inputs)
     np.testing.assert_allclose(cost["energy"].sel(component="mac"), [12 * 2e-12, 4 * 2e-12], rtol=1e-5)
     result = amsim.evaluate(network, params, macro, data, key=jax.random.key(3), dies=6)
     assert 0.3 < float(result["accuracy_mean"]) < 1
     assert len(np.unique(result["accuracy"])) > 1
-    slope = eqx.filter_grad(lambda m: jnp.sum(amsim.deploy(network, params, m)(inputs) ** 2))(macro)
-    assert np.any(slope.mean != 0)
-    assert np.all(np.isfinite(slope.mean))
 
 
 def test_the_reference_network_on_the_table_of_an_array_is_as_accurate_as_on_the_array():

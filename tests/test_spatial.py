@@ -161,7 +161,7 @@ def test_layout_under_transformations():
         die = layout.fabricate(jax.random.key(2), ROWS, COLUMNS)
         return jnp.sum(layout.errors(die, ROWS, COLUMNS) ** 2) + jnp.sum(layout.column_variance(ROWS, COLUMNS))
 
-    for layout in (Layout(), EVERY, EDGES, Layout(correlation_length=0.0)):
+    for layout in (EVERY, Layout(correlation_length=0.0, dummies=False)):
         assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(jax.jit(jax.grad(size))(layout)))
     swept = jax.vmap(lambda sigma: size(Layout(correlated_sigma=sigma)))(jnp.array([0.0, 0.1]))
     assert swept[0] == 0
