@@ -1,7 +1,6 @@
 """What a macro makes of a known sum: its transfer curve and its errors, over dies, reads and columns."""
 
 import importlib.metadata
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,6 +13,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from amsim.circuits.checks import integer_between, one_key
 from amsim.circuits.macro import Die, Macro
 from amsim.circuits.products import DenseProduct
+from amsim.noise.random import numbered_keys
 from amsim.results import described, labelled
 
 POINTS = 68
@@ -60,7 +60,12 @@ def characterise(
     die_key, read_key = jax.random.split(key)
     found = [
         _one_die(
-            macro, macro.fabricate(jax.random.fold_in(die_key, n)), inputs, ideal, _numbered(read_key, n, reads), kept
+            macro,
+            macro.fabricate(jax.random.fold_in(die_key, n)),
+            inputs,
+            ideal,
+            numbered_keys(jax.random.fold_in(read_key, n), reads),
+            kept,
         )
         for n in range(dies)
     ]
@@ -111,11 +116,6 @@ def _counts(rows: int, *, around_zero: bool) -> np.ndarray:
         near = rows // 2 + np.arange(-(POINTS // 2), POINTS // 2 + 1)
         ups = np.concatenate([ups, near[(near >= 0) & (near <= rows)]])
     return 2 * np.unique(ups) - rows
-
-
-def _numbered(read_key: PRNGKeyArray, die: int, reads: int) -> Key[Array, " reads"]:
-    # Folding in numbers, unlike a split, gives read n of die m the same key for any number of either.
-    return jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(read_key, die)))(jnp.arange(reads))
 
 
 class _Moments(NamedTuple):

@@ -16,6 +16,7 @@ from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key, deploy
+from amsim.noise.random import numbered_keys
 from amsim.results import described, labelled
 from amsim.statistics import mean_interval
 
@@ -65,8 +66,8 @@ def evaluate(
     accelerator = Accelerator.of(hardware)
     deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
     die_key, read_key = jax.random.split(key)
-    die_keys = _numbered(die_key, dies)
-    read_keys = jax.vmap(lambda one: _numbered(one, reads))(_numbered(read_key, dies))
+    die_keys = numbered_keys(die_key, dies)
+    read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(read_key, dies))
     deterministic = all(macro.deterministic for macro in accelerator.macros)
     inputs, labels = _batches(data, batch)
     accuracy = np.zeros((dies, reads))
@@ -96,11 +97,6 @@ def evaluate(
             "jax_version": jax.__version__,
         },
     )
-
-
-def _numbered(key: PRNGKeyArray, count: int) -> Key[Array, " count"]:
-    # Folding in a number, unlike a split, gives key n the same value for any count.
-    return jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(count))
 
 
 def _batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from amsim.circuits.checks import Quantity, count, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import ValueRange, input_code, weight_code
+from amsim.circuits.operands import ValueRange
 from amsim.circuits.products import Product
 from amsim.circuits.technology import Technology, adder_tree_full_adders
 
@@ -83,9 +83,8 @@ class DigitalBinary(Macro):
         weight_range: ValueRange = UNKNOWN,
     ) -> Float[Array, "..."]:
         """Integer product of the operands' codes, which is what all bit slices add up to."""
-        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes)
-        w_code = weight_code(matrix, self.weight_bits, weight_range)
-        sums = product.sums(x_code.encode(inputs), w_code.encode(matrix))
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        sums = product.sums(x, w)
         return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
 
     def report(
@@ -99,11 +98,10 @@ class DigitalBinary(Macro):
         weight_range: ValueRange = UNKNOWN,
     ) -> dict[str, Array]:
         """Switching activity of the products and the fractions that clip."""
-        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes)
-        w_code = weight_code(matrix, self.weight_bits, weight_range)
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
         activity = {"clipped_inputs": x_code.clipped(inputs), "clipped_weights": w_code.clipped(matrix)}
         if x_code.bits == 1 and w_code.bits == 1:
-            ones = (product.sums(x_code.digit(x_code.encode(inputs), 0), w_code.encode(matrix)) / product.rows + 1) / 2
+            ones = (product.sums(x_code.digit(x, 0), w) / product.rows + 1) / 2
             activity["toggling"] = jnp.mean(2 * ones * (1 - ones))
         return activity
 

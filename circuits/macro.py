@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real, Shaped
 
 from amsim.circuits.checks import finite, integer_between, one_key, signs
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import ValueRange
+from amsim.circuits.operands import IntegerCode, Rounding, ValueRange, input_code, weight_code
 from amsim.circuits.products import DenseProduct, Product
 from amsim.noise.gradients import decision
 
@@ -271,6 +271,20 @@ class Macro(eqx.Module):
         return decision(
             self.margin(product, inputs, weights, neuron, die=die, key=key, input_range=unit, weight_range=unit)
         )
+
+    def _encode(
+        self,
+        product: Product,
+        inputs: Array,
+        matrix: Array,
+        input_range: ValueRange,
+        weight_range: ValueRange,
+        rounding: Rounding = "nearest",
+    ) -> tuple[IntegerCode, Array, IntegerCode, Array]:
+        """Codes of both operands at the macro's word lengths, and the integers that they become."""
+        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes, rounding)
+        w_code = weight_code(matrix, self.weight_bits, weight_range, rounding)
+        return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
 
     def _dense(self, inputs: Any, weights: Any, die: Any, key: Any) -> tuple[Array, Array, DenseProduct]:
         inputs, weights = jnp.asarray(inputs, float), jnp.asarray(weights, float)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from amsim.circuits.checks import Quantity, count, integer_between, one_of, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import Rounding, ValueRange, input_code, weight_code
+from amsim.circuits.operands import Rounding, ValueRange
 from amsim.circuits.products import Product
 
 
@@ -115,9 +115,8 @@ class MultiPrecision(Macro):
         weight_range: ValueRange = UNKNOWN,
     ) -> Float[Array, "..."]:
         """Integer product, saturated to the accumulator."""
-        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes, self.rounding)
-        w_code = weight_code(matrix, self.weight_bits, weight_range, self.rounding)
-        sums = product.sums(x_code.encode(inputs), w_code.encode(matrix))
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range, self.rounding)
+        sums = product.sums(x, w)
         largest = 2.0 ** (self.accumulator_bits - 1)
         sums = jnp.clip(sums, -largest, largest - 1)
         return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
@@ -133,9 +132,7 @@ class MultiPrecision(Macro):
         weight_range: ValueRange = UNKNOWN,
     ) -> dict[str, Array]:
         """Fraction of products without a zero operand, and the fractions that clip or saturate."""
-        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes, self.rounding)
-        w_code = weight_code(matrix, self.weight_bits, weight_range, self.rounding)
-        x, w = x_code.encode(inputs), w_code.encode(matrix)
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range, self.rounding)
         sums, largest = product.sums(x, w), 2.0 ** (self.accumulator_bits - 1)
         live = product.sums((x != 0).astype(x.dtype), (w != 0).astype(w.dtype))
         return {

@@ -20,6 +20,7 @@ REFERENCE_SUPPLY = 0.9
 LEAKAGE_SUPPLY = 0.8
 """V at which leakage currents are stated (facts 7.4)."""
 
+
 def _energy_at(coefficients: tuple[float, float, float], supply: Any) -> Any:
     a, b, c = coefficients
     return (a * supply + b) * supply + c
@@ -66,7 +67,7 @@ class Process(eqx.Module):
         variant: "high-performance" or "low-power" transistors (static).
         extrapolate: Whether supplies outside the windows are allowed (static): energy then goes with the square of
             the supply from the edge of the window, delay by its own law.
-        threshold: V_T of the delay law at 300 K, V. Default (None) fitted.
+        threshold: V_T of the delay law at 300 K, V; K stays. Default (None) fitted.
         alpha: Exponent of the delay law, 1. Default (None) fitted.
         threshold_slope: Fall of the threshold, V/K. Default 0.8 mV/K (facts 8: 0.6-1).
         mobility_exponent: m, 1. Default 1.5 (facts 8).
@@ -95,7 +96,7 @@ class Process(eqx.Module):
         one_of("variant", self.variant, nodes.VARIANTS)
 
     @property
-    def featurenodes.size(self) -> float:
+    def feature_size(self) -> float:
         """Feature size that names the node, m."""
         return nodes.feature_size(self.node)
 
@@ -106,7 +107,7 @@ class Process(eqx.Module):
 
     @property
     def nominal_supply(self) -> float:
-        """Nominal supply of the high-performance variant, V (facts 7.2's source uses these; recalled)."""
+        """Nominal supply of the high-performance variant, V (recalled)."""
         return sum(weight * nodes.NODES[part].nominal for part, weight in nodes.parts(self.node))
 
     @property
@@ -152,7 +153,7 @@ class Process(eqx.Module):
         """
         low, high = self.energy_window
         volts = self._allowed(supply, low, high)
-        inside = jnp.clip(volts, low, high)
+        inside = jnp.clip(volts, low, high) if self.extrapolate else volts
         energy = _energy_at(nodes.energy_coefficients(self.node, self.variant), inside) / _REFERENCE_ENERGY
         # Beyond its window the polynomial turns negative or upwards; a capacitor does not.
         return energy * (volts / inside) ** 2

@@ -13,7 +13,7 @@ from amsim.circuits.capacitor_array import CapacitorArray
 from amsim.circuits.charge_line import switched_capacitance
 from amsim.circuits.macro import UNKNOWN, Die, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import IntegerCode, ValueRange, input_code, weight_code
+from amsim.circuits.operands import IntegerCode, ValueRange
 from amsim.circuits.products import Product
 from amsim.noise.random import normal
 
@@ -264,13 +264,6 @@ class SwitchedCapacitor(CapacitorArray):
         bits = max((self.adc.levels - 1).bit_length(), 1)
         chosen = select_range(values, driven, bits, method=method, coverage=coverage)
         return dataclasses.replace(self, adc=dataclasses.replace(self.adc, range=jax.lax.stop_gradient(chosen)))
-
-    def _encode(
-        self, product: Product, inputs: Array, matrix: Array, input_range: ValueRange, weight_range: ValueRange
-    ) -> tuple[IntegerCode, Array, IntegerCode, Array]:
-        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes)
-        w_code = weight_code(matrix, self.weight_bits, weight_range)
-        return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
 
     def _finest_step(self, product: Product, x_code: IntegerCode, x: Array, w: Array) -> Array | float:
         """Step in cells between the possible values of a line: half a cell where a cell may be undriven."""

@@ -110,7 +110,7 @@ class Technology(eqx.Module):
         self, capacitance: Real[ArrayLike, "..."], supply: Real[ArrayLike, "..."]
     ) -> Float[Array, "..."]:
         """Energy of one event of logic that has this capacitance (F) at 28 nm, J: `C (0.9 V)^2 r_E(V)`."""
-        return capacitance * (REFERENCE_SUPPLY**2 * self.process.energy_ratio(supply))
+        return jnp.asarray(capacitance) * (REFERENCE_SUPPLY**2 * self.process.energy_ratio(supply))
 
     def delay(
         self, gate: str, supply: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."] = REFERENCE_TEMPERATURE

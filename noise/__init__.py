@@ -16,6 +16,7 @@ from amsim.noise.mismatch import capacitor_mismatch_sigma as capacitor_mismatch_
 from amsim.noise.mismatch import pelgrom_sigma as pelgrom_sigma
 from amsim.noise.random import RANDOM_METHODS as RANDOM_METHODS
 from amsim.noise.random import normal as normal
+from amsim.noise.random import numbered_keys as numbered_keys
 from amsim.noise.random import uniform as uniform
 from amsim.noise.thermal import driver_sigma as driver_sigma
 from amsim.noise.thermal import ktc_charge_sigma as ktc_charge_sigma

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Float32, Int32, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Float32, Int32, Key, PRNGKeyArray, UInt32
 
 RANDOM_METHODS = ("hash", "threefry")
 
@@ -193,3 +193,16 @@ def _polynomial(coefficients: tuple[float, ...], x: Float32[Array, "..."]) -> Fl
 
 def _signed(word: UInt32[Array, "..."]) -> Int32[Array, "..."]:
     return lax.bitcast_convert_type(word, jnp.int32)
+
+
+def numbered_keys(key: PRNGKeyArray, count: int) -> Key[Array, " count"]:
+    """Give keys by number; number n is the same for any count, which those of a split are not.
+
+    Args:
+        key: One typed key, shape ().
+        count: How many.
+
+    Returns:
+        Typed keys, shape (count,).
+    """
+    return jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(count))

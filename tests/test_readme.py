@@ -1,4 +1,4 @@
-"""The README's example runs as it stands, and its commands exist."""
+"""The README's examples run as they stand, one after another, and its pictures exist."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,11 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
 def test_example_runs(capsys, monkeypatch):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(example, "README.md", "exec"), {})
+    first, *others = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert others
+    names = {}
+    for example in (first, *others):
+        exec(compile(example, "README.md", "exec"), names)
     printed = capsys.readouterr().out
     assert "conv1" in printed
     assert "comparator" in printed

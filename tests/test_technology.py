@@ -185,6 +185,14 @@ def test_derivatives(what):
                 assert float(getattr(by_process, field.name)) == pytest.approx(wanted, rel=1e-5, abs=1e-9), field.name
 
 
+def test_derivative_at_the_edge_of_the_window():
+    """Not halved as by a clip."""
+    for edge in (0.5, 1.1):
+        reference = published(28, HP, "energy", 0.9)
+        slope = (published(28, HP, "energy", edge + 1e-6) - published(28, HP, "energy", edge - 1e-6)) / 2e-6
+        assert float(jax.grad(process(28).energy_ratio)(edge)) == pytest.approx(slope / reference, rel=1e-4)
+
+
 def test_vmap_jit_and_plain_agree():
     supplies = jnp.linspace(0.5, 1.0, 5)
     chosen = process(28)
