@@ -36,8 +36,8 @@ from amsim.characterisation import characterise
 from amsim.circuits import adc
 from amsim.circuits.column_error import error_variances
 
-DIES = 3  # more dies, smoother curves
-IMAGES = 300
+DIES = 2  # more dies, smoother curves
+IMAGES = 250
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 
 # %% [markdown]
