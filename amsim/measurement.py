@@ -124,7 +124,7 @@ def measured_macro(
     """
     checked = read_table(table, monotonic=monotonic)
     return Measured(
-        counts=checked["count"].values,
+        counts=tuple(checked["count"].values.tolist()),
         mean=checked["count_read"].values,
         sigma=checked["count_sigma"].values,
         evaluation_energy=evaluation_energy,
@@ -190,8 +190,8 @@ def _of_dataset(source: xr.Dataset) -> _Table:
     return table
 
 
-def _of_file(path: Path) -> tuple[_Table, Mapping[str, int]]:
-    lines, attributes = _numbered_lines(_text_of(path)), {}
+def _of_file(path: Path) -> tuple[_Table, dict[str, int]]:
+    lines, attributes = _numbered_lines(_text_of(path)), dict[str, int]()
     places: dict[tuple[int, int, int], tuple[int, float, float]] = {}
     header: list[str] | None = None
     for number, line in lines:

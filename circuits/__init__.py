@@ -20,6 +20,7 @@ from amsim.circuits.leakage import Leakage as Leakage
 from amsim.circuits.macro import Macro as Macro
 from amsim.circuits.macro import MacroCost as MacroCost
 from amsim.circuits.macro import Work as Work
+from amsim.circuits.measured import Measured as Measured
 from amsim.circuits.memories import Sram as Sram
 from amsim.circuits.memories import SramCell as SramCell
 from amsim.circuits.memories import SramOrganisation as SramOrganisation

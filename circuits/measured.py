@@ -15,7 +15,7 @@ from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digi
 from amsim.circuits.checks import Quantity, count, finite, one_key, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import IntegerCode, ValueRange, input_code, weight_code
+from amsim.circuits.operands import ValueRange
 from amsim.circuits.products import Product
 from amsim.noise.random import normal
 
@@ -64,6 +64,10 @@ def _whole_counts(values: Any) -> tuple[int, ...]:
     return tuple(int(value) for value in array)
 
 
+def _count_axis() -> Any:
+    return eqx.field(static=True, converter=_whole_counts)
+
+
 class Measured(Macro):
     r"""Array of binary cells whose read value is looked up: for each column and ideal count, its mean and its spread.
 
@@ -100,7 +104,7 @@ class Measured(Macro):
             not cover `-rows..rows`; a quantity or word length out of range.
     """
 
-    counts: tuple[int, ...] = eqx.field(static=True, converter=_whole_counts)
+    counts: tuple[int, ...] = _count_axis()
     mean: Table = _table("mean", -np.inf)
     sigma: Table = _table("sigma", 0.0)
     evaluation_energy: Quantity = quantity("evaluation_energy")
@@ -232,13 +236,6 @@ class Measured(Macro):
         """The same array with a table that reads every count as it is."""
         mean = jnp.broadcast_to(jnp.asarray(self.counts, self.mean.dtype)[None, None, :], self.mean.shape)
         return dataclasses.replace(self, mean=mean, sigma=jnp.zeros_like(self.sigma))
-
-    def _encode(
-        self, product: Product, inputs: Array, matrix: Array, input_range: ValueRange, weight_range: ValueRange
-    ) -> tuple[IntegerCode, Array, IntegerCode, Array]:
-        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes)
-        w_code = weight_code(matrix, self.weight_bits, weight_range)
-        return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
 
     def _curves(self, die: Die) -> tuple[Float[Array, "columns counts"], Float[Array, "columns counts"]]:
         """Mean and sigma of one die, or of the nominal macro."""

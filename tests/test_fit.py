@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from amsim import circuits
+from amsim._sweep_likelihood import Sweep, _covariance, read_moments
 from amsim.characterisation import characterise
-from amsim.parameter_fit import _covariance, _Sweep, fit, read_moments
+from amsim.parameter_fit import fit
 
 KEYS = [jax.random.key(seed) for seed in range(4)]
 PARAMETERS = ("comparator.noise", "mismatch_coefficient", "comparator.offset_sigma")
@@ -105,7 +106,7 @@ def test_covariance_is_that_of_many_lines():
     sample = np.cov((lines - 2 * ups).T)
     with jax.enable_x64(True):
         macro = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), macro)
-        sweep = _Sweep(jnp.asarray(ups * 1.0), *[jnp.zeros(())] * 3, 8, 2.0, 0.0)
+        sweep = Sweep(jnp.asarray(ups * 1.0), *[jnp.zeros(())] * 3, 8, 2.0, 0.0)
         expected = np.asarray(_covariance({}, macro, sweep))
         shared = np.asarray(_covariance({"comparator.offset_sigma": jnp.asarray(3e-3)}, macro, sweep))
         volt = float(macro.counts_per_volt)

@@ -5,6 +5,7 @@ in codes: whole numbers around the middle of the range, one LSB apart, read mid-
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import equinox as eqx
 import jax
@@ -48,7 +49,7 @@ class ConversionNoise(eqx.Module):
 
     def of_comparators(self, values: Float[Array, "..."], comparators: int) -> Float[Array, "... comparators"]:
         """Noise of all comparators that decide on each value at once."""
-        sigma = jnp.asarray(self.decision, values.dtype)
+        sigma = jnp.broadcast_to(jnp.asarray(self.decision, values.dtype), values.shape)
         return sigma[..., None] * normal(self.decision_key, (*values.shape, comparators), values.dtype)
 
     def combined_on(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -67,14 +68,20 @@ class Converter(eqx.Module):
     may rest at mid level).
 
     Attributes:
-        levels: Number of output codes.
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
-        area: Area of one converter, m^2.
     """
 
-    levels: eqx.AbstractVar[int]
     range: eqx.AbstractVar[Quantity]
-    area: eqx.AbstractVar[Quantity]
+
+    @property
+    @abstractmethod
+    def levels(self) -> int:
+        """Number of output codes."""
+
+    @property
+    @abstractmethod
+    def area(self) -> Float[Array, ""]:
+        """Area of one converter, m^2."""
 
     @property
     @abstractmethod
@@ -108,7 +115,7 @@ class Converter(eqx.Module):
         """Energy of one conversion, J, with a comparator that takes `decision_energy` for a decision."""
 
     @abstractmethod
-    def conversion_time(self, rows: Float[Array, ""] | float) -> Float[Array, ""]:
+    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
         """Time of one conversion on a line of so many rows, s."""
 
     @abstractmethod
@@ -174,7 +181,8 @@ class Converter(eqx.Module):
         noise = None
         if key is not None:
             decision = self.comparator_referral * decision_noise / lsb
-            noise = ConversionNoise(*jax.random.split(key), sampled=sampled_noise / lsb, decision=decision)
+            sampled_key, decision_key = jax.random.split(key)
+            noise = ConversionNoise(sampled_key, decision_key, sampled_noise / lsb, decision)
         return centre + lsb * self.read_codes((cells - centre) / lsb, die=die, noise=noise)
 
     def clipped(self, cells: Float[Array, "..."], driven_rows: Values, finest: Values = 1.0) -> Float[Array, ""]:
@@ -220,7 +228,7 @@ def on_columns(values: Float[Array, "..."], ndim: int) -> Float[Array, "..."]:
     return values.reshape((1,) * (ndim - values.ndim) + values.shape)
 
 
-def check_die(die: ConverterDie | None, kind: type, draws: dict[str, tuple[int, ...]], columns: int | None) -> None:
+def check_die(die: ConverterDie | None, kind: type, draws: Mapping[str, tuple[int, ...]], columns: int | None) -> None:
     """Raise ValueError unless `die` is None or a die of this kind whose draws have these sizes after the columns."""
     if die is None:
         return

@@ -18,7 +18,7 @@ from amsim.circuits.adc.converter import (
     standing_in,
 )
 from amsim.circuits.adc.survey import column_conversion_time
-from amsim.circuits.checks import Quantity, count, integer_between, quantity
+from amsim.circuits.checks import Quantity, count, integer_between, one_key, quantity
 from amsim.circuits.operands import limited
 from amsim.noise.gradients import rounded
 
@@ -92,6 +92,8 @@ class FlashAdc(Converter):
 
     def fabricate(self, key: PRNGKeyArray, columns: int) -> FlashDie:
         """Standard draws of `columns` converters of one die."""
+        integer_between("columns", columns, 1)
+        key = one_key("key", key)
         comparators, resistors = jax.random.split(key)
         return FlashDie(
             jax.random.normal(comparators, (columns, self.comparators)),
@@ -120,7 +122,7 @@ class FlashAdc(Converter):
     ) -> Float[Array, "..."]:
         """Number of comparators that fire, from the lowest code."""
         if values.ndim:
-            check_die(die, FlashDie, {}, values.shape[-1])
+            check_die(die, FlashDie, {"comparators": (self.comparators,)}, values.shape[-1])
         noisy = values if noise is None else noise.frozen_on(values)
         # Comparators on a last axis that XLA sums away in the same loop, draws included.
         each = noisy[..., None]
@@ -139,7 +141,7 @@ class FlashAdc(Converter):
         """Energy of one conversion, J."""
         return self.comparators * (decision_energy + self.logic_capacitance * supply**2)
 
-    def conversion_time(self, rows: Float[Array, ""] | float) -> Float[Array, ""]:
+    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
         """One decision, s."""
         return column_conversion_time(1, jnp.asarray(rows, self.range.dtype))
 

@@ -76,7 +76,7 @@ class Adc(Converter):
         own = (self.linear_capacitance * self.bits + self.exponential_capacitance * 4.0**self.bits) * supply**2
         return self.bits * decision_energy + own
 
-    def conversion_time(self, rows: Float[Array, ""] | float) -> Float[Array, ""]:
+    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
         """One decision after another, s."""
         return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))
 

@@ -20,7 +20,7 @@ from amsim.circuits.adc.converter import (
     standing_in,
 )
 from amsim.circuits.adc.survey import column_area, column_conversion_time
-from amsim.circuits.checks import Quantity, count, integer_between, one_of, quantity
+from amsim.circuits.checks import Quantity, count, integer_between, one_key, one_of, quantity
 from amsim.circuits.operands import limited
 from amsim.noise.gradients import rounded
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
@@ -137,6 +137,8 @@ class SarAdc(Converter):
 
     def fabricate(self, key: PRNGKeyArray, columns: int) -> SarDie:
         """Standard draws of `columns` converters of one die."""
+        integer_between("columns", columns, 1)
+        key = one_key("key", key)
         capacitors, offset = jax.random.split(key)
         return SarDie(jax.random.normal(capacitors, (columns, self.bits + 2)), jax.random.normal(offset, (columns,)))
 
@@ -158,7 +160,7 @@ class SarAdc(Converter):
     ) -> Float[Array, "..."]:
         """Codes of the search from the most significant bit down."""
         if values.ndim:
-            check_die(die, SarDie, {}, values.shape[-1])
+            check_die(die, SarDie, {"offset": ()}, values.shape[-1])
         dac = self.dac_levels(die)
         noisy = values if noise is None else noise.frozen_on(values)
         first = on_columns(dac.offset, values.ndim)
@@ -186,7 +188,8 @@ class SarAdc(Converter):
             return found, None
 
         places = jnp.arange(self.bits, dtype=values.dtype)
-        start = (jnp.broadcast_to(first, noisy.shape), *(jnp.zeros_like(noisy) for _ in "012"))
+        nothing = jnp.zeros_like(noisy)
+        start = (jnp.broadcast_to(first, noisy.shape), nothing, nothing, nothing)
         (_, code, near_level, near_noise), _ = jax.lax.scan(
             decide, start, (jnp.moveaxis(dac.weights, -1, 0), places), reverse=True, unroll=self.bits <= LAID_OUT_BITS
         )
@@ -200,7 +203,7 @@ class SarAdc(Converter):
         own = self.linear_capacitance * self.bits + factor * self.array_capacitance
         return self.bits * decision_energy + own * supply**2
 
-    def conversion_time(self, rows: Float[Array, ""] | float) -> Float[Array, ""]:
+    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
         """One decision after another, s."""
         return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))
 

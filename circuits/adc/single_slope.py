@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie, check_die, on_columns
-from amsim.circuits.checks import Quantity, count, integer_between, quantity
+from amsim.circuits.checks import Quantity, count, integer_between, one_key, quantity
 from amsim.circuits.operands import limited
 from amsim.noise.gradients import rounded
 
@@ -91,6 +91,8 @@ class SingleSlopeAdc(Converter):
 
     def fabricate(self, key: PRNGKeyArray, columns: int) -> SingleSlopeDie:
         """Standard draws of `columns` converters of one die."""
+        integer_between("columns", columns, 1)
+        key = one_key("key", key)
         gain, bow, delay = jax.random.split(key, 3)
         return SingleSlopeDie(
             jnp.broadcast_to(jax.random.normal(gain), (columns,)),
@@ -124,7 +126,7 @@ class SingleSlopeAdc(Converter):
         """Energy of one conversion, J."""
         return self.levels * (decision_energy + 2.0 * self.flip_flop_capacitance * supply**2)
 
-    def conversion_time(self, rows: Float[Array, ""] | float) -> Float[Array, ""]:
+    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
         """One period for each code, whatever the rows, s."""
         return self.levels / self.clock
 

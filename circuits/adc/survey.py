@@ -118,7 +118,7 @@ def column_conversion_time(decisions: int, rows: Float[Array, "..."]) -> Float[A
     return decisions * (0.00653e-9 * rows + 0.640e-9)
 
 
-def column_area(bits: float) -> float:
+def column_area(bits: float | int) -> float:
     """Area of a column converter, m^2: `10**(1.206 - 0.0369 bits) * 2**bits` um^2 (facts 6.4, 2 bit and more)."""
     return 1e-12 * 10.0 ** (1.206 - 0.0369 * bits) * 2.0**bits
 
