@@ -1,5 +1,6 @@
 """Networks on analog and digital multiply-accumulate circuits: accuracy, energy, latency and area together."""
 
+from amsim import spice as spice
 from amsim.accelerator import Accelerator as Accelerator
 from amsim.comparison import compare as compare
 from amsim.datasets import load_dataset as load_dataset
