@@ -1,5 +1,7 @@
 """Networks on analog and digital multiply-accumulate circuits: accuracy, energy, latency and area together."""
 
+from amsim import measurement as measurement
+from amsim import parameter_fit as parameter_fit
 from amsim import spice as spice
 from amsim.accelerator import Accelerator as Accelerator
 from amsim.comparison import compare as compare

@@ -58,6 +58,8 @@ def plot_linearity(transitions: ArrayLike, *, quantity: str = "inl", ax: Axes | 
             "Argument `transitions` must have shape (transitions,) or (columns, transitions), two at least, but has "
             f"shape {np.shape(transitions)}."
         )
+    if not np.all(np.isfinite(levels)) or np.any(levels[:, -1] <= levels[:, 0]):
+        raise ValueError("Argument `transitions` must be finite and rise from the first to the last.")
     values = np.stack([np.asarray(getattr(linearity(jnp.asarray(one, float)), quantity)) for one in levels])
     codes = np.arange(1, values.shape[1] + 1)
     ax = style.own_axes(ax, (7.0, 3.2))

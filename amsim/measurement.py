@@ -60,7 +60,10 @@ def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, mono
         table, found = _of_file(Path(source))
     else:
         raise ValueError(f"Argument `source` must be a path or a Dataset, but is of type {type(source).__name__}.")
-    attributes = {name: int(found[name]) for name in ("rows", "reads") if name in found}
+    attributes = {name: found[name] for name in ("rows", "reads") if name in found}
+    for name, value in attributes.items():
+        integer_between(name, value, 1, LARGEST_WORD)
+        attributes[name] = int(value)
     if rows is not None:
         integer_between("rows", rows, 1, LARGEST_WORD)
         attributes["rows"] = int(rows)
@@ -260,7 +263,7 @@ def _header(cells: list[str], number: int) -> list[str]:
 
 
 def _whole(cell: str, name: str, number: int) -> int:
-    digits = cell.removeprefix("-").removeprefix("+")
+    digits = cell[1:] if cell[:1] in ("-", "+") else cell
     # Python alone would take `1_0` and digits of other scripts.
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10) or abs(int(cell)) > LARGEST_WORD:
         raise ValueError(f"Line {number}: {name} must be a whole number up to {LARGEST_WORD}, but is {cell[:50]!r}.")

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import constants
 
@@ -19,7 +20,7 @@ from amsim.circuits.macro import Die, Macro, over_columns
 from amsim.circuits.reset_switch import ResetSwitch
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.random import normal
-from amsim.noise.switching import coupled_step, settled_fraction
+from amsim.noise.switching import settled_fraction
 
 PARTS = {"drivers": Drivers, "reset": ResetSwitch, "leakage": Leakage, "layout": Layout, "faults": Faults}
 """Effects that a switched-capacitor array has only where they are given."""
@@ -100,6 +101,13 @@ class CapacitorArray(Macro):
         parts = {"comparator": Comparator, "adc": Converter} | PARTS
         for name, kind in parts.items():
             part_of(name, getattr(self, name), kind, optional=True)
+        parasitics = (self.cell_parasitic, self.line_parasitic)
+        known = not any(isinstance(value, jax.core.Tracer) for value in parasitics)
+        if self.drivers is not None and known and not any(np.asarray(value) > 0 for value in parasitics):
+            raise ValueError(
+                "Arguments `cell_parasitic` and `line_parasitic` must not both be 0 with `drivers`: nothing would hold "
+                "the line against their noise."
+            )
         if self.comparator is None and self.adc is None:
             raise ValueError("Argument `comparator` or `adc` must be given: a line without readout computes nothing.")
         if self.comparator is None and self.adc is not None:
@@ -141,6 +149,12 @@ class CapacitorArray(Macro):
     def evaluation_time(self) -> Float[Array, ""]:
         """Time from the step of the bottom plates to the decision or the hold, s: the other half."""
         return self.evaluation_cycles / self.clock / 2
+
+    @property
+    def has_common_effects(self) -> bool:
+        """Whether nominal lines differ from ideal ones."""
+        kickback = None if self.comparator is None else self.comparator.kickback
+        return any(part is not None for part in (self.drivers, self.reset, self.leakage, kickback))
 
     @property
     def nominal_gain(self) -> Float[Array, ""]:
@@ -187,8 +201,7 @@ class CapacitorArray(Macro):
         """
         assert self.comparator is not None
         total = self.total_capacitance
-        shift = coupled_step(self.comparator.input_capacitance, self.comparator.kickback, total)
-        added = jnp.zeros_like(total)
+        shift, added = self.comparator.kicked_step(total), jnp.zeros_like(total)
         if self.reset is not None:
             added = added + self.reset.step(total)
         if self.leakage is not None:
@@ -259,7 +272,7 @@ class CapacitorArray(Macro):
 
     def _line(self, die: Die, slices: int) -> CapacitorLine | None:
         """Lines behind the slices of a site; None where they are nominal and ideal."""
-        if die is None and (self.drivers or self.reset or self.leakage) is None:
+        if die is None and not self.has_common_effects:
             return None
         line = folded(self, nominal_die(self)) if die is None else self.prepare(die)
         return line.behind(slices)
@@ -284,6 +297,12 @@ class CapacitorArray(Macro):
                 raise ValueError(
                     f"Argument `die` must be a die of this macro, but was fabricated without its part `{name}`; "
                     "fabricate it from this macro (the same key gives the same die)."
+                )
+        if self.adc is not None and die.adc is None:
+            adc, columns = self.adc, self.columns
+            if eqx.filter_eval_shape(lambda: adc.fabricate(jax.random.key(0), columns)) is not None:
+                raise ValueError(
+                    f"Argument `die` must be a die of this macro, but was fabricated without its {type(adc).__name__}."
                 )
         return die
 

@@ -16,7 +16,6 @@ from amsim.circuits.faults import FaultsDie
 from amsim.circuits.layout import LayoutDie
 from amsim.circuits.rc_line import step_response
 from amsim.noise.mismatch import capacitor_mismatch_sigma
-from amsim.noise.switching import coupled_step
 
 if TYPE_CHECKING:
     from amsim.circuits.capacitor_array import CapacitorArray
@@ -185,7 +184,7 @@ def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " col
     """Shift of each column's decision in counts, after the trim has seen all of it."""
     comparator = macro.comparator
     assert comparator is not None
-    shift = comparator.offset(die.comparator) + coupled_step(comparator.input_capacitance, comparator.kickback, totals)
+    shift = comparator.offset(die.comparator) + comparator.kicked_step(totals)
     added = jnp.zeros_like(totals)
     if macro.reset is not None:
         assert die.switch is not None

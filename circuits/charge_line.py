@@ -91,9 +91,14 @@ class ChargeLine(eqx.Module):
         every("bottom_parasitics", self.bottom_parasitics)
 
     @property
+    def grounded_capacitance(self) -> Float[Array, ""]:
+        """What no driver moves, F: parasitic and feedthrough."""
+        return self.parasitic + self.feedthrough_capacitance
+
+    @property
     def total_capacitance(self) -> Float[Array, ""]:
         """C_tot, F."""
-        return jnp.sum(self.capacitances) + self.parasitic + self.feedthrough_capacitance
+        return jnp.sum(self.capacitances) + self.grounded_capacitance
 
     def settled(self, high: Float[Array, "... capacitors"], start: Quantity | None = None) -> Float[Array, "..."]:
         """Line long after the bottom plates have moved, V.
@@ -121,19 +126,19 @@ class ChargeLine(eqx.Module):
         self, high: Float[Array, "... capacitors"], time: Float[Array, "..."], branch_time_constant: Quantity
     ) -> Float[Array, "..."]:
         """Line a time after the bottom plates' step, V, all drivers having the same R_i C_i (s)."""
-        tau = matched_time_constant(branch_time_constant, self.parasitic, self.total_capacitance)
+        tau = matched_time_constant(branch_time_constant, self.grounded_capacitance, self.total_capacitance)
         return approached(self.reset_level, self.settled(high), time, tau)
 
     def settling(
         self, high: Float[Array, "... capacitors"], time: Quantity, resistances: Float[Array, " capacitors"]
     ) -> Float[Array, "..."]:
         """Line a time after the bottom plates' step through drivers of any resistance (Ohm), V."""
-        response = step_response(resistances, self.capacitances, self.parasitic + self.feedthrough_capacitance, time)
+        response = step_response(resistances, self.capacitances, self.grounded_capacitance, time)
         return self.reset_level + self._moved(high, response)
 
     def time_constants(self, resistances: Float[Array, " capacitors"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Fastest and slowest time constant of `settling`, s."""
-        return extreme_time_constants(resistances, self.capacitances, self.parasitic + self.feedthrough_capacitance)
+        return extreme_time_constants(resistances, self.capacitances, self.grounded_capacitance)
 
     def settling_shared_supply(
         self, high: Float[Array, "... capacitors"], time: Float[Array, "..."], resistance: Quantity
@@ -184,7 +189,7 @@ class ChargeLine(eqx.Module):
         step = self.supply * high - self.bottom_reset_level
         line = self._moved(high, self.capacitances / self.total_capacitance)
         across = jnp.square(step - line[..., None]) @ self.capacitances + jnp.square(step) @ self._bottoms
-        return (across + (self.parasitic + self.feedthrough_capacitance) * jnp.square(line)) / 2
+        return (across + self.grounded_capacitance * jnp.square(line)) / 2
 
     def sampled_noise(self, temperature: Quantity) -> Float[Array, ""]:
         """Rms voltage that the reset switch leaves on the line, V: `sqrt(kT / C_tot)`."""
@@ -192,8 +197,7 @@ class ChargeLine(eqx.Module):
 
     def driver_noise(self, temperature: Quantity) -> Float[Array, ""]:
         """Rms voltage of the drivers' resistors on the floating line, V, in unlimited bandwidth."""
-        grounded = self.parasitic + self.feedthrough_capacitance
-        return driver_sigma(jnp.sum(self.capacitances), grounded, temperature)
+        return driver_sigma(jnp.sum(self.capacitances), self.grounded_capacitance, temperature)
 
     @property
     def _bottoms(self) -> Float[Array, " capacitors"]:

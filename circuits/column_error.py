@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.capacitor_array import CapacitorArray
 from amsim.circuits.checks import integer_between, one_of, root
+from amsim.circuits.layout import nominal_layout
 from amsim.circuits.trim import residual_sigma
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
@@ -30,7 +31,8 @@ def error_variances(
     - supply: `(sigma / supply)^2 E[(S + (1 - tracking) middle)^2]`.
     - mismatch: `4 s^2 g^2 (E H - 2 E H^2 / T + n E H^2 / T^2)`, n all units and bias capacitors on the line: each moves
       the line by itself and divides it as a part of T.
-    - layout: the same for errors that belong together, `4 g^2 [p (1 - p) sum e^2 + p^2 (1 - rows / T)^2 (sum e)^2]`.
+    - layout: the same for errors e that belong together and sum to E,
+      `4 g^2 [p (1 - p) (sum e^2 - 2 E^2 / T + rows E^2 / T^2) + (p - H / T)^2 E^2]`.
     - offset: residual after trim of the comparator's, the switch's and the leakage's spread.
     - settling: the deviation of a nominal line's transfer from the ideal one, constant and slope: settling and droop,
       and the charges that all lines have in common where no trim takes them away.
@@ -52,7 +54,8 @@ def error_variances(
         ValueError: An argument out of range, or a readout that the macro does not have.
 
     Validity: first order in static errors, sums well inside the ADC's range, a settling error below about 10 % (the
-    spread of drivers on a line that settles less is left out), layout errors of full columns.
+    spread of drivers on a line that settles less is left out), layout errors of full columns, common charges well
+    inside the trim's range.
     Source: facts 1.3, 5; derived in the docstring.
     """
     driven = _checked(macro, rows, activity, readout)
@@ -107,17 +110,23 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
     shared = high - 2 * high_square / total + capacitors * high_square / total**2
     variances = {"mismatch": 4 * sigma**2 * gain**2 * shared, "offset": _offset(macro)}
     if macro.layout is not None:
-        cells = rows * macro.layout.cell_variance(macro.rows, macro.columns)
-        columns = jnp.mean(macro.layout.column_variance(macro.rows, macro.columns))
+        size = macro.rows, macro.columns
+        fixed = macro.layout.errors(nominal_layout(*size), *size)
+        cells = rows * (macro.layout.cell_variance(*size) + jnp.mean(fixed**2))
+        columns = jnp.mean(macro.layout.column_variance(*size) + jnp.sum(fixed, axis=0) ** 2)
         mean_left = activity - high / total
-        variances["layout"] = 4 * gain**2 * (activity * (1 - activity) * cells + mean_left**2 * columns)
-    if macro.drivers is not None or macro.leakage is not None or macro.reset is not None:
+        around = cells - columns * (2 - rows / total) / total
+        variances["layout"] = 4 * gain**2 * (activity * (1 - activity) * around + mean_left**2 * columns)
+    if macro.has_common_effects:
         variances["settling"] = _settling(macro, rows, activity, bias_high, gain)
     if macro.faults is not None:
         up, down = macro.faults.stuck_high, macro.faults.stuck_low
         mean = 2 * (up * (1 - activity) - down * activity)
         square = 4 * (up * (1 - activity) + down * activity)
-        variances["faults"] = rows * (square - mean**2) + rows**2 * mean**2
+        # A cell that is stuck high on a spare row adds two counts, which nothing there expects.
+        spare = macro.rows - rows
+        around = rows * (square - mean**2) + spare * 4 * up * (1 - up)
+        variances["faults"] = around + (rows * mean + spare * 2 * up) ** 2
     return variances
 
 

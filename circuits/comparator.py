@@ -12,6 +12,7 @@ from scipy import constants
 from amsim.circuits.checks import Quantity, part_of, quantity
 from amsim.circuits.trim import Trim
 from amsim.noise.mismatch import pelgrom_sigma
+from amsim.noise.switching import coupled_step
 
 
 class ComparatorSizes(eqx.Module):
@@ -109,7 +110,7 @@ class Comparator(eqx.Module):
         swing: Difference of the two logic levels, V. Default 0.6 V (facts 1.1).
         input_capacitance: Of the input that loads a line, F. Default 1 fF (facts 8).
         kickback: Step behind the input capacitance at a decision, V; a line of total capacitance C moves by
-            `kickback * input_capacitance / C`. Default 0, a cancelled kickback.
+            `kickback * input_capacitance / C`. None is a cancelled kickback.
         area: m^2. Default 20 um^2 (assumed).
 
     Raises:
@@ -126,7 +127,7 @@ class Comparator(eqx.Module):
     gain: Quantity = quantity("gain", positive=True, default=5.0)
     swing: Quantity = quantity("swing", positive=True, default=0.6)
     input_capacitance: Quantity = quantity("input_capacitance", default=1e-15)
-    kickback: Quantity = quantity("kickback", default=0.0)
+    kickback: Quantity | None = quantity("kickback", optional=True)
     area: Quantity = quantity("area", default=20e-12)
 
     def __check_init__(self) -> None:
@@ -182,6 +183,12 @@ class Comparator(eqx.Module):
             measured = offset + self.trim.measurement_sigma(self.noise) * measurement_draw
         return offset - self.trim.correction(measured)
 
+    def kicked_step(self, total: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
+        """Step of a line of this total capacitance (F) when the comparator decides, V."""
+        if self.kickback is None:
+            return jnp.zeros_like(total)
+        return coupled_step(self.input_capacitance, self.kickback, total)
+
     def energy(self) -> Float[Array, ""]:
         """Energy of one decision, J; a comparator set to zero noise is charged the floor alone."""
         noise = jnp.where(self.noise > 0, self.noise, jnp.inf)
@@ -223,5 +230,5 @@ class Comparator(eqx.Module):
         return jnp.exp(jnp.where(ready, jnp.minimum(exponent, 0.0), 0.0))
 
     def ideal(self) -> "Comparator":
-        """The same comparator without noise and offset."""
-        return dataclasses.replace(self, noise=0.0, offset_sigma=0.0)
+        """The same comparator without noise, offset and kickback."""
+        return dataclasses.replace(self, noise=0.0, offset_sigma=0.0, kickback=None)

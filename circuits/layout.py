@@ -25,6 +25,11 @@ class LayoutDie(eqx.Module):
     white: Float[Array, "rows columns"]
 
 
+def nominal_layout(rows: int, columns: int) -> LayoutDie:
+    """A die on which every draw is 0: what is the same on every die."""
+    return LayoutDie(jnp.zeros((2,)), jnp.zeros((3,)), jnp.zeros((rows, columns)))
+
+
 class Layout(eqx.Module):
     r"""Systematic relative errors of the unit capacitors of an array, which add to their random mismatch.
 

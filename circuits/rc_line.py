@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from amsim.circuits.checks import Quantity
+from amsim.noise._checks import non_negative
 
 BISECTIONS = 80
 
@@ -41,7 +42,7 @@ def step_response(
     Source: Weideman and Trefethen, "Parabolic and hyperbolic contours for computing the Bromwich integral",
     Math. Comp. 76 (2007), section 3.
     """
-    dtype = capacitances.dtype
+    dtype, time = capacitances.dtype, non_negative("time", time)
     nodes, weights = _parabola(24 if dtype == jnp.float64 else 13)
     imaginary = jnp.complex128 if dtype == jnp.float64 else jnp.complex64
     total = parasitic + jnp.sum(capacitances)

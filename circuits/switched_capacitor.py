@@ -261,8 +261,9 @@ class SwitchedCapacitor(CapacitorArray):
         count = product.tiles(self.rows) * x_code.bits
         values = jax.lax.map(cells, jnp.arange(count))
         driven = jnp.repeat(rows, x_code.bits).reshape((count,) + (1,) * (values.ndim - 1))
-        bits = max((self.adc.levels - 1).bit_length(), 1)
-        chosen = select_range(values, driven, bits, method=method, coverage=coverage)
+        levels = self.adc.levels
+        bits = max((levels - 1).bit_length(), 1)
+        chosen = select_range(values, driven, bits, levels=levels, method=method, coverage=coverage)
         return dataclasses.replace(self, adc=dataclasses.replace(self.adc, range=jax.lax.stop_gradient(chosen)))
 
     def _finest_step(self, product: Product, x_code: IntegerCode, x: Array, w: Array) -> Array | float:

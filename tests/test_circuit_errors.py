@@ -93,7 +93,6 @@ NOT_NEGATIVE = [
             "energy_noise_product",
             "integration_time",
             "area",
-            "kickback",
             "input_capacitance",
         ],
     ),

@@ -97,6 +97,9 @@ SOURCES = {
     },
     "droop": {"leakage": Leakage(current=0.0, hold_time=1e-6, off_resistance=3e7), "temperature": 300.0},
     "faults": {"faults": Faults(stuck_high=0.03, stuck_low=0.01)},
+    "spare faults": {"faults": Faults(stuck_high=0.05), "rows": 160},
+    "edges": {"layout": Layout(edge_error=0.05, dummies=False)},
+    "kickback": {"comparator": dataclasses.replace(QUIET, kickback=0.3), "reference_tracking": 0.2},
 }
 
 
@@ -108,7 +111,9 @@ def test_simulation_has_the_predicted_error(source, readout):
         # Rounding adds its twelfth when noise spreads the values between two codes.
         noisy = dataclasses.replace(macro.comparator, noise=jnp.maximum(macro.comparator.noise, 8e-4))
         macro = dataclasses.replace(macro, comparator=noisy)
-    for activity, rows in ((0.5, 95), (0.3, 95)):
+    # Errors at the edges of a column are those of full columns.
+    rows = ROWS if source == "edges" else 95
+    for activity in (0.5, 0.3):
         # Few draws make a whole layout, so that it takes more dies.
         dies = 5 * DIES if macro.layout is not None else DIES
         measured = np.asarray(square_error(macro, jax.random.key(5), activity, rows, readout, dies), float)

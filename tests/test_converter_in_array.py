@@ -13,6 +13,7 @@ from amsim.circuits import (
     Adc,
     Comparator,
     DenseProduct,
+    Drivers,
     FlashAdc,
     SarAdc,
     SingleSlopeAdc,
@@ -117,6 +118,29 @@ def test_range_covers_every_tile_and_bit():
     chosen = macro.with_selected_range(inputs, weights, method="min-max")
     # Every step is one cell already, so that nothing is lost by the choice.
     np.testing.assert_allclose(chosen.matmul(inputs, weights), macro.matmul(inputs, weights), rtol=1e-5)
+
+
+def test_a_range_fits_any_number_of_levels():
+    inputs, weights = operands(rows=64, columns=8, batch=400)
+    macro = clean(FlashAdc(levels=10))
+    wide = macro.with_selected_range(inputs, weights, method="min-max")
+    cells = jnp.asarray((inputs @ weights + 64) / 2, jnp.float32)
+    assert float(wide.adc.clipped(cells, 64.0)) == 0
+    best = macro.with_selected_range(inputs, weights)
+
+    def error(one):
+        return float(np.mean((np.asarray(one.matmul(inputs, weights)) - inputs @ weights) ** 2))
+
+    grid = [dataclasses.replace(macro, adc=dataclasses.replace(macro.adc, range=r)) for r in np.linspace(0.2, 0.8, 13)]
+    assert error(best) <= 1.02 * min(error(one) for one in grid)
+
+
+def test_a_die_of_another_converter_is_refused():
+    other = clean(Adc(bits=6)).fabricate(jax.random.key(0))
+    with pytest.raises(ValueError, match="fabricated without its SarAdc"):
+        clean(SarAdc(bits=6)).matmul(*operands(), die=other)
+    with pytest.raises(ValueError, match="must not both be 0 with `drivers`"):
+        SwitchedCapacitor(cell_parasitic=0.0, line_parasitic=0.0, drivers=Drivers())
 
 
 def test_a_range_needs_a_converter():

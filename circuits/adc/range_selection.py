@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.adc.ideal import Adc
 from amsim.circuits.checks import finite, integer_between, one_of
 
 METHODS = ("min-max", "percentile", "minimum-error")
@@ -17,24 +16,26 @@ def select_range(
     driven_rows: Float[Array, "..."] | float,
     bits: int,
     *,
+    levels: int | None = None,
     method: str = "minimum-error",
     coverage: float = 0.999,
     finest: float = 1.0,
 ) -> Float[Array, ""]:
     """Range of a converter, relative to the swing of the driven rows, that suits observed line values.
 
-    A value `d` cells above the middle needs a step of `d / (2**(bits-1) - 1/2)`, one below it of
-    `-d / (2**(bits-1) + 1/2)`, to be within half a step of the outermost code. "min-max" gives the range that all
-    values fit in, "percentile" the one that a fraction `coverage` of them fits in, and "minimum-error" the one of
-    `CANDIDATES` up to min-max with the least mean square of rounding and clipping errors.
+    With `n = 2**bits` levels, half of them below the middle one, a value `d` cells above the middle needs a step of
+    `d / (n/2 - 1/2)`, one below it of `-d / (n/2 + 1/2)`, to be within half a step of the outermost code. "min-max"
+    gives the range that all values fit in, "percentile" the one that a fraction `coverage` of them fits in, and
+    "minimum-error" the one of `CANDIDATES` up to min-max with the least mean square of rounding and clipping errors.
 
     Args:
         cells: Observed line values, shape (...), cells.
         driven_rows: Rows in use, a number or an array that broadcasts against `cells`.
         bits: Resolution, 1 to 16.
+        levels: Output codes n of a converter whose number is no power of two; None is `2**bits`.
         method: One of `METHODS`.
         coverage: For "percentile", above 0 and at most 1.
-        finest: Smallest step between values that a line can take, cells; no range is narrower than `2**bits` of them.
+        finest: Smallest step between values that a line can take, cells; no range is narrower than n of them.
 
     Returns:
         The range, for the field `range` of a converter, 1.
@@ -53,9 +54,12 @@ def select_range(
     cells = finite("cells", cells)
     rows = jnp.asarray(driven_rows, cells.dtype)
     distance = cells - jnp.floor(rows / 2)
-    half = 2.0 ** (bits - 1)
-    needed = jnp.maximum(distance / (half - 0.5), -distance / (half + 0.5)) * (2.0**bits / rows)
-    smallest = 2.0**bits * finest / jnp.max(rows)
+    codes = 2**bits if levels is None else levels
+    integer_between("levels", codes, 2)
+    lowest = -(codes // 2)
+    highest = lowest + codes - 1
+    needed = jnp.maximum(distance / (highest + 0.5), -distance / (0.5 - lowest)) * (codes / rows)
+    smallest = codes * finest / jnp.max(rows)
     widest = jnp.maximum(jnp.max(needed), smallest)
     if method == "min-max":
         return widest
@@ -64,8 +68,8 @@ def select_range(
     ranges = smallest + (widest - smallest) * jnp.linspace(0.0, 1.0, CANDIDATES, dtype=cells.dtype)
 
     def error(range_: Float[Array, ""]) -> Float[Array, ""]:
-        read = Adc(bits=bits, range=range_).convert(cells, rows, finest)
-        return jnp.mean((read - cells) ** 2)
+        lsb = jnp.maximum(range_ * rows / codes, finest)
+        return jnp.mean((lsb * jnp.clip(jnp.round(distance / lsb), lowest, highest) - distance) ** 2)
 
     # One after another: all candidates at once would hold the values many times over.
     return ranges[jnp.argmin(jax.lax.map(error, ranges))]
