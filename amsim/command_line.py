@@ -180,7 +180,7 @@ def _comparison_tables(result: Any) -> list[Table]:
 
 
 def _right_aligned(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
     table.add_column("design", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
