@@ -11,3 +11,4 @@ from amsim.deployment import DeploymentError as DeploymentError
 from amsim.deployment import deploy as deploy
 from amsim.evaluation import evaluate as evaluate
 from amsim.noise_budget import noise_budget as noise_budget
+from amsim.validation import validate as validate

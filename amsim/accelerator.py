@@ -1,8 +1,4 @@
-"""An accelerator: macros, the memories beside them, and the energy, latency and area of a whole inference.
-
-First-order model, the one place where a system's cost is added up:
-`E = MACs + weight memory + activation memory + DRAM + control`, with leakage counted under control.
-"""
+"""An accelerator: macros, how they are fed, and the memories beside them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,71 +6,145 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import quantity
-from amsim.circuits.macro import Macro, MacroCost
-from amsim.circuits.memories import Dram, Sram
+from amsim.circuits.checks import Quantity, part_of, quantity
+from amsim.circuits.macro import Macro
+from amsim.circuits.memories import Dram, Sram, SramOrganisation
+from amsim.circuits.technology import Technology
+from amsim.noise.switching import REFERENCE_TEMPERATURE
+from amsim.organisation import Organisation, Spread, SystolicArray
+from amsim.workloads import Workload
 
-COMPONENTS = ("mac", "weight_memory", "activation_memory", "dram", "control")
-"""Where energy goes; `mac` holds arrays with drivers and readout, `control` the clock and all leakage."""
+COMPONENTS = (
+    "mac",
+    "registers",
+    "weight_memory",
+    "activation_memory",
+    "global_memory",
+    "dram",
+    "control",
+    "leakage",
+)
+"""Where energy goes; `mac` holds arrays with drivers, readout and the adders of partial sums."""
 
-DEFAULT_WEIGHT_MEMORY = 8 * 261.5 * 1024
-"""Bits: 256 kB of convolution weights and 5.5 kB of classifier weights (facts 1.1)."""
+KILOBYTE = 8 * 1024.0
+"""Bits."""
 
-DEFAULT_ACTIVATION_MEMORY = 8 * 64.0 * 1024
-"""Bits: two image buffers of 32 kB (facts 1.1)."""
+WEIGHT_MEMORY = Sram(capacity=261.5 * KILOBYTE, organisation=SramOrganisation(word_width=256))
+"""256 kB of convolution weights and 5.5 kB of classifier weights (facts 1.1), 256 bits a cycle."""
+
+ACTIVATION_MEMORY = Sram(capacity=64.0 * KILOBYTE, organisation=SramOrganisation(word_width=256, banks=2))
+"""Two image buffers of 32 kB (facts 1.1), each with a word for the 256 channels of a pixel."""
+
+
+class PowerManagement(eqx.Module):
+    """What leaks when, and how often inferences come.
+
+    Attributes:
+        rate: Inferences a second, 1/s; the time between them is idle. None (default): one follows the other.
+        gated_leakage: Part of a macro's leakage that is left while it is not in use, 1. Default 1: no power gating.
+        retention: Part of the memories' leakage that is left in idle time, 1. Default 1: no lower retention supply.
+        temperature: K. Default 300 K.
+
+    Raises:
+        ValueError: A quantity out of range.
+    """
+
+    rate: Quantity | None = quantity("rate", positive=True, optional=True)
+    gated_leakage: Quantity = quantity("gated_leakage", at_most=1.0, default=1.0)
+    retention: Quantity = quantity("retention", at_most=1.0, default=1.0)
+    temperature: Quantity = quantity("temperature", positive=True, default=REFERENCE_TEMPERATURE)
 
 
 class Accelerator(eqx.Module):
-    """Macros with their memories.
+    """Macros with their memories, control and power management.
 
-    Energy of the memories: every weight is fetched from the weight memory as often as its macro says (once an
-    inference where it stays while the window slides); activations are written once and fetched once for each pass
-    over the filters and each row of the window. What does not fit into a memory is moved to or from DRAM once (weights)
-    or twice (activations) an inference. Control: one capacitance switched at the array's supply every cycle.
-    Sites run one after another. Not modelled: batching over inferences, double buffering, stalls, input and output.
+    Each site of a network runs on the macros of the first pattern that matches its name, one site after another, spread
+    over the copies of that macro. Macros take weights from the weight memory and inputs from the activation memory,
+    and write their outputs there. What does not fit goes to the global memory if there is one, then to DRAM: weights
+    are fetched once for `inferences_per_load` inferences, activations written and read back. Weights that all fit into
+    the cells of their macros are never loaded again. Reads of activations run beside computing and stall it when the
+    memory's words are too narrow; loading weights and DRAM transfers do so only with double buffering.
+    Not modelled: sensors, input and output, networks on chip, wake-up energy.
 
     Attributes:
         patterns: Name patterns, one for each macro, tried in order; the first that matches a whole site name wins.
         macros: The macros.
+        spreads: Copies of each macro and how sites are split over them.
+        organisation: `SystolicArray` or `Processor`.
         weight_memory: SRAM for weights.
         activation_memory: SRAM for activations.
-        dram: Off-chip memory.
-        control_capacitance: Switched every cycle by control and clock, F. Default 12 pF: calibrated so that Bankman's
-            system costs 3.8 uJ a frame (facts 1.1).
+        global_memory: SRAM between those and DRAM, or None.
+        dram: Off-chip memory, or None: then a network that does not fit is an error.
+        technology: Gates of the adders that combine partial sums; `equivalent(supply)` serves other nodes than 28 nm.
+        power: Leakage, gating and rate.
+        inferences_per_load: Inferences that are done site by site together, so that weights are loaded once for them.
+        double_buffered: Whether weights and DRAM transfers for the next site come in while one computes (static).
 
     Raises:
-        ValueError: No macro, a rule without a macro, or a pattern that is no regular expression.
+        ValueError: No macro, a rule without a macro, a pattern that is no regular expression, or a part of the wrong
+            kind.
     """
 
     patterns: tuple[str, ...] = eqx.field(static=True)
     macros: tuple[Macro, ...]
+    spreads: tuple[Spread, ...]
+    organisation: Organisation
     weight_memory: Sram
     activation_memory: Sram
-    dram: Dram
-    control_capacitance: Float[Array, ""] = quantity("control_capacitance")
+    global_memory: Sram | None
+    dram: Dram | None
+    technology: Technology
+    power: PowerManagement
+    double_buffered: bool = eqx.field(static=True)
+    inferences_per_load: Float[Array, ""] = quantity("inferences_per_load", positive=True)
 
     def __init__(
         self,
         macros: Any,
         *,
         patterns: Sequence[str] | None = None,
-        weight_memory: Sram | None = None,
-        activation_memory: Sram | None = None,
-        dram: Dram | None = None,
-        control_capacitance: Any = 12e-12,
+        spreads: Any = None,
+        organisation: Organisation | None = None,
+        weight_memory: Sram = WEIGHT_MEMORY,
+        activation_memory: Sram = ACTIVATION_MEMORY,
+        global_memory: Sram | None = None,
+        dram: Dram | None = Dram(),  # noqa: B008 - frozen
+        technology: Technology | None = None,
+        power: PowerManagement | None = None,
+        inferences_per_load: Any = 1.0,
+        double_buffered: bool = False,
     ) -> None:
-        """Build an accelerator from one macro, from rules `{pattern: macro}`, or from macros and their patterns."""
+        """Build an accelerator from one macro, from rules `{pattern: macro}`, or from macros and their patterns.
+
+        `spreads` may be one `Spread` for all macros, or one for each.
+        """
         rules = _rules(macros, patterns)
         self.patterns = tuple(rules)
         self.macros = tuple(rules.values())
-        self.weight_memory = Sram(capacity=DEFAULT_WEIGHT_MEMORY) if weight_memory is None else weight_memory
-        self.activation_memory = (
-            Sram(capacity=DEFAULT_ACTIVATION_MEMORY) if activation_memory is None else activation_memory
-        )
-        self.dram = Dram() if dram is None else dram
-        self.control_capacitance = control_capacitance
+        self.spreads = _spreads(spreads, len(rules))
+        self.organisation = SystolicArray() if organisation is None else organisation
+        self.weight_memory = weight_memory
+        self.activation_memory = activation_memory
+        self.global_memory = global_memory
+        self.dram = dram
+        self.technology = Technology() if technology is None else technology
+        self.power = PowerManagement() if power is None else power
+        self.inferences_per_load = inferences_per_load
+        self.double_buffered = double_buffered
+
+    def __check_init__(self) -> None:
+        """Check the parts."""
+        part_of("organisation", self.organisation, Organisation)
+        part_of("weight_memory", self.weight_memory, Sram)
+        part_of("activation_memory", self.activation_memory, Sram)
+        part_of("global_memory", self.global_memory, Sram, optional=True)
+        part_of("dram", self.dram, Dram, optional=True)
+        part_of("technology", self.technology, Technology)
+        part_of("power", self.power, PowerManagement)
+        part_of("double_buffered", self.double_buffered, bool)
 
     @staticmethod
     def of(hardware: Any) -> "Accelerator":
@@ -94,44 +164,73 @@ class Accelerator(eqx.Module):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """Macros and memories, m^2; control is part of the calibrated cell and unit areas."""
-        return sum(
-            (macro.area for macro in self.macros), start=self.weight_memory.area() + self.activation_memory.area()
-        )
+        """Macros, memories and what the organisation adds, m^2."""
+        return jnp.sum(self.component_area)
 
-    def cost(
-        self, sites: Sequence[tuple[int, MacroCost]]
-    ) -> tuple[Float[Array, "sites components"], Float[Array, " sites"]]:
-        """Energy by site and component, J, and time of each site, s, of one inference.
+    @property
+    def component_area(self) -> Float[Array, " components"]:
+        """Area by component, m^2; control is also part of the calibrated cell areas, DRAM is another chip."""
+        none, macros = jnp.zeros(()), zip(self.macros, self.spreads, strict=True)
+        by_component = dict.fromkeys(COMPONENTS, none) | {
+            "mac": sum((macro.area * spread.count for macro, spread in macros), start=none),
+            "control": self.organisation.area * float(sum(spread.count for spread in self.spreads)),
+            "weight_memory": self.weight_memory.area(),
+            "activation_memory": self.activation_memory.area(),
+            "global_memory": none if self.global_memory is None else self.global_memory.area(),
+        }
+        return jnp.stack([by_component[name] for name in COMPONENTS])
+
+    def cost(self, workload: Workload) -> xr.Dataset:
+        """Energy, latency and area of one inference of a workload.
 
         Args:
-            sites: For each site the index of its macro and what the macro counted.
+            workload: Sites with their counts and activity: `chip.workload(x)`, or a network of `amsim.workloads`.
+
+        Returns:
+            Dataset of `amsim.system_cost.labelled_cost`.
+
+        Raises:
+            ValueError: A site that no rule takes or that does not fit its macro, a network that does not fit the
+                memories of an accelerator without DRAM, or more inferences a second than it can do.
         """
-        if not sites:
-            return jnp.zeros((0, len(COMPONENTS))), jnp.zeros((0,))
-        stored = sum(cost.stored_bits for _, cost in sites)
-        weights_missing = jnp.maximum(stored - self.weight_memory.capacity, 0.0) / max(stored, 1.0)
-        leakage = self.weight_memory.leakage_power() + self.activation_memory.leakage_power()
-        energies, times = [], []
-        for index, cost in sites:
-            activation_bits = cost.input_bits + cost.output_bits
-            overflow = jnp.maximum(cost.output_bits - self.activation_memory.capacity, 0.0)
-            supply = self.macros[index].operating_supply
-            control = cost.cycles * self.control_capacitance * supply**2 + cost.seconds * leakage
-            off_chip = cost.stored_bits * weights_missing + 2 * overflow
-            energies.append(
-                jnp.stack(
-                    [
-                        cost.energy,
-                        self.weight_memory.energy(jnp.asarray(cost.weight_bits)),
-                        self.activation_memory.energy(jnp.asarray(activation_bits)),
-                        self.dram.energy(off_chip),
-                        control,
-                    ]
-                )
-            )
-            times.append(cost.seconds)
-        return jnp.stack(energies), jnp.stack(times)
+        from amsim.system_cost import labelled_cost  # which needs this class
+
+        return labelled_cost(self, workload.layers)
+
+    def active_leakage(self, index: int) -> Float[Array, ""]:
+        """Leakage power while the macros of one rule work, W: theirs, the rest of the others, all memories."""
+        kelvin = self.power.temperature
+        left = [1.0 if other == index else self.power.gated_leakage for other in range(len(self.macros))]
+        return self._macro_leakage(left) + self._memory_leakage(kelvin)
+
+    @property
+    def idle_leakage(self) -> Float[Array, ""]:
+        """Leakage power between inferences, W."""
+        left = [self.power.gated_leakage] * len(self.macros)
+        return self._macro_leakage(left) + self.power.retention * self._memory_leakage(self.power.temperature)
+
+    def _macro_leakage(self, left: Sequence[Any]) -> Float[Array, ""]:
+        macros = zip(self.macros, self.spreads, left, strict=True)
+        powers = (part * one.leakage_power(self.power.temperature) * spread.count for one, spread, part in macros)
+        return sum(powers, start=jnp.zeros(()))
+
+    def _memory_leakage(self, kelvin: Float[Array, ""]) -> Float[Array, ""]:
+        memories = [self.weight_memory, self.activation_memory]
+        memories += [] if self.global_memory is None else [self.global_memory]
+        return sum((memory.leakage_power(kelvin) for memory in memories), start=jnp.zeros(()))
+
+
+def _spreads(spreads: Any, macros: int) -> tuple[Spread, ...]:
+    if spreads is None or isinstance(spreads, Spread):
+        return (Spread() if spreads is None else spreads,) * macros
+    found = tuple(spreads)
+    if len(found) != macros:
+        raise ValueError(
+            f"Argument `spreads` must be one or have one for each of {macros} macros, but has {len(found)}."
+        )
+    for one in found:
+        part_of("spreads", one, Spread)
+    return found
 
 
 def _rules(macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:

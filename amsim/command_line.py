@@ -1,4 +1,4 @@
-"""The `amsim` command: the main job and the training of the reference networks."""
+"""The `amsim` command: the main job, the training of the reference networks and the ladder of trust."""
 
 import json
 import math
@@ -99,6 +99,41 @@ def train(
     print(f"{network}: {accuracy}. Written: {out / f'{network}.npz'}, {out / f'{network}.json'}")
 
 
+@app.command()
+def validate(
+    out: Annotated[Path | None, typer.Option(help="Folder for validate.nc; without it nothing is written.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
+) -> None:
+    """Hold the model against references: closed forms, circuit simulations, standard tests, published chips.
+
+    Misses are results: they are marked and listed, and the exit status is 0.
+    """
+    from amsim.validation.report import validate as run_validation
+    from amsim.validation.tables import level_tables, misses, summary
+
+    if out is not None:
+        _check_writable(out)
+    with _progress() as report:
+        result = run_validation(progress=report)
+    if out is not None:
+        _write_whole(out / "validate.nc", lambda path: result.to_netcdf(path, engine="h5netcdf"))
+    if as_json:
+        print(json.dumps(_plain(result), indent=1))
+        return
+    console = Console()
+    for table in level_tables(result):
+        console.print(table)
+        console.print()
+    missed = misses(result)
+    if missed:
+        _print_list(console, "Misses", missed)
+    if result.attrs["absent"]:
+        _print_list(console, "Left out", [result.attrs["absent"]])
+    console.print(summary(result), markup=False, highlight=False)
+    if out is not None:
+        console.print(f"Written: {out / 'validate.nc'}", soft_wrap=True)
+
+
 def main() -> None:
     """Run the command; a user's mistake ends in one line and exit status 2."""
     try:
@@ -156,6 +191,13 @@ def _plain(result: Any) -> dict[str, Any]:
             for name, array in variables.items()
         },
     }
+
+
+def _print_list(console: Console, heading: str, lines: list[str]) -> None:
+    console.print(f"{heading}:", markup=False)
+    for line in lines:
+        console.print(f"- {line}", markup=False, highlight=False)
+    console.print()
 
 
 def _comparison_tables(result: Any) -> list[Table]:

@@ -68,7 +68,9 @@ class Design:
                 adc=Adc(bits=8),
             )
             first = DigitalBinary(columns=16, weight_bits=self.bits, input_bits=self.bits, clock=10e6)
-            return Accelerator({"conv1": first, ".*": array}, control_capacitance=chips.BINARY_CONTROL_CAPACITANCE)
+            return Accelerator(
+                {"conv1": first, ".*": array}, organisation=SystolicArray(chips.BINARY_CONTROL_CAPACITANCE)
+            )
         if self.family == "digital-binary":
             return chips.with_word_length(chips.binareye2018(), self.bits)
         envision, common = chips.envision2017(self.bits), chips.binareye2018()

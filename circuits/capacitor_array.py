@@ -59,6 +59,8 @@ class CapacitorArray(Macro):
         cell_capacitance: Capacitance that a cell's logic and wires switch at each evaluation, F. Default 2.1 fF:
             calibrated so that 1024 rows cost the 0.975 pJ derived for Bankman's array (facts 1.1).
         cell_area: m^2. Default 73e-12: calibrated on Bankman's 6 mm^2 less its SRAM (facts 1.1).
+        cell_leakage: Of a cell's logic at 0.8 V and 300 K, A. Default 0.4 nA: a flip-flop and an XNOR of 50 pA a NAND2
+            (assumed).
         clock: Hz. Default 10 MHz (facts 1.1).
         evaluation_cycles: Clock cycles of one evaluation, reset included.
         load_width: Weight bits loaded in one cycle.
@@ -91,6 +93,7 @@ class CapacitorArray(Macro):
     faults: Faults | None = None
     cell_capacitance: Quantity = quantity("cell_capacitance", default=2.1e-15)
     cell_area: Quantity = quantity("cell_area", default=73e-12)
+    cell_leakage: Quantity = quantity("cell_leakage", default=0.4e-9)
     clock: Quantity = quantity("clock", positive=True, default=10e6)
     evaluation_cycles: Quantity = quantity("evaluation_cycles", positive=True, default=2.0)
     load_width: Quantity = quantity("load_width", positive=True, default=256.0)

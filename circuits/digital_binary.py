@@ -4,14 +4,17 @@ import dataclasses
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import ValueRange
 from amsim.circuits.products import Product
+from amsim.circuits.stationary import stationary_cost
 from amsim.circuits.technology import Technology, adder_tree_full_adders
+from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
 class DigitalBinary(Macro):
@@ -64,8 +67,23 @@ class DigitalBinary(Macro):
     def area(self) -> Float[Array, ""]:
         """A weight flip-flop, an XNOR and a share of the adder tree for each cell, m^2."""
         gates = self.technology
-        tree = gates.full_adder_area * (adder_tree_full_adders(self.rows) / self.rows)
+        tree = gates.full_adder_area * self._full_adders_a_row
         return self.rows * self.columns * (gates.flip_flop_area + gates.xor_area + tree)
+
+    def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
+        """Leakage of those gates, W.
+
+        Args:
+            temperature: K, shape ().
+        """
+        flip_flop, xor, full_adder = (
+            self.technology.leakage_power(gate, self.supply, temperature) for gate in ("flip_flop", "xor", "full_adder")
+        )
+        return self.rows * self.columns * (flip_flop + xor + full_adder * self._full_adders_a_row)
+
+    @property
+    def _full_adders_a_row(self) -> float:
+        return adder_tree_full_adders(self.rows) / self.rows
 
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """None: dies do not differ."""
@@ -106,25 +124,17 @@ class DigitalBinary(Macro):
         return activity
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Gates by the activity of the site; weights stay while the window slides over the map."""
-        product, gates = work.product, self.technology
-        slices = product.columns * self.weight_bits
-        evaluations = float(work.positions * product.tiles(self.rows) * self.input_bits)
-        passes = -(-slices // self.columns)
-        row = gates.xor_capacitance + gates.full_adder_capacitance * (adder_tree_full_adders(self.rows) / self.rows)
-        # Multi-bit digits toggle like coin tosses.
+        """Gates by the activity of the site; multi-bit digits and unknown data toggle like coin tosses."""
+        gates, rows = self.technology, work.product.rows / work.product.tiles(self.rows)
+        row = gates.xor_capacitance + gates.full_adder_capacitance * self._full_adders_a_row
         toggling = activity.get("toggling", jnp.asarray(0.5)) / 0.5
-        rows_driven = float(work.positions * self.input_bits * product.rows * slices)
-        stored = float(product.rows * slices)
-        cycles = evaluations * passes * self.evaluation_cycles + stored / self.load_width
-        return MacroCost(
-            energy=rows_driven * self.overhead * row * self.supply**2 * toggling,
-            cycles=cycles,
-            seconds=cycles / self.clock,
-            weight_bits=stored,
-            input_bits=float(work.input_words * self.input_bits * passes) * work.window_fetches,
-            output_bits=float(work.positions * product.columns * self.input_bits),
-            stored_bits=stored,
+        return stationary_cost(
+            self,
+            work,
+            evaluation_energy=rows * self.overhead * row * self.supply**2 * toggling,
+            evaluation_cycles=self.evaluation_cycles,
+            load_width=self.load_width,
+            clock=self.clock,
         )
 
     def ideal(self) -> "DigitalBinary":

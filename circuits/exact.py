@@ -76,7 +76,7 @@ class Exact(Macro):
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
         """Nothing is spent."""
         zero = jnp.zeros(())
-        return MacroCost(zero, zero, zero, 0.0, 0.0, 0.0, 0.0)
+        return MacroCost(zero, zero, jnp.ones(()), 0.0, 0.0, 0.0, 0.0)
 
     def ideal(self) -> "Exact":
         """Itself."""

@@ -1,5 +1,7 @@
 """The contract of every circuit family: draw a die, multiply on it, decide on it, and say what that costs."""
 
+import dataclasses
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import IntegerCode, Rounding, ValueRange, input_code, weight_code
 from amsim.circuits.products import DenseProduct, Product
 from amsim.noise.gradients import decision
+from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 if TYPE_CHECKING:
     Die = Any
@@ -21,6 +24,10 @@ else:
 """Static errors of one manufactured sample, as standard draws (mean 0, sigma 1); None where a family has none."""
 
 UNKNOWN = ValueRange()
+
+
+SHARED_BY = {"output channels": "inputs", "pixels": "weights", "input channels": "sums"}
+"""Ways to split a site over several equal macros, and what all of them then have in common."""
 
 
 class Work(eqx.Module):
@@ -43,27 +50,64 @@ class Work(eqx.Module):
         """Multiply-accumulates an inference."""
         return self.positions * self.product.rows * self.product.columns
 
+    def part(self, over: str, ways: int) -> "Work":
+        """Largest part of the work when it is split.
+
+        Args:
+            over: One of `SHARED_BY`.
+            ways: Number of parts.
+        """
+        if over == "pixels":
+            parts = {name: -(-getattr(self, name) // ways) for name in ("positions", "input_words")}
+            return dataclasses.replace(self, **parts)
+        if over == "output channels":
+            return dataclasses.replace(self, product=self.product.part(columns=-(-self.product.columns // ways)))
+        product = self.product.part(blocks=-(-self.product.blocks // ways))
+        words = -(-self.input_words * product.blocks // self.product.blocks)
+        return dataclasses.replace(self, product=product, input_words=words)
+
 
 class MacroCost(eqx.Module):
     """Cost of one site on a macro, an inference.
 
     Attributes:
         energy: Energy of the multiply-accumulates with drivers and readout, J.
-        cycles: Clock cycles.
-        seconds: Time of those cycles, s.
+        compute_cycles: Clock cycles of computing.
+        load_cycles: Clock cycles in which the macro takes up weights.
+        clock: Of those cycles, Hz.
+        waiting: Time that no clock counts, as for a slow converter, s.
         weight_bits: Bits fetched from the weight memory.
         input_bits: Bits fetched from the activation memory.
         output_bits: Bits written to the activation memory.
         stored_bits: Weight bits that the site keeps somewhere.
+        additions: Partial sums of tiles and bit slices that are added after the readout, words.
+        fills: Part of the macro's cells that its weights take, 1; above 1 they are loaded again at each inference, and
+            infinite where weights stream through.
+        peak_macs: Multiply-accumulates a cycle with all cells in use.
     """
 
     energy: Float[Array, ""]
-    cycles: Float[Array, ""]
-    seconds: Float[Array, ""]
+    compute_cycles: Float[Array, ""]
+    clock: Float[Array, ""]
     weight_bits: float
     input_bits: float
     output_bits: float
     stored_bits: float
+    load_cycles: Float[Array, ""] | float = 0.0
+    waiting: Float[Array, ""] | float = 0.0
+    additions: float = 0.0
+    fills: float = math.inf
+    peak_macs: Float[Array, ""] | float = 1.0
+
+    @property
+    def cycles(self) -> Float[Array, ""]:
+        """Clock cycles of loading and computing, one after the other."""
+        return self.compute_cycles + self.load_cycles
+
+    @property
+    def seconds(self) -> Float[Array, ""]:
+        """Time of loading and computing, one after the other, s."""
+        return self.cycles / self.clock + self.waiting
 
 
 class Macro(eqx.Module):
@@ -175,6 +219,14 @@ class Macro(eqx.Module):
     @abstractmethod
     def area(self) -> Float[Array, ""]:
         """Area, m^2."""
+
+    def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
+        """Power while powered and idle, W; here none.
+
+        Args:
+            temperature: K, shape ().
+        """
+        return jnp.zeros(())
 
     @abstractmethod
     def ideal(self) -> "Macro":

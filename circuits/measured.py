@@ -17,6 +17,7 @@ from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_colu
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import ValueRange
 from amsim.circuits.products import Product
+from amsim.circuits.stationary import stationary_cost
 from amsim.noise.random import normal
 
 if TYPE_CHECKING:
@@ -216,20 +217,13 @@ class Measured(Macro):
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
         """Measured energy and time of each evaluation of a column; a tile costs a whole line."""
-        product = work.product
-        slices = product.columns * self.weight_bits
-        evaluations = float(work.positions * product.tiles(self.rows) * self.input_bits)
-        passes = -(-slices // self.columns)
-        stored = float(product.rows * slices)
-        cycles = evaluations * passes * self.evaluation_cycles + stored / self.load_width
-        return MacroCost(
-            energy=evaluations * slices * self.evaluation_energy,
-            cycles=cycles,
-            seconds=cycles / self.evaluation_cycles * self.evaluation_time,
-            weight_bits=stored,
-            input_bits=float(work.input_words * self.input_bits * passes) * work.window_fetches,
-            output_bits=float(work.positions * product.columns * self.input_bits),
-            stored_bits=stored,
+        return stationary_cost(
+            self,
+            work,
+            evaluation_energy=self.evaluation_energy,
+            evaluation_cycles=self.evaluation_cycles,
+            load_width=self.load_width,
+            clock=self.evaluation_cycles / self.evaluation_time,
         )
 
     def ideal(self) -> "Measured":

@@ -1,36 +1,50 @@
 """Multi-precision digital multiply-accumulate units: subword parallelism with supply and clock scaled to precision."""
 
 import dataclasses
-from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from amsim.circuits.checks import Quantity, count, integer_between, one_of, quantity
+from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Rounding, ValueRange
 from amsim.circuits.products import Product
+from amsim.circuits.scaling import Process
+from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
-class PrecisionMode(NamedTuple):
-    """One way to run the unit: subwords a cycle, supply, clock, and how much less logic toggles."""
+class PrecisionMode(eqx.Module):
+    """One way to run the unit.
 
-    bits: int
-    subwords: int
-    supply: float
-    clock: float
-    capacitance_ratio: float
+    Attributes:
+        bits: Widest operand (static).
+        subwords: Products a cycle of one unit (static).
+        supply: V.
+        clock: Hz.
+        capacitance_ratio: Active capacitance against that of the widest mode, 1.
+    """
+
+    bits: int = count(default=16)
+    subwords: int = count(default=1)
+    supply: Quantity = quantity("supply", positive=True, default=1.03)
+    clock: Quantity = quantity("clock", positive=True, default=200e6)
+    capacitance_ratio: Quantity = quantity("capacitance_ratio", positive=True, default=1.0)
 
 
-PRECISION_MODES = (
-    PrecisionMode(bits=4, subwords=4, supply=0.65, clock=50e6, capacitance_ratio=1 / 3.2),
-    PrecisionMode(bits=8, subwords=2, supply=0.80, clock=100e6, capacitance_ratio=1 / 1.82),
-    PrecisionMode(bits=16, subwords=1, supply=1.03, clock=200e6, capacitance_ratio=1.0),
-)
-"""Modes of Envision at constant throughput. Subwords and the 200 MHz are published; supplies, the other clocks and the
-ratios 1 / k3 of active capacitance are recalled (facts 3, medium confidence)."""
+def precision_modes() -> tuple[PrecisionMode, ...]:
+    """Modes of Envision at constant throughput.
+
+    Subwords and the 200 MHz are published; supplies, the other clocks and the ratios 1 / k3 of active capacitance are
+    recalled (facts 3, medium confidence).
+    """
+    return (
+        PrecisionMode(bits=4, subwords=4, supply=0.65, clock=50e6, capacitance_ratio=1 / 3.2),
+        PrecisionMode(bits=8, subwords=2, supply=0.80, clock=100e6, capacitance_ratio=1 / 1.82),
+        PrecisionMode(),
+    )
 
 
 class MultiPrecision(Macro):
@@ -49,11 +63,14 @@ class MultiPrecision(Macro):
         input_bits: Bits of an input (static).
         accumulator_bits: Width of the accumulator; sums beyond it saturate and are counted (static).
         rounding: How operands are rounded (static).
-        mac_energy: Energy of a 16-bit MAC at 1.03 V, J. Default 2.2 pJ: 3.7 pJ of the 40 nm chip (facts 4.2) times
-            0.6 for 28 nm; also three times the bare gates (facts 7.1, 7.3). The split of the chip's total is assumed.
+        mac_energy: Energy of a MAC in the widest mode at its supply, with all that scales with precision: operand
+            delivery and guarding, J. Default 6.7 pJ: calibrated on Envision's 7.6 mW at 4 bit, with its control on the
+            290 mW at 16 bit (facts 3). Bare units are 2.2 pJ: 3.7 pJ of the 40 nm chip (facts 4.2) times 0.6.
         utilisation: Fraction of cycles that compute, 1. Default 0.74: 76 of 102.4 GOPS (facts 3).
-        unit_area: Area of a 16-bit unit with its share of control, m^2. Default 6300e-12: calibrated on Envision's
-            1.87 mm^2 less its SRAM (facts 3).
+        unit_area: Area of a 16-bit unit with its share of control, m^2. Default 4770e-12: calibrated on Envision's
+            1.87 mm^2 less its SRAM and registers (facts 3).
+        unit_leakage: Of one unit at 0.8 V and 300 K, A. Default 0.5 uA: its area in NAND2 of 50 pA (assumed).
+        modes: Ways to run the units, the narrowest first.
 
     Raises:
         ValueError: A size, word length, accumulator width or utilisation out of range.
@@ -65,20 +82,28 @@ class MultiPrecision(Macro):
     input_bits: int = count(default=8)
     accumulator_bits: int = count(default=32)
     rounding: Rounding = eqx.field(static=True, default="nearest")
-    mac_energy: Quantity = quantity("mac_energy", positive=True, default=2.2e-12)
+    mac_energy: Quantity = quantity("mac_energy", positive=True, default=6.7e-12)
     utilisation: Quantity = quantity("utilisation", positive=True, at_most=1.0, default=0.74)
-    unit_area: Quantity = quantity("unit_area", default=6300e-12)
+    unit_area: Quantity = quantity("unit_area", default=4770e-12)
+    unit_leakage: Quantity = quantity("unit_leakage", default=0.5e-6)
+    modes: tuple[PrecisionMode, ...] = eqx.field(default_factory=precision_modes)
 
     def __check_init__(self) -> None:
         """Check the accumulator and the rounding mode."""
         integer_between("accumulator_bits", self.accumulator_bits, 2, 64)
         one_of("rounding", self.rounding, ("nearest", "truncate"))
+        for mode in self.modes:
+            part_of("modes", mode, PrecisionMode)
+        widths = [mode.bits for mode in self.modes]
+        if not widths or widths != sorted(widths):
+            raise ValueError(f"Argument `modes` must have rising `bits` and one mode at least, but has {widths}.")
+        integer_between("the widest operand", max(self.weight_bits, self.input_bits), 1, widths[-1])
 
     @property
     def mode(self) -> PrecisionMode:
         """Narrowest mode that holds both operands."""
         widest = max(self.weight_bits, self.input_bits)
-        return next(mode for mode in PRECISION_MODES if mode.bits >= widest)
+        return next(mode for mode in self.modes if mode.bits >= widest)
 
     @property
     def deterministic(self) -> bool:
@@ -88,12 +113,21 @@ class MultiPrecision(Macro):
     @property
     def operating_supply(self) -> Float[Array, ""]:
         """Supply of the mode, V."""
-        return jnp.asarray(self.mode.supply)
+        return self.mode.supply
 
     @property
     def area(self) -> Float[Array, ""]:
         """All units, m^2."""
         return self.rows * self.columns * self.unit_area
+
+    def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
+        """Leakage of all units at the mode's supply, W.
+
+        Args:
+            temperature: K, shape ().
+        """
+        supply = self.operating_supply
+        return self.rows * self.columns * self.unit_leakage * supply * Process().leakage_ratio(supply, temperature)
 
     def tiles(self, product: Product) -> int:
         """1: an accumulator sums any number of rows, one after another."""
@@ -143,21 +177,23 @@ class MultiPrecision(Macro):
         }
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """MACs without a zero operand; each weight serves a row of units, each input a column of them."""
+        """MACs without a zero operand (unknown data have none); a weight serves a row of units, an input a column."""
         mode, macs = self.mode, float(work.macs)
         narrow = (self.weight_bits + self.input_bits) / 2 / mode.bits
-        relative = (mode.supply / PRECISION_MODES[-1].supply) ** 2 * mode.capacitance_ratio / mode.subwords
-        cycles = macs / (self.rows * self.columns * mode.subwords) / self.utilisation
+        relative = (mode.supply / self.modes[-1].supply) ** 2 * mode.capacitance_ratio / mode.subwords
         weight_bits = work.product.rows * work.product.columns * self.weight_bits
         column_passes = -(-work.product.columns // self.columns)
+        row_passes = -(-work.positions // (self.rows * mode.subwords))
+        cycles = float(row_passes * column_passes * work.product.rows) / self.utilisation
         return MacroCost(
-            energy=macs * activity["nonzero"] * self.mac_energy * (relative * narrow),
-            cycles=cycles,
-            seconds=cycles / mode.clock,
-            weight_bits=float(weight_bits * -(-work.positions // (self.rows * mode.subwords))),
+            energy=macs * activity.get("nonzero", jnp.asarray(1.0)) * self.mac_energy * (relative * narrow),
+            compute_cycles=cycles,
+            clock=mode.clock,
+            weight_bits=float(weight_bits * row_passes),
             input_bits=float(work.input_words * self.input_bits * column_passes) * work.window_fetches,
             output_bits=float(work.positions * work.product.columns * self.input_bits),
             stored_bits=float(weight_bits),
+            peak_macs=float(self.rows * self.columns * mode.subwords),
         )
 
     def ideal(self) -> "MultiPrecision":

@@ -4,6 +4,7 @@ A dense layer and a convolution differ only in how inputs meet the weight matrix
 how those rows split into tiles that fit a line, and how one digit of the inputs meets one matrix.
 """
 
+import dataclasses
 import math
 from abc import abstractmethod
 
@@ -37,6 +38,10 @@ class Product(eqx.Module):
     @abstractmethod
     def input_sums(self, inputs: Float[Array, "..."]) -> Float[Array, "..."]:
         """Sum of the inputs that a column sees, broadcastable to the result."""
+
+    @abstractmethod
+    def part(self, *, columns: int | None = None, blocks: int | None = None) -> "Product":
+        """The same product with fewer columns, or with fewer row blocks."""
 
     @property
     def blocks(self) -> int:
@@ -85,6 +90,10 @@ class DenseProduct(Product):
     rows: int = eqx.field(static=True)
     columns: int = eqx.field(static=True)
 
+    def part(self, *, columns: int | None = None, blocks: int | None = None) -> "DenseProduct":
+        """The same product with fewer columns or rows."""
+        return DenseProduct(self.rows if blocks is None else blocks, self.columns if columns is None else columns)
+
     @property
     def row_block(self) -> int:
         """Every row has an input of its own."""
@@ -129,6 +138,14 @@ class ConvolutionProduct(Product):
     def __post_init__(self) -> None:
         """Count the products that one column sums."""
         self.rows = self.channels * math.prod(self.kernel)
+
+    def part(self, *, columns: int | None = None, blocks: int | None = None) -> "ConvolutionProduct":
+        """The same product with fewer filters or input channels; for counts only where filters are grouped."""
+        return dataclasses.replace(
+            self,
+            columns=self.columns if columns is None else columns,
+            channels=self.channels if blocks is None else blocks,
+        )
 
     @property
     def row_block(self) -> int:

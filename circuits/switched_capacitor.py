@@ -15,7 +15,10 @@ from amsim.circuits.macro import UNKNOWN, Die, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import IntegerCode, ValueRange
 from amsim.circuits.products import Product
+from amsim.circuits.scaling import Process
+from amsim.circuits.stationary import stationary_cost
 from amsim.noise.random import normal
+from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
 class SwitchedCapacitor(CapacitorArray):
@@ -63,6 +66,15 @@ class SwitchedCapacitor(CapacitorArray):
         if self.adc is not None:
             readout = readout + self.adc.area
         return self.columns * (self.rows * self.cell_area + readout)
+
+    def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
+        """Leakage of the cells' logic, W: the current of 28 nm with the law of `Process.leakage_ratio`.
+
+        Args:
+            temperature: K, shape ().
+        """
+        current = self.cell_leakage * Process().leakage_ratio(self.supply, temperature)
+        return self.rows * self.columns * self.supply * current
 
     def multiply(
         self,
@@ -177,11 +189,10 @@ class SwitchedCapacitor(CapacitorArray):
         return activity
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Capacitors by the activity of the site, cell logic by events, one readout for each line evaluation."""
-        product = work.product
-        slices = product.columns * self.weight_bits
-        evaluations = float(work.positions * product.tiles(self.rows) * self.input_bits)
-        passes = -(-slices // self.columns)
+        """Capacitors by the activity of the site, cell logic by events, one readout for each line evaluation.
+
+        Of unknown data half of the cells go high.
+        """
         fused = "clipped_thresholds" in activity
         assert self.comparator is not None
         readout, converting = self.comparator.energy(), jnp.zeros_like(self.supply)
@@ -190,21 +201,21 @@ class SwitchedCapacitor(CapacitorArray):
             # The line holds while the converter works, and is waited for where that takes longer than settling.
             converting = jnp.maximum(self.adc.conversion_time(float(self.rows)) - self.evaluation_time, 0.0)
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
-        bottoms = self.bottom_parasitic * activity["high_cells"]
-        capacitors = (self.unit_capacitance * activity["switched_units"] + bottoms) * self.supply**2
+        driven = work.product.rows / work.product.tiles(self.rows)
+        high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
+        switched = activity.get("switched_units", switched_capacitance(high, self.total_units))
+        capacitors = (self.unit_capacitance * switched + self.bottom_parasitic * high) * self.supply**2
         if self.reset is not None:
             capacitors = capacitors + self.reset.clock_energy()
-        logic = self.cell_capacitance * self.supply**2 * (product.rows / product.tiles(self.rows))
-        stored = float(product.rows * slices)
-        cycles = evaluations * passes * self.evaluation_cycles + stored / self.load_width
-        return MacroCost(
-            energy=evaluations * slices * (capacitors + logic + readout),
-            cycles=cycles,
-            seconds=cycles / self.clock + evaluations * passes * (holding + converting),
-            weight_bits=stored,
-            input_bits=float(work.input_words * self.input_bits * passes) * work.window_fetches,
-            output_bits=float(work.positions * product.columns * self.input_bits),
-            stored_bits=stored,
+        logic = self.cell_capacitance * self.supply**2 * driven
+        return stationary_cost(
+            self,
+            work,
+            evaluation_energy=capacitors + logic + readout,
+            evaluation_cycles=self.evaluation_cycles,
+            load_width=self.load_width,
+            clock=self.clock,
+            waiting=holding + converting,
         )
 
     def ideal(self) -> "SwitchedCapacitor":

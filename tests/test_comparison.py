@@ -8,12 +8,11 @@ import pytest
 import xarray as xr
 
 from amsim import compare, load_dataset
+from amsim.accelerator import COMPONENTS
 from amsim.command_line import main
 from amsim.comparison import verdict
 from amsim.designs import DEFAULT_DESIGNS, design
 from amsim.results import UNITS_AND_NAMES, labelled
-
-COMPONENTS = ["mac", "weight_memory", "activation_memory", "dram", "control"]
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +27,8 @@ def result(few):
 
 
 def test_dimensions_and_units(result):
-    assert dict(result.sizes) == {"design": 3, "die": 3, "component": 5}
-    assert list(result["component"].values) == COMPONENTS
+    assert dict(result.sizes) == {"design": 3, "die": 3, "component": 8}
+    assert list(result["component"].values) == list(COMPONENTS)
     assert result["accuracy"].dims == ("design", "die")
     assert result["energy"].dims == ("design", "component")
     for name in [*result.data_vars, *result.coords]:
@@ -128,7 +127,7 @@ def test_command_writes_its_files(monkeypatch, capsys, tmp_path):
     assert "Least energy an inference" in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["compare.nc", "compare.png"]
     with xr.open_dataset(tmp_path / "compare.nc", engine="h5netcdf") as written:
-        assert dict(written.sizes) == {"design": 2, "die": 2, "component": 5}
+        assert dict(written.sizes) == {"design": 2, "die": 2, "component": 8}
         assert written["energy"].attrs["units"] == "J"
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
 

@@ -11,6 +11,7 @@ import pytest
 import amsim
 from amsim import circuits
 from amsim.accelerator import Accelerator
+from amsim.organisation import SystolicArray
 
 X = jnp.ones((2, 4))
 PARAMS = {"layer": {"w": jnp.ones((4, 3)), "b": jnp.ones(3)}}
@@ -137,4 +138,4 @@ def test_an_accelerator_stands_where_a_macro_does() -> None:
     ideal = Accelerator(circuits.SwitchedCapacitor()).ideal()
     assert float(ideal.macros[0].mismatch_coefficient) == 0  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="`control_capacitance`"):
-        Accelerator(EXACT, control_capacitance=-1.0)
+        Accelerator(EXACT, organisation=SystolicArray(-1.0))

@@ -3,9 +3,9 @@
 import dataclasses
 
 from amsim.accelerator import Accelerator
-from amsim.chips.binary import BINARY_CONTROL_CAPACITANCE as BINARY_CONTROL_CAPACITANCE
 from amsim.chips.binary import bankman2018 as bankman2018
 from amsim.chips.binary import binareye2018 as binareye2018
+from amsim.chips.envision import envision2016 as envision2016
 from amsim.chips.envision import envision2017 as envision2017
 
 

@@ -1,28 +1,63 @@
-"""Envision, the precision-scalable image processor."""
+"""Envision, the precision-scalable image processor, and the chip before it."""
 
-from amsim.accelerator import Accelerator
-from amsim.circuits.memories import Sram
-from amsim.circuits.multi_precision import MultiPrecision
+from amsim.accelerator import KILOBYTE, Accelerator
+from amsim.circuits.memories import Sram, SramOrganisation
+from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
+from amsim.circuits.register_file import RegisterFile
+from amsim.circuits.scaling import Process
+from amsim.circuits.technology import Technology
+from amsim.organisation import Processor
 
-ENVISION_CONTROL_CAPACITANCE = 0.95e-9
-"""F. Calibrated: what remains of Envision's 290 mW after its units and memories; a programmable processor."""
+BANKS = SramOrganisation(word_width=16, banks=32)
+"""64 macros of 2 kB, half of them for weights here (facts 3)."""
 
 
 def envision2017(bits: int = 8) -> Accelerator:
     """Precision-scalable processor Envision of Moons et al. (ISSCC'17), 28 nm FDSOI.
 
-    Published: 256 units of 1x16, 2x8 or 4x4 bit, 76 GOPS at every precision, 290 mW at 16 bit, 7.6 mW at 4 bit
-    sparse, 128 kB of SRAM, 1.87 mm^2.
-    Assumed: supplies and capacitance ratios of the modes, and 2.2 pJ of the 7.6 pJ a 16-bit MAC for the units.
-    Calibrated: control on the 290 mW, unit area on the 1.87 mm^2 (facts 3).
+    Published: 256 units of 1x16, 2x8 or 4x4 bit, 76 GOPS at every precision, 290 mW at 16 bit, 7.6 mW at 4 bit sparse,
+    128 kB of SRAM in 64 macros, 1.87 mm^2, AlexNet at 47 frames/s and 44 mW.
+    Assumed: supplies and capacitance ratios of the modes; SRAM, half for weights, at 0.8 V; the defaults of `Processor`.
+    Calibrated: control on the 290 mW, energy of a MAC on the 7.6 mW with 28 % of the products without a zero, unit area
+    on the 1.87 mm^2 (facts 3). AlexNet is predicted.
 
     Args:
         bits: Word length of weights and activations, 1 to 16.
     """
     units = MultiPrecision(weight_bits=bits, input_bits=bits)
+    memory = Sram(capacity=64 * KILOBYTE, organisation=BANKS)
     return Accelerator(
-        units,
-        weight_memory=Sram(capacity=8 * 96.0 * 1024),
-        activation_memory=Sram(capacity=8 * 32.0 * 1024),
-        control_capacitance=ENVISION_CONTROL_CAPACITANCE,
+        units, organisation=_processor(units, Technology()), weight_memory=memory, activation_memory=memory
     )
+
+
+def envision2016(bits: int = 8) -> Accelerator:
+    """First generation of Envision by Moons and Verhelst (VLSI'16, JSSC'17), 40 nm low-power CMOS.
+
+    Published: 256 units of 1 to 16 bit that gate what they do not use and lower their supply, without subwords; 102 GOPS
+    at 204 MHz and 1.1 V, 25 to 287 mW, AlexNet at 47 frames/s and 76 mW, 2.4 mm^2 (facts 3).
+    Assumed: supplies and capacitance ratios of the modes (k1, k2 of facts 3, recalled); 3.7 pJ a MAC of 16 bit, the
+    anchor of the Asilomar'17 model (facts 4.2); memories and control of the second generation, in 40 nm.
+    Calibrated: none. All is predicted.
+
+    Args:
+        bits: Word length of weights and activations, 1 to 16.
+    """
+    process = Process(node="40nm")
+    modes = tuple(
+        PrecisionMode(bits=width, supply=1.1 / lower, clock=204e6, capacitance_ratio=1 / fewer)
+        for width, lower, fewer in ((4, 1.2, 12.5), (8, 1.1, 3.5), (12, 1.02, 1.4), (16, 1.0, 1.0))
+    )
+    units = MultiPrecision(
+        weight_bits=bits, input_bits=bits, modes=modes, mac_energy=3.7e-12, unit_area=4770e-12 * process.area_ratio
+    )
+    memory = Sram(capacity=64 * KILOBYTE, organisation=BANKS, supply=1.1, process=process)
+    processor = _processor(units, Technology(process=process))
+    return Accelerator(units, organisation=processor, weight_memory=memory, activation_memory=memory)
+
+
+def _processor(units: MultiPrecision, technology: Technology) -> Processor:
+    """Processor around the units at the supply of their mode."""
+    supply = units.operating_supply
+    instructions = Sram(capacity=16 * KILOBYTE, supply=supply, process=technology.process)
+    return Processor(instruction_memory=instructions, registers=RegisterFile(supply=supply, technology=technology))

@@ -1,7 +1,6 @@
 """A chip: a network deployed on one die of an accelerator."""
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,13 +11,15 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.accelerator import COMPONENTS, Accelerator
+from amsim.accelerator import Accelerator
 from amsim.circuits.checks import finite, one_key
-from amsim.circuits.macro import Die, MacroCost
+from amsim.circuits.macro import Die
 from amsim.deployment.mapping import Mapping, SiteTable, map_program
 from amsim.deployment.program import Program, flatten
 from amsim.deployment.run import report_program, run_program
-from amsim.results import described, labelled
+from amsim.results import labelled
+from amsim.system_cost import evaluate, labelled_cost
+from amsim.workloads import Layer, Workload
 
 
 class _LastInputs:
@@ -86,6 +87,17 @@ class Chip(eqx.Module):
         pairs = zip(self.accelerator.macros, self.dies, strict=True)
         return dataclasses.replace(self, dies=tuple(macro.prepare(die) for macro, die in pairs))
 
+    def workload(self, *inputs: Any) -> Workload:
+        """What one inference asks of any accelerator: the sites, with the activity that these inputs cause on this one.
+
+        Args:
+            *inputs: A batch as the network takes it; its leading axis counts inferences.
+
+        Raises:
+            ValueError: Nothing of the network is a product with a weight.
+        """
+        return Workload(getattr(self.function, "__name__", "network"), _layers(self, inputs))
+
     def cost(self, *inputs: Any) -> xr.Dataset:
         """Energy, latency and area of one inference, with the activity that these inputs cause.
 
@@ -93,15 +105,19 @@ class Chip(eqx.Module):
             *inputs: A batch as the network takes it; its leading axis counts inferences.
 
         Returns:
-            Dataset with `energy` (site, component) in J, `latency` (site) in s and `area` in m^2 for one inference,
-            the MACs of each site, and one `clipped_...` (site) for each thing that can clip or saturate.
+            Dataset of `amsim.system_cost.labelled_cost`, and one `clipped_...` (site) for each thing that can clip or
+            saturate.
+
+        Raises:
+            ValueError: As `Accelerator.cost`.
         """
         self._last_inputs.shapes = jax.tree.map(_shape_of, inputs)
-        return _cost_dataset(self, inputs)
+        layers = _layers(self, inputs)
+        return _with_clipping(labelled_cost(self.accelerator, layers), layers)
 
     def energy(self, *inputs: Any) -> Array:
         """Total energy of one inference, J, differentiable in parameters and hardware."""
-        return jnp.sum(_costs(self, inputs)[0])
+        return jnp.sum(evaluate(self.accelerator, _layers(self, inputs)).energy)
 
     def sites(self, *inputs: Any) -> SiteTable:
         """What landed where, and what did not and why.
@@ -191,22 +207,21 @@ def _run(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | None) -> Any:
 
 
 @eqx.filter_jit
-def _costs(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Array, Array, list[dict[str, Array]]]:
+def _layers(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Layer, ...]:
     traced = _trace(chip, inputs)
     leaves = jax.tree.leaves(inputs)
     arguments = [*traced.leaves, *map(jnp.asarray, leaves)]
     macros, inferences = chip.accelerator.macros, _inferences(leaves)
     reports = report_program(traced.program, traced.mapping, macros, arguments)
-    costs: list[tuple[int, MacroCost]] = []
-    stored: set[int] = set()
-    for mapped, report in zip(traced.mapping.sites, reports, strict=True):
-        cost = macros[mapped.macro].cost(mapped.site.work(inferences), report)
-        # A weight that several sites use is stored once.
-        again = mapped.site.weight.number in stored
-        costs.append((mapped.macro, dataclasses.replace(cost, stored_bits=0.0) if again else cost))
-        stored.add(mapped.site.weight.number)
-    energies, times = chip.accelerator.cost(costs)
-    return energies, times, reports
+    return tuple(
+        Layer(
+            mapped.site.name,
+            mapped.site.work(inferences),
+            activity=report,
+            weights=str(mapped.site.weight.number),
+        )
+        for mapped, report in zip(traced.mapping.sites, reports, strict=True)
+    )
 
 
 def _inferences(leaves: list[Any]) -> int:
@@ -216,20 +231,11 @@ def _inferences(leaves: list[Any]) -> int:
     return int(shape[0])
 
 
-def _cost_dataset(chip: Chip, inputs: tuple[Any, ...]) -> xr.Dataset:
-    energies, times, reports = _costs(chip, inputs)
-    traced = _trace(chip, jax.tree.map(_shape_of, inputs))
-    inferences = _inferences(jax.tree.leaves(inputs))
-    works = [mapped.site.work(inferences) for mapped in traced.mapping.sites]
-    variables: dict[str, Any] = {
-        "energy": (("site", "component"), np.asarray(energies, float)),
-        "latency": (("site",), np.asarray(times, float)),
-        "area": ((), float(chip.accelerator.area)),
-        "macs": (("site",), np.array([work.macs for work in works])),
-    }
-    clips = sorted({name for report in reports for name in report if name.startswith("clipped_")})
-    for name in clips:
-        variables[name] = (("site",), np.array([float(report.get(name, np.nan)) for report in reports]))
-    names = [mapped.site.name for mapped in traced.mapping.sites]
-    attributes = {"amsim_version": importlib.metadata.version("amsim"), "accelerator": described(chip.accelerator)}
-    return labelled(variables, {"site": names, "component": list(COMPONENTS)}, attributes)
+def _with_clipping(cost: xr.Dataset, layers: tuple[Layer, ...]) -> xr.Dataset:
+    names = sorted({name for layer in layers for name in layer.activity if name.startswith("clipped_")})
+    rows = cost.sizes["site"]
+    clipped: dict[str, Any] = {}
+    for name in names:
+        values = [float(layer.activity.get(name, jnp.nan)) for layer in layers]
+        clipped[name] = (("site",), np.array(values + [np.nan] * (rows - len(values))))
+    return cost.merge(labelled(clipped, {"site": cost["site"].values}, {})).assign_attrs(cost.attrs)

@@ -1,0 +1,87 @@
+"""Where tensors live in the memory hierarchy, and the bits that each memory moves because of it.
+
+Weights fill the weight memory first, then the global memory, then DRAM; inputs and outputs of a site that do not fit
+together into the activation memory pass through the global memory, then through DRAM. Weights that live further out are
+fetched once for all inferences of a batch, activations are written and read back.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amsim.accelerator import Accelerator
+from amsim.site_counts import SiteCounts
+
+MEMORIES = ("weight_memory", "activation_memory", "global_memory", "dram")
+
+
+class Traffic(NamedTuple):
+    """Bits of one inference read and written at each of `MEMORIES`, shape (sites, memories)."""
+
+    read: Float[Array, "sites memories"]
+    written: Float[Array, "sites memories"]
+
+
+def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
+    """Bits that each memory moves in one inference, by site."""
+    batch = accelerator.inferences_per_load
+    shared, outside = _spilled_outputs(accelerator, counts)
+    # Space of the global memory is kept free for the largest feature maps that pass through it.
+    room = _global_capacity(accelerator) - batch * jnp.max(shared)
+    stored = jnp.sum(counts.stored_bits)
+    missing = jnp.maximum(stored - accelerator.weight_memory.capacity, 0.0)
+    weights_shared = jnp.minimum(missing, room)
+    share = jnp.where(stored > 0, counts.stored_bits / jnp.where(stored > 0, stored, 1.0), 0.0) / batch
+    from_shared, from_outside = share * weights_shared, share * (missing - weights_shared)
+    # A batch goes through site by site, so that what stays in cells is loaded once; what streams is not.
+    fetched = counts.weight_bits * jnp.where(counts.streams > 0, 1.0, 1.0 / batch)
+    read = (fetched, counts.input_bits, from_shared + shared, from_outside + outside)
+    written = (from_shared + from_outside, counts.output_bits, shared, outside)
+    return Traffic(jnp.stack(read, axis=-1), jnp.stack(written, axis=-1))
+
+
+def _spilled_outputs(accelerator: Accelerator, counts: SiteCounts) -> tuple[Array, Array]:
+    """Output bits an inference that pass through the global memory and through DRAM."""
+    batch = accelerator.inferences_per_load
+    outputs = batch * jnp.minimum(counts.output_bits, counts.live_bits)
+    spilled = jnp.clip(batch * counts.live_bits - accelerator.activation_memory.capacity, 0.0, outputs)
+    shared = jnp.minimum(spilled, _global_capacity(accelerator))
+    return shared / batch, (spilled - shared) / batch
+
+
+def _global_capacity(accelerator: Accelerator) -> Float[Array, ""]:
+    return jnp.zeros(()) if accelerator.global_memory is None else accelerator.global_memory.capacity
+
+
+def memory_energies(accelerator: Accelerator, moved: Traffic) -> list[Float[Array, " sites"]]:
+    """Energy of the bits at each memory, J, in the order of `MEMORIES`."""
+    on_chip = (accelerator.weight_memory, accelerator.activation_memory, accelerator.global_memory)
+    nothing = jnp.zeros_like(moved.read[:, 0])
+    energies = [
+        nothing if memory is None else memory.energy(moved.read[:, i]) + memory.write_energy(moved.written[:, i])
+        for i, memory in enumerate(on_chip)
+    ]
+    dram = accelerator.dram
+    return [*energies, nothing if dram is None else dram.energy(moved.read[:, 3] + moved.written[:, 3])]
+
+
+def transfer_cycles(
+    accelerator: Accelerator, moved: Traffic, clock: Float[Array, " sites"]
+) -> Float[Array, "sites memories"]:
+    """Clock cycles that each memory needs: every bank of an SRAM gives or takes one word a cycle.
+
+    Args:
+        accelerator: The hardware.
+        moved: The bits.
+        clock: At each site, Hz.
+    """
+    on_chip = (accelerator.weight_memory, accelerator.activation_memory, accelerator.global_memory)
+    bits = moved.read + moved.written
+    nothing = jnp.zeros_like(bits[:, 0])
+    cycles = [
+        nothing if memory is None else bits[:, i] / float(memory.organisation.banks * memory.organisation.word_width)
+        for i, memory in enumerate(on_chip)
+    ]
+    dram = accelerator.dram
+    return jnp.stack([*cycles, nothing if dram is None else dram.transfer_time(bits[:, 3]) * clock], axis=-1)

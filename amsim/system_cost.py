@@ -1,0 +1,214 @@
+"""Energy, time and area of a whole inference, by site and component: the one place where a system's cost is added up.
+
+`E = MACs + registers + memories + DRAM + control + leakage x time`. `evaluate` is a pure function of the accelerator's
+parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
+"""
+
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float
+
+from amsim.accelerator import COMPONENTS, Accelerator
+from amsim.memory_traffic import MEMORIES, Traffic, memory_energies, traffic, transfer_cycles
+from amsim.organisation import ACCUMULATOR_BITS
+from amsim.results import described, labelled
+from amsim.site_counts import SiteCounts, site_counts
+from amsim.workloads import Layer
+
+IDLE = "(idle)"
+"""Name of the last row of a cost where inferences come at a given rate: the time between them."""
+
+
+class SystemCost(eqx.Module):
+    """Cost of one inference; rows are the sites in order and, with a rate, the idle time after them.
+
+    Attributes:
+        energy: J, shape (sites, components).
+        seconds: Time of each site, s, shape (sites,).
+        cycles: Clock cycles of each site, stalls included, shape (sites,).
+        stalls: Clock cycles in which nothing is computed, because of memories, loads or instructions, shape (sites,).
+        utilisation: Multiply-accumulates against those that all cells could do in that time, 1, shape (sites,).
+        read: Bits read at each of `memory_traffic.MEMORIES`, shape (sites, memories).
+        written: Bits written, shape (sites, memories).
+        stored: Weight bits that a site keeps, shape (sites,).
+        live: Bits of its inputs and outputs, shape (sites,).
+        area: m^2, shape (components,).
+    """
+
+    energy: Float[Array, "sites components"]
+    seconds: Float[Array, " sites"]
+    cycles: Float[Array, " sites"]
+    stalls: Float[Array, " sites"]
+    utilisation: Float[Array, " sites"]
+    read: Float[Array, "sites memories"]
+    written: Float[Array, "sites memories"]
+    stored: Float[Array, " sites"]
+    live: Float[Array, " sites"]
+    area: Float[Array, " components"]
+
+
+def evaluate(accelerator: Accelerator, layers: Sequence[Layer]) -> SystemCost:
+    """Cost of one inference of a network.
+
+    Args:
+        accelerator: The hardware.
+        layers: The layers of a workload: sites with their counts and activity.
+
+    Raises:
+        ValueError: A site that no rule of the accelerator takes or that does not fit its macro; at run time, a network
+            that does not fit the memories of an accelerator without DRAM.
+    """
+    cost = _unchecked(accelerator, tuple(layers))
+    if accelerator.dram is not None:
+        return cost
+    text = "The network does not fit the memories of an accelerator without DRAM."
+    energy = eqx.error_if(cost.energy, jnp.sum(cost.read[:, MEMORIES.index("dram")]) > 0, text)
+    return eqx.tree_at(lambda one: one.energy, cost, energy)
+
+
+@eqx.filter_jit
+def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:
+    area = accelerator.component_area
+    if not layers:
+        none, memories = jnp.zeros((0,)), jnp.zeros((0, len(MEMORIES)))
+        energy = jnp.zeros((0, len(COMPONENTS)))
+        return SystemCost(energy, none, none, none, none, memories, memories, none, none, area)
+    counts = site_counts(accelerator, layers)
+    moved = traffic(accelerator, counts)
+    cycles = _cycles(accelerator, counts, moved)
+    seconds = cycles / counts.clock + counts.waiting
+    peak = (cycles + counts.waiting * counts.clock) * counts.peak_macs
+    cost = SystemCost(
+        energy=_energy(accelerator, counts, moved, cycles, seconds),
+        seconds=seconds,
+        cycles=cycles,
+        stalls=cycles - counts.compute_cycles,
+        utilisation=jnp.where(peak > 0, counts.macs / jnp.where(peak > 0, peak, 1.0), 0.0),
+        read=moved.read,
+        written=moved.written,
+        stored=counts.stored_bits,
+        live=counts.live_bits,
+        area=area,
+    )
+    return cost if accelerator.power.rate is None else _with_idle_time(accelerator, cost)
+
+
+def _cycles(accelerator: Accelerator, counts: SiteCounts, moved: Traffic) -> Float[Array, " sites"]:
+    """Cycles of each site: activations move beside computing, loads and DRAM transfers only with double buffering."""
+    weights, activations, shared, outside = jnp.unstack(transfer_cycles(accelerator, moved, counts.clock), axis=-1)
+    streams = counts.streams > 0
+    working = jnp.maximum(counts.compute_cycles + counts.waiting_cycles, activations)
+    working = jnp.where(streams, jnp.maximum(working, weights), working)
+    batch = accelerator.inferences_per_load
+    loading = jnp.where(streams, 0.0, jnp.maximum(counts.load_cycles / batch, weights))
+    arriving = jnp.maximum(shared, outside)
+    if accelerator.double_buffered:
+        return jnp.maximum(working, jnp.maximum(loading, arriving))
+    return working + loading + arriving
+
+
+def _energy(
+    accelerator: Accelerator, counts: SiteCounts, moved: Traffic, cycles: Array, seconds: Array
+) -> Float[Array, "sites components"]:
+    gates, squared = accelerator.technology, counts.supply**2
+    adder = ACCUMULATOR_BITS * (gates.full_adder_capacitance + gates.library.flip_flop_capacitance)
+    weights, activations, shared, outside = memory_energies(accelerator, moved)
+    if accelerator.dram is not None:
+        outside = outside + accelerator.dram.background_energy(seconds)
+    by_component = {
+        "mac": counts.mac_energy + counts.additions * adder * squared,
+        "registers": counts.register_energy,
+        "weight_memory": weights,
+        "activation_memory": activations,
+        "global_memory": shared,
+        "dram": outside,
+        "control": counts.instruction_energy + cycles * accelerator.organisation.control_capacitance * squared,
+        "leakage": counts.leakage * seconds,
+    }
+    return jnp.stack([by_component[name] for name in COMPONENTS], axis=-1)
+
+
+def _with_idle_time(accelerator: Accelerator, cost: SystemCost) -> SystemCost:
+    """Cost with a last row for the time until the next inference, in which only leakage and refresh go on."""
+    assert accelerator.power.rate is not None
+    idle = jnp.maximum(1.0 / accelerator.power.rate - jnp.sum(cost.seconds), 0.0)
+    row = jnp.zeros_like(cost.energy[0]).at[COMPONENTS.index("leakage")].set(idle * accelerator.idle_leakage)
+    if accelerator.dram is not None:
+        row = row.at[COMPONENTS.index("dram")].set(accelerator.dram.background_energy(idle))
+    rows = {"energy": row, "seconds": idle}
+
+    def longer(name: str) -> Array:
+        values = getattr(cost, name)
+        return jnp.concatenate([values, rows.get(name, jnp.zeros_like(values[0]))[None]])
+
+    grown = ("energy", "seconds", "cycles", "stalls", "utilisation", "read", "written", "stored", "live")
+    return SystemCost(**{name: longer(name) for name in grown}, area=cost.area)
+
+
+def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Dataset:
+    """Cost of one inference as a Dataset.
+
+    Returns:
+        `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `stored_bits` and
+        `live_bits` (site); `bits_read` and `bits_written` (site, memory); `area` and `component_area` (component) in
+        m^2. With a rate a last site `(idle)` has what leaks between inferences.
+
+    Raises:
+        ValueError: As `evaluate`, saying what would fit; more inferences a second than the accelerator can do.
+    """
+    cost = _unchecked(accelerator, tuple(layers))
+    _check_fit(accelerator, cost)
+    _check_rate(accelerator, cost)
+    names, macs = [layer.name for layer in layers], [layer.macs for layer in layers]
+    if accelerator.power.rate is not None and names:
+        names, macs = [*names, IDLE], [*macs, 0]
+    by_site = {
+        "latency": cost.seconds,
+        "cycles": cost.cycles,
+        "stalls": cost.stalls,
+        "utilisation": cost.utilisation,
+        "stored_bits": cost.stored,
+        "live_bits": cost.live,
+    }
+    variables: dict[str, Any] = {
+        "energy": (("site", "component"), np.asarray(cost.energy, float)),
+        **{name: (("site",), np.asarray(values, float)) for name, values in by_site.items()},
+        "macs": (("site",), np.asarray(macs, int)),
+        "bits_read": (("site", "memory"), np.asarray(cost.read, float)),
+        "bits_written": (("site", "memory"), np.asarray(cost.written, float)),
+        "area": ((), float(jnp.sum(cost.area))),
+        "component_area": (("component",), np.asarray(cost.area, float)),
+    }
+    coordinates = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
+    attributes = {"amsim_version": importlib.metadata.version("amsim"), "accelerator": described(accelerator)}
+    return labelled(variables, coordinates, attributes)
+
+
+def _check_fit(accelerator: Accelerator, cost: SystemCost) -> None:
+    if accelerator.dram is not None or float(jnp.sum(cost.read[:, MEMORIES.index("dram")])) == 0:
+        return
+    weights, live = float(jnp.sum(cost.stored)), float(jnp.max(cost.live))
+    raise ValueError(
+        f"The network does not fit: it has {weights:.0f} bits of weights and up to {live:.0f} bits of inputs and "
+        f"outputs at a time, but `weight_memory` holds {float(accelerator.weight_memory.capacity):.0f} and "
+        f"`activation_memory` {float(accelerator.activation_memory.capacity):.0f} bits; larger ones would do, a "
+        "`global_memory`, or a `dram`."
+    )
+
+
+def _check_rate(accelerator: Accelerator, cost: SystemCost) -> None:
+    rate = accelerator.power.rate
+    if rate is None or not cost.seconds.size:
+        return
+    busy = float(jnp.sum(cost.seconds[:-1]))
+    if busy * float(rate) > 1:
+        raise ValueError(
+            f"Argument `rate` must be at most {1 / busy:.4g} inferences a second, which take {busy:.4g} s each, but is "
+            f"{float(rate):g}."
+        )

@@ -1,0 +1,109 @@
+"""The report of `validate` in words: a table for each level, the misses with their reasons, and one line of summary."""
+
+import math
+
+import xarray as xr
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from amsim.validation.rung import KINDS, LEVELS
+
+PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+PREFIXED = ("V", "J", "F", "A", "s", "W", "Hz")
+"""Units that are shown with a prefix."""
+
+
+def shown(value: float, unit: str) -> str:
+    """A value with four digits and its unit: `5.19e-05`, "V" is "51.9 uV"; the unit "1" is not shown."""
+    if unit in PREFIXED and value and math.isfinite(value):
+        power = 3 * math.floor(math.log10(abs(value) * (1 + 1e-4)) / 3)
+        power = min(max(power, min(PREFIXES)), max(PREFIXES))
+        return f"{value / 10.0**power:.4g} {PREFIXES[power]}{unit}"
+    if unit == "m2":
+        return f"{value * 1e6:.4g} mm2"
+    return f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"
+
+
+def level_tables(report: xr.Dataset) -> list[Table]:
+    """A table of 80 columns for each level that has rungs; a source stands below the name of its rung."""
+    found = [level for level in LEVELS if level in report["level"].values]
+    return [_level_table(level, report.isel(rung=report["level"].values == level)) for level in found]
+
+
+def misses(report: xr.Dataset) -> list[str]:
+    """A line for each rung outside its tolerance, with the reason."""
+    return [
+        f"{rung} ({row['kind'].item()}{', held out' if row['held_out'].item() else ''}): "
+        f"{_model(row)} for {_reference(row)}. {row['note'].item() or 'No reason is known.'}"
+        for rung, row in _rows(report)
+        if not row["within"].item()
+    ]
+
+
+def summary(report: xr.Dataset) -> str:
+    """One line: how many rungs are within their tolerance, and which of each kind are not."""
+    within = report["within"].values
+    parts = [f"{int(within.sum())} of {within.size} rungs within tolerance"]
+    for kind in reversed(KINDS):
+        names = [str(name) for name in report["rung"].values[~within & (report["kind"].values == kind)]]
+        if names:
+            parts.append(f"{len(names)} {_word(kind)} missed: {', '.join(names)}")
+    held_out = report["held_out"].values
+    if held_out.any():
+        parts.append(f"of {int(held_out.sum())} held out {int((held_out & within).sum())} within")
+    return "; ".join(parts) + "."
+
+
+def _level_table(level: str, report: xr.Dataset) -> Table:
+    passed = int(report["within"].values.sum())
+    title = f"{level}: {passed} of {report.sizes['rung']} within tolerance"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True, width=80)
+    table.add_column("rung, source", ratio=1, overflow="fold")
+    for heading in ("model", "reference", "ratio", "tolerance"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    for rung, row in _rows(report):
+        missed = not row["within"].item()
+        kind = _word(row["kind"].item()) + ("\nheld out" if row["held_out"].item() else "")
+        table.add_row(
+            Group(Text(rung), Padding(Text(row["source"].item(), style="dim"), (0, 0, 0, 2))),
+            _model(row),
+            _reference(row).replace(" .. ", " ..\n"),
+            _ratio(row["ratio"].item()),
+            _tolerance(row),
+            f"{kind}\nMISS" if missed else kind,
+            style="red" if missed else None,
+        )
+    return table
+
+
+def _rows(report: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
+    return [(str(name), report.isel(rung=index)) for index, name in enumerate(report["rung"].values)]
+
+
+def _model(row: xr.Dataset) -> str:
+    return shown(row["model"].item(), row["unit"].item())
+
+
+def _reference(row: xr.Dataset) -> str:
+    low, high = (shown(row[f"reference_{end}"].item(), row["unit"].item()) for end in ("low", "high"))
+    return low if row["reference_low"].item() == row["reference_high"].item() else f"{low} .. {high}"
+
+
+def _ratio(ratio: float) -> str:
+    if math.isnan(ratio):
+        return "-"
+    return f"{ratio:.3f}" if 0.01 <= abs(ratio) < 100 else f"{ratio:.2g}"
+
+
+def _tolerance(row: xr.Dataset) -> str:
+    tolerance = row["tolerance"].item()
+    if tolerance == 0:
+        return "exact" if row["reference_low"].item() == row["reference_high"].item() else "range"
+    return shown(tolerance, row["unit"].item()) if row["absolute"].item() else f"{100 * tolerance:.3g} %"
+
+
+def _word(kind: str) -> str:
+    return kind.split()[0]

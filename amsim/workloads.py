@@ -1,0 +1,353 @@
+"""Published networks as workloads: layer shapes without weights, and the blocks to write down others.
+
+A layer counts its work exactly as the site of a deployed network does, so the cost of a network can be had before its
+weights are.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from amsim.circuits.checks import every, integer_between, one_of
+from amsim.circuits.macro import Work
+from amsim.circuits.products import ConvolutionProduct, DenseProduct
+
+Padding = str | int
+"""As in JAX: "SAME" keeps `ceil(size / stride)`, "VALID" adds nothing, a number adds that many zeros on every side."""
+
+
+def _plain_activity(activity: Any) -> dict[str, Array]:
+    plain = {}
+    for name, value in dict(activity).items():
+        floating = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating)
+        plain[name] = value if floating else jnp.asarray(value, float)
+        if plain[name].shape != ():
+            raise ValueError(f"Argument `{name}` must be a single number, but has shape {plain[name].shape}.")
+        every(name, plain[name])
+    return plain
+
+
+class Layer(eqx.Module):
+    """One product of a network, an inference: how much work, on what data.
+
+    Attributes:
+        name: Site name, which an accelerator's patterns match (static).
+        work: Product, positions and inputs.
+        activity: Data-dependent activity by name, as a macro's `report` gives it ("nonzero", "toggling", ...), each
+            shape (); empty where nothing is known of the data.
+        weights: Name of the weight (static); layers of equal names share one, stored once. Default: the layer's name.
+        repeats: Times the layer runs in an inference, each on what the time before left, as in a recurrent network
+            (static): its positions cannot be done side by side.
+        input_size: Height and width of the input maps of a convolution (static); () where the layer has none.
+        padding: Zeros before and behind along each of them (static).
+
+    Raises:
+        ValueError: An activity is no single number of at least 0.
+    """
+
+    name: str = eqx.field(static=True)
+    work: Work
+    activity: dict[str, Array] = eqx.field(default_factory=dict, converter=_plain_activity)
+    weights: str = eqx.field(static=True, default="")
+    repeats: int = eqx.field(static=True, default=1)
+    input_size: tuple[int, ...] = eqx.field(static=True, default=())
+    padding: tuple[tuple[int, int], ...] = eqx.field(static=True, default=())
+
+    def __post_init__(self) -> None:
+        """Name the weight after the layer where it has no name of its own."""
+        self.weights = self.weights or self.name
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates an inference."""
+        return self.work.macs * self.repeats
+
+    @property
+    def weight_words(self) -> int:
+        """Elements of the weight."""
+        return self.work.product.rows * self.work.product.columns
+
+    @property
+    def output_words(self) -> int:
+        """Elements of the output an inference."""
+        return self.work.positions * self.work.product.columns
+
+    @property
+    def output_size(self) -> tuple[int, ...]:
+        """Height and width of the output maps of a convolution; () of any other layer."""
+        product = self.work.product
+        if not isinstance(product, ConvolutionProduct):
+            return ()
+        axes = zip(self.input_size, product.kernel, product.strides, self.padding, strict=True)
+        return tuple((size + sum(zeros) - kernel) // stride + 1 for size, kernel, stride, zeros in axes)
+
+
+class Workload(eqx.Module):
+    """A network as a list of layers, in the order they run.
+
+    Attributes:
+        name: Of the network (static).
+        layers: Its layers.
+
+    Raises:
+        ValueError: No layer, two layers of one name, or layers that share a weight of different shapes.
+    """
+
+    name: str = eqx.field(static=True)
+    layers: tuple[Layer, ...]
+
+    def __check_init__(self) -> None:
+        """Check names and shared weights."""
+        if not self.layers:
+            raise ValueError("Argument `layers` must have a layer at least, but is empty.")
+        names = [layer.name for layer in self.layers]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"Argument `layers` must have layers of different names, but two are {twice!r}.")
+        self._stored()
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates an inference."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def weight_words(self) -> int:
+        """Weights of the network, shared ones counted once."""
+        return sum(rows * columns for rows, columns in self._stored().values())
+
+    @property
+    def activation_words(self) -> int:
+        """Most activations that one layer reads and writes: what a buffer for both holds."""
+        return max(layer.work.input_words + layer.output_words for layer in self.layers)
+
+    def with_activity(self, **activity: Any) -> "Workload":
+        """The same workload with these activities in every layer, beside those it has.
+
+        Args:
+            **activity: By the name in a macro's `report`, a number of at least 0 each.
+
+        Raises:
+            ValueError: An activity is no single number of at least 0.
+        """
+        layers = tuple(dataclasses.replace(layer, activity=layer.activity | activity) for layer in self.layers)
+        return dataclasses.replace(self, layers=layers)
+
+    def _stored(self) -> dict[str, tuple[int, int]]:
+        """Rows and columns of each weight."""
+        shapes: dict[str, tuple[int, int]] = {}
+        for layer in self.layers:
+            shape = (layer.work.product.rows, layer.work.product.columns)
+            if shapes.setdefault(layer.weights, shape) != shape:
+                raise ValueError(
+                    f"Argument `layers` must share weights of one shape, but {layer.weights!r} has the shapes "
+                    f"{shapes[layer.weights]} and {shape}."
+                )
+        return shapes
+
+
+def dense(name: str, rows: int, columns: int, positions: int = 1, *, weights: str = "") -> Layer:
+    """A dense layer, `rows * columns * positions` MACs.
+
+    Args:
+        name: Site name.
+        rows: Inputs.
+        columns: Outputs.
+        positions: Input vectors an inference, such as the frames of a recording.
+        weights: Name of a weight that other layers share.
+
+    Raises:
+        ValueError: A count below 1.
+    """
+    _counts(rows=rows, columns=columns, positions=positions)
+    return Layer(name, Work(DenseProduct(rows, columns), positions, positions * rows, 1.0), weights=weights)
+
+
+def convolution(
+    name: str,
+    height: int,
+    width: int,
+    channels: int,
+    filters: int,
+    kernel: int,
+    stride: int = 1,
+    padding: Padding = "SAME",
+    groups: int = 1,
+    *,
+    weights: str = "",
+) -> Layer:
+    """A convolution with a square kernel, `positions * kernel^2 * channels / groups * filters` MACs.
+
+    Args:
+        name: Site name.
+        height: Of the input maps.
+        width: Of the input maps.
+        channels: Input maps, all groups together.
+        filters: Output maps, all groups together.
+        kernel: Side of the window.
+        stride: Of the window, along both axes.
+        padding: "SAME", "VALID" or zeros on every side.
+        groups: Groups of maps that do not see each other. No macro splits the rows of a grouped convolution into
+            tiles: it needs lines of `kernel^2 channels / groups` rows.
+        weights: Name of a weight that other layers share.
+
+    Raises:
+        ValueError: A count below 1, groups that do not divide the maps, or a window larger than the padded map.
+    """
+    _counts(height=height, width=width, channels=channels, filters=filters, kernel=kernel, stride=stride, groups=groups)
+    if channels % groups or filters % groups:
+        raise ValueError(
+            f"Argument `groups` must divide {channels} `channels` and {filters} `filters`, but is {groups}."
+        )
+    product = ConvolutionProduct(
+        kernel=(kernel, kernel),
+        channels=channels // groups,
+        columns=filters,
+        strides=(stride, stride),
+        dilation=(1, 1),
+        groups=groups,
+    )
+    zeros = (_zeros(height, kernel, stride, padding), _zeros(width, kernel, stride, padding))
+    sides = [size + sum(around) for size, around in zip((height, width), zeros, strict=True)]
+    if min(sides) < kernel:
+        raise ValueError(f"Argument `kernel` must be at most {min(sides)}, the padded input, but is {kernel}.")
+    work = Work(
+        product=product,
+        positions=math.prod((side - kernel) // stride + 1 for side in sides),
+        input_words=height * width * channels,
+        # As of a deployed convolution: the window keeps its columns while it slides along the last axis.
+        window_fetches=max(1.0, kernel / stride),
+    )
+    return Layer(name, work, weights=weights, input_size=(height, width), padding=zeros)
+
+
+def binary_image_network(filters: int = 256) -> Workload:
+    """The network of the binary chips on 32 x 32 images: eight 2x2 convolutions without padding, one dense layer.
+
+    Maximum pooling behind the fourth and sixth; the image comes as `filters` thermometer-coded maps. 62.9, 251.7 and
+    1006.6 M MACs in the convolutions for 64, 128 and 256 filters. Source: facts 1.1 (CIFAR-10).
+
+    Args:
+        filters: Filters, and input maps, of every convolution.
+    """
+    _counts(filters=filters)
+    layers, side = [], 32
+    for index in range(8):
+        layers.append(convolution(f"conv{index + 1}", side, side, filters, filters, 2, padding="VALID"))
+        side = (side - 1) // (2 if index in (3, 5) else 1)
+    return Workload(f"binary-image-{filters}", (*layers, dense("dense", side * side * filters, 10)))
+
+
+def quantised_image_network(
+    layers: tuple[int, int, int] = (1, 1, 1), filters: tuple[int, int, int] = (64, 64, 64)
+) -> Workload:
+    """The family of Moons et al. (Asilomar'17) on 32 x 32 x 3 images: three blocks of 3x3 convolutions, a classifier.
+
+    Convolutions keep the size of their maps; 2x2 maximum pooling behind each block. Source: facts 4.1, whose three
+    logged members have 13.58, 162.2 and 1781 M MACs and 85.7 k, 870 k and 4.77 M weights.
+
+    Args:
+        layers: Convolutions in the blocks A, B and C.
+        filters: Filters of each.
+
+    Raises:
+        ValueError: Not three blocks, or a count below 1.
+    """
+    if len(layers) != 3 or len(filters) != 3:
+        raise ValueError(
+            f"Arguments `layers` and `filters` must have three counts each, but are {layers} and {filters}."
+        )
+    found: list[Layer] = []
+    side, channels = 32, 3
+    for block, depth, width in zip("abc", layers, filters, strict=True):
+        _counts(layers=depth, filters=width)
+        for index in range(depth):
+            found.append(convolution(f"{block}{index + 1}", side, side, channels, width, 3))
+            channels = width
+        side //= 2
+    name = "quantised-image-" + "-".join(f"{depth}x{width}" for depth, width in zip(layers, filters, strict=True))
+    return Workload(name, (*found, dense("dense", side * side * channels, 10)))
+
+
+def alexnet(classifier: bool = False, groups: int = 2) -> Workload:
+    """AlexNet (Krizhevsky, Sutskever, Hinton, NIPS'12) on 227 x 227 x 3 images; 666 M MACs in the convolutions.
+
+    The paper's text says 224, which its first layer (11x11, stride 4, 55 x 55 maps) contradicts.
+
+    Args:
+        classifier: Whether the three dense layers belong to it.
+        groups: Of the second, fourth and fifth convolution: 2 as published (two processors); 1 is the single tower.
+    """
+    found = [
+        convolution("conv1", 227, 227, 3, 96, 11, 4, "VALID"),
+        convolution("conv2", 27, 27, 96, 256, 5, groups=groups),
+        convolution("conv3", 13, 13, 256, 384, 3),
+        convolution("conv4", 13, 13, 384, 384, 3, groups=groups),
+        convolution("conv5", 13, 13, 384, 256, 3, groups=groups),
+    ]
+    if classifier:
+        found += [dense("dense1", 6 * 6 * 256, 4096), dense("dense2", 4096, 4096), dense("dense3", 4096, 1000)]
+    return Workload("alexnet", tuple(found))
+
+
+def vgg16(classifier: bool = False) -> Workload:
+    """VGG-16 (Simonyan, Zisserman, ICLR'15, configuration D) on 224 x 224 x 3 images; 15.3 G MACs in the convolutions.
+
+    Args:
+        classifier: Whether the three dense layers belong to it.
+    """
+    found: list[Layer] = []
+    side, channels = 224, 3
+    for depth, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
+        for _ in range(depth):
+            found.append(convolution(f"conv{len(found) + 1}", side, side, channels, filters, 3))
+            channels = filters
+        side //= 2
+    if classifier:
+        found += [dense("dense1", 7 * 7 * 512, 4096), dense("dense2", 4096, 4096), dense("dense3", 4096, 1000)]
+    return Workload("vgg16", tuple(found))
+
+
+def lstm_keyword_spotter(inputs: int = 13, units: int = 80, classes: int = 12, frames: int = 62) -> Workload:
+    """A keyword spotter: one LSTM layer over the frames of a recording, and a classifier at its end.
+
+    The four gates are two products a frame, `4 units (inputs + units)` weights: one of the frame's features, one of
+    the last state, which waits for the frame before. Defaults are assumed, no such shape is published: 30 720 weights
+    fill the 32 kB of Laika at 8 bit, and 62 frames of 16 ms in a second make 1.8 M MACs, where the audio cascade has
+    2 M a second (facts 3b). 13 features and 12 classes are usual for cepstral coefficients and speech commands.
+
+    Args:
+        inputs: Features of a frame.
+        units: Hidden units.
+        classes: Outputs.
+        frames: Frames a decision.
+    """
+    _counts(inputs=inputs, units=units, classes=classes, frames=frames)
+    layers = (
+        dense("lstm.input", inputs, 4 * units, frames),
+        dense("lstm.recurrent", units, 4 * units, frames),
+        dense("dense", units, classes),
+    )
+    return Workload("lstm-keyword-spotter", layers)
+
+
+def _counts(**numbers: int) -> None:
+    for name, number in numbers.items():
+        integer_between(name, number, 1)
+
+
+def _zeros(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, int]:
+    """Zeros before and behind one axis; of an odd number, JAX puts the larger half behind."""
+    if isinstance(padding, int):
+        integer_between("padding", padding, 0)
+        return padding, padding
+    one_of("padding", padding, ("SAME", "VALID"))
+    if padding == "VALID":
+        return 0, 0
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
