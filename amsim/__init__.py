@@ -3,7 +3,9 @@
 from amsim import measurement as measurement
 from amsim import parameter_fit as parameter_fit
 from amsim import spice as spice
+from amsim import workloads as workloads
 from amsim.accelerator import Accelerator as Accelerator
+from amsim.circuit_table import circuit_table as circuit_table
 from amsim.comparison import compare as compare
 from amsim.datasets import load_dataset as load_dataset
 from amsim.deployment import Chip as Chip

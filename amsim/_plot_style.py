@@ -21,6 +21,7 @@ FAMILY_STYLES = (
 
 COMPONENT_STYLES = (
     (BLUE, ""), (ORANGE, "//"), (SKY_BLUE, ".."), (BLACK, ""), (YELLOW, "\\\\"), (GREEN, "xx"), (PURPLE, "++"),
+    (VERMILLION, "oo"),
 )  # fmt: skip
 """Colour and hatch of each component of energy; neighbours also differ in grey."""
 

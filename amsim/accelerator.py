@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import xarray as xr
 from jaxtyping import Array, Float
@@ -32,11 +33,15 @@ COMPONENTS = (
 KILOBYTE = 8 * 1024.0
 """Bits."""
 
-WEIGHT_MEMORY = Sram(capacity=261.5 * KILOBYTE, organisation=SramOrganisation(word_width=256))
-"""256 kB of convolution weights and 5.5 kB of classifier weights (facts 1.1), 256 bits a cycle."""
 
-ACTIVATION_MEMORY = Sram(capacity=64.0 * KILOBYTE, organisation=SramOrganisation(word_width=256, banks=2))
-"""Two image buffers of 32 kB (facts 1.1), each with a word for the 256 channels of a pixel."""
+def binary_weight_memory() -> Sram:
+    """256 kB of convolution weights and 5.5 kB of classifier weights (facts 1.1), 256 bits a cycle."""
+    return Sram(capacity=261.5 * KILOBYTE, organisation=SramOrganisation(word_width=256))
+
+
+def binary_activation_memory() -> Sram:
+    """Two image buffers of 32 kB (facts 1.1), each with a word for the 256 channels of a pixel."""
+    return Sram(capacity=64.0 * KILOBYTE, organisation=SramOrganisation(word_width=256, banks=2))
 
 
 class PowerManagement(eqx.Module):
@@ -84,8 +89,8 @@ class Accelerator(eqx.Module):
         double_buffered: Whether weights and DRAM transfers for the next site come in while one computes (static).
 
     Raises:
-        ValueError: No macro, a rule without a macro, a pattern that is no regular expression, or a part of the wrong
-            kind.
+        ValueError: No macro, a rule without a macro, a pattern that is no regular expression or stands twice, fewer
+            than one inference a load, or a part of the wrong kind.
     """
 
     patterns: tuple[str, ...] = eqx.field(static=True)
@@ -108,10 +113,10 @@ class Accelerator(eqx.Module):
         patterns: Sequence[str] | None = None,
         spreads: Any = None,
         organisation: Organisation | None = None,
-        weight_memory: Sram = WEIGHT_MEMORY,
-        activation_memory: Sram = ACTIVATION_MEMORY,
+        weight_memory: Sram | None = None,
+        activation_memory: Sram | None = None,
         global_memory: Sram | None = None,
-        dram: Dram | None = Dram(),  # noqa: B008 - frozen
+        dram: Dram | Literal["default"] | None = "default",
         technology: Technology | None = None,
         power: PowerManagement | None = None,
         inferences_per_load: Any = 1.0,
@@ -119,17 +124,18 @@ class Accelerator(eqx.Module):
     ) -> None:
         """Build an accelerator from one macro, from rules `{pattern: macro}`, or from macros and their patterns.
 
-        `spreads` may be one `Spread` for all macros, or one for each.
+        `spreads` may be one `Spread` for all macros, or one for each. Memories that are not given are those of the
+        binary chips, and a default DRAM; `dram=None` is none.
         """
         rules = _rules(macros, patterns)
         self.patterns = tuple(rules)
         self.macros = tuple(rules.values())
         self.spreads = _spreads(spreads, len(rules))
         self.organisation = SystolicArray() if organisation is None else organisation
-        self.weight_memory = weight_memory
-        self.activation_memory = activation_memory
+        self.weight_memory = binary_weight_memory() if weight_memory is None else weight_memory
+        self.activation_memory = binary_activation_memory() if activation_memory is None else activation_memory
         self.global_memory = global_memory
-        self.dram = dram
+        self.dram = Dram() if dram == "default" else dram
         self.technology = Technology() if technology is None else technology
         self.power = PowerManagement() if power is None else power
         self.inferences_per_load = inferences_per_load
@@ -145,6 +151,9 @@ class Accelerator(eqx.Module):
         part_of("technology", self.technology, Technology)
         part_of("power", self.power, PowerManagement)
         part_of("double_buffered", self.double_buffered, bool)
+        batch = self.inferences_per_load
+        if not isinstance(batch, jax.core.Tracer) and batch < 1:
+            raise ValueError(f"Argument `inferences_per_load` must be at least 1, but is {float(batch):g}.")
 
     @staticmethod
     def of(hardware: Any) -> "Accelerator":
@@ -195,6 +204,7 @@ class Accelerator(eqx.Module):
         """
         from amsim.system_cost import labelled_cost  # which needs this class
 
+        part_of("workload", workload, Workload)
         return labelled_cost(self, workload.layers)
 
     def active_leakage(self, index: int) -> Float[Array, ""]:
@@ -223,6 +233,8 @@ class Accelerator(eqx.Module):
 def _spreads(spreads: Any, macros: int) -> tuple[Spread, ...]:
     if spreads is None or isinstance(spreads, Spread):
         return (Spread() if spreads is None else spreads,) * macros
+    if not isinstance(spreads, Sequence):
+        raise ValueError(f"Argument `spreads` must be a Spread or have one for each macro, but is {spreads!r}.")
     found = tuple(spreads)
     if len(found) != macros:
         raise ValueError(
@@ -235,7 +247,12 @@ def _spreads(spreads: Any, macros: int) -> tuple[Spread, ...]:
 
 def _rules(macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:
     if patterns is not None:
-        rules = dict(zip(patterns, macros, strict=True))
+        several = tuple(macros) if isinstance(macros, Sequence) else (macros,)
+        if len(several) != len(patterns) or len(set(patterns)) != len(patterns):
+            raise ValueError(
+                f"Argument `patterns` must have a different one for each of {len(several)} macros, but is {patterns!r}."
+            )
+        rules = dict(zip(patterns, several, strict=True))
     else:
         rules = dict(macros) if isinstance(macros, Mapping) else {".*": macros}
     if not rules:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -204,21 +205,31 @@ def _comparison_tables(result: Any) -> list[Table]:
     """Two tables that fit 80 columns: the designs, and where their energy goes."""
     title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
     designs = _right_aligned(title, "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
-    split = _right_aligned("energy, uJ", *(str(name).replace("_", "\n") for name in result["component"].values))
+    split = _right_aligned("share of the energy, %", *(_narrow(str(name)) for name in result["component"].values))
     for index, name in enumerate(result["design"].values):
         row = result.isel(design=index)
         low, high = 100 * float(row["accuracy_low"]), 100 * float(row["accuracy_high"])
-        energies = [1e6 * float(value) for value in row["energy"].values]
+        energies = np.asarray(row["energy"].values, float)
         designs.add_row(
             str(name),
             f"{100 * float(row['accuracy_mean']):.2f}",
             "one die" if math.isnan(low) else f"{low:.2f} .. {high:.2f}",
-            f"{sum(energies):.3g}",
+            f"{1e6 * energies.sum():.3g}",
             f"{1e3 * float(row['latency']):.3g}",
             f"{1e6 * float(row['area']):.3g}",
         )
-        split.add_row(str(name), *(f"{value:.3g}" for value in energies))
+        split.add_row(str(name), *(_percent(value / energies.sum()) for value in energies))
     return [designs, split]
+
+
+def _narrow(component: str) -> str:
+    """Heading of a component on short lines, so that all columns fit 80 characters."""
+    return component.replace("_", "\n").replace("activation", "acti-\nvation").replace("registers", "regi-\nsters")
+
+
+def _percent(share: float) -> str:
+    """Share in percent, with a decimal where it is small; 0 only for none at all."""
+    return f"{100 * share:.0f}" if share >= 0.1 or share == 0 else f"{100 * share:.1f}"
 
 
 def _right_aligned(title: str, *headings: str) -> Table:

@@ -10,6 +10,7 @@ from amsim.accelerator import Accelerator
 from amsim.circuits.adc import Adc
 from amsim.circuits.comparator import Comparator
 from amsim.circuits.digital_binary import DigitalBinary
+from amsim.circuits.dram import Dram
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 
 FAMILIES = ("switched-capacitor", "digital-binary", "multi-precision")
@@ -29,7 +30,7 @@ class Design:
     """One circuit family at one word length.
 
     All designs have the same memories, those of Bankman's chip (261.5 kB for weights, 64 kB for activations), so that
-    they differ by their circuits alone.
+    they differ by their circuits alone; with more than one bit a DRAM takes what does not fit.
 
     Attributes:
         family: One of `FAMILIES`.
@@ -68,11 +69,11 @@ class Design:
                 adc=Adc(bits=8),
             )
             first = DigitalBinary(columns=16, weight_bits=self.bits, input_bits=self.bits, clock=10e6)
-            return Accelerator(
-                {"conv1": first, ".*": array}, organisation=SystolicArray(chips.BINARY_CONTROL_CAPACITANCE)
-            )
+            return Accelerator({"conv1": first, ".*": array})
         if self.family == "digital-binary":
-            return chips.with_word_length(chips.binareye2018(), self.bits)
+            chip = chips.with_word_length(chips.binareye2018(), self.bits)
+            # What the binary chips do without, since their networks fit.
+            return chip if self.bits == 1 else dataclasses.replace(chip, dram=Dram())
         envision, common = chips.envision2017(self.bits), chips.binareye2018()
         return eqx.tree_at(
             lambda a: (a.weight_memory, a.activation_memory),

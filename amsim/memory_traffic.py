@@ -1,8 +1,8 @@
 """Where tensors live in the memory hierarchy, and the bits that each memory moves because of it.
 
-Weights fill the weight memory first, then the global memory, then DRAM; inputs and outputs of a site that do not fit
-together into the activation memory pass through the global memory, then through DRAM. Weights that live further out are
-fetched once for all inferences of a batch, activations are written and read back.
+Weights that do not stay in cells fill the weight memory first, then the global memory, then DRAM; inputs and outputs of
+a site that do not fit together into the activation memory pass through the global memory, then through DRAM. Weights
+that live further out are fetched once for all inferences of a batch, activations are written and read back.
 """
 
 from typing import NamedTuple
@@ -29,11 +29,13 @@ def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
     shared, outside = _spilled_outputs(accelerator, counts)
     # Space of the global memory is kept free for the largest feature maps that pass through it.
     room = _global_capacity(accelerator) - batch * jnp.max(shared)
-    stored = jnp.sum(counts.stored_bits)
+    in_memories = counts.stored_bits - counts.cell_bits
+    stored = jnp.sum(in_memories)
     missing = jnp.maximum(stored - accelerator.weight_memory.capacity, 0.0)
     weights_shared = jnp.minimum(missing, room)
-    share = jnp.where(stored > 0, counts.stored_bits / jnp.where(stored > 0, stored, 1.0), 0.0) / batch
+    share = jnp.where(stored > 0, in_memories / jnp.where(stored > 0, stored, 1.0), 0.0) / batch
     from_shared, from_outside = share * weights_shared, share * (missing - weights_shared)
+    shared, outside = shared * counts.repeats, outside * counts.repeats
     # A batch goes through site by site, so that what stays in cells is loaded once; what streams is not.
     fetched = counts.weight_bits * jnp.where(counts.streams > 0, 1.0, 1.0 / batch)
     read = (fetched, counts.input_bits, from_shared + shared, from_outside + outside)
@@ -42,9 +44,9 @@ def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
 
 
 def _spilled_outputs(accelerator: Accelerator, counts: SiteCounts) -> tuple[Array, Array]:
-    """Output bits an inference that pass through the global memory and through DRAM."""
+    """Output bits of one run of a site, each inference, that pass through the global memory and through DRAM."""
     batch = accelerator.inferences_per_load
-    outputs = batch * jnp.minimum(counts.output_bits, counts.live_bits)
+    outputs = batch * counts.output_bits / counts.repeats
     spilled = jnp.clip(batch * counts.live_bits - accelerator.activation_memory.capacity, 0.0, outputs)
     shared = jnp.minimum(spilled, _global_capacity(accelerator))
     return shared / batch, (spilled - shared) / batch
@@ -85,3 +87,15 @@ def transfer_cycles(
     ]
     dram = accelerator.dram
     return jnp.stack([*cycles, nothing if dram is None else dram.transfer_time(bits[:, 3]) * clock], axis=-1)
+
+
+def bandwidths(accelerator: Accelerator, clock: Float[Array, " sites"]) -> Float[Array, "sites memories"]:
+    """Bits a second that each of `MEMORIES` can move; infinite where that takes no time, or there is no such memory.
+
+    Args:
+        accelerator: The hardware.
+        clock: At each site, Hz.
+    """
+    one_bit = jnp.ones((clock.shape[0], len(MEMORIES)), clock.dtype)
+    cycles = transfer_cycles(accelerator, Traffic(one_bit, jnp.zeros_like(one_bit)), clock)
+    return jnp.where(cycles > 0, clock[:, None] / jnp.where(cycles > 0, cycles, 1.0), jnp.inf)

@@ -105,10 +105,8 @@ class SystolicArray(Organisation):
         if self.registers is None:
             return Overhead(zero, zero, zero)
         bits = jnp.asarray(float(work.macs) * (macro.input_bits + ACCUMULATOR_BITS))
-        passes = macro.tiles(work.product) * -(-work.product.columns // macro.columns)
-        return Overhead(
-            self.registers.write_energy(bits), zero, zero + float(passes * (macro.rows + macro.columns - 2))
-        )
+        filling = busiest.passes * float(macro.rows + macro.columns - 2)
+        return Overhead(self.registers.write_energy(bits), zero, zero + filling)
 
     @property
     def area(self) -> Float[Array, ""]:
@@ -120,8 +118,9 @@ class Processor(Organisation):
     """Programmable processor: an instruction starts a vector of multiply-accumulates on local registers.
 
     Instructions: `MACs / (vector_width * subwords) * (1 + overhead)`, the overhead being loops, addresses, loads and
-    stores; each is fetched from the instruction memory, and no cycle starts more than one. A multiply-accumulate reads
-    its two operands from registers, each read being shared by `operand_reuse` units, and reads and writes its sum.
+    stores; each is fetched from the instruction memory, and no cycle starts more than one on each copy of the macro,
+    which has an instruction memory of its own. A multiply-accumulate reads its two operands from registers, each read
+    being shared by `operand_reuse` units, and reads and writes its sum.
 
     Attributes:
         control_capacitance: Switched every cycle by decoding, control and clock, F. Default 97 pF: calibrated on
@@ -156,13 +155,15 @@ class Processor(Organisation):
         macs = float(work.macs)
         subwords = jnp.maximum(jnp.asarray(cost.peak_macs) / float(macro.rows * macro.columns), 1.0)
         instructions = macs / (self.vector_width * subwords) * (1.0 + self.instruction_overhead)
+        computing = cost.compute_cycles > 0
+        share = jnp.where(computing, busiest.compute_cycles / jnp.where(computing, cost.compute_cycles, 1.0), 0.0)
         operands = macs / self.operand_reuse * (macro.weight_bits + macro.input_bits)
         sums = jnp.asarray(macs * ACCUMULATOR_BITS)
         registers = self.registers.read_energy(operands + sums) + self.registers.write_energy(operands + sums)
         return Overhead(
             register_energy=registers,
             control_energy=self.instruction_memory.energy(instructions * self.instruction_bits),
-            cycles=jnp.maximum(instructions - busiest.compute_cycles, 0.0),
+            cycles=jnp.maximum(instructions * share - busiest.compute_cycles, 0.0),
         )
 
     @property

@@ -1,5 +1,6 @@
 """What each site of a network asks of an accelerator in one inference: cycles, bits and joules before memories."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.macro import SHARED_BY
+from amsim.circuits.macro import SHARED_BY, Macro, Work
 from amsim.workloads import Layer
 
 
@@ -30,10 +31,12 @@ class SiteCounts(eqx.Module):
         load_cycles: Clock cycles in which cells take up weights.
         waiting: Time that no clock counts, s.
         stored_bits: Weights that the site keeps; 0 where another site has them already.
+        cell_bits: Those of them that stay in the cells of the macros and need no memory.
         weight_bits: Weight bits fetched from the weight memory.
         input_bits: Input bits fetched from the activation memory.
         output_bits: Output bits written to it.
         live_bits: Inputs and outputs that are there at the same time.
+        repeats: Times the site runs in an inference, each with so many live bits.
         streams: 1 where weights stream through the macro instead of staying in its cells.
         leakage: Leakage power while the site runs, W.
     """
@@ -51,10 +54,12 @@ class SiteCounts(eqx.Module):
     load_cycles: Float[Array, " sites"]
     waiting: Float[Array, " sites"]
     stored_bits: Float[Array, " sites"]
+    cell_bits: Float[Array, " sites"]
     weight_bits: Float[Array, " sites"]
     input_bits: Float[Array, " sites"]
     output_bits: Float[Array, " sites"]
     live_bits: Float[Array, " sites"]
+    repeats: Float[Array, " sites"]
     streams: Float[Array, " sites"]
     leakage: Float[Array, " sites"]
 
@@ -64,18 +69,22 @@ def site_counts(accelerator: Accelerator, layers: Sequence[Layer]) -> SiteCounts
 
     A site that is spread over several macros takes as long as its largest part. What the parts have in common (inputs
     over output channels, weights over pixels) is fetched once; over input channels their partial sums are added.
-    Weights are loaded at each inference, and each time a layer repeats, unless all weights of a macro fit its cells.
+    Weights are loaded at each inference, and each time a layer repeats, unless all weights of a macro fit its cells:
+    the largest parts of all its sites together fill one copy at most.
 
     Raises:
         ValueError: A site that no rule takes or that does not fit its macro.
     """
     indices = [_macro_index(accelerator, layer) for layer in layers]
     sites = [_one_site(accelerator, index, layer) for index, layer in zip(indices, layers, strict=True)]
-    kept = _kept_in_cells(accelerator, indices, [site.pop("fills") for site in sites])
-    first = [layer.weights not in {other.weights for other in layers[:i]} for i, layer in enumerate(layers)]
-    for site, stays, counted in zip(sites, kept, first, strict=True):
+    names = [layer.weights for layer in layers]
+    kept = _kept_in_cells(indices, names, [site.pop("fills") for site in sites])
+    # What any site cannot keep in cells has to be in a memory.
+    in_cells = {name for name in names if all(stays for other, stays in zip(names, kept, strict=True) if other == name)}
+    for i, (site, stays) in enumerate(zip(sites, kept, strict=True)):
         site |= {name: 0.0 for name in ("load_cycles", "weight_bits") if stays}
-        site |= {} if counted else {"stored_bits": 0.0}
+        site |= {"stored_bits": 0.0} if names[i] in names[:i] else {}
+        site["cell_bits"] = site["stored_bits"] if names[i] in in_cells else 0.0
     dtype = jnp.result_type(float)
     return SiteCounts(**{name: jnp.stack([jnp.asarray(site[name], dtype) for site in sites]) for name in sites[0]})
 
@@ -84,14 +93,14 @@ def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, A
     """Counts of one site by name, and which part of the macro's cells its weights fill."""
     macro, spread, work, times = accelerator.macros[index], accelerator.spreads[index], layer.work, layer.repeats
     whole = macro.cost(work, layer.activity)
-    part = whole if spread.count == 1 else macro.cost(work.part(spread.over, spread.count), layer.activity)
+    largest = work if spread.count == 1 else work.part(spread.over, spread.count)
+    part = whole if spread.count == 1 else macro.cost(largest, layer.activity)
     overhead = accelerator.organisation.overhead(macro, work, whole, part)
     shared = SHARED_BY[spread.over]
-    sums = float((spread.count - 1) * work.positions * work.product.columns) if shared == "sums" else 0.0
     every_time: dict[str, Any] = {
         "macs": float(work.macs),
         "mac_energy": whole.energy,
-        "additions": whole.additions + sums,
+        "additions": _additions(macro, layer, largest) if shared == "sums" else whole.additions,
         "register_energy": overhead.register_energy,
         "instruction_energy": overhead.control_energy,
         "compute_cycles": part.compute_cycles,
@@ -108,10 +117,22 @@ def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, A
         "supply": macro.operating_supply,
         "stored_bits": whole.stored_bits,
         "live_bits": float(work.input_words * macro.input_bits) + whole.output_bits,
+        "repeats": float(times),
         "streams": float(math.isinf(whole.fills)),
         "leakage": accelerator.active_leakage(index),
-        "fills": whole.fills,
+        "fills": part.fills,
     }
+
+
+def _additions(macro: Macro, layer: Layer, largest: Work) -> float:
+    """Partial sums that are added when the input channels of a layer are split: in each part, then between parts."""
+    work = layer.work
+    parts, rest = divmod(work.product.blocks, largest.product.blocks)
+    within = parts * macro.cost(largest, layer.activity).additions
+    if rest:
+        last = dataclasses.replace(work, product=work.product.part(blocks=rest))
+        within += macro.cost(last, layer.activity).additions
+    return within + float((parts + bool(rest) - 1) * work.positions * work.product.columns)
 
 
 def _macro_index(accelerator: Accelerator, layer: Layer) -> int:
@@ -122,9 +143,10 @@ def _macro_index(accelerator: Accelerator, layer: Layer) -> int:
     return index
 
 
-def _kept_in_cells(accelerator: Accelerator, indices: Sequence[int], fills: Sequence[float]) -> list[bool]:
-    """Whether the weights of a site stay in the cells for good: where all sites of its macros fit there together."""
-    taken = [0.0] * len(accelerator.macros)
-    for index, part in zip(indices, fills, strict=True):
-        taken[index] += part
-    return [taken[index] <= accelerator.spreads[index].count for index in indices]
+def _kept_in_cells(indices: Sequence[int], weights: Sequence[str], fills: Sequence[float]) -> list[bool]:
+    """Whether the weights of a site stay in the cells for good: where all weights of its macro fit there together."""
+    by_weight: dict[int, dict[str, float]] = {}
+    for index, name, part in zip(indices, weights, fills, strict=True):
+        by_weight.setdefault(index, {})[name] = part
+    # The share of cells that a column takes may be no binary fraction.
+    return [math.fsum(by_weight[index].values()) <= 1.0 + 1e-9 for index in indices]

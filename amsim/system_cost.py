@@ -4,18 +4,20 @@
 parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
 """
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
 from amsim.accelerator import COMPONENTS, Accelerator
-from amsim.memory_traffic import MEMORIES, Traffic, memory_energies, traffic, transfer_cycles
+from amsim.memory_traffic import MEMORIES, Traffic, bandwidths, memory_energies, traffic, transfer_cycles
 from amsim.organisation import ACCUMULATOR_BITS
 from amsim.results import described, labelled
 from amsim.site_counts import SiteCounts, site_counts
@@ -23,6 +25,9 @@ from amsim.workloads import Layer
 
 IDLE = "(idle)"
 """Name of the last row of a cost where inferences come at a given rate: the time between them."""
+
+RATE_MARGIN = 1.0 + 1e-5
+"""Busy part of the time between two inferences, 1, that counts as all of it: a rate may be the highest, rounded."""
 
 
 class SystemCost(eqx.Module):
@@ -36,6 +41,9 @@ class SystemCost(eqx.Module):
         utilisation: Multiply-accumulates against those that all cells could do in that time, 1, shape (sites,).
         read: Bits read at each of `memory_traffic.MEMORIES`, shape (sites, memories).
         written: Bits written, shape (sites, memories).
+        bandwidth: Bits a second that each memory can move, infinite where it takes no time, shape (sites, memories).
+        clock: Hz, shape (sites,).
+        peak_macs: Multiply-accumulates a cycle that all cells could do, shape (sites,).
         stored: Weight bits that a site keeps, shape (sites,).
         live: Bits of its inputs and outputs, shape (sites,).
         area: m^2, shape (components,).
@@ -48,6 +56,9 @@ class SystemCost(eqx.Module):
     utilisation: Float[Array, " sites"]
     read: Float[Array, "sites memories"]
     written: Float[Array, "sites memories"]
+    bandwidth: Float[Array, "sites memories"]
+    clock: Float[Array, " sites"]
+    peak_macs: Float[Array, " sites"]
     stored: Float[Array, " sites"]
     live: Float[Array, " sites"]
     area: Float[Array, " components"]
@@ -61,15 +72,18 @@ def evaluate(accelerator: Accelerator, layers: Sequence[Layer]) -> SystemCost:
         layers: The layers of a workload: sites with their counts and activity.
 
     Raises:
-        ValueError: A site that no rule of the accelerator takes or that does not fit its macro; at run time, a network
-            that does not fit the memories of an accelerator without DRAM.
+        ValueError: A site that no rule of the accelerator takes or that does not fit its macro.
+        RuntimeError: At run time, a network that does not fit the memories of an accelerator without DRAM, or more
+            inferences a second than it can do.
     """
     cost = _unchecked(accelerator, tuple(layers))
-    if accelerator.dram is not None:
-        return cost
-    text = "The network does not fit the memories of an accelerator without DRAM."
-    energy = eqx.error_if(cost.energy, jnp.sum(cost.read[:, MEMORIES.index("dram")]) > 0, text)
-    return eqx.tree_at(lambda one: one.energy, cost, energy)
+    if accelerator.dram is None:
+        text = "The network does not fit the memories of an accelerator without DRAM."
+        cost = eqx.error_if(cost, jnp.sum(cost.read[:, MEMORIES.index("dram")]) > 0, text)
+    if accelerator.power.rate is not None and layers:
+        text = "Argument `rate` must be at most one over the time of an inference."
+        cost = eqx.error_if(cost, jnp.sum(cost.seconds[:-1]) * accelerator.power.rate > RATE_MARGIN, text)
+    return cost
 
 
 @eqx.filter_jit
@@ -78,7 +92,7 @@ def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCos
     if not layers:
         none, memories = jnp.zeros((0,)), jnp.zeros((0, len(MEMORIES)))
         energy = jnp.zeros((0, len(COMPONENTS)))
-        return SystemCost(energy, none, none, none, none, memories, memories, none, none, area)
+        return SystemCost(energy, none, none, none, none, *(3 * [memories]), *(4 * [none]), area)
     counts = site_counts(accelerator, layers)
     moved = traffic(accelerator, counts)
     cycles = _cycles(accelerator, counts, moved)
@@ -92,6 +106,9 @@ def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCos
         utilisation=jnp.where(peak > 0, counts.macs / jnp.where(peak > 0, peak, 1.0), 0.0),
         read=moved.read,
         written=moved.written,
+        bandwidth=bandwidths(accelerator, counts.clock),
+        clock=counts.clock,
+        peak_macs=counts.peak_macs,
         stored=counts.stored_bits,
         live=counts.live_bits,
         area=area,
@@ -134,20 +151,25 @@ def _energy(
     return jnp.stack([by_component[name] for name in COMPONENTS], axis=-1)
 
 
+def idle_energy(accelerator: Accelerator, seconds: Float[Array, ""]) -> Float[Array, " components"]:
+    """Energy by component, J, of that time between inferences, in which only leakage and refresh go on."""
+    row = jnp.zeros((len(COMPONENTS),)).at[COMPONENTS.index("leakage")].set(seconds * accelerator.idle_leakage)
+    if accelerator.dram is not None:
+        row = row.at[COMPONENTS.index("dram")].set(accelerator.dram.background_energy(seconds))
+    return row
+
+
 def _with_idle_time(accelerator: Accelerator, cost: SystemCost) -> SystemCost:
     """Cost with a last row for the time until the next inference, in which only leakage and refresh go on."""
     assert accelerator.power.rate is not None
     idle = jnp.maximum(1.0 / accelerator.power.rate - jnp.sum(cost.seconds), 0.0)
-    row = jnp.zeros_like(cost.energy[0]).at[COMPONENTS.index("leakage")].set(idle * accelerator.idle_leakage)
-    if accelerator.dram is not None:
-        row = row.at[COMPONENTS.index("dram")].set(accelerator.dram.background_energy(idle))
-    rows = {"energy": row, "seconds": idle}
+    rows = {"energy": idle_energy(accelerator, idle), "seconds": idle}
 
     def longer(name: str) -> Array:
         values = getattr(cost, name)
         return jnp.concatenate([values, rows.get(name, jnp.zeros_like(values[0]))[None]])
 
-    grown = ("energy", "seconds", "cycles", "stalls", "utilisation", "read", "written", "stored", "live")
+    grown = (field.name for field in dataclasses.fields(cost) if field.name != "area")
     return SystemCost(**{name: longer(name) for name in grown}, area=cost.area)
 
 
@@ -155,14 +177,15 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
     """Cost of one inference as a Dataset.
 
     Returns:
-        `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `stored_bits` and
-        `live_bits` (site); `bits_read` and `bits_written` (site, memory); `area` and `component_area` (component) in
-        m^2. With a rate a last site `(idle)` has what leaks between inferences.
+        `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`,
+        `peak_macs`, `stored_bits` and `live_bits` (site); `bits_read`, `bits_written` and `bandwidth` (site, memory);
+        `area` and `component_area` (component) in m^2. With a rate a last site `(idle)` has what leaks between
+        inferences.
 
     Raises:
         ValueError: As `evaluate`, saying what would fit; more inferences a second than the accelerator can do.
     """
-    cost = _unchecked(accelerator, tuple(layers))
+    cost = _unchecked_by_value(accelerator, tuple(layers))
     _check_fit(accelerator, cost)
     _check_rate(accelerator, cost)
     names, macs = [layer.name for layer in layers], [layer.macs for layer in layers]
@@ -173,6 +196,8 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
         "cycles": cost.cycles,
         "stalls": cost.stalls,
         "utilisation": cost.utilisation,
+        "clock": cost.clock,
+        "peak_macs": cost.peak_macs,
         "stored_bits": cost.stored,
         "live_bits": cost.live,
     }
@@ -182,6 +207,7 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
         "macs": (("site",), np.asarray(macs, int)),
         "bits_read": (("site", "memory"), np.asarray(cost.read, float)),
         "bits_written": (("site", "memory"), np.asarray(cost.written, float)),
+        "bandwidth": (("site", "memory"), np.asarray(cost.bandwidth, float)),
         "area": ((), float(jnp.sum(cost.area))),
         "component_area": (("component",), np.asarray(cost.area, float)),
     }
@@ -190,15 +216,26 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
     return labelled(variables, coordinates, attributes)
 
 
+def _unchecked_by_value(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:
+    """The cost; what is out of range raises ValueError with its value, which compiled code cannot tell."""
+    try:
+        return _unchecked(accelerator, layers)
+    except eqx.EquinoxRuntimeError:
+        with jax.disable_jit():
+            return _unchecked(accelerator, layers)
+
+
 def _check_fit(accelerator: Accelerator, cost: SystemCost) -> None:
     if accelerator.dram is not None or float(jnp.sum(cost.read[:, MEMORIES.index("dram")])) == 0:
         return
-    weights, live = float(jnp.sum(cost.stored)), float(jnp.max(cost.live))
+    weights, batch = float(jnp.sum(cost.stored)), float(accelerator.inferences_per_load)
+    live, between = batch * float(jnp.max(cost.live)), accelerator.global_memory
     raise ValueError(
         f"The network does not fit: it has {weights:.0f} bits of weights and up to {live:.0f} bits of inputs and "
-        f"outputs at a time, but `weight_memory` holds {float(accelerator.weight_memory.capacity):.0f} and "
-        f"`activation_memory` {float(accelerator.activation_memory.capacity):.0f} bits; larger ones would do, a "
-        "`global_memory`, or a `dram`."
+        f"outputs at a time ({batch:g} inferences together), but `weight_memory` holds "
+        f"{float(accelerator.weight_memory.capacity):.0f} and `activation_memory` "
+        f"{float(accelerator.activation_memory.capacity):.0f} bits, `global_memory` "
+        f"{0.0 if between is None else float(between.capacity):.0f}; larger ones would do, or a `dram`."
     )
 
 
@@ -207,7 +244,7 @@ def _check_rate(accelerator: Accelerator, cost: SystemCost) -> None:
     if rate is None or not cost.seconds.size:
         return
     busy = float(jnp.sum(cost.seconds[:-1]))
-    if busy * float(rate) > 1:
+    if busy * float(rate) > RATE_MARGIN:
         raise ValueError(
             f"Argument `rate` must be at most {1 / busy:.4g} inferences a second, which take {busy:.4g} s each, but is "
             f"{float(rate):g}."

@@ -47,7 +47,7 @@ class Layer(eqx.Module):
         padding: Zeros before and behind along each of them (static).
 
     Raises:
-        ValueError: An activity is no single number of at least 0.
+        ValueError: An activity is no single number of at least 0, or repeats below 1.
     """
 
     name: str = eqx.field(static=True)
@@ -61,6 +61,7 @@ class Layer(eqx.Module):
     def __post_init__(self) -> None:
         """Name the weight after the layer where it has no name of its own."""
         self.weights = self.weights or self.name
+        integer_between("repeats", self.repeats, 1)
 
     @property
     def macs(self) -> int:
@@ -328,12 +329,10 @@ def lstm_keyword_spotter(inputs: int = 13, units: int = 80, classes: int = 12, f
         frames: Frames a decision.
     """
     _counts(inputs=inputs, units=units, classes=classes, frames=frames)
-    layers = (
-        dense("lstm.input", inputs, 4 * units, frames),
-        dense("lstm.recurrent", units, 4 * units, frames),
-        dense("dense", units, classes),
-    )
-    return Workload("lstm-keyword-spotter", layers)
+    # A frame comes when the one before is done, so no two of them share a fetch of the weights.
+    gates = [dense("lstm.input", inputs, 4 * units), dense("lstm.recurrent", units, 4 * units)]
+    each_frame = [dataclasses.replace(layer, repeats=frames) for layer in gates]
+    return Workload("lstm-keyword-spotter", (*each_frame, dense("dense", units, classes)))
 
 
 def _counts(**numbers: int) -> None:

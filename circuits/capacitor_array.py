@@ -8,7 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import constants
 
 from amsim.circuits.adc import Adc, Converter
-from amsim.circuits.capacitor_line import CapacitorDie, CapacitorLine, folded, nominal_die
+from amsim.circuits.capacitor_die import CapacitorDie, checked_die, drawn_die, nominal_die
+from amsim.circuits.capacitor_line import CapacitorLine, folded, followed
 from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity, root
 from amsim.circuits.comparator import Comparator
 from amsim.circuits.converters import BiasDac
@@ -151,7 +152,7 @@ class CapacitorArray(Macro):
     @property
     def evaluation_time(self) -> Float[Array, ""]:
         """Time from the step of the bottom plates to the decision or the hold, s: the other half."""
-        return self.evaluation_cycles / self.clock / 2
+        return self.reset_time
 
     @property
     def has_common_effects(self) -> bool:
@@ -247,31 +248,15 @@ class CapacitorArray(Macro):
 
     def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
         """Standard draws of all capacitors, comparators and further parts of one sample."""
-        key = one_key("key", key)
-        units, bias, comparator = jax.random.split(key, 3)
-        trim, unit_drivers, bias_drivers, switch, leakage, layout, faults, adc = (
-            jax.random.fold_in(key, number) for number in range(3, 11)
-        )
-        cells, bias_shape, line = (self.rows, self.columns), (self.columns, self.bias_dac.sections), (self.columns,)
-        return CapacitorDie(
-            jax.random.normal(units, cells),
-            jax.random.normal(bias, bias_shape),
-            jax.random.normal(comparator, line),
-            jax.random.normal(trim, line),
-            None if self.drivers is None else jax.random.normal(unit_drivers, cells),
-            None if self.drivers is None else jax.random.normal(bias_drivers, bias_shape),
-            None if self.reset is None else jax.random.normal(switch, line),
-            None if self.leakage is None else jax.random.normal(leakage, line),
-            None if self.layout is None else self.layout.fabricate(layout, *cells),
-            None if self.faults is None else self.faults.fabricate(faults, *cells),
-            None if self.adc is None else self.adc.fabricate(adc, self.columns),
-        )
+        return drawn_die(self, one_key("key", key))
 
     def prepare(self, die: Die) -> Die:
         """The die folded into one weight for each capacitor, for many reads of it."""
         if die is None:
             return None
-        return die if isinstance(die, CapacitorLine) and self._fits(die.cells) else folded(self, self._checked(die))
+        if isinstance(die, CapacitorLine) and die.cells.shape == (self.rows, self.columns):
+            return die
+        return folded(self, checked_die(self, die))
 
     def _line(self, die: Die, slices: int) -> CapacitorLine | None:
         """Lines behind the slices of a site; None where they are nominal and ideal."""
@@ -279,35 +264,6 @@ class CapacitorArray(Macro):
             return None
         line = folded(self, nominal_die(self)) if die is None else self.prepare(die)
         return line.behind(slices)
-
-    def _fits(self, cells: Array) -> bool:
-        return cells.shape == (self.rows, self.columns)
-
-    def _checked(self, die: Die) -> CapacitorDie:
-        if not isinstance(die, CapacitorDie):
-            raise ValueError(
-                f"Argument `die` must be a die of this macro, from `fabricate`, but is of type {type(die).__name__}."
-            )
-        if not self._fits(die.units) or die.bias.shape[1] != self.bias_dac.sections:
-            raise ValueError(
-                f"Argument `die` must be a die of this macro ({self.rows} rows, {self.columns} columns, "
-                f"{self.bias_dac.sections} bias capacitors), but has {die.units.shape[0]} rows, "
-                f"{die.units.shape[1]} columns, {die.bias.shape[1]} bias capacitors."
-            )
-        draws = (die.unit_drivers, die.switch, die.leakage, die.layout, die.faults)
-        for name, drawn in zip(PARTS, draws, strict=True):
-            if getattr(self, name) is not None and drawn is None:
-                raise ValueError(
-                    f"Argument `die` must be a die of this macro, but was fabricated without its part `{name}`; "
-                    "fabricate it from this macro (the same key gives the same die)."
-                )
-        if self.adc is not None and die.adc is None:
-            adc, columns = self.adc, self.columns
-            if eqx.filter_eval_shape(lambda: adc.fabricate(jax.random.key(0), columns)) is not None:
-                raise ValueError(
-                    f"Argument `die` must be a die of this macro, but was fabricated without its {type(adc).__name__}."
-                )
-        return die
 
     def _at_decision(
         self, line: CapacitorLine | None, counts: Array, middle: Array | float, key: PRNGKeyArray | None
@@ -321,7 +277,7 @@ class CapacitorArray(Macro):
             key: Draws the supply's noise.
         """
         gain = jnp.ones_like(self.supply) if line is None else line.gain
-        own, followed = 1.0 + self.reference_tracking * (gain - 1.0), self.reference_tracking * gain
+        own, in_common = followed(gain, self.reference_tracking), self.reference_tracking * gain
         if self.drivers is not None and self.drivers.supply_resistance is not None:
             high, unit, whole = (counts + own * middle) / 2, self.unit_capacitance, self.total_units
             size = 1.0 if line is None else over_columns(line.size, counts.ndim)
@@ -329,10 +285,10 @@ class CapacitorArray(Macro):
             half = jnp.asarray(middle, counts.dtype) / 2
             at_middle = self.drivers.rail_gain(half, self.evaluation_time, unit, whole)
             # The reference is a line too, with half of its cells high.
-            counts = counts * settled + middle * (own * settled - own + followed * (1.0 - at_middle))
+            counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
         if self.supply_noise is not None and key is not None:
             swing = self.supply_noise / self.supply
             shape = (*counts.shape[:-1], 1)
             relative = swing * normal(jax.random.fold_in(key, SUPPLY_DRAW), shape, counts.dtype)
-            counts = counts + relative * (counts + (own - followed) * middle)
+            counts = counts + relative * (counts + (own - in_common) * middle)
         return counts if line is None else counts + over_columns(line.offset, counts.ndim)

@@ -11,46 +11,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amsim.circuits.capacitor_die import CapacitorDie as CapacitorDie
+from amsim.circuits.capacitor_die import mismatch_errors
 from amsim.circuits.converters import BiasDac
 from amsim.circuits.faults import FaultsDie
-from amsim.circuits.layout import LayoutDie
 from amsim.circuits.rc_line import step_response
-from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 if TYPE_CHECKING:
     from amsim.circuits.capacitor_array import CapacitorArray
 else:
     CapacitorArray = Any
-
-
-class CapacitorDie(eqx.Module):
-    """Standard draws (mean 0, sigma 1) of one die; None for a part that the macro does not have.
-
-    Attributes:
-        units: Unit capacitors.
-        bias: Capacitors of each column's bias DAC.
-        comparator: Comparator offset of each column.
-        trim: Error of the one measurement that each comparator's trim rests on.
-        unit_drivers: Driver resistance of each cell.
-        bias_drivers: Driver resistance of each capacitor of the bias DACs.
-        switch: Charge of each column's reset switch.
-        leakage: Leakage current of each column.
-        layout: Gradients and correlated errors.
-        faults: Stuck cells and dead columns, uniform draws.
-        adc: Converters.
-    """
-
-    units: Float[Array, "rows columns"]
-    bias: Float[Array, "columns sections"]
-    comparator: Float[Array, " columns"]
-    trim: Float[Array, " columns"]
-    unit_drivers: Float[Array, "rows columns"] | None = None
-    bias_drivers: Float[Array, "columns sections"] | None = None
-    switch: Float[Array, " columns"] | None = None
-    leakage: Float[Array, " columns"] | None = None
-    layout: LayoutDie | None = None
-    faults: FaultsDie | None = None
-    adc: Any = None
 
 
 class CapacitorLine(eqx.Module):
@@ -119,23 +89,12 @@ class CapacitorLine(eqx.Module):
         return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)
 
 
-def nominal_die(macro: CapacitorArray) -> CapacitorDie:
-    """A die on which every draw is 0: nominal capacitors, and the effects that nominal ones have."""
-    cells, bias, line = (
-        jnp.zeros(shape)
-        for shape in ((macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,))
-    )
-    return CapacitorDie(cells, bias, line, line, cells, bias, line, line)
-
-
 def folded(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     """The physical lines of a die: mismatch, settling, droop, offsets and faults as one weight for each capacitor."""
     bias_units = macro.bias_dac.section_units()
-    sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
-    unit_errors = sigma * die.units
+    unit_errors, bias_errors = mismatch_errors(macro, die)
     if macro.layout is not None and die.layout is not None:
         unit_errors = unit_errors + macro.layout.errors(die.layout, macro.rows, macro.columns)
-    bias_errors = sigma * jnp.sqrt(bias_units)[None, :] * die.bias
     total_error = jnp.sum(unit_errors, axis=0) + jnp.sum(bias_errors, axis=1)
     size = 1.0 + total_error / macro.total_units
     totals = macro.total_capacitance * size
@@ -148,11 +107,16 @@ def folded(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     if macro.leakage is not None:
         kept = macro.leakage.kept(totals, macro.temperature)
         cells, bias = cells * kept[None, :], bias * kept[:, None]
-    reference_gain = 1.0 + macro.reference_tracking * (macro.nominal_gain - 1.0)
+    reference_gain = followed(macro.nominal_gain, macro.reference_tracking)
     bias_middle = jnp.sum(bias[:, :-1] - reference_gain * bias_units[None, :-1], axis=1)
     offset = _offset(macro, die, totals)
     line = CapacitorLine(cells, None, bias, bias_middle, offset, size, macro.nominal_gain, reference_gain, die.adc)
     return line if macro.faults is None or die.faults is None else _with_faults(macro, die.faults, line)
+
+
+def followed(gain: Float[Array, ""], tracking: Float[Array, ""]) -> Float[Array, ""]:
+    """Gain of the level half way that the readout compares with, from that of nominal lines: `1 + tracking (g - 1)`."""
+    return 1.0 + tracking * (gain - 1.0)
 
 
 def _settling(

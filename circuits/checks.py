@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from amsim.noise._checks import Allowed, checked
+
 if TYPE_CHECKING:
     # Fields convert numbers to arrays, which type checkers do not follow.
     Quantity = Any
@@ -55,11 +57,9 @@ def _quantity_converter(name: str, positive: bool, at_most: float | None) -> Cal
     if at_most is not None:
         allowed += f" and at most {at_most:g}"
 
-    def wrong(value: Any) -> Any:
-        low = value <= 0 if positive else value < 0
-        high = False if at_most is None else value > at_most
-        # A comparison with NaN is False, hence the test for finiteness.
-        return low | high | ~(abs(value) < np.inf)
+    def inside(value: Any) -> Any:
+        above = value > 0 if positive else value >= 0
+        return above & (abs(value) < np.inf if at_most is None else value <= at_most)
 
     def convert(value: Any) -> Any:
         traced = isinstance(value, jax.core.Tracer)
@@ -70,16 +70,24 @@ def _quantity_converter(name: str, positive: bool, at_most: float | None) -> Cal
             raise ValueError(f"Argument `{name}` must be a number, but is {value!r}.") from None
         if array.shape != ():
             raise ValueError(f"Argument `{name}` must be a single number, but has shape {array.shape}; use jax.vmap.")
-        if traced:
-            return eqx.error_if(array, wrong(array), f"Argument `{name}` must be finite and {allowed}.")
+        rule = f"Argument `{name}` must be finite and {allowed}"
         # In the array's dtype, since what is above 0 as given may be 0 in float32; not the array, which `jit` traces.
         with np.errstate(over="ignore", under="ignore"):
-            stored = np.asarray(value, array.dtype)
-        if wrong(stored):
-            raise ValueError(f"Argument `{name}` must be finite and {allowed}, but is {value}.")
-        return array
+            stored = value if traced else np.asarray(value, array.dtype)
+        return enforced(array, stored, inside, lambda _: f"{rule}, but is {value}.", f"{rule}.")
 
     return convert
+
+
+def enforced(
+    array: Array, given: Any, allowed: Allowed, refusal: Callable[[np.ndarray], str], refusal_at_run_time: str
+) -> Array:
+    """Return array; elements that are not allowed raise at once when given is concrete, at run time under `jit`."""
+
+    def or_error(traced: Array, allowed: Allowed) -> Array:
+        return eqx.error_if(traced, ~allowed(traced), refusal_at_run_time)
+
+    return checked(array, given, allowed, refusal, or_error)
 
 
 def integer_between(name: str, value: Any, low: int, high: int | None = None) -> None:
@@ -121,37 +129,38 @@ def one_key(name: str, key: Any) -> Array:
 
 def signs(name: str, values: Array) -> Array:
     """Return values; one that is not -1, 0 or +1 raises at once when concrete, at run time under `jit`."""
-    if isinstance(values, jax.core.Tracer):
-        bad = jnp.any((values != 0) & (jnp.abs(values) != 1))
-        return eqx.error_if(values, bad, f"Argument `{name}` must be -1, 0 or +1 everywhere, but has other values.")
-    others = np.setdiff1d(np.asarray(values), (-1, 0, 1))
-    if others.size:
-        raise ValueError(f"Argument `{name}` must be -1, 0 or +1 everywhere, but has values such as {others[0]:g}.")
-    return values
+    rule = f"Argument `{name}` must be -1, 0 or +1 everywhere"
+    return enforced(
+        values,
+        values,
+        lambda x: (x == 0) | (abs(x) == 1),
+        lambda others: f"{rule}, but has values such as {np.sort(others)[0]:g}.",
+        f"{rule}, but has other values.",
+    )
 
 
 def finite(name: str, values: Array) -> Array:
     """Return values; NaN or infinity raises at once when concrete, at run time under `jit`."""
-    if isinstance(values, jax.core.Tracer):
-        bad = ~jnp.all(jnp.isfinite(values))
-        return eqx.error_if(values, bad, f"Argument `{name}` must be finite, but has NaN or infinite values.")
-    count = int(np.sum(~np.isfinite(np.asarray(values))))
-    if count:
-        raise ValueError(f"Argument `{name}` must be finite, but has {count} NaN or infinite values.")
-    return values
+    rule = f"Argument `{name}` must be finite"
+    return enforced(
+        values,
+        values,
+        lambda x: (jnp if isinstance(x, jax.Array) else np).isfinite(x),
+        lambda others: f"{rule}, but has {others.size} NaN or infinite values.",
+        f"{rule}, but has NaN or infinite values.",
+    )
 
 
 def every(name: str, values: Array, *, positive: bool = False) -> None:
     """Raise ValueError unless all elements are finite and at least 0, or above 0; traced ones are not looked at."""
-    if isinstance(values, jax.core.Tracer):
-        return
-    numbers = np.asarray(values)
-    wrong = ~(np.isfinite(numbers) & ((numbers > 0) if positive else (numbers >= 0)))
-    if np.any(wrong):
-        allowed = "above 0" if positive else "at least 0"
-        raise ValueError(
-            f"Argument `{name}` must be finite and {allowed} everywhere, but has values such as {numbers[wrong][0]:g}."
-        )
+    rule = f"Argument `{name}` must be finite and {'above 0' if positive else 'at least 0'} everywhere"
+    checked(
+        values,
+        values,
+        lambda x: np.isfinite(x) & ((x > 0) if positive else (x >= 0)),
+        lambda others: f"{rule}, but has values such as {others[0]:g}.",
+        lambda traced, _: traced,
+    )
 
 
 def root(value: Float[Array, "..."]) -> Float[Array, "..."]:

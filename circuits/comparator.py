@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.circuits.checks import Quantity, part_of, quantity
+from amsim.circuits.checks import Quantity, part_of, quantity, root
 from amsim.circuits.trim import Trim
 from amsim.noise.mismatch import pelgrom_sigma
 from amsim.noise.switching import coupled_step
@@ -74,8 +74,7 @@ class ComparatorSizes(eqx.Module):
     @property
     def noise(self) -> Float[Array, ""]:
         """Input-referred noise of one decision, V rms."""
-        square = self.noise_factor * constants.k * self.temperature / self.node_capacitance
-        return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
+        return root(self.noise_factor * constants.k * self.temperature / self.node_capacitance)
 
     @property
     def energy_noise_product(self) -> Float[Array, ""]:

@@ -84,6 +84,7 @@ class MacroCost(eqx.Module):
         fills: Part of the macro's cells that its weights take, 1; above 1 they are loaded again at each inference, and
             infinite where weights stream through.
         peak_macs: Multiply-accumulates a cycle with all cells in use.
+        passes: Times that data flow through the cells, each time on other weights.
     """
 
     energy: Float[Array, ""]
@@ -98,6 +99,7 @@ class MacroCost(eqx.Module):
     additions: float = 0.0
     fills: float = math.inf
     peak_macs: Float[Array, ""] | float = 1.0
+    passes: float = 1.0
 
     @property
     def cycles(self) -> Float[Array, ""]:

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
-from amsim.circuits.checks import Quantity, count, finite, one_key, quantity
+from amsim.circuits.checks import Quantity, count, finite, one_key, quantity, root
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import ValueRange
@@ -244,10 +244,7 @@ class Measured(Macro):
             return self.mean[index], self.sigma[index]
         if dies == 1:
             return self.mean[0], self.sigma[0]
-        variance = jnp.mean(self.sigma**2, axis=0)
-        # The root has no derivative at 0, where no noise stays no noise.
-        rms = jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
-        return jnp.mean(self.mean, axis=0), rms
+        return jnp.mean(self.mean, axis=0), root(jnp.mean(self.sigma**2, axis=0))
 
     def _reading(self, die: Die) -> Callable[[Array, PRNGKeyArray | None], Array]:
         """Function from line sums, columns last, and a key to read values."""

@@ -6,7 +6,7 @@ from jax.scipy.stats import norm
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.checks import Quantity, count, integer_between, part_of, quantity
+from amsim.circuits.checks import Quantity, count, integer_between, part_of, quantity, root
 from amsim.circuits.dram import Dram as Dram
 from amsim.circuits.scaling import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology import Wire
@@ -179,5 +179,4 @@ class Sram(eqx.Module):
 
     def _side(self) -> Float[Array, ""]:
         """Side of the memory as a square, m."""
-        area = self.area()
-        return jnp.where(area > 0, jnp.sqrt(jnp.where(area > 0, area, 1.0)), 0.0)
+        return root(self.area())

@@ -194,6 +194,7 @@ class MultiPrecision(Macro):
             output_bits=float(work.positions * work.product.columns * self.input_bits),
             stored_bits=float(weight_bits),
             peak_macs=float(self.rows * self.columns * mode.subwords),
+            passes=float(column_passes),
         )
 
     def ideal(self) -> "MultiPrecision":

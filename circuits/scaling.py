@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Real
 
 from amsim.circuits import nodes
-from amsim.circuits.checks import Quantity, one_of, quantity
+from amsim.circuits.checks import Quantity, enforced, one_of, quantity
 from amsim.noise.switching import LEAKAGE_TEMPERATURE, REFERENCE_TEMPERATURE, leakage_growth
 
 REFERENCE_SUPPLY = 0.9
@@ -215,16 +215,12 @@ def _between(name: str, value: Any, low: Any, high: float, allowed: str, *, edge
     array = jnp.asarray(value)
     array = array if jnp.issubdtype(array.dtype, jnp.floating) else array * 1.0
 
-    def wrong(x: Any, bound: Any) -> Any:
-        ok = (x >= bound) & (x <= high) if edges else (x > bound) & (x < high)
-        return ~(ok & (abs(x) < np.inf))
+    def inside(x: Any) -> Any:
+        bound = low if isinstance(x, jax.Array) else np.asarray(low, x.dtype)
+        between = (x >= bound) & (x <= high) if edges else (x > bound) & (x < high)
+        return between & (abs(x) < np.inf)
 
-    if isinstance(array, jax.core.Tracer) or isinstance(low, jax.core.Tracer):
-        return eqx.error_if(array, wrong(array, low), f"Argument `{name}` must be finite and {allowed}.")
-    numbers = np.asarray(array)
-    limit = low if isinstance(low, float) else np.asarray(low)
-    bad = wrong(numbers, np.asarray(limit, numbers.dtype))
-    if np.any(bad):
-        shown = np.broadcast_to(numbers, bad.shape)[bad][0]
-        raise ValueError(f"Argument `{name}` must be finite and {allowed}, but is {shown:g}.")
-    return array
+    # A traced limit leaves the answer to run time too.
+    given = low if isinstance(low, jax.core.Tracer) else array
+    rule = f"Argument `{name}` must be finite and {allowed}"
+    return enforced(array, given, inside, lambda others: f"{rule}, but is {others[0]:g}.", f"{rule}.")

@@ -59,4 +59,5 @@ def stationary_cost(
         additions=float(work.positions * product.columns * (partial_sums - 1)),
         fills=product.tiles(macro.rows) * slices / macro.columns,
         peak_macs=macro.rows * macro.columns / (bits_a_mac * evaluation_cycles),
+        passes=float(product.tiles(macro.rows) * passes),
     )

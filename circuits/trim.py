@@ -11,7 +11,7 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, count, integer_between, quantity
+from amsim.circuits.checks import Quantity, count, integer_between, quantity, root
 from amsim.noise.gradients import rounded
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def residual_sigma(comparator: "amsim.circuits.comparator.Comparator") -> Float[
     if trim is None:
         return own
     error = trim.measurement_sigma(comparator.noise)
-    total = _root(own**2 + error**2)
+    total = root(own**2 + error**2)
     unit = jnp.where(total > 0, total, 1.0)
     unknown = (error / unit) ** 2
     codes, low, high = _bins(trim, trim.step / unit)
@@ -150,7 +150,7 @@ def residual_sigma(comparator: "amsim.circuits.comparator.Comparator") -> Float[
         left = y - codes * (trim.step / unit) - unknown * y
         return weight * jnp.sum((highs - lows) / 2 * left**2 * _density(y))
 
-    left = unit * _root(unknown * (1 - unknown) + _integrated(at, own.dtype))
+    left = unit * root(unknown * (1 - unknown) + _integrated(at, own.dtype))
     return jnp.where(total > 0, left, 0.0)
 
 
@@ -310,8 +310,3 @@ def _integrated(at, dtype) -> Float[Array, ""]:
 
 def _density(z: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-
-
-def _root(square: Float[Array, ""]) -> Float[Array, ""]:
-    """Root with derivative 0 at 0, where no error stays no error."""
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)

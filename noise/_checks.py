@@ -1,10 +1,44 @@
 """Checks of physical quantities: those known while tracing raise, those known at run time turn into NaN."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
+
+Allowed = Callable[[Any], Any]
+"""Tells, for NumPy and JAX values alike, which elements are allowed."""
+
+
+def checked(
+    array: Array,
+    given: Any,
+    allowed: Allowed,
+    refusal: Callable[[np.ndarray], str],
+    at_run_time: Callable[[Array, Allowed], Array],
+) -> Array:
+    """Return `array` after a look at each element: at once where the values are known, at run time where traced.
+
+    Args:
+        array: What is returned, any shape.
+        given: The values to look at: `array` itself or what it was made from; a tracer where they are not yet known.
+        allowed: Tells which elements are allowed.
+        refusal: Message of the error from the elements that are not allowed.
+        at_run_time: What a traced array becomes, from it and from `allowed`.
+
+    Raises:
+        ValueError: A known element is not allowed.
+    """
+    if isinstance(given, Tracer):
+        return at_run_time(array, allowed)
+    numbers = np.asarray(given)
+    wrong = ~np.asarray(allowed(numbers))
+    if np.any(wrong):
+        raise ValueError(refusal(np.broadcast_to(numbers, wrong.shape)[wrong]))
+    return array
 
 
 def positive(name: str, value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -21,12 +55,13 @@ def positive(name: str, value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
     Raises:
         ValueError: A concrete element is zero, negative or NaN.
     """
-    array = _floating(value)
-    if isinstance(value, Tracer):
-        return array * jnp.where(array > 0, 1.0, jnp.nan)
-    if not np.all(np.asarray(value) > 0):
-        raise ValueError(f"Argument `{name}` must be positive, but is {value}.")
-    return array
+    return checked(
+        floating(value),
+        value,
+        lambda x: x > 0,
+        lambda _: f"Argument `{name}` must be positive, but is {value}.",
+        _or_nan,
+    )
 
 
 def non_negative(name: str, value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -42,15 +77,21 @@ def non_negative(name: str, value: Real[ArrayLike, "..."]) -> Float[Array, "..."
     Raises:
         ValueError: A concrete element is negative or NaN.
     """
-    array = _floating(value)
-    if isinstance(value, Tracer):
-        return array * jnp.where(array >= 0, 1.0, jnp.nan)
-    if not np.all(np.asarray(value) >= 0):
-        raise ValueError(f"Argument `{name}` must not be negative, but is {value}.")
-    return array
+    return checked(
+        floating(value),
+        value,
+        lambda x: x >= 0,
+        lambda _: f"Argument `{name}` must not be negative, but is {value}.",
+        _or_nan,
+    )
 
 
-def _floating(value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
+def _or_nan(array: Array, allowed: Allowed) -> Array:
+    return array * jnp.where(allowed(array), 1.0, jnp.nan)
+
+
+def floating(value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """Return `value` as a floating-point array, without a check."""
     array = jnp.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.floating):
         return array

@@ -1,129 +1,32 @@
 """Lumped models: a whole converter or array as one signal-to-noise ratio, for limits and quick comparisons.
 
-Ratios are powers in dB. Array arguments broadcast against each other.
+Those of an array are here, those of a converter come from `amsim.noise.converter_snr`. Ratios are powers in dB. Array
+arguments broadcast against each other.
 """
 
-import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.noise._checks import non_negative, positive
+from amsim.noise._checks import floating, non_negative, positive
+from amsim.noise.converter_snr import conversion_energy as conversion_energy
+from amsim.noise.converter_snr import converter_sqnr as converter_sqnr
+from amsim.noise.converter_snr import decibels, power_ratio
+from amsim.noise.converter_snr import enob_of_sndr as enob_of_sndr
+from amsim.noise.converter_snr import jitter_snr as jitter_snr
+from amsim.noise.converter_snr import least_sampling_energy as least_sampling_energy
+from amsim.noise.converter_snr import needed_converter_bits as needed_converter_bits
+from amsim.noise.converter_snr import parallel_snr as parallel_snr
+from amsim.noise.converter_snr import schreier_fom as schreier_fom
+from amsim.noise.converter_snr import sndr_of_enob as sndr_of_enob
+from amsim.noise.converter_snr import walden_fom as walden_fom
 from amsim.noise.mismatch import PESSIMISTIC_COEFFICIENT
-
-_DB_PER_BIT = 20 * math.log10(2)
-_FULL_SCALE_SINE = 10 * math.log10(1.5)
 
 INJECTING_CAPACITANCE = 0.31 * constants.femto
 """Channel capacitance W L C_ox of a minimum 65 nm switch, F (Gonugondla et al., as in public code; facts 5.4)."""
-
-
-def enob_of_sndr(sndr: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Effective number of bits of a full-scale sine, `(SNDR - 1.76) / 6.02`.
-
-    Args:
-        sndr: Signal to noise and distortion, shape (...), dB.
-
-    Returns:
-        Bits, shape (...), 1.
-
-    Source: facts 6.1, with the exact 10 log10(3/2) and 20 log10(2).
-    """
-    return (_real(sndr) - _FULL_SCALE_SINE) / _DB_PER_BIT
-
-
-def sndr_of_enob(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Signal to noise and distortion of a full-scale sine, `6.02 ENOB + 1.76`.
-
-    Args:
-        enob: Effective bits, shape (...), 1.
-
-    Returns:
-        SNDR, shape (...), dB.
-
-    Source: as `enob_of_sndr`.
-    """
-    return _DB_PER_BIT * _real(enob) + _FULL_SCALE_SINE
-
-
-def jitter_snr(frequency: Real[ArrayLike, "..."], jitter: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Largest SNR of a sampled sine, `-20 log10(2 pi f sigma_t)`.
-
-    Args:
-        frequency: Of the sine, shape (...), Hz.
-        jitter: Standard deviation of the sampling instant, shape (...), s.
-
-    Returns:
-        SNR, shape (...), dB.
-
-    Raises:
-        ValueError: A concrete argument is not positive. A traced one gives NaN.
-
-    Validity: jitter far below a period. Source: facts 6.1.
-    """
-    f, sigma = positive("frequency", frequency), positive("jitter", jitter)
-    return _decibels((2 * math.pi * f * sigma) ** -2)
-
-
-def walden_fom(
-    power: Real[ArrayLike, "..."], enob: Real[ArrayLike, "..."], rate: Real[ArrayLike, "..."]
-) -> Float[Array, "..."]:
-    """Walden's figure of merit, `P / (2^ENOB f_nyq)`.
-
-    Args:
-        power: Shape (...), W.
-        enob: Effective bits, shape (...), 1.
-        rate: Nyquist rate, shape (...), Hz.
-
-    Returns:
-        Energy of a conversion step, shape (...), J.
-
-    Raises:
-        ValueError: A concrete `power` or `rate` is not positive. A traced one gives NaN.
-
-    Source: facts 6.1.
-    """
-    return positive("power", power) / positive("rate", rate) / jnp.exp2(_real(enob))
-
-
-def schreier_fom(
-    power: Real[ArrayLike, "..."], sndr: Real[ArrayLike, "..."], rate: Real[ArrayLike, "..."]
-) -> Float[Array, "..."]:
-    """Schreier's figure of merit, `SNDR + 10 log10(f_nyq / (2 P))`.
-
-    Args:
-        power: Shape (...), W.
-        sndr: Shape (...), dB.
-        rate: Nyquist rate, shape (...), Hz.
-
-    Returns:
-        Figure of merit, shape (...), dB.
-
-    Raises:
-        ValueError: A concrete `power` or `rate` is not positive. A traced one gives NaN.
-
-    Source: facts 6.1.
-    """
-    return _real(sndr) + _decibels(positive("rate", rate) / positive("power", power) / 2)
-
-
-def conversion_energy(sndr: Real[ArrayLike, "..."], schreier: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Energy of one conversion, `10^((SNDR - FOM_S) / 10) / 2`.
-
-    Args:
-        sndr: Shape (...), dB.
-        schreier: Schreier's figure of merit, shape (...), dB.
-
-    Returns:
-        Energy, shape (...), J.
-
-    Source: facts 6.1.
-    """
-    return _ratio(_real(sndr) - _real(schreier)) / 2
 
 
 def layer_sigma(
@@ -147,7 +50,7 @@ def layer_sigma(
     Source: Rekhi et al., DAC 2019 (facts 5.5, recalled).
     """
     total, group = positive("products", products), positive("products_per_conversion", products_per_conversion)
-    return jnp.sqrt(total * group / 12) * jnp.exp2(1 - _real(enob))
+    return jnp.sqrt(total * group / 12) * jnp.exp2(1 - floating(enob))
 
 
 def layer_conversion_energy(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -162,8 +65,8 @@ def layer_conversion_energy(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]
 
     Source: Rekhi et al., DAC 2019 (facts 5.5, recalled).
     """
-    bits = _real(enob)
-    above = _ratio(6.02 * jnp.maximum(bits, 10.5) - 68.25)
+    bits = floating(enob)
+    above = power_ratio(6.02 * jnp.maximum(bits, 10.5) - 68.25)
     return jnp.where(bits > 10.5, above, 0.3) * constants.pico
 
 
@@ -298,112 +201,4 @@ def charge_sharing_snr(
     """
     noise = charge_sharing_noise(input_bits, weight_bits, capacitance, supply, **settings)
     signal = uniform_operands(input_bits, weight_bits).product_variance
-    return _decibels(signal / (noise.mismatch + noise.thermal + noise.injection))
-
-
-def parallel_snr(*ratios: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """SNR with several independent noises, `1 / SNR = sum 1 / SNR_i`.
-
-    Args:
-        ratios: One or more SNRs, shape (...) that broadcast, dB.
-
-    Returns:
-        SNR of all together, shape (...), dB.
-
-    Raises:
-        ValueError: No ratio is given.
-
-    Source: facts 5.4.
-    """
-    if not ratios:
-        raise ValueError("Argument `ratios` must hold at least one signal-to-noise ratio, but is empty.")
-    lowest = _real(ratios[0])
-    for ratio in ratios[1:]:
-        lowest = jnp.minimum(lowest, _real(ratio))
-    # Relative to the smallest, so that 400 dB does not underflow.
-    return lowest - _decibels(sum((_ratio(lowest - _real(ratio)) for ratio in ratios), start=jnp.zeros_like(lowest)))
-
-
-def converter_sqnr(bits: Real[ArrayLike, "..."], clip: Real[ArrayLike, "..."] = 4.0) -> Float[Array, "..."]:
-    """Signal to quantisation noise of a converter that spans +-`clip` standard deviations of a Gaussian sum.
-
-    `1 / SQNR = (D^2 / 12) (1 - 2 Q) + 2 ((c'^2 + 1) Q + (D - c) phi)` with the step `D = 2 c / 2^B`, the outermost
-    level `c' = c - D / 2`, the density `phi` at c and the tail `Q = Phi(-c)`: rounding inside the span and
-    `E[(y - c')^2; y > c]` outside. For c = 4 it is `6.02 B - 7.27` dB up to about 8 bits.
-
-    Args:
-        bits: B, shape (...), 1.
-        clip: c, half of the span in standard deviations of the signal, shape (...), 1.
-
-    Returns:
-        SQNR, shape (...), dB.
-
-    Raises:
-        ValueError: A concrete argument is not positive. A traced one gives NaN.
-
-    Validity: step below about one standard deviation; `clip` below about 6 in float32, where the clipped part is a
-    difference of nearly equal numbers. Source: facts 5.4 (4 sigma); the clipped part by integration of the Gaussian.
-    """
-    b, c = positive("bits", bits), positive("clip", clip)
-    step = c * jnp.exp2(1 - b)
-    tail, density = ndtr(-c), jnp.exp(-(c**2) / 2) / math.sqrt(2 * math.pi)
-    clipped = (1 + (c - step / 2) ** 2) * tail + (step - c) * density
-    return -_decibels(step**2 / 12 * (1 - 2 * tail) + 2 * jnp.maximum(clipped, 0.0))
-
-
-def needed_converter_bits(snr: Real[ArrayLike, "..."], loss: Real[ArrayLike, "..."] = 0.5) -> Float[Array, "..."]:
-    """Resolution that lowers an array's SNR by a given loss, `(SNR + 7.2 - g - 10 log10(1 - 10^(-g / 10))) / 6`.
-
-    With g = 0.5 dB it is about `(SNR + 16.2) / 6`.
-
-    Args:
-        snr: SNR before the converter, shape (...), dB.
-        loss: g, loss of SNR by the converter, shape (...), dB.
-
-    Returns:
-        Bits of a converter that clips at 4 sigma, shape (...), 1; not rounded up, so that it has a derivative. A
-        converter never needs more than tells all sums apart.
-
-    Raises:
-        ValueError: A concrete `loss` is not positive. A traced one gives NaN.
-
-    Validity: as `converter_sqnr` without its clipped part, up to about 8 bits. Source: facts 5.4, with exact constants.
-    """
-    g = positive("loss", loss)
-    sqnr = _real(snr) - g - 10 * jnp.log10(-jnp.expm1(-g * (math.log(10) / 10)))
-    return (sqnr + 10 * math.log10(16 / 3)) / _DB_PER_BIT
-
-
-def least_sampling_energy(
-    bits: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."] = 300.0
-) -> Float[Array, "..."]:
-    """Least energy to sample a result of B bits, `12 k T 4^B`: kT/C equals the quantisation noise at full supply.
-
-    Args:
-        bits: B, shape (...), 1.
-        temperature: T, shape (...), K.
-
-    Returns:
-        Energy `C V_DD^2` of a sample, shape (...), J.
-
-    Raises:
-        ValueError: A concrete `temperature` is not positive. A traced one gives NaN.
-
-    Source: facts 5.1.
-    """
-    return 12 * (constants.k * positive("temperature", temperature)) * jnp.exp2(2 * _real(bits))
-
-
-def _real(value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    array = jnp.asarray(value)
-    if jnp.issubdtype(array.dtype, jnp.floating):
-        return array
-    return array * 1.0 if array.weak_type else array.astype(jnp.result_type(float))
-
-
-def _decibels(ratio: Float[Array, "..."]) -> Float[Array, "..."]:
-    return 10 * jnp.log10(ratio)
-
-
-def _ratio(decibels: Float[Array, "..."]) -> Float[Array, "..."]:
-    return jnp.exp(decibels * (math.log(10) / 10))
+    return decibels(signal / (noise.mismatch + noise.thermal + noise.injection))

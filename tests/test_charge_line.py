@@ -70,8 +70,8 @@ def test_equal_branches_settle_as_one():
     with jax.enable_x64(True):
         resistances, capacitances = jnp.full(7, 1e4), jnp.full(7, 1e-15)
         fast, slow = extreme_time_constants(resistances, capacitances, jnp.asarray(2e-15))
-        assert float(slow) == pytest.approx(1e-11, rel=1e-12)
-        assert float(fast) == pytest.approx(1e-11 * 2 / 9, rel=1e-12)
+        assert float(slow) == pytest.approx(1e-11, rel=1e-12, abs=0)
+        assert float(fast) == pytest.approx(1e-11 * 2 / 9, rel=1e-12, abs=0)
         response = step_response(resistances, capacitances, jnp.asarray(2e-15), jnp.asarray(3e-12))
         np.testing.assert_allclose(response, -np.expm1(-3e-12 / (1e-11 * 2 / 9)) / 9, rtol=1e-9)
         assert np.array_equal(

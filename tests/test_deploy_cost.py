@@ -153,7 +153,8 @@ def test_two_equal_sites_cost_twice_one() -> None:
 
 def test_weights_beyond_the_memory_come_from_dram_once() -> None:
     def dram(capacity: float, function: Any, params: Any) -> float:
-        hardware = Accelerator(circuits.DigitalBinary(), weight_memory=circuits.Sram(capacity=capacity))
+        # Too few columns to keep the weights in the cells, which would need no memory.
+        hardware = Accelerator(circuits.DigitalBinary(columns=8), weight_memory=circuits.Sram(capacity=capacity))
         cost = amsim.deploy(function, params, hardware).cost(jnp.ones((2, 20)))
         return float(cost["energy"].sel(component="dram").sum())
 

@@ -17,7 +17,7 @@ def envision2017(bits: int = 8) -> Accelerator:
 
     Published: 256 units of 1x16, 2x8 or 4x4 bit, 76 GOPS at every precision, 290 mW at 16 bit, 7.6 mW at 4 bit sparse,
     128 kB of SRAM in 64 macros, 1.87 mm^2, AlexNet at 47 frames/s and 44 mW.
-    Assumed: supplies and capacitance ratios of the modes; SRAM, half for weights, at 0.8 V; the defaults of `Processor`.
+    Assumed: supplies and capacitance ratios of the modes; SRAM at 0.8 V, half for weights; the defaults of `Processor`.
     Calibrated: control on the 290 mW, energy of a MAC on the 7.6 mW with 28 % of the products without a zero, unit area
     on the 1.87 mm^2 (facts 3). AlexNet is predicted.
 
@@ -34,8 +34,8 @@ def envision2017(bits: int = 8) -> Accelerator:
 def envision2016(bits: int = 8) -> Accelerator:
     """First generation of Envision by Moons and Verhelst (VLSI'16, JSSC'17), 40 nm low-power CMOS.
 
-    Published: 256 units of 1 to 16 bit that gate what they do not use and lower their supply, without subwords; 102 GOPS
-    at 204 MHz and 1.1 V, 25 to 287 mW, AlexNet at 47 frames/s and 76 mW, 2.4 mm^2 (facts 3).
+    Published: 256 units of 1 to 16 bit that gate what they do not use and lower their supply, without subwords; 102
+    GOPS at 204 MHz and 1.1 V, 25 to 287 mW, AlexNet at 47 frames/s and 76 mW, 2.4 mm^2 (facts 3).
     Assumed: supplies and capacitance ratios of the modes (k1, k2 of facts 3, recalled); 3.7 pJ a MAC of 16 bit, the
     anchor of the Asilomar'17 model (facts 4.2); memories and control of the second generation, in 40 nm.
     Calibrated: none. All is predicted.

@@ -219,6 +219,8 @@ def _layers(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Layer, ...]:
             mapped.site.work(inferences),
             activity=report,
             weights=str(mapped.site.weight.number),
+            input_size=mapped.site.layout.input_size(mapped.site.data.shape),
+            padding=mapped.site.layout.padding,
         )
         for mapped, report in zip(traced.mapping.sites, reports, strict=True)
     )

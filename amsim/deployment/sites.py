@@ -69,6 +69,15 @@ class DenseLayout(NamedTuple):
         """Each input is fetched once."""
         return 1.0
 
+    @property
+    def padding(self) -> tuple[tuple[int, int], ...]:
+        """No map, hence no zeros around it."""
+        return ()
+
+    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """No map."""
+        return ()
+
     def inputs(self, values: Array) -> Float[Array, "... rows"]:
         """Inputs with their rows last."""
         moved = jnp.transpose(values, self.input_free + self.input_summed)
@@ -106,6 +115,11 @@ class ConvolutionLayout(NamedTuple):
     padding: tuple[tuple[int, int], ...]
     spacing: tuple[int, ...]
     window_fetches: float
+
+    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Size of the input map for an operand of this shape, spaced out, before padding."""
+        axes = zip(self.input_order[1:-1], self.spacing, strict=True)
+        return tuple((shape[axis] - 1) * step + 1 for axis, step in axes)
 
     def inputs(self, values: Array) -> Array:
         """Inputs (batch, *space, channels), padded and spaced out with zeros."""

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from amsim.circuits.charge_line import ChargeLine
 from amsim.circuits.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
-from amsim.results import labelled
+from amsim.results import described, labelled
 from amsim.spice.deck import MIRROR_CAPACITANCE, Deck, deck_path, netlist
 from amsim.spice.lines import Lines, Numbers, bias_codes, in_float64, physical_lines
 from amsim.spice.simulator import SpiceError, simulate, simulator, version
@@ -80,7 +80,7 @@ def run(
         },
         {"evaluation": np.arange(len(voltage)), "column": np.arange(deck.columns)},
         {
-            "macro": repr(macro),
+            "macro": described(macro),
             "reset_level": lines.reset_level,
             "start_level": lines.start_level,
             "bias_code": codes.tolist(),

@@ -10,10 +10,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from amsim.circuits.capacitor_line import CapacitorDie, nominal_die
+from amsim.circuits.capacitor_die import CapacitorDie, mismatch_errors, nominal_die
 from amsim.circuits.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
-from amsim.noise.mismatch import capacitor_mismatch_sigma
 from amsim.noise.switching import leakage_growth
 
 Numbers = ArrayLike | Sequence[Any]
@@ -96,11 +95,10 @@ def physical_lines(
 def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict[str, Any]:
     """Values of all elements of the first columns, in float64."""
     sizes = macro.bias_dac.section_units()
-    sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
-    units = 1.0 + sigma * die.units
+    unit_errors, bias_errors = mismatch_errors(macro, die)
+    units, bias = 1.0 + unit_errors, sizes[None, :] + bias_errors
     if macro.layout is not None and die.layout is not None:
         units = units + macro.layout.errors(die.layout, macro.rows, macro.columns)
-    bias = sizes[None, :] + sigma * jnp.sqrt(sizes)[None, :] * die.bias
     resistances = currents = off_resistance = None
     if macro.drivers is not None and die.unit_drivers is not None and die.bias_drivers is not None:
         spread = macro.drivers.spread

@@ -33,8 +33,8 @@ class Rung:
         unit: SI unit of model and reference; "1" for none, "bit", "dB", "LSB" or "TOPS/W" where those are usual.
         model: Computes the value from the public interface, a number in the unit. A `SpiceError` leaves the rung out.
         reference: A number, or the ends (low, high) of a range; not computed by amsim.
-        tolerance: Largest allowed distance from the reference or its range, relative to it or, with `absolute`, in the
-            unit.
+        tolerance: Largest allowed distance from the reference or its range: t allows a factor of `1 + t` either way,
+            or with `absolute`, a distance of t in the unit.
         kind: One of `KINDS`.
         source: Where the reference is from.
         absolute: Whether the tolerance is in the unit; a reference of 0 needs that.
@@ -96,7 +96,12 @@ class Rung:
         return value / end if end else math.nan
 
     def within(self, value: float) -> bool:
-        """Whether a value is within the tolerance; one that is not finite is not."""
+        """Whether a value is within the tolerance; one that is not finite is not.
+
+        A relative tolerance t allows a factor of `1 + t` either way: 1 means within a factor of two.
+        """
         (low, high), slack = self.ends, self.tolerance
-        below, above = (slack, slack) if self.absolute else (slack * abs(low), slack * abs(high))
-        return low - below <= value <= high + above
+        if self.absolute:
+            return low - slack <= value <= high + slack
+        factor = 1.0 + slack
+        return (low / factor if low > 0 else low * factor) <= value <= (high * factor if high > 0 else high / factor)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from amsim.circuits.checks import Quantity
+from amsim.circuits.checks import Quantity, root
 from amsim.noise.random import normal
 
 Values = Float[Array, "..."] | float
@@ -55,9 +55,7 @@ class ConversionNoise(eqx.Module):
     def combined_on(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
         """Values with one draw of the combined variance, for a converter that decides once for all levels."""
         variance = jnp.asarray(self.sampled, values.dtype) ** 2 + jnp.asarray(self.decision, values.dtype) ** 2
-        # The root has no derivative at 0, where no noise stays no noise.
-        sigma = jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
-        return values + sigma * normal(self.sampled_key, values.shape, values.dtype)
+        return values + root(variance) * normal(self.sampled_key, values.shape, values.dtype)
 
 
 class Converter(eqx.Module):

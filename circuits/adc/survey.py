@@ -2,13 +2,12 @@
 
 import math
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import enforced, integer_between, one_of
 
 ENOB_RANGE = (4.0, 12.0)
 """Effective bits that the energy fit covers; below, published parts are fast and cost more than need be (facts 6.2)."""
@@ -125,14 +124,15 @@ def column_area(bits: float | int) -> float:
 
 def _inside(name: str, value: Numbers, low: float, high: float) -> Float[Array, "..."]:
     """Return value as a float array; one outside raises at once when concrete, at run time when traced."""
-    allowed = f"Argument `{name}` must be from {low:g} to {high:g}, where published converters are"
+    rule = f"Argument `{name}` must be from {low:g} to {high:g}, where published converters are"
     array = jnp.asarray(value)
     array = array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
     # A rounding step of room: a limit such as 28e-9 may round up in float32.
     room = 1e-6
-    wrong = ~((array >= low * (1 - room)) & (array <= high * (1 + room)))
-    if isinstance(value, jax.core.Tracer):
-        return eqx.error_if(array, jnp.any(wrong), allowed + ".")
-    if np.any(np.asarray(wrong)):
-        raise ValueError(f"{allowed}, but is {value}.")
-    return array
+    return enforced(
+        array,
+        value if isinstance(value, jax.core.Tracer) else np.asarray(value, array.dtype),
+        lambda x: (x >= low * (1 - room)) & (x <= high * (1 + room)),
+        lambda _: f"{rule}, but is {value}.",
+        f"{rule}.",
+    )

@@ -1,0 +1,182 @@
+"""Always-on audio processors in 65 nm: keyword spotting (Laika) and keyword spotting with speakers (Vocell).
+
+Both are held out: nothing is fitted to them, and every constant below was chosen from its source before the model ran,
+by someone who knew their published power. All of both chips runs at 0.6 V and 250 kHz (recalled), where the energy law
+of 65 nm is extrapolated below its 0.75 V by the square of the supply. Units are the smallest power of two that meets
+real time; each has in a cycle
+- an 8-bit multiply and a 24-bit add, 0.2 + 0.075 pJ at 45 nm and 0.9 V (facts 7.1, Horowitz), carried to 65 nm;
+- the flip-flops of two operands and the sum, 40 bits, half of which toggle, with their clock pins (facts 7.3).
+At 1 V that makes 0.7 pJ; synthesised units in 65 nm have 1.45 to 2 pJ with 32-bit sums (facts 7.1).
+Memories follow the law of `Sram`. Their leakage is that of a low-power 65 nm SRAM with its periphery, 12 uA a megabit
+at 0.5 V; its cells alone leak 2 pA (Wang et al., JSSC'08, abstract). A NAND2 leaks as five cells, as everywhere.
+Control is 1000 flip-flops (assumed): their clock pins and as much again of clock tree, a fifth of them toggling.
+Most of each prediction is SRAM, read or leaking. Laika needs 6.9 uW so; 5.4 uW with the 10 pA a bit that `Sram` has by
+default instead of these 26 pA (at 0.8 V); 11.5 uW at 0.75 V, where no law is extrapolated.
+Not modelled: microphone, converter, spectrum and cepstral coefficients, sigmoids, and what an LSTM does element by
+element (1 % of its products).
+"""
+
+import dataclasses
+from typing import Any
+
+from amsim.accelerator import KILOBYTE, Accelerator, PowerManagement
+from amsim.circuits.checks import integer_between
+from amsim.circuits.memories import Sram, SramOrganisation
+from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
+from amsim.circuits.scaling import REFERENCE_SUPPLY, Process
+from amsim.circuits.technology import Technology
+from amsim.organisation import SystolicArray
+from amsim.workloads import Workload, dense, lstm_keyword_spotter
+
+FRAME_RATE = 62.5
+"""Frames a second, of 16 ms (facts 3b: 2 M multiply-accumulates a second; recalled)."""
+
+FRAMES = 62
+"""Frames a decision of `lstm_keyword_spotter`."""
+
+SUPPLY = 0.6
+"""V, recalled."""
+
+CLOCK = 250e3
+"""Hz, recalled."""
+
+MEMORY_LEAKAGE = 12e-6 / 2**20
+"""A a bit with periphery, at `RETENTION_SUPPLY`."""
+
+CELL_LEAKAGE = 2e-12
+"""A a cell at `RETENTION_SUPPLY`."""
+
+RETENTION_SUPPLY = 0.5
+"""V."""
+
+MULTIPLY_ENERGY = 0.2e-12
+"""J, 8 bit, 45 nm and 0.9 V."""
+
+ADD_ENERGY = 24 * 0.003125e-12
+"""J, 24 bit, 45 nm and 0.9 V."""
+
+REGISTER_BITS = 8 + 8 + 24
+"""Flip-flops of a unit: weight, input and sum."""
+
+CONTROL_FLIP_FLOPS = 1000
+"""Sequencer, addresses and configuration."""
+
+
+def laika2018(bits: int = 8, *, supply: Any = SUPPLY, rate: Any = FRAME_RATE / FRAMES) -> Accelerator:
+    """LSTM accelerator Laika of Giraldo and Verhelst (ESSCIRC'18), 65 nm; held out.
+
+    Published: 5 uW without the cepstral coefficients (facts 3b, by a later abstract); recalled: 32 kB of weights, 4 to
+    8 bit, real time, 0.6 V and 250 kHz.
+    Assumed: 8 units, 1 kB of state; the network, of which only its size is known (`lstm_keyword_spotter`); idle
+    memories keep their supply.
+    Calibrated: none. Predicted: power, the energy of a cost times the rate.
+
+    Args:
+        bits: Word length of weights and activations, 4 to 8; fewer bits toggle less.
+        supply: Of everything, V.
+        rate: Decisions a second, 1/s. Default that of 62 frames of 16 ms; None for the energy of a decision alone.
+
+    Raises:
+        ValueError: A word length outside 4 to 8 bit, or a quantity out of range.
+    """
+    # 64-bit words: a weight a cycle for each of 8 units.
+    return _processor(bits, supply, rate, units=8, weights=32.0, states=1.0)
+
+
+def vocell2019(bits: int = 8, *, supply: Any = SUPPLY, rate: Any = FRAME_RATE / FRAMES) -> Accelerator:
+    """Keyword and speaker SoC Vocell of Giraldo et al. (VLSI'19, JSSC'20), 65 nm, without its front end; held out.
+
+    Published (facts 3b): 105 kB of SRAM, 16.11 uW when it spots keywords, 18.3 uW at worst, 10.6 uW typical, all with
+    microphone interface and cepstral coefficients, which no source at hand tells apart. Laika needs 5 uW for the LSTM:
+    so they and the leakage of 73 kB more are 11 uW. Typical use is below 16.11 uW, so the spotter must rest in it.
+    Recalled: 0.6 V and 250 kHz.
+    Assumed: 32 units, 103 kB of weights in four banks and 2 kB of states; the speaker's model of
+    `keyword_and_speaker_network`.
+    Calibrated: none. Predicted: power of the digital part, the energy of a cost times the rate.
+
+    Args:
+        bits: Word length of weights and activations, 4 to 8; fewer bits toggle less.
+        supply: Of everything, V.
+        rate: Decisions a second, 1/s. Default that of 62 frames of 16 ms; None for the energy of a decision alone.
+
+    Raises:
+        ValueError: A word length outside 4 to 8 bit, or a quantity out of range.
+    """
+    return _processor(bits, supply, rate, units=32, weights=103.0, states=2.0)
+
+
+def keyword_and_speaker_network(features: int = 20, mixtures: int = 1024, frames: int = FRAMES) -> Workload:
+    """`lstm_keyword_spotter` and, at every frame, Gaussian mixtures of a speaker: what Vocell does at worst.
+
+    The exponent of a Gaussian with a diagonal covariance is a product of its two parameters a feature with the feature
+    and its square: `2 features * mixtures` multiply-accumulates a frame, each with a parameter of its own. Defaults are
+    assumed: 40 kB of parameters are what 105 kB leave beside the 64 kB that the audio cascade gives to keywords
+    (facts 3b); its own speaker stage, 70 M multiply-accumulates a second and 500 kB, does not fit this chip.
+
+    Args:
+        features: Of a frame.
+        mixtures: Gaussians.
+        frames: Frames a decision.
+
+    Raises:
+        ValueError: A count below 1.
+    """
+    for name, number in (("features", features), ("mixtures", mixtures)):
+        integer_between(name, number, 1)
+    spotter = lstm_keyword_spotter(frames=frames)
+    speaker = dataclasses.replace(dense("speaker.mixtures", 2 * features, mixtures), repeats=frames)
+    return Workload("keyword-and-speaker", (*spotter.layers, speaker))
+
+
+def _processor(bits: int, supply: Any, rate: Any, *, units: int, weights: float, states: float) -> Accelerator:
+    """Units beside a weight memory that gives each a weight a cycle; memories in kB."""
+    integer_between("bits", bits, 4, 8)
+    process = Process(node="65nm", extrapolate=True)
+    gates = Technology(process=process)
+
+    def memory(kilobytes: float, banks: int) -> Sram:
+        return Sram(
+            capacity=kilobytes * KILOBYTE,
+            supply=supply,
+            leakage=MEMORY_LEAKAGE / process.leakage_ratio(RETENTION_SUPPLY),
+            organisation=SramOrganisation(banks=banks),
+            process=process,
+        )
+
+    return Accelerator(
+        _units(gates, supply, bits, units),
+        organisation=SystolicArray(control_capacitance=_control_capacitance(gates, supply)),
+        weight_memory=memory(weights, units // 8),
+        activation_memory=memory(states, 1),
+        dram=None,
+        technology=gates.equivalent(supply),
+        power=PowerManagement(rate=rate),
+    )
+
+
+def _units(gates: Technology, supply: Any, bits: int, units: int) -> MultiPrecision:
+    """Units side by side, each with an output of its own."""
+    scale = gates.process.energy_ratio(supply) / Process(node="45nm").energy_ratio(REFERENCE_SUPPLY)
+    clocked = gates.switching_energy(gates.library.clock_pin_capacitance, supply)
+    registers = REGISTER_BITS * (0.5 * gates.energy("flip_flop", supply) + clocked)
+    # A NAND2 for each partial product, a full adder for each but the first row of them and for each bit of the sum.
+    area = 64 * gates.area("nand") + (56 + 24) * gates.area("full_adder") + REGISTER_BITS * gates.area("flip_flop")
+    nand_leakage = 5 * CELL_LEAKAGE / gates.process.leakage_ratio(RETENTION_SUPPLY)
+    return MultiPrecision(
+        rows=1,
+        columns=units,
+        weight_bits=bits,
+        input_bits=bits,
+        accumulator_bits=24,
+        mac_energy=(MULTIPLY_ENERGY + ADD_ENERGY) * scale + registers,
+        utilisation=1.0,
+        unit_area=area,
+        unit_leakage=nand_leakage * area / gates.area("nand"),
+        modes=(PrecisionMode(bits=8, supply=supply, clock=CLOCK),),
+    )
+
+
+def _control_capacitance(gates: Technology, supply: Any) -> Any:
+    """Whose `C V^2` is the energy of a cycle of the control's flip-flops, F."""
+    library = gates.equivalent(supply).library
+    return CONTROL_FLIP_FLOPS * (2 * library.clock_pin_capacitance + 0.2 * library.flip_flop_capacitance)
