@@ -7,6 +7,7 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
@@ -152,7 +153,7 @@ class Accelerator(eqx.Module):
         part_of("power", self.power, PowerManagement)
         part_of("double_buffered", self.double_buffered, bool)
         batch = self.inferences_per_load
-        if not isinstance(batch, jax.core.Tracer) and batch < 1:
+        if not isinstance(batch, jax.core.Tracer) and np.asarray(batch) < 1:
             raise ValueError(f"Argument `inferences_per_load` must be at least 1, but is {float(batch):g}.")
 
     @staticmethod

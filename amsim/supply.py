@@ -6,6 +6,7 @@ Below it leakage has too long a time, above it every switched capacitor takes to
 
 import dataclasses
 import importlib.metadata
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,8 +30,8 @@ from amsim.workloads import Workload
 Design = Callable[[Float[Array, ""]], Accelerator]
 """An accelerator for each supply in V; it is traced, so that all supplies are done at once."""
 
-ZOOMS = 4
-"""Times that the interval around the minimum is divided again: to the resolution of float32."""
+RESOLUTION = 1e-6
+"""Of the refined supply, as part of the distance of two points."""
 
 
 def scaled_to_supply(accelerator: Accelerator, process: Process | None = None) -> Design:
@@ -174,7 +175,7 @@ def _refined(sample: Callable[[Array], _Samples], supplies: Array, found: _Sampl
     if not rising[last]:
         return float(supplies[last]), "highest supply"
     low, high = supplies[first], supplies[last]
-    for _ in range(ZOOMS):
+    for _ in range(math.ceil(math.log(2 / RESOLUTION) / math.log(len(total) - 1))):
         inner = jnp.linspace(low, high, len(total)).astype(supplies.dtype)
         found = sample(inner)
         turn = max(int(np.argmax(_rising(found))), 1)

@@ -90,9 +90,10 @@ def evaluate(accelerator: Accelerator, layers: Sequence[Layer]) -> SystemCost:
 def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:
     area = accelerator.component_area
     if not layers:
-        none, memories = jnp.zeros((0,)), jnp.zeros((0, len(MEMORIES)))
-        energy = jnp.zeros((0, len(COMPONENTS)))
-        return SystemCost(energy, none, none, none, none, *(3 * [memories]), *(4 * [none]), area)
+        columns = {"energy": len(COMPONENTS)} | dict.fromkeys(("read", "written", "bandwidth"), len(MEMORIES))
+        names = [field.name for field in dataclasses.fields(SystemCost) if field.name != "area"]
+        shapes = {name: (0, columns[name]) if name in columns else (0,) for name in names}
+        return SystemCost(**{name: jnp.zeros(shape) for name, shape in shapes.items()}, area=area)
     counts = site_counts(accelerator, layers)
     moved = traffic(accelerator, counts)
     cycles = _cycles(accelerator, counts, moved)

@@ -97,7 +97,8 @@ class MultiPrecision(Macro):
         widths = [mode.bits for mode in self.modes]
         if not widths or widths != sorted(widths):
             raise ValueError(f"Argument `modes` must have rising `bits` and one mode at least, but has {widths}.")
-        integer_between("the widest operand", max(self.weight_bits, self.input_bits), 1, widths[-1])
+        integer_between("weight_bits", self.weight_bits, 1, widths[-1])
+        integer_between("input_bits", self.input_bits, 1, widths[-1])
 
     @property
     def mode(self) -> PrecisionMode:

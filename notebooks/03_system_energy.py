@@ -174,7 +174,7 @@ best = int(np.argmin([joules(one) for one in equal]))
 most = equal[-1]
 print(
     f"At equal area {counts[best]} arrays with {left_over[best]:.0f} kB need least energy; one array less needs "
-    f"{joules(equal[best - 1]) / joules(equal[best]):.2f} times as much. {counts[-1]} arrays, whose memory is too small, "
+    f"{joules(equal[best - 1]) / joules(equal[best]):.2f} times as much. {counts[-1]} arrays, with too small a memory, "
     f"need {joules(most) / joules(equal[best]):.2f} times as much and are "
     f"{float(equal[best]['latency'].sum() / most['latency'].sum()):.2f} times as fast. Memory first, until the "
     "weights fit; then arrays."
@@ -273,8 +273,8 @@ ways = ["output channels", "pixels", "input channels"]
 cheapest = min(ways, key=lambda over: joules(spread[over]))
 fastest = min(ways, key=lambda over: float(spread[over]["latency"].sum()))
 print(
-    f"Here to spread over {cheapest} costs the least energy and over {fastest} the least time. A sum over 1024 inputs "
-    "is one line already: over input channels nothing is left to split, and three arrays leak beside the first."
+    f"Least energy: over {cheapest}. Least time: over {fastest}. A sum over 1024 inputs is one line already: over "
+    "input channels nothing is left to split, and three arrays leak beside the first."
 )
 
 # %% [markdown]

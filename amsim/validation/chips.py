@@ -5,13 +5,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from amsim import chips, workloads
 from amsim.accelerator import Accelerator, PowerManagement
 from amsim.circuits.macro import Work
 from amsim.circuits.products import DenseProduct
+from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.validation.rung import Rung
 
 CALIBRATED, PREDICTED = "calibrated on this number", "predicted"
@@ -20,6 +20,7 @@ WITHIN_CALIBRATED, WITHIN_FAMILY, WITHIN_NODES = 0.1, 0.3, 1.0
 
 BANKMAN, BINAREYE = "Bankman JSSC'19 (facts 1.1)", "BinarEye CICC'18 (facts 2)"
 ENVISION, FIRST_ENVISION = "Envision ISSCC'17 (facts 3)", "Envision VLSI'16, JSSC'17 (facts 3)"
+VOCELL = "Vocell JSSC'20 (facts 3b)"
 CHARGE_DOMAIN = "UIUC in-memory benchmark (facts 1b)"
 
 
@@ -203,6 +204,20 @@ def _charge_domain() -> tuple[Rung, ...]:
             held_out=held_out,
         )  # fmt: skip
 
+    def column() -> float:
+        """Energy of a column of Jia'20 at an evaluation without its converter, J."""
+        chip = chips.jia2020()
+        array = chip.macros[-1]
+        assert isinstance(array, SwitchedCapacitor)
+        assert array.adc is not None
+        assert array.comparator is not None
+        whole = 2 * array.rows / _array_efficiency(chip)
+        return whole - float(array.adc.energy(array.supply, array.comparator.energy()))
+
+    gated = "Input registers, bank gating and sparsity control of the chip are not in the model."
+    sized = (
+        "The cell of 65 nm scaled by logic area; capacitor and converter do not shrink so in the model's other parts."
+    )
     slow = "Eight steps of a search at the assumed 200 MHz after settling; the paper's 50 ns may overlap them."
     return (
         *(rung(name, *preset) for name, preset in presets.items()),
@@ -210,7 +225,47 @@ def _charge_domain() -> tuple[Rung, ...]:
             "Jia'21, evaluation", "s", lambda: _evaluation_time(chips.jia2021()), 50e-9, WITHIN_NODES, PREDICTED,
             CHARGE_DOMAIN, held_out=True, note=slow,
         ),
+        _published(
+            "Jia'20 0.85 V, column without converter", "J", column, 9.7e-12, WITHIN_NODES, PREDICTED,
+            "CiMLoop (facts 1b)", note=gated,
+        ),
+        _published(
+            "Jia'21, area of an array", "m2", lambda: chips.jia2021().component_area[0], 0.263e-6, WITHIN_NODES,
+            PREDICTED, CHARGE_DOMAIN, held_out=True, note=sized,
+        ),
     )  # fmt: skip
+
+
+def _audio() -> tuple[Rung, ...]:
+    spotter, both = workloads.lstm_keyword_spotter(), chips.keyword_and_speaker_network()
+
+    def power(accelerator: Accelerator, network: workloads.Workload) -> float:
+        assert accelerator.power.rate is not None
+        return _energy(accelerator.cost(network)) * float(accelerator.power.rate)
+
+    front_end = "The published figure has the microphone interface and features in it, which are not modelled."
+    rest = f"How often the chip spots and how often it only listens is not known; here it always spots. {front_end}"
+    tolerance = (WITHIN_NODES, PREDICTED)
+    return (
+        _published(
+            "Laika, keyword spotting", "W", lambda: power(chips.laika2018(), spotter), 5e-6, *tolerance,
+            "Laika ESSCIRC'18 (facts 3b)", held_out=True, note="At 0.6 V, which is recalled.",
+        ),
+        _published(
+            "Vocell, keywords and speaker", "W", lambda: power(chips.vocell2019(), both), 18.3e-6, *tolerance, VOCELL,
+            held_out=True, note=front_end,
+        ),
+        _published(
+            "Vocell, typical", "W", lambda: power(chips.vocell2019(), spotter), 10.6e-6, *tolerance, VOCELL,
+            held_out=True, note=rest,
+        ),
+    )  # fmt: skip
+
+
+def _headline_factor() -> float:
+    """Energy of 8 bit over 4 bit on the same network, on the generic platform."""
+    network = workloads.quantised_image_network((2, 3, 3), (64, 128, 128))
+    return _energy(chips.asilomar2017(8).cost(network)) / _energy(chips.asilomar2017(4).cost(network))
 
 
 def _curves() -> tuple[Rung, ...]:
@@ -218,13 +273,16 @@ def _curves() -> tuple[Rung, ...]:
         return _energy(_binary_cost("binareye2018", 256)) / _energy(_binary_cost("binareye2018", 64))
 
     def precision() -> float:
-        ends = [_power_of_a_layer(chips.envision2017(bits), nonzero) for bits, nonzero in ((16, 1.0), (4, 0.28))]
-        return float(np.divide(*ends))
+        return _power_of_a_layer(chips.envision2017(16), 1.0) / _power_of_a_layer(chips.envision2017(4), 0.28)
 
     return (
         Rung(
             "BinarEye, 256 over 64 maps", "published curve", "1", narrower, 15.65, WITHIN_FAMILY, PREDICTED,
             BINAREYE, note="16 times the multiply-accumulates.",
+        ),
+        Rung(
+            "generic platform, 8 bit over 4 bit", "published curve", "1", _headline_factor, (2.0, 10.0), 0.0, PREDICTED,
+            "Moons Asilomar'17 (facts 4.1)", note="At equal network; the published range is at equal accuracy.",
         ),
         Rung(
             "Envision, 16 bit over 4 bit sparse", "published curve", "1", precision, 38.2, WITHIN_CALIBRATED,
@@ -235,4 +293,4 @@ def _curves() -> tuple[Rung, ...]:
 
 def chip_rungs() -> tuple[Rung, ...]:
     """Energy, rate and area of the presets against what is published of their chips, and curves over networks."""
-    return (*_bankman(), *_binareye(), *_envision(), *_charge_domain(), *_curves())
+    return (*_bankman(), *_binareye(), *_envision(), *_charge_domain(), *_audio(), *_curves())
