@@ -1,4 +1,4 @@
-"""Spreads and organisations against counts done by hand: what is split, shared, added, filled, drained and waited for."""
+"""Spreads and organisations against counts by hand: what is split, shared, added, filled, drained and waited for."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""The cost of a whole inference: by hand, conserved, monotonic, scaling as its laws, differentiable, and clear on misuse."""
+"""The cost of an inference: by hand, conserved, monotonic, scaling as its laws, differentiable, clear on misuse."""
 
 import dataclasses
 import math
@@ -316,13 +316,13 @@ def test_energy_rises_with_word_length(macro):
         assert values[0] < values[-1], name
 
 
-@pytest.mark.parametrize("over", ["output channels", "pixels", "input channels"])
-def test_latency_never_rises_with_more_macros(over):
+def test_latency_never_rises_with_more_macros():
     flowing = SystolicArray(registers=circuits.RegisterFile())
-    costs = [evaluate(small(spreads=Spread(count, over), organisation=flowing), NETWORK.layers) for count in (1, 3)]
-    series = [np.asarray(cost.seconds)[:-1] for cost in costs]
-    assert np.all(series[1] <= series[0] * (1 + 1e-6))
-    assert np.sum(series[1]) < np.sum(series[0])
+    spreads = [(Spread(1), Spread(1)), (Spread(2, "pixels"), Spread(2)), (Spread(4, "pixels"), Spread(5))]
+    costs = [evaluate(small(spreads=spread, organisation=flowing), NETWORK.layers) for spread in spreads]
+    series = np.array([cost.seconds[:-1] for cost in costs])
+    assert np.all(series[1:] <= series[:-1] * (1 + 1e-6))
+    assert np.all(np.diff(series.sum(axis=1)) < 0)
 
 
 # Scaling laws.
@@ -447,7 +447,7 @@ def test_every_parameter_has_a_finite_gradient_in_float32(accelerator):
 def test_vmap_over_design_points_equals_the_loop():
     logs = 0.3 * jax.random.normal(jax.random.key(0), (5, len(SWEPT))).at[:, list(SWEPT).index("batch")].set(0.0)
     designs = [scaled(small(), one) for one in logs]
-    arrays, static = eqx.partition(designs[0], eqx.is_array)
+    static = eqx.partition(designs[0], eqx.is_array)[1]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[eqx.filter(one, eqx.is_array) for one in designs])
     at_once = eqx.filter_jit(eqx.filter_vmap(lambda a: evaluate(eqx.combine(a, static), NETWORK.layers)))(stacked)
     for index, one in enumerate(designs):

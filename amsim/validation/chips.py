@@ -215,9 +215,7 @@ def _charge_domain() -> tuple[Rung, ...]:
         return whole - float(array.adc.energy(array.supply, array.comparator.energy()))
 
     gated = "Input registers, bank gating and sparsity control of the chip are not in the model."
-    sized = (
-        "The cell of 65 nm scaled by logic area; capacitor and converter do not shrink so in the model's other parts."
-    )
+    sized = "The area of a converter in the model knows no node; it is three quarters of the sum."
     slow = "Eight steps of a search at the assumed 200 MHz after settling; the paper's 50 ns may overlap them."
     return (
         *(rung(name, *preset) for name, preset in presets.items()),
