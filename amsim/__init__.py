@@ -11,6 +11,9 @@ from amsim.datasets import load_dataset as load_dataset
 from amsim.deployment import Chip as Chip
 from amsim.deployment import DeploymentError as DeploymentError
 from amsim.deployment import deploy as deploy
+from amsim.deployment import load_chip as load_chip
 from amsim.evaluation import evaluate as evaluate
+from amsim.foreign import load_onnx as load_onnx
+from amsim.foreign import load_weights as load_weights
 from amsim.noise_budget import noise_budget as noise_budget
 from amsim.validation import validate as validate

@@ -221,9 +221,25 @@ class Accelerator(eqx.Module):
         return self._macro_leakage(left) + self.power.retention * self._memory_leakage(self.power.temperature)
 
     def _macro_leakage(self, left: Sequence[Any]) -> Float[Array, ""]:
+        """Leakage of all copies of each macro with what feeds them, of which a part is left, W."""
+        kelvin, feeding = self.power.temperature, self.organisation.leakage_power(self.power.temperature)
         macros = zip(self.macros, self.spreads, left, strict=True)
-        powers = (part * one.leakage_power(self.power.temperature) * spread.count for one, spread, part in macros)
+        powers = (part * (one.leakage_power(kelvin) + feeding) * float(spread.count) for one, spread, part in macros)
         return sum(powers, start=jnp.zeros(()))
+
+    @property
+    def extrapolated(self) -> tuple[str, ...]:
+        """Names of the memories whose supply lies outside the windows of their process, which they extrapolate."""
+        memories = {
+            "weight_memory": self.weight_memory,
+            "activation_memory": self.activation_memory,
+            "global_memory": self.global_memory,
+        }
+        return tuple(
+            name
+            for name, memory in memories.items()
+            if memory is not None and memory.process is not None and bool(memory.process.extrapolated(memory.supply))
+        )
 
     def _memory_leakage(self, kelvin: Float[Array, ""]) -> Float[Array, ""]:
         memories = [self.weight_memory, self.activation_memory]

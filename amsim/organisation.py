@@ -1,10 +1,12 @@
 """How multiply-accumulate units are spread, fed and ordered: a systolic array or a programmable processor."""
 
+import math
 from abc import abstractmethod
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
 from amsim.circuits.macro import SHARED_BY, Macro, MacroCost, Work
@@ -20,7 +22,8 @@ class Spread(eqx.Module):
 
     Over output channels all macros see the same inputs, fetched once for all; over pixels they hold the same weights,
     fetched once for all; over input channels each sums a part of the rows and the partial sums are added.
-    All copies are taken to have the static errors of one die of the macro.
+    All copies are taken to have the static errors of one die of the macro and share one control; the array's energy is
+    that of the site as a whole, so that readouts which a split over input channels adds are left out.
 
     Attributes:
         count: Macros (static). Default 1.
@@ -78,13 +81,22 @@ class Organisation(eqx.Module):
     def area(self) -> Float[Array, ""]:
         """Area beside macros and memories, m^2, for one macro."""
 
+    def leakage_power(self, temperature: Real[ArrayLike, ""]) -> Float[Array, ""]:
+        """Leakage of what that area holds, W, for one macro; here none.
+
+        Args:
+            temperature: K, shape ().
+        """
+        return jnp.zeros(())
+
 
 class SystolicArray(Organisation):
     """Weight-stationary array: weights stay in the cells, inputs and sums flow through them.
 
-    With `registers` every multiply-accumulate writes its input and its partial sum into pipeline registers, and each
-    pass over the array takes `rows + columns - 2` cycles more to fill and drain. Without (default) a column sums at
-    once on its line or in its adder tree, and the macro's own energy has all of it.
+    With `registers` every multiply-accumulate (on arrays of one-bit cells, each of its bit products) writes its input
+    and its partial sum into pipeline registers, and each pass over the array takes `rows + columns - 2` cycles more to
+    fill and drain. Without (default) a column sums at once on its line or in its adder tree, and the macro's own energy
+    has all of it.
 
     Attributes:
         control_capacitance: Switched every cycle by control and clock, F. Default 70 pF: calibrated so that Bankman's
@@ -104,7 +116,10 @@ class SystolicArray(Organisation):
         zero = jnp.zeros(())
         if self.registers is None:
             return Overhead(zero, zero, zero)
-        bits = jnp.asarray(float(work.macs) * (macro.input_bits + ACCUMULATOR_BITS))
+        cells_hold_words = math.isinf(cost.fills)
+        steps = 1 if cells_hold_words else macro.weight_bits * macro.input_bits
+        input_bits = macro.input_bits if cells_hold_words else 1
+        bits = jnp.asarray(float(work.macs * steps) * (input_bits + ACCUMULATOR_BITS))
         filling = busiest.passes * float(macro.rows + macro.columns - 2)
         return Overhead(self.registers.write_energy(bits), zero, zero + filling)
 
@@ -170,3 +185,12 @@ class Processor(Organisation):
     def area(self) -> Float[Array, ""]:
         """Instruction memory, and a register file for each unit of the vector, m^2."""
         return self.instruction_memory.area() + self.vector_width * self.registers.area()
+
+    def leakage_power(self, temperature: Real[ArrayLike, ""]) -> Float[Array, ""]:
+        """Leakage of the same, W.
+
+        Args:
+            temperature: K, shape ().
+        """
+        registers = self.vector_width * self.registers.leakage_power(temperature)
+        return self.instruction_memory.leakage_power(temperature) + registers

@@ -24,7 +24,7 @@ from amsim.circuits.multi_precision import MultiPrecision
 from amsim.circuits.scaling import Process
 from amsim.organisation import Organisation
 from amsim.results import described, labelled
-from amsim.system_cost import evaluate, idle_energy
+from amsim.system_cost import RATE_MARGIN, evaluate, idle_energy
 from amsim.workloads import Workload
 
 Design = Callable[[Float[Array, ""]], Accelerator]
@@ -154,7 +154,7 @@ def _sampler(design: Design, workload: Workload) -> Callable[[Array], _Samples]:
         energy, busy, keeps = jnp.sum(cost.energy, axis=0), jnp.sum(cost.seconds), jnp.asarray(True)
         if rate is not None:
             energy = energy + idle_energy(accelerator, jnp.maximum(1.0 / rate - busy, 0.0))
-            keeps = busy * rate <= 1
+            keeps = busy * rate <= RATE_MARGIN
         return jnp.sum(energy), (energy, busy, keeps)
 
     def one(supply: Array) -> _Samples:

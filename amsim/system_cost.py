@@ -181,7 +181,7 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
         `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`,
         `peak_macs`, `stored_bits` and `live_bits` (site); `bits_read`, `bits_written` and `bandwidth` (site, memory);
         `area` and `component_area` (component) in m^2. With a rate a last site `(idle)` has what leaks between
-        inferences.
+        inferences. The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
 
     Raises:
         ValueError: As `evaluate`, saying what would fit; more inferences a second than the accelerator can do.
@@ -213,7 +213,11 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
         "component_area": (("component",), np.asarray(cost.area, float)),
     }
     coordinates = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
-    attributes = {"amsim_version": importlib.metadata.version("amsim"), "accelerator": described(accelerator)}
+    attributes = {
+        "amsim_version": importlib.metadata.version("amsim"),
+        "accelerator": described(accelerator),
+        "extrapolated": ", ".join(accelerator.extrapolated),
+    }
     return labelled(variables, coordinates, attributes)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -87,6 +88,20 @@ class Chip(eqx.Module):
         pairs = zip(self.accelerator.macros, self.dies, strict=True)
         return dataclasses.replace(self, dies=tuple(macro.prepare(die) for macro, die in pairs))
 
+    def plain(self) -> Callable[..., Any]:
+        """The network without hardware: a function of the inputs with this chip's parameters."""
+        return jax.tree_util.Partial(self.function, self.params)
+
+    def save(self, path: str | Path) -> None:
+        """Write parameters, hardware and dies to a file that `amsim.load_chip(path, fn)` reads.
+
+        Raises:
+            ValueError: Its hardware has parts that are not of amsim, or it is traced, as inside `jit`.
+        """
+        from amsim.deployment.storage import save_chip  # which needs this class
+
+        save_chip(self, path)
+
     def workload(self, *inputs: Any) -> Workload:
         """What one inference asks of any accelerator: the sites, with the activity that these inputs cause on this one.
 
@@ -161,6 +176,11 @@ def deploy(fn: Callable[..., Any], params: PyTree, hardware: Any, *, key: PRNGKe
     if key is not None:
         keys = jax.random.split(key, len(accelerator.macros))
         dies = tuple(macro.fabricate(k) for macro, k in zip(accelerator.macros, keys, strict=True))
+    return chip_of(fn, params, accelerator, dies)
+
+
+def chip_of(fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, dies: tuple[Die, ...]) -> Chip:
+    """A chip of parts that are already checked."""
     # A plain function as part of the structure, not as a leaf, leaves arrays only.
     function = fn if jax.tree.leaves(eqx.filter(fn, eqx.is_array)) else jax.tree_util.Partial(fn)
     return Chip(function, params, accelerator, dies, _LastInputs())
