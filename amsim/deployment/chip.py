@@ -214,6 +214,10 @@ def _trace(chip: Chip, inputs: tuple[Any, ...]) -> _Traced:
 
 
 def _path_name(path: tuple[Any, ...]) -> str:
+    in_variable = len(path) > 1 and isinstance(path[-2], jax.tree_util.DictKey)
+    if in_variable and path[-1] == jax.tree_util.GetAttrKey("value"):
+        # Flax NNX keeps an array in a variable of the module; the variable is the weight.
+        path = path[:-1]
     parts = [str(getattr(entry, "key", getattr(entry, "idx", getattr(entry, "name", entry)))) for entry in path]
     return ".".join(parts) or "weight"
 
