@@ -1,5 +1,7 @@
 """Published networks as workloads: layer shapes without weights."""
 
+import dataclasses
+
 from amsim.workloads.layers import Layer, Workload, check_counts, convolution, dense
 
 
