@@ -27,21 +27,21 @@ for _name, _function in _PLAIN.items():
 
 @operator("LeakyRelu")
 def leaky_relu(x: Value, *, alpha: float = 0.01) -> Value:
-    """x above 0, alpha x below."""
+    """Leaky rectifier: x above 0, alpha x below."""
     x = jnp.asarray(x)
     return jnp.where(x >= 0, x, alpha * x)
 
 
 @operator("PRelu")
 def prelu(x: Value, slope: Value) -> Value:
-    """x above 0, slope x below; the slope broadcasts to x."""
+    """Rectifier with a learned slope: x above 0, slope x below; the slope broadcasts to x."""
     x, slope = aligned(x, slope)
     return jnp.where(x >= 0, x, slope * x)
 
 
 @operator("Elu")
 def elu(x: Value, *, alpha: float = 1.0) -> Value:
-    """x above 0, alpha (exp(x) - 1) below."""
+    """Exponential unit: x above 0, alpha (exp(x) - 1) below."""
     return jax.nn.elu(jnp.asarray(x), alpha)
 
 
@@ -59,20 +59,20 @@ def celu(x: Value, *, alpha: float = 1.0) -> Value:
 
 @operator("HardSigmoid")
 def hard_sigmoid(x: Value, *, alpha: float = 0.2, beta: float = 0.5) -> Value:
-    """alpha x + beta held between 0 and 1."""
+    """Straight line alpha x + beta held between 0 and 1."""
     return jnp.clip(alpha * jnp.asarray(x) + beta, 0, 1)
 
 
 @operator("ThresholdedRelu")
 def thresholded_relu(x: Value, *, alpha: float = 1.0) -> Value:
-    """x above alpha, else 0."""
+    """Rectifier from a threshold on: x above alpha, else 0."""
     x = jnp.asarray(x)
     return jnp.where(x > alpha, x, 0)
 
 
 @operator("Gelu")
 def gelu(x: Value, *, approximate: str = "none") -> Value:
-    """x times the normal CDF of x, or its approximation by tanh."""
+    """Product of x and the normal CDF of x, or its approximation by tanh."""
     return jax.nn.gelu(jnp.asarray(x), approximate=approximate == "tanh")
 
 

@@ -32,7 +32,7 @@ def general_product(
     transA: int = 0,
     transB: int = 0,
 ) -> Value:
-    """alpha a b + beta c."""
+    """Product with an addition: alpha a b + beta c."""
     a, b = jnp.asarray(a), jnp.asarray(b)
     if a.ndim != 2 or b.ndim != 2:
         raise ValueError(f"it multiplies arrays of shapes {a.shape} and {b.shape}, which are no matrices")
@@ -61,7 +61,7 @@ def batch_normalisation(
     training_mode: int = 0,
     outputs: int,
 ) -> Value:
-    """scale (x - mean) / sqrt(variance + epsilon) + bias, by channel, with the statistics of the file."""
+    """Normalise: scale (x - mean) / sqrt(variance + epsilon) + bias, by channel, with the statistics of the file."""
     if training_mode or not spatial or outputs != 1:
         raise ValueError("it normalises by the statistics of its input, as in training")
     x = jnp.asarray(x)

@@ -114,7 +114,7 @@ def _several(values: tuple[Value, ...]) -> tuple[Value, ...]:
 
 @operator("Where")
 def selection(condition: Value, x: Value, y: Value) -> Value:
-    """x where the condition is true, else y."""
+    """Choose x where the condition is true, else y."""
     condition, x, y = aligned(condition, x, y)
     return library(condition, x, y).where(condition, x, y)
 
@@ -127,7 +127,13 @@ def identity(x: Value) -> Value:
 
 @operator("Dropout", settings=(1, 2))
 def dropout(
-    x: Value, rate: Value | None = None, training: Value | None = None, *, outputs: int, seed: int = 0, ratio: float = 0.5
+    x: Value,
+    rate: Value | None = None,
+    training: Value | None = None,
+    *,
+    outputs: int,
+    seed: int = 0,
+    ratio: float = 0.5,
 ) -> Any:
     """The same tensor: a network that is deployed does not drop anything."""
     if training is not None and np.any(np.asarray(training)):
@@ -153,5 +159,3 @@ def clip(
     most = max if high is None else high.reshape((1,) * x.ndim)
     x = x if least is None else xp.maximum(x, least)
     return x if most is None else xp.minimum(x, most)
-
-

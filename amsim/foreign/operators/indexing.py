@@ -17,7 +17,7 @@ def gather(x: Value, indices: Value, *, axis: int = 0) -> Value:
     """
     axis = axis_of(axis, x.ndim)
     size = x.shape[axis]
-    limited((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+    limited((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x, indices)
     if isinstance(indices, np.ndarray) and np.any((indices < -size) | (indices >= size)):
         raise ValueError(f"it takes members {indices.min()}..{indices.max()} of an axis of {size}")
     if isinstance(indices, np.ndarray):
@@ -113,7 +113,7 @@ def pad(
     widths = [(0, 0)] * x.ndim
     for place, low, high in zip(places, amounts, amounts[len(places) :], strict=False):
         widths[axis_of(place, x.ndim)] = (low, high)
-    limited([size + low + high for size, (low, high) in zip(x.shape, widths, strict=True)])
+    limited([size + low + high for size, (low, high) in zip(x.shape, widths, strict=True)], x)
     cut = tuple(slice(max(-low, 0), size - max(-high, 0)) for size, (low, high) in zip(x.shape, widths, strict=True))
     widths = [(max(low, 0), max(high, 0)) for low, high in widths]
     modes = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}

@@ -89,10 +89,11 @@ def average_pool(
     sums = windows.reduce(x, 0, jax.lax.add, windows.padding)
     # Padding that only completes the last window never counts.
     around = [(0, 0), (0, 0), *windows.padding_of_map]
-    counted = np.pad(np.ones((1, 1, *x.shape[2:])), around, constant_values=float(bool(count_include_pad)))
+    ones = jnp.ones((1, 1, *x.shape[2:]), x.dtype)
+    counted = jnp.pad(ones, around, constant_values=float(bool(count_include_pad)))
     pairs = zip(windows.padding, windows.padding_of_map, strict=True)
     completing = [(low - map_low, high - map_high) for (low, high), (map_low, map_high) in pairs]
-    counts = windows.reduce(jnp.asarray(counted, x.dtype), 0, jax.lax.add, completing)
+    counts = windows.reduce(counted, 0, jax.lax.add, completing)
     return sums / counts
 
 
@@ -132,7 +133,7 @@ def global_max_pool(x: Value) -> Value:
 def local_response_normalisation(
     x: Value, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0
 ) -> Value:
-    """x / (bias + alpha / size * sum of squares over `size` channels) ** beta."""
+    """Divide by neighbouring channels: x / (bias + alpha / size * sum of squares over `size` channels) ** beta."""
     x = jnp.asarray(x)
     before = (size - 1) // 2
     squares = jax.lax.reduce_window(
@@ -144,5 +145,3 @@ def local_response_normalisation(
         [(0, 0), (before, size - 1 - before)] + [(0, 0)] * (x.ndim - 2),
     )
     return x / (bias + alpha / size * squares) ** beta
-
-

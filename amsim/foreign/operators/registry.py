@@ -19,10 +19,12 @@ Strings = tuple[str, ...]
 
 LARGEST_TENSOR = 2**28
 """Elements that one tensor of a graph may have; a small file can ask for any size."""
+LARGEST_KNOWN = 2**24
+"""Elements that are computed while a graph is traced, for one tensor and for all together."""
 QUANTISATION_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
 STANDARD_DOMAINS = ("", "ai.onnx")
 OF_THE_GRAPH = ("opset", "outputs")
-"""Keywords of an operator's function that no attribute gives: the version of the operator set, the number of results."""
+"""Keywords of an operator's function that no attribute gives: version of the operator set, number of results."""
 
 
 class Operator(NamedTuple):
@@ -84,8 +86,8 @@ def evaluate(one: Operator, inputs: Sequence[Value | None], attributes: Mapping[
         bound = signature.bind(*inputs, **taken)
     except TypeError as error:
         raise ValueError(f"its inputs or attributes are wrong: {error}") from None
-    required = {p.name for p in signature.parameters.values() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL}
-    absent = [name for name in sorted(required) if bound.arguments[name] is None]
+    positional = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    absent = [p.name for p in positional if p.default is p.empty and bound.arguments[p.name] is None]
     if absent:
         raise ValueError(f"its input {absent[0]} is left out")
     return one.compute(*inputs, **taken)
@@ -126,26 +128,32 @@ def library(*values: Value | None) -> Any:
     return jnp if any(isinstance(value, jax.Array) for value in values) else np
 
 
-def limited(shape: Sequence[int]) -> Ints:
+def limited(shape: Sequence[int], *operands: Value) -> Ints:
     """Return shape.
 
+    Args:
+        shape: Shape of a result.
+        operands: What it is made from, if the result may be known while tracing.
+
     Raises:
-        ValueError: It has a negative size or more elements than `LARGEST_TENSOR`.
+        ValueError: It has a negative size or more elements than `LARGEST_TENSOR`; than `LARGEST_KNOWN` where its
+            operands are known.
     """
+    most = LARGEST_KNOWN if operands and library(*operands) is np else LARGEST_TENSOR
     elements = 1
     for size in shape:
         if size < 0:
             raise ValueError(f"a result has the negative size {size}")
         elements *= int(size)
-    if elements > LARGEST_TENSOR:
-        raise ValueError(f"a result has {elements} elements, more than the {LARGEST_TENSOR} that one may have")
+    if elements > most:
+        raise ValueError(f"a result has {elements} elements, more than the {most} that one may have")
     return tuple(int(size) for size in shape)
 
 
 def aligned(*values: Value) -> tuple[Value, ...]:
     """Values with axes of size 1 in front, so that all have the same number of axes and broadcast."""
     axes = max(value.ndim for value in values)
-    limited(np.broadcast_shapes(*(value.shape for value in values)))
+    limited(np.broadcast_shapes(*(value.shape for value in values)), *values)
     return tuple(value.reshape((1,) * (axes - value.ndim) + value.shape) for value in values)
 
 

@@ -3,7 +3,6 @@
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from amsim.foreign.operators.registry import Ints, Value, axis_of, known, library, limited, numbers_of, operator
@@ -69,7 +68,7 @@ def unsqueeze(x: Value, axes_input: Value | None = None, *, axes: Ints = ()) -> 
 @operator("Expand", settings=(1,))
 def expand(x: Value, sizes: Value) -> Value:
     """Repeated so that it has at least this shape."""
-    whole = limited(np.broadcast_shapes(x.shape, numbers_of("shape", sizes) or ()))
+    whole = limited(np.broadcast_shapes(x.shape, numbers_of("shape", sizes) or ()), x)
     return library(x).broadcast_to(x.reshape((1,) * (len(whole) - x.ndim) + x.shape), whole)
 
 
@@ -79,7 +78,7 @@ def tile(x: Value, repeats: Value) -> Value:
     counts = numbers_of("repeats", repeats) or ()
     if len(counts) != x.ndim:
         raise ValueError(f"it repeats {x.ndim} axes {counts} times")
-    limited([size * number for size, number in zip(x.shape, counts, strict=True)])
+    limited([size * number for size, number in zip(x.shape, counts, strict=True)], x)
     return library(x).tile(x, counts)
 
 
@@ -90,7 +89,7 @@ def concatenate(*values: Value, axis: int) -> Value:
         raise ValueError("it has no input")
     axis = axis_of(axis, values[0].ndim)
     along = sum(value.shape[axis] for value in values if value.ndim > axis)
-    limited((*values[0].shape[:axis], along, *values[0].shape[axis + 1 :]))
+    limited((*values[0].shape[:axis], along, *values[0].shape[axis + 1 :]), *values)
     return library(*values).concatenate(values, axis)
 
 
@@ -116,7 +115,7 @@ def constant_of_shape(sizes: Value, *, value: np.ndarray | None = None) -> Value
     number = np.zeros(1, np.float32) if value is None else value
     if number.size != 1:
         raise ValueError(f"its value has {number.size} elements")
-    return np.full(limited(numbers_of("shape", sizes) or ()), number.reshape(())[()], number.dtype)
+    return np.full(limited(numbers_of("shape", sizes) or (), number), number.reshape(())[()], number.dtype)
 
 
 @operator("Range", settings=(0, 1, 2))
@@ -125,7 +124,7 @@ def number_range(start: Value, limit: Value, delta: Value) -> Value:
     first, end, step = (known(n, v).reshape(()) for n, v in zip(("start", "limit", "delta"), (start, limit, delta)))  # noqa: B905
     if step == 0:
         raise ValueError("it is a range with step 0")
-    limited((max(math.ceil((float(end) - float(first)) / float(step)), 0),))
+    limited((max(math.ceil((float(end) - float(first)) / float(step)), 0),), step)
     return np.arange(first, end, step, first.dtype)
 
 

@@ -1,0 +1,56 @@
+"""Reading array files without trusting them: no pickle, and no more memory than the file's own size warrants."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+LARGEST_CONTENT = 2**30
+"""Bytes that all arrays of a file may have together."""
+
+
+def read_array_file(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of a NumPy archive (.npz) by name.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, holds anything but arrays of numbers and text, or is larger than `LARGEST_CONTENT`.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"Array file {path} does not exist.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if sum(entry.file_size for entry in entries) > LARGEST_CONTENT:
+                raise ValueError(f"it unpacks to more than {LARGEST_CONTENT} bytes")
+            names = [entry.filename.removesuffix(".npy") for entry in entries]
+            if len(set(names)) != len(names):
+                raise ValueError("it has an array twice")
+            return {name: _array(archive, entry) for name, entry in zip(names, entries, strict=True)}
+    except (ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError, NotImplementedError, SyntaxError,
+            MemoryError, OverflowError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+        raise ValueError(f"Array file {path} cannot be used: {error}.") from None
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in readers:
+            raise ValueError(f"array {entry.filename!r} is of version {version}")
+        try:
+            shape, in_columns, dtype = readers[version](file)
+        except Exception as error:  # NumPy parses the header as Python literals, which fails in many ways
+            raise ValueError(f"array {entry.filename!r} has a damaged header: {error}") from None
+        if dtype.hasobject or dtype.kind not in "biufcU":
+            raise ValueError(f"array {entry.filename!r} is of type {dtype}, not of numbers or text")
+        data = file.read()
+    elements = 1
+    for size in shape:
+        elements *= size
+    if elements * dtype.itemsize != len(data) or min(shape, default=0) < 0:
+        raise ValueError(f"array {entry.filename!r} of shape {shape} has {len(data)} bytes")
+    if not dtype.itemsize:
+        return np.zeros(shape, dtype)
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if in_columns else "C")

@@ -1,0 +1,7 @@
+"""Networks from elsewhere: ONNX and QONNX graphs, weights of PyTorch and Keras."""
+
+from amsim.foreign.layouts import from_torch_convolution as from_torch_convolution
+from amsim.foreign.layouts import from_torch_linear as from_torch_linear
+from amsim.foreign.onnx_network import OnnxNetwork as OnnxNetwork
+from amsim.foreign.onnx_network import load_onnx as load_onnx
+from amsim.foreign.weights import load_weights as load_weights

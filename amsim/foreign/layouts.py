@@ -1,0 +1,38 @@
+"""Layouts of weights in other frameworks brought to those of JAX networks: inputs first, outputs last."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Shaped
+
+
+def from_torch_linear(weight: Shaped[Array, "outputs inputs"]) -> Shaped[Array, "inputs outputs"]:
+    """Weight of a PyTorch linear layer, so that the layer is `x @ weight + bias`.
+
+    Args:
+        weight: As `torch.nn.Linear` holds it, shape (outputs, inputs).
+
+    Returns:
+        The transposed matrix, shape (inputs, outputs): the layout of Keras, Flax and Haiku.
+
+    Raises:
+        ValueError: `weight` is no matrix.
+    """
+    if weight.ndim != 2:
+        raise ValueError(f"Argument `weight` must have shape (outputs, inputs), but has shape {weight.shape}.")
+    return weight.T
+
+
+def from_torch_convolution(weight: Shaped[Array, "outputs inputs *space"]) -> Shaped[Array, "*space inputs outputs"]:
+    """Kernel of a PyTorch convolution in the layout of Keras, Flax and Haiku: OIHW to HWIO, and so in 1-D and 3-D.
+
+    Args:
+        weight: As `torch.nn.Conv1d`, `Conv2d` and `Conv3d` hold it, shape (outputs, inputs / groups, *space).
+
+    Returns:
+        The kernel of shape (*space, inputs / groups, outputs), for maps with channels last.
+
+    Raises:
+        ValueError: `weight` does not have 3 to 5 axes.
+    """
+    if not 3 <= weight.ndim <= 5:
+        raise ValueError(f"Argument `weight` must have shape (outputs, inputs, *space), but has shape {weight.shape}.")
+    return jnp.moveaxis(weight, (1, 0), (-2, -1))

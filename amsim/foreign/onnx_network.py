@@ -1,0 +1,136 @@
+"""A network from an ONNX file as a JAX function of its parameters and inputs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from amsim.foreign.graph_file import Graph, GraphInput, Node, read_graph
+from amsim.foreign.operators.registry import LARGEST_KNOWN, Value, evaluate, limited
+
+
+class OnnxNetwork:
+    """Function `network(params, *inputs)` that computes an ONNX graph.
+
+    Traceable: `jit`, `grad`, `vmap` and `amsim.deploy` take it. What the file fixes, such as shapes to reshape to, is
+    known while tracing.
+
+    Attributes:
+        input_names: Names of the inputs, in order.
+        output_names: Names of the outputs; one is returned as it is, several as a tuple.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.__name__ = graph.name or "network"
+        self.input_names = tuple(one.name for one in graph.inputs)
+        self.output_names = graph.outputs
+        self._graph = graph
+        # Compiled as a whole, so that sizes are checked before anything is computed.
+        self._compiled = jax.jit(self._outputs)
+
+    def __call__(self, params: Mapping[str, Any], *inputs: Any) -> Any:
+        """Outputs of the network.
+
+        Args:
+            params: As `load_onnx` returned them, or others of the same names and shapes.
+            *inputs: One array for each of `input_names`.
+
+        Raises:
+            ValueError: Other parameters or inputs than the network takes, or an operation that cannot be done.
+        """
+        return self._compiled(self._checked_params(params), self._checked_inputs(inputs))
+
+    def _checked_params(self, params: Mapping[str, Any]) -> dict[str, Array]:
+        names = self._graph.parameters
+        if not isinstance(params, Mapping) or set(params) != names:
+            given = sorted(map(str, params)) if isinstance(params, Mapping) else type(params).__name__
+            different = sorted(names.symmetric_difference(given)) if isinstance(given, list) else given
+            raise ValueError(f"Argument `params` must have the names of the file's parameters; different: {different}.")
+        arrays = {name: jnp.asarray(value) for name, value in params.items()}
+        for name, array in arrays.items():
+            wanted = self._graph.tensors[name].shape
+            if array.shape != wanted:
+                raise ValueError(f"Argument `params` must have {name!r} of shape {wanted}, but it has {array.shape}.")
+        return arrays
+
+    def _checked_inputs(self, inputs: tuple[Any, ...]) -> list[Array]:
+        wanted = self._graph.inputs
+        if len(inputs) != len(wanted):
+            raise ValueError(f"Argument `inputs` must be {self.input_names}, but there are {len(inputs)}.")
+        return [_checked_input(one, jnp.asarray(given)) for one, given in zip(wanted, inputs, strict=True)]
+
+    def _outputs(self, params: dict[str, Array], inputs: list[Array]) -> Any:
+        tensors = self._graph.tensors
+        values: dict[str, Value] = {**tensors, **params, **dict(zip(self.input_names, inputs, strict=True))}
+        computed = 0
+        for node in self._graph.nodes:
+            settings = node.operator.settings
+            taken = [
+                None if not name else tensors[name] if place in settings and name in tensors else values[name]
+                for place, name in enumerate(node.inputs)
+            ]
+            results = _results(node, taken, self._graph.opset)
+            computed += sum(result.size for result in results if isinstance(result, np.ndarray))
+            if computed > LARGEST_KNOWN:
+                raise ValueError(f"ONNX node {node.title} computes too many numbers that depend on the file alone.")
+            values |= {name: value for name, value in zip(node.outputs, results, strict=False) if name}
+        found = [jnp.asarray(values[name]) for name in self.output_names]
+        return found[0] if len(found) == 1 else tuple(found)
+
+
+def _results(node: Node, inputs: list[Value | None], opset: int) -> tuple[Value, ...]:
+    wanted = max((place + 1 for place, name in enumerate(node.outputs) if name), default=0)
+    try:
+        with np.errstate(all="ignore"):
+            found = evaluate(node.operator, inputs, node.attributes, opset=opset, outputs=wanted)
+        results = found if isinstance(found, tuple) else (found,)
+        if len(results) < wanted:
+            raise ValueError(f"it has {len(results)} outputs, but {wanted} are asked for")
+        for result in results:
+            limited(result.shape)
+    except (ValueError, TypeError, IndexError, KeyError, OverflowError, ArithmeticError, NotImplementedError) as error:
+        raise ValueError(f"ONNX node {node.title} cannot be computed: {error}.") from error
+    return tuple(np.asarray(result) if isinstance(result, np.generic) else result for result in results)
+
+
+def _checked_input(wanted: GraphInput, given: Array) -> Array:
+    kinds = (np.floating, np.integer, np.bool_)
+    same_kind = any(np.issubdtype(wanted.dtype, kind) and jnp.issubdtype(given.dtype, kind) for kind in kinds)
+    sizes = wanted.sizes
+    fits = sizes is None or (
+        len(sizes) == given.ndim
+        and all(size is None or size == found for size, found in zip(sizes, given.shape, strict=True))
+    )
+    if not (same_kind and fits):
+        raise ValueError(
+            f"Argument `inputs` must have {wanted.name!r} of type {wanted.dtype} and shape {sizes}, but it has "
+            f"{given.dtype} and {given.shape}."
+        )
+    return given
+
+
+def load_onnx(source: str | Path | bytes) -> tuple[OnnxNetwork, dict[str, Array]]:
+    """Read a network from an ONNX or QONNX file.
+
+    Args:
+        source: Path of the file, or its bytes.
+
+    Returns:
+        The function `network(params, *inputs)` and its parameters by name: what `amsim.deploy` takes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImportError: The package `onnx` is not installed.
+        ValueError: Operators that are not supported, all of them with their counts; a file that is damaged, too large,
+            or refers to other files.
+
+    Validity: operator sets 7 to 25, without control flow, training or sparse tensors. Sizes may be left open; shapes
+    that depend on the values of inputs are refused when the network is called. Only the file itself is read.
+    """
+    graph = read_graph(source)
+    network = OnnxNetwork(graph)
+    return network, {name: jnp.asarray(graph.tensors[name]) for name in sorted(graph.parameters)}

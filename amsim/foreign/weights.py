@@ -1,0 +1,108 @@
+"""Weights from other frameworks: safetensors and NumPy archives as nested dicts of arrays."""
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from amsim._array_file import LARGEST_CONTENT, read_array_file
+
+_TYPES = {
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "I64": np.int64, "I32": np.int32,
+    "I16": np.int16, "I8": np.int8, "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
+    "BOOL": np.bool_,
+}  # fmt: skip
+
+
+def load_weights(path: str | Path) -> dict[str, Any]:
+    """Read the weights of a network, `conv1.weight` as `weights["conv1"]["weight"]`.
+
+    Args:
+        path: A file `.safetensors`, or `.npz` of NumPy.
+
+    Returns:
+        Arrays in the layout of the framework that wrote them, in dicts nested as their names are dotted.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is of another kind, damaged, larger than 1 GiB unpacked, or has a name both for an array and for
+            a group of arrays.
+
+    Validity: files hold numbers only; pickled ones (`.pt`, `.pth`, `.pkl`) can run code and are refused. Integers of
+    64 bits become 32 bits wide unless `jax_enable_x64` is set.
+    """
+    path = Path(path)
+    readers = {".safetensors": _read_safetensors, ".npz": read_array_file}
+    if path.suffix not in readers:
+        raise ValueError(f"Argument `path` must end in {' or '.join(readers)}, but is {str(path)!r}.")
+    if not path.is_file():
+        raise FileNotFoundError(f"Weight file {path} does not exist.")
+    flat = readers[path.suffix](path)
+    text = [name for name, values in flat.items() if values.dtype.kind == "U"]
+    if text:
+        raise ValueError(f"Weight file {path} cannot be used: {text[0]!r} is text.")
+    return _nested(path, {name: jnp.asarray(values) for name, values in flat.items()})
+
+
+def _nested(path: Path, flat: dict[str, Array]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, values in flat.items():
+        *groups, last = name.split(".")
+        place = tree
+        for group in groups:
+            place = place.setdefault(group, {}) if isinstance(place, dict) else place
+        if not isinstance(place, dict) or last in place:
+            raise ValueError(f"Weight file {path} cannot be used: {name!r} is an array and a group, or stands twice.")
+        place[last] = values
+    return tree
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    if path.stat().st_size > LARGEST_CONTENT:
+        raise ValueError(f"Weight file {path} cannot be used: it is larger than {LARGEST_CONTENT} bytes.")
+    data = path.read_bytes()
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        if length > len(data) - 8:
+            raise ValueError("its header is cut off")
+        header = json.loads(data[8 : 8 + length].decode("utf-8"), object_pairs_hook=_without_repeats)
+        if not isinstance(header, dict):
+            raise ValueError("its header is no table")
+        header.pop("__metadata__", None)
+        return _tiled(header, memoryview(data)[8 + length :])
+    except (ValueError, KeyError, TypeError, struct.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"Weight file {path} cannot be used: {error}.") from None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("its header has a name twice")
+    return found
+
+
+def _tiled(header: dict[str, Any], content: memoryview) -> dict[str, np.ndarray]:
+    """Arrays that follow each other without gap or overlap, so that they are no larger than the file."""
+    arrays, end = {}, 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        if entry["dtype"] not in _TYPES:
+            raise ValueError(f"array {name!r} is of the unsupported type {entry['dtype']!r}")
+        dtype, shape = np.dtype(_TYPES[entry["dtype"]]), tuple(entry["shape"])
+        first, last = entry["data_offsets"]
+        if any(not isinstance(size, int) or size < 0 for size in (*shape, first, last)):
+            raise ValueError(f"array {name!r} has shape {shape} at {first}..{last}")
+        if first != end or last > len(content) or last - first != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"array {name!r} of shape {shape} does not fill bytes {first}..{last}")
+        piece, end = content[first:last], last
+        if dtype == np.bool_:
+            arrays[name] = (np.frombuffer(piece, np.uint8) != 0).reshape(shape)
+        else:
+            arrays[name] = np.frombuffer(piece, dtype).reshape(shape)
+    if end != len(content):
+        raise ValueError(f"{len(content) - end} bytes belong to no array")
+    return arrays
