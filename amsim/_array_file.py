@@ -53,4 +53,5 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
         raise ValueError(f"array {entry.filename!r} of shape {shape} has {len(data)} bytes")
     if not dtype.itemsize:
         return np.zeros(shape, dtype)
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if in_columns else "C")
+    values = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
+    return values.reshape(shape, order="F" if in_columns else "C")

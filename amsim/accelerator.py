@@ -50,9 +50,11 @@ class PowerManagement(eqx.Module):
 
     Attributes:
         rate: Inferences a second, 1/s; the time between them is idle. None (default): one follows the other.
-        gated_leakage: Part of a macro's leakage that is left while it is not in use, 1. Default 1: no power gating.
+        gated_leakage: Part of a macro's leakage that is left while it is not in use, 1. Default 1: no power gating. Its
+            cells are taken to keep their weights.
         retention: Part of the memories' leakage that is left in idle time, 1. Default 1: no lower retention supply.
-        temperature: K. Default 300 K.
+            They are taken to keep their data, which without any supply they do not.
+        temperature: K, 230 to 400. Default 300 K.
 
     Raises:
         ValueError: A quantity out of range.
@@ -61,7 +63,12 @@ class PowerManagement(eqx.Module):
     rate: Quantity | None = quantity("rate", positive=True, optional=True)
     gated_leakage: Quantity = quantity("gated_leakage", at_most=1.0, default=1.0)
     retention: Quantity = quantity("retention", at_most=1.0, default=1.0)
-    temperature: Quantity = quantity("temperature", positive=True, default=REFERENCE_TEMPERATURE)
+    temperature: Quantity = quantity("temperature", positive=True, at_most=400.0, default=REFERENCE_TEMPERATURE)
+
+    def __check_init__(self) -> None:
+        """Check that the temperature is one that the law of leakage holds for."""
+        if not isinstance(self.temperature, jax.core.Tracer) and np.any(np.asarray(self.temperature) < 230):
+            raise ValueError(f"Argument `temperature` must be from 230 to 400 K, but is {float(self.temperature):g}.")
 
 
 class Accelerator(eqx.Module):
@@ -73,7 +80,8 @@ class Accelerator(eqx.Module):
     are fetched once for `inferences_per_load` inferences, activations written and read back. Weights that all fit into
     the cells of their macros are never loaded again. Reads of activations run beside computing and stall it when the
     memory's words are too narrow; loading weights and DRAM transfers do so only with double buffering.
-    Not modelled: sensors, input and output, networks on chip, wake-up energy.
+    Not modelled: sensors, input and output, networks on chip, wake-up energy, SRAM access time against the clock, and a
+    weight memory that is too small for the layer whose weights it gives again and again.
 
     Attributes:
         patterns: Name patterns, one for each macro, tried in order; the first that matches a whole site name wins.
@@ -229,22 +237,24 @@ class Accelerator(eqx.Module):
 
     @property
     def extrapolated(self) -> tuple[str, ...]:
-        """Names of the memories whose supply lies outside the windows of their process, which they extrapolate."""
+        """Names of the memories whose supply is outside the windows of their process, or 0.5 to 1.1 V without one."""
         memories = {
             "weight_memory": self.weight_memory,
             "activation_memory": self.activation_memory,
             "global_memory": self.global_memory,
         }
-        return tuple(
-            name
-            for name, memory in memories.items()
-            if memory is not None and memory.process is not None and bool(memory.process.extrapolated(memory.supply))
-        )
+        return tuple(name for name, memory in memories.items() if memory is not None and _beyond(memory))
 
     def _memory_leakage(self, kelvin: Float[Array, ""]) -> Float[Array, ""]:
         memories = [self.weight_memory, self.activation_memory]
         memories += [] if self.global_memory is None else [self.global_memory]
         return sum((memory.leakage_power(kelvin) for memory in memories), start=jnp.zeros(()))
+
+
+def _beyond(memory: Sram) -> bool:
+    if memory.process is None:
+        return not 0.5 <= round(float(memory.supply), 6) <= 1.1
+    return bool(memory.process.extrapolated(memory.supply))
 
 
 def _spreads(spreads: Any, macros: int) -> tuple[Spread, ...]:

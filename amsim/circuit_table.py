@@ -37,7 +37,7 @@ TRAPS = (
 
 
 def circuit_table(
-    bits: Sequence[int] = (16, 8, 4, 2, 1),
+    bits: Any = (16, 8, 4, 2, 1),
     *,
     workload: Workload | None = None,
     dies: int = 0,
@@ -63,9 +63,9 @@ def circuit_table(
         ValueError: No word length, one outside 1..16, or a negative number of dies.
     """
     integer_between("dies", dies, 0)
-    lengths = [int(one) for one in bits]
-    if not lengths:
-        raise ValueError("Argument `bits` must have a word length at least, but is empty.")
+    if not isinstance(bits, Sequence) or not bits:
+        raise ValueError(f"Argument `bits` must be a sequence of one word length at least, but is {bits!r}.")
+    lengths = list(bits)
     for one in lengths:
         integer_between("bits", one, 1, 16)
     network = binary_image_network() if workload is None else workload

@@ -175,7 +175,7 @@ def _with_idle_time(accelerator: Accelerator, cost: SystemCost) -> SystemCost:
 
 
 def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Dataset:
-    """Cost of one inference as a Dataset.
+    """Cost of one inference as a Dataset; of a batch the share of one inference, of its time too.
 
     Returns:
         `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`,

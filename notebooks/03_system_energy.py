@@ -127,7 +127,8 @@ def energy_with(kilobytes):
     return evaluate(dataclasses.replace(processor, weight_memory=memory(kilobytes)), network.layers).energy.sum(axis=0)
 
 
-sizes = jnp.geomspace(16, 4096, 120)
+largest = max(layer.weight_words for layer in network.layers) * 4 / KILOBYTE
+sizes = jnp.geomspace(largest, 4096, 120)  # a smaller one could not hold what a layer reads again
 by_size = swept("capacity", sizes * KILOBYTE, jax.jit(jax.vmap(energy_with))(sizes))
 plot.plot_energy_sweep(by_size, "capacity")
 totals = by_size["energy"].sum("component").values
@@ -146,9 +147,9 @@ assert 0.9 < best_size / needed < 1.2
 # taken from the weight memory.
 
 # %%
-AREA = 5.0e-6  # m^2, units and weight memory
+AREA = 6.8e-6  # m^2, units with their registers and program memory, and weight memory
 bit_area = float(memory(1).bit_area)
-array_area = float(processor.macros[0].area)
+array_area = float(processor.macros[0].area + processor.organisation.area)
 products_a_cycle = processor.macros[0].mode.subwords * 256
 
 
@@ -161,6 +162,8 @@ left_over = [(AREA - count * array_area) / bit_area / KILOBYTE for count in coun
 fixed = [with_arrays(count, 512.0).cost(network) for count in counts]
 equal = [with_arrays(count, kilobytes).cost(network) for count, kilobytes in zip(counts, left_over, strict=True)]
 parallel = [count * products_a_cycle for count in counts]
+areas = [float(one["area"]) for one in equal]
+assert max(areas) - min(areas) < 1e-3 * max(areas)
 fig, axes = plt.subplots(1, 2, figsize=(13, 4.5), layout="constrained", sharey=True)
 for ax, costs in zip(axes, (fixed, equal), strict=True):
     plot.plot_energy_sweep(
@@ -177,7 +180,8 @@ print(
     f"{joules(equal[best - 1]) / joules(equal[best]):.2f} times as much. {counts[-1]} arrays, with too small a memory, "
     f"need {joules(most) / joules(equal[best]):.2f} times as much and are "
     f"{float(equal[best]['latency'].sum() / most['latency'].sum()):.2f} times as fast. Memory first, until the "
-    "weights fit; then arrays."
+    "weights fit; then arrays. What more arrays save is time, in which memories leak and the one control they share "
+    "switches; with a control for each it would be less."
 )
 assert 0 < best < len(counts) - 1
 
@@ -190,7 +194,6 @@ assert 0 < best < len(counts) - 1
 
 # %%
 TOTAL = 512.0
-largest = max(layer.weight_words for layer in network.layers) * 4 / KILOBYTE
 local_sizes = jnp.geomspace(largest, 0.98 * TOTAL, 100)
 in_a_row = dataclasses.replace(processor, macros=(MultiPrecision(rows=1, columns=256, weight_bits=4, input_bits=4),))
 fig, axes = plt.subplots(1, 2, figsize=(13, 4.8), layout="constrained")
@@ -210,7 +213,8 @@ for ax, (name, base) in zip(axes, {"16 x 16 units": processor, "1 x 256 units": 
     all_local = joules(dataclasses.replace(base, weight_memory=memory(TOTAL)).cost(network))
     gains[name] = (local, 100 * (1 - split_totals.min() / all_local))
 for name, (local, saved) in gains.items():
-    print(f"{name}: least with {local:.0f} kB local, which saves {saved:.1f} % against one memory for all")
+    print(f"{name}: {local:.0f} kB local, the least that holds a layer, saves {saved:.1f} % against one memory for all")
+assert all(abs(local - largest) < 0.01 * largest for local, _ in gains.values())
 print("A small local memory pays where a word is read often; where units share what they read, it hardly matters.")
 assert gains["1 x 256 units"][1] > gains["16 x 16 units"][1]
 
@@ -299,8 +303,9 @@ for ax, kelvin in zip(axes, (300.0, 345.0, 375.0), strict=True):
     errors = dataclasses.replace(mixed_signal.weight_memory, supply=by_supply.attrs["minimum_supply"]).bit_error_rate()
     print(f"       of its memory cells {float(errors):.1e} would fail")
 print(
-    f"From {minima[0]['minimum_supply']:.2f} V cold to {minima[-1]['minimum_supply']:.2f} V hot: the minimum is no "
-    "constant of the circuit. When cold, the memory's bit errors and the delay law end the descent before leakage does."
+    f"From {minima[0]['minimum_supply']:.2f} V at 300 K ({minima[0]['minimum_kind']}) to "
+    f"{minima[-1]['minimum_supply']:.2f} V at 375 K: the minimum is no constant of the circuit. At 300 K the range of "
+    "the delay law ends before leakage turns the curve; memory cells, which fail below, would end it earlier."
 )
 assert minima[0]["minimum_supply"] <= minima[1]["minimum_supply"] < minima[2]["minimum_supply"]
 

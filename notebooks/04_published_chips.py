@@ -43,7 +43,7 @@ plt.show()
 missed = report.isel(rung=np.flatnonzero(~report["within"].values))
 for name in missed["rung"].values:
     row = missed.sel(rung=name)
-    print(f"{name}: {float(row['ratio']):.2f} of the published figure. {str(row['note'].values)}")
+    print(f"{name}: {float(row['ratio']):.2f} of the published figure. {row['note'].values!s}")
 
 # %% [markdown]
 # ## Where the energy of a frame goes
@@ -54,12 +54,10 @@ for name in missed["rung"].values:
 # %%
 network = workloads.binary_image_network(256)
 frames = {"bankman2018": chips.bankman2018().cost(network), "binareye2018": chips.binareye2018().cost(network)}
-figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+figure, axes = plt.subplots(2, 1, figsize=(8, 9), layout="constrained", sharex=True)
 for axis, (name, cost) in zip(axes, frames.items(), strict=True):
     plot.plot_energy_breakdown(cost, ax=axis)
-    axis.set_title(
-        f"{name}: {1e6 * float(cost['energy'].sum()):.2f} uJ, {1 / float(cost['latency'].sum()):.0f} frames/s"
-    )
+    axis.set_ylabel(f"{name}: {1e6 * float(cost['energy'].sum()):.2f} uJ")
 plt.show()
 
 # %%
@@ -91,7 +89,7 @@ efficiency.join(areas)
 
 # %%
 for family in table["family"].values:
-    print(f"{family}: {str(table['flexibility'].sel(family=family).values)}")
+    print(f"{family}: {table['flexibility'].sel(family=family).values!s}")
 one_bit = table.sel(bits=1)
 gain = float(
     one_bit["array_energy"].sel(family="digital-binary") / one_bit["array_energy"].sel(family="switched-capacitor")

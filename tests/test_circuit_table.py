@@ -55,6 +55,14 @@ def test_energy_and_area_rise_with_the_word_length(table):
     assert (table["operation_energy"] > table["array_energy"]).all()
 
 
+def test_what_the_documentation_says_of_the_systems(table):
+    energy = table["operation_energy"]
+    for family in ("switched-capacitor", "digital-binary"):
+        assert float(energy.sel(family=family, bits=2) / energy.sel(family=family, bits=1)) > 10
+    for bits in (4, 8):
+        assert float(energy.sel(bits=bits).max() / energy.sel(bits=bits).min()) < 2
+
+
 def test_multi_precision_follows_its_modes(table):
     energy = table["array_energy"].sel(family="multi-precision")
     assert float(energy.sel(bits=16)) == pytest.approx(6.7e-12 / 2, rel=1e-5, abs=0)
@@ -83,7 +91,14 @@ def test_accuracy_on_dies(monkeypatch):
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [({"bits": ()}, "`bits`"), ({"bits": (0,)}, "`bits`"), ({"bits": (17,)}, "`bits`"), ({"dies": -1}, "`dies`")],
+    [
+        ({"bits": ()}, "`bits`"),
+        ({"bits": (0,)}, "`bits`"),
+        ({"bits": (17,)}, "`bits`"),
+        ({"bits": [2.5]}, "`bits`"),
+        ({"bits": 8}, "`bits`"),
+        ({"dies": -1}, "`dies`"),
+    ],
 )
 def test_bad_arguments_are_named(arguments, named):
     with pytest.raises(ValueError, match=named):

@@ -56,7 +56,7 @@ class Encoder:
             return {"key": self.part(place, jax.random.key_data(value)), "method": str(jax.random.key_impl(value))}
         name = f"array{len(self.arrays)}"
         stored = np.asarray(value)
-        described = {"array": name, "dtype": str(stored.dtype)}
+        described: dict[str, Any] = {"array": name, "dtype": str(stored.dtype)}
         if getattr(value, "weak_type", False) and stored.ndim == 0:
             described["weak"] = True
         # Types that NumPy does not know, such as bfloat16, by their bits.
@@ -121,7 +121,7 @@ class Decoder:
         kind = classes().get(name)
         if kind is None:
             raise ValueError(f"it has a part of the unknown class {str(name)[:80]!r}")
-        part = object.__new__(kind)
+        part: Any = object.__new__(kind)
         wanted = {one.name: one for one in _fields(part)}
         if set(wanted) != set(fields):
             different = sorted(set(wanted).symmetric_difference(fields))
@@ -142,7 +142,8 @@ class Decoder:
 
 def classes() -> dict[str, type]:
     """Classes of amsim's hardware by name; those that a file may name."""
-    found, waiting = {}, [eqx.Module]
+    found: dict[str, type] = {}
+    waiting: list[type] = [eqx.Module]
     while waiting:
         one = waiting.pop()
         waiting += one.__subclasses__()

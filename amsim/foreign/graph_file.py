@@ -64,6 +64,7 @@ def read_graph(source: str | Path | bytes) -> Graph:
         ValueError: The file is too large, damaged, or asks for what is not supported.
     """
     model = _parsed(source)
+    _check_text(model)
     _refuse_unsupported(model)
     graph = model.graph
     tensors = {}
@@ -113,6 +114,18 @@ def _parsed(source: str | Path | bytes) -> Any:
     return model
 
 
+def _check_text(model: Any) -> None:
+    """Names are text; what is not comes as bytes."""
+    graph = model.graph
+    names = [graph.name, *(one.domain for one in model.opset_import)]
+    names += [one.name for part in (graph.initializer, graph.input, graph.output) for one in part]
+    for node in graph.node:
+        names += [node.name, node.domain, node.op_type, *node.input, *node.output]
+        names += [text for one in node.attribute for text in (one.name, one.ref_attr_name)]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("ONNX file is damaged: a name is no text.")
+
+
 def _refuse_unsupported(model: Any) -> None:
     versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
     if not model.HasField("graph") or not model.graph.output or len(versions) != 1:
@@ -152,7 +165,10 @@ def _constant(node: Any, tensors: dict[str, np.ndarray]) -> np.ndarray | None:
               "value_ints": np.int64}  # fmt: skip
     if name not in dtypes or isinstance(value, str):
         raise ValueError(f"ONNX file has a constant {list(node.output)} with the unsupported attribute `{name}`.")
-    return np.asarray(value, dtypes[name])
+    constant = np.asarray(value, dtypes[name])
+    if constant.dtype.kind not in "biuf":
+        raise ValueError(f"ONNX file has a constant {list(node.output)} that is not of numbers.")
+    return constant
 
 
 def _filled(sizes: np.ndarray, number: np.ndarray) -> np.ndarray:

@@ -12,6 +12,9 @@ from jaxtyping import Array
 from amsim.foreign.graph_file import Graph, GraphInput, Node, read_graph
 from amsim.foreign.operators.registry import LARGEST_KNOWN, Value, evaluate, limited
 
+_FAILURES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, RuntimeError)
+"""What an operation raises on operands that it cannot take."""
+
 
 class OnnxNetwork:
     """Function `network(params, *inputs)` that computes an ONNX graph.
@@ -92,7 +95,7 @@ def _results(node: Node, inputs: list[Value | None], opset: int) -> tuple[Value,
             raise ValueError(f"it has {len(results)} outputs, but {wanted} are asked for")
         for result in results:
             limited(result.shape)
-    except (ValueError, TypeError, IndexError, KeyError, OverflowError, ArithmeticError, NotImplementedError) as error:
+    except _FAILURES as error:
         raise ValueError(f"ONNX node {node.title} cannot be computed: {error}.") from error
     return tuple(np.asarray(result) if isinstance(result, np.generic) else result for result in results)
 

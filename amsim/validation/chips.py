@@ -139,7 +139,10 @@ def _binareye() -> tuple[Rung, ...]:
             PREDICTED, BINAREYE, note=peak,
         ),
         _published("digital over analog array", "1", arrays, 12.9, WITHIN_CALIBRATED, CALIBRATED, BANKMAN),
-        _published("digital over analog system", "1", systems, 4.0, WITHIN_FAMILY, PREDICTED, BANKMAN),
+        _published(
+            "digital over analog system", "1", systems, 4.0, WITHIN_CALIBRATED, CALIBRATED, BANKMAN,
+            note="Follows from the energy of a frame, the share of the array and the ratio of the arrays.",
+        ),
     )  # fmt: skip
 
 
@@ -182,6 +185,10 @@ def _envision() -> tuple[Rung, ...]:
         _published(
             "first Envision, AlexNet at 47 frames/s", "W", lambda: _alexnet_power(old(8), 47.0), 76e-3, WITHIN_NODES,
             PREDICTED, FIRST_ENVISION,
+        ),
+        _published(
+            "first Envision, area", "m2", lambda: old(16).area, 2.4e-6, WITHIN_NODES, PREDICTED, FIRST_ENVISION,
+            note="The units of the second generation scaled by area; those of the first are simpler.",
         ),
     )  # fmt: skip
 
@@ -228,6 +235,14 @@ def _charge_domain() -> tuple[Rung, ...]:
             "CiMLoop (facts 1b)", note=gated,
         ),
         _published(
+            "C3SRAM, area", "m2", lambda: chips.c3sram2020().component_area[0], 0.081e-6, WITHIN_NODES, PREDICTED,
+            CHARGE_DOMAIN, held_out=True, note="1.64 TOPS at 20.2 TOPS/mm^2.",
+        ),
+        _published(
+            "Valavi, area", "m2", lambda: chips.valavi2019().area, 12.58e-6, WITHIN_NODES, PREDICTED, CHARGE_DOMAIN,
+            note="18.87 TOPS at 1.5 TOPS/mm^2.",
+        ),
+        _published(
             "Jia'21, area of an array", "m2", lambda: chips.jia2021().component_area[0], 0.263e-6, WITHIN_NODES,
             PREDICTED, CHARGE_DOMAIN, held_out=True, note=sized,
         ),
@@ -251,6 +266,10 @@ def _audio() -> tuple[Rung, ...]:
         ),
         _published(
             "Vocell, keywords and speaker", "W", lambda: power(chips.vocell2019(), both), 18.3e-6, *tolerance, VOCELL,
+            held_out=True, note=front_end,
+        ),
+        _published(
+            "Vocell, keyword spotting", "W", lambda: power(chips.vocell2019(), spotter), 16.11e-6, *tolerance, VOCELL,
             held_out=True, note=front_end,
         ),
         _published(

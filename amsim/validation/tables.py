@@ -50,6 +50,9 @@ def summary(report: xr.Dataset) -> str:
         names = [str(name) for name in report["rung"].values[~within & (report["kind"].values == kind)]]
         if names:
             parts.append(f"{len(names)} {_word(kind)} missed: {', '.join(names)}")
+    predicted = report["kind"].values == "predicted"
+    if predicted.any():
+        parts.append(f"of {int(predicted.sum())} predicted {int((predicted & within).sum())} within")
     held_out = report["held_out"].values
     if held_out.any():
         parts.append(f"of {int(held_out.sum())} held out {int((held_out & within).sum())} within")
@@ -68,7 +71,7 @@ def _level_table(level: str, report: xr.Dataset) -> Table:
         missed = not row["within"].item()
         kind = _word(row["kind"].item()) + ("\nheld out" if row["held_out"].item() else "")
         table.add_row(
-            Group(Text(rung), Padding(Text(row["source"].item(), style="dim"), (0, 0, 0, 2))),
+            Group(Text(rung), *(Padding(Text(text, style="dim"), (0, 0, 0, 2)) for text in _small_print(row))),
             _model(row),
             _reference(row).replace(" .. ", " ..\n"),
             _ratio(row["ratio"].item()),
@@ -77,6 +80,12 @@ def _level_table(level: str, report: xr.Dataset) -> Table:
             style="red" if missed else None,
         )
     return table
+
+
+def _small_print(row: xr.Dataset) -> list[str]:
+    """Source, and what to know of a figure that is met; the reason of a miss stands with the misses."""
+    note = row["note"].item() if row["within"].item() else ""
+    return [row["source"].item(), *([note] if note else [])]
 
 
 def _rows(report: xr.Dataset) -> list[tuple[str, xr.Dataset]]:

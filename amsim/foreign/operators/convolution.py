@@ -71,6 +71,8 @@ def transposed_convolution(
         sizes = zip(whole, spans, extra, per_axis("output_shape", wanted, axes, 1), strict=True)
         # What is cut off at the two ends; the odd one goes to the start unless the padding is SAME_UPPER.
         cut = [before + span + more - want for before, span, more, want in sizes]
+        if not output_shape and min(cut) < 0:
+            raise ValueError("its padding is SAME with a stride beyond its kernel, on which run times do not agree")
         order = "SAME_UPPER" if auto_pad == "SAME_UPPER" else "SAME_LOWER"
         padding = [halves(max(one, 0), order) for one in cut]
         extra = tuple(more + max(-one, 0) for more, one in zip(extra, cut, strict=True))

@@ -36,14 +36,14 @@ def integer_quantisation(
     """
     x, scale, zero_point, bits = aligned(x, scale, zero_point, bits)
     x = jnp.asarray(x)
-    code = x if _everywhere(scale, 1) else x / scale
-    code = code if _everywhere(zero_point, 0) else code + zero_point
-    if signed and _everywhere(bits, 1):
+    code = x if _everywhere(scale, 1.0) else x / scale
+    code = code if _everywhere(zero_point, 0.0) else code + zero_point
+    if signed and _everywhere(bits, 1.0):
         code = decision(code)
     else:
         code = _rounded(jnp.clip(code, *_limits(bits, bool(signed), bool(narrow), x)), rounding_mode.upper())
-    code = code if _everywhere(zero_point, 0) else code - zero_point
-    return code if _everywhere(scale, 1) else code * scale
+    code = code if _everywhere(zero_point, 0.0) else code - zero_point
+    return code if _everywhere(scale, 1.0) else code * scale
 
 
 def _limits(bits: Value, signed: bool, narrow: bool, x: Array) -> tuple[Value, Value]:
@@ -86,7 +86,7 @@ def bipolar_quantisation(x: Value, scale: Value) -> Value:
     """
     x, scale = aligned(x, scale)
     signs = decision(jnp.asarray(x))
-    return signs if _everywhere(scale, 1) else signs * scale
+    return signs if _everywhere(scale, 1.0) else signs * scale
 
 
 @operator("DequantizeLinear", settings=(1, 2), weights=(0,))

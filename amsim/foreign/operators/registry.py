@@ -4,14 +4,18 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-Value = Array | np.ndarray | np.generic
+if TYPE_CHECKING:
+    # Operators take both kinds, which type checkers do not follow through the two libraries.
+    Value = Any
+else:
+    Value = Array | np.ndarray | np.generic
 """A tensor of the graph: of NumPy where it is known before any input is seen, else of JAX."""
 Ints = tuple[int, ...]
 Floats = tuple[float, ...]

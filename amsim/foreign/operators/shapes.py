@@ -1,6 +1,7 @@
 """ONNX operators that change the shape or the type of a tensor, or make one."""
 
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -121,11 +122,13 @@ def constant_of_shape(sizes: Value, *, value: np.ndarray | None = None) -> Value
 @operator("Range", settings=(0, 1, 2))
 def number_range(start: Value, limit: Value, delta: Value) -> Value:
     """Equidistant numbers."""
-    first, end, step = (known(n, v).reshape(()) for n, v in zip(("start", "limit", "delta"), (start, limit, delta)))  # noqa: B905
+    bounds = {"start": start, "limit": limit, "delta": delta}
+    numbers: list[Any] = [known(name, value).reshape(())[()] for name, value in bounds.items()]
+    first, end, step = numbers
     if step == 0:
         raise ValueError("it is a range with step 0")
-    limited((max(math.ceil((float(end) - float(first)) / float(step)), 0),), step)
-    return np.arange(first, end, step, first.dtype)
+    limited((max(math.ceil((float(end) - float(first)) / float(step)), 0),), start)
+    return np.arange(first, end, step).astype(first.dtype)
 
 
 @operator("DepthToSpace")
