@@ -3,4 +3,4 @@
 from amsim.deployment.chip import Chip as Chip
 from amsim.deployment.chip import deploy as deploy
 from amsim.deployment.mapping import DeploymentError as DeploymentError
-from amsim.deployment.mapping import SiteTable as SiteTable
+from amsim.deployment.site_table import SiteTable as SiteTable

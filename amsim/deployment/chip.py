@@ -14,9 +14,10 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import finite, one_key
 from amsim.circuits.macro import Die
-from amsim.deployment.mapping import MappedSite, Mapping, SiteTable, map_program
+from amsim.deployment.mapping import MappedSite, Mapping, map_program
 from amsim.deployment.program import flatten
 from amsim.deployment.run import report_program, run_program
+from amsim.deployment.site_table import SiteTable
 from amsim.deployment.steps import Program
 from amsim.results import labelled
 from amsim.system_cost import evaluate, labelled_cost

@@ -1,17 +1,14 @@
 """Where each product of a network lands: on which macro, read how, or why it stays digital."""
 
-import io
 import math
 from typing import NamedTuple
-
-from rich.console import Console
-from rich.table import Table
 
 from amsim.accelerator import Accelerator
 from amsim.circuits.macro import Macro, Work
 from amsim.deployment.inner_products import products_inside
 from amsim.deployment.neurons import Consumers, NeuronChain, find_chain
 from amsim.deployment.program import is_chip
+from amsim.deployment.site_table import SiteRow, SiteTable
 from amsim.deployment.sites import Site, UnmappableError, chosen_operand, site_of, weight_operand
 from amsim.deployment.steps import PRODUCTS, Enclosure, Program, Step
 
@@ -64,43 +61,6 @@ class MappedSite(NamedTuple):
         work, runs = self.site.work(together), max(self.turns * together // inferences, 1)
         real = self.turns * vectors / (inferences * runs * work.positions) if self.turns > 1 else 1.0
         return work, runs, real
-
-
-class SiteRow(NamedTuple):
-    """One line of the site table.
-
-    `readout` is comparator, number or - for what stays digital; `inside` names the loops and branches around the site.
-    """
-
-    name: str
-    operation: str
-    rows: int
-    columns: int
-    tiles: int
-    macro: str
-    readout: str
-    weight_bits: int
-    input_bits: int
-    input_range: str
-    inside: str
-    reason: str
-
-
-class SiteTable(tuple[SiteRow, ...]):
-    """What landed where, and what did not and why; prints as a table."""
-
-    def __str__(self) -> str:
-        """The table as text."""
-        console = Console(width=160, record=True, file=io.StringIO(), force_jupyter=False)
-        table = Table(box=None)
-        for field in SiteRow._fields:
-            table.add_column(field.replace("_", " "), overflow="fold")
-        for row in self:
-            table.add_row(*map(str, row))
-        console.print(table)
-        return console.export_text().rstrip()
-
-    __repr__ = __str__
 
 
 class Mapping(NamedTuple):
