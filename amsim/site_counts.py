@@ -36,7 +36,7 @@ class SiteCounts(eqx.Module):
         input_bits: Input bits fetched from the activation memory.
         output_bits: Output bits written to it.
         live_bits: Inputs and outputs that are there at the same time.
-        repeats: Times the site runs in an inference, each with so many live bits.
+        repeats: Times the site runs in an inference, on average, each with so many live bits.
         streams: 1 where weights stream through the macro instead of staying in its cells.
         leakage: Leakage power while the site runs, W.
     """
@@ -91,7 +91,7 @@ def site_counts(accelerator: Accelerator, layers: Sequence[Layer]) -> SiteCounts
 
 def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, Any]:
     """Counts of one site by name, and which part of the macro's cells its weights fill."""
-    macro, spread, work, times = accelerator.macros[index], accelerator.spreads[index], layer.work, layer.repeats
+    macro, spread, work, times = accelerator.macros[index], accelerator.spreads[index], layer.work, layer.runs
     whole = macro.cost(work, layer.activity)
     largest = work if spread.count == 1 else work.part(spread.over, spread.count)
     part = whole if spread.count == 1 else macro.cost(largest, layer.activity)
@@ -115,12 +115,12 @@ def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, A
         "peak_macs": whole.peak_macs * float(spread.count),
         "clock": whole.clock,
         "supply": macro.operating_supply,
-        "stored_bits": whole.stored_bits,
+        "stored_bits": layer.weight_slices * whole.stored_bits,
         "live_bits": float(work.input_words * macro.input_bits) + whole.output_bits,
-        "repeats": float(times),
+        "repeats": times * 1.0,
         "streams": float(math.isinf(whole.fills)),
         "leakage": accelerator.active_leakage(index),
-        "fills": part.fills,
+        "fills": layer.weight_slices * part.fills,
     }
 
 

@@ -174,6 +174,11 @@ def _with_idle_time(accelerator: Accelerator, cost: SystemCost) -> SystemCost:
     return SystemCost(**{name: longer(name) for name in grown}, area=cost.area)
 
 
+def _macs(layer: Layer) -> int | float:
+    """Multiply-accumulates of a layer as often as it ran."""
+    return layer.macs if "runs" not in layer.activity else layer.work.macs * float(layer.runs)
+
+
 def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Dataset:
     """Cost of one inference as a Dataset; of a batch the share of one inference, of its time too.
 
@@ -189,7 +194,7 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
     cost = _unchecked_by_value(accelerator, tuple(layers))
     _check_fit(accelerator, cost)
     _check_rate(accelerator, cost)
-    names, macs = [layer.name for layer in layers], [layer.macs for layer in layers]
+    names, macs = [layer.name for layer in layers], [_macs(layer) for layer in layers]
     if accelerator.power.rate is not None and names:
         names, macs = [*names, IDLE], [*macs, 0]
     by_site = {

@@ -179,7 +179,7 @@ def test_a_wrong_reference_shows_as_a_miss():
     np.testing.assert_allclose(found["ratio"], [1, 1.5, np.nan, 1.3, 4.5, 1.05])
     assert summary(found) == (
         "3 of 6 rungs within tolerance; 2 predicted missed: miss, far; 1 calibrated missed: off; "
-        "of 2 held out 1 within."
+        "of 3 predicted 1 within; of 2 held out 1 within."
     )
     assert misses(found) == [
         "miss (predicted): 3 V for 2 V. A factor of 1.5 was put in.",

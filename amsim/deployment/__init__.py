@@ -3,5 +3,5 @@
 from amsim.deployment.chip import Chip as Chip
 from amsim.deployment.chip import deploy as deploy
 from amsim.deployment.mapping import DeploymentError as DeploymentError
-from amsim.deployment.mapping import SiteTable as SiteTable
+from amsim.deployment.site_table import SiteTable as SiteTable
 from amsim.deployment.storage import load_chip as load_chip

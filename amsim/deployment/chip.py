@@ -15,9 +15,11 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import finite, one_key
 from amsim.circuits.macro import Die
-from amsim.deployment.mapping import Mapping, SiteTable, map_program
-from amsim.deployment.program import Program, flatten
+from amsim.deployment.mapping import MappedSite, Mapping, map_program
+from amsim.deployment.program import flatten
 from amsim.deployment.run import report_program, run_program
+from amsim.deployment.site_table import SiteTable
+from amsim.deployment.steps import Program
 from amsim.results import labelled
 from amsim.system_cost import evaluate, labelled_cost
 from amsim.workloads import Layer, Workload
@@ -78,7 +80,7 @@ class Chip(eqx.Module):
         """
         check_key("key", key)
         self._last_inputs.shapes = jax.tree.map(_shape_of, inputs)
-        return _run(self, inputs, key)
+        return run_deployed_chip(self, inputs, key)
 
     def prepared(self) -> "Chip":
         """The same chip with its static errors folded into weights once, for a loop over many inputs.
@@ -223,7 +225,8 @@ def _path_name(path: tuple[Any, ...]) -> str:
 
 
 @eqx.filter_jit
-def _run(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | None) -> Any:
+def run_deployed_chip(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | None) -> Any:
+    """Outputs of a chip; a call of this name (`CHIP_CALL`) inside a network that is deployed is known as a chip's."""
     traced = _trace(chip, inputs)
     arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
     outputs = run_program(traced.program, traced.mapping, chip.accelerator.macros, chip.dies, arguments, key)
@@ -237,16 +240,22 @@ def _layers(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Layer, ...]:
     arguments = [*traced.leaves, *map(jnp.asarray, leaves)]
     macros, inferences = chip.accelerator.macros, _inferences(leaves)
     reports = report_program(traced.program, traced.mapping, macros, arguments)
-    return tuple(
-        Layer(
-            mapped.site.name,
-            mapped.site.work(inferences),
-            activity=report,
-            weights=str(mapped.site.weight.number),
-            input_size=mapped.site.layout.input_size(mapped.site.data.shape),
-            padding=mapped.site.layout.padding,
-        )
-        for mapped, report in zip(traced.mapping.sites, reports, strict=True)
+    sites = traced.mapping.sites
+    return tuple(_layer(mapped, *report, inferences) for mapped, report in zip(sites, reports, strict=True))
+
+
+def _layer(mapped: MappedSite, activity: dict[str, Array], runs: Array, inferences: int) -> Layer:
+    site, (work, repeats, real) = mapped.site, mapped.share(inferences)
+    by_data = mapped.runs_by_data or real != 1.0
+    return Layer(
+        site.name,
+        work,
+        activity=activity | ({"runs": runs * (real / mapped.turns)} if by_data else {}),
+        weights=mapped.weight_name,
+        repeats=repeats,
+        weight_slices=mapped.weight_slices,
+        input_size=site.layout.input_size(site.data.shape),
+        padding=site.layout.padding,
     )
 
 

@@ -1,17 +1,16 @@
 """Where each product of a network lands: on which macro, read how, or why it stays digital."""
 
-import io
 import math
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
 from amsim.accelerator import Accelerator
-from amsim.circuits.macro import Macro
+from amsim.circuits.macro import Macro, Work
+from amsim.deployment.inner_products import products_inside
 from amsim.deployment.neurons import Consumers, NeuronChain, find_chain
-from amsim.deployment.program import PRODUCTS, Program, Step, products_inside
-from amsim.deployment.sites import Site, UnmappableError, site_of, weight_operand
+from amsim.deployment.program import is_chip
+from amsim.deployment.site_table import SiteRow, SiteTable
+from amsim.deployment.sites import Site, UnmappableError, chosen_operand, site_of, weight_operand
+from amsim.deployment.steps import PRODUCTS, Enclosure, Program, Step
 
 
 class DeploymentError(ValueError):
@@ -25,44 +24,43 @@ class MappedSite(NamedTuple):
         site: The site.
         macro: Index of its macro in the accelerator.
         chain: The neuron it is fused with, or None when the product is read as a number.
+        enclosures: Loops and branches around it, the outermost first.
+        weight_slices: Different weights that its runs use, one after the other, as in a scan over stacked layers.
     """
 
     site: Site
     macro: int
     chain: NeuronChain | None
+    enclosures: tuple[Enclosure, ...] = ()
+    weight_slices: int = 1
 
+    @property
+    def turns(self) -> int:
+        """Runs by all scans around it."""
+        return math.prod(one.turns for one in self.enclosures if one.turns is not None)
 
-class SiteRow(NamedTuple):
-    """One line of the site table; `readout` is comparator, number or - for what stays digital."""
+    @property
+    def runs_by_data(self) -> bool:
+        """Whether the data decide how often it runs."""
+        return any(one.turns is None for one in self.enclosures)
 
-    name: str
-    operation: str
-    rows: int
-    columns: int
-    tiles: int
-    macro: str
-    readout: str
-    weight_bits: int
-    input_bits: int
-    input_range: str
-    reason: str
+    @property
+    def weight_name(self) -> str:
+        """Equal where two sites use one stored weight."""
+        product = self.site.product
+        return f"{self.site.weight.source}:{product.rows}x{product.columns}x{self.weight_slices}"
 
+    def share(self, inferences: int) -> tuple[Work, int, float]:
+        """Of one inference where the batch holds `inferences`: counts of a run, runs, and which part of them is real.
 
-class SiteTable(tuple[SiteRow, ...]):
-    """What landed where, and what did not and why; prints as a table."""
-
-    def __str__(self) -> str:
-        """The table as text."""
-        console = Console(width=160, record=True, file=io.StringIO(), force_jupyter=False)
-        table = Table(box=None)
-        for field in SiteRow._fields:
-            table.add_column(field.replace("_", " "), overflow="fold")
-        for row in self:
-            table.add_row(*map(str, row))
-        console.print(table)
-        return console.export_text().rstrip()
-
-    __repr__ = __str__
+        A scan may go through the batch, so that a run holds only a part of it, and not the same part of each.
+        """
+        together, vectors = inferences, self.site.vectors
+        if self.turns > 1 and vectors % inferences:
+            together = math.gcd(vectors, inferences)
+        work, runs = self.site.work(together), max(self.turns * together // inferences, 1)
+        real = self.turns * vectors / (inferences * runs * work.positions) if self.turns > 1 else 1.0
+        return work, runs, real
 
 
 class Mapping(NamedTuple):
@@ -83,34 +81,79 @@ def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str
     Raises:
         DeploymentError: No site at all, a rule that matches no site, or a site that its macro cannot do.
     """
-    consumers, names = Consumers(program), _Names(program, leaf_names)
-    sites: list[MappedSite] = []
-    rows: list[SiteRow] = []
-    used: set[int | None] = set()
-    for step in program.steps:
-        for weight in _weights_inside(step):
-            name = names.of(weight)
-            rows.append(_digital(name, step.primitive, f"it is inside a `{step.primitive}`"))
-            used.add(accelerator.macro_for(name))
-        operand = weight_operand(step) if step.primitive in PRODUCTS else None
-        if operand is None:
-            continue
-        name = names.of(step.inputs[operand].params)
-        index = accelerator.macro_for(name)
+    mapper = _Mapper(accelerator, _Names(program, leaf_names))
+    mapper.map(program)
+    _check_found(mapper.sites, mapper.rows, accelerator, mapper.used)
+    return Mapping(tuple(mapper.sites), SiteTable(mapper.rows))
+
+
+class _Mapper:
+    """Sites and table of a program, those inside its loops and branches where these stand."""
+
+    def __init__(self, accelerator: Accelerator, names: "_Names") -> None:
+        self.accelerator = accelerator
+        self.names = names
+        self.sites: list[MappedSite] = []
+        self.rows: list[SiteRow] = []
+        self.used: set[int | None] = set()
+
+    def map(self, program: Program) -> None:
+        consumers = Consumers(program)
+        for step in program.steps:
+            for body in step.bodies:
+                self.map(body)
+            for weight in () if step.bodies else _weights_inside(step):
+                name = self.names.of(weight)
+                inside = "a chip of its own" if is_chip(step.equation) else f"a `{step.primitive}`"
+                self.rows.append(_digital(name, step, program, f"it is inside {inside}"))
+                self.used.add(self.accelerator.macro_for(name))
+            if step.primitive in PRODUCTS:
+                self._product(step, program, consumers)
+
+    def _product(self, step: Step, program: Program, consumers: Consumers) -> None:
+        operand = weight_operand(step)
+        chosen = chosen_operand(step) if operand is None else None
+        if chosen is not None:
+            name = self.names.of(step.inputs[chosen].params)
+            self.rows.append(
+                _digital(
+                    name,
+                    step,
+                    program,
+                    "data decide which weight it takes, or the loop that makes its weight takes data",
+                )
+            )
+            self.used.add(self.accelerator.macro_for(name))
+        elif operand is not None:
+            self._site(step, operand, program, consumers)
+
+    def _site(self, step: Step, operand: int, program: Program, consumers: Consumers) -> None:
+        params = step.inputs[operand].params
+        name = self.names.of(params)
+        index = self.accelerator.macro_for(name)
         if index is None:
-            rows.append(_digital(name, step.primitive, "no rule matches its name"))
-            continue
-        used.add(index)
+            self.rows.append(_digital(name, step, program, "no rule matches its name"))
+            return
+        self.used.add(index)
         try:
             site = site_of(name, step, operand)
         except UnmappableError as error:
-            rows.append(_digital(name, step.primitive, str(error)))
-            continue
-        mapped = _place(site, index, accelerator.macros[index], consumers)
-        sites.append(mapped)
-        rows.append(_row(mapped, accelerator.macros[index]))
-    _check_found(sites, rows, accelerator, used)
-    return Mapping(tuple(sites), SiteTable(rows))
+            self.rows.append(_digital(name, step, program, str(error)))
+            return
+        macro = self.accelerator.macros[index]
+        mapped = _place(site, index, macro, consumers)._replace(
+            enclosures=program.enclosures, weight_slices=_weight_slices(site, self.names.size(params))
+        )
+        self.sites.append(mapped)
+        self.rows.append(_row(mapped, macro))
+
+
+def _weight_slices(site: Site, leaf_size: int) -> int:
+    """Different weights of a site; where only the data tell how many turns there are, as many as its leaf holds."""
+    loops = [loop.turns for loop in site.weight.loops]
+    known = [turns for turns in loops if turns is not None]
+    words = math.prod(site.weight.shape)
+    return math.prod(known) if len(known) == len(loops) else max(leaf_size // max(words, 1), 1)
 
 
 def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> MappedSite:
@@ -157,12 +200,18 @@ def _row(mapped: MappedSite, macro: Macro) -> SiteRow:
         weight_bits=macro.weight_bits,
         input_bits=macro.input_bits,
         input_range=limits,
+        inside=_inside(mapped.enclosures),
         reason="",
     )
 
 
-def _digital(name: str, operation: str, reason: str) -> SiteRow:
-    return SiteRow(name, operation, 0, 0, 0, "-", "-", 0, 0, "-", f"stays digital: {reason}")
+def _digital(name: str, step: Step, program: Program, reason: str) -> SiteRow:
+    inside = _inside(program.enclosures)
+    return SiteRow(name, step.primitive, 0, 0, 0, "-", "-", 0, 0, "-", inside, f"stays digital: {reason}")
+
+
+def _inside(enclosures: tuple[Enclosure, ...]) -> str:
+    return ", ".join(map(str, enclosures))
 
 
 def _check_found(sites: list[MappedSite], rows: list[SiteRow], accelerator: Accelerator, used: set[int | None]) -> None:
@@ -186,7 +235,7 @@ class _Names:
         self.leaf_names = leaf_names
         self.sizes = [math.prod(value.shape) for value in program.inputs]
         self.given: dict[str, int] = {}
-        leaves = {self._leaf(weight) for step in program.steps for weight in _weights(step)}
+        leaves = {self._leaf(weight) for weight in _weights(program)}
         modules = [self._module(leaf) for leaf in leaves]
         # Two weights of one module keep their own names.
         self.shared = {module for module in modules if modules.count(module) > 1}
@@ -198,6 +247,9 @@ class _Names:
         self.given[name] = self.given.get(name, 0) + 1
         return name if self.given[name] == 1 else f"{name}#{self.given[name]}"
 
+    def size(self, weight: frozenset[int]) -> int:
+        return self.sizes[self._leaf(weight)]
+
     def _leaf(self, leaves: frozenset[int]) -> int:
         # A quantised or normalised weight depends on several leaves: the weight is the largest.
         return max(sorted(leaves), key=self.sizes.__getitem__)
@@ -207,10 +259,18 @@ class _Names:
         return name.rpartition(".")[0] or name
 
 
-def _weights(step: Step) -> list[frozenset[int]]:
-    """Parameter leaves of the weight of every product that a step is or holds."""
-    operand = weight_operand(step) if step.primitive in PRODUCTS else None
-    return _weights_inside(step) if operand is None else [step.inputs[operand].params]
+def _weights(program: Program) -> list[frozenset[int]]:
+    """Parameter leaves of the weight of every product that a program holds."""
+    found: list[frozenset[int]] = []
+    for step in program.steps:
+        operand = None
+        if step.primitive in PRODUCTS:
+            operand = chosen_operand(step) if weight_operand(step) is None else weight_operand(step)
+        found += [] if operand is None else [step.inputs[operand].params]
+        found += [] if step.bodies else _weights_inside(step)
+        for body in step.bodies:
+            found += _weights(body)
+    return found
 
 
 def _weights_inside(step: Step) -> list[frozenset[int]]:

@@ -17,8 +17,9 @@ from jaxtyping import Array
 
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import ValueRange
-from amsim.deployment.program import CALLS_WITH_RULES, Program, Step, Value, flatten, inner_jaxpr
+from amsim.deployment.program import CALLS_WITH_RULES, flatten, inner_jaxpr
 from amsim.deployment.sites import Site
+from amsim.deployment.steps import Program, Step, Value
 
 SHAPE_CHANGES = ("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "slice", "transpose")
 IDENTITIES = ("stop_gradient", "copy", "convert_element_type")

@@ -1,89 +1,43 @@
-"""A traced function as one flat list of steps, with what each value depends on.
+"""A traced function as a flat list of steps, with what each value depends on.
 
 Calls without a gradient rule of their own are always inlined; those with one only when a site lies inside, so that a
-user's custom derivatives stay in force everywhere else.
+user's custom derivatives stay in force everywhere else. Loops and branches with a site inside keep their place, and
+hold their bodies as programs of the same kind.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from jax.extend import core
 
 from amsim.circuits.operands import ValueRange
-from amsim.deployment.ranges import constant_range, dtype_range, output_ranges
+from amsim.deployment.inner_products import products_inside
+from amsim.deployment.ranges import UNKNOWN, constant_range, dtype_range, hull, output_ranges
+from amsim.deployment.steps import PRODUCTS, Enclosure, Program, Step, Value
 
-PRODUCTS = ("dot_general", "conv_general_dilated")
 TRANSPARENT_CALLS = ("jit", "pjit", "closed_call", "core_call")
 CALLS_WITH_RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat", "remat2", "checkpoint")
-
-
-class Value(NamedTuple):
-    """One value of the program.
-
-    Attributes:
-        number: Its place in the environment.
-        params: Parameter leaves it depends on.
-        data: Whether it depends on the function's inputs.
-        range: What is known of it before any data are seen.
-        shape: Its shape.
-    """
-
-    number: int
-    params: frozenset[int]
-    data: bool
-    range: ValueRange
-    shape: tuple[int, ...]
-
-    @property
-    def is_weight(self) -> bool:
-        """Whether it depends on parameters and on nothing else."""
-        return bool(self.params) and not self.data
-
-
-class Step(NamedTuple):
-    """One operation: its equation, and the values it reads and writes."""
-
-    equation: core.JaxprEqn
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-
-    @property
-    def primitive(self) -> str:
-        """Name of the operation."""
-        return self.equation.primitive.name
-
-    @property
-    def dtype(self) -> Any:
-        """Type of its first result."""
-        return self.equation.outvars[0].aval.dtype  # type: ignore[attr-defined]
-
-
-class Program(NamedTuple):
-    """A flat function.
-
-    Attributes:
-        inputs: Values of parameters and inputs, in order.
-        constants: Numbers by place in the environment.
-        steps: Operations in an order in which they can run, those on parameters alone first.
-        outputs: Values returned.
-    """
-
-    inputs: tuple[Value, ...]
-    constants: dict[int, Any]
-    steps: tuple[Step, ...]
-    outputs: tuple[Value, ...]
+CHIP_CALL = "run_deployed_chip"
+"""Name of the call that a chip makes: one inside a network that is deployed stays on its own macros."""
+_SELECTIONS = ("gather", "dynamic_slice")
+_IDENTITIES = ("stop_gradient", "copy", "copy_p")
+_PASSES_TO_KNOW_A_RANGE = 2
 
 
 class _Flattener:
     def __init__(self) -> None:
         self.constants: dict[int, Any] = {}
         self.steps: list[Step] = []
+        self.enclosures: tuple[Enclosure, ...] = ()
         self.count = 0
+        self.enclosed = 0
 
-    def value(self, params: frozenset[int], data: bool, known: ValueRange, shape: tuple[int, ...]) -> Value:
+    def value(
+        self, params: frozenset[int], data: bool, known: ValueRange, shape: tuple[int, ...], **more: Any
+    ) -> Value:
         self.count += 1
-        return Value(self.count - 1, params, data, known, shape)
+        return Value(self.count - 1, params, data, known, shape, **more)
 
     def constant(self, number: Any) -> Value:
         value = self.value(frozenset(), False, constant_range(number), np.shape(number))
@@ -102,27 +56,173 @@ class _Flattener:
             if self._inlined(equation, inputs):
                 inner, inner_consts = inner_jaxpr(equation)
                 outputs = self.run(inner, inner_consts, inputs)
+            elif equation.primitive.name in self._with_bodies and products_inside(equation, inputs):
+                outputs = self._with_bodies[equation.primitive.name](equation, inputs)
             else:
                 outputs = self._step(equation, inputs)
             known |= dict(zip(equation.outvars, outputs, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
+    @property
+    def _with_bodies(self) -> dict[str, Callable[[core.JaxprEqn, list[Value]], list[Value]]]:
+        return {"scan": self._scan, "while": self._while, "cond": self._cond}
+
     def _inlined(self, equation: core.JaxprEqn, inputs: Sequence[Value]) -> bool:
         name = equation.primitive.name
         if name in TRANSPARENT_CALLS:
-            return True
+            return not is_chip(equation)
         return name in CALLS_WITH_RULES and bool(products_inside(equation, inputs))
 
     def _step(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
-        params = frozenset().union(*(value.params for value in inputs))
-        data = any(value.data for value in inputs)
         ranges = output_ranges(equation, [value.range for value in inputs])
+        made_of, name = _made_of(equation, inputs), equation.primitive.name
+        from_weights = any(value.params for value in made_of) and all(one.chosen or not one.data for one in made_of)
+        data = any(value.data for value in inputs)
+        chosen = data and from_weights and name not in PRODUCTS
+        read = made_of if chosen else inputs
+        params = frozenset().union(*(value.params for value in read))
+        loops = frozenset().union(*(value.loops for value in inputs))
+        origin = inputs[0].source if name in _IDENTITIES else -1
         outputs = [
-            self.value(params, data, known, tuple(getattr(variable.aval, "shape", ())))
+            self.value(
+                params,
+                data,
+                known,
+                tuple(getattr(variable.aval, "shape", ())),
+                loops=loops,
+                origin=origin,
+                chosen=chosen,
+            )
             for variable, known in zip(equation.outvars, ranges, strict=True)
         ]
         self.steps.append(Step(equation, tuple(inputs), tuple(outputs)))
         return outputs
+
+    def _scan(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
+        params: dict[str, Any] = equation.params
+        loop, first = self._enclosure("scan", params["length"]), params["num_consts"]
+        last = first + params["num_carry"]
+        slices = [
+            self._like(value, variable.aval.shape, loops=value.loops | {loop}, origin=value.source)
+            for value, variable in zip(inputs[last:], params["jaxpr"].jaxpr.invars[last:], strict=True)
+        ]
+        body = self._settled(params["jaxpr"], inputs[:first], inputs[first:last], slices, loop)
+        results = [*body.inputs[first:last], *body.outputs[last - first :]]
+        return self._after(equation, inputs, (body,), [[result] for result in results], loop)
+
+    def _while(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
+        params: dict[str, Any] = equation.params
+        loop, own = self._enclosure("while", None), params["cond_nconsts"]
+        first = own + params["body_nconsts"]
+        body = self._settled(params["body_jaxpr"], inputs[own:first], inputs[first:], [], loop)
+        carry = body.inputs[first - own :]
+        condition = self._body(params["cond_jaxpr"], [*inputs[:own], *carry], loop)
+        # How many turns there are, and so what is left, depends on all that the condition does.
+        sources = [[value, *condition.outputs] for value in carry]
+        return self._after(equation, inputs, (condition, body), sources, loop)
+
+    def _cond(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
+        branch = self._enclosure("cond", None)
+        bodies = tuple(self._body(closed, inputs[1:], branch) for closed in equation.params["branches"])
+        sources = [[*results, inputs[0]] for results in zip(*(body.outputs for body in bodies), strict=True)]
+        return self._after(equation, inputs, bodies, sources, branch, len(bodies))
+
+    def _after(
+        self,
+        equation: core.JaxprEqn,
+        inputs: Sequence[Value],
+        bodies: tuple[Program, ...],
+        sources: Sequence[Sequence[Value]],
+        enclosure: Enclosure,
+        alternatives: int = 1,
+    ) -> list[Value]:
+        """The step of a loop or branch, each result of which comes from some values inside, the first ones directly."""
+        late, outputs = any(value.data for value in inputs), []
+        for variable, values in zip(equation.outvars, sources, strict=True):
+            params = frozenset().union(*(value.params for value in values))
+            data = any(value.data for value in values)
+            outputs.append(
+                self.value(
+                    params,
+                    # Not there before the data are, even where it does not depend on them.
+                    data or late,
+                    hull([value.range for value in values[:alternatives]]),
+                    tuple(variable.aval.shape),  # type: ignore[attr-defined]
+                    loops=frozenset().union(*(value.loops for value in values)) - {enclosure},
+                    chosen=bool(params) and late and not data,
+                )
+            )
+        self.steps.append(Step(equation, tuple(inputs), tuple(outputs), bodies))
+        return outputs
+
+    def _settled(
+        self,
+        closed: core.ClosedJaxpr,
+        fixed: Sequence[Value],
+        start: Sequence[Value],
+        slices: Sequence[Value],
+        loop: Enclosure,
+    ) -> Program:
+        """Body of a loop, once what it carries from turn to turn depends on nothing new."""
+        carry = [self._like(value, value.shape, loops=value.loops, origin=value.source) for value in start]
+        avals = [variable.aval for variable in closed.jaxpr.invars[len(fixed) :]]
+        passes = 0
+        while True:
+            body = self._body(closed, [*fixed, *carry, *slices], loop)
+            after = [
+                self._carried(before, result, loop, aval, passes)
+                for before, result, aval in zip(carry, body.outputs, avals, strict=False)
+            ]
+            if all(_known(before) == _known(one) for before, one in zip(carry, after, strict=True)):
+                return body
+            carry, passes = after, passes + 1
+
+    def _carried(self, before: Value, result: Value, loop: Enclosure, aval: Any, passes: int) -> Value:
+        """What a loop carries at any turn, where it is `before` at one turn and `result` at the next."""
+        if before.number == result.number:
+            return before
+        known = hull([before.range, result.range])
+        if known != before.range and passes >= _PASSES_TO_KNOW_A_RANGE:
+            known = dtype_range(aval)
+        return self.value(
+            before.params | result.params,
+            before.data or result.data,
+            dtype_range(aval) if known == UNKNOWN else known,
+            before.shape,
+            loops=before.loops | result.loops | {loop},
+            chosen=before.chosen and result.chosen,
+        )
+
+    def _body(self, closed: core.ClosedJaxpr, arguments: Sequence[Value], enclosure: Enclosure) -> Program:
+        outside = self.constants, self.steps, self.enclosures
+        self.constants, self.steps, self.enclosures = {}, [], (*self.enclosures, enclosure)
+        body = self.program(closed, arguments)
+        self.constants, self.steps, self.enclosures = outside
+        return body
+
+    def program(self, closed: core.ClosedJaxpr, arguments: Sequence[Value]) -> Program:
+        outputs = self.run(closed.jaxpr, closed.consts, arguments)
+        # A weight or threshold that is computed after a product must be there when the product is replaced.
+        steps = sorted(self.steps, key=lambda step: any(value.data for value in step.inputs))
+        return Program(tuple(arguments), self.constants, tuple(steps), tuple(outputs), self.enclosures)
+
+    def _like(self, value: Value, shape: tuple[int, ...], **more: Any) -> Value:
+        return self.value(value.params, value.data, value.range, tuple(shape), chosen=value.chosen, **more)
+
+    def _enclosure(self, primitive: str, turns: int | None) -> Enclosure:
+        self.enclosed += 1
+        return Enclosure(self.enclosed, primitive, turns)
+
+
+def _made_of(equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
+    """What the elements of a result are, or are computed from; not what says which of them it is."""
+    if equation.primitive.name == "select_n":
+        return inputs[1:]
+    return inputs[:1] if equation.primitive.name in _SELECTIONS else inputs
+
+
+def _known(value: Value) -> tuple[Any, ...]:
+    return value[1:]
 
 
 def flatten(closed: core.ClosedJaxpr, parameter_leaves: int) -> Program:
@@ -134,10 +234,12 @@ def flatten(closed: core.ClosedJaxpr, parameter_leaves: int) -> Program:
         known = ValueRange() if own else dtype_range(variable.aval)
         shape = tuple(variable.aval.shape)
         inputs.append(flattener.value(own, not own, known, shape))
-    outputs = flattener.run(closed.jaxpr, closed.consts, inputs)
-    # A weight or threshold that is computed after a product must be there when the product is replaced.
-    steps = sorted(flattener.steps, key=lambda step: any(value.data for value in step.inputs))
-    return Program(tuple(inputs), flattener.constants, tuple(steps), tuple(outputs))
+    return flattener.program(closed, inputs)
+
+
+def is_chip(equation: core.JaxprEqn) -> bool:
+    """Whether a call is that of a deployed chip."""
+    return equation.params.get("name") == CHIP_CALL
 
 
 def inner_jaxpr(equation: core.JaxprEqn) -> tuple[core.Jaxpr, Sequence[Any]]:
@@ -147,81 +249,3 @@ def inner_jaxpr(equation: core.JaxprEqn) -> tuple[core.Jaxpr, Sequence[Any]]:
         if inner is not None:
             return (inner.jaxpr, inner.consts) if isinstance(inner, core.ClosedJaxpr) else (inner, ())
     raise ValueError(f"Operation {equation.primitive.name} has no body that can be read.")
-
-
-class Mark(NamedTuple):
-    """What a value inside a call or loop depends on.
-
-    Attributes:
-        weights: Inputs of the outermost call or loop that are weights.
-        data: Whether it depends on data.
-    """
-
-    weights: frozenset[int] = frozenset()
-    data: bool = False
-
-
-def products_inside(equation: core.JaxprEqn, inputs: Sequence[Value]) -> list[frozenset[int]]:
-    """Products of a weight with data inside a call or loop; of each, the inputs that its weight is made from."""
-    marks = [Mark(frozenset({i} if value.is_weight else ()), value.data) for i, value in enumerate(inputs)]
-    return _through(equation, marks)[0]
-
-
-def _through(equation: core.JaxprEqn, marks: list[Mark]) -> tuple[list[frozenset[int]], list[Mark]]:
-    """Products inside an operation, and the marks of its outputs."""
-    params: dict[str, Any] = equation.params
-    if equation.primitive.name == "scan":
-        return _looped(params["jaxpr"].jaxpr, marks, params["num_consts"], params["num_carry"])
-    if equation.primitive.name == "while":
-        own, body = params["cond_nconsts"], params["body_nconsts"]
-        found, carried = _looped(params["body_jaxpr"].jaxpr, marks[own:], body, len(marks) - own - body)
-        return found + _follow(params["cond_jaxpr"].jaxpr, marks[:own] + carried)[0], carried
-    found = []
-    for body in _bodies(equation):
-        # A branch of a `cond` takes all inputs but the first.
-        found += _follow(body, marks[len(marks) - len(body.invars) :])[0]
-    return found, [_joined(marks)] * len(equation.outvars)
-
-
-def _follow(body: core.Jaxpr, marks: list[Mark]) -> tuple[list[frozenset[int]], list[Mark]]:
-    found: list[frozenset[int]] = []
-    known: dict[Any, Mark] = dict(zip(body.invars, marks, strict=True))
-    for equation in body.eqns:
-        read = [_mark_of(atom, known) for atom in equation.invars]
-        if equation.primitive.name in PRODUCTS and any(mark.data for mark in read):
-            found += [mark.weights for mark in read if mark.weights and not mark.data]
-        inside, outputs = _through(equation, read)
-        found += inside
-        known |= dict(zip(equation.outvars, outputs, strict=True))
-    return found, [_mark_of(atom, known) for atom in body.outvars]
-
-
-def _mark_of(atom: Any, known: dict[Any, Mark]) -> Mark:
-    return Mark() if isinstance(atom, core.Literal) else known.get(atom, Mark())
-
-
-def _looped(
-    body: core.Jaxpr, marks: list[Mark], constants: int, carried: int
-) -> tuple[list[frozenset[int]], list[Mark]]:
-    """Follow a body until what it carries from turn to turn depends on nothing new."""
-    while True:
-        found, outputs = _follow(body, marks)
-        carry = slice(constants, constants + carried)
-        after = [_joined(pair) for pair in zip(marks[carry], outputs[:carried], strict=True)]
-        if after == marks[carry]:
-            return found, outputs
-        marks = [*marks[:constants], *after, *marks[constants + carried :]]
-
-
-def _joined(marks: Sequence[Mark]) -> Mark:
-    return Mark(frozenset().union(*(mark.weights for mark in marks)), any(mark.data for mark in marks))
-
-
-def _bodies(equation: core.JaxprEqn) -> list[core.Jaxpr]:
-    found = []
-    for parameter in equation.params.values():
-        for item in parameter if isinstance(parameter, tuple | list) else (parameter,):
-            body = item.jaxpr if isinstance(item, core.ClosedJaxpr) else item
-            if isinstance(body, core.Jaxpr) and len(body.invars) <= len(equation.invars):
-                found.append(body)
-    return found

@@ -56,6 +56,14 @@ def dtype_range(aval: Any) -> ValueRange:
     return ranges.get(str(getattr(aval, "dtype", "")), UNKNOWN)
 
 
+def hull(ranges: Sequence[ValueRange]) -> ValueRange:
+    """Narrowest range that holds all of these."""
+    lows, highs = [known.low for known in ranges], [known.high for known in ranges]
+    low = None if any(value is None for value in lows) else min(value for value in lows if value is not None)
+    high = None if any(value is None for value in highs) else max(value for value in highs if value is not None)
+    return ValueRange(low, high)
+
+
 def output_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
     """Ranges of an operation's outputs from those of its inputs."""
     name = equation.primitive.name
@@ -103,7 +111,7 @@ def _of_primitive(
         return _converted(inputs[0], params["new_dtype"])
     if name == "gather":
         # Places outside the array are NaN unless the caller says otherwise.
-        return inputs[0] if params["fill_value"] is None else _hull([inputs[0], constant_range(params["fill_value"])])
+        return inputs[0] if params["fill_value"] is None else hull([inputs[0], constant_range(params["fill_value"])])
     if name == "round":
         even = params["rounding_method"] == jax.lax.RoundingMethod.TO_NEAREST_EVEN
         return _mapped(inputs[0], round if even else lambda value: math.copysign(math.floor(abs(value) + 0.5), value))
@@ -117,9 +125,9 @@ def _of_primitive(
     if name == "min":
         return ValueRange(_both(min, inputs[0].low, inputs[1].low), _either(min, inputs[0].high, inputs[1].high))
     if name in ("concatenate", "pad"):
-        return _hull(inputs)
+        return hull(inputs)
     if name == "select_n":
-        return _hull(inputs[1:])
+        return hull(inputs[1:])
     if name == "neg":
         return _scaled(inputs[0], -1.0)
     if name in ("add", "sub", "mul", "div") and any(constants):
@@ -160,13 +168,6 @@ def _scaled(known: ValueRange, factor: float) -> ValueRange:
 def _mapped(known: ValueRange, function: Callable[[float], float]) -> ValueRange:
     low = None if known.low is None else float(function(known.low)) if math.isfinite(known.low) else known.low
     high = None if known.high is None else float(function(known.high)) if math.isfinite(known.high) else known.high
-    return ValueRange(low, high)
-
-
-def _hull(ranges: Sequence[ValueRange]) -> ValueRange:
-    lows, highs = [known.low for known in ranges], [known.high for known in ranges]
-    low = None if any(value is None for value in lows) else min(value for value in lows if value is not None)
-    high = None if any(value is None for value in highs) else max(value for value in highs if value is not None)
     return ValueRange(low, high)
 
 

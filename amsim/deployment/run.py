@@ -10,9 +10,10 @@ from jax.extend import core
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.macro import Die, Macro
+from amsim.deployment.control_flow import Tallies, Turns, run_bodies
 from amsim.deployment.mapping import MappedSite, Mapping
-from amsim.deployment.program import Program, Step, Value
 from amsim.deployment.sites import Site
+from amsim.deployment.steps import Program, Step, Value
 
 
 def run_program(
@@ -31,44 +32,67 @@ def run_program(
         macros: The macros.
         dies: A die for each macro, or None for the nominal one.
         arguments: Parameter leaves and inputs.
-        key: Draws the dynamic noise; None is no dynamic noise.
+        key: Draws the dynamic noise; None is no dynamic noise. Each turn of a loop is a read of its own.
     """
     keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
     results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
     replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
-    values = _start(program, arguments)
-    for step in program.steps:
-        number = step.outputs[0].number if step.outputs else -1
-        if number in results:
-            index, mapped = results[number]
-            site_key = None if keys is None else keys[index]
-            values[number] = _on_macro(mapped, macros[mapped.macro], dies[mapped.macro], values, site_key)
-        elif number not in replaced:
-            _plain(step, values)
-    return [values[value.number] for value in program.outputs]
+
+    def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
+        values = _start(program, arguments)
+        for step in program.steps:
+            number = step.outputs[0].number if step.outputs else -1
+            if number in results:
+                index, mapped = results[number]
+                site_key = None if keys is None else functools.reduce(jax.random.fold_in, turns, keys[index])
+                values[number] = _on_macro(mapped, macros[mapped.macro], dies[mapped.macro], values, site_key)
+            elif step.bodies:
+                run_bodies(step, values, run, turns)
+            elif number not in replaced:
+                _plain(step, values)
+        return [values[value.number] for value in program.outputs], {}
+
+    return run(program, arguments, ())[0]
 
 
 def report_program(
     program: Program, mapping: Mapping, macros: Sequence[Macro], arguments: Sequence[Any]
-) -> list[dict[str, Array]]:
-    """Activity and clipping of each site, from a plain run of the network on these inputs."""
+) -> list[tuple[dict[str, Array], Array]]:
+    """Activity and clipping of each site, averaged over its runs, and their number; from a plain run of the network."""
     sites = {mapped.site.step.outputs[0].number: mapped for mapped in mapping.sites}
-    values = _start(program, arguments)
-    for step in program.steps:
-        _plain(step, values)
-    reports = []
-    for mapped in sites.values():
-        site, macro = mapped.site, macros[mapped.macro]
-        reports.append(
-            macro.report(
-                site.product,
-                *_inputs_and_matrix(site, values),
-                neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
-                input_range=site.data.range,
-                weight_range=site.weight.range,
-            )
-        )
-    return reports
+
+    def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
+        values = _start(program, arguments)
+        tallies: Tallies = {}
+        for step in program.steps:
+            number = step.outputs[0].number if step.outputs else -1
+            if step.bodies:
+                tallies |= run_bodies(step, values, run, turns, sites)
+            else:
+                _plain(step, values)
+            if number in sites:
+                tallies[number] = (_report(sites[number], macros, values), jnp.ones((), jnp.result_type(float)))
+        return [values[value.number] for value in program.outputs], tallies
+
+    tallies = run(program, arguments, ())[1]
+    return [_averaged(*tallies[number]) for number in sites]
+
+
+def _averaged(sums: dict[str, Array], runs: Array) -> tuple[dict[str, Array], Array]:
+    """A site that did not run shows no activity."""
+    return {name: total / jnp.maximum(runs, 1.0) for name, total in sums.items()}, runs
+
+
+def _report(mapped: MappedSite, macros: Sequence[Macro], values: dict[int, Any]) -> dict[str, Array]:
+    site = mapped.site
+    report = macros[mapped.macro].report(
+        site.product,
+        *_inputs_and_matrix(site, values),
+        neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
+        input_range=site.data.range,
+        weight_range=site.weight.range,
+    )
+    return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in report.items()}
 
 
 def _start(program: Program, arguments: Sequence[Any]) -> dict[int, Any]:

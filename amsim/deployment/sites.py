@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.macro import Work
 from amsim.circuits.products import ConvolutionProduct, DenseProduct, Product
-from amsim.deployment.program import Step, Value
+from amsim.deployment.steps import Step, Value
 
 
 class UnmappableError(Exception):
@@ -43,12 +43,16 @@ class Site(NamedTuple):
         """The input operand."""
         return self.step.inputs[1 - self.weight_operand]
 
+    @property
+    def vectors(self) -> int:
+        """Output vectors of one run, of all inferences together."""
+        return math.prod(self.step.outputs[0].shape) // self.product.columns
+
     def work(self, inferences: int) -> Work:
-        """Counts of one inference when the whole batch holds `inferences` of them."""
-        vectors = math.prod(self.step.outputs[0].shape) // self.product.columns
+        """Counts of one inference when one run holds `inferences` of them."""
         return Work(
             product=self.product,
-            positions=max(vectors // inferences, 1),
+            positions=max(self.vectors // inferences, 1),
             input_words=max(math.prod(self.data.shape) // inferences, 1),
             window_fetches=self.layout.window_fetches,
         )
@@ -149,6 +153,15 @@ def weight_operand(step: Step) -> int | None:
     """Which operand of a product is a weight while the other depends on data; None for any other product."""
     for index in (1, 0):
         if step.inputs[index].is_weight and step.inputs[1 - index].data:
+            return index
+    return None
+
+
+def chosen_operand(step: Step) -> int | None:
+    """Which operand of a product is a choice among weights while the other depends on data; None for any other."""
+    for index in (1, 0):
+        other = step.inputs[1 - index]
+        if step.inputs[index].chosen and other.data and not other.chosen:
             return index
     return None
 

@@ -39,15 +39,18 @@ class Layer(eqx.Module):
         name: Site name, which an accelerator's patterns match (static).
         work: Product, positions and inputs.
         activity: Data-dependent activity by name, as a macro's `report` gives it ("nonzero", "toggling", ...), each
-            shape (); empty where nothing is known of the data.
+            shape (); empty where nothing is known of the data. "runs" is how often each of the `repeats` runs on
+            average, where the data decide (loops that end by a condition, branches); once without it.
         weights: Name of the weight (static); layers of equal names share one, stored once. Default: the layer's name.
+        weight_slices: Different weights that its runs use, one after the other, as a scan over stacked layers does
+            (static); all of them are stored.
         repeats: Times the layer runs in an inference, each on what the time before left, as in a recurrent network
             (static): its positions cannot be done side by side.
         input_size: Height and width of the input maps of a convolution (static); () where the layer has none.
         padding: Zeros before and behind along each of them (static).
 
     Raises:
-        ValueError: An activity is no single number of at least 0, or repeats below 1.
+        ValueError: An activity is no single number of at least 0, or repeats or slices below 1.
     """
 
     name: str = eqx.field(static=True)
@@ -55,6 +58,7 @@ class Layer(eqx.Module):
     activity: dict[str, Array] = eqx.field(default_factory=dict, converter=_plain_activity)
     weights: str = eqx.field(static=True, default="")
     repeats: int = eqx.field(static=True, default=1)
+    weight_slices: int = eqx.field(static=True, default=1, kw_only=True)
     input_size: tuple[int, ...] = eqx.field(static=True, default=())
     padding: tuple[tuple[int, int], ...] = eqx.field(static=True, default=())
 
@@ -62,16 +66,22 @@ class Layer(eqx.Module):
         """Name the weight after the layer where it has no name of its own."""
         self.weights = self.weights or self.name
         integer_between("repeats", self.repeats, 1)
+        integer_between("weight_slices", self.weight_slices, 1)
+
+    @property
+    def runs(self) -> Array | int:
+        """Times the layer runs in an inference, on average."""
+        return self.repeats * self.activity["runs"] if "runs" in self.activity else self.repeats
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates an inference."""
+        """Multiply-accumulates an inference, where each of the `repeats` runs once."""
         return self.work.macs * self.repeats
 
     @property
     def weight_words(self) -> int:
-        """Elements of the weight."""
-        return self.work.product.rows * self.work.product.columns
+        """Elements of the weight, all slices of it."""
+        return self.work.product.rows * self.work.product.columns * self.weight_slices
 
     @property
     def output_words(self) -> int:
@@ -120,7 +130,7 @@ class Workload(eqx.Module):
     @property
     def weight_words(self) -> int:
         """Weights of the network, shared ones counted once."""
-        return sum(rows * columns for rows, columns in self._stored().values())
+        return sum(math.prod(shape) for shape in self._stored().values())
 
     @property
     def activation_words(self) -> int:
@@ -139,11 +149,12 @@ class Workload(eqx.Module):
         layers = tuple(dataclasses.replace(layer, activity=layer.activity | activity) for layer in self.layers)
         return dataclasses.replace(self, layers=layers)
 
-    def _stored(self) -> dict[str, tuple[int, int]]:
-        """Rows and columns of each weight."""
-        shapes: dict[str, tuple[int, int]] = {}
+    def _stored(self) -> dict[str, tuple[int, ...]]:
+        """Rows and columns of each weight, and slices where it has several."""
+        shapes: dict[str, tuple[int, ...]] = {}
         for layer in self.layers:
-            shape = (layer.work.product.rows, layer.work.product.columns)
+            shape: tuple[int, ...] = (layer.work.product.rows, layer.work.product.columns)
+            shape += (layer.weight_slices,) if layer.weight_slices > 1 else ()
             if shapes.setdefault(layer.weights, shape) != shape:
                 raise ValueError(
                     f"Argument `layers` must share weights of one shape, but {layer.weights!r} has the shapes "

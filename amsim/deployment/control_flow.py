@@ -1,0 +1,136 @@
+"""Runs the bodies of loops and branches: one turn after another, one of several branches, with what each turn tells.
+
+Loops stay loops: what runs and what is counted inside does not grow with the number of turns.
+"""
+
+from collections.abc import Callable, Container, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend import core
+from jaxtyping import Array
+
+from amsim.deployment.steps import Program, Step
+
+Turns = tuple[Array, ...]
+"""Which turn it is of each loop around a program, the outermost first."""
+Tallies = dict[int, tuple[dict[str, Array], Array]]
+"""By site, the number of its product: its activity summed over its runs, and how many these were."""
+Run = Callable[[Program, Sequence[Any], Turns], tuple[list[Any], Tallies]]
+"""Outputs of a program on some arguments, at some turn, and what its sites tell."""
+
+
+def run_bodies(step: Step, values: dict[int, Any], run: Run, turns: Turns, counted: Container[int] = ()) -> Tallies:
+    """Run a loop or branch with these programs as its bodies; its results join the values.
+
+    Args:
+        step: The loop or branch.
+        values: Values by number.
+        run: Runs a body.
+        turns: Which turn it is of the loops around it.
+        counted: Sites of which `run` tells, wherever they are.
+    """
+    arguments = [_typed(atom, values[value.number]) for atom, value in zip(_atoms(step), step.inputs, strict=True)]
+    tells = tuple(_holds(body, counted) for body in step.bodies)
+    results, tallies = _CONTROL_FLOW[step.primitive](step, arguments, run, turns, tells)
+    values |= {value.number: found for value, found in zip(step.outputs, results, strict=True)}
+    return tallies
+
+
+def _holds(program: Program, counted: Container[int]) -> bool:
+    return any(
+        any(value.number in counted for value in step.outputs) or any(_holds(body, counted) for body in step.bodies)
+        for step in program.steps
+    )
+
+
+def _atoms(step: Step) -> Sequence[Any]:
+    return step.equation.invars
+
+
+def _typed(atom: Any, value: Any) -> Any:
+    """A constant in the type that it has where it stands, which a loop must keep."""
+    aval: Any = atom.aval
+    return jnp.asarray(value, aval.dtype) if isinstance(atom, core.Literal) else value
+
+
+def _scan(
+    step: Step, arguments: list[Any], run: Run, turns: Turns, tells: tuple[bool, ...]
+) -> tuple[list[Any], Tallies]:
+    params: dict[str, Any] = step.equation.params
+    constants, carried = params["num_consts"], params["num_carry"]
+    fixed, start = arguments[:constants], arguments[constants : constants + carried]
+
+    def body(state: tuple[Array, list[Any]], slices: list[Any]) -> tuple[Any, Any]:
+        turn, carry = state
+        found, tallies = run(step.bodies[0], [*fixed, *carry, *slices], (*turns, turn))
+        return (turn + 1, found[:carried]), (found[carried:], tallies)
+
+    (_, last), (stacked, tallies) = lax.scan(
+        body,
+        (jnp.zeros((), jnp.int32), start),
+        arguments[constants + carried :],
+        length=params["length"],
+        reverse=params["reverse"],
+        unroll=params["unroll"],
+    )
+    return [*last, *stacked], jax.tree.map(lambda each: jnp.sum(each, axis=0), tallies)
+
+
+def _while(
+    step: Step, arguments: list[Any], run: Run, turns: Turns, tells: tuple[bool, ...]
+) -> tuple[list[Any], Tallies]:
+    params: dict[str, Any] = step.equation.params
+    own = params["cond_nconsts"]
+    first = own + params["body_nconsts"]
+    condition, body = step.bodies
+
+    def tested(turn: Array, carry: list[Any]) -> tuple[list[Any], Tallies]:
+        return run(condition, [*arguments[:own], *carry], (*turns, turn))
+
+    def one_turn(turn: Array, carry: list[Any]) -> tuple[list[Any], Tallies]:
+        found, tallies = run(body, [*arguments[own:first], *carry], (*turns, turn))
+        # The loop keeps nothing of its condition but the answer: what else it tells has to be asked for again.
+        return found, tallies | (tested(turn, carry)[1] if tells[0] else {})
+
+    def turned(state: tuple[Array, list[Any], Tallies]) -> tuple[Array, list[Any], Tallies]:
+        turn, carry, tallies = state
+        found, more = one_turn(turn, carry)
+        return turn + 1, found, jax.tree.map(jnp.add, tallies, more)
+
+    start = (jnp.zeros((), jnp.int32), arguments[first:])
+    nothing = _zeros(lambda: one_turn(*start)[1]) if any(tells) else {}
+    turn, carry, tallies = lax.while_loop(lambda state: tested(*state[:2])[0][0], turned, (*start, nothing))
+    last = tested(turn, carry)[1] if tells[0] else {}
+    return carry, tallies | {site: jax.tree.map(jnp.add, tallies[site], last[site]) for site in last}
+
+
+def _cond(
+    step: Step, arguments: list[Any], run: Run, turns: Turns, tells: tuple[bool, ...]
+) -> tuple[list[Any], Tallies]:
+    index, *operands = arguments
+
+    def told(body: Program) -> Callable[[], Tallies]:
+        return lambda: run(body, operands, turns)[1]
+
+    telling = [body for body, tells_of in zip(step.bodies, tells, strict=True) if tells_of]
+    nothing = {site: none for body in telling for site, none in _zeros(told(body)).items()}
+
+    def branch(body: Program) -> Callable[..., tuple[list[Any], Tallies]]:
+        def taken(*operands: Any) -> tuple[list[Any], Tallies]:
+            found, tallies = run(body, operands, turns)
+            return found, nothing | tallies
+
+        return taken
+
+    found, tallies = lax.switch(index, [branch(body) for body in step.bodies], *operands)
+    return found, tallies
+
+
+def _zeros(tallies: Callable[[], Tallies]) -> Tallies:
+    return jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(tallies))
+
+
+_CONTROL_FLOW = {"scan": _scan, "while": _while, "cond": _cond}
