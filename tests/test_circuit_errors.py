@@ -15,6 +15,7 @@ from jaxtyping import config
 from amsim.circuits import (
     Adc,
     BiasDac,
+    CellLibrary,
     Comparator,
     ConvolutionProduct,
     DenseProduct,
@@ -27,13 +28,18 @@ from amsim.circuits import (
     Leakage,
     MultiPrecision,
     Neuron,
+    RegisterFile,
     ResetSwitch,
     Sram,
+    SramCell,
+    SramOrganisation,
     SwitchedCapacitor,
     Technology,
     Trim,
+    Wire,
 )
 from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.multi_precision import PrecisionMode
 
 MACRO = SwitchedCapacitor(rows=8, columns=4)
 INPUTS, WEIGHTS = np.ones((3, 8)), np.ones((8, 2))
@@ -69,6 +75,10 @@ POSITIVE = [
     (ResetSwitch, ["resistance"]),
     (Leakage, ["off_resistance", "temperature_scale"]),
     (Sram, ["capacity", "supply"]),
+    (PrecisionMode, ["supply", "clock", "capacitance_ratio"]),
+    (SramOrganisation, ["write_ratio", "access_time"]),
+    (SramCell, ["sigma"]),
+    (RegisterFile, ["supply"]),
 ]
 NOT_NEGATIVE = [
     (
@@ -82,6 +92,7 @@ NOT_NEGATIVE = [
             "reference_tracking",
             "cell_capacitance",
             "cell_area",
+            "cell_leakage",
         ],
     ),
     (
@@ -116,7 +127,15 @@ NOT_NEGATIVE = [
     ),
     (Faults, ["stuck_high", "stuck_low", "dead_column"]),
     (Adc, ["linear_capacitance", "exponential_capacitance", "area"]),
-    (MultiPrecision, ["unit_area"]),
+    (MultiPrecision, ["unit_area", "unit_leakage"]),
+    (
+        CellLibrary,
+        [f"{name}_capacitance" for name in ("nand", "flip_flop", "clock_pin")] + ["nand_delay", "nand_leakage"],
+    ),
+    (Wire, ["capacitance", "resistance"]),
+    (SramOrganisation, ["capacity_exponent", "decoding_share", "time_exponent"]),
+    (SramCell, ["mean"]),
+    (RegisterFile, ["activity", "clocked"]),
     (Sram, ["access_energy", "leakage", "bit_area"]),
     (Dram, ["access_energy"]),
     (
