@@ -238,17 +238,20 @@ class Accelerator(eqx.Module):
     @property
     def extrapolated(self) -> tuple[str, ...]:
         """Names of the memories whose supply is outside the windows of their process, or 0.5 to 1.1 V without one."""
-        memories = {
+        return tuple(name for name, one in self.on_chip_memories.items() if one is not None and _beyond(one))
+
+    @property
+    def on_chip_memories(self) -> dict[str, Sram | None]:
+        """The memories by name, in the order in which traffic is counted."""
+        return {
             "weight_memory": self.weight_memory,
             "activation_memory": self.activation_memory,
             "global_memory": self.global_memory,
         }
-        return tuple(name for name, memory in memories.items() if memory is not None and _beyond(memory))
 
     def _memory_leakage(self, kelvin: Float[Array, ""]) -> Float[Array, ""]:
-        memories = [self.weight_memory, self.activation_memory]
-        memories += [] if self.global_memory is None else [self.global_memory]
-        return sum((memory.leakage_power(kelvin) for memory in memories), start=jnp.zeros(()))
+        present = (memory for memory in self.on_chip_memories.values() if memory is not None)
+        return sum((memory.leakage_power(kelvin) for memory in present), start=jnp.zeros(()))
 
 
 def _beyond(memory: Sram) -> bool:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.accelerator import Accelerator
+from amsim.circuits.checks import quotient
 from amsim.site_counts import SiteCounts
 
 MEMORIES = ("weight_memory", "activation_memory", "global_memory", "dram")
@@ -33,7 +34,7 @@ def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
     stored = jnp.sum(in_memories)
     missing = jnp.maximum(stored - accelerator.weight_memory.capacity, 0.0)
     weights_shared = jnp.minimum(missing, room)
-    share = jnp.where(stored > 0, in_memories / jnp.where(stored > 0, stored, 1.0), 0.0) / batch
+    share = quotient(in_memories, stored) / batch
     from_shared, from_outside = share * weights_shared, share * (missing - weights_shared)
     shared, outside = shared * counts.repeats, outside * counts.repeats
     # A batch goes through site by site, so that what stays in cells is loaded once; what streams is not.
@@ -58,11 +59,10 @@ def _global_capacity(accelerator: Accelerator) -> Float[Array, ""]:
 
 def memory_energies(accelerator: Accelerator, moved: Traffic) -> list[Float[Array, " sites"]]:
     """Energy of the bits at each memory, J, in the order of `MEMORIES`."""
-    on_chip = (accelerator.weight_memory, accelerator.activation_memory, accelerator.global_memory)
     nothing = jnp.zeros_like(moved.read[:, 0])
     energies = [
         nothing if memory is None else memory.energy(moved.read[:, i]) + memory.write_energy(moved.written[:, i])
-        for i, memory in enumerate(on_chip)
+        for i, memory in enumerate(accelerator.on_chip_memories.values())
     ]
     dram = accelerator.dram
     return [*energies, nothing if dram is None else dram.energy(moved.read[:, 3] + moved.written[:, 3])]
@@ -78,12 +78,11 @@ def transfer_cycles(
         moved: The bits.
         clock: At each site, Hz.
     """
-    on_chip = (accelerator.weight_memory, accelerator.activation_memory, accelerator.global_memory)
     bits = moved.read + moved.written
     nothing = jnp.zeros_like(bits[:, 0])
     cycles = [
         nothing if memory is None else bits[:, i] / float(memory.organisation.banks * memory.organisation.word_width)
-        for i, memory in enumerate(on_chip)
+        for i, memory in enumerate(accelerator.on_chip_memories.values())
     ]
     dram = accelerator.dram
     return jnp.stack([*cycles, nothing if dram is None else dram.transfer_time(bits[:, 3]) * clock], axis=-1)

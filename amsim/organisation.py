@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
+from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity, quotient
 from amsim.circuits.macro import SHARED_BY, Macro, MacroCost, Work
 from amsim.circuits.memories import Sram
 from amsim.circuits.register_file import RegisterFile
@@ -170,8 +170,7 @@ class Processor(Organisation):
         macs = float(work.macs)
         subwords = jnp.maximum(jnp.asarray(cost.peak_macs) / float(macro.rows * macro.columns), 1.0)
         instructions = macs / (self.vector_width * subwords) * (1.0 + self.instruction_overhead)
-        computing = cost.compute_cycles > 0
-        share = jnp.where(computing, busiest.compute_cycles / jnp.where(computing, cost.compute_cycles, 1.0), 0.0)
+        share = quotient(busiest.compute_cycles, cost.compute_cycles)
         operands = macs / self.operand_reuse * (macro.weight_bits + macro.input_bits)
         sums = jnp.asarray(macs * ACCUMULATOR_BITS)
         registers = self.registers.read_energy(operands + sums) + self.registers.write_energy(operands + sums)

@@ -17,6 +17,7 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from amsim.accelerator import COMPONENTS, Accelerator
+from amsim.circuits.checks import quotient
 from amsim.memory_traffic import MEMORIES, Traffic, bandwidths, memory_energies, traffic, transfer_cycles
 from amsim.organisation import ACCUMULATOR_BITS
 from amsim.results import described, labelled
@@ -104,7 +105,7 @@ def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCos
         seconds=seconds,
         cycles=cycles,
         stalls=cycles - counts.compute_cycles,
-        utilisation=jnp.where(peak > 0, counts.macs / jnp.where(peak > 0, peak, 1.0), 0.0),
+        utilisation=quotient(counts.macs, peak),
         read=moved.read,
         written=moved.written,
         bandwidth=bandwidths(accelerator, counts.clock),

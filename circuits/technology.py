@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.checks import Quantity, one_of, part_of, quantity
+from amsim.circuits.checks import Quantity, one_of, part_of, quantity, quotient
 from amsim.circuits.scaling import REFERENCE_SUPPLY, Process
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -150,7 +150,7 @@ class Technology(eqx.Module):
         Validity: the current is the library's at every node; give that of another node there.
         """
         one_of("gate", gate, GATES)
-        share = _quotient(getattr(self, f"{gate}_area"), self.nand_area)
+        share = quotient(getattr(self, f"{gate}_area"), self.nand_area)
         current = self.library.nand_leakage * share * self.process.leakage_ratio(supply, temperature)
         return current * jnp.asarray(supply)
 
@@ -212,11 +212,6 @@ class Wire(eqx.Module):
         Validity: a strong driver and a light load. Source: Sakurai's distributed RC line.
         """
         return 0.38 * (self.resistance * self.capacitance) * jnp.asarray(length) ** 2
-
-
-def _quotient(top: Float[Array, ""], bottom: Float[Array, ""]) -> Float[Array, ""]:
-    """Ratio whose value and derivatives are 0 where there is nothing to divide by."""
-    return jnp.where(bottom > 0, top / jnp.where(bottom > 0, bottom, 1.0), 0.0)
 
 
 def adder_tree_full_adders(inputs: int, bits: int = 1) -> int:
