@@ -195,6 +195,19 @@ class Macro(eqx.Module):
         """The neuron's affine expression of the product as the comparator sees it; its sign is the decision."""
         raise ValueError(f"{type(self).__name__} has no comparator readout, so it cannot decide; it reads numbers.")
 
+    def margin_noise(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        neuron: Neuron,
+        *,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """Standard deviation of the Gaussian noise that a read adds to `margin`, in its unit."""
+        raise ValueError(f"{type(self).__name__} has no comparator readout, so no decision has noise.")
+
     @abstractmethod
     def report(
         self,

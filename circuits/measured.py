@@ -201,6 +201,21 @@ class Measured(Macro):
         # An undriven cell may put a sum half way; a 64th of what is left of the exact threshold gives an answer there.
         return in_counts.from_counts(counts + (shift + jnp.clip(in_counts.exact_shift() - shift, -1, 1) / 64))
 
+    def margin_noise(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        neuron: Neuron,
+        *,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """`|slope|` times the root mean square of the measured sigma over all counts, columns and dies."""
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        slope = neuron.in_counts(x_code, w_code, w, x.ndim).slope
+        return jnp.abs(slope) * root(jnp.mean(self.sigma**2))
+
     def report(
         self,
         product: Product,

@@ -153,6 +153,20 @@ class SwitchedCapacitor(CapacitorArray):
             counts = counts + self.noise_counts * normal(key, counts.shape, counts.dtype)
         return in_counts.from_counts(counts)
 
+    def margin_noise(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        neuron: Neuron,
+        *,
+        input_range: ValueRange = UNKNOWN,
+        weight_range: ValueRange = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """`|slope|` times the noise of line and comparator; that of the supply, common to a read, is left out."""
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        return jnp.abs(neuron.in_counts(x_code, w_code, w, x.ndim).slope) * self.noise_counts
+
     def report(
         self,
         product: Product,

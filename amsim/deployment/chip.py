@@ -13,13 +13,14 @@ import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import finite, one_key
+from amsim.circuits.checks import finite, one_key, one_of
 from amsim.circuits.macro import Die
 from amsim.deployment.mapping import MappedSite, Mapping, map_program
 from amsim.deployment.program import flatten
 from amsim.deployment.run import report_program, run_program
 from amsim.deployment.site_table import SiteTable
 from amsim.deployment.steps import Program
+from amsim.noise.gradients import NOISY_DECISION_RULES
 from amsim.results import labelled
 from amsim.system_cost import evaluate, labelled_cost
 from amsim.workloads import Layer, Workload
@@ -55,6 +56,7 @@ class Chip(eqx.Module):
         params: Its parameters.
         accelerator: The hardware.
         dies: Static errors of each macro; None is a nominal macro.
+        decision_rule: Derivative of the decisions of fused neurons, by name; None is the network's own (static).
     """
 
     function: Callable[..., Any]
@@ -62,6 +64,7 @@ class Chip(eqx.Module):
     accelerator: Accelerator
     dies: tuple[Die, ...]
     _last_inputs: _LastInputs = eqx.field(static=True)
+    decision_rule: str | None = eqx.field(static=True, default=None)
 
     def __hash__(self) -> int:
         """By identity, so that `jax.jit(chip)` works."""
@@ -151,7 +154,14 @@ class Chip(eqx.Module):
         return _trace(self, shapes).mapping.table
 
 
-def deploy(fn: Callable[..., Any], params: PyTree, hardware: Any, *, key: PRNGKeyArray | None = None) -> Chip:
+def deploy(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    *,
+    key: PRNGKeyArray | None = None,
+    decision_rule: str | None = None,
+) -> Chip:
     """Deploy a JAX function on hardware.
 
     Args:
@@ -159,16 +169,23 @@ def deploy(fn: Callable[..., Any], params: PyTree, hardware: Any, *, key: PRNGKe
         params: Parameters; products with a weight that depends on them alone are what the macros take over.
         hardware: A macro, an `Accelerator`, or rules `{site name pattern: macro}` tried in order.
         key: Draws the die of each macro; None deploys the nominal macros.
+        decision_rule: What stands in for the derivative of a fused neuron's decision: one of
+            `amsim.noise.gradients.NOISY_DECISION_RULES`, of which "physical" is that of the average over the noise of
+            the macro's reads, in its parameters too; None leaves the rule of the network's own sign. No output depends
+            on it. A neuron compared with a threshold other than 0 has no derivative under any rule.
 
     Returns:
         The chip.
 
     Raises:
-        ValueError: `fn` is not callable, a parameter is NaN or infinite, or hardware is none of the above.
+        ValueError: `fn` is not callable, a parameter is NaN or infinite, hardware is none of the above, or there is no
+            such rule.
     """
     if not callable(fn):
         raise ValueError(f"Argument `fn` must be a function fn(params, *inputs), but is {fn!r}.")
     check_key("key", key)
+    if decision_rule is not None:
+        one_of("decision_rule", decision_rule, NOISY_DECISION_RULES)
     accelerator = Accelerator.of(hardware)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
@@ -178,14 +195,20 @@ def deploy(fn: Callable[..., Any], params: PyTree, hardware: Any, *, key: PRNGKe
     if key is not None:
         keys = jax.random.split(key, len(accelerator.macros))
         dies = tuple(macro.fabricate(k) for macro, k in zip(accelerator.macros, keys, strict=True))
-    return chip_of(fn, params, accelerator, dies)
+    return chip_of(fn, params, accelerator, dies, decision_rule)
 
 
-def chip_of(fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, dies: tuple[Die, ...]) -> Chip:
+def chip_of(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    dies: tuple[Die, ...],
+    decision_rule: str | None = None,
+) -> Chip:
     """A chip of parts that are already checked."""
     # A plain function as part of the structure, not as a leaf, leaves arrays only.
     function = fn if jax.tree.leaves(eqx.filter(fn, eqx.is_array)) else jax.tree_util.Partial(fn)
-    return Chip(function, params, accelerator, dies, _LastInputs())
+    return Chip(function, params, accelerator, dies, _LastInputs(), decision_rule)
 
 
 def check_key(name: str, key: Any) -> None:
@@ -229,7 +252,8 @@ def run_deployed_chip(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | N
     """Outputs of a chip; a call of this name (`CHIP_CALL`) inside a network that is deployed is known as a chip's."""
     traced = _trace(chip, inputs)
     arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
-    outputs = run_program(traced.program, traced.mapping, chip.accelerator.macros, chip.dies, arguments, key)
+    macros, rule = chip.accelerator.macros, chip.decision_rule
+    outputs = run_program(traced.program, traced.mapping, macros, chip.dies, arguments, key, rule)
     return jax.tree.unflatten(traced.outputs, outputs)
 
 

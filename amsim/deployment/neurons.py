@@ -28,6 +28,18 @@ SIGN_KEEPING = ("tanh", "erf", *SHAPE_CHANGES, "rev", "reduce_max", "reduce_min"
 _COMPARISONS = ("ge", "gt", "le", "lt")
 
 
+class Decision(NamedTuple):
+    """A step that reads of one operand the sign alone.
+
+    Attributes:
+        step: The step.
+        operand: Which operand.
+    """
+
+    step: Step
+    operand: int
+
+
 class NeuronChain(NamedTuple):
     """The steps from a product to the value that is decided on.
 
@@ -36,12 +48,14 @@ class NeuronChain(NamedTuple):
         result: The value that is decided on.
         ties_up: Whether a value of exactly 0 decides like a positive one.
         threshold: What the value is compared with; None is 0.
+        decisions: Steps with a derivative that read nothing of the value but its sign.
     """
 
     steps: tuple[Step, ...]
     result: Value
     ties_up: bool
     threshold: Value | None = None
+    decisions: tuple["Decision", ...] = ()
 
     def neuron(self, site: Site, read: Callable[[Value], Array]) -> Neuron:
         """Slope and intercept of the chain, columns last."""
@@ -100,9 +114,10 @@ def find_chain(site: Site, consumers: Consumers) -> NeuronChain | str:
     while True:
         if current.number in consumers.returned:
             return "its result is returned as a number"
-        ties = _decided([current], consumers)
-        if ties is not None:
-            return NeuronChain(tuple(chain), current, ties)
+        decided = _decided([current], consumers)
+        if decided is not None:
+            ties_up, decisions = decided
+            return NeuronChain(tuple(chain), current, ties_up, decisions=decisions)
         threshold = _threshold(current, consumers)
         if threshold is not None:
             return NeuronChain(tuple(chain), current, *threshold)
@@ -214,8 +229,8 @@ _OTHER = -1
 """Stands in a sum for whatever is not the value that is followed."""
 
 
-def _decided(entries: Sequence[Value], consumers: Consumers) -> bool | None:
-    """Whether all that is used of a value is its sign: None if not, else whether 0 counts as positive.
+def _decided(entries: Sequence[Value], consumers: Consumers) -> tuple[bool, tuple[Decision, ...]] | None:
+    """Whether all that is used of a value is its sign: None if not, else whether 0 counts as positive, and who decides.
 
     Follows what depends on the value as sums of it and of values with its sign, so that a straight-through
     `x + stop_gradient(sign(x) - x)`, in which x cancels, is known to be the sign alone.
@@ -223,6 +238,7 @@ def _decided(entries: Sequence[Value], consumers: Consumers) -> bool | None:
     start = entries[0].number
     sums: dict[int, Counter[int]] = {entry.number: Counter({start: 1}) for entry in entries}
     ties: set[bool] = set()
+    decisions: list[Decision] = []
     for step in consumers.program.steps:
         read = [sums.get(value.number, Counter()) for value in step.inputs]
         if not any(read):
@@ -235,6 +251,7 @@ def _decided(entries: Sequence[Value], consumers: Consumers) -> bool | None:
             tied = _decision(step, [bool(one) for one in read])
             if tied is not None:
                 ties.add(tied)
+                decisions += [Decision(step, operand) for operand, one in enumerate(read) if one]
                 continue
             if not _keeps_sign(step, [bool(one) for one in read]):
                 return None
@@ -244,7 +261,7 @@ def _decided(entries: Sequence[Value], consumers: Consumers) -> bool | None:
             sums[step.outputs[0].number] = found
     if any(number in sums for number in consumers.returned):
         return None
-    return ties.pop() if len(ties) == 1 else None
+    return (ties.pop(), tuple(decisions)) if len(ties) == 1 else None
 
 
 def _combined(step: Step, read: Sequence[Counter[int]]) -> Counter[int] | None:
@@ -301,4 +318,5 @@ def _decision_in_call(equation: core.JaxprEqn, marked: Sequence[bool]) -> bool |
     jaxpr, consts = inner_jaxpr(equation)
     inner = flatten(core.ClosedJaxpr(jaxpr, list(consts)), 0)
     entries = [value for value, mark in zip(inner.inputs, marked, strict=True) if mark]
-    return _decided(entries, Consumers(inner))
+    decided = _decided(entries, Consumers(inner))
+    return None if decided is None else decided[0]

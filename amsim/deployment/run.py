@@ -6,12 +6,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend import core
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.macro import Die, Macro
 from amsim.deployment.control_flow import Tallies, Turns, run_bodies
+from amsim.deployment.decision_rules import decided_by_sign, decided_value, has_slope
 from amsim.deployment.mapping import MappedSite, Mapping
+from amsim.deployment.neurons import Decision
+from amsim.deployment.plain_step import plain_results
 from amsim.deployment.sites import Site
 from amsim.deployment.steps import Program, Step, Value
 
@@ -23,6 +25,7 @@ def run_program(
     dies: Sequence[Die],
     arguments: Sequence[Any],
     key: PRNGKeyArray | None,
+    decision_rule: str | None = None,
 ) -> list[Any]:
     """Outputs of a program on macros.
 
@@ -33,10 +36,12 @@ def run_program(
         dies: A die for each macro, or None for the nominal one.
         arguments: Parameter leaves and inputs.
         key: Draws the dynamic noise; None is no dynamic noise. Each turn of a loop is a read of its own.
+        decision_rule: Derivative of the decisions of fused neurons; None is the network's own.
     """
     keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
     results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
     replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
+    decisions = {} if decision_rule is None else _decisions(mapping)
 
     def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
         values = _start(program, arguments)
@@ -45,7 +50,10 @@ def run_program(
             if number in results:
                 index, mapped = results[number]
                 site_key = None if keys is None else functools.reduce(jax.random.fold_in, turns, keys[index])
-                values[number] = _on_macro(mapped, macros[mapped.macro], dies[mapped.macro], values, site_key)
+                macro, die = macros[mapped.macro], dies[mapped.macro]
+                values[number] = _on_macro(mapped, macro, die, values, site_key, decision_rule)
+            elif number in decisions:
+                values[number] = decided_by_sign(decisions[number], values)
             elif step.bodies:
                 run_bodies(step, values, run, turns)
             elif number not in replaced:
@@ -115,7 +123,21 @@ def _reader(values: dict[int, Any]) -> Any:
     return lambda value: values[value.number]
 
 
-def _on_macro(mapped: MappedSite, macro: Macro, die: Die, values: dict[int, Any], key: PRNGKeyArray | None) -> Array:
+def _decisions(mapping: Mapping) -> dict[int, Decision]:
+    """Steps that decide on the sign of a fused neuron, by the number of their result."""
+    chains = (mapped.chain for mapped in mapping.sites if mapped.chain is not None and mapped.chain.threshold is None)
+    found = (decision for chain in chains for decision in chain.decisions if has_slope(decision))
+    return {decision.step.outputs[0].number: decision for decision in found}
+
+
+def _on_macro(
+    mapped: MappedSite,
+    macro: Macro,
+    die: Die,
+    values: dict[int, Any],
+    key: PRNGKeyArray | None,
+    decision_rule: str | None,
+) -> Array:
     site = mapped.site
     if macro.keeps_product:
         _plain(site.step, values)
@@ -131,7 +153,10 @@ def _on_macro(mapped: MappedSite, macro: Macro, die: Die, values: dict[int, Any]
         sums = macro.multiply(site.product, inputs, matrix, **options)
         return site.layout.result(sums).astype(site.step.dtype)
     neuron = mapped.chain.neuron(site, _reader(values))
-    margins = site.layout.result(macro.margin(site.product, inputs, matrix, neuron, **options))
+    margins = macro.margin(site.product, inputs, matrix, neuron, **options)
+    if decision_rule is not None and mapped.chain.threshold is None:
+        margins = decided_value(decision_rule, margins, macro, site.product, inputs, matrix, neuron, options)
+    margins = site.layout.result(margins)
     return mapped.chain.decided(margins, _reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
 
 
@@ -142,26 +167,5 @@ def _inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array
 
 
 def _plain(step: Step, values: dict[int, Any]) -> None:
-    results = core.jaxpr_as_fun(_single(step.equation))(*(values[value.number] for value in _operands(step)))
+    results = plain_results(step, values)
     values |= {value.number: found for value, found in zip(step.outputs, results, strict=True)}
-
-
-def _operands(step: Step) -> list[Value]:
-    atoms = step.equation.invars
-    places = {atom: index for index, atom in enumerate(atoms) if not isinstance(atom, core.Literal)}
-    return [step.inputs[index] for index in places.values()]
-
-
-def _single(equation: core.JaxprEqn) -> core.ClosedJaxpr:
-    """One equation as a function of its distinct operands, so that JAX itself evaluates it, custom rules included."""
-    variables = list(dict.fromkeys(atom for atom in equation.invars if not isinstance(atom, core.Literal)))
-    names = tuple(f"operand{index}" for index in range(len(variables)))
-    results = tuple(f"result{index}" for index in range(len(equation.outvars)))
-    debug = _debug_info_type()("amsim", equation.primitive.name, names, results)
-    return core.ClosedJaxpr(core.Jaxpr((), variables, equation.outvars, [equation], equation.effects, debug), ())
-
-
-@functools.cache
-def _debug_info_type() -> Any:
-    # `jax.extend.core` names it from version 0.10 on.
-    return type(jax.make_jaxpr(lambda: 0.0)().jaxpr.debug_info)
