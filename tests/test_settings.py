@@ -93,7 +93,7 @@ def test_nothing_is_set_twice() -> None:
         with_settings(TWO, {"macro.supply": 0.7, "macros.conv.*.supply": 0.6})
     with pytest.raises(ValueError, match="nothing twice"):
         with_settings(MACRO, {"macro.adc": circuits.Adc(), "macro.adc.bits": 4})
-    with pytest.raises(ValueError, match="begin with `macro.`"):
+    with pytest.raises(ValueError, match=r"begin with `macro\.`"):
         with_settings(MACRO, {"weight_memory.supply": 0.7})
 
 
