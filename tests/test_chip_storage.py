@@ -194,7 +194,7 @@ def test_foreign_and_newer_files_are_refused(saved: Path) -> None:
     header = header_of(saved)
     for change, words in [
         ({"format": "other"}, "not a file of a chip"),
-        ({"version": 2}, "version 2, and this amsim reads"),
+        ({"version": 3}, "version 3, and this amsim reads"),
         ({"version": "1"}, "version '1'"),
         ({"more": 1}, "entries"),
     ]:

@@ -13,9 +13,10 @@ import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import finite, one_key
+from amsim.circuits.checks import finite, one_key, part_of
 from amsim.circuits.macro import Die
-from amsim.deployment.mapping import MappedSite, Mapping, map_program
+from amsim.deployment.calibration import Calibration
+from amsim.deployment.mapping import MappedSite, Mapping, check_calibrated, map_program
 from amsim.deployment.program import flatten
 from amsim.deployment.run import report_program, run_program
 from amsim.deployment.site_table import SiteTable
@@ -38,7 +39,9 @@ class _LastInputs:
         return 0
 
 
-class _Traced(NamedTuple):
+class TracedChip(NamedTuple):
+    """A chip's network as a program, its sites on macros, its parameter leaves and the structure of its outputs."""
+
     program: Program
     mapping: Mapping
     leaves: list[Any]
@@ -55,6 +58,7 @@ class Chip(eqx.Module):
         params: Its parameters.
         accelerator: The hardware.
         dies: Static errors of each macro; None is a nominal macro.
+        calibration: Codes and readout ranges that were chosen for its sites; None where nothing was.
     """
 
     function: Callable[..., Any]
@@ -62,6 +66,7 @@ class Chip(eqx.Module):
     accelerator: Accelerator
     dies: tuple[Die, ...]
     _last_inputs: _LastInputs = eqx.field(static=True)
+    calibration: Calibration | None = None
 
     def __hash__(self) -> int:
         """By identity, so that `jax.jit(chip)` works."""
@@ -148,10 +153,17 @@ class Chip(eqx.Module):
         shapes = jax.tree.map(_shape_of, inputs) if inputs else self._last_inputs.shapes
         if shapes is None:
             raise ValueError("Argument `inputs` must be given, since the chip has not been called yet.")
-        return _trace(self, shapes).mapping.table
+        return traced_chip(self, shapes).mapping.table
 
 
-def deploy(fn: Callable[..., Any], params: PyTree, hardware: Any, *, key: PRNGKeyArray | None = None) -> Chip:
+def deploy(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    *,
+    key: PRNGKeyArray | None = None,
+    calibration: Calibration | None = None,
+) -> Chip:
     """Deploy a JAX function on hardware.
 
     Args:
@@ -159,16 +171,20 @@ def deploy(fn: Callable[..., Any], params: PyTree, hardware: Any, *, key: PRNGKe
         params: Parameters; products with a weight that depends on them alone are what the macros take over.
         hardware: A macro, an `Accelerator`, or rules `{site name pattern: macro}` tried in order.
         key: Draws the die of each macro; None deploys the nominal macros.
+        calibration: Codes and readout ranges by site, as `amsim.calibrate` chooses them; None takes the ranges that the
+            program fixes, and else those of each sample.
 
     Returns:
         The chip.
 
     Raises:
-        ValueError: `fn` is not callable, a parameter is NaN or infinite, or hardware is none of the above.
+        ValueError: `fn` is not callable, a parameter is NaN or infinite, hardware is none of the above, or calibration
+            is none.
     """
     if not callable(fn):
         raise ValueError(f"Argument `fn` must be a function fn(params, *inputs), but is {fn!r}.")
     check_key("key", key)
+    part_of("calibration", calibration, Calibration, optional=True)
     accelerator = Accelerator.of(hardware)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
@@ -178,14 +194,20 @@ def deploy(fn: Callable[..., Any], params: PyTree, hardware: Any, *, key: PRNGKe
     if key is not None:
         keys = jax.random.split(key, len(accelerator.macros))
         dies = tuple(macro.fabricate(k) for macro, k in zip(accelerator.macros, keys, strict=True))
-    return chip_of(fn, params, accelerator, dies)
+    return chip_of(fn, params, accelerator, dies, calibration)
 
 
-def chip_of(fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, dies: tuple[Die, ...]) -> Chip:
+def chip_of(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    dies: tuple[Die, ...],
+    calibration: Calibration | None,
+) -> Chip:
     """A chip of parts that are already checked."""
     # A plain function as part of the structure, not as a leaf, leaves arrays only.
     function = fn if jax.tree.leaves(eqx.filter(fn, eqx.is_array)) else jax.tree_util.Partial(fn)
-    return Chip(function, params, accelerator, dies, _LastInputs())
+    return Chip(function, params, accelerator, dies, _LastInputs(), calibration)
 
 
 def check_key(name: str, key: Any) -> None:
@@ -202,7 +224,8 @@ def _shape_of(leaf: Any) -> Any:
     return jax.ShapeDtypeStruct(np.shape(leaf), dtype, weak_type=weak)
 
 
-def _trace(chip: Chip, inputs: tuple[Any, ...]) -> _Traced:
+def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
+    """Program and sites of a chip for inputs of these shapes."""
     arrays, static = eqx.partition(chip.params, eqx.is_array)
 
     def function(arrays: Any, *inputs: Any) -> Any:
@@ -212,7 +235,9 @@ def _trace(chip: Chip, inputs: tuple[Any, ...]) -> _Traced:
     paths = jax.tree_util.tree_leaves_with_path(arrays)
     program = flatten(closed, len(paths))
     mapping = map_program(program, chip.accelerator, [_path_name(path) for path, _ in paths])
-    return _Traced(program, mapping, [leaf for _, leaf in paths], jax.tree.structure(outputs))
+    if chip.calibration is not None:
+        check_calibrated(mapping, chip.calibration, chip.accelerator)
+    return TracedChip(program, mapping, [leaf for _, leaf in paths], jax.tree.structure(outputs))
 
 
 def _path_name(path: tuple[Any, ...]) -> str:
@@ -227,19 +252,19 @@ def _path_name(path: tuple[Any, ...]) -> str:
 @eqx.filter_jit
 def run_deployed_chip(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | None) -> Any:
     """Outputs of a chip; a call of this name (`CHIP_CALL`) inside a network that is deployed is known as a chip's."""
-    traced = _trace(chip, inputs)
+    traced, macros = traced_chip(chip, inputs), chip.accelerator.macros
     arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
-    outputs = run_program(traced.program, traced.mapping, chip.accelerator.macros, chip.dies, arguments, key)
+    outputs = run_program(traced.program, traced.mapping, macros, chip.dies, arguments, key, chip.calibration)
     return jax.tree.unflatten(traced.outputs, outputs)
 
 
 @eqx.filter_jit
 def _layers(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Layer, ...]:
-    traced = _trace(chip, inputs)
+    traced = traced_chip(chip, inputs)
     leaves = jax.tree.leaves(inputs)
     arguments = [*traced.leaves, *map(jnp.asarray, leaves)]
     macros, inferences = chip.accelerator.macros, _inferences(leaves)
-    reports = report_program(traced.program, traced.mapping, macros, arguments)
+    reports = report_program(traced.program, traced.mapping, macros, arguments, chip.calibration)
     sites = traced.mapping.sites
     return tuple(_layer(mapped, *report, inferences) for mapped, report in zip(sites, reports, strict=True))
 
