@@ -205,8 +205,9 @@ def _points(counts: Real[Array, " bins"], largest: Float[Array, ""]) -> tuple[Ar
     side = OCTAVES_IN_USE * BINS_AN_OCTAVE
     last = jnp.floor((jnp.log2(jnp.where(largest > 0, largest, 1.0)) + OCTAVES / 2) * BINS_AN_OCTAVE).astype(jnp.int32)
     first = jnp.clip(last + 1 - side, 0, _SIDE - side)
-    octaves = (first + jnp.arange(side) + 0.5) / BINS_AN_OCTAVE - OCTAVES / 2
-    middles = jnp.minimum(jnp.exp2(octaves).astype(largest.dtype), largest)
+    places = (first + jnp.arange(side, dtype=first.dtype)).astype(largest.dtype)
+    octaves = (places + 0.5) / BINS_AN_OCTAVE - OCTAVES / 2
+    middles = jnp.minimum(jnp.exp2(octaves), largest)
     shares = (counts / jnp.maximum(jnp.sum(counts), 1)).astype(largest.dtype)
     negative = jax.lax.dynamic_slice_in_dim(shares, first, side)
     positive = jax.lax.dynamic_slice_in_dim(shares, _SIDE + first, side)

@@ -25,7 +25,6 @@ else:
 
 UNKNOWN = ValueRange()
 
-
 SHARED_BY = {"output channels": "inputs", "pixels": "weights", "input channels": "sums"}
 """Ways to split a site over several equal macros, and what all of them then have in common."""
 
