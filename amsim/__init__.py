@@ -5,11 +5,15 @@ from amsim import parameter_fit as parameter_fit
 from amsim import spice as spice
 from amsim import workloads as workloads
 from amsim.accelerator import Accelerator as Accelerator
+from amsim.batch_statistics import reestimated as reestimated
+from amsim.calibration import calibrate as calibrate
 from amsim.circuit_table import circuit_table as circuit_table
 from amsim.comparison import compare as compare
 from amsim.datasets import load_dataset as load_dataset
+from amsim.deployment import Calibration as Calibration
 from amsim.deployment import Chip as Chip
 from amsim.deployment import DeploymentError as DeploymentError
+from amsim.deployment import SiteRanges as SiteRanges
 from amsim.deployment import deploy as deploy
 from amsim.deployment import load_chip as load_chip
 from amsim.evaluation import evaluate as evaluate

@@ -15,6 +15,7 @@ from jaxtyping import Array, Key, PRNGKeyArray, PyTree, Shaped
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between
 from amsim.datasets import Split
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, deploy
 from amsim.noise.random import numbered_keys
 from amsim.results import described, labelled
@@ -33,6 +34,7 @@ def evaluate(
     dies: int = 16,
     reads: int = 1,
     batch: int = 250,
+    calibration: Calibration | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Accuracy of a network on many dies, each read several times.
@@ -49,6 +51,7 @@ def evaluate(
         dies: Number of dies.
         reads: Passes over the data on each die, each with its own dynamic noise.
         batch: Inputs computed at once; bounds the memory.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
         progress: Called with (dies done, dies) as they come.
 
     Returns:
@@ -64,15 +67,16 @@ def evaluate(
         raise ValueError("Argument `data` must have at least one item, but is empty.")
     check_key("key", key)
     accelerator = Accelerator.of(hardware)
-    deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
-    die_key, read_key = jax.random.split(key)
-    die_keys = numbered_keys(die_key, dies)
-    read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(read_key, dies))
+    deploy(
+        fn, params, accelerator, calibration=calibration
+    )  # raises for parameters that are not finite, before anything is compiled
+    die_keys, read_keys = population_keys(key, dies, reads)
     deterministic = all(macro.deterministic for macro in accelerator.macros)
-    inputs, labels = _batches(data, batch)
+    inputs, labels = labelled_batches(data, batch)
     accuracy = np.zeros((dies, reads))
     for die in range(1 if deterministic else dies):
-        correct = _correct_reads(fn, params, accelerator, die_keys[die], read_keys[die], inputs, labels)
+        drawn = die_keys[die], read_keys[die]
+        correct = correct_reads(fn, params, accelerator, calibration, *drawn, inputs, labels)
         accuracy[die] = np.asarray(correct) / len(data)
         if progress is not None:
             progress(die + 1, dies)
@@ -93,13 +97,22 @@ def evaluate(
             "items": len(data),
             "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
             "accelerator": described(accelerator),
+            "calibration": described(calibration),
             "amsim_version": importlib.metadata.version("amsim"),
             "jax_version": jax.__version__,
         },
     )
 
 
-def _batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
+def population_keys(key: PRNGKeyArray, dies: int, reads: int) -> tuple[Key[Array, " dies"], Key[Array, "dies reads"]]:
+    """Keys of dies and of their reads, the same for any number of them."""
+    die_key, read_key = jax.random.split(key)
+    read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(read_key, dies))
+    return numbered_keys(die_key, dies), read_keys
+
+
+def labelled_batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and labels in equal batches, the last one filled up with items that are never right."""
     batch = min(batch, len(data))
     missing = -len(data) % batch
     padded = np.concatenate([data.inputs, np.repeat(data.inputs[-1:], missing, axis=0)])
@@ -109,24 +122,26 @@ def _batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @eqx.filter_jit
-def _correct_reads(
+def correct_reads(
     fn: Callable[..., Any],
     params: PyTree,
     accelerator: Accelerator,
-    die_key: PRNGKeyArray,
-    read_keys: Key[Array, " reads"],
+    calibration: Calibration | None,
+    die_key: PRNGKeyArray | None,
+    read_keys: Key[Array, " reads"] | None,
     inputs: Shaped[ArrayLike, "batches batch ..."],
     labels: Shaped[ArrayLike, "batches batch"],
 ) -> Array:
-    chip = deploy(fn, params, accelerator, key=die_key).prepared()
+    """Right answers of each read of one die, shape (reads,); no keys are the nominal die and one read without noise."""
+    chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration).prepared()
 
-    def one_read(key: PRNGKeyArray) -> Array:
+    def one_read(key: PRNGKeyArray | None) -> Array:
         def one_batch(item: tuple[Array, Array, Array]) -> Array:
             number, batch_inputs, batch_labels = item
-            logits = chip(batch_inputs, key=jax.random.fold_in(key, number))
+            logits = chip(batch_inputs, key=None if key is None else jax.random.fold_in(key, number))
             return jnp.sum(jnp.argmax(logits, axis=-1) == batch_labels)
 
         counts = jax.lax.map(one_batch, (jnp.arange(np.shape(inputs)[0]), jnp.asarray(inputs), jnp.asarray(labels)))
         return jnp.sum(counts)
 
-    return jax.lax.map(one_read, read_keys)
+    return one_read(None).reshape(1) if read_keys is None else jax.lax.map(one_read, read_keys)

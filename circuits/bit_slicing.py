@@ -94,9 +94,9 @@ def recombine(
     places = jnp.exp2(jnp.arange(weight_code.bits, dtype=digits.dtype))
     recombined = jnp.matmul(digits, places, precision=jax.lax.Precision.HIGHEST)
     total = input_code.digit_gain * weight_code.digit_gain * recombined
-    if weight_code.digit_offset:
+    if not weight_code.centred:
         total = total + weight_code.digit_offset * product.input_sums(input_integers)
-    if input_code.digit_offset:
+    if not input_code.centred:
         column_sums = jnp.sum(weight_integers, axis=0) - product.rows * weight_code.digit_offset
         total = total + input_code.digit_offset * column_sums.reshape((1,) * (total.ndim - 1) + (-1,))
     return total

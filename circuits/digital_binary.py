@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 from amsim.circuits.checks import Quantity, count, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import ValueRange
+from amsim.circuits.operands import Coding
 from amsim.circuits.products import Product
 from amsim.circuits.stationary import stationary_cost
 from amsim.circuits.technology import Technology, adder_tree_full_adders
@@ -97,8 +97,8 @@ class DigitalBinary(Macro):
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """Integer product of the operands' codes, which is what all bit slices add up to."""
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
@@ -112,8 +112,8 @@ class DigitalBinary(Macro):
         matrix: Float[Array, "rows columns"],
         *,
         neuron: Neuron | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> dict[str, Array]:
         """Switching activity of the products and the fractions that clip."""
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)

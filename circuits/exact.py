@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from amsim.circuits.checks import count
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import ValueRange
+from amsim.circuits.operands import Coding
 from amsim.circuits.products import Product
 
 
@@ -54,8 +54,8 @@ class Exact(Macro):
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """The product."""
         return product.sums(inputs, matrix)
@@ -67,8 +67,8 @@ class Exact(Macro):
         matrix: Float[Array, "rows columns"],
         *,
         neuron: Neuron | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> dict[str, Array]:
         """Nothing clips."""
         return {}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real, Shaped
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real, Shaped
 
 from amsim.circuits.checks import finite, integer_between, one_key, signs
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import IntegerCode, Rounding, ValueRange, input_code, weight_code
+from amsim.circuits.operands import Coding, IntegerCode, Rounding, ValueRange, input_code, weight_code
 from amsim.circuits.products import DenseProduct, Product
 from amsim.noise.gradients import decision
 from amsim.noise.switching import REFERENCE_TEMPERATURE
@@ -24,7 +24,6 @@ else:
 """Static errors of one manufactured sample, as standard draws (mean 0, sigma 1); None where a family has none."""
 
 UNKNOWN = ValueRange()
-
 
 SHARED_BY = {"output channels": "inputs", "pixels": "weights", "input channels": "sums"}
 """Ways to split a site over several equal macros, and what all of them then have in common."""
@@ -154,6 +153,16 @@ class Macro(eqx.Module):
         """Whether a product on this macro is the plain one, so that it may stay as the network wrote it."""
         return False
 
+    @property
+    def operand_rounding(self) -> Rounding:
+        """How operands are rounded to their codes."""
+        return "nearest"
+
+    @property
+    def readout_range(self) -> Float[Array, ""] | None:
+        """Full scale of the converters of its lines, 1, in a product read as a number; None without such converters."""
+        return None
+
     @abstractmethod
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """Static errors of one sample; the same key gives the same die whatever the other settings are."""
@@ -175,8 +184,8 @@ class Macro(eqx.Module):
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """Product in units of inputs times weights, read as a number, columns last."""
 
@@ -189,8 +198,8 @@ class Macro(eqx.Module):
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """The neuron's affine expression of the product as the comparator sees it; its sign is the decision."""
         raise ValueError(f"{type(self).__name__} has no comparator readout, so it cannot decide; it reads numbers.")
@@ -202,8 +211,8 @@ class Macro(eqx.Module):
         matrix: Float[Array, "rows columns"],
         neuron: Neuron,
         *,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """Standard deviation of the Gaussian noise that a read adds to `margin`, in its unit."""
         raise ValueError(f"{type(self).__name__} has no comparator readout, so no decision has noise.")
@@ -216,10 +225,32 @@ class Macro(eqx.Module):
         matrix: Float[Array, "rows columns"],
         *,
         neuron: Neuron | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> dict[str, Array]:
         """Data-dependent activity that `cost` needs and fractions that clip (names `clipped_...`)."""
+
+    def line_counts(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
+    ) -> Int[Array, "tiles values"]:
+        """How often nominal lines take each value that they can take, in each tile; for `selected_readout_range`."""
+        raise ValueError(no_converter(self))
+
+    def selected_readout_range(
+        self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
+    ) -> Float[Array, ""]:
+        """Range of the converters that suits those line values, by a method of `amsim.circuits.adc.select_range`."""
+        raise ValueError(no_converter(self))
+
+    def with_readout_range(self, full_scale: Float[Array, ""]) -> "Macro":
+        """The same macro with another range of its converters; it has the same dies."""
+        raise ValueError(no_converter(self))
 
     @abstractmethod
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
@@ -344,13 +375,12 @@ class Macro(eqx.Module):
         product: Product,
         inputs: Array,
         matrix: Array,
-        input_range: ValueRange,
-        weight_range: ValueRange,
-        rounding: Rounding = "nearest",
+        input_range: Coding,
+        weight_range: Coding,
     ) -> tuple[IntegerCode, Array, IntegerCode, Array]:
         """Codes of both operands at the macro's word lengths, and the integers that they become."""
-        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes, rounding)
-        w_code = weight_code(matrix, self.weight_bits, weight_range, rounding)
+        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes, self.operand_rounding)
+        w_code = weight_code(matrix, self.weight_bits, weight_range, self.operand_rounding)
         return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
 
     def _dense(self, inputs: Any, weights: Any, die: Any, key: Any) -> tuple[Array, Array, DenseProduct]:
@@ -371,6 +401,11 @@ class Macro(eqx.Module):
                 f"Argument `weights` must have a row and a column at least, but has shape {weights.shape}."
             )
         return finite("inputs", inputs), finite("weights", weights), DenseProduct(*weights.shape)
+
+
+def no_converter(macro: Macro) -> str:
+    """Text of the error where a macro has no converter whose range could be chosen."""
+    return f"{type(macro).__name__} has no converter whose range to choose; a switched-capacitor array takes an `adc`."
 
 
 def over_columns(values: Shaped[Array, "..."], ndim: int) -> Shaped[Array, "..."]:

@@ -15,7 +15,7 @@ from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digi
 from amsim.circuits.checks import Quantity, count, finite, one_key, quantity, root
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import ValueRange
+from amsim.circuits.operands import Coding
 from amsim.circuits.products import Product
 from amsim.circuits.stationary import stationary_cost
 from amsim.noise.random import normal
@@ -167,8 +167,8 @@ class Measured(Macro):
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """Product from table reads: one for each tile, input bit and weight bit."""
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
@@ -190,8 +190,8 @@ class Measured(Macro):
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """`slope * product + intercept` of the read value; the threshold half way between two sums, without a step."""
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
@@ -208,8 +208,8 @@ class Measured(Macro):
         matrix: Float[Array, "rows columns"],
         neuron: Neuron,
         *,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """`|slope|` times the root mean square of the measured sigma over all counts, columns and dies."""
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
@@ -223,8 +223,8 @@ class Measured(Macro):
         matrix: Float[Array, "rows columns"],
         *,
         neuron: Neuron | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> dict[str, Array]:
         """Fractions of the operands that clip; the measured energy does not depend on the data."""
         x_code, _, w_code, _ = self._encode(product, inputs, matrix, input_range, weight_range)

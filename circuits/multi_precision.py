@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import Rounding, ValueRange
+from amsim.circuits.operands import Coding, Rounding
 from amsim.circuits.products import Product
 from amsim.circuits.scaling import Process
 from amsim.noise.switching import REFERENCE_TEMPERATURE
@@ -112,6 +112,11 @@ class MultiPrecision(Macro):
         return True
 
     @property
+    def operand_rounding(self) -> Rounding:
+        """As `rounding` says."""
+        return self.rounding
+
+    @property
     def operating_supply(self) -> Float[Array, ""]:
         """Supply of the mode, V."""
         return self.mode.supply
@@ -146,11 +151,11 @@ class MultiPrecision(Macro):
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """Integer product, saturated to the accumulator."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range, self.rounding)
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
         sums = product.sums(x, w)
         largest = 2.0 ** (self.accumulator_bits - 1)
         sums = jnp.clip(sums, -largest, largest - 1)
@@ -163,13 +168,14 @@ class MultiPrecision(Macro):
         matrix: Float[Array, "rows columns"],
         *,
         neuron: Neuron | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> dict[str, Array]:
         """Fraction of products without a zero operand, and the fractions that clip or saturate."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range, self.rounding)
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
         sums, largest = product.sums(x, w), 2.0 ** (self.accumulator_bits - 1)
-        live = product.sums((x != 0).astype(x.dtype), (w != 0).astype(w.dtype))
+        # The units multiply words, and what a zero-point adds is a constant of the column.
+        live = product.sums((x_code.words(x) != 0).astype(x.dtype), (w != 0).astype(w.dtype))
         return {
             "nonzero": jnp.mean(live) / product.rows,
             "clipped_inputs": x_code.clipped(inputs),

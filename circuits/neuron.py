@@ -31,7 +31,7 @@ class Neuron(eqx.Module):
         scale = _to_rank(x_code.scale, ndim) * _to_rank(w_code.scale, ndim)
         slope = _to_rank(self.slope, ndim) * scale * x_code.digit_gain
         neuron = Neuron(slope, _to_rank(self.intercept, ndim), self.ties_up)
-        if not x_code.digit_offset:
+        if x_code.centred:
             return neuron
         column_sums = _to_rank(jnp.sum(weights, axis=0), ndim) * (x_code.digit_offset / x_code.digit_gain)
         # The exact shift first: the rounding error of a sum with the weights could hide a tie.

@@ -5,13 +5,14 @@ digits of value -1 or +1: `q = gain * sum_b 2**b s_b + offset`.
 """
 
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from amsim.circuits.checks import integer_between
 from amsim.noise.gradients import decision, rounded
 
 Rounding = Literal["nearest", "truncate"]
@@ -36,62 +37,101 @@ class IntegerCode(eqx.Module):
 
     Two's complement when signed (`-2**(bits-1) .. 2**(bits-1)-1`), natural binary when not (`0 .. 2**bits-1`);
     one signed bit is the pair -1, +1, where a value of exactly 0 leaves its cell undriven, at mid level.
+    With a zero-point these are the words `q + zero`: the range need not lie evenly about 0, whose code 0 stays exact.
 
     Attributes:
         scale: Value of one integer step, broadcastable to the operand; unit of the operand.
         bits: Word length, 1 to 16 (static).
-        signed: Whether negative values have codes (static).
+        signed: Whether words are signed (static); without a zero-point, whether negative values have codes.
         rounding: Nearest (ties to even) or truncation towards minus infinity (static).
+        zero: Zero-point, the word of the value 0, a whole number, shape (); None is the word 0.
+
+    Raises:
+        ValueError: Bits outside 1..16, or a zero-point that is no word or stands with one signed bit.
     """
 
     scale: Float[Array, "..."]
     bits: int = eqx.field(static=True)
     signed: bool = eqx.field(static=True)
     rounding: Rounding = eqx.field(static=True, default="nearest")
+    zero: Float[Array, ""] | None = None
+
+    def __check_init__(self) -> None:
+        """Check the word length and the zero-point."""
+        integer_between("bits", self.bits, 1, 16)
+        if self.zero is None:
+            return
+        if self.bits == 1 and self.signed:
+            raise ValueError("Argument `zero` must be None for one signed bit, whose words are -1 and +1 about 0.")
+        if not isinstance(self.zero, jax.core.Tracer):
+            word = float(self.zero)
+            if not (self.lowest <= word <= self.highest and word == round(word)):
+                raise ValueError(
+                    f"Argument `zero` must be a whole number from {self.lowest} to {self.highest}, but is {word:g}."
+                )
 
     @property
     def lowest(self) -> int:
-        """Smallest integer code."""
+        """Smallest word."""
         if self.bits == 1 and self.signed:
             return -1
         return -(2 ** (self.bits - 1)) if self.signed else 0
 
     @property
     def highest(self) -> int:
-        """Largest integer code."""
+        """Largest word."""
         return highest_code(self.bits, self.signed)
+
+    @property
+    def lowest_code(self) -> Float[Array, ""] | int:
+        """Smallest integer code: the smallest word less the zero-point."""
+        return self.lowest if self.zero is None else self.lowest - self.zero
+
+    @property
+    def highest_code(self) -> Float[Array, ""] | int:
+        """Largest integer code."""
+        return self.highest if self.zero is None else self.highest - self.zero
+
+    @property
+    def centred(self) -> bool:
+        """Whether the digit sum zero is the code 0: one signed bit."""
+        return self.bits == 1 and self.signed
 
     @property
     def digit_gain(self) -> float:
         """Factor from the weighted digit sum to the integer code."""
-        return 1.0 if self.bits == 1 and self.signed else 0.5
+        return 1.0 if self.centred else 0.5
 
     @property
-    def digit_offset(self) -> float:
+    def digit_offset(self) -> Float[Array, ""] | float:
         """Integer code of the digit sum zero."""
-        return 0.0 if self.bits == 1 and self.signed else self.lowest + (2**self.bits - 1) / 2
+        return 0.0 if self.centred else self.lowest_code + (2**self.bits - 1) / 2
 
     def encode(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
         """Integer codes of values, as floats; the gradient passes straight through inside the range, 0 outside."""
         steps = values / self.scale
-        if self.bits == 1 and self.signed:
+        if self.centred:
             return jnp.where(steps == 0, steps, decision(steps, "straight-through"))
         if self.rounding == "truncate":
             # A quotient within rounding error below an integer is that integer.
             up = 8 * jnp.finfo(steps.dtype).eps * jnp.abs(steps)
             steps = steps + jax.lax.stop_gradient(jnp.floor(steps + up) - steps)
-        return limited(rounded(steps), self.lowest, self.highest)
+        return limited(rounded(steps), self.lowest_code, self.highest_code)
 
     def clipped(self, values: Float[Array, "..."]) -> Float[Array, ""]:
         """Fraction of the values outside the range by more than half a step."""
         steps = values / self.scale
-        return jnp.mean((steps > self.highest + 0.5) | (steps < self.lowest - 0.5), dtype=values.dtype)
+        return jnp.mean((steps > self.highest_code + 0.5) | (steps < self.lowest_code - 0.5), dtype=values.dtype)
+
+    def words(self, codes: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Words that memories and multipliers hold: integer codes plus the zero-point."""
+        return codes if self.zero is None else codes + self.zero
 
     def digit(self, codes: Float[Array, "..."], place: Int[Array, ""] | int) -> Float[Array, "..."]:
         """The -1/+1 digit of weight `2**place` of integer codes; see `digits` for its gradient."""
-        if self.bits == 1 and self.signed:
+        if self.centred:
             return codes
-        return _digit(codes - self.lowest, jnp.asarray(place), 2**self.bits - 1)
+        return _digit(self.words(codes) - self.lowest, jnp.asarray(place), 2**self.bits - 1)
 
     def digits(self, codes: Float[Array, "..."]) -> Float[Array, "... bits"]:
         """All -1/+1 digits, least significant first.
@@ -99,6 +139,10 @@ class IntegerCode(eqx.Module):
         The gradient is shared out over the digits so that that of the recombined code is exactly 1.
         """
         return jnp.stack([self.digit(codes, place) for place in range(self.bits)], axis=-1)
+
+
+Coding = ValueRange | IntegerCode
+"""How an operand is coded: what is known of its range, from which a macro makes its code, or the code itself."""
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -114,7 +158,9 @@ def _digit_jvp(span: int, primals: tuple[Array, Array], tangents: tuple[Array, A
     return _digit(offset_codes, place, span), tangents[0] * jnp.asarray(2.0 / span, offset_codes.dtype)
 
 
-def limited(values: Float[Array, "..."], low: int, high: int) -> Float[Array, "..."]:
+def limited(
+    values: Float[Array, "..."], low: Float[Array, ""] | int, high: Float[Array, ""] | int
+) -> Float[Array, "..."]:
     """Values within `low..high`; gradient 1 inside, ends included (`jnp.clip` has 1/2 there), and 0 outside."""
     return jnp.where(values > high, high, jnp.where(values < low, low, values))
 
@@ -124,26 +170,48 @@ def highest_code(bits: int, signed: bool) -> int:
     return max(2 ** (bits - 1) - 1, 1) if signed else 2**bits - 1
 
 
+def _given(name: str, code: IntegerCode, bits: int, dtype: Any) -> IntegerCode:
+    """A code as it is given, in the operand's type."""
+    if code.bits != bits:
+        raise ValueError(f"Argument `{name}` must be a code of {bits} bits, the macro's, but has {code.bits}.")
+    return cast(IntegerCode, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), code))
+
+
 def input_code(
     inputs: Float[Array, "..."],
     bits: int,
-    known: ValueRange,
+    known: Coding,
     vector_axes: tuple[int, ...],
     rounding: Rounding = "nearest",
 ) -> IntegerCode:
     """Code of the inputs: unsigned when they are known not to be negative, scaled to the known range.
 
     Without a known range each input vector is scaled by its own largest magnitude (as digital front ends do), so
-    that no sample depends on another.
+    that no sample depends on another. A code that is given is taken as it is.
+
+    Raises:
+        ValueError: A given code has another word length.
     """
+    if isinstance(known, IntegerCode):
+        return _given("input_range", known, bits, inputs.dtype)
     signed = not (known.low is not None and known.low >= 0)
     return IntegerCode(_scale(inputs, known, vector_axes, highest_code(bits, signed)), bits, signed, rounding)
 
 
 def weight_code(
-    matrix: Float[Array, "rows columns"], bits: int, known: ValueRange, rounding: Rounding = "nearest"
+    matrix: Float[Array, "rows columns"], bits: int, known: Coding, rounding: Rounding = "nearest"
 ) -> IntegerCode:
-    """Signed code of a weight matrix, scaled to the known range or else to each column's largest magnitude."""
+    """Signed code of a weight matrix, scaled to the known range or else to each column's largest magnitude.
+
+    A code that is given is taken as it is.
+
+    Raises:
+        ValueError: A given code has another word length, is unsigned or has a zero-point.
+    """
+    if isinstance(known, IntegerCode):
+        if not known.signed or known.zero is not None:
+            raise ValueError("Argument `weight_range` must be a signed code without a zero-point.")
+        return _given("weight_range", known, bits, matrix.dtype)
     return IntegerCode(_scale(matrix, known, (0,), highest_code(bits, True)), bits, True, rounding)
 
 

@@ -2,18 +2,19 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray, Real
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
 from amsim.circuits.adc import Adc, select_range
 from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.capacitor_array import CapacitorArray
 from amsim.circuits.charge_line import switched_capacitance
-from amsim.circuits.macro import UNKNOWN, Die, MacroCost, Work, over_columns
+from amsim.circuits.macro import UNKNOWN, Die, MacroCost, Work, no_converter, over_columns
 from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import IntegerCode, ValueRange
+from amsim.circuits.operands import Coding, IntegerCode
 from amsim.circuits.products import Product
 from amsim.circuits.scaling import Process
 from amsim.circuits.stationary import stationary_cost
@@ -84,8 +85,8 @@ class SwitchedCapacitor(CapacitorArray):
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """Product read through the ADC: one conversion for each tile, input bit and weight bit."""
         adc = self.adc
@@ -126,8 +127,8 @@ class SwitchedCapacitor(CapacitorArray):
         *,
         die: Die = None,
         key: PRNGKeyArray | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """`slope * product + intercept` as the comparator sees it, the threshold realised by the bias DAC.
 
@@ -160,8 +161,8 @@ class SwitchedCapacitor(CapacitorArray):
         matrix: Float[Array, "rows columns"],
         neuron: Neuron,
         *,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
         """`|slope|` times the noise of line and comparator; that of the supply, common to a read, is left out."""
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
@@ -174,8 +175,8 @@ class SwitchedCapacitor(CapacitorArray):
         matrix: Float[Array, "rows columns"],
         *,
         neuron: Neuron | None = None,
-        input_range: ValueRange = UNKNOWN,
-        weight_range: ValueRange = UNKNOWN,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
     ) -> dict[str, Array]:
         """Mean switched capacitance of an evaluation, in unit capacitors, and the fractions that clip."""
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
@@ -271,25 +272,56 @@ class SwitchedCapacitor(CapacitorArray):
         Raises:
             ValueError: Operands as in `matmul`, an unknown method, or a macro without a converter.
         """
-        if self.adc is None:
-            raise ValueError("Argument `adc` of this macro must be given: there is no converter whose range to choose.")
         inputs, weights, product = self._dense(inputs, weights, None, None)
-        x_code, x, w_code, w = self._encode(product, inputs, weights, UNKNOWN, UNKNOWN)
-        matrices = product.split_matrix(weight_digits(w_code, w), self.rows)
-        tiles = product.split_inputs(x, self.rows)
-        rows = jnp.sum(product.driven_rows(self.rows), axis=1).astype(x.dtype)
+        counts = self.line_counts(product, inputs, weights)
+        return self.with_readout_range(self.selected_readout_range(product, counts, method=method, coverage=coverage))
 
-        def cells(index: Array) -> Array:
-            tile, place = index // x_code.bits, index % x_code.bits
-            return (product.sums(x_code.digit(tiles[tile], place), matrices[tile]) + rows[tile]) / 2
+    @property
+    def readout_range(self) -> Float[Array, ""] | None:
+        """Full scale of the converter relative to the swing of the driven rows, 1."""
+        return None if self.adc is None else self.adc.range
 
-        count = product.tiles(self.rows) * x_code.bits
-        values = jax.lax.map(cells, jnp.arange(count))
-        driven = jnp.repeat(rows, x_code.bits).reshape((count,) + (1,) * (values.ndim - 1))
+    def line_counts(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
+    ) -> Int[Array, "tiles values"]:
+        """How often nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact."""
+        if self.adc is None:
+            raise ValueError(no_converter(self))
+        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        driven = jnp.sum(product.driven_rows(self.rows), axis=1).astype(x.dtype)
+        tiles, values = len(driven), 2 * product.tile_blocks(self.rows) * product.row_block + 1
+
+        def one(slice_: Slice) -> Int[Array, "tiles values"]:
+            half_cells = (slice_.sums + driven[slice_.tile]).astype(jnp.int32)
+            found = jnp.bincount(half_cells.ravel(), length=values)
+            return jnp.zeros((tiles, values), found.dtype).at[slice_.tile].add(found)
+
+        return accumulate(product, self.rows, x_code, x, weight_digits(w_code, w), None, one)
+
+    def selected_readout_range(
+        self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
+    ) -> Float[Array, ""]:
+        """Range of the converter that suits these line values."""
+        if self.adc is None:
+            raise ValueError(no_converter(self))
+        driven = jnp.sum(product.driven_rows(self.rows), axis=1, keepdims=True).astype(float)
+        cells = jnp.broadcast_to(jnp.arange(counts.shape[1], dtype=driven.dtype).reshape(1, -1) / 2, counts.shape)
         levels = self.adc.levels
         bits = max((levels - 1).bit_length(), 1)
-        chosen = select_range(values, driven, bits, levels=levels, method=method, coverage=coverage)
-        return dataclasses.replace(self, adc=dataclasses.replace(self.adc, range=jax.lax.stop_gradient(chosen)))
+        chosen = select_range(cells, driven, bits, levels=levels, method=method, coverage=coverage, counts=counts)
+        return jax.lax.stop_gradient(chosen)
+
+    def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":
+        """The same macro with another range of its converter."""
+        if self.adc is None:
+            raise ValueError(no_converter(self))
+        return eqx.tree_at(lambda macro: macro.adc.range, self, full_scale.astype(self.adc.range.dtype))
 
     def _finest_step(self, product: Product, x_code: IntegerCode, x: Array, w: Array) -> Array | float:
         """Step in cells between the possible values of a line: half a cell where a cell may be undriven."""

@@ -92,9 +92,10 @@ def saved(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", HARDWARE)
 def test_loaded_chip_computes_the_same_bits(name: str, tmp_path: Path) -> None:
     path = tmp_path / "chip.npz"
-    chip = amsim.deploy(network, PARAMS, HARDWARE[name], key=KEY)
+    chip = amsim.deploy(network, PARAMS, HARDWARE[name], key=KEY, decision_rule="tanh")
     chip.save(path)
     loaded = amsim.load_chip(path, network)
+    assert loaded.decision_rule == "tanh"
     assert jax.tree.structure((chip.params, chip.accelerator, chip.dies)) == jax.tree.structure(
         (loaded.params, loaded.accelerator, loaded.dies)
     )
@@ -194,8 +195,9 @@ def test_foreign_and_newer_files_are_refused(saved: Path) -> None:
     header = header_of(saved)
     for change, words in [
         ({"format": "other"}, "not a file of a chip"),
-        ({"version": 2}, "version 2, and this amsim reads"),
+        ({"version": 3}, "version 3, and this amsim reads"),
         ({"version": "1"}, "version '1'"),
+        ({"decision_rule": "guess"}, "unknown decision rule 'guess'"),
         ({"more": 1}, "entries"),
     ]:
         with pytest.raises(ValueError, match=words):

@@ -1,5 +1,7 @@
 """Deploys a JAX function on circuits: finds its products, replaces them, counts their cost."""
 
+from amsim.deployment.calibration import Calibration as Calibration
+from amsim.deployment.calibration import SiteRanges as SiteRanges
 from amsim.deployment.chip import Chip as Chip
 from amsim.deployment.chip import deploy as deploy
 from amsim.deployment.mapping import DeploymentError as DeploymentError

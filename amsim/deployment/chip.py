@@ -13,9 +13,10 @@ import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import finite, one_key, one_of
+from amsim.circuits.checks import finite, one_key, one_of, part_of
 from amsim.circuits.macro import Die
-from amsim.deployment.mapping import MappedSite, Mapping, map_program
+from amsim.deployment.calibration import Calibration
+from amsim.deployment.mapping import MappedSite, Mapping, check_calibrated, map_program
 from amsim.deployment.program import flatten
 from amsim.deployment.run import report_program, run_program
 from amsim.deployment.site_table import SiteTable
@@ -39,7 +40,9 @@ class _LastInputs:
         return 0
 
 
-class _Traced(NamedTuple):
+class TracedChip(NamedTuple):
+    """A chip's network as a program, its sites on macros, its parameter leaves and the structure of its outputs."""
+
     program: Program
     mapping: Mapping
     leaves: list[Any]
@@ -56,6 +59,7 @@ class Chip(eqx.Module):
         params: Its parameters.
         accelerator: The hardware.
         dies: Static errors of each macro; None is a nominal macro.
+        calibration: Codes and readout ranges that were chosen for its sites; None where nothing was.
         decision_rule: Derivative of the decisions of fused neurons, by name; None is the network's own (static).
     """
 
@@ -64,6 +68,7 @@ class Chip(eqx.Module):
     accelerator: Accelerator
     dies: tuple[Die, ...]
     _last_inputs: _LastInputs = eqx.field(static=True)
+    calibration: Calibration | None = None
     decision_rule: str | None = eqx.field(static=True, default=None)
 
     def __hash__(self) -> int:
@@ -151,7 +156,7 @@ class Chip(eqx.Module):
         shapes = jax.tree.map(_shape_of, inputs) if inputs else self._last_inputs.shapes
         if shapes is None:
             raise ValueError("Argument `inputs` must be given, since the chip has not been called yet.")
-        return _trace(self, shapes).mapping.table
+        return traced_chip(self, shapes).mapping.table
 
 
 def deploy(
@@ -160,6 +165,7 @@ def deploy(
     hardware: Any,
     *,
     key: PRNGKeyArray | None = None,
+    calibration: Calibration | None = None,
     decision_rule: str | None = None,
 ) -> Chip:
     """Deploy a JAX function on hardware.
@@ -169,6 +175,8 @@ def deploy(
         params: Parameters; products with a weight that depends on them alone are what the macros take over.
         hardware: A macro, an `Accelerator`, or rules `{site name pattern: macro}` tried in order.
         key: Draws the die of each macro; None deploys the nominal macros.
+        calibration: Codes and readout ranges by site, as `amsim.calibrate` chooses them; None takes the ranges that the
+            program fixes, and else those of each sample.
         decision_rule: What stands in for the derivative of a fused neuron's decision: one of
             `amsim.noise.gradients.NOISY_DECISION_RULES`, of which "physical" is that of the average over the noise of
             the macro's reads, in its parameters too; None leaves the rule of the network's own sign. No output depends
@@ -178,12 +186,13 @@ def deploy(
         The chip.
 
     Raises:
-        ValueError: `fn` is not callable, a parameter is NaN or infinite, hardware is none of the above, or there is no
-            such rule.
+        ValueError: `fn` is not callable, a parameter is NaN or infinite, hardware is none of the above, calibration is
+            none, or there is no such rule.
     """
     if not callable(fn):
         raise ValueError(f"Argument `fn` must be a function fn(params, *inputs), but is {fn!r}.")
     check_key("key", key)
+    part_of("calibration", calibration, Calibration, optional=True)
     if decision_rule is not None:
         one_of("decision_rule", decision_rule, NOISY_DECISION_RULES)
     accelerator = Accelerator.of(hardware)
@@ -195,7 +204,7 @@ def deploy(
     if key is not None:
         keys = jax.random.split(key, len(accelerator.macros))
         dies = tuple(macro.fabricate(k) for macro, k in zip(accelerator.macros, keys, strict=True))
-    return chip_of(fn, params, accelerator, dies, decision_rule)
+    return chip_of(fn, params, accelerator, dies, calibration, decision_rule)
 
 
 def chip_of(
@@ -203,12 +212,13 @@ def chip_of(
     params: PyTree,
     accelerator: Accelerator,
     dies: tuple[Die, ...],
+    calibration: Calibration | None,
     decision_rule: str | None = None,
 ) -> Chip:
     """A chip of parts that are already checked."""
     # A plain function as part of the structure, not as a leaf, leaves arrays only.
     function = fn if jax.tree.leaves(eqx.filter(fn, eqx.is_array)) else jax.tree_util.Partial(fn)
-    return Chip(function, params, accelerator, dies, _LastInputs(), decision_rule)
+    return Chip(function, params, accelerator, dies, _LastInputs(), calibration, decision_rule)
 
 
 def check_key(name: str, key: Any) -> None:
@@ -225,7 +235,8 @@ def _shape_of(leaf: Any) -> Any:
     return jax.ShapeDtypeStruct(np.shape(leaf), dtype, weak_type=weak)
 
 
-def _trace(chip: Chip, inputs: tuple[Any, ...]) -> _Traced:
+def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
+    """Program and sites of a chip for inputs of these shapes."""
     arrays, static = eqx.partition(chip.params, eqx.is_array)
 
     def function(arrays: Any, *inputs: Any) -> Any:
@@ -235,7 +246,9 @@ def _trace(chip: Chip, inputs: tuple[Any, ...]) -> _Traced:
     paths = jax.tree_util.tree_leaves_with_path(arrays)
     program = flatten(closed, len(paths))
     mapping = map_program(program, chip.accelerator, [_path_name(path) for path, _ in paths])
-    return _Traced(program, mapping, [leaf for _, leaf in paths], jax.tree.structure(outputs))
+    if chip.calibration is not None:
+        check_calibrated(mapping, chip.calibration, chip.accelerator)
+    return TracedChip(program, mapping, [leaf for _, leaf in paths], jax.tree.structure(outputs))
 
 
 def _path_name(path: tuple[Any, ...]) -> str:
@@ -250,20 +263,20 @@ def _path_name(path: tuple[Any, ...]) -> str:
 @eqx.filter_jit
 def run_deployed_chip(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | None) -> Any:
     """Outputs of a chip; a call of this name (`CHIP_CALL`) inside a network that is deployed is known as a chip's."""
-    traced = _trace(chip, inputs)
+    traced, macros = traced_chip(chip, inputs), chip.accelerator.macros
     arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
-    macros, rule = chip.accelerator.macros, chip.decision_rule
-    outputs = run_program(traced.program, traced.mapping, macros, chip.dies, arguments, key, rule)
+    choices = chip.calibration, chip.decision_rule
+    outputs = run_program(traced.program, traced.mapping, macros, chip.dies, arguments, key, *choices)
     return jax.tree.unflatten(traced.outputs, outputs)
 
 
 @eqx.filter_jit
 def _layers(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Layer, ...]:
-    traced = _trace(chip, inputs)
+    traced = traced_chip(chip, inputs)
     leaves = jax.tree.leaves(inputs)
     arguments = [*traced.leaves, *map(jnp.asarray, leaves)]
     macros, inferences = chip.accelerator.macros, _inferences(leaves)
-    reports = report_program(traced.program, traced.mapping, macros, arguments)
+    reports = report_program(traced.program, traced.mapping, macros, arguments, chip.calibration)
     sites = traced.mapping.sites
     return tuple(_layer(mapped, *report, inferences) for mapped, report in zip(sites, reports, strict=True))
 

@@ -6,6 +6,7 @@ Loops stay loops: what runs and what is counted inside does not grow with the nu
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -14,10 +15,17 @@ from jaxtyping import Array
 
 from amsim.deployment.steps import Program, Step
 
+
+class Largest(eqx.Module):
+    """What a site tells of which the largest of all runs counts, where of a plain array the sum does."""
+
+    value: Array
+
+
 Turns = tuple[Array, ...]
 """Which turn it is of each loop around a program, the outermost first."""
-Tallies = dict[int, tuple[dict[str, Array], Array]]
-"""By site, the number of its product: its activity summed over its runs, and how many these were."""
+Tallies = dict[int, tuple[dict[str, Array | Largest], Array]]
+"""By site, the number of its product: what it tells, merged over its runs, and how many these were."""
 Run = Callable[[Program, Sequence[Any], Turns], tuple[list[Any], Tallies]]
 """Outputs of a program on some arguments, at some turn, and what its sites tell."""
 
@@ -76,7 +84,7 @@ def _scan(
         reverse=params["reverse"],
         unroll=params["unroll"],
     )
-    return [*last, *stacked], jax.tree.map(lambda each: jnp.sum(each, axis=0), tallies)
+    return [*last, *stacked], _map_tallies(_over_turns, tallies)
 
 
 def _while(
@@ -98,13 +106,13 @@ def _while(
     def turned(state: tuple[Array, list[Any], Tallies]) -> tuple[Array, list[Any], Tallies]:
         turn, carry, tallies = state
         found, more = one_turn(turn, carry)
-        return turn + 1, found, jax.tree.map(jnp.add, tallies, more)
+        return turn + 1, found, merged(tallies, more)
 
     start = (jnp.zeros((), jnp.int32), arguments[first:])
     nothing = _zeros(lambda: one_turn(*start)[1]) if any(tells) else {}
     turn, carry, tallies = lax.while_loop(lambda state: tested(*state[:2])[0][0], turned, (*start, nothing))
     last = tested(turn, carry)[1] if tells[0] else {}
-    return carry, tallies | {site: jax.tree.map(jnp.add, tallies[site], last[site]) for site in last}
+    return carry, tallies | {site: merged(tallies[site], last[site]) for site in last}
 
 
 def _cond(
@@ -129,8 +137,35 @@ def _cond(
     return found, tallies
 
 
+def merged(tallies: Any, more: Any) -> Any:
+    """What sites tell of the runs of both."""
+    return _map_tallies(_of_both, tallies, more)
+
+
+def _of_both(one: Any, other: Any) -> Any:
+    if isinstance(one, Largest):
+        return Largest(jnp.maximum(one.value, other.value))
+    return one + other
+
+
+def _over_turns(each: Any) -> Any:
+    if isinstance(each, Largest):
+        return Largest(jnp.max(each.value, axis=0, initial=-jnp.inf))
+    return jnp.sum(each, axis=0)
+
+
+def _of_nothing(one: Any) -> Any:
+    if isinstance(one, Largest):
+        return Largest(jnp.full(one.value.shape, -jnp.inf, one.value.dtype))
+    return jnp.zeros(one.shape, one.dtype)
+
+
+def _map_tallies(function: Callable[..., Any], *tallies: Any) -> Any:
+    return jax.tree.map(function, *tallies, is_leaf=lambda one: isinstance(one, Largest))
+
+
 def _zeros(tallies: Callable[[], Tallies]) -> Tallies:
-    return jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(tallies))
+    return _map_tallies(_of_nothing, jax.eval_shape(tallies))
 
 
 _CONTROL_FLOW = {"scan": _scan, "while": _while, "cond": _cond}

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from amsim.accelerator import Accelerator
 from amsim.circuits.macro import Macro, Work
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.inner_products import products_inside
 from amsim.deployment.neurons import Consumers, NeuronChain, find_chain
 from amsim.deployment.program import is_chip
@@ -226,6 +227,16 @@ def _check_found(sites: list[MappedSite], rows: list[SiteRow], accelerator: Acce
             raise DeploymentError(
                 f"Rule {pattern!r} of argument `hardware` is the first to match none of the sites {names}."
             )
+
+
+def check_calibrated(mapping: Mapping, calibration: Calibration, accelerator: Accelerator) -> None:
+    """Raise DeploymentError for a choice of a site that no macro codes."""
+    coded = [one.site.name for one in mapping.sites if not accelerator.macros[one.macro].keeps_product]
+    unknown = sorted(set(calibration.sites) - set(coded))
+    if unknown:
+        raise DeploymentError(
+            f"Argument `calibration` must be of the sites {', '.join(coded)}, but has {', '.join(unknown)}."
+        )
 
 
 class _Names:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-MODULES = ("amsim.accelerator", "amsim.organisation")
+MODULES = ("amsim.accelerator", "amsim.organisation", "amsim.deployment.calibration")
 PACKAGE = "amsim.circuits."
 _WORDS = {1: np.uint8, 2: np.uint16}
 
@@ -141,7 +141,7 @@ class Decoder:
 
 
 def classes() -> dict[str, type]:
-    """Classes of amsim's hardware by name; those that a file may name."""
+    """Classes of amsim's hardware and its calibration by name; those that a file may name."""
     found: dict[str, type] = {}
     waiting: list[type] = [eqx.Module]
     while waiting:

@@ -1,7 +1,7 @@
 """Runs a mapped program: macro products and fused neurons at their sites, plain JAX everywhere else."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.macro import Die, Macro
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.control_flow import Tallies, Turns, run_bodies
 from amsim.deployment.decision_rules import decided_by_sign, decided_value, has_slope
 from amsim.deployment.mapping import MappedSite, Mapping
@@ -25,6 +26,7 @@ def run_program(
     dies: Sequence[Die],
     arguments: Sequence[Any],
     key: PRNGKeyArray | None,
+    calibration: Calibration | None = None,
     decision_rule: str | None = None,
 ) -> list[Any]:
     """Outputs of a program on macros.
@@ -36,8 +38,10 @@ def run_program(
         dies: A die for each macro, or None for the nominal one.
         arguments: Parameter leaves and inputs.
         key: Draws the dynamic noise; None is no dynamic noise. Each turn of a loop is a read of its own.
+        calibration: What was chosen for its sites; None is nothing.
         decision_rule: Derivative of the decisions of fused neurons; None is the network's own.
     """
+    choices = Calibration() if calibration is None else calibration
     keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
     results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
     replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
@@ -51,7 +55,7 @@ def run_program(
                 index, mapped = results[number]
                 site_key = None if keys is None else functools.reduce(jax.random.fold_in, turns, keys[index])
                 macro, die = macros[mapped.macro], dies[mapped.macro]
-                values[number] = _on_macro(mapped, macro, die, values, site_key, decision_rule)
+                values[number] = _on_macro(mapped, choices, macro, die, values, site_key, decision_rule)
             elif number in decisions:
                 values[number] = decided_by_sign(decisions[number], values)
             elif step.bodies:
@@ -64,9 +68,36 @@ def run_program(
 
 
 def report_program(
-    program: Program, mapping: Mapping, macros: Sequence[Macro], arguments: Sequence[Any]
+    program: Program,
+    mapping: Mapping,
+    macros: Sequence[Macro],
+    arguments: Sequence[Any],
+    calibration: Calibration | None = None,
 ) -> list[tuple[dict[str, Array], Array]]:
     """Activity and clipping of each site, averaged over its runs, and their number; from a plain run of the network."""
+    choices = Calibration() if calibration is None else calibration
+
+    def report(mapped: MappedSite, values: dict[int, Any]) -> dict[str, Any]:
+        return _report(mapped, choices, macros[mapped.macro], values)
+
+    return [_averaged(*tally) for tally in tally_program(program, mapping, arguments, report)]
+
+
+def tally_program(
+    program: Program,
+    mapping: Mapping,
+    arguments: Sequence[Any],
+    tell: Callable[[MappedSite, dict[int, Any]], dict[str, Any]],
+) -> list[tuple[dict[str, Any], Array]]:
+    """What each site tells in a plain run of the network, merged over its runs, and their number.
+
+    Args:
+        program: The flat program.
+        mapping: Its sites on macros.
+        arguments: Parameter leaves and inputs.
+        tell: What one run of a site tells, from the site and the values by number: arrays, of which the sum counts,
+            and `Largest`.
+    """
     sites = {mapped.site.step.outputs[0].number: mapped for mapped in mapping.sites}
 
     def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
@@ -79,11 +110,11 @@ def report_program(
             else:
                 _plain(step, values)
             if number in sites:
-                tallies[number] = (_report(sites[number], macros, values), jnp.ones((), jnp.result_type(float)))
+                tallies[number] = (tell(sites[number], values), jnp.ones((), jnp.result_type(float)))
         return [values[value.number] for value in program.outputs], tallies
 
     tallies = run(program, arguments, ())[1]
-    return [_averaged(*tallies[number]) for number in sites]
+    return [tallies[number] for number in sites]
 
 
 def _averaged(sums: dict[str, Array], runs: Array) -> tuple[dict[str, Array], Array]:
@@ -91,14 +122,13 @@ def _averaged(sums: dict[str, Array], runs: Array) -> tuple[dict[str, Array], Ar
     return {name: total / jnp.maximum(runs, 1.0) for name, total in sums.items()}, runs
 
 
-def _report(mapped: MappedSite, macros: Sequence[Macro], values: dict[int, Any]) -> dict[str, Array]:
-    site = mapped.site
-    report = macros[mapped.macro].report(
+def _report(mapped: MappedSite, choices: Calibration, macro: Macro, values: dict[int, Any]) -> dict[str, Any]:
+    site, ranges = mapped.site, choices.of(mapped.site.name)
+    report = ranges.macro(macro).report(
         site.product,
-        *_inputs_and_matrix(site, values),
+        *inputs_and_matrix(site, values),
         neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
-        input_range=site.data.range,
-        weight_range=site.weight.range,
+        **ranges.coding(site.data.range, site.weight.range),
     )
     return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in report.items()}
 
@@ -132,23 +162,20 @@ def _decisions(mapping: Mapping) -> dict[int, Decision]:
 
 def _on_macro(
     mapped: MappedSite,
+    choices: Calibration,
     macro: Macro,
     die: Die,
     values: dict[int, Any],
     key: PRNGKeyArray | None,
     decision_rule: str | None,
 ) -> Array:
-    site = mapped.site
+    site, ranges = mapped.site, choices.of(mapped.site.name)
     if macro.keeps_product:
         _plain(site.step, values)
         return values[site.step.outputs[0].number]
-    inputs, matrix = _inputs_and_matrix(site, values)
-    options: dict[str, Any] = {
-        "die": die,
-        "key": key,
-        "input_range": site.data.range,
-        "weight_range": site.weight.range,
-    }
+    inputs, matrix = inputs_and_matrix(site, values)
+    macro = ranges.macro(macro)
+    options: dict[str, Any] = {"die": die, "key": key} | ranges.coding(site.data.range, site.weight.range)
     if mapped.chain is None:
         sums = macro.multiply(site.product, inputs, matrix, **options)
         return site.layout.result(sums).astype(site.step.dtype)
@@ -160,7 +187,8 @@ def _on_macro(
     return mapped.chain.decided(margins, _reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
 
 
-def _inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:
+def inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:
+    """Operands of a site as its macro takes them, from the values by number."""
     dtype = jnp.result_type(float)  # a shorter word does not hold every count
     inputs = site.layout.inputs(jnp.asarray(values[site.data.number], dtype))
     return inputs, site.layout.matrix(jnp.asarray(values[site.weight.number], dtype))

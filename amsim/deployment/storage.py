@@ -15,16 +15,18 @@ from jaxtyping import PyTree
 from amsim._array_file import read_array_file
 from amsim.accelerator import Accelerator
 from amsim.circuits.macro import Macro
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import Chip, chip_of
 from amsim.deployment.parts import Decoder, Encoder
+from amsim.noise.gradients import NOISY_DECISION_RULES
 
 FORMAT = "amsim-chip"
-VERSION = 1
+VERSION = 2
 _HEADER = "header"
 
 
 def save_chip(chip: Chip, path: str | Path) -> None:
-    """Write a chip with its parameters, hardware and dies; not its function, which `load_chip` is given again.
+    """Write a chip with parameters, hardware, dies and calibration; not its function, which `load_chip` is given again.
 
     The file appears whole or not at all.
 
@@ -42,6 +44,8 @@ def save_chip(chip: Chip, path: str | Path) -> None:
         "params": _described(encoder, chip.params),
         "accelerator": encoder.part("accelerator", chip.accelerator),
         "dies": encoder.part("dies", chip.dies),
+        "calibration": encoder.part("calibration", chip.calibration),
+        "decision_rule": chip.decision_rule,
     }
     text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
     buffer = io.BytesIO()
@@ -76,6 +80,12 @@ def load_chip(path: str | Path, fn: Callable[..., Any], *, params: PyTree = None
         header = _header(arrays)
         decoder = Decoder(arrays)
         accelerator, dies = decoder.part(header["accelerator"]), decoder.part(header["dies"])
+        calibration = decoder.part(header.get("calibration"))
+        if not isinstance(calibration, Calibration | None):
+            raise ValueError("it has something else in place of a calibration")
+        rule = header.get("decision_rule")
+        if rule is not None and rule not in NOISY_DECISION_RULES:
+            raise ValueError(f"it has the unknown decision rule {rule!r}")
         stored = _restored(decoder, header["params"], params)
         _check_hardware(accelerator, dies)
         unread = sorted(set(arrays) - decoder.read)
@@ -83,7 +93,7 @@ def load_chip(path: str | Path, fn: Callable[..., Any], *, params: PyTree = None
             raise ValueError(f"it has the unexpected arrays {unread[:4]}")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
         raise ValueError(f"Chip file {path} cannot be used: {error}.") from None
-    return chip_of(fn, stored, accelerator, dies)
+    return chip_of(fn, stored, accelerator, dies, calibration, rule)
 
 
 def _header(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -96,7 +106,9 @@ def _header(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     version = header.get("version")
     if not isinstance(version, int) or not 1 <= version <= VERSION:
         raise ValueError(f"it is of version {version!r}, and this amsim reads versions 1 to {VERSION}")
-    if set(header) != {"format", "version", "params", "accelerator", "dies"}:
+    if set(header) != {"format", "version", "params", "accelerator", "dies"} | (
+        {"calibration", "decision_rule"} if version > 1 else set()
+    ):
         raise ValueError(f"it has the entries {sorted(header)}")
     return header
 

@@ -1,8 +1,10 @@
 """Choice of a converter's range from the values that a line takes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checks import finite, integer_between, one_of
 
@@ -20,6 +22,7 @@ def select_range(
     method: str = "minimum-error",
     coverage: float = 0.999,
     finest: float = 1.0,
+    counts: Real[Array, "..."] | None = None,
 ) -> Float[Array, ""]:
     """Range of a converter, relative to the swing of the driven rows, that suits observed line values.
 
@@ -36,40 +39,80 @@ def select_range(
         method: One of `METHODS`.
         coverage: For "percentile", above 0 and at most 1.
         finest: Smallest step between values that a line can take, cells; no range is narrower than n of them.
+        counts: How often each of `cells` occurred, same shape; None is once.
 
     Returns:
         The range, for the field `range` of a converter, 1.
 
     Raises:
-        ValueError: An unknown method, bits or a coverage outside their ranges, no values, or values not finite.
+        ValueError: An unknown method, bits or a coverage outside their ranges, no values, values not finite, or
+            counts of another shape.
 
     Valid for values that are typical of those converted later. The result is a choice among data: use it as a constant.
     """
-    one_of("method", method, METHODS)
+    check_method("method", method, coverage)
     integer_between("bits", bits, 1, 16)
-    if not 0 < coverage <= 1:
-        raise ValueError(f"Argument `coverage` must be above 0 and at most 1, but is {coverage}.")
     if cells.size == 0:
         raise ValueError("Argument `cells` must hold at least one value, but is empty.")
     cells = finite("cells", cells)
+    if counts is not None and counts.shape != cells.shape:
+        raise ValueError(f"Argument `counts` must have shape {cells.shape} as `cells`, but has shape {counts.shape}.")
+    occurred = jnp.ones_like(cells) if counts is None else counts.astype(cells.dtype)
+    shares = occurred / jnp.sum(occurred)
     rows = jnp.asarray(driven_rows, cells.dtype)
-    distance = cells - jnp.floor(rows / 2)
     codes = 2**bits if levels is None else levels
     integer_between("levels", codes, 2)
+    return _selected(cells, rows, shares, codes, method, coverage, finest)
+
+
+@partial(jax.jit, static_argnames=("codes", "method", "coverage", "finest"))
+def _selected(
+    cells: Float[Array, "..."],
+    rows: Float[Array, "..."],
+    shares: Float[Array, "..."],
+    codes: int,
+    method: str,
+    coverage: float,
+    finest: float,
+) -> Float[Array, ""]:
+    distance = cells - jnp.floor(rows / 2)
     lowest = -(codes // 2)
     highest = lowest + codes - 1
     needed = jnp.maximum(distance / (highest + 0.5), -distance / (0.5 - lowest)) * (codes / rows)
     smallest = codes * finest / jnp.max(rows)
-    widest = jnp.maximum(jnp.max(needed), smallest)
+    widest = jnp.maximum(jnp.max(jnp.where(shares > 0, needed, 0.0)), smallest)
     if method == "min-max":
         return widest
     if method == "percentile":
-        return jnp.maximum(jnp.quantile(needed.ravel(), coverage), smallest)
+        return jnp.maximum(weighted_quantile(needed.ravel(), shares.ravel(), coverage), smallest)
     ranges = smallest + (widest - smallest) * jnp.linspace(0.0, 1.0, CANDIDATES, dtype=cells.dtype)
 
     def error(range_: Float[Array, ""]) -> Float[Array, ""]:
         lsb = jnp.maximum(range_ * rows / codes, finest)
-        return jnp.mean((lsb * jnp.clip(jnp.round(distance / lsb), lowest, highest) - distance) ** 2)
+        return jnp.sum(shares * (lsb * jnp.clip(jnp.round(distance / lsb), lowest, highest) - distance) ** 2)
 
     # One after another: all candidates at once would hold the values many times over.
     return ranges[jnp.argmin(jax.lax.map(error, ranges))]
+
+
+def check_method(name: str, method: str, coverage: float) -> None:
+    """Raise ValueError unless this is a method of choosing a range, with a coverage above 0 and at most 1."""
+    one_of(name, method, METHODS)
+    if not 0 < coverage <= 1:
+        raise ValueError(f"Argument `coverage` must be above 0 and at most 1, but is {coverage}.")
+
+
+def weighted_quantile(
+    values: Float[Array, " values"], shares: Float[Array, " values"], fraction: Float[Array, ""] | float
+) -> Float[Array, ""]:
+    """Smallest value that, with all below it, makes up a fraction of the whole.
+
+    Args:
+        values: Shape (values,).
+        shares: Part of the whole that each value makes up; they add up to 1.
+        fraction: Above 0 and at most 1.
+    """
+    order = jnp.argsort(values)
+    # Half of the rounding error of a sum near 1 below the fraction, so that the last value is in reach.
+    reached = jnp.cumsum(shares[order]) >= fraction - 64 * jnp.finfo(values.dtype).eps
+    return values[order[jnp.argmax(reached)]]

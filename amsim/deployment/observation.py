@@ -1,0 +1,97 @@
+"""What the sites of a chip see while the plain network runs on sample data."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amsim.circuits.code_selection import select_weight_code, value_counts
+from amsim.circuits.operands import IntegerCode
+from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.control_flow import Largest
+from amsim.deployment.mapping import MappedSite
+from amsim.deployment.run import inputs_and_matrix, tally_program
+
+
+class WeightMethod(NamedTuple):
+    """How the codes of weights are chosen: arguments of `amsim.circuits.code_selection.select_weight_code`."""
+
+    method: str
+    coverage: float
+    per: str
+
+
+@eqx.filter_jit
+def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[str, dict[str, Any]]:
+    """Of each site: `counts`, `lowest` (negated) and `highest` of its inputs, and the `weight_scale` that suits it.
+
+    A site with several weights in turn has the widest scale of those that suit them.
+    """
+
+    def tell(mapped: MappedSite, values: dict[int, Any]) -> dict[str, Any]:
+        site, macro = mapped.site, chip.accelerator.macros[mapped.macro]
+        if macro.keeps_product:
+            return {}
+        data = jnp.asarray(values[site.data.number], jnp.result_type(float))
+        matrix = inputs_and_matrix(site, values)[1]
+        code = select_weight_code(
+            matrix, macro.weight_bits, **weights._asdict(), known=site.weight.range, rounding=macro.operand_rounding
+        )
+        used = jnp.any(matrix != 0, axis=0 if weights.per == "channel" else None, keepdims=True)
+        return {
+            "counts": value_counts(data),
+            "lowest": Largest(-jnp.min(data)),
+            "highest": Largest(jnp.max(data)),
+            "weight_scale": Largest(jnp.where(used, code.scale, 0.0)),
+        }
+
+    return _told(chip, inputs, tell)
+
+
+@eqx.filter_jit
+def observed_codes(chip: Chip, inputs: Array) -> dict[str, dict[str, Any]]:
+    """Of each site with codes: mean squares and clipped parts of both operands, and counts of what its lines take."""
+
+    def tell(mapped: MappedSite, values: dict[int, Any]) -> dict[str, Any]:
+        assert chip.calibration is not None
+        site, ranges = mapped.site, chip.calibration.of(mapped.site.name)
+        macro = chip.accelerator.macros[mapped.macro]
+        padded, matrix = inputs_and_matrix(site, values)
+        told: dict[str, Any] = {}
+        if ranges.inputs is not None:
+            data = jnp.asarray(values[site.data.number], padded.dtype)
+            told |= _coded("inputs", ranges.inputs, data)
+        if ranges.weights is not None:
+            told |= _coded("weights", ranges.weights, matrix)
+        if reads_lines(mapped, chip):
+            coding = ranges.coding(site.data.range, site.weight.range)
+            told["lines"] = macro.line_counts(site.product, padded, matrix, **coding)
+        return told
+
+    return _told(chip, inputs, tell)
+
+
+def reads_lines(mapped: MappedSite, chip: Chip) -> bool:
+    """Whether a site is read by converters that have a range."""
+    macro = chip.accelerator.macros[mapped.macro]
+    return mapped.chain is None and not macro.keeps_product and macro.readout_range is not None
+
+
+def _coded(name: str, code: IntegerCode, values: Float[Array, "..."]) -> dict[str, Array]:
+    unit = jnp.max(code.scale)
+    error = (code.encode(values) * code.scale - values) / unit
+    return {
+        f"signal_{name}": jnp.mean((values / unit) ** 2),
+        f"noise_{name}": jnp.mean(error**2),
+        f"clipped_{name}": code.clipped(values),
+    }
+
+
+def _told(chip: Chip, inputs: Array, tell: Any) -> dict[str, dict[str, Any]]:
+    traced = traced_chip(chip, (inputs,))
+    arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
+    tallies = tally_program(traced.program, traced.mapping, arguments, tell)
+    sites = traced.mapping.sites
+    return {one.site.name: told | {"runs": runs} for one, (told, runs) in zip(sites, tallies, strict=True)}
