@@ -20,4 +20,5 @@ from amsim.evaluation import evaluate as evaluate
 from amsim.foreign import load_onnx as load_onnx
 from amsim.foreign import load_weights as load_weights
 from amsim.noise_budget import noise_budget as noise_budget
+from amsim.repairs import repair as repair
 from amsim.validation import validate as validate

@@ -16,7 +16,7 @@ from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
-from amsim.deployment.chip import check_key, deploy
+from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.noise.random import numbered_keys
 from amsim.results import described, labelled
 from amsim.statistics import mean_interval
@@ -133,7 +133,20 @@ def correct_reads(
     labels: Shaped[ArrayLike, "batches batch"],
 ) -> Array:
     """Right answers of each read of one die, shape (reads,); no keys are the nominal die and one read without noise."""
-    chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration).prepared()
+    return right_answers(
+        deploy(fn, params, accelerator, key=die_key, calibration=calibration), read_keys, inputs, labels
+    )
+
+
+@eqx.filter_jit
+def right_answers(
+    chip: Chip,
+    read_keys: Key[Array, " reads"] | None,
+    inputs: Shaped[ArrayLike, "batches batch ..."],
+    labels: Shaped[ArrayLike, "batches batch"],
+) -> Array:
+    """Right answers of each read of a chip, shape (reads,); no keys are one read without noise."""
+    chip = chip.prepared()
 
     def one_read(key: PRNGKeyArray | None) -> Array:
         def one_batch(item: tuple[Array, Array, Array]) -> Array:

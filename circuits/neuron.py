@@ -15,11 +15,13 @@ class Neuron(eqx.Module):
         slope: Broadcastable to the product; 0 makes the neuron a constant.
         intercept: Broadcastable to the product.
         ties_up: Whether an expression of exactly 0 gives the upper decision (static).
+        tuning: Counts that a threshold tuned on its die adds towards the upper decision, columns last; None is none.
     """
 
     slope: Float[Array, "..."]
     intercept: Float[Array, "..."]
     ties_up: bool = eqx.field(static=True, default=True)
+    tuning: Float[Array, "..."] | None = None
 
     def in_counts(
         self, x_code: IntegerCode, w_code: IntegerCode, weights: Float[Array, "rows columns"], ndim: int
@@ -32,11 +34,17 @@ class Neuron(eqx.Module):
         slope = _to_rank(self.slope, ndim) * scale * x_code.digit_gain
         neuron = Neuron(slope, _to_rank(self.intercept, ndim), self.ties_up)
         if x_code.centred:
-            return neuron
+            return self._tuned(neuron, ndim)
         column_sums = _to_rank(jnp.sum(weights, axis=0), ndim) * (x_code.digit_offset / x_code.digit_gain)
         # The exact shift first: the rounding error of a sum with the weights could hide a tie.
         intercept = slope * (neuron.exact_shift() + column_sums)
-        return Neuron(slope, jnp.where(slope == 0, neuron.intercept, intercept), self.ties_up)
+        return self._tuned(Neuron(slope, jnp.where(slope == 0, neuron.intercept, intercept), self.ties_up), ndim)
+
+    def _tuned(self, in_counts: "Neuron", ndim: int) -> "Neuron":
+        if self.tuning is None:
+            return in_counts
+        slope, intercept = in_counts.slope, in_counts.intercept
+        return Neuron(slope, intercept + jnp.abs(slope) * _to_rank(self.tuning, ndim), self.ties_up)
 
     def exact_shift(self) -> Float[Array, "..."]:
         """Shift in counts that puts the threshold itself at 0; 0 for a constant neuron, which no line decides.

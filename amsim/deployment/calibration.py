@@ -4,8 +4,10 @@ from collections.abc import Collection
 from typing import Any
 
 import equinox as eqx
+import jax
+from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, part_of, quantity
+from amsim.circuits.checks import Quantity, finite, part_of, quantity
 from amsim.circuits.macro import Macro
 from amsim.circuits.operands import IntegerCode, ValueRange
 
@@ -17,19 +19,27 @@ class SiteRanges(eqx.Module):
         inputs: Code of its inputs.
         weights: Code of its weights, signed and without a zero-point, one scale or one for each column.
         readout: Range of its converters, as their field `range`, 1.
+        tuning: What the bias DACs of fused neurons add towards the upper decision, counts, shape (columns,).
+        offset: What is added to results read as numbers, in units of inputs times weights, shape (columns,).
 
     Raises:
-        ValueError: A part of the wrong kind, or a range that is not above 0.
+        ValueError: A part of the wrong kind, a range that is not above 0, or an offset or tuning that is not finite.
     """
 
     inputs: IntegerCode | None = None
     weights: IntegerCode | None = None
     readout: Quantity | None = quantity("readout", positive=True, optional=True)
+    tuning: Float[Array, " columns"] | None = None
+    offset: Float[Array, " columns"] | None = None
 
     def __check_init__(self) -> None:
         """Check the codes."""
         part_of("inputs", self.inputs, IntegerCode, optional=True)
         part_of("weights", self.weights, IntegerCode, optional=True)
+        for name in ("tuning", "offset"):
+            values = getattr(self, name)
+            if values is not None and not isinstance(values, jax.core.Tracer):
+                finite(name, values)
 
     def macro(self, macro: Macro) -> Macro:
         """The macro as this site uses it."""

@@ -1,18 +1,18 @@
-"""What the sites of a chip see while the plain network runs on sample data."""
+"""What the sites of a chip see while the plain network runs on sample data, and what they give on the chip itself."""
 
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.code_selection import select_weight_code, value_counts
 from amsim.circuits.operands import IntegerCode
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.control_flow import Largest
 from amsim.deployment.mapping import MappedSite
-from amsim.deployment.run import inputs_and_matrix, tally_program
+from amsim.deployment.run import inputs_and_matrix, read_program, tally_program
 
 
 class WeightMethod(NamedTuple):
@@ -71,6 +71,16 @@ def observed_codes(chip: Chip, inputs: Array) -> dict[str, dict[str, Any]]:
         return told
 
     return _told(chip, inputs, tell)
+
+
+@eqx.filter_jit
+def column_means(chip: Chip, inputs: Array, key: PRNGKeyArray | None) -> dict[str, Array]:
+    """What each column of each site gives on this chip on average, shape (columns,): see `read_program`."""
+    traced = traced_chip(chip, (inputs,))
+    arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
+    hardware = chip.accelerator.macros, chip.dies
+    found = read_program(traced.program, traced.mapping, *hardware, arguments, key, chip.calibration)
+    return {mapped.site.name: mean for mapped, mean in zip(traced.mapping.sites, found, strict=True)}
 
 
 def reads_lines(mapped: MappedSite, chip: Chip) -> bool:

@@ -1,5 +1,6 @@
 """Runs a mapped program: macro products and fused neurons at their sites, plain JAX everywhere else."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from amsim.circuits.macro import Die, Macro
+from amsim.circuits.macro import Die, Macro, over_columns
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.control_flow import Tallies, Turns, run_bodies
 from amsim.deployment.decision_rules import decided_by_sign, decided_value, has_slope
@@ -41,6 +42,39 @@ def run_program(
         calibration: What was chosen for its sites; None is nothing.
         decision_rule: Derivative of the decisions of fused neurons; None is the network's own.
     """
+    return _run_on_macros(program, mapping, macros, dies, arguments, key, calibration, decision_rule)[0]
+
+
+def read_program(
+    program: Program,
+    mapping: Mapping,
+    macros: Sequence[Macro],
+    dies: Sequence[Die],
+    arguments: Sequence[Any],
+    key: PRNGKeyArray | None,
+    calibration: Calibration | None = None,
+) -> list[Array]:
+    """What each column of each site gives on average: of fused neurons the decision, -1 or +1, else the number read.
+
+    Arguments as those of `run_program`; each result has shape (columns,).
+    """
+    tallies = _run_on_macros(program, mapping, macros, dies, arguments, key, calibration, None, counting=True)[1]
+    tallied = (_averaged(*tallies[_result(mapped).number])[0] for mapped in mapping.sites)
+    return [one["read"] for one in tallied]
+
+
+def _run_on_macros(
+    program: Program,
+    mapping: Mapping,
+    macros: Sequence[Macro],
+    dies: Sequence[Die],
+    arguments: Sequence[Any],
+    key: PRNGKeyArray | None,
+    calibration: Calibration | None,
+    decision_rule: str | None,
+    counting: bool = False,
+) -> tuple[list[Any], Tallies]:
+    """Outputs, and while counting what each site gives on average."""
     choices = Calibration() if calibration is None else calibration
     keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
     results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
@@ -48,23 +82,25 @@ def run_program(
     decisions = {} if decision_rule is None else _decisions(mapping)
 
     def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
-        values = _start(program, arguments)
+        values, tallies = _start(program, arguments), {}
         for step in program.steps:
             number = step.outputs[0].number if step.outputs else -1
             if number in results:
                 index, mapped = results[number]
                 site_key = None if keys is None else functools.reduce(jax.random.fold_in, turns, keys[index])
                 macro, die = macros[mapped.macro], dies[mapped.macro]
-                values[number] = _on_macro(mapped, choices, macro, die, values, site_key, decision_rule)
+                values[number], read = _on_macro(mapped, choices, macro, die, values, site_key, decision_rule)
+                if counting:
+                    tallies[number] = ({"read": _column_mean(mapped, read)}, jnp.ones((), jnp.result_type(float)))
             elif number in decisions:
                 values[number] = decided_by_sign(decisions[number], values)
             elif step.bodies:
-                run_bodies(step, values, run, turns)
+                tallies |= run_bodies(step, values, run, turns, results if counting else ())
             elif number not in replaced:
                 _plain(step, values)
-        return [values[value.number] for value in program.outputs], {}
+        return [values[value.number] for value in program.outputs], tallies
 
-    return run(program, arguments, ())[0]
+    return run(program, arguments, ())
 
 
 def report_program(
@@ -168,23 +204,33 @@ def _on_macro(
     values: dict[int, Any],
     key: PRNGKeyArray | None,
     decision_rule: str | None,
-) -> Array:
+) -> tuple[Array, Array]:
+    """The value that the network goes on with, and what was read, columns last: sums, or margins of decisions."""
     site, ranges = mapped.site, choices.of(mapped.site.name)
     if macro.keeps_product:
         _plain(site.step, values)
-        return values[site.step.outputs[0].number]
+        kept = values[site.step.outputs[0].number]
+        return kept, site.layout.to_columns(kept)
     inputs, matrix = inputs_and_matrix(site, values)
     macro = ranges.macro(macro)
     options: dict[str, Any] = {"die": die, "key": key} | ranges.coding(site.data.range, site.weight.range)
     if mapped.chain is None:
         sums = macro.multiply(site.product, inputs, matrix, **options)
-        return site.layout.result(sums).astype(site.step.dtype)
-    neuron = mapped.chain.neuron(site, _reader(values))
-    margins = macro.margin(site.product, inputs, matrix, neuron, **options)
+        if ranges.offset is not None:
+            sums = sums + over_columns(ranges.offset, sums.ndim).astype(sums.dtype)
+        return site.layout.result(sums).astype(site.step.dtype), sums
+    neuron = dataclasses.replace(mapped.chain.neuron(site, _reader(values)), tuning=ranges.tuning)
+    read = margins = macro.margin(site.product, inputs, matrix, neuron, **options)
     if decision_rule is not None and mapped.chain.threshold is None:
         margins = decided_value(decision_rule, margins, macro, site.product, inputs, matrix, neuron, options)
     margins = site.layout.result(margins)
-    return mapped.chain.decided(margins, _reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
+    value = mapped.chain.decided(margins, _reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
+    return value, read
+
+
+def _column_mean(mapped: MappedSite, read: Array) -> Array:
+    given = read if mapped.chain is None else jnp.where(read >= 0, 1.0, -1.0)
+    return jnp.mean(given, axis=tuple(range(given.ndim - 1)), dtype=jnp.result_type(float))
 
 
 def inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:

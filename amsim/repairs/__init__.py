@@ -1,0 +1,11 @@
+"""Repairs of single dies: what brings accuracy back without training the network anew, and what each takes."""
+
+from amsim.repairs.bench import Effort as Effort
+from amsim.repairs.kinds import REPAIRS as REPAIRS
+from amsim.repairs.kinds import BatchStatistics as BatchStatistics
+from amsim.repairs.kinds import OffsetCorrection as OffsetCorrection
+from amsim.repairs.kinds import Repair as Repair
+from amsim.repairs.kinds import ThresholdTuning as ThresholdTuning
+from amsim.repairs.kinds import Trimming as Trimming
+from amsim.repairs.repair import Repaired as Repaired
+from amsim.repairs.repair import repair as repair

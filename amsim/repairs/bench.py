@@ -1,0 +1,88 @@
+"""What a repair measures a die with, and what it takes."""
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from amsim.batch_statistics import batches
+from amsim.datasets import Split
+from amsim.deployment.calibration import Calibration, SiteRanges
+from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.mapping import MappedSite
+from amsim.deployment.observation import column_means
+
+ENERGY_ITEMS = 16
+"""Samples whose activity the energy of an inference is taken at."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """What a repair takes on one die.
+
+    Attributes:
+        stored_bits: Bits that the die keeps for good.
+        inferences: Inferences that the die runs for it.
+        decisions: Decisions of single comparators besides.
+        energy: Of both, J.
+    """
+
+    stored_bits: float = 0.0
+    inferences: int = 0
+    decisions: float = 0.0
+    energy: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """Samples and the ideal chip beside a die.
+
+    Attributes:
+        ideal: The network on ideal hardware: what each column should give.
+        samples: Labelled samples that the die is measured with.
+        batch: Samples computed at once.
+        key: Draws the dynamic noise while measuring.
+    """
+
+    ideal: Chip
+    samples: Split
+    batch: int
+    key: PRNGKeyArray
+
+    def means(self, chip: Chip, reading: int) -> dict[str, Array]:
+        """What each column of each site gives over the samples on average, with the noise of one reading."""
+        return self._means(chip, jax.random.fold_in(self.key, reading))
+
+    @cached_property
+    def wanted(self) -> dict[str, Array]:
+        """The same on ideal hardware."""
+        return self._means(self.ideal, None)
+
+    def sites(self, chip: Chip) -> list[MappedSite]:
+        """Sites of a chip on macros that have errors, in the order in which they run."""
+        mapped = traced_chip(chip, (jnp.asarray(self.samples.inputs[: self.batch]),)).mapping.sites
+        return [one for one in mapped if not chip.accelerator.macros[one.macro].deterministic]
+
+    def inferences(self, chip: Chip, passes: int, stored_bits: float) -> Effort:
+        """Effort of so many passes over the samples."""
+        count = passes * len(self.samples)
+        joules = float(chip.energy(jnp.asarray(self.samples.inputs[:ENERGY_ITEMS]))) if count else 0.0
+        return Effort(stored_bits, count, 0.0, count * joules)
+
+    def _means(self, chip: Chip, key: PRNGKeyArray | None) -> dict[str, Array]:
+        total: dict[str, Array] = {}
+        for number, part in enumerate(batches(self.samples.inputs, self.batch)):
+            found = column_means(chip, part, None if key is None else jax.random.fold_in(key, number))
+            share = len(part) / len(self.samples)
+            total = {name: total.get(name, jnp.zeros_like(mean)) + share * mean for name, mean in found.items()}
+        return total
+
+
+def with_ranges(chip: Chip, name: str, **values: Any) -> Chip:
+    """The chip with other settings of one site."""
+    sites = {} if chip.calibration is None else dict(chip.calibration.sites)
+    sites[name] = dataclasses.replace(sites.get(name, SiteRanges()), **values)
+    return dataclasses.replace(chip, calibration=Calibration(sites))
