@@ -1,6 +1,7 @@
 """Checks of arguments: static mistakes raise at once, run-time values are checked under `jit` too."""
 
 import difflib
+import functools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -83,11 +84,12 @@ def enforced(
     array: Array, given: Any, allowed: Allowed, refusal: Callable[[np.ndarray], str], refusal_at_run_time: str
 ) -> Array:
     """Return array; elements that are not allowed raise at once when given is concrete, at run time under `jit`."""
+    # No function in here: a type checker that decorates each one where it is defined would do so for every quantity.
+    return checked(array, given, allowed, refusal, functools.partial(_or_error, refusal_at_run_time))
 
-    def or_error(traced: Array, allowed: Allowed) -> Array:
-        return eqx.error_if(traced, ~allowed(traced), refusal_at_run_time)
 
-    return checked(array, given, allowed, refusal, or_error)
+def _or_error(refusal: str, traced: Array, allowed: Allowed) -> Array:
+    return eqx.error_if(traced, ~allowed(traced), refusal)
 
 
 def integer_between(name: str, value: Any, low: int, high: int | None = None) -> None:

@@ -77,17 +77,19 @@ def test_without_errors_all_families_read_the_codes_of_the_ideal_converter(famil
     generator = np.random.default_rng(seed)
     halves = np.arange(-rows, 3 * rows + 1) / 2  # on and between levels: ties
     cells = np.concatenate([halves, generator.uniform(-0.5 * rows, 1.5 * rows, 300)]).astype(np.float32)
-    cells = jnp.asarray(cells)[:, None] * jnp.ones((1, COLUMNS))
+    # One shape and a traced number of rows: a program for each family and number of bits, not for each draw.
+    cells = jnp.asarray(np.resize(cells, 1501))[:, None] * jnp.ones((1, COLUMNS))
+    driven = jnp.asarray(rows, float)
     adc = {"flash": lambda: FlashAdc(levels=2**bits), "single-slope": lambda: SingleSlopeAdc(bits=bits)}.get(
         family, lambda: SarAdc(bits=max(bits, 2), topology=family, low_bits=max(bits // 2, 1))
     )()
     adc = eqx.tree_at(lambda one: one.range, adc, jnp.asarray(range_))
     reference = Adc(bits=max(bits, 2) if isinstance(adc, SarAdc) else bits, range=range_)
-    wanted = convert(reference, cells, float(rows))
+    wanted = convert(reference, cells, driven)
     die = adc.fabricate(jax.random.key(seed), COLUMNS)
     ideal = adc.ideal()
-    assert_same_codes(convert(adc, cells, float(rows)), wanted, reference, float(rows))
-    assert_same_codes(convert(ideal, cells, float(rows), die), wanted, reference, float(rows))
+    assert_same_codes(convert(adc, cells, driven), wanted, reference, float(rows))
+    assert_same_codes(convert(ideal, cells, driven, die), wanted, reference, float(rows))
     assert np.all(np.diff(ideal.transitions(die), axis=-1) == 1)
 
 

@@ -41,8 +41,16 @@ FEW = (
 
 
 @pytest.fixture(scope="module")
-def report():
-    return amsim.validate()
+def report(tmp_path_factory):
+    """The whole ladder, as the command writes it."""
+    folder = tmp_path_factory.mktemp("ladder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["amsim", "validate", "--out", str(folder)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 0
+    with xr.open_dataset(folder / "validate.nc", engine="h5netcdf") as written:
+        return written.load()
 
 
 @pytest.fixture
