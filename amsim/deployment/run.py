@@ -4,11 +4,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.macro import Die, Macro
+from amsim.circuits.products import Product
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.control_flow import Tallies, Turns, run_bodies
 from amsim.deployment.decision_rules import decided_by_sign, decided_value, has_slope
@@ -43,6 +45,8 @@ def run_program(
     """
     choices = Calibration() if calibration is None else calibration
     keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
+    # Once for all sites, and outside loops.
+    dies = [macro.prepare(die) for macro, die in zip(macros, dies, strict=True)]
     results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
     replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
     decisions = {} if decision_rule is None else _decisions(mapping)
@@ -110,7 +114,8 @@ def tally_program(
             else:
                 _plain(step, values)
             if number in sites:
-                tallies[number] = (tell(sites[number], values), jnp.ones((), jnp.result_type(float)))
+                products = jnp.asarray(sites[number].site.members, jnp.result_type(float))
+                tallies[number] = (tell(sites[number], values), products)
         return [values[value.number] for value in program.outputs], tallies
 
     tallies = run(program, arguments, ())[1]
@@ -124,13 +129,20 @@ def _averaged(sums: dict[str, Array], runs: Array) -> tuple[dict[str, Array], Ar
 
 def _report(mapped: MappedSite, choices: Calibration, macro: Macro, values: dict[int, Any]) -> dict[str, Any]:
     site, ranges = mapped.site, choices.of(mapped.site.name)
-    report = ranges.macro(macro).report(
-        site.product,
-        *inputs_and_matrix(site, values),
-        neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
-        **ranges.coding(site.data.range, site.weight.range),
-    )
-    return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in report.items()}
+
+    def report(inputs: Array, matrix: Array) -> dict[str, Array]:
+        found = ranges.macro(macro).report(
+            site.product,
+            inputs,
+            matrix,
+            neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
+            **ranges.coding(site.data.range, site.weight.range),
+        )
+        return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in found.items()}
+
+    for _ in site.layout.members:
+        report = jax.vmap(report)
+    return jax.tree.map(jnp.sum, report(*inputs_and_matrix(site, values)))
 
 
 def _start(program: Program, arguments: Sequence[Any]) -> dict[int, Any]:
@@ -177,14 +189,42 @@ def _on_macro(
     macro = ranges.macro(macro)
     options: dict[str, Any] = {"die": die, "key": key} | ranges.coding(site.data.range, site.weight.range)
     if mapped.chain is None:
-        sums = macro.multiply(site.product, inputs, matrix, **options)
+        sums = _multiplied(macro, site.product, site.layout.members, inputs, matrix, **options)
         return site.layout.result(sums).astype(site.step.dtype)
     neuron = mapped.chain.neuron(site, _reader(values))
-    margins = macro.margin(site.product, inputs, matrix, neuron, **options)
-    if decision_rule is not None and mapped.chain.threshold is None:
+    if decision_rule is None or mapped.chain.threshold is not None:
+        margins = _margin(macro, site.product, inputs, matrix, neuron, **options)
+    else:
+        margins = macro.margin(site.product, inputs, matrix, neuron, **options)
         margins = decided_value(decision_rule, margins, macro, site.product, inputs, matrix, neuron, options)
     margins = site.layout.result(margins)
     return mapped.chain.decided(margins, _reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
+
+
+# Sites of equal shape are traced once; the compiler sees through these calls.
+@eqx.filter_jit
+def _multiplied(
+    macro: Macro,
+    product: Product,
+    members: tuple[int, ...],
+    inputs: Array,
+    matrix: Array,
+    *,
+    key: PRNGKeyArray | None,
+    **options: Any,
+) -> Array:
+    def multiply(inputs: Array, matrix: Array, key: PRNGKeyArray | None) -> Array:
+        return macro.multiply(product, inputs, matrix, key=key, **options)
+
+    # Each member of the batch axes is a read of its own, one after the other on the same die.
+    for _ in members:
+        multiply = jax.vmap(multiply, (0, 0, None if key is None else 0))
+    return multiply(inputs, matrix, jax.random.split(key, members) if key is not None and members else key)
+
+
+@eqx.filter_jit
+def _margin(macro: Macro, *operands: Any, **options: Any) -> Array:
+    return macro.margin(*operands, **options)
 
 
 def inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:
