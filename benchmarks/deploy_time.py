@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=16)
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="part of a row's name")
     options = parser.parse_args()
     network, params = residual_network(options.blocks, options.channels)
     images = jnp.zeros((options.batch, 16, 16, 3))

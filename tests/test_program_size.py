@@ -97,10 +97,13 @@ def test_dies_and_reads_add_no_equation() -> None:
 
     assert size(population, jax.random.split(READ, 2)) == size(population, jax.random.split(READ, 50))
 
+    def pooled(params: Any, images: jax.Array) -> jax.Array:
+        return jnp.mean(network(params, images), (1, 2))
+
     def reads(keys: jax.Array, batches: int) -> int:
         inputs, labels = jnp.stack([IMAGES] * batches), jnp.zeros((batches, 2), int)
         accelerator = amsim.Accelerator(ANALOG)
-        return size(lambda keys: _correct_reads(network, PARAMS, accelerator, READ, keys, inputs, labels), keys)
+        return size(lambda keys: _correct_reads(pooled, PARAMS, accelerator, READ, keys, inputs, labels), keys)
 
     assert reads(jax.random.split(READ, 2), 2) == reads(jax.random.split(READ, 30), 7)
 
