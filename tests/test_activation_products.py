@@ -159,3 +159,11 @@ def test_stacked_weights_cost_what_their_members_cost() -> None:
     one, several = together.cost(x), apart.cost(x)
     for name in ("energy", "latency"):
         np.testing.assert_allclose(float(one[name].sum()), float(several[name].sum()), rtol=1e-5)
+
+
+def test_calibration_says_what_it_does_not_cover() -> None:
+    def function(params: Any, x: jax.Array) -> jax.Array:
+        return jnp.einsum("bi,bij->bj", x, params["w"])
+
+    with pytest.raises(ValueError, match="Site `w` cannot be calibrated: it has a different weight for each member"):
+        amsim.calibrate(function, {"w": jnp.ones((3, 5, 4))}, FINE, jnp.ones((3, 5)), steps=False)
