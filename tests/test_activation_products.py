@@ -163,7 +163,7 @@ def test_stacked_weights_cost_what_their_members_cost() -> None:
 
 def test_calibration_says_what_it_does_not_cover() -> None:
     def function(params: Any, x: jax.Array) -> jax.Array:
-        return jnp.einsum("bi,bij->bj", x, params["w"])
+        return jnp.einsum("bi,bij->bj", x.astype(jnp.float32), params["w"])
 
     with pytest.raises(ValueError, match="Site `w` cannot be calibrated: it has a different weight for each member"):
-        amsim.calibrate(function, {"w": jnp.ones((3, 5, 4))}, FINE, jnp.ones((3, 5)), steps=False)
+        amsim.calibrate(function, {"w": jnp.ones((3, 5, 4))}, FINE, np.ones((3, 5), np.uint8), steps=False)
