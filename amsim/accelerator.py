@@ -96,6 +96,9 @@ class Accelerator(eqx.Module):
         power: Leakage, gating and rate.
         inferences_per_load: Inferences that are done site by site together, so that weights are loaded once for them.
         double_buffered: Whether weights and DRAM transfers for the next site come in while one computes (static).
+        activation_products: Whether macros also do products of two activations, such as the scores of an attention, one
+            operand of which they load as weights at each inference (static). These sites are named `activations`,
+            `activations#2`, ... and rules send them where they send any name.
 
     Raises:
         ValueError: No macro, a rule without a macro, a pattern that is no regular expression or stands twice, fewer
@@ -113,6 +116,7 @@ class Accelerator(eqx.Module):
     technology: Technology
     power: PowerManagement
     double_buffered: bool = eqx.field(static=True)
+    activation_products: bool = eqx.field(static=True)
     inferences_per_load: Float[Array, ""] = quantity("inferences_per_load", positive=True)
 
     def __init__(
@@ -130,6 +134,7 @@ class Accelerator(eqx.Module):
         power: PowerManagement | None = None,
         inferences_per_load: Any = 1.0,
         double_buffered: bool = False,
+        activation_products: bool = False,
     ) -> None:
         """Build an accelerator from one macro, from rules `{pattern: macro}`, or from macros and their patterns.
 
@@ -149,6 +154,7 @@ class Accelerator(eqx.Module):
         self.power = PowerManagement() if power is None else power
         self.inferences_per_load = inferences_per_load
         self.double_buffered = double_buffered
+        self.activation_products = activation_products
 
     def __check_init__(self) -> None:
         """Check the parts."""
@@ -160,6 +166,7 @@ class Accelerator(eqx.Module):
         part_of("technology", self.technology, Technology)
         part_of("power", self.power, PowerManagement)
         part_of("double_buffered", self.double_buffered, bool)
+        part_of("activation_products", self.activation_products, bool)
         batch = self.inferences_per_load
         if not isinstance(batch, jax.core.Tracer) and np.asarray(batch) < 1:
             raise ValueError(f"Argument `inferences_per_load` must be at least 1, but is {float(batch):g}.")

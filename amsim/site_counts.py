@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.macro import SHARED_BY, Macro, Work
+from amsim.circuits.macro import SHARED_BY, Macro, MacroCost, Work
 from amsim.workloads import Layer
 
 
@@ -111,7 +111,7 @@ def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, A
         "input_bits": (part if shared == "inputs" else whole).input_bits,
         "output_bits": whole.output_bits,
     }
-    return {name: times * value for name, value in every_time.items()} | {
+    counts = {name: times * value for name, value in every_time.items()} | {
         "peak_macs": whole.peak_macs * float(spread.count),
         "clock": whole.clock,
         "supply": macro.operating_supply,
@@ -121,6 +121,20 @@ def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, A
         "streams": float(math.isinf(whole.fills)),
         "leakage": accelerator.active_leakage(index),
         "fills": layer.weight_slices * part.fills,
+    }
+    return _loaded_each_time(accelerator, counts, whole) if layer.weights_are_activations else counts
+
+
+def _loaded_each_time(accelerator: Accelerator, counts: dict[str, Any], whole: MacroCost) -> dict[str, Any]:
+    """Counts of a site whose weights are activations: they come from their memory, at each inference of a batch too."""
+    return counts | {
+        "input_bits": counts["input_bits"] + counts["weight_bits"],
+        "weight_bits": 0.0,
+        "load_cycles": counts["load_cycles"] * accelerator.inferences_per_load,
+        "stored_bits": 0.0,
+        "live_bits": counts["live_bits"] + whole.stored_bits,
+        # Other weights in these cells are lost.
+        "fills": math.inf,
     }
 
 

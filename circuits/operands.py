@@ -138,7 +138,11 @@ class IntegerCode(eqx.Module):
 
         The gradient is shared out over the digits so that that of the recombined code is exactly 1.
         """
-        return jnp.stack([self.digit(codes, place) for place in range(self.bits)], axis=-1)
+        if self.bits == 1 and self.signed:
+            return codes[..., None]
+        shape = (*codes.shape, self.bits)
+        places = jax.lax.broadcasted_iota(jnp.int32, shape, codes.ndim)
+        return _digit(jnp.broadcast_to((codes - self.lowest)[..., None], shape), places, 2**self.bits - 1)
 
 
 Coding = ValueRange | IntegerCode
@@ -146,7 +150,7 @@ Coding = ValueRange | IntegerCode
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _digit(offset_codes: Float[Array, "..."], place: Int[Array, ""], span: int) -> Float[Array, "..."]:
+def _digit(offset_codes: Float[Array, "..."], place: Int[Array, "..."], span: int) -> Float[Array, "..."]:
     whole = jax.lax.stop_gradient(offset_codes).astype(jnp.int32)
     return (2 * (jnp.right_shift(whole, place) & 1) - 1).astype(offset_codes.dtype)
 

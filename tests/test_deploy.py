@@ -120,6 +120,28 @@ LAYERS: dict[str, Layer] = {
         jnp.stack([KERNEL, -KERNEL[::-1]]),
         jnp.stack([IMAGES, IMAGES[::-1]], 1),
     ),
+    "dilated and grouped 1-D": (
+        lambda w, x: convolution(x, w, (1,), "SAME", ("NHC", "HIO", "NHC"), rhs_dilation=(2,), feature_group_count=2),
+        KERNEL[0, :, :2],
+        IMAGES[:, 0],
+    ),
+    "depthwise 1-D, causal": (
+        lambda w, x: convolution(x, w, (1,), ((2, 0),), ("NHC", "HIO", "NHC"), feature_group_count=4),
+        KERNEL[0, :, :1, :4],
+        IMAGES[:, 0],
+    ),
+    "transposed 1-D": (
+        lambda w, x: jax.lax.conv_transpose(x, w, (3,), "SAME", dimension_numbers=("NHC", "HIO", "NHC")),
+        KERNEL[0],
+        IMAGES[:, 0],
+    ),
+    "grouped and dilated 3-D": (
+        lambda w, x: convolution(
+            x, w, (1, 2, 1), "SAME", ("NDHWC", "DHWIO", "NDHWC"), rhs_dilation=(1, 1, 2), feature_group_count=2
+        ),
+        jnp.stack([KERNEL, -KERNEL[::-1]])[:, :, :, :2],
+        jnp.stack([IMAGES, IMAGES[::-1]], 1),
+    ),
     "convolution under vmap": (
         lambda w, x: jax.vmap(lambda one: convolution(one[None], w, padding="SAME")[0])(x),
         KERNEL,

@@ -181,7 +181,6 @@ def test_every_product_inside_a_loop_is_listed() -> None:
     ("reason", "function", "params"),
     [
         ("not floating point", lambda p, x: (x.astype(int) @ p.astype(int)).astype(float), SQUARE),
-        ("batch axes", lambda p, x: jnp.einsum("bi,bij->bj", x, p), jnp.ones((5, 7, 2))),
         ("place of the image", lambda p, x: jax.lax.conv(p, x[:, None, :3], (1,), "VALID"), jnp.ones((1, 1, 4))),
         (
             "splits its batch",

@@ -26,6 +26,12 @@ from amsim.results import labelled
 from amsim.system_cost import evaluate, labelled_cost
 from amsim.workloads import Layer, Workload
 
+_TRACING_NOTE = (
+    "This was raised while amsim traced `fn` ({name}) with inputs {inputs}. What works under "
+    "`jax.jit(fn)(params, *inputs)` works here: parameters of the structure that `fn` takes, no `if` on values of an "
+    "array, no conversion to NumPy."
+)
+
 
 class _LastInputs:
     """Shapes of the inputs a chip last saw, for `Chip.sites()`; all are equal, so that no compilation depends on it."""
@@ -242,9 +248,14 @@ def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
     def function(arrays: Any, *inputs: Any) -> Any:
         return chip.function(eqx.combine(arrays, static), *inputs)
 
-    closed, outputs = jax.make_jaxpr(function, return_shape=True)(arrays, *inputs)
+    try:
+        closed, outputs = jax.make_jaxpr(function, return_shape=True)(arrays, *inputs)
+    except Exception as error:
+        named = getattr(chip.function, "func", chip.function)
+        error.add_note(_TRACING_NOTE.format(name=getattr(named, "__name__", "a network"), inputs=inputs))
+        raise
     paths = jax.tree_util.tree_leaves_with_path(arrays)
-    program = flatten(closed, len(paths))
+    program = flatten(closed, len(paths), activation_products=chip.accelerator.activation_products)
     mapping = map_program(program, chip.accelerator, [_path_name(path) for path, _ in paths])
     if chip.calibration is not None:
         check_calibrated(mapping, chip.calibration, chip.accelerator)
@@ -291,6 +302,7 @@ def _layer(mapped: MappedSite, activity: dict[str, Array], runs: Array, inferenc
         weights=mapped.weight_name,
         repeats=repeats,
         weight_slices=mapped.weight_slices,
+        weights_are_activations=site.weight.data,
         input_size=site.layout.input_size(site.data.shape),
         padding=site.layout.padding,
     )

@@ -20,14 +20,23 @@ class Mark(NamedTuple):
     data: bool = False
 
 
-def products_inside(equation: core.JaxprEqn, inputs: Sequence[Value]) -> list[frozenset[int]]:
-    """Products of a weight with data inside a call or loop; of each, the inputs that its weight is made from."""
+def products_inside(
+    equation: core.JaxprEqn, inputs: Sequence[Value], *, of_activations: bool = False
+) -> list[frozenset[int]]:
+    """Products of a weight with data inside a call or loop; of each, the inputs that its weight is made from.
+
+    Args:
+        equation: The call or loop.
+        inputs: What it reads.
+        of_activations: Whether products of two activations count too, with none.
+    """
     marks = [Mark(frozenset({i} if value.is_weight else ()), value.data) for i, value in enumerate(inputs)]
-    return _through(equation, marks)[0]
+    found = _through(equation, marks)[0]
+    return found if of_activations else [weights for weights in found if weights]
 
 
 def _through(equation: core.JaxprEqn, marks: list[Mark]) -> tuple[list[frozenset[int]], list[Mark]]:
-    """Products inside an operation, and the marks of its outputs."""
+    """Products inside an operation, and the marks of its outputs; those of two activations have no weights."""
     params: dict[str, Any] = equation.params
     if equation.primitive.name == "scan":
         return _looped(params["jaxpr"].jaxpr, marks, params["num_consts"], params["num_carry"])
@@ -49,6 +58,7 @@ def _follow(body: core.Jaxpr, marks: list[Mark]) -> tuple[list[frozenset[int]], 
         read = [_mark_of(atom, known) for atom in equation.invars]
         if equation.primitive.name in PRODUCTS and any(mark.data for mark in read):
             found += [mark.weights for mark in read if mark.weights and not mark.data]
+            found += [frozenset()] if all(mark.data for mark in read) else []
         inside, outputs = _through(equation, read)
         found += inside
         known |= dict(zip(equation.outvars, outputs, strict=True))

@@ -10,8 +10,18 @@ from amsim.deployment.inner_products import products_inside
 from amsim.deployment.neurons import Consumers, NeuronChain, find_chain
 from amsim.deployment.program import is_chip
 from amsim.deployment.site_table import SiteRow, SiteTable
-from amsim.deployment.sites import Site, UnmappableError, chosen_operand, site_of, weight_operand
+from amsim.deployment.sites import (
+    Site,
+    UnmappableError,
+    chosen_operand,
+    loaded_operand,
+    site_of,
+    weight_operand,
+)
 from amsim.deployment.steps import PRODUCTS, Enclosure, Program, Step
+
+ACTIVATIONS = "activations"
+"""Name of a site that is a product of two activations."""
 
 
 class DeploymentError(ValueError):
@@ -37,8 +47,8 @@ class MappedSite(NamedTuple):
 
     @property
     def turns(self) -> int:
-        """Runs by all scans around it."""
-        return math.prod(one.turns for one in self.enclosures if one.turns is not None)
+        """Products by all scans around it and all members of its batch axes."""
+        return self.site.members * math.prod(one.turns for one in self.enclosures if one.turns is not None)
 
     @property
     def runs_by_data(self) -> bool:
@@ -103,8 +113,8 @@ class _Mapper:
         for step in program.steps:
             for body in step.bodies:
                 self.map(body)
-            for weight in () if step.bodies else _weights_inside(step):
-                name = self.names.of(weight)
+            for weight in () if step.bodies else _weights_inside(step, self.accelerator.activation_products):
+                name = self.names.of(weight) if weight else self.names.numbered(ACTIVATIONS)
                 inside = "a chip of its own" if is_chip(step.equation) else f"a `{step.primitive}`"
                 self.rows.append(_digital(name, step, program, f"it is inside {inside}"))
                 self.used.add(self.accelerator.macro_for(name))
@@ -127,10 +137,12 @@ class _Mapper:
             self.used.add(self.accelerator.macro_for(name))
         elif operand is not None:
             self._site(step, operand, program, consumers)
+        elif self.accelerator.activation_products and (loaded := loaded_operand(step)) is not None:
+            self._site(step, loaded, program, consumers)
 
     def _site(self, step: Step, operand: int, program: Program, consumers: Consumers) -> None:
-        params = step.inputs[operand].params
-        name = self.names.of(params)
+        params, loaded = step.inputs[operand].params, step.inputs[operand].data
+        name = self.names.numbered(ACTIVATIONS) if loaded else self.names.of(params)
         index = self.accelerator.macro_for(name)
         if index is None:
             self.rows.append(_digital(name, step, program, "no rule matches its name"))
@@ -143,7 +155,8 @@ class _Mapper:
             return
         macro = self.accelerator.macros[index]
         mapped = _place(site, index, macro, consumers)._replace(
-            enclosures=program.enclosures, weight_slices=_weight_slices(site, self.names.size(params))
+            enclosures=program.enclosures,
+            weight_slices=site.members if loaded else _weight_slices(site, self.names.size(params)),
         )
         self.sites.append(mapped)
         self.rows.append(_row(mapped, macro))
@@ -154,7 +167,8 @@ def _weight_slices(site: Site, leaf_size: int) -> int:
     loops = [loop.turns for loop in site.weight.loops]
     known = [turns for turns in loops if turns is not None]
     words = math.prod(site.weight.shape)
-    return math.prod(known) if len(known) == len(loops) else max(leaf_size // max(words, 1), 1)
+    slices = math.prod(known) if len(known) == len(loops) else max(leaf_size // max(words, 1), 1)
+    return slices * max(site.members, 1)
 
 
 def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> MappedSite:
@@ -164,7 +178,8 @@ def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> Mapped
     try:
         if macro.decides:
             macro.check_neuron(site.product)
-            chain = find_chain(site, consumers)
+            several = "its weight has batch axes, a different weight for each member of a batch"
+            chain = several if site.layout.members else find_chain(site, consumers)
             if isinstance(chain, NeuronChain):
                 return MappedSite(site, index, chain)
             reason = chain
@@ -255,6 +270,10 @@ class _Names:
         leaf = self._leaf(weight)
         module = self._module(leaf)
         name = self.leaf_names[leaf] if module in self.shared else module
+        return self.numbered(name)
+
+    def numbered(self, name: str) -> str:
+        """A name, made unique."""
         self.given[name] = self.given.get(name, 0) + 1
         return name if self.given[name] == 1 else f"{name}#{self.given[name]}"
 
@@ -284,6 +303,6 @@ def _weights(program: Program) -> list[frozenset[int]]:
     return found
 
 
-def _weights_inside(step: Step) -> list[frozenset[int]]:
-    products = products_inside(step.equation, step.inputs)
+def _weights_inside(step: Step, of_activations: bool = False) -> list[frozenset[int]]:
+    products = products_inside(step.equation, step.inputs, of_activations=of_activations)
     return [frozenset().union(*(step.inputs[index].params for index in weights)) for weights in products]

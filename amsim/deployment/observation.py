@@ -79,8 +79,7 @@ def column_means(chip: Chip, inputs: Array, key: PRNGKeyArray | None) -> dict[st
     traced = traced_chip(chip, (inputs,))
     arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
     hardware = chip.accelerator.macros, chip.dies
-    found = read_program(traced.program, traced.mapping, *hardware, arguments, key, chip.calibration)
-    return {mapped.site.name: mean for mapped, mean in zip(traced.mapping.sites, found, strict=True)}
+    return read_program(traced.program, traced.mapping, *hardware, arguments, key, chip.calibration)
 
 
 def reads_lines(mapped: MappedSite, chip: Chip) -> bool:
@@ -101,6 +100,12 @@ def _coded(name: str, code: IntegerCode, values: Float[Array, "..."]) -> dict[st
 
 def _told(chip: Chip, inputs: Array, tell: Any) -> dict[str, dict[str, Any]]:
     traced = traced_chip(chip, (inputs,))
+    for mapped in traced.mapping.sites:
+        if mapped.site.layout.members:
+            raise ValueError(
+                f"Site `{mapped.site.name}` cannot be calibrated: it has a different weight for each member of a "
+                "batch. What would work: rules that leave it digital."
+            )
     arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
     tallies = tally_program(traced.program, traced.mapping, arguments, tell)
     sites = traced.mapping.sites

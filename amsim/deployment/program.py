@@ -26,7 +26,8 @@ _PASSES_TO_KNOW_A_RANGE = 2
 
 
 class _Flattener:
-    def __init__(self) -> None:
+    def __init__(self, activation_products: bool) -> None:
+        self.activation_products = activation_products
         self.constants: dict[int, Any] = {}
         self.steps: list[Step] = []
         self.enclosures: tuple[Enclosure, ...] = ()
@@ -56,7 +57,7 @@ class _Flattener:
             if self._inlined(equation, inputs):
                 inner, inner_consts = inner_jaxpr(equation)
                 outputs = self.run(inner, inner_consts, inputs)
-            elif equation.primitive.name in self._with_bodies and products_inside(equation, inputs):
+            elif equation.primitive.name in self._with_bodies and self._holds_products(equation, inputs):
                 outputs = self._with_bodies[equation.primitive.name](equation, inputs)
             else:
                 outputs = self._step(equation, inputs)
@@ -71,7 +72,10 @@ class _Flattener:
         name = equation.primitive.name
         if name in TRANSPARENT_CALLS:
             return not is_chip(equation)
-        return name in CALLS_WITH_RULES and bool(products_inside(equation, inputs))
+        return name in CALLS_WITH_RULES and self._holds_products(equation, inputs)
+
+    def _holds_products(self, equation: core.JaxprEqn, inputs: Sequence[Value]) -> bool:
+        return bool(products_inside(equation, inputs, of_activations=self.activation_products))
 
     def _step(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
         ranges = output_ranges(equation, [value.range for value in inputs])
@@ -225,9 +229,15 @@ def _known(value: Value) -> tuple[Any, ...]:
     return value[1:]
 
 
-def flatten(closed: core.ClosedJaxpr, parameter_leaves: int) -> Program:
-    """Flat program of a traced function whose first `parameter_leaves` inputs are its parameters."""
-    flattener = _Flattener()
+def flatten(closed: core.ClosedJaxpr, parameter_leaves: int, *, activation_products: bool = False) -> Program:
+    """Flat program of a traced function.
+
+    Args:
+        closed: The function.
+        parameter_leaves: How many of its first inputs are parameters.
+        activation_products: Whether calls and loops are also opened for products of two activations.
+    """
+    flattener = _Flattener(activation_products)
     inputs = []
     for index, variable in enumerate(closed.jaxpr.invars):
         own = frozenset({index}) if index < parameter_leaves else frozenset()

@@ -36,6 +36,8 @@ _PASSING = (
     "reshape", "broadcast_in_dim", "transpose", "squeeze", "expand_dims", "slice", "dynamic_slice", "rev", "copy",
     "copy_p", "stop_gradient", "reduce_max", "reduce_min", "reduce_window_max", "reduce_precision",
 )  # fmt: skip
+_NOT_NEGATIVE = ("add", "mul", "div", "reduce_sum", "cumsum")
+"""What is not negative where all it reads are not."""
 _ROUNDINGS: dict[str, Callable[[float], float]] = {"floor": math.floor, "ceil": math.ceil}
 
 
@@ -132,6 +134,8 @@ def _of_primitive(
         return _scaled(inputs[0], -1.0)
     if name in ("add", "sub", "mul", "div") and any(constants):
         return _affine(name, inputs, constants)
+    if name in _NOT_NEGATIVE and all(known.low is not None and known.low >= 0 for known in inputs):
+        return ValueRange(0.0, None)
     return UNKNOWN
 
 

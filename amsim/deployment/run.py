@@ -5,11 +5,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.macro import Die, Macro, over_columns
+from amsim.circuits.products import Product
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.control_flow import Tallies, Turns, run_bodies
 from amsim.deployment.decision_rules import decided_by_sign, decided_value, has_slope
@@ -53,14 +55,14 @@ def read_program(
     arguments: Sequence[Any],
     key: PRNGKeyArray | None,
     calibration: Calibration | None = None,
-) -> list[Array]:
-    """What each column of each site gives on average: of fused neurons the decision, -1 or +1, else the number read.
+) -> dict[str, Array]:
+    """What each column gives on average: of fused neurons the decision, -1 or +1, else the number read.
 
-    Arguments as those of `run_program`; each result has shape (columns,).
+    Arguments as those of `run_program`; by site, each result has shape (columns,). Plain products have none.
     """
     tallies = _run_on_macros(program, mapping, macros, dies, arguments, key, calibration, None, counting=True)[1]
-    tallied = (_averaged(*tallies[_result(mapped).number])[0] for mapped in mapping.sites)
-    return [one["read"] for one in tallied]
+    names = {_result(mapped).number: mapped.site.name for mapped in mapping.sites}
+    return {names[number]: _averaged(*tally)[0]["read"] for number, tally in tallies.items()}
 
 
 def _run_on_macros(
@@ -77,12 +79,15 @@ def _run_on_macros(
     """Outputs, and while counting what each site gives on average."""
     choices = Calibration() if calibration is None else calibration
     keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
+    # Once for all sites, and outside loops.
+    dies = [macro.prepare(die) for macro, die in zip(macros, dies, strict=True)]
     results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
     replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
     decisions = {} if decision_rule is None else _decisions(mapping)
 
     def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
-        values, tallies = _start(program, arguments), {}
+        values = _start(program, arguments)
+        tallies: Tallies = {}
         for step in program.steps:
             number = step.outputs[0].number if step.outputs else -1
             if number in results:
@@ -90,7 +95,7 @@ def _run_on_macros(
                 site_key = None if keys is None else functools.reduce(jax.random.fold_in, turns, keys[index])
                 macro, die = macros[mapped.macro], dies[mapped.macro]
                 values[number], read = _on_macro(mapped, choices, macro, die, values, site_key, decision_rule)
-                if counting:
+                if counting and read is not None:
                     tallies[number] = ({"read": _column_mean(mapped, read)}, jnp.ones((), jnp.result_type(float)))
             elif number in decisions:
                 values[number] = decided_by_sign(decisions[number], values)
@@ -146,7 +151,8 @@ def tally_program(
             else:
                 _plain(step, values)
             if number in sites:
-                tallies[number] = (tell(sites[number], values), jnp.ones((), jnp.result_type(float)))
+                products = jnp.asarray(sites[number].site.members, jnp.result_type(float))
+                tallies[number] = (tell(sites[number], values), products)
         return [values[value.number] for value in program.outputs], tallies
 
     tallies = run(program, arguments, ())[1]
@@ -160,13 +166,20 @@ def _averaged(sums: dict[str, Array], runs: Array) -> tuple[dict[str, Array], Ar
 
 def _report(mapped: MappedSite, choices: Calibration, macro: Macro, values: dict[int, Any]) -> dict[str, Any]:
     site, ranges = mapped.site, choices.of(mapped.site.name)
-    report = ranges.macro(macro).report(
-        site.product,
-        *inputs_and_matrix(site, values),
-        neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
-        **ranges.coding(site.data.range, site.weight.range),
-    )
-    return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in report.items()}
+
+    def report(inputs: Array, matrix: Array) -> dict[str, Array]:
+        found = ranges.macro(macro).report(
+            site.product,
+            inputs,
+            matrix,
+            neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
+            **ranges.coding(site.data.range, site.weight.range),
+        )
+        return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in found.items()}
+
+    for _ in site.layout.members:
+        report = jax.vmap(report)
+    return jax.tree.map(jnp.sum, report(*inputs_and_matrix(site, values)))
 
 
 def _start(program: Program, arguments: Sequence[Any]) -> dict[int, Any]:
@@ -204,25 +217,26 @@ def _on_macro(
     values: dict[int, Any],
     key: PRNGKeyArray | None,
     decision_rule: str | None,
-) -> tuple[Array, Array]:
-    """The value that the network goes on with, and what was read, columns last: sums, or margins of decisions."""
+) -> tuple[Array, Array | None]:
+    """The value that the network goes on with, and what the macro read, columns last: sums, or margins of decisions."""
     site, ranges = mapped.site, choices.of(mapped.site.name)
     if macro.keeps_product:
         _plain(site.step, values)
-        kept = values[site.step.outputs[0].number]
-        return kept, site.layout.to_columns(kept)
+        return values[site.step.outputs[0].number], None
     inputs, matrix = inputs_and_matrix(site, values)
     macro = ranges.macro(macro)
     options: dict[str, Any] = {"die": die, "key": key} | ranges.coding(site.data.range, site.weight.range)
     if mapped.chain is None:
-        sums = macro.multiply(site.product, inputs, matrix, **options)
+        sums = _multiplied(macro, site.product, site.layout.members, inputs, matrix, **options)
         if ranges.offset is not None:
             sums = sums + over_columns(ranges.offset, sums.ndim).astype(sums.dtype)
         return site.layout.result(sums).astype(site.step.dtype), sums
     neuron = dataclasses.replace(mapped.chain.neuron(site, _reader(values)), tuning=ranges.tuning)
-    read = margins = macro.margin(site.product, inputs, matrix, neuron, **options)
-    if decision_rule is not None and mapped.chain.threshold is None:
-        margins = decided_value(decision_rule, margins, macro, site.product, inputs, matrix, neuron, options)
+    if decision_rule is None or mapped.chain.threshold is not None:
+        read = margins = _margin(macro, site.product, inputs, matrix, neuron, **options)
+    else:
+        read = macro.margin(site.product, inputs, matrix, neuron, **options)
+        margins = decided_value(decision_rule, read, macro, site.product, inputs, matrix, neuron, options)
     margins = site.layout.result(margins)
     value = mapped.chain.decided(margins, _reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
     return value, read
@@ -231,6 +245,32 @@ def _on_macro(
 def _column_mean(mapped: MappedSite, read: Array) -> Array:
     given = read if mapped.chain is None else jnp.where(read >= 0, 1.0, -1.0)
     return jnp.mean(given, axis=tuple(range(given.ndim - 1)), dtype=jnp.result_type(float))
+
+
+# Sites of equal shape are traced once; the compiler sees through these calls.
+@eqx.filter_jit
+def _multiplied(
+    macro: Macro,
+    product: Product,
+    members: tuple[int, ...],
+    inputs: Array,
+    matrix: Array,
+    *,
+    key: PRNGKeyArray | None,
+    **options: Any,
+) -> Array:
+    def multiply(inputs: Array, matrix: Array, key: PRNGKeyArray | None) -> Array:
+        return macro.multiply(product, inputs, matrix, key=key, **options)
+
+    # Each member of the batch axes is a read of its own, one after the other on the same die.
+    for _ in members:
+        multiply = jax.vmap(multiply, (0, 0, None if key is None else 0))
+    return multiply(inputs, matrix, jax.random.split(key, members) if key is not None and members else key)
+
+
+@eqx.filter_jit
+def _margin(macro: Macro, *operands: Any, **options: Any) -> Array:
+    return macro.margin(*operands, **options)
 
 
 def inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:

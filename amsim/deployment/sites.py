@@ -44,23 +44,31 @@ class Site(NamedTuple):
         return self.step.inputs[1 - self.weight_operand]
 
     @property
+    def members(self) -> int:
+        """Products of equal shape, each with a weight of its own, that one run does along the batch axes."""
+        return math.prod(self.layout.members)
+
+    @property
     def vectors(self) -> int:
-        """Output vectors of one run, of all inferences together."""
-        return math.prod(self.step.outputs[0].shape) // self.product.columns
+        """Output vectors of one product of a run, of all inferences together."""
+        return math.prod(self.step.outputs[0].shape) // max(self.product.columns * self.members, 1)
 
     def work(self, inferences: int) -> Work:
         """Counts of one inference when one run holds `inferences` of them."""
         return Work(
             product=self.product,
             positions=max(self.vectors // inferences, 1),
-            input_words=max(math.prod(self.data.shape) // inferences, 1),
+            input_words=max(math.prod(self.data.shape) // max(inferences * self.members, 1), 1),
             window_fetches=self.layout.window_fetches,
         )
 
 
 class DenseLayout(NamedTuple):
-    """Axes of a `dot_general` without batch axes."""
+    """Axes of a `dot_general`; with batch axes, inputs, matrices and sums have one for each member in front."""
 
+    input_batch: tuple[int, ...]
+    weight_batch: tuple[int, ...]
+    members: tuple[int, ...]
     input_free: tuple[int, ...]
     input_summed: tuple[int, ...]
     weight_free: tuple[int, ...]
@@ -84,21 +92,25 @@ class DenseLayout(NamedTuple):
 
     def inputs(self, values: Array) -> Float[Array, "... rows"]:
         """Inputs with their rows last."""
-        moved = jnp.transpose(values, self.input_free + self.input_summed)
-        return moved.reshape(*moved.shape[: len(self.input_free)], -1)
+        kept = self.input_batch + self.input_free
+        moved = jnp.transpose(values, kept + self.input_summed)
+        rows = math.prod(values.shape[axis] for axis in self.input_summed)
+        return moved.reshape(*moved.shape[: len(kept)], rows)
 
-    def matrix(self, weights: Array) -> Float[Array, "rows columns"]:
+    def matrix(self, weights: Array) -> Float[Array, "... rows columns"]:
         """Weights as a matrix."""
         rows = math.prod(weights.shape[axis] for axis in self.weight_summed)
-        return jnp.transpose(weights, self.weight_summed + self.weight_free).reshape(rows, -1)
+        moved = jnp.transpose(weights, self.weight_batch + self.weight_summed + self.weight_free)
+        return moved.reshape(*self.members, rows, math.prod(self.column_shape))
 
     def result(self, sums: Float[Array, "... columns"]) -> Array:
         """Sums in the operation's own layout."""
         split = sums.reshape(*sums.shape[:-1], *self.column_shape)
         if not self.weight_first:
             return split
-        free, columns = len(self.input_free), len(self.column_shape)
-        return jnp.transpose(split, (*range(free, free + columns), *range(free)))
+        first = len(self.members)
+        middle = first + len(self.input_free)
+        return jnp.transpose(split, (*range(first), *range(middle, split.ndim), *range(first, middle)))
 
     def to_columns(self, values: Array) -> Array:
         """A value that broadcasts to the result, with its columns last."""
@@ -119,6 +131,11 @@ class ConvolutionLayout(NamedTuple):
     padding: tuple[tuple[int, int], ...]
     spacing: tuple[int, ...]
     window_fetches: float
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """No batch axes: one kernel for all images."""
+        return ()
 
     def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Size of the input map for an operand of this shape, spaced out, before padding."""
@@ -157,6 +174,18 @@ def weight_operand(step: Step) -> int | None:
     return None
 
 
+def loaded_operand(step: Step) -> int | None:
+    """Which operand of a product of two activations a macro loads as weights; None for any other product.
+
+    The second, unless only that one is known not to be negative: inputs have an unsigned code, weights do not.
+    """
+    operands = step.inputs[:2]
+    if not all(value.data for value in operands):
+        return None
+    first, second = (value.range.low is not None and value.range.low >= 0 for value in operands)
+    return 0 if second and not first else 1
+
+
 def chosen_operand(step: Step) -> int | None:
     """Which operand of a product is a choice among weights while the other depends on data; None for any other."""
     for index in (1, 0):
@@ -174,22 +203,31 @@ def site_of(name: str, step: Step, operand: int) -> Site:
     """
     if not jnp.issubdtype(step.dtype, jnp.floating):
         raise UnmappableError("its result is not floating point")
+    if step.primitive == "ragged_dot_general":
+        raise UnmappableError("data decide which of its weights each row takes")
     product, layout = _dense(step, operand) if step.primitive == "dot_general" else _convolution(step, operand)
     return Site(name, step, product, operand, layout)
 
 
 def _dense(step: Step, operand: int) -> tuple[Product, DenseLayout]:
-    (left, right), (left_batch, right_batch) = step.equation.params["dimension_numbers"]
-    if left_batch or right_batch:
-        raise UnmappableError("its weight has batch axes: a different weight for each member of a batch")
-    weight_summed, input_summed = (left, right) if operand == 0 else (right, left)
+    summed, batch = step.equation.params["dimension_numbers"]
+    weight_summed, input_summed = summed[operand], summed[1 - operand]
+    weight_batch, input_batch = tuple(batch[operand]), tuple(batch[1 - operand])
     weight, data = step.inputs[operand].shape, step.inputs[1 - operand].shape
-    weight_free = tuple(axis for axis in range(len(weight)) if axis not in weight_summed)
-    input_free = tuple(axis for axis in range(len(data)) if axis not in input_summed)
+    weight_free = tuple(axis for axis in range(len(weight)) if axis not in (*weight_summed, *weight_batch))
+    input_free = tuple(axis for axis in range(len(data)) if axis not in (*input_summed, *input_batch))
     column_shape = tuple(weight[axis] for axis in weight_free)
     product = DenseProduct(math.prod(weight[axis] for axis in weight_summed), math.prod(column_shape))
     return product, DenseLayout(
-        input_free, tuple(input_summed), weight_free, tuple(weight_summed), operand == 0, column_shape
+        input_batch=input_batch,
+        weight_batch=weight_batch,
+        members=tuple(weight[axis] for axis in weight_batch),
+        input_free=input_free,
+        input_summed=tuple(input_summed),
+        weight_free=weight_free,
+        weight_summed=tuple(weight_summed),
+        weight_first=operand == 0,
+        column_shape=column_shape,
     )
 
 

@@ -6,7 +6,7 @@ from jax.extend import core
 
 from amsim.circuits.operands import ValueRange
 
-PRODUCTS = ("dot_general", "conv_general_dilated")
+PRODUCTS = ("dot_general", "conv_general_dilated", "ragged_dot_general")
 
 
 class Enclosure(NamedTuple):

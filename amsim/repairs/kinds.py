@@ -13,6 +13,8 @@ from jaxtyping import Array, PyTree
 from amsim.batch_statistics import reestimated
 from amsim.circuits.capacitor_array import CapacitorArray
 from amsim.circuits.checks import integer_between
+from amsim.circuits.comparator import Comparator
+from amsim.circuits.macro import Macro
 from amsim.circuits.trim import Trim
 from amsim.deployment.chip import Chip
 from amsim.repairs.bench import Bench, Effort, with_ranges
@@ -33,21 +35,26 @@ class Trimming:
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
         """The same die behind other trim codes: its raw offsets and measurement errors are part of the die."""
-        macros, bits, decisions, energy = [], 0.0, 0.0, 0.0
+        bits, decisions, energy = 0.0, 0.0, 0.0
+        macros: list[Macro] = []
         for macro in chip.accelerator.macros:
-            comparator = macro.comparator if isinstance(macro, CapacitorArray) else None
-            if comparator is not None and (comparator.trim is None or self._is_finer(comparator.trim)):
-                trimmed = dataclasses.replace(comparator, trim=self.trim)
+            if isinstance(macro, CapacitorArray) and self._is_finer(macro.comparator):
+                assert macro.comparator is not None
+                trimmed = dataclasses.replace(macro.comparator, trim=self.trim)
                 bits += macro.columns * self.trim.bits
                 decisions += macro.columns * float(self.trim.decisions)
                 energy += macro.columns * float(self.trim.energy(trimmed))
-                macro = dataclasses.replace(macro, comparator=trimmed)
-            macros.append(macro)
+                macros.append(dataclasses.replace(macro, comparator=trimmed))
+            else:
+                macros.append(macro)
         accelerator = eqx.tree_at(lambda one: one.macros, chip.accelerator, tuple(macros))
         return dataclasses.replace(chip, accelerator=accelerator), Effort(bits, 0, decisions, energy)
 
-    def _is_finer(self, trim: Trim) -> bool:
-        return float(self.trim.step) < float(trim.step) or float(trim.range) == 0
+    def _is_finer(self, comparator: Comparator | None) -> bool:
+        if comparator is None:
+            return False
+        present = comparator.trim
+        return present is None or float(present.range) == 0 or float(self.trim.step) < float(present.step)
 
 
 @dataclasses.dataclass(frozen=True)

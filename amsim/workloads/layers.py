@@ -44,6 +44,8 @@ class Layer(eqx.Module):
         weights: Name of the weight (static); layers of equal names share one, stored once. Default: the layer's name.
         weight_slices: Different weights that its runs use, one after the other, as a scan over stacked layers does
             (static); all of them are stored.
+        weights_are_activations: Whether one operand is made of activations and loaded as weights at each inference,
+            from the activation memory (static); no memory keeps it.
         repeats: Times the layer runs in an inference, each on what the time before left, as in a recurrent network
             (static): its positions cannot be done side by side.
         input_size: Height and width of the input maps of a convolution (static); () where the layer has none.
@@ -59,6 +61,7 @@ class Layer(eqx.Module):
     weights: str = eqx.field(static=True, default="")
     repeats: int = eqx.field(static=True, default=1)
     weight_slices: int = eqx.field(static=True, default=1, kw_only=True)
+    weights_are_activations: bool = eqx.field(static=True, default=False, kw_only=True)
     input_size: tuple[int, ...] = eqx.field(static=True, default=())
     padding: tuple[tuple[int, int], ...] = eqx.field(static=True, default=())
 

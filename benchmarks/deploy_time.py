@@ -1,0 +1,123 @@
+"""Time to deploy and compile a 50-layer residual network, against compiling it plain.
+
+Tracing, lowering and compiling from cold caches; both sides of a ratio are measured in turn in this run.
+
+    python benchmarks/deploy_time.py [--rounds 5] [--blocks 16] [--channels 16]
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import amsim
+from amsim import circuits
+from amsim.deployment.chip import run_deployed_chip
+
+AIM = 2.0
+MACROS: dict[str, circuits.Macro] = {
+    "digital binary, 1 bit": circuits.DigitalBinary(),
+    "digital binary, 8 bit": circuits.DigitalBinary(weight_bits=8, input_bits=8),
+    "multi-precision, 8 bit": circuits.MultiPrecision(),
+    "switched-capacitor, 1 bit": circuits.SwitchedCapacitor(),
+    "switched-capacitor, 4 bit": circuits.SwitchedCapacitor(weight_bits=4, input_bits=4),
+}
+
+
+def residual_network(blocks: int, channels: int) -> tuple[Callable[..., Any], Any]:
+    """A stem, blocks of three convolutions with a shortcut, and a classifier; plain JAX."""
+    rng = np.random.default_rng(0)
+
+    def convolution(*shape: int) -> dict[str, jax.Array]:
+        weight = rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape)
+        return {"w": jnp.asarray(weight, jnp.float32), "b": jnp.zeros(shape[-1])}
+
+    params = {
+        "stem": convolution(3, 3, 3, 4 * channels),
+        "blocks": [
+            [
+                convolution(1, 1, 4 * channels, channels),
+                convolution(3, 3, channels, channels),
+                convolution(1, 1, channels, 4 * channels),
+            ]
+            for _ in range(blocks)
+        ],
+        "head": {"w": jnp.asarray(rng.normal(0, 0.1, (4 * channels, 10)), jnp.float32), "b": jnp.zeros(10)},
+    }
+
+    def apply(own: Any, maps: jax.Array) -> jax.Array:
+        sums = jax.lax.conv_general_dilated(maps, own["w"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return sums + own["b"]
+
+    def network(params: Any, images: jax.Array) -> jax.Array:
+        maps = jax.nn.relu(apply(params["stem"], images))
+        for first, second, third in params["blocks"]:
+            inner = jax.nn.relu(apply(second, jax.nn.relu(apply(first, maps))))
+            maps = jax.nn.relu(maps + apply(third, inner))
+        return jnp.mean(maps, (1, 2)) @ params["head"]["w"] + params["head"]["b"]
+
+    return network, params
+
+
+def compile_plain(network: Callable[..., Any], params: Any, images: jax.Array) -> tuple[float, float]:
+    """Seconds of tracing and lowering, and of compiling."""
+    jax.clear_caches()
+    start = time.perf_counter()
+    lowered = jax.jit(network).lower(params, images)
+    middle = time.perf_counter()
+    lowered.compile()
+    return middle - start, time.perf_counter() - middle
+
+
+def compile_chip(
+    network: Callable[..., Any], params: Any, macro: circuits.Macro, noisy: bool, images: jax.Array
+) -> tuple[float, float]:
+    """Seconds of deploying on a die, tracing and lowering, and of compiling."""
+    jax.clear_caches()
+    eqx.clear_caches()
+    die_key, read_key = jax.random.split(jax.random.key(0))
+    start = time.perf_counter()
+    chip = amsim.deploy(network, params, macro, key=die_key)
+    lowered = run_deployed_chip.lower(chip, (images,), read_key if noisy else None)
+    middle = time.perf_counter()
+    lowered.compile()
+    return middle - start, time.perf_counter() - middle
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--blocks", type=int, default=16)
+    parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--only", default="", help="part of a row's name")
+    options = parser.parse_args()
+    network, params = residual_network(options.blocks, options.channels)
+    images = jnp.zeros((options.batch, 16, 16, 3))
+    plain = partial(compile_plain, network, params, images)
+    for name, macro in MACROS.items():
+        if options.only not in name:
+            continue
+        for noisy in (False, True) if not macro.deterministic else (False,):
+            chip = partial(compile_chip, network, params, macro, noisy, images)
+            plain(), chip()
+            measured = np.median(np.array([(plain(), chip()) for _ in range(options.rounds)]), axis=0)
+            (plain_trace, plain_compile), (trace, compiling) = measured
+            value = (trace + compiling) / (plain_trace + plain_compile)
+            verdict = "met" if value <= AIM else "missed"
+            print(
+                f"{name + (', noise' if noisy else ''):<34}{value:6.2f}   aim {AIM:.1f} {verdict:<7}"
+                f" deploy and trace {trace:.2f} s, compile {compiling:.2f} s;"
+                f" plain {plain_trace:.2f} s, {plain_compile:.2f} s",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
