@@ -99,7 +99,7 @@ def sample_inputs(data: Any) -> np.ndarray:
     if inputs.dtype.kind not in "biuf":
         raise ValueError(f"Argument `data` must be inputs or a split with `.inputs`, but is of type {inputs.dtype}.")
     if inputs.dtype.kind == "f":
-        finite("data", inputs)  # type: ignore[arg-type]
+        finite("data", jnp.asarray(inputs))
     return inputs
 
 

@@ -59,8 +59,10 @@ def case() -> tuple[Any, Split, Split]:
         return jax.lax.scan(step, (params, optimiser.init(params)), orders)[0][0]
 
     random = np.random.default_rng(0)
-    orders = np.concatenate([random.permutation(4000).reshape(40, 100) for _ in range(6)])
-    return train_all(params, jnp.asarray(orders)), train[:300], test
+    orders = np.concatenate([random.permutation(4000).reshape(40, 100) for _ in range(5)])
+    with jax.numpy_dtype_promotion("standard"):  # for the optimiser
+        trained = train_all(params, jnp.asarray(orders))
+    return trained, train[:300], test
 
 
 @pytest.fixture(scope="module")
@@ -89,19 +91,20 @@ def test_steps_add_up_to_the_whole_loss(case: Any, result: Any) -> None:
     assert float(steps["loss_low"].sel(step="ADC")) == float(steps["loss_high"].sel(step="ADC"))
 
 
-def test_calibration_loses_less_than_none_at_four_bits(case: Any, result: Any) -> None:
+def test_calibration_loses_less_than_none_at_four_bits(case: Any) -> None:
     params, train, test = case
-    without = amsim.evaluate(net, params, ARRAY, test[:250], key=jax.random.key(1), dies=2)
-    gained = float(result.steps["accuracy_mean"].sel(step="noise")) - float(without["accuracy_mean"])
-    assert gained > 0.02, gained
-    plain = float(result.steps["accuracy_mean"].sel(step="float"))
-    errors = {}
+    plain = np.asarray(net(params, jnp.asarray(test.inputs)))
+    chips = {"none": amsim.deploy(net, params, DIGITAL)}
     for method in ("min-max", "minimum-error"):
-        calibrated = amsim.calibrate(net, params, DIGITAL, train, method=method, steps=False)
-        outputs = np.asarray(calibrated.chip(test.inputs))
-        errors[method] = np.mean((outputs - np.asarray(net(params, jnp.asarray(test.inputs)))) ** 2)
-    assert errors["minimum-error"] < 0.7 * errors["min-max"]
-    assert plain > 0.7
+        chips[method] = amsim.calibrate(net, params, DIGITAL, train, method=method, steps=False).chip
+    outputs = {name: np.asarray(chip(test.inputs)) for name, chip in chips.items()}
+    errors = {name: np.mean((found - plain) ** 2) for name, found in outputs.items()}
+    right = {name: np.mean(np.argmax(found, axis=-1) == test.labels) for name, found in outputs.items()}
+    assert np.mean(np.argmax(plain, axis=-1) == test.labels) > 0.7
+    assert errors["minimum-error"] < 0.7 * min(errors["min-max"], errors["none"])
+    # Without calibration each input vector has a range of its own, which no fixed range could have.
+    assert right["minimum-error"] > right["min-max"] + 0.05
+    assert right["minimum-error"] > right["none"] - 0.03
 
 
 def test_choice_is_what_the_chip_uses(case: Any, result: Any) -> None:
@@ -259,5 +262,3 @@ def test_choices_of_other_sites_are_refused(case: Any) -> None:
     chip = amsim.deploy(net, params, DIGITAL, calibration=Calibration({"out": SiteRanges(readout=0.5)}))
     with pytest.raises(ValueError, match="no converter whose range to choose"):
         chip(train.inputs[:2])
-    with pytest.raises(ValueError, match="`calibration` must be of type Calibration or None"):
-        amsim.deploy(net, params, DIGITAL, calibration={"out": code})

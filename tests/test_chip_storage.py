@@ -213,8 +213,8 @@ def test_only_hardware_classes_are_made(saved: Path) -> None:
         bad = header | {"dies": {"class": name, "fields": {}}}
         with pytest.raises(ValueError, match="cannot be used"):
             amsim.load_chip(rewritten(saved, bad), network)
-    hardware = ("amsim.circuits.", "amsim.accelerator.", "amsim.organisation.", "amsim.deployment.calibration.")
-    assert all(name.startswith(hardware) for name in classes())
+    allowed = ("amsim.circuits.", "amsim.accelerator.", "amsim.organisation.", "amsim.deployment.calibration.")
+    assert all(name.startswith(allowed) for name in classes())
 
 
 def test_pickles_are_never_read(saved: Path) -> None:

@@ -159,7 +159,7 @@ def tally_program(
     return [tallies[number] for number in sites]
 
 
-def _averaged(sums: dict[str, Array], runs: Array) -> tuple[dict[str, Array], Array]:
+def _averaged(sums: dict[str, Any], runs: Array) -> tuple[dict[str, Array], Array]:
     """A site that did not run shows no activity."""
     return {name: total / jnp.maximum(runs, 1.0) for name, total in sums.items()}, runs
 
