@@ -1,7 +1,7 @@
 """Accuracy of a network over a population of dies and reads, in one compiled call whose memory does not grow."""
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Key, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between
@@ -68,18 +68,10 @@ def evaluate(
     die_key, read_key = jax.random.split(key)
     die_keys = numbered_keys(die_key, dies)
     read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(read_key, dies))
+    accuracy = accuracy_on_dies(
+        fn, params, accelerator, data, list(die_keys), read_keys, batch=batch, progress=progress
+    )
     deterministic = all(macro.deterministic for macro in accelerator.macros)
-    inputs, labels = _batches(data, batch)
-    accuracy = np.zeros((dies, reads))
-    for die in range(1 if deterministic else dies):
-        correct = _correct_reads(fn, params, accelerator, die_keys[die], read_keys[die], inputs, labels)
-        accuracy[die] = np.asarray(correct) / len(data)
-        if progress is not None:
-            progress(die + 1, dies)
-    if deterministic:
-        accuracy[:] = accuracy[0, 0]
-        if progress is not None:
-            progress(dies, dies)
     interval = mean_interval(accuracy.mean(axis=1), deterministic=deterministic)
     return labelled(
         {
@@ -99,6 +91,37 @@ def evaluate(
     )
 
 
+def accuracy_on_dies(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    data: Split,
+    die_keys: Sequence[PRNGKeyArray | None],
+    read_keys: Key[Array, "dies reads"],
+    *,
+    batch: int = 250,
+    progress: Progress | None = None,
+) -> Float[np.ndarray, "dies reads"]:
+    """Accuracy on the dies of these keys (None: the nominal macros), arguments already checked.
+
+    Where neither dies nor reads differ, one is computed and stands for all.
+    """
+    dies, reads = read_keys.shape
+    deterministic = all(macro.deterministic for macro in accelerator.macros)
+    inputs, labels = _batches(data, batch)
+    accuracy = np.zeros((dies, reads))
+    for die in range(1 if deterministic else dies):
+        correct = _correct_reads(fn, params, accelerator, die_keys[die], read_keys[die], inputs, labels)
+        accuracy[die] = np.asarray(correct) / len(data)
+        if progress is not None:
+            progress(die + 1, dies)
+    if deterministic:
+        accuracy[:] = accuracy[0, 0]
+        if progress is not None:
+            progress(dies, dies)
+    return accuracy
+
+
 def _batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
     batch = min(batch, len(data))
     missing = -len(data) % batch
@@ -113,7 +136,7 @@ def _correct_reads(
     fn: Callable[..., Any],
     params: PyTree,
     accelerator: Accelerator,
-    die_key: PRNGKeyArray,
+    die_key: PRNGKeyArray | None,
     read_keys: Key[Array, " reads"],
     inputs: Shaped[ArrayLike, "batches batch ..."],
     labels: Shaped[ArrayLike, "batches batch"],
