@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,15 @@ def _structure(progress: Progress) -> list[list[Any]]:
 
 
 def _differences(stored: dict[str, Any], own: dict[str, Any]) -> list[str]:
-    names = sorted(name for name in stored.keys() | own.keys() if stored.get(name) != own.get(name))
-    return [f"{name} is {_short(stored.get(name))} there and {_short(own.get(name))} here" for name in names]
+    there, here = dict(_flat("", stored)), dict(_flat("", own))
+    names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+    return [f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in names]
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Numbers and words of nested settings by dotted path."""
+    if isinstance(value, dict | list):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _flat(f"{path}.{name}" if path else str(name), item)
+    else:
+        yield path, value

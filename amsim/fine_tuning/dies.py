@@ -17,13 +17,13 @@ class TrainingDies(NamedTuple):
     Attributes:
         kind: "redrawn" at each step, an "ensemble" met in turn, one "held" die, or the "nominal" macros.
         key: Of the stream of dies, or of the held die itself.
-        count: Dies of an ensemble.
+        members: Dies of an ensemble.
         fresh: Of the stream of dies that training never meets.
     """
 
     kind: str
     key: PRNGKeyArray
-    count: int
+    members: int
     fresh: PRNGKeyArray
 
     @staticmethod
@@ -51,14 +51,14 @@ class TrainingDies(NamedTuple):
             return None
         if self.kind == "held":
             return self.key
-        return jax.random.fold_in(self.key, step if self.kind == REDRAWN else step % self.count)
+        return jax.random.fold_in(self.key, step if self.kind == REDRAWN else step % self.members)
 
     def met(self, steps: int, most: int) -> list[PRNGKeyArray | None]:
         """Keys of dies that a training of so many steps has met: all, or the last `most` of those redrawn."""
         if self.kind in (NOMINAL, "held"):
             return [self.at(0)]
         first = max(steps - most, 0) if self.kind == REDRAWN else 0
-        last = steps if self.kind == REDRAWN else min(self.count, steps, most)
+        last = steps if self.kind == REDRAWN else min(self.members, steps, most)
         return [self.at(step) for step in range(first, last)]
 
     def for_validation(self, count: int) -> list[PRNGKeyArray | None]:
@@ -77,6 +77,6 @@ class TrainingDies(NamedTuple):
 
 def _refusal(dies: Any) -> str:
     return (
-        f"Argument `dies` must be 'redrawn', 'nominal', a number of dies or the key of one die, as `amsim.deploy` takes "
-        f"it, but is {dies!r}."
+        "Argument `dies` must be 'redrawn', 'nominal', a number of dies or the key of one as `amsim.deploy` takes it, "
+        f"but is {dies!r}."
     )

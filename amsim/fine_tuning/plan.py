@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -94,8 +95,13 @@ def make_plan(
     validation_dies: int,
     patience: int | None,
     decision_rule: str | None,
+    functions: dict[str, Any],
+    learning_rate: float | None,
 ) -> Plan:
-    """Check the arguments of `fine_tune`, which documents them."""
+    """Check the arguments of `fine_tune`, which documents them.
+
+    `functions` are those whose names belong to the settings; `learning_rate` is None for another optimiser.
+    """
     if key is None:
         raise ValueError("Argument `key` must be one key from jax.random.key, but is None.")
     check_key("key", key)
@@ -110,8 +116,10 @@ def make_plan(
         integer_between("patience", patience, 1)
         if held_out is None:
             raise ValueError(f"Argument `validation` must be given for `patience`={patience}, but is None.")
-    _number_between("distil", distil, 0.0, 1.0)
-    _number_between("temperature", temperature, 1e-3, 1e3)
+    if learning_rate is not None:
+        number_between("learning_rate", learning_rate, 0.0, float("inf"))
+    number_between("distil", distil, 0.0, 1.0)
+    number_between("temperature", temperature, 1e-3, 1e3)
     if decision_rule is not None:
         one_of("decision_rule", decision_rule, NOISY_DECISION_RULES)
     accelerator, met = Accelerator.of(hardware), TrainingDies.of(dies, die_key)
@@ -119,17 +127,18 @@ def make_plan(
     scales = _scales(noise, epochs * (len(train) // batch))
     settings = {
         "params": _digest(*jax.tree.leaves(eqx.filter(params, eqx.is_array))),
-        "hardware": described(accelerator),
+        "hardware": json.loads(described(accelerator)),
         "train": _digest(train.inputs, train.labels),
         "validation": None if held_out is None else _digest(held_out.inputs, held_out.labels),
         "validation_dies": validation_dies,
         "key": _key_words(key),
-        "dies": met.count if met.kind == "ensemble" else met.kind,
+        "dies": met.members if met.kind == "ensemble" else met.kind,
         "held_die": _key_words(met.key) if met.kind == "held" else None,
         "epochs": epochs,
         "batch": batch,
         "noise": [float(scales[0]), float(scales[-1]), _digest(scales)],
-        "loss": _name(loss),
+        "learning_rate": learning_rate,
+        "functions": {name: None if one is None else _name(one) for name, one in functions.items()},
         "distil": float(distil),
         "temperature": float(temperature),
         "trainable": names,
@@ -153,7 +162,7 @@ def _split(data: Split, validation: Any, key: PRNGKeyArray) -> tuple[Split, Spli
         if validation is not None and len(validation) == 0:
             raise ValueError("Argument `validation` must have at least one item, but is empty.")
         return data, validation
-    _number_between("validation", validation, 0.0, 1.0)
+    number_between("validation", validation, 0.0, 1.0)
     order = np.asarray(jax.random.permutation(key, len(data)))
     count = round(float(validation) * len(data))
     if not 0 < count < len(data):
@@ -163,7 +172,8 @@ def _split(data: Split, validation: Any, key: PRNGKeyArray) -> tuple[Split, Spli
     return data[np.sort(order[count:])], data[np.sort(order[:count])]
 
 
-def _number_between(name: str, value: Any, low: float, high: float) -> None:
+def number_between(name: str, value: Any, low: float, high: float) -> None:
+    """Raise ValueError unless value is a number in `low..high`."""
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not low <= value <= high:
         raise ValueError(f"Argument `{name}` must be a number from {low:g} to {high:g}, but is {value!r}.")

@@ -120,21 +120,21 @@ def training_step(
     decision_rule: str | None,
 ) -> Callable[[PyTree, PyTree, PyTree, Accelerator, Batch], Stepped]:
     """The compiled step `(trained leaves, other leaves, optimiser state, accelerator, batch) -> Stepped`."""
-    rule: dict[str, Any] = {} if decision_rule is None else {"decision_rule": decision_rule}
 
     @eqx.filter_jit
     def step(trained: PyTree, others: PyTree, state: PyTree, accelerator: Accelerator, batch: Batch) -> Stepped:
         hardware = with_error_scale(accelerator, batch.scale)
 
         def loss_of(trained: PyTree) -> tuple[Array, Any]:
-            chip = deploy(fn, eqx.combine(trained, others), hardware, key=dies.at(batch.number), **rule)
+            params, die_key = eqx.combine(trained, others), dies.at(batch.number)
+            chip = deploy(fn, params, hardware, key=die_key, decision_rule=decision_rule)
             outputs = chip(batch.inputs, key=jax.random.fold_in(read_key, batch.number))
             return objective(outputs, batch), outputs
 
         (loss, outputs), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
         updates, state = optimiser.update(gradient, state, trained)
         changed = constrain(eqx.combine(optax.apply_updates(trained, updates), others))
-        finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(gradient))
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((loss, gradient))]))
         return Stepped(eqx.filter(changed, is_trained), state, loss, _accuracy(outputs, batch.labels), finite)
 
     return step
