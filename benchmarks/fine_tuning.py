@@ -46,8 +46,15 @@ def low_voltage_array() -> Any:
 
 
 CORNERS = {
-    "comparator-noise": Corner(
-        "one-bit switched-capacitor array, comparator noise 2 mV in place of 0.4 mV",
+    "comparator-1.7mV": Corner(
+        "one-bit switched-capacitor array, comparator noise 1.7 mV in place of 0.4 mV",
+        "binary-fashion",
+        lambda: SwitchedCapacitor(comparator=Comparator(noise=1.7e-3)),
+        {"epochs": 10, "learning_rate": 3e-3, "distil": 0.5, "decision_rule": "physical"},
+        0.3,
+    ),
+    "comparator-2mV": Corner(
+        "the same at 2 mV",
         "binary-fashion",
         lambda: SwitchedCapacitor(comparator=Comparator(noise=2e-3)),
         {"epochs": 10, "learning_rate": 3e-3, "distil": 0.5, "decision_rule": "physical"},

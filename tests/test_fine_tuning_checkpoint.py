@@ -58,10 +58,7 @@ def test_resume_after_a_kill_is_exact(tmp_path):
     def start(checkpoint, fatal_step):
         arguments = [str(tmp_path / checkpoint), str(tmp_path / f"{checkpoint}.npz"), str(fatal_step)]
         # Compiled code in one place for all runs, to save time; the processes themselves share nothing.
-        own = os.environ | {
-            "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        }
+        cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         return subprocess.run(
             [sys.executable, str(script), *arguments], env=os.environ | cache, capture_output=True, text=True
         )
