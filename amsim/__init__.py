@@ -17,8 +17,12 @@ from amsim.deployment import SiteRanges as SiteRanges
 from amsim.deployment import deploy as deploy
 from amsim.deployment import load_chip as load_chip
 from amsim.evaluation import evaluate as evaluate
+from amsim.fine_tuning import FineTuned as FineTuned
+from amsim.fine_tuning import TrainingDivergedError as TrainingDivergedError
+from amsim.fine_tuning import fine_tune as fine_tune
 from amsim.foreign import load_onnx as load_onnx
 from amsim.foreign import load_weights as load_weights
 from amsim.noise_budget import noise_budget as noise_budget
 from amsim.repairs import repair as repair
+from amsim.unseen_dies import unseen_dies_report as unseen_dies_report
 from amsim.validation import validate as validate

@@ -1,13 +1,27 @@
-"""Reading array files without trusting them: no pickle, and no more memory than the file's own size warrants."""
+"""Array files that appear whole, read without trust: no pickle, no more memory than the file's size warrants."""
 
+import io
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 LARGEST_CONTENT = 2**30
 """Bytes that all arrays of a file may have together."""
+
+
+def write_array_file(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as a NumPy archive (.npz) that appears whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_bytes(buffer.getvalue())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_array_file(path: Path) -> dict[str, np.ndarray]:

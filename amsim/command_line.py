@@ -4,16 +4,16 @@ import json
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from amsim._progress_bar import progress_bar
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 errors = Console(stderr=True)
@@ -49,7 +49,7 @@ def compare(
 
     _check_writable(out)
     names = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
-    with _progress() as report:
+    with progress_bar() as report:
         result = run_comparison(names, network=network, data=data, dies=dies, seed=seed, progress=report)
     _write_whole(out / "compare.nc", lambda path: result.to_netcdf(path, engine="h5netcdf"))
     figure = plot_comparison(result)
@@ -83,7 +83,7 @@ def train(
     one_of("network", network, NETWORKS)
     _check_writable(out)
     images = load_dataset(data)
-    with _progress() as report:
+    with progress_bar() as report:
         result = run_training(
             NETWORKS[network],
             images,
@@ -114,7 +114,7 @@ def validate(
 
     if out is not None:
         _check_writable(out)
-    with _progress() as report:
+    with progress_bar() as report:
         result = run_validation(progress=report)
     if out is not None:
         _write_whole(out / "validate.nc", lambda path: result.to_netcdf(path, engine="h5netcdf"))
@@ -145,14 +145,6 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("Interrupted; nothing was written.")
         sys.exit(130)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors, transient=True) as bars:
-        task = bars.add_task("starting", total=None)
-        yield lambda name, done, total: bars.update(task, description=name, completed=done, total=total)
 
 
 def _check_writable(folder: Path) -> None:

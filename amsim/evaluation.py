@@ -1,7 +1,7 @@
 """Accuracy of a network over a population of dies and reads, in one compiled call whose memory does not grow."""
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Key, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between
@@ -67,23 +67,12 @@ def evaluate(
         raise ValueError("Argument `data` must have at least one item, but is empty.")
     check_key("key", key)
     accelerator = Accelerator.of(hardware)
-    deploy(
-        fn, params, accelerator, calibration=calibration
-    )  # raises for parameters that are not finite, before anything is compiled
-    die_keys, read_keys = population_keys(key, dies, reads)
+    deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
+    accuracy = accuracy_on_dies(
+        fn, params, accelerator, data, *population_keys(key, dies, reads),
+        batch=batch, calibration=calibration, progress=progress,
+    )  # fmt: skip
     deterministic = all(macro.deterministic for macro in accelerator.macros)
-    inputs, labels = labelled_batches(data, batch)
-    accuracy = np.zeros((dies, reads))
-    for die in range(1 if deterministic else dies):
-        drawn = die_keys[die], read_keys[die]
-        correct = correct_reads(fn, params, accelerator, calibration, *drawn, inputs, labels)
-        accuracy[die] = np.asarray(correct) / len(data)
-        if progress is not None:
-            progress(die + 1, dies)
-    if deterministic:
-        accuracy[:] = accuracy[0, 0]
-        if progress is not None:
-            progress(dies, dies)
     interval = mean_interval(accuracy.mean(axis=1), deterministic=deterministic)
     return labelled(
         {
@@ -109,6 +98,39 @@ def population_keys(key: PRNGKeyArray, dies: int, reads: int) -> tuple[Key[Array
     die_key, read_key = jax.random.split(key)
     read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(read_key, dies))
     return numbered_keys(die_key, dies), read_keys
+
+
+def accuracy_on_dies(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    data: Split,
+    die_keys: Sequence[PRNGKeyArray | None] | Key[Array, " dies"],
+    read_keys: Key[Array, "dies reads"],
+    *,
+    batch: int = 250,
+    calibration: Calibration | None = None,
+    progress: Progress | None = None,
+) -> Float[np.ndarray, "dies reads"]:
+    """Accuracy on the dies of these keys (None: the nominal macros), arguments already checked.
+
+    Where neither dies nor reads differ, one is computed and stands for all.
+    """
+    dies, reads = read_keys.shape
+    deterministic = all(macro.deterministic for macro in accelerator.macros)
+    inputs, labels = labelled_batches(data, batch)
+    accuracy = np.zeros((dies, reads))
+    for die in range(1 if deterministic else dies):
+        drawn = die_keys[die], read_keys[die]
+        correct = correct_reads(fn, params, accelerator, calibration, *drawn, inputs, labels)
+        accuracy[die] = np.asarray(correct) / len(data)
+        if progress is not None:
+            progress(die + 1, dies)
+    if deterministic:
+        accuracy[:] = accuracy[0, 0]
+        if progress is not None:
+            progress(dies, dies)
+    return accuracy
 
 
 def labelled_batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:

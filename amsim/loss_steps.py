@@ -49,8 +49,8 @@ def loss_steps(
         statistics: For a last step in which each die has its own batch statistics; None is no such step.
 
     Returns:
-        Dataset over `step`: `accuracy_mean`, the mean of `loss`, both with 95 % intervals over dies, and `accuracy`
-        (step, die).
+        Dataset over `step`: `accuracy_mean`, the mean of `accuracy_loss`, both with 95 % intervals over dies, and
+        `accuracy` (step, die).
     """
     inputs, labels = labelled_batches(data, batch)
 
@@ -107,7 +107,7 @@ def _labelled(values: dict[str, np.ndarray], deterministic: bool, dies: int) -> 
     variables: dict[str, Any] = {"accuracy": (("step", "die"), accuracy)}
     for end in ("mean", "low", "high"):
         variables[f"accuracy_{end}"] = (("step",), [getattr(one, end) for one in means])
-        name = "loss" if end == "mean" else f"loss_{end}"
+        name = "accuracy_loss" if end == "mean" else f"accuracy_loss_{end}"
         variables[name] = (("step",), [getattr(one, end) for one in losses])
     return labelled(variables, {"step": list(values), "die": np.arange(dies)}, {})
 

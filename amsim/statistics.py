@@ -1,4 +1,4 @@
-"""Means with intervals over a population of dies."""
+"""Means and yields with intervals over a population of dies."""
 
 from typing import NamedTuple
 
@@ -37,3 +37,19 @@ def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> Mea
         return MeanInterval(mean, float("nan"), float("nan"))
     half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return MeanInterval(mean, mean - half, mean + half)
+
+
+def yield_interval(passing: int, dies: int) -> MeanInterval:
+    """Part of the dies that pass, with its 95 % Wilson interval.
+
+    Args:
+        passing: Dies that pass, from 0 to `dies`.
+        dies: Independent dies looked at, at least 1.
+
+    Returns:
+        The fraction and the ends of its interval, which is never of width 0.
+
+    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    """
+    interval = stats.binomtest(passing, dies).proportion_ci(CONFIDENCE, method="wilson")
+    return MeanInterval(passing / dies, float(interval.low), float(interval.high))

@@ -142,10 +142,8 @@ def _step(
     latent = optax.apply_updates(latent, updates)
     old = STATISTICS_MOMENTUM
     params = {
-        name: latent[name]
-        | {"kernel": jnp.clip(latent[name]["kernel"], -1, 1)}
-        | {part: old * params[name][part] + (1 - old) * value for part, value in used[name].items()}
-        for name in params
+        name: layer | {part: old * params[name][part] + (1 - old) * value for part, value in used[name].items()}
+        for name, layer in network.constrained(latent).items()
     }
     return params, state, loss, jnp.mean(jnp.argmax(logits, axis=-1) == labels)
 

@@ -1,5 +1,7 @@
 """The lines of a switched-capacitor array: capacitors, parts, totals, times, gains and noise."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity, r
 from amsim.circuits.comparator import Comparator
 from amsim.circuits.converters import BiasDac
 from amsim.circuits.drivers import Drivers
+from amsim.circuits.error_scale import with_scaled_errors
 from amsim.circuits.faults import Faults
 from amsim.circuits.layout import Layout
 from amsim.circuits.leakage import Leakage
@@ -70,6 +73,8 @@ class CapacitorArray(Macro):
         ValueError: A size, capacitance, supply or temperature that is not above 0, a part of the wrong kind, or no
             readout at all.
     """
+
+    error_sizes: ClassVar[tuple[str, ...]] = ("mismatch_coefficient", "supply_noise")
 
     rows: int = count(default=1024)
     columns: int = count(default=64)
@@ -245,6 +250,18 @@ class CapacitorArray(Macro):
             variances["drivers"] = self.drivers.noise_fraction * unit * driven
             variances["last_value"] = (self.nominal_gain * self.drive_left) ** 2 * self.rows
         return variances
+
+    def with_error_scale(self, scale: Float[Array, ""]) -> Macro:
+        """The same array with errors `scale` times as large; thermal noise by `scale**2` of the temperature.
+
+        What leaks is kept, though leakage follows the temperature; what slow drivers leave of the last value is too.
+        """
+        cooled = self.temperature * scale**2
+        leakage = None if self.leakage is None else self.leakage.kept_at(cooled, self.temperature)
+        scaled = with_scaled_errors(eqx.tree_at(lambda one: one.temperature, self, cooled), scale)
+        if leakage is None:
+            return scaled
+        return eqx.tree_at(lambda one: one.leakage, scaled, with_scaled_errors(leakage, scale))
 
     def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
         """Standard draws of all capacitors, comparators and further parts of one sample."""

@@ -1,7 +1,7 @@
 """Clocked comparator: input noise, trimmed offset, time to decide, and the energy that buys low noise."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -115,6 +115,8 @@ class Comparator(eqx.Module):
     Raises:
         ValueError: A value is negative or not finite, or tau, gain or swing is not above 0.
     """
+
+    error_sizes: ClassVar[tuple[str, ...]] = ("noise", "offset_sigma")
 
     noise: Quantity = quantity("noise", default=0.4e-3)
     offset_sigma: Quantity = quantity("offset_sigma", default=8e-3)

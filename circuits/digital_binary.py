@@ -7,20 +7,24 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from amsim.circuits.checks import Quantity, count, quantity
+from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity
 from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
+from amsim.circuits.memories import SramCell
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding
 from amsim.circuits.products import Product
 from amsim.circuits.stationary import stationary_cost
 from amsim.circuits.technology import Technology, adder_tree_full_adders
+from amsim.circuits.weight_cells import WeightCellsDie, drawn_weight_cells, weights_as_read
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
 class DigitalBinary(Macro):
     r"""XNOR gates and adder trees after BinarEye (Moons et al., CICC'18).
 
-    Exact at every supply inside the range of validity (0.6-0.9 V): low-voltage bit errors are not modelled.
+    Exact at every supply inside the range of validity (0.6-0.9 V) unless `weight_cells` are given: then a cell whose
+    lowest working supply is above the array's holds a fixed bit, in all layers and filters that share it. Late paths
+    of the logic at low supply are not modelled.
     Multi-bit operands are bit-parallel in weights and bit-serial in inputs, so cost grows with the product of bits.
     Energy of one row of one column: `overhead * (C_xor + C_fa n_fa / rows) * supply**2 * activity / 0.5` with `n_fa`
     full adders of a ripple tree (facts 7.3) and `activity = 2 p (1 - p)`, p the fraction of products that are +1.
@@ -37,6 +41,7 @@ class DigitalBinary(Macro):
         evaluation_cycles: Clock cycles of one evaluation.
         load_width: Weight bits loaded in one cycle.
         technology: Gate constants.
+        weight_cells: Lowest working supply of the cells that hold weights. None (default): they never fail.
 
     Raises:
         ValueError: A size, word length or supply out of range.
@@ -52,11 +57,16 @@ class DigitalBinary(Macro):
     evaluation_cycles: Quantity = quantity("evaluation_cycles", positive=True, default=2.0)
     load_width: Quantity = quantity("load_width", positive=True, default=256.0)
     technology: Technology = eqx.field(default_factory=Technology)
+    weight_cells: SramCell | None = None
+
+    def __check_init__(self) -> None:
+        """Check the cells."""
+        part_of("weight_cells", self.weight_cells, SramCell, optional=True)
 
     @property
     def deterministic(self) -> bool:
-        """Every die computes the same."""
-        return True
+        """Every die computes the same where no weight cell can fail."""
+        return self.weight_cells is None
 
     @property
     def operating_supply(self) -> Float[Array, ""]:
@@ -86,8 +96,9 @@ class DigitalBinary(Macro):
         return adder_tree_full_adders(self.rows) / self.rows
 
     def fabricate(self, key: PRNGKeyArray) -> Die:
-        """None: dies do not differ."""
-        return None
+        """Draws of the weight cells; None where they cannot fail."""
+        key = one_key("key", key)
+        return None if self.weight_cells is None else drawn_weight_cells(key, self.rows, self.columns)
 
     def multiply(
         self,
@@ -102,6 +113,9 @@ class DigitalBinary(Macro):
     ) -> Float[Array, "..."]:
         """Integer product of the operands' codes, which is what all bit slices add up to."""
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        if self.weight_cells is not None and die is not None:
+            checked = self._checked_die(die)
+            w = weights_as_read(product, w_code, w, checked.failing(self.weight_cells, self.supply), checked.state)
         sums = product.sums(x, w)
         return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
 
@@ -138,5 +152,14 @@ class DigitalBinary(Macro):
         )
 
     def ideal(self) -> "DigitalBinary":
-        """Itself: it is exact."""
-        return dataclasses.replace(self)
+        """The same array with weight cells that never fail: it is exact."""
+        return dataclasses.replace(self, weight_cells=None)
+
+    def _checked_die(self, die: Die) -> WeightCellsDie:
+        size = self.rows, self.columns
+        if isinstance(die, WeightCellsDie) and die.state.shape == size:
+            return die
+        raise ValueError(
+            f"Argument `die` must be a die of this macro of {size[0]} rows and {size[1]} columns, from `fabricate`, "
+            f"but is of type {type(die).__name__} or of another size."
+        )

@@ -1,5 +1,7 @@
 """Drivers of the bottom plates: the resistance that a line settles through, its noise, and the rail behind them."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -30,6 +32,8 @@ class Drivers(eqx.Module):
     Validity: both poles at once are taken one after the other, which is exact when one is much faster.
     Source: facts 8; the network itself follows from Kirchhoff's laws.
     """
+
+    error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
 
     resistance: Quantity = quantity("resistance", positive=True, default=10e3)
     spread: Quantity = quantity("spread", at_most=0.3, default=0.05)

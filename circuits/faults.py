@@ -1,6 +1,6 @@
 """Hard faults of an array: cells whose XNOR output is stuck, and columns whose readout is."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -41,6 +41,8 @@ class Faults(eqx.Module):
     Validity: permanent faults without clusters; probabilities are resolved to 1e-7 in float32. Faults have no
     derivative by the probabilities: differentiate an expectation over dies by finite differences.
     """
+
+    error_sizes: ClassVar[tuple[str, ...]] = ("stuck_high", "stuck_low", "dead_column")
 
     stuck_high: Quantity = quantity("stuck_high", at_most=1.0, default=0.0)
     stuck_low: Quantity = quantity("stuck_low", at_most=1.0, default=0.0)

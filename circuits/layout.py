@@ -1,5 +1,7 @@
 """Placement of an array's unit capacitors: systematic errors by place, and what the arrangement does about them."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -56,6 +58,8 @@ class Layout(eqx.Module):
 
     Every quantity is 0 by default, for want of published numbers at 1 fF. Valid for errors far below 1.
     """
+
+    error_sizes: ClassVar[tuple[str, ...]] = ("linear_gradient", "quadratic_gradient", "correlated_sigma", "edge_error")
 
     linear_gradient: Quantity = quantity("linear_gradient", default=0.0)
     quadratic_gradient: Quantity = quantity("quadratic_gradient", default=0.0)

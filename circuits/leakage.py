@@ -1,5 +1,7 @@
 """Leakage of a line while it holds its value: droop through the open switch and a constant current."""
 
+from typing import ClassVar
+
 import equinox as eqx
 from jaxtyping import Array, Float
 
@@ -26,6 +28,8 @@ class Leakage(eqx.Module):
         ValueError: A resistance or scale that is not above 0, or a negative value.
     """
 
+    error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
+
     hold_time: Quantity = quantity("hold_time", default=100e-9)
     off_resistance: Quantity = quantity("off_resistance", positive=True, default=3e10)
     current: Quantity = quantity("current", default=10e-12)
@@ -41,3 +45,10 @@ class Leakage(eqx.Module):
         """Voltage that the constant current takes off a line of this total capacitance (F) by the decision, V."""
         current = self.current * leakage_growth(temperature, self.temperature_scale)
         return leakage_drop(current, self.hold_time, total)
+
+    def kept_at(self, temperature: Float[Array, ""], measured: Float[Array, ""]) -> "Leakage":
+        """Leakage that at one temperature (K) is what this one is at another, `measured` (K)."""
+        scale = self.temperature_scale
+        growth = leakage_growth(measured, scale) / leakage_growth(temperature, scale)
+        changed = self.off_resistance / growth, self.current * growth
+        return eqx.tree_at(lambda one: (one.off_resistance, one.current), self, changed)

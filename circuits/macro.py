@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real, Shaped
 
 from amsim.circuits.checks import finite, integer_between, one_key, signs
+from amsim.circuits.error_scale import with_scaled_errors
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding, IntegerCode, Rounding, ValueRange, input_code, weight_code
 from amsim.circuits.products import DenseProduct, Product
@@ -174,6 +175,16 @@ class Macro(eqx.Module):
         later changes of them need the die itself.
         """
         return die
+
+    def with_error_scale(self, scale: Float[Array, ""]) -> "Macro":
+        """The same macro with static errors and dynamic noise `scale` times as large; a die of it stays valid.
+
+        Here the fields that each part names in `error_sizes`; a family without errors is unchanged.
+
+        Args:
+            scale: At least 0, shape (), 1; may be traced.
+        """
+        return with_scaled_errors(self, scale)
 
     @abstractmethod
     def multiply(

@@ -246,6 +246,12 @@ class Measured(Macro):
         mean = jnp.broadcast_to(jnp.asarray(self.counts, self.mean.dtype)[None, None, :], self.mean.shape)
         return dataclasses.replace(self, mean=mean, sigma=jnp.zeros_like(self.sigma))
 
+    def with_error_scale(self, scale: Float[Array, ""]) -> "Measured":
+        """The same array with `scale` times its noise and its distance from an exact reading."""
+        exact = self.ideal().mean
+        tables = exact + (self.mean - exact) * scale, self.sigma * scale
+        return eqx.tree_at(lambda one: (one.mean, one.sigma), self, tables)
+
     def _curves(self, die: Die) -> tuple[Float[Array, "columns counts"], Float[Array, "columns counts"]]:
         """Mean and sigma of one die, or of the nominal macro."""
         dies = self.mean.shape[0]

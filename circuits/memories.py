@@ -1,5 +1,7 @@
 """On-chip SRAM: energy of an access, latency, leakage, area and low-voltage bit errors, all from one supply."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.scipy.stats import norm
@@ -69,6 +71,8 @@ class SramCell(eqx.Module):
         mean: mu, V. Default 0.35 V.
         sigma: V. Default 60 mV.
     """
+
+    error_sizes: ClassVar[tuple[str, ...]] = ("sigma",)
 
     mean: Quantity = quantity("mean", default=0.35)
     sigma: Quantity = quantity("sigma", positive=True, default=60e-3)

@@ -1,5 +1,7 @@
 """Switch that resets a line: how far it gets in the time it has, and what its clock edge adds."""
 
+from typing import ClassVar
+
 import equinox as eqx
 from jaxtyping import Array, Float
 
@@ -26,6 +28,8 @@ class ResetSwitch(eqx.Module):
     Raises:
         ValueError: A resistance that is not above 0, a negative value, or a fraction above 1.
     """
+
+    error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
 
     resistance: Quantity = quantity("resistance", positive=True, default=1e3)
     feedthrough_capacitance: Quantity = quantity("feedthrough_capacitance", default=0.1e-15)

@@ -77,8 +77,8 @@ def test_steps_add_up_to_the_whole_loss(case: Any, result: Any) -> None:
     steps = result.steps
     assert list(steps["step"].values) == ["float", "quantise", "tile", "ADC", "mismatch", "noise"]
     means = steps["accuracy_mean"].values
-    np.testing.assert_allclose(steps["loss"].values[1:], means[:-1] - means[1:], atol=1e-12)
-    assert float(steps["loss"].sum()) == pytest.approx(means[0] - means[-1], abs=1e-12)
+    np.testing.assert_allclose(steps["accuracy_loss"].values[1:], means[:-1] - means[1:], atol=1e-12)
+    assert float(steps["accuracy_loss"].sum()) == pytest.approx(means[0] - means[-1], abs=1e-12)
     plain = np.argmax(np.asarray(net(params, jnp.asarray(test.inputs[:250]))), axis=-1) == test.labels[:250]
     assert means[0] == plain.mean()
     # Splitting integer sums over tiles costs nothing.
@@ -87,8 +87,8 @@ def test_steps_add_up_to_the_whole_loss(case: Any, result: Any) -> None:
     same = amsim.evaluate(net, params, ARRAY, test[:250], key=jax.random.key(1), dies=2, calibration=result.calibration)
     np.testing.assert_allclose(steps["accuracy"].sel(step="noise"), same["accuracy"][:, 0], atol=1e-12)
     assert same.attrs["calibration"] != "null"
-    assert np.isfinite(steps["loss_low"].values).all()
-    assert float(steps["loss_low"].sel(step="ADC")) == float(steps["loss_high"].sel(step="ADC"))
+    assert np.isfinite(steps["accuracy_loss_low"].values).all()
+    assert float(steps["accuracy_loss_low"].sel(step="ADC")) == float(steps["accuracy_loss_high"].sel(step="ADC"))
 
 
 def test_calibration_loses_less_than_none_at_four_bits(case: Any) -> None:

@@ -256,13 +256,14 @@ def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
         raise
     paths = jax.tree_util.tree_leaves_with_path(arrays)
     program = flatten(closed, len(paths), activation_products=chip.accelerator.activation_products)
-    mapping = map_program(program, chip.accelerator, [_path_name(path) for path, _ in paths])
+    mapping = map_program(program, chip.accelerator, [leaf_name(path) for path, _ in paths])
     if chip.calibration is not None:
         check_calibrated(mapping, chip.calibration, chip.accelerator)
     return TracedChip(program, mapping, [leaf for _, leaf in paths], jax.tree.structure(outputs))
 
 
-def _path_name(path: tuple[Any, ...]) -> str:
+def leaf_name(path: tuple[Any, ...]) -> str:
+    """Name of a parameter leaf by its path, such as `conv1.kernel`; a site bears that of its weight."""
     in_variable = len(path) > 1 and isinstance(path[-2], jax.tree_util.DictKey)
     if in_variable and path[-1] == jax.tree_util.GetAttrKey("value"):
         # Flax NNX keeps an array in a variable of the module; the variable is the weight.

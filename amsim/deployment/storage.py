@@ -1,6 +1,5 @@
 """Chips as files: arrays without pickle, and a description of parts that are amsim's own; no code is stored or run."""
 
-import io
 import json
 import re
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from amsim._array_file import read_array_file
+from amsim._array_file import read_array_file, write_array_file
 from amsim.accelerator import Accelerator
 from amsim.circuits.macro import Macro
 from amsim.deployment.calibration import Calibration
@@ -48,12 +47,7 @@ def save_chip(chip: Chip, path: str | Path) -> None:
         "decision_rule": chip.decision_rule,
     }
     text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **{_HEADER: text}, **encoder.arrays)
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(path)
+    write_array_file(Path(path), {_HEADER: text} | encoder.arrays)
 
 
 def load_chip(path: str | Path, fn: Callable[..., Any], *, params: PyTree = None) -> Chip:

@@ -146,6 +146,15 @@ class ImageNetwork:
         params["dense"] = _initial_layer(keys[-1], (side * side * channels, self.classes), 2.0, 0.0)
         return params
 
+    @property
+    def trainable(self) -> str:
+        """Pattern of the parameters that training changes: all but the batch statistics."""
+        return r".*\.(kernel|gain|shift)"
+
+    def constrained(self, params: Params) -> Params:
+        """Parameters with latent weights inside -1..1, beyond which a quantised weight does not change."""
+        return {name: layer | {"kernel": jnp.clip(layer["kernel"], -1, 1)} for name, layer in params.items()}
+
     def _checked(self, inputs: ArrayLike) -> Array:
         inputs = jnp.asarray(inputs)
         if inputs.ndim != 3 or inputs.shape[1:] != self.input_shape:

@@ -1,6 +1,5 @@
 """Trained networks as files: integer weight codes and float32 statistics in a compressed array file, no pickle."""
 
-import io
 import json
 import zipfile
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from amsim._array_file import write_array_file
 from amsim.networks.image_network import ConvolutionLayer, ImageNetwork, Params
 
 FORMAT = "amsim-network-1"
@@ -39,12 +39,7 @@ def save_network(path: Path, network: ImageNetwork, params: Params) -> None:
                 arrays[f"{name}.{part}"] = np.round(codes).astype(np.int8)
             else:
                 arrays[f"{name}.{part}"] = np.asarray(values, np.float32)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(path)
+    write_array_file(Path(path), arrays)
 
 
 def load_network(path: Path) -> tuple[ImageNetwork, Params]:

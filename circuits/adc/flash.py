@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,8 @@ class FlashAdc(Converter):
 
     levels: int = count(default=16)
     range: Quantity = quantity("range", positive=True, default=1.0)
+    error_sizes: ClassVar[tuple[str, ...]] = ("offset_sigma", "ladder_mismatch")
+
     offset_sigma: Quantity = quantity("offset_sigma", default=0.1)
     ladder_mismatch: Quantity = quantity("ladder_mismatch", default=0.01)
     logic_capacitance: Quantity = quantity("logic_capacitance", default=4.2e-15)

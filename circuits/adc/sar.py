@@ -1,6 +1,7 @@
 """Successive-approximation converter: a binary search with a capacitor array whose mismatch bends the levels."""
 
 import dataclasses
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -83,6 +84,8 @@ class SarAdc(Converter):
     bits: int = count(default=8)
     topology: str = eqx.field(static=True, default="bottom-plate")
     low_bits: int = count(default=4)
+    error_sizes: ClassVar[tuple[str, ...]] = ("mismatch_coefficient", "offset_sigma")
+
     range: Quantity = quantity("range", positive=True, default=1.0)
     unit_capacitance: Quantity = quantity("unit_capacitance", positive=True, default=1e-15)
     mismatch_coefficient: Quantity = quantity("mismatch_coefficient", default=MOM_FRINGE_COEFFICIENT)

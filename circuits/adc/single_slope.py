@@ -1,6 +1,7 @@
 """Single-slope converter: a ramp that all columns share, and a counter that each column's comparator stops."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +58,8 @@ class SingleSlopeAdc(Converter):
 
     bits: int = count(default=8)
     range: Quantity = quantity("range", positive=True, default=1.0)
+    error_sizes: ClassVar[tuple[str, ...]] = ("gain_sigma", "bow_sigma", "delay_sigma")
+
     gain_sigma: Quantity = quantity("gain_sigma", default=0.002)
     bow_sigma: Quantity = quantity("bow_sigma", default=0.3)
     delay_sigma: Quantity = quantity("delay_sigma", default=0.2)

@@ -1,0 +1,79 @@
+"""Training of a network's last layer for one die, whose errors it thereby knows."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from amsim.circuits.checks import integer_between
+from amsim.deployment.chip import Chip
+from amsim.fine_tuning.plan import Trainable, trained_leaves
+from amsim.fine_tuning.step import cross_entropy
+from amsim.repairs.bench import Bench, Effort
+
+
+@dataclasses.dataclass(frozen=True)
+class LastLayer:
+    """Trains some parameters, such as those of the last layer, through the die with Adam on the cross entropy.
+
+    The samples are met in turn, a batch a step; each step is a read with its own noise. Only the forward pass runs on
+    the die; what computes the gradient is not counted.
+
+    Attributes:
+        trainable: Pattern of the parameters, such as `dense.*`, as in `amsim.fine_tune`.
+        epochs: Passes over the samples.
+        learning_rate: Of Adam.
+        word: Bits of a stored parameter.
+    """
+
+    trainable: Trainable
+    epochs: int = 5
+    learning_rate: float = 3e-3
+    word: int = 8
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        integer_between("epochs", self.epochs, 1)
+        integer_between("word", self.word, 1, 32)
+
+    def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
+        """The chip with its own parameters."""
+        mask, _ = trained_leaves(chip.params, self.trainable)
+        trained, others = eqx.partition(chip.params, mask)
+        optimiser = optax.adam(self.learning_rate)
+        state = optimiser.init(trained)
+        constrain = getattr(getattr(chip.function, "func", chip.function), "constrained", lambda params: params)
+        starts = range(0, len(bench.samples) - bench.batch + 1, bench.batch)
+        for number in range(self.epochs * len(starts)):
+            start = starts[number % len(starts)]
+            part = bench.samples[start : start + bench.batch]
+            key = jax.random.fold_in(bench.key, number)
+            trained, state = _step(
+                optimiser, chip, trained, others, state, jnp.asarray(part.inputs), jnp.asarray(part.labels), key
+            )
+        params = eqx.combine(trained, others)
+        stored = self.word * sum(leaf.size for leaf in jax.tree.leaves(trained))
+        effort = bench.inferences(chip, self.epochs, float(stored))
+        return dataclasses.replace(chip, params=constrain(params)), effort
+
+
+@eqx.filter_jit
+def _step(
+    optimiser: optax.GradientTransformation,
+    chip: Chip,
+    trained: PyTree,
+    others: PyTree,
+    state: PyTree,
+    inputs: Array,
+    labels: Array,
+    key: PRNGKeyArray,
+) -> tuple[PyTree, Any]:
+    def loss_of(trained: PyTree) -> Array:
+        return cross_entropy(dataclasses.replace(chip, params=eqx.combine(trained, others))(inputs, key=key), labels)
+
+    updates, state = optimiser.update(jax.grad(loss_of)(trained), state, trained)
+    return optax.apply_updates(trained, updates), state

@@ -1,0 +1,69 @@
+"""Weight cells of a digital array below their safe supply: which of them fail on a die, and what is read then."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from amsim.circuits.bit_slicing import weight_digits
+from amsim.circuits.memories import SramCell
+from amsim.circuits.operands import IntegerCode
+from amsim.circuits.products import Product
+
+
+class WeightCellsDie(eqx.Module):
+    """Draws of the weight cells of one die.
+
+    Attributes:
+        minimum_supply: Standard draws (mean 0, sigma 1) of each cell's lowest working supply.
+        state: What a failing cell holds, -1 or +1.
+    """
+
+    minimum_supply: Float[Array, "rows columns"]
+    state: Float[Array, "rows columns"]
+
+    def failing(self, cell: SramCell, supply: Float[Array, ""]) -> Bool[Array, "rows columns"]:
+        """Cells whose lowest working supply is above the one they have (V); those at one supply also fail below it."""
+        return cell.mean + cell.sigma * self.minimum_supply > supply
+
+
+def drawn_weight_cells(key: PRNGKeyArray, rows: int, columns: int) -> WeightCellsDie:
+    """Draws of one die; a failing cell reads 0 or 1 with equal probability (facts 7.5)."""
+    supply, state = jax.random.split(key)
+    shape = (rows, columns)
+    return WeightCellsDie(jax.random.normal(supply, shape), jax.random.rademacher(state, shape, float))
+
+
+def weights_as_read(
+    product: Product,
+    code: IntegerCode,
+    integers: Float[Array, "rows columns"],
+    failing: Bool[Array, "line_rows line_columns"],
+    state: Float[Array, "line_rows line_columns"],
+) -> Float[Array, "rows columns"]:
+    """Integer weights with the bits that failing cells give in place of theirs.
+
+    Row `i` of a tile stands in row `i` of the array, bit `j` of column `c` in column `(c * bits + j) mod columns`: all
+    sites share the cells. A weight bit in a failing cell has the gradient 0.
+
+    Args:
+        product: The site's product.
+        code: Of the weights.
+        integers: Their codes.
+        failing: Where a cell of the array fails.
+        state: What it then holds, -1 or +1.
+    """
+    line_rows, line_columns = state.shape
+    digits = weight_digits(code, integers)
+    rows = np.arange(product.rows) % (product.tile_blocks(line_rows) * product.row_block)
+    copies = -(-digits.shape[1] // line_columns)
+
+    def behind(cells: Array) -> Array:
+        # Copies side by side: picking columns by number is slow.
+        return jnp.concatenate([cells[rows]] * copies, axis=1)[:, : digits.shape[1]]
+
+    read = jnp.where(behind(failing), behind(state).astype(digits.dtype), digits)
+    places = jnp.exp2(jnp.arange(code.bits, dtype=digits.dtype))
+    words = jnp.matmul(read.reshape(*integers.shape, code.bits), places, precision=jax.lax.Precision.HIGHEST)
+    return code.digit_gain * words + code.digit_offset
