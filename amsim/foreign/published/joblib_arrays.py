@@ -64,6 +64,7 @@ def read_joblib_arrays(content: bytes) -> list[np.ndarray]:
 def _walk(file: BinaryIO) -> Any:
     stack: list[Any] = []
     memo: list[Any] = []
+    argument: Any
     for opcode, argument, _ in pickletools.genops(file):
         match opcode.name:
             case "PROTO" | "FRAME":

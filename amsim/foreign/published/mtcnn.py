@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from amsim.foreign.published.joblib_arrays import read_joblib_arrays
@@ -65,7 +66,7 @@ class FaceNetwork:
         """Name of the workload that it becomes."""
         return self.name
 
-    def __call__(self, params: FaceParams, inputs: Float[Array, "batch height width 3"]) -> FaceOutputs:
+    def __call__(self, params: FaceParams, inputs: Float[ArrayLike, "batch height width 3"]) -> FaceOutputs:
         """All outputs; of P-Net one of each window position, shape (batch, rows, columns, ...).
 
         Args:
@@ -78,18 +79,22 @@ class FaceNetwork:
         features = self._features(params, self._checked(inputs))
         return FaceOutputs(**{"landmarks": None} | {head: _affine(params[head], features) for head in self.heads})
 
-    def logits(self, params: FaceParams, inputs: Float[Array, "batch size size 3"]) -> Float[Array, "batch 2"]:
+    def logits(self, params: FaceParams, inputs: Float[ArrayLike, "batch size size 3"]) -> Float[Array, "batch 2"]:
         """Logits of no face and face of windows of exactly `size` pixels, without the other outputs."""
+        inputs = self._checked(inputs)
         if inputs.shape[1:3] != (self.size, self.size):
-            raise ValueError(f"Argument `inputs` must have windows of {self.size} x {self.size}, but has {inputs.shape}.")
-        return _affine(params["face"], self._features(params, self._checked(inputs))).reshape(-1, 2)
+            raise ValueError(
+                f"Argument `inputs` must have windows of {self.size} x {self.size}, but has {inputs.shape}."
+            )
+        return _affine(params["face"], self._features(params, inputs)).reshape(-1, 2)
 
-    def score(self, params: FaceParams, inputs: Float[Array, "batch size size 3"]) -> Float[Array, " batch"]:
+    def score(self, params: FaceParams, inputs: Float[ArrayLike, "batch size size 3"]) -> Float[Array, " batch"]:
         """Logit of face less that of no face: above 0 it is more likely a face than not."""
         logits = self.logits(params, inputs)
         return logits[:, 1] - logits[:, 0]
 
-    def _checked(self, inputs: Array) -> Array:
+    def _checked(self, inputs: ArrayLike) -> Array:
+        inputs = jnp.asarray(inputs)
         sizes = inputs.shape[1:3]
         allowed = all(size >= self.size for size in sizes) if self.name == "pnet" else sizes == (self.size, self.size)
         if inputs.ndim != 4 or inputs.shape[3] != 3 or not allowed:

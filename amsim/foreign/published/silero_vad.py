@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from amsim.foreign.onnx_network import OnnxNetwork, load_onnx
@@ -27,7 +28,9 @@ class VoiceNetwork:
 
     __name__ = "silero_vad"
 
-    def __call__(self, params: dict[str, Any], audio: Float[Array, "batch samples"]) -> Float[Array, "batch windows"]:
+    def __call__(
+        self, params: dict[str, Any], audio: Float[ArrayLike, "batch samples"]
+    ) -> Float[Array, "batch windows"]:
         """Probability of speech in each window of `WINDOW` samples, from a state that holds nothing.
 
         Args:
@@ -37,6 +40,7 @@ class VoiceNetwork:
         Raises:
             ValueError: Audio of another shape, or shorter than a window.
         """
+        audio = jnp.asarray(audio)
         if audio.ndim != 2 or audio.shape[1] < WINDOW:
             raise ValueError(
                 f"Argument `audio` must have shape (batch, samples) with {WINDOW} samples or more, "

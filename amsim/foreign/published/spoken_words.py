@@ -167,7 +167,9 @@ def voice_split(*, voices: int = 6, seconds: float = 2.56, noise: float = 10.0, 
         speaking = np.mean(power[level > -30])
         sounds.append(clean + np.sqrt(speaking * 10 ** (-noise / 10)) * _noise(len(clean), draws))
     audio = np.stack(sounds) / 2**15
-    return Split((audio / np.max(np.abs(audio), axis=1, keepdims=True) / 2).astype(np.float32), np.array(labels, np.int32))
+    return Split(
+        (audio / np.max(np.abs(audio), axis=1, keepdims=True) / 2).astype(np.float32), np.array(labels, np.int32)
+    )
 
 
 def _clip(speech: np.ndarray, start: float, seconds: float, draws: np.random.Generator | None) -> np.ndarray:

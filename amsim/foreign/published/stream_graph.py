@@ -12,7 +12,7 @@ OPERATORS = {
 }  # fmt: skip
 """Operators that are understood, each with the name of its options."""
 
-_DTYPES = {"INT8": np.int8, "UINT8": np.uint8, "INT32": np.int32}
+_DTYPES: dict[str, Any] = {"INT8": np.int8, "UINT8": np.uint8, "INT32": np.int32}
 _UNSUPPORTED_OPTIONS = {"DilationHFactor": 1, "DilationWFactor": 1, "DepthMultiplier": 1, "EllipsisMask": 0,
                         "NewAxisMask": 0, "ShrinkAxisMask": 0, "WeightsFormat": 0}  # fmt: skip
 """Options with the one value that is understood."""
@@ -110,7 +110,8 @@ def _tensors(tflite: Any, model: Any, graph: Any) -> tuple[StreamTensor, ...]:
             continue
         if name not in _DTYPES:
             raise ValueError(f"The file has a tensor of the type {name}, which is not understood.")
-        dtype, code = np.dtype(_DTYPES[name]), None
+        dtype: np.dtype[Any] = np.dtype(_DTYPES[name])
+        code = None
         quantisation = tensor.Quantization()
         if quantisation is not None and quantisation.ScaleLength():
             zeros = quantisation.ZeroPointAsNumpy()

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from amsim.foreign.published.package_file import Package
@@ -56,7 +57,9 @@ class WakeWordNetwork:
         """Name of the workload that it becomes."""
         return self.name
 
-    def __call__(self, params: WakeWordParams, features: Float[Array, "batch frames 40"]) -> Float[Array, "batch steps"]:
+    def __call__(
+        self, params: WakeWordParams, features: Float[ArrayLike, "batch frames 40"]
+    ) -> Float[Array, "batch steps"]:
         """Probability of the wake word at each step, from states that hold nothing.
 
         Args:
@@ -67,6 +70,7 @@ class WakeWordNetwork:
         Raises:
             ValueError: Features of another shape, or fewer frames than a step takes.
         """
+        features = jnp.asarray(features)
         if features.ndim != 3 or features.shape[2] != self.channels or features.shape[1] < self.stride:
             raise ValueError(
                 f"Argument `features` must have shape (batch, frames, {self.channels}) with {self.stride} frames or "
@@ -84,7 +88,7 @@ class WakeWordNetwork:
 
         return jax.lax.scan(step, first, jnp.swapaxes(frames, 0, 1))[1].T
 
-    def score(self, params: WakeWordParams, features: Float[Array, "batch frames 40"]) -> Float[Array, " batch"]:
+    def score(self, params: WakeWordParams, features: Float[ArrayLike, "batch frames 40"]) -> Float[Array, " batch"]:
         """Largest mean of `WINDOW` probabilities in a row: what the package compares with its threshold."""
         outputs = self(params, features)
         sums = jnp.cumsum(jnp.pad(outputs, ((0, 0), (WINDOW, 0))), axis=1)
