@@ -90,8 +90,8 @@ def load_detector(name: str, *, share: float = 1.0, seed: int = 0) -> Detector:
         return Detector(
             name, keyword.score, params, "conv1", spoken_words.wake_word_split(name, voices=some(24), seed=seed)
         )
-    voice, params = silero_vad.load_silero_vad()
-    return Detector(name, voice, params, "stft", spoken_words.voice_split(voices=some(12), seed=seed))
+    voice, weights = silero_vad.load_silero_vad()
+    return Detector(name, voice, weights, "stft", spoken_words.voice_split(voices=some(12), seed=seed))
 
 
 def _known(name: str) -> str:

@@ -3,7 +3,7 @@
 import io
 import math
 import pickletools
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,14 +54,14 @@ def read_joblib_arrays(content: bytes) -> list[np.ndarray]:
     try:
         file = io.BytesIO(lz4.frame.LZ4FrameDecompressor().decompress(content, LARGEST_CONTENT))
         found = _walk(file)
-    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError, StopIteration) as error:
         raise ValueError(f"Argument `content` must be a list of arrays by joblib, but {error}.") from None
-    if not isinstance(found, list) or not all(isinstance(one, np.ndarray) for one in found):
+    if not isinstance(found, list) or not found or not all(isinstance(one, np.ndarray) for one in found):
         raise ValueError("Argument `content` must be a list of arrays by joblib, but holds something else.")
     return found
 
 
-def _walk(file: BinaryIO) -> Any:
+def _walk(file: io.BytesIO) -> Any:
     stack: list[Any] = []
     memo: list[Any] = []
     argument: Any
@@ -123,7 +123,7 @@ def _since_mark(stack: list[Any]) -> list[Any]:
     return items
 
 
-def _array(file: BinaryIO, state: dict[str, Any]) -> np.ndarray:
+def _array(file: io.BytesIO, state: dict[str, Any]) -> np.ndarray:
     """The numbers that follow an array's description: one byte that counts padding, the padding, the numbers."""
     (kind, *_), ((_, order, *_),) = state["dtype"].arguments, state["dtype"].state
     if order != "<" or kind not in ("f4", "f8") or state["order"] not in ("C", "F"):

@@ -77,7 +77,8 @@ class FaceNetwork:
             ValueError: Windows of another shape.
         """
         features = self._features(params, self._checked(inputs))
-        return FaceOutputs(**{"landmarks": None} | {head: _affine(params[head], features) for head in self.heads})
+        found = {head: _affine(params[head], features) for head in self.heads}
+        return FaceOutputs(found["face"], found["box"], found.get("landmarks"))
 
     def logits(self, params: FaceParams, inputs: Float[ArrayLike, "batch size size 3"]) -> Float[Array, "batch 2"]:
         """Logits of no face and face of windows of exactly `size` pixels, without the other outputs."""

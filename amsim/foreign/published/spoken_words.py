@@ -56,7 +56,7 @@ def synthetic_speech(text: str, voice: str, *, speed: int = 150) -> Int16[np.nda
         ImportError: The package `espeakng-loader` is not installed.
         ValueError: The synthesiser does not have the voice.
     """
-    library, rate, chunks = _synthesiser()
+    library, rate, chunks, _ = _synthesiser()
     chunks.clear()
     if library.espeak_SetVoiceByName(voice.encode()):
         raise ValueError(f"Argument `voice` must be a voice of eSpeak NG, but is {voice!r}.")
@@ -70,8 +70,8 @@ def synthetic_speech(text: str, voice: str, *, speed: int = 150) -> Int16[np.nda
 
 
 @functools.cache
-def _synthesiser() -> tuple[Any, int, list[np.ndarray]]:
-    """The library, its rate, and the list that it puts pieces of sound into."""
+def _synthesiser() -> tuple[Any, int, list[np.ndarray], Any]:
+    """The library, its rate, the list that it puts pieces of sound into, and what puts them there."""
     ESPEAK.folder()  # raises where it is not installed
     import espeakng_loader
 
@@ -88,8 +88,8 @@ def _synthesiser() -> tuple[Any, int, list[np.ndarray]]:
     if rate <= 0:
         raise RuntimeError(f"eSpeak NG does not start: it answers {rate}.")
     library.espeak_SetSynthCallback(take)
-    library.taken_by = take  # so that it lives as long as the library
-    return library, rate, chunks
+    # The callback is kept, so that it lives as long as the library.
+    return library, rate, chunks, take
 
 
 def speech_features(audio: Int16[np.ndarray, " samples"]) -> Float[np.ndarray, "frames 40"]:
