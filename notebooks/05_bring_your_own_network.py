@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import EngFormatter
 
 import amsim
 from amsim import circuits
@@ -248,7 +249,7 @@ if record:
     ax.set_ylabel("area under the ROC curve")
     ax.set_title("dotted: floating point; bars: 95 % of the mean over dies", fontsize=9)
     ax.grid(alpha=0.3)
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     plt.show()
 
 # %%
@@ -260,15 +261,16 @@ if record:
             if "energy" in found and not label.endswith("range 1"):
                 marker = kinds[label.split(",")[0]]
                 ax.semilogx(found["energy"], found["auc_mean"], marker, color=COLOURS[name], alpha=0.8)
-    for name, colour in COLOURS.items():
-        ax.plot([], [], "-", color=colour, label=name)
+        if any("energy" in found for found in results.values()):
+            ax.plot([], [], "-", color=COLOURS[name], label=name)
     for kind, marker in kinds.items():
         ax.plot([], [], marker, color="0.4", label=kind)
-    ax.xaxis.set_major_formatter(plt.matplotlib.ticker.EngFormatter(unit="J"))
+    ax.xaxis.set_major_formatter(EngFormatter(unit="J"))
+    ax.xaxis.set_minor_formatter(EngFormatter(unit="J"))
     ax.set_xlabel("energy of one inference (a window; of the voice and keyword networks a clip)")
     ax.set_ylabel("area under the ROC curve")
     ax.grid(alpha=0.3)
-    ax.legend(fontsize=8, ncols=2, loc="lower right")
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     plt.show()
 
 # %% [markdown]
