@@ -40,11 +40,11 @@ class Split:
 
     Attributes:
         inputs: The items, shape (batch, ...). The sets of this module: read-only uint8 pictures, 0 to 255.
-        labels: Index of each item's class, shape (batch,). The sets of this module: read-only int32.
+        labels: Index of each item's class, shape (batch,), or of what is at each place of it, shape (batch, ...). The sets of this module: read-only int32.
     """
 
     inputs: Shaped[np.ndarray, "batch ..."]
-    labels: Shaped[np.ndarray, " batch"]
+    labels: Shaped[np.ndarray, "batch ..."]
 
     def __post_init__(self) -> None:
         if len(self.inputs) != len(self.labels):

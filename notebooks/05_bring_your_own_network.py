@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogLocator
 
 import amsim
 from amsim import circuits
@@ -266,6 +266,7 @@ if record:
     for kind, marker in kinds.items():
         ax.plot([], [], marker, color="0.4", label=kind)
     ax.xaxis.set_major_formatter(EngFormatter(unit="J"))
+    ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     ax.xaxis.set_minor_formatter(EngFormatter(unit="J"))
     ax.set_xlabel("energy of one inference (a window; of the voice and keyword networks a clip)")
     ax.set_ylabel("area under the ROC curve")
