@@ -16,6 +16,7 @@ from amsim.deployment import DeploymentError as DeploymentError
 from amsim.deployment import SiteRanges as SiteRanges
 from amsim.deployment import deploy as deploy
 from amsim.deployment import load_chip as load_chip
+from amsim.detection import evaluate_detector as evaluate_detector
 from amsim.evaluation import evaluate as evaluate
 from amsim.fine_tuning import FineTuned as FineTuned
 from amsim.fine_tuning import TrainingDivergedError as TrainingDivergedError

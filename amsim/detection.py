@@ -1,0 +1,126 @@
+"""How well a network tells two things apart on hardware: scores and ROC area over a population of dies."""
+
+import importlib.metadata
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from amsim.accelerator import Accelerator
+from amsim.circuits.checks import integer_between
+from amsim.datasets import Split
+from amsim.deployment.chip import check_key, deploy
+from amsim.noise.random import numbered_keys
+from amsim.results import described, labelled
+from amsim.statistics import mean_interval, roc_area, roc_area_error
+
+
+def evaluate_detector(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    data: Split,
+    *,
+    key: PRNGKeyArray,
+    dies: int = 16,
+    batch: int = 100,
+) -> xr.Dataset:
+    """Scores of a detector on many dies, and how well they separate what is from what is not.
+
+    Accuracy at one threshold says little of a detector, whose threshold is chosen later; the area under the ROC curve
+    is the probability that a positive item scores above a negative one, at any threshold.
+
+    Args:
+        fn: Detector `fn(params, inputs) -> scores`, one a item of the batch or several, of the same shape as the
+            labels: larger means more likely.
+        params: Its parameters.
+        hardware: A macro, an `Accelerator` or rules.
+        data: Inputs, and labels of 1 for positive and 0 for negative; -1 is left out.
+        key: Draws dies and reads; die `n` is the same for any number of dies and any other setting.
+        dies: Number of dies, each read once.
+        batch: Inputs computed at once; bounds the memory.
+
+    Returns:
+        Dataset with `score` and `label` (die, item), `auc` (die), its mean with the 95 % interval over dies
+        (`auc_mean`, `auc_low`, `auc_high`), and `auc_error`, the standard error that the finite number of items gives
+        the mean (Hanley and McNeil).
+
+    Raises:
+        ValueError: No positive or no negative item, a count below 1, a key that is not typed, or hardware that is none.
+        amsim.DeploymentError: The network does not fit the hardware.
+    """
+    integer_between("dies", dies, 1)
+    integer_between("batch", batch, 1)
+    check_key("key", key)
+    labels = np.asarray(data.labels)
+    taken = labels >= 0
+    positives, negatives = int(np.sum(labels == 1)), int(np.sum(labels == 0))
+    if not positives or not negatives or positives + negatives != taken.sum():
+        raise ValueError("Argument `data` must have labels of 1 and of 0 (-1 is left out), and at least one of each.")
+    accelerator = Accelerator.of(hardware)
+    deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
+    die_key, read_key = jax.random.split(key)
+    die_keys, read_keys = numbered_keys(die_key, dies), numbered_keys(read_key, dies)
+    deterministic = all(macro.deterministic for macro in accelerator.macros)
+    inputs = _batches(np.asarray(data.inputs), batch)
+    scores = []
+    for die in range(1 if deterministic else dies):
+        found = np.asarray(_scores(fn, params, accelerator, die_keys[die], read_keys[die], inputs))
+        found = found.reshape(-1, *found.shape[2:])[: len(data)]
+        if found.shape != labels.shape:
+            raise ValueError(
+                f"Argument `fn` must return scores of the labels' shape {labels.shape}, but they have {found.shape}."
+            )
+        scores.append(found[taken])
+    score = np.stack(scores * dies if deterministic else scores)
+    truth = labels[taken]
+    areas = np.array([roc_area(one, truth) for one in score])
+    interval = mean_interval(areas, deterministic=deterministic)
+    return labelled(
+        {
+            "score": (("die", "item"), score),
+            "label": (("item",), truth),
+            "auc": (("die",), areas),
+            "auc_mean": ((), interval.mean),
+            "auc_low": ((), interval.low),
+            "auc_high": ((), min(interval.high, 1.0)),
+            "auc_error": ((), roc_area_error(interval.mean, positives, negatives)),
+        },
+        {"die": np.arange(dies), "item": np.arange(len(truth))},
+        {
+            "items": len(data),
+            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "accelerator": described(accelerator),
+            "amsim_version": importlib.metadata.version("amsim"),
+            "jax_version": jax.__version__,
+        },
+    )
+
+
+def _batches(inputs: np.ndarray, batch: int) -> np.ndarray:
+    batch = min(batch, len(inputs))
+    padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % batch, axis=0)])
+    return padded.reshape(-1, batch, *inputs.shape[1:])
+
+
+@eqx.filter_jit
+def _scores(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    die_key: PRNGKeyArray,
+    read_key: PRNGKeyArray,
+    inputs: Any,
+) -> Array:
+    chip = deploy(fn, params, accelerator, key=die_key).prepared()
+
+    def one_batch(item: tuple[Array, Array]) -> Array:
+        number, batch_inputs = item
+        return chip(batch_inputs, key=jax.random.fold_in(read_key, number))
+
+    return jax.lax.map(one_batch, (jnp.arange(len(inputs)), jnp.asarray(inputs)))

