@@ -69,7 +69,7 @@ def evaluate(
     die_keys = numbered_keys(die_key, dies)
     read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(read_key, dies))
     deterministic = all(macro.deterministic for macro in accelerator.macros)
-    inputs, labels = _batches(data, batch)
+    inputs, labels = batched(data, batch)
     accuracy = np.zeros((dies, reads))
     for die in range(1 if deterministic else dies):
         correct = _correct_reads(fn, params, accelerator, die_keys[die], read_keys[die], inputs, labels)
@@ -99,11 +99,11 @@ def evaluate(
     )
 
 
-def _batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
+def batched(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and labels in equal batches, shape (batches, batch, ...); padding has the label -1, which is never right."""
     batch = min(batch, len(data))
     missing = -len(data) % batch
     padded = np.concatenate([data.inputs, np.repeat(data.inputs[-1:], missing, axis=0)])
-    # A label of -1 is never right, so padding does not count.
     labels = np.concatenate([data.labels, np.full(missing, -1, data.labels.dtype)])
     return padded.reshape(-1, batch, *data.inputs.shape[1:]), labels.reshape(-1, batch)
 
