@@ -6,49 +6,24 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.design_estimate import Estimate, Slopes, at_logs, fixed_keys
-from amsim.design_steps import Points, step
 from amsim.accelerator import COMPONENTS, Accelerator
 from amsim.circuits.checks import integer_between, one_of
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key, deploy
+from amsim.design_choices import Choices, Trial, best_trial, check_choices, labelled_trials, searched
+from amsim.design_estimate import Estimate, at_logs, fixed_keys
+from amsim.design_search import DesignPoint, DesignSearch, Progress
 from amsim.evaluation import batched, evaluate
 from amsim.results import described, labelled
-from amsim.settings import continuous_setting, continuous_settings
+from amsim.settings import continuous_setting, continuous_settings, with_settings
 
 Variables = Mapping[str, tuple[float, float]]
-Progress = Callable[[int, int], None]
-
-LONGEST_STEP, SHORTEST_STEP = 0.5, 0.03
-"""Trust radius of the first and last step, in natural logarithms: a factor of 1.6 and 3 %."""
-
-MARGIN_SHARE = 0.5
-"""Width of the smooth accuracy over the median margin of the given network."""
-
-FIRST_SEARCH_STEP, SEARCH_STEPS = 0.1, 5
-"""Of the search along a line at the end: its first step in logarithms, and bisections."""
-
-
-class DesignDivergedError(FloatingPointError):
-    """A search met a value that is not finite.
-
-    Attributes:
-        accelerator: The last hardware with finite values.
-        params: The parameters then.
-    """
-
-    def __init__(self, message: str, accelerator: Accelerator, params: PyTree) -> None:
-        super().__init__(message)
-        self.accelerator = accelerator
-        self.params = params
 
 
 class InfeasibleError(ValueError):
@@ -62,15 +37,16 @@ class CircuitDesign:
     Attributes:
         accelerator: The hardware.
         params: Parameters of the network, trained or as given.
-        settings: Value of each variable in the unit of its setting, and of each choice.
+        settings: Value of each variable in the SI unit of its setting, and of each choice.
         energy: Energy an inference of the components that count, J.
         accuracy: On the dies, reads and data of the search.
         feasible: Whether that reaches the limit and the check does not contradict it: `check.accuracy_high` is at least
             the limit.
-        history: Dataset over `step` of `setting_value` (by variable), `energy`, `accuracy`, `smooth_accuracy` and
-            `multiplier`.
-        check: Result of `amsim.evaluate` on dies that the search never saw; attributes `limit`, `feasible`.
+        history: Dataset over `step` of `setting_value` (by setting), `energy`, `accuracy`, `smooth_accuracy` and
+            `multiplier`, of the best choice.
+        check: Result of `amsim.evaluate` on dies that the search never saw; attributes `limit` and `feasible`.
         evaluations: Passes over all dies and data of the search; a backward pass counts as two.
+        trials: Dataset over `trial` of the choices tried, their `energy`, `accuracy` and `feasible`; None without.
     """
 
     accelerator: Accelerator
@@ -82,6 +58,7 @@ class CircuitDesign:
     history: xr.Dataset
     check: xr.Dataset
     evaluations: int
+    trials: xr.Dataset | None = None
 
 
 def design_circuit(
@@ -93,6 +70,7 @@ def design_circuit(
     key: PRNGKeyArray,
     variables: Variables,
     accuracy: float,
+    choices: Choices | None = None,
     per_site: bool = False,
     components: Sequence[str] = COMPONENTS,
     steps: int = 25,
@@ -125,82 +103,150 @@ def design_circuit(
         key: Draws the dies and reads of the search, and those of the check.
         variables: Lowest and highest value of each setting, by its path as in `amsim.settings.setting`.
         accuracy: Least accuracy, above 0 and below 1.
+        choices: Values of each static setting, such as `{"macro.adc.bits": [4, 5, 6]}`; every combination has a search
+            of its own, or, where there are more than `amsim.design_choices.EXHAUSTIVE`, those that Optuna picks.
         per_site: Give each site a macro of its own before the search; a variable `macro...` then is one for each site.
             Energy, leakage and area are those of all these macros.
         components: Components of energy that count, of `amsim.accelerator.COMPONENTS`.
         steps: Steps of the search.
         dies: Dies of the search.
         batch: Items computed at once; bounds the memory.
-        weight_learning_rate: Of Adam on the mean cross-entropy of the parameters at every step; 0 keeps them.
+        weight_learning_rate: Of a step of Adam on the mean cross-entropy of the parameters at every step of the search;
+            0 keeps them.
         trained: Regular expression of whole parameter paths, such as `conv1.kernel`, that are trained.
         check_data: Data of the check; None takes `data`, which flatters trained parameters.
         check_dies: Dies of the check.
         activity_items: Items, the first of `data`, whose activity the energy is taken at.
         must_reach: Raise if the limit is not reached, instead of reporting it.
-        progress: Called with (steps done, steps).
+        progress: Called with (steps done, steps) of each search.
 
     Returns:
         The design; of those seen, the one of least energy that reaches the limit, or of the highest accuracy if none.
 
     Raises:
-        ValueError: No data, no variables, a path that is no continuous setting, bounds that are not above 0 or not in
-            order, an accuracy outside 0..1, or a count below 1.
+        ValueError: No data, no variables, a path that is no continuous setting or, in `choices`, no static one, bounds
+            that are not above 0 or not in order, an accuracy outside 0..1, or a count below 1.
         InfeasibleError: `must_reach` and no design reaches the accuracy.
-        DesignDivergedError: A value is not finite; it holds the last design that was.
+        amsim.design_search.DesignDivergedError: A value is not finite; it holds the last design that was.
 
-    Validity: the surrogate's slope is exact behind the last decision only, and an approximation before; settings of
-    the capacitor array with rounding in them (ADC range, trim) have the slopes of their straight-through rules. On `n`
-    answers the accuracy has a standard error of about `sqrt(A (1 - A) / n)` besides that of the dies.
+    Validity: the surrogate's slope is exact behind the last decision only, and an approximation before; settings with
+    rounding behind them (ADC range, trim) have the slopes of their straight-through rules. On `n` answers the accuracy
+    has a standard error of about `sqrt(A (1 - A) / n)` besides that of the dies, and the cheapest point that passes is
+    more often a lucky one than not: the check tells.
     """
     _check(data, variables, accuracy, components, weight_learning_rate)
-    for name, count in (("steps", steps), ("dies", dies), ("batch", batch), ("check_dies", check_dies)):
-        integer_between(name, count, 1)
-    integer_between("activity_items", activity_items, 1)
+    numbers = {"steps": steps, "dies": dies, "batch": batch, "check_dies": check_dies, "activity_items": activity_items}
+    for name, number in numbers.items():
+        integer_between(name, number, 1)
     check_key("key", key)
     accelerator = Accelerator.of(hardware)
     if per_site:
-        accelerator = one_macro_a_site(fn, params, accelerator, data.inputs[:1])
-        variables = _variables_of_sites(accelerator, variables)
-    bounds = _log_bounds(accelerator, variables)
-    search_key, check_key_ = jax.random.split(key)
+        accelerator, variables = _by_site(fn, params, accelerator, data, variables)
+    check_choices(accelerator, choices, variables)
+    _log_bounds(accelerator, variables)
+    deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
+    search_key, fresh_key = jax.random.split(key)
     inputs, labels = batched(data, batch)
-    estimate = Estimate(
-        fn, accelerator, tuple(variables), inputs, labels, len(data), fixed_keys(search_key, dies), tuple(components),
-        data.inputs[:activity_items], weight_learning_rate > 0,
-    )  # fmt: skip
-    search = _Search(estimate, params, bounds, accuracy, weight_learning_rate, trained)
-    search.run(steps, progress)
-    best = search.finish()
-    found = at_logs(accelerator, estimate.paths, jnp.asarray(best.logs, float))
-    check = evaluate(
-        fn,
-        search.params,
-        found,
-        data if check_data is None else check_data,
-        key=check_key_,
-        dies=check_dies,
-        batch=batch,
-    )
-    reached = best.accuracy >= accuracy
-    if must_reach and not reached:
-        raise InfeasibleError(
-            f"Argument `accuracy` of {accuracy:g} is not reached inside the bounds: the best design has "
-            f"{best.accuracy:.4g} at {best.energy:.4g} J."
-        )
-    # One die has no interval, and then its own accuracy must do.
-    high = float(check["accuracy_high"])
-    confirmed = (high if np.isfinite(high) else float(check["accuracy_mean"])) >= accuracy
-    feasible = bool(reached and confirmed)
+    keys = fixed_keys(search_key, dies)
+
+    def search(choice: Mapping[str, Any]) -> Trial:
+        chosen = with_settings(accelerator, choice)
+        bounds = _log_bounds(chosen, variables)
+        estimate = Estimate(
+            fn, chosen, tuple(variables), inputs, labels, len(data), keys, tuple(components),
+            data.inputs[:activity_items], weight_learning_rate > 0,
+        )  # fmt: skip
+        found = DesignSearch(estimate, params, bounds, accuracy, weight_learning_rate, trained)
+        found.run(steps, progress)
+        return Trial(dict(choice), found, found.finish())
+
+    trials = searched(search, choices or {}, accuracy, search_key)
+    best = best_trial(trials, accuracy)
+    if must_reach and best.point.accuracy < accuracy:
+        raise InfeasibleError(_unreached(accuracy, best.point))
+    found = at_logs(best.search.estimate.accelerator, tuple(variables), jnp.asarray(best.point.logs, float))
+    checked = data if check_data is None else check_data
+    check = evaluate(fn, best.search.params, found, checked, key=fresh_key, dies=check_dies, batch=batch)
+    feasible = best.point.accuracy >= accuracy and _highest(check) >= accuracy
+    values = dict(zip(variables, np.exp(best.point.logs).tolist(), strict=True))
     return CircuitDesign(
         found,
-        search.params,
-        dict(zip(estimate.paths, np.exp(best.logs).tolist(), strict=True)),
-        best.energy,
-        best.accuracy,
+        best.search.params,
+        values | best.choice,
+        best.point.energy,
+        best.point.accuracy,
         feasible,
-        search.history(key),
+        best.search.history(key),
         check.assign_attrs(limit=accuracy, feasible=int(feasible)),
-        estimate.evaluations,
+        sum(trial.search.estimate.evaluations for trial in trials),
+        labelled_trials(trials, accuracy) if choices else None,
+    )
+
+
+def pareto_curve(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    data: Split,
+    accuracies: Sequence[float],
+    *,
+    key: PRNGKeyArray,
+    variables: Variables,
+    per_site: bool = False,
+    **options: Any,
+) -> xr.Dataset:
+    """Least energy against the accuracy asked for: one design for each limit, from the design of the limit above.
+
+    Args:
+        fn: Network `fn(params, inputs) -> logits`.
+        params: Its parameters.
+        hardware: A macro, an `Accelerator` or rules.
+        data: What the search measures the accuracy on.
+        accuracies: Limits, all different.
+        key: Draws dies and reads, the same for all limits.
+        variables: As in `design_circuit`.
+        per_site: As in `design_circuit`.
+        **options: Further arguments of `design_circuit`, which knows no others.
+
+    Returns:
+        Dataset over rising `limit`: `energy` (J), `accuracy` of the search, `accuracy_mean`, `accuracy_low` and
+        `accuracy_high` on fresh dies, `feasible`, `evaluations` and `setting_value` (by setting).
+
+    Raises:
+        ValueError: Fewer than two limits, equal ones, or as in `design_circuit`.
+    """
+    limits = sorted(accuracies)
+    if len(limits) < 2 or len(set(limits)) != len(limits):
+        raise ValueError(f"Argument `accuracies` must have two or more different limits, but is {list(accuracies)}.")
+    for limit in limits:
+        _check(data, variables, limit, COMPONENTS, 0.0)
+    accelerator = Accelerator.of(hardware)
+    if per_site:
+        accelerator, variables = _by_site(fn, params, accelerator, data, variables)
+    designs: list[CircuitDesign] = []
+    for limit in reversed(limits):
+        start = designs[-1].accelerator if designs else accelerator
+        designs.append(design_circuit(fn, params, start, data, key=key, variables=variables, accuracy=limit, **options))
+    designs.reverse()
+    names = [f"accuracy_{name}" for name in ("mean", "low", "high")]
+    return labelled(
+        {
+            "energy": (("limit",), [one.energy for one in designs]),
+            "accuracy": (("limit",), [one.accuracy for one in designs]),
+            "feasible": (("limit",), [one.feasible for one in designs]),
+            "evaluations": (("limit",), [one.evaluations for one in designs]),
+            "setting_value": (("limit", "setting"), [[one.settings[path] for path in variables] for one in designs]),
+        }
+        | {name: (("limit",), [float(one.check[name]) for one in designs]) for name in names},
+        {"limit": limits, "setting": list(variables)},
+        {
+            "items": len(data),
+            "components": list(options.get("components", COMPONENTS)),
+            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "accelerator": described(accelerator),
+            "amsim_version": importlib.metadata.version("amsim"),
+            "jax_version": jax.__version__,
+        },
     )
 
 
@@ -215,153 +261,27 @@ def one_macro_a_site(fn: Callable[..., Any], params: PyTree, hardware: Any, *inp
     """
     accelerator = Accelerator.of(hardware)
     names = [row.name for row in deploy(fn, params, accelerator).sites(*inputs) if row.readout != "-"]
-    indices = [accelerator.macro_for(name) for name in names]
+    indices = [index for index in map(accelerator.macro_for, names) if index is not None]
     return dataclasses.replace(
         accelerator,
         patterns=tuple(map(re.escape, names)),
-        macros=tuple(accelerator.macros[index] for index in indices if index is not None),
-        spreads=tuple(accelerator.spreads[index] for index in indices if index is not None),
+        macros=tuple(accelerator.macros[index] for index in indices),
+        spreads=tuple(accelerator.spreads[index] for index in indices),
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Point:
-    logs: np.ndarray
-    energy: float
-    accuracy: float
-
-
-class _Search:
-    """State of one search."""
-
-    def __init__(
-        self,
-        estimate: Estimate,
-        params: PyTree,
-        bounds: tuple[np.ndarray, np.ndarray],
-        limit: float,
-        learning_rate: float,
-        trained: str,
-    ) -> None:
-        self.estimate, self.params, self.bounds, self.limit = estimate, params, bounds, limit
-        start = [float(continuous_setting(estimate.accelerator, "variables", path)) for path in estimate.paths]
-        self.logs = np.clip(np.log(np.maximum(start, np.finfo(float).tiny)), *bounds)
-        estimate.set_softness(self.logs, params, MARGIN_SHARE)
-        self.points = Points(estimate.items * len(estimate.keys))
-        self.seen: list[_Point] = []
-        self.rows: list[tuple[np.ndarray, float, float, float, float]] = []
-        self.optimiser = optax.masked(optax.adam(learning_rate), _mask(params, trained))
-        self.state = self.optimiser.init(_floating(params)) if estimate.trained else None
-
-    def run(self, steps: int, progress: Progress | None) -> None:
-        shrink = (SHORTEST_STEP / LONGEST_STEP) ** (1 / max(steps - 1, 1))
-        for number in range(steps):
-            energy, energy_slope = self.estimate.energy(self.logs, self.params)
-            found = self.estimate.slopes(self.logs, self.params)
-            self._check_finite(number, energy, energy_slope, found)
-            assert found.by_log is not None
-            self.points.add(self.logs, found.smooth, found.by_log)
-            self.seen.append(_Point(self.logs, energy, found.accuracy))
-            missing, radius = self.limit - found.accuracy, LONGEST_STEP * shrink**number
-            following, weight = step(self.logs, energy_slope, self.points.slope(), missing, self.bounds, radius)
-            self.rows.append((np.exp(self.logs), energy, found.accuracy, found.smooth, weight))
-            self._train(found)
-            self.logs = following
-            if progress is not None:
-                progress(number + 1, steps)
-
-    def finish(self) -> _Point:
-        """Bisection to the limit, and the best point of all."""
-        if self.estimate.trained:
-            # Other parameters made the accuracies seen so far.
-            self.seen = []
-        self._look(self.logs)
-        best = self._best()
-        if best.accuracy >= self.limit:
-            direction = -self.estimate.energy(best.logs, self.params)[1]
-        else:
-            direction = self.points.slope()
-        self._bisect(best, direction)
-        return self._best()
-
-    def _bisect(self, start: _Point, direction: np.ndarray) -> None:
-        low, high = self.bounds
-        blocked = ((start.logs <= low) & (direction < 0)) | ((start.logs >= high) & (direction > 0))
-        direction = np.where(blocked, 0.0, direction)
-        length = float(np.linalg.norm(direction))
-        if length == 0:
-            return
-        direction, was = direction / length, start.accuracy >= self.limit
-        inside, outside = 0.0, FIRST_SEARCH_STEP
-        for _ in range(SEARCH_STEPS):
-            found = self._look(np.clip(start.logs + outside * direction, low, high))
-            if (found.accuracy >= self.limit) != was:
-                break
-            inside, outside = outside, 2 * outside
-        else:
-            return
-        for _ in range(SEARCH_STEPS):
-            middle = (inside + outside) / 2
-            same = (self._look(np.clip(start.logs + middle * direction, low, high)).accuracy >= self.limit) == was
-            inside, outside = (middle, outside) if same else (inside, middle)
-
-    def _look(self, logs: np.ndarray) -> _Point:
-        found = self.estimate.accuracy(logs, self.params)
-        self.seen.append(_Point(logs, self.estimate.energy(logs, self.params)[0], found.accuracy))
-        return self.seen[-1]
-
-    def _best(self) -> _Point:
-        reached = [point for point in self.seen if point.accuracy >= self.limit]
-        if reached:
-            return min(reached, key=lambda point: point.energy)
-        return max(self.seen, key=lambda point: (point.accuracy, -point.energy))
-
-    def _train(self, found: Slopes) -> None:
-        if not self.estimate.trained:
-            return
-        floating, fixed = eqx.partition(self.params, eqx.is_inexact_array)
-        updates, self.state = self.optimiser.update(found.by_params, self.state, floating)
-        self.params = eqx.combine(optax.apply_updates(floating, updates), fixed)
-
-    def _check_finite(self, number: int, energy: float, energy_slope: np.ndarray, found: Slopes) -> None:
-        values = np.concatenate([[energy, found.smooth], energy_slope, np.asarray(found.by_log)])
-        if np.all(np.isfinite(values)):
-            self.good = (self.logs, self.params)
-            return
-        logs, params = getattr(self, "good", (self.logs, self.params))
-        accelerator = at_logs(self.estimate.accelerator, self.estimate.paths, jnp.asarray(logs, float))
-        raise DesignDivergedError(
-            f"A value is not finite at step {number + 1} (energy {energy:g} J, smooth accuracy {found.smooth:g}); the "
-            "last good design is in this error.",
-            accelerator,
-            params,
-        )
-
-    def history(self, key: PRNGKeyArray) -> xr.Dataset:
-        """What was found at each step."""
-        values, energy, accuracy, smooth, weight = (np.array(column) for column in zip(*self.rows, strict=True))
-        return labelled(
-            {
-                "setting_value": (("step", "setting"), values),
-                "energy": (("step",), energy),
-                "accuracy": (("step",), accuracy),
-                "smooth_accuracy": (("step",), smooth),
-                "multiplier": (("step",), weight),
-            },
-            {"step": np.arange(len(self.rows)), "setting": list(self.estimate.paths)},
-            {
-                "limit": self.limit,
-                "items": self.estimate.items,
-                "dies": len(self.estimate.keys),
-                "components": list(self.estimate.components),
-                "softness": self.estimate.softness,
-                "evaluations": self.estimate.evaluations,
-                "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
-                "accelerator": described(self.estimate.accelerator),
-                "amsim_version": importlib.metadata.version("amsim"),
-                "jax_version": jax.__version__,
-            },
-        )
+def _by_site(
+    fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, data: Split, variables: Variables
+) -> tuple[Accelerator, dict[str, tuple[float, float]]]:
+    expanded = one_macro_a_site(fn, params, accelerator, data.inputs[:1])
+    known = continuous_settings(expanded)
+    found: dict[str, tuple[float, float]] = {}
+    for path, pair in variables.items():
+        ending = path.removeprefix("macro")
+        sites = [one for one in known if one.startswith("macros.") and one.endswith(ending)]
+        several = path.startswith("macro.") and bool(sites)
+        found |= dict.fromkeys(sites, pair) if several else {path: pair}
+    return expanded, found
 
 
 def _check(
@@ -388,30 +308,23 @@ def _log_bounds(accelerator: Accelerator, variables: Variables) -> tuple[np.ndar
         continuous_setting(accelerator, "variables", path)
         if len(pair) != 2 or not 0 < pair[0] < pair[1] < np.inf:
             raise ValueError(
-                f"Argument `variables` must have finite bounds (low, high) with 0 < low < high, but {path!r} has {pair}."
+                "Argument `variables` must have finite bounds (low, high) with 0 < low < high, but "
+                f"{path!r} has {pair}."
             )
-    low, high = np.array(list(variables.values()), float).T
-    return np.log(low), np.log(high)
+        for value in pair:
+            with_settings(accelerator, {path: value})
+    low, high = np.log(np.array(list(variables.values()), float)).T
+    return low, high
 
 
-def _variables_of_sites(accelerator: Accelerator, variables: Variables) -> dict[str, tuple[float, float]]:
-    known = continuous_settings(accelerator)
-    found: dict[str, tuple[float, float]] = {}
-    for path, pair in variables.items():
-        ending = path.removeprefix("macro")
-        sites = [one for one in known if one.startswith("macros.") and one.endswith(ending)]
-        several = path.startswith("macro.") and sites
-        found |= dict.fromkeys(sites, pair) if several else {path: pair}
-    return found
+def _unreached(accuracy: float, point: DesignPoint) -> str:
+    return (
+        f"Argument `accuracy` of {accuracy:g} is not reached inside the bounds: the best design has "
+        f"{point.accuracy:.4g} at {point.energy:.4g} J."
+    )
 
 
-def _floating(params: PyTree) -> PyTree:
-    return eqx.filter(params, eqx.is_inexact_array)
-
-
-def _mask(params: PyTree, trained: str) -> PyTree:
-    def named(path: Any, leaf: Any) -> bool:
-        parts = [str(getattr(one, "key", getattr(one, "idx", getattr(one, "name", one)))) for one in path]
-        return re.fullmatch(trained, ".".join(parts)) is not None
-
-    return jax.tree_util.tree_map_with_path(named, _floating(params))
+def _highest(check: xr.Dataset) -> float:
+    """Upper end of the interval; one die has none, and then its own accuracy must do."""
+    high = float(check["accuracy_high"])
+    return high if np.isfinite(high) else float(check["accuracy_mean"])

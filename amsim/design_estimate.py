@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
 from amsim.accelerator import COMPONENTS, Accelerator
 from amsim.deployment.chip import deploy
 from amsim.noise.random import numbered_keys
-from amsim.settings import with_settings
+from amsim.settings import with_numbers
 from amsim.system_cost import evaluate
 
 BACKWARD = 2
@@ -79,47 +79,45 @@ class Estimate:
     def accuracy(self, logs: np.ndarray, params: PyTree) -> Slopes:
         """Accuracy alone: a forward pass."""
         self.evaluations += 1
-        counts = self._each(_counts, logs, params)
-        right, smooth = (sum(float(one[n]) for one in counts) / self._answers for n in (0, 1))
-        return Slopes(right, smooth)
+        found = self._each(_answers, logs, params)
+        smooth = sum(float(np.sum(_smooth(margins[real], self.softness))) for _, margins, real in found)
+        return Slopes(sum(int(np.sum(right)) for right, _, _ in found) / self.answers, smooth / self.answers)
 
     def slopes(self, logs: np.ndarray, params: PyTree) -> Slopes:
         """Accuracy with its derivatives: a forward and a backward pass."""
         self.evaluations += 1 + BACKWARD
-        found = self._each(_count_slopes, logs, params, self.trained)
-        right, smooth = (sum(float(one[n]) for one in found) / self._answers for n in (0, 1))
-        by_log = sum(np.asarray(one[2], float) for one in found) / self._answers
+        found = self._each(_answer_slopes, logs, params, jnp.asarray(self.softness, float), self.trained)
+        right, smooth = (sum(float(one[n]) for one in found) / self.answers for n in (0, 1))
+        by_log = np.sum([np.asarray(one[2], float) for one in found], axis=0) / self.answers
         by_params = None
         if self.trained:
-            by_params = jax.tree.map(lambda *parts: sum(parts) / self._answers, *(one[3] for one in found))
+            by_params = jax.tree.map(lambda *parts: sum(parts) / self.answers, *(one[3] for one in found))
         return Slopes(right, smooth, by_log, by_params)
 
     def set_softness(self, logs: np.ndarray, params: PyTree, share: float) -> None:
         """Make the smooth accuracy as wide as `share` of the median margin of a die."""
-        die, read = self.keys[0]
-        found = _margins(
-            self.fn, params, self.accelerator, self._array(logs), self.inputs[0], self.labels[0], die, read, self.paths
-        )
-        median = float(np.median(np.abs(np.asarray(found))[self.labels[0] >= 0]))
+        _, margins, real = self._on_batch(_answers, logs, params, 0, 0)
+        median = float(np.median(np.abs(margins[real])))
         self.softness = share * median if np.isfinite(median) and median > 0 else 1.0
 
     @property
-    def _answers(self) -> int:
+    def answers(self) -> int:
+        """Answers that an accuracy is the mean of."""
         return self.items * len(self.keys)
 
     def _array(self, logs: np.ndarray) -> Array:
         return jnp.asarray(logs, float)
 
     def _each(self, function: Callable[..., Any], logs: np.ndarray, params: PyTree, *options: Any) -> list[Any]:
-        softness = jnp.asarray(self.softness, float)
-        return [
-            function(
-                self.fn, params, self.accelerator, self._array(logs), batch, labels, die, read, softness, self.paths,
-                *options,
-            )
-            for die, read in self.keys
-            for batch, labels in zip(self.inputs, self.labels, strict=True)
-        ]  # fmt: skip
+        dies, batches = range(len(self.keys)), range(len(self.inputs))
+        return [self._on_batch(function, logs, params, die, batch, *options) for die in dies for batch in batches]
+
+    def _on_batch(
+        self, function: Callable[..., Any], logs: np.ndarray, params: PyTree, die: int, batch: int, *options: Any
+    ) -> Any:
+        data, keys, point = (self.inputs[batch], self.labels[batch]), self.keys[die], self._array(logs)
+        found = function(self.fn, params, self.accelerator, point, *data, *keys, self.paths, *options)
+        return found if options else (*map(np.asarray, found), self.labels[batch] >= 0)
 
 
 def fixed_keys(key: PRNGKeyArray, dies: int) -> list[tuple[PRNGKeyArray, PRNGKeyArray]]:
@@ -129,8 +127,8 @@ def fixed_keys(key: PRNGKeyArray, dies: int) -> list[tuple[PRNGKeyArray, PRNGKey
 
 
 def at_logs(accelerator: Accelerator, paths: Sequence[str], logs: Float[Array, " variables"]) -> Accelerator:
-    """The hardware with each variable at the exponential of its logarithm."""
-    return with_settings(accelerator, dict(zip(paths, jnp.exp(logs), strict=True)))
+    """The hardware with each variable at the exponential of its logarithm; bounds have been checked before."""
+    return with_numbers(accelerator, dict(zip(paths, jnp.exp(logs), strict=True)))
 
 
 def _signed_margins(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
@@ -139,8 +137,13 @@ def _signed_margins(logits: Float[Array, "batch classes"], labels: Int[Array, " 
     return jnp.sum(jnp.where(own, logits, 0.0), axis=-1) - jnp.max(jnp.where(own, -jnp.inf, logits), axis=-1)
 
 
+def _smooth(margins: Any, softness: Any) -> Any:
+    """Smooth accuracy of each answer."""
+    return jax.nn.sigmoid(margins / softness)
+
+
 @eqx.filter_jit
-def _margins(
+def _answers(
     fn: Callable[..., Any],
     params: PyTree,
     accelerator: Accelerator,
@@ -149,31 +152,15 @@ def _margins(
     labels: Shaped[np.ndarray | Array, " batch"],
     die: Key[Array, ""],
     read: Key[Array, ""],
-    paths: tuple[str, ...],
-) -> Float[Array, " batch"]:
-    chip = deploy(fn, params, at_logs(accelerator, paths, logs), key=die)
-    return _signed_margins(chip(inputs, key=read), jnp.asarray(labels))
-
-
-@eqx.filter_jit
-def _counts(
-    fn: Callable[..., Any],
-    params: PyTree,
-    accelerator: Accelerator,
-    logs: Float[Array, " variables"],
-    inputs: Shaped[np.ndarray | Array, "batch ..."],
-    labels: Shaped[np.ndarray | Array, " batch"],
-    die: Key[Array, ""],
-    read: Key[Array, ""],
-    softness: Float[Array, ""],
     paths: tuple[str, ...],
 ) -> tuple[Array, Array]:
-    chip = deploy(fn, params, at_logs(accelerator, paths, logs), key=die)
-    return _right_and_smooth(chip(inputs, key=read), jnp.asarray(labels), softness)
+    """Which answers are right, as `amsim.evaluate` judges ties and NaN, and the margin of each."""
+    logits = deploy(fn, params, at_logs(accelerator, paths, logs), key=die)(inputs, key=read)
+    return jnp.argmax(logits, axis=-1) == labels, _signed_margins(logits, jnp.asarray(labels))
 
 
 @eqx.filter_jit
-def _count_slopes(
+def _answer_slopes(
     fn: Callable[..., Any],
     params: PyTree,
     accelerator: Accelerator,
@@ -182,8 +169,8 @@ def _count_slopes(
     labels: Shaped[np.ndarray | Array, " batch"],
     die: Key[Array, ""],
     read: Key[Array, ""],
-    softness: Float[Array, ""],
     paths: tuple[str, ...],
+    softness: Float[Array, ""],
     trained: bool,
 ) -> tuple[Array, Array, Array, PyTree]:
     given = jnp.asarray(labels)
@@ -193,7 +180,8 @@ def _count_slopes(
         hardware = at_logs(accelerator, paths, logs)
         chip = deploy(fn, eqx.combine(floating, fixed), hardware, key=die, decision_rule="physical")
         logits = chip(inputs, key=read)
-        right, smooth = _right_and_smooth(logits, given, softness)
+        right = jnp.sum(jnp.argmax(logits, axis=-1) == given)
+        smooth = jnp.sum(jnp.where(given >= 0, _smooth(_signed_margins(logits, given), softness), 0.0))
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(given, 0))
         return (smooth, jnp.sum(jnp.where(given >= 0, losses, 0.0))), right
 
@@ -203,13 +191,6 @@ def _count_slopes(
     (smooth, loss), pull, right = jax.vjp(outputs, logs, floating, has_aux=True)
     by_log = pull((jnp.ones_like(smooth), jnp.zeros_like(loss)))[0]
     return right, smooth, by_log, pull((jnp.zeros_like(smooth), jnp.ones_like(loss)))[1]
-
-
-def _right_and_smooth(logits: Array, labels: Array, softness: Array) -> tuple[Array, Array]:
-    margins, real = _signed_margins(logits, labels), labels >= 0
-    # As `evaluate` counts, so that a NaN or a tie is judged alike.
-    right = jnp.sum(jnp.argmax(logits, axis=-1) == labels)
-    return right, jnp.sum(jnp.where(real, jax.nn.sigmoid(margins / softness), 0.0))
 
 
 @eqx.filter_jit

@@ -100,7 +100,7 @@ def evaluate(
 
 
 def batched(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels in equal batches, shape (batches, batch, ...); padding has the label -1, which is never right."""
+    """Inputs and labels in equal batches, shape (batches, batch, ...); padding has the label -1: it is never right."""
     batch = min(batch, len(data))
     missing = -len(data) % batch
     padded = np.concatenate([data.inputs, np.repeat(data.inputs[-1:], missing, axis=0)])

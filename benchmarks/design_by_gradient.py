@@ -57,45 +57,47 @@ def row(name: str, logs: np.ndarray, energy: float, accuracy: float, check: str,
     )
 
 
-def report(arguments: Any, design: CircuitDesign, rows: list[str], ratios: tuple[float, float]) -> str:
-    energy, evaluations = ratios
-    return "\n".join(
-        [
-            "# Circuit design by gradient against a grid search",
-            "",
-            f"`python benchmarks/design_by_gradient.py`: the switched-capacitor array with the network `binary-fashion`, "
-            f"energy of the array alone (component `mac`), which these settings can change, at an accuracy of "
-            f"{100 * arguments.limit:g} % on {arguments.images} test images and {arguments.dies} dies, the same dies, "
-            "reads and images for both searches. The gradient starts at the package's defaults.",
-            "",
-            "| search | unit capacitance | comparator noise | supply | array energy | accuracy | on 16 fresh dies "
-            "(95 %) | evaluations | time |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-            *rows,
-            "",
-            f"Energy of the gradient's design over that of the grid's: {energy:.3f} (aim: at most {ENERGY_AIM}). "
-            f"Evaluations: {evaluations:.3f} of the grid's (aim: at most {EVALUATIONS_AIM}). "
-            "An evaluation is one pass over all dies and images; each step's gradient counts as three. Both searches "
-            "keep the cheapest point that their dies and images let pass, so that on fresh dies the accuracy of either "
-            "lies somewhat below the limit.",
-            "",
-            f"The search took {design.history.sizes['step']} steps:",
-            "",
-            "| step | unit capacitance | comparator noise | supply | array energy | accuracy |",
-            "| --- | --- | --- | --- | --- | --- |",
-            *(
-                f"| {n} | {1e15 * value[0]:.3f} fF | {1e3 * value[1]:.3f} mV | {value[2]:.3f} V | {1e9 * joule:.3f} nJ | "
-                f"{100 * reached:.2f} % |"
-                for n, value, joule, reached in zip(
-                    design.history["step"].values,
-                    design.history["setting_value"].values,
-                    design.history["energy"].values,
-                    design.history["accuracy"].values,
-                    strict=True,
-                )
-            ),
-            "",
-        ]
+HEADING = """# Circuit design by gradient against a grid search
+
+`python benchmarks/design_by_gradient.py`: the switched-capacitor array with the network `binary-fashion`, energy of the
+array alone (component `mac`), which these settings can change, at an accuracy of {limit:g} % on {images} test images
+and {dies} dies, the same dies, reads and images for both searches. The gradient starts at the package's defaults.
+
+| search | unit capacitance | comparator noise | supply | array energy | accuracy | fresh dies | evaluations | time |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+{rows}
+
+Energy of the gradient's design over that of the grid's: {energy:.3f} (aim: at most {energy_aim}). Evaluations:
+{evaluations:.3f} of the grid's (aim: at most {evaluations_aim}). An evaluation is one pass over all dies and images;
+each step's gradient counts as three. Fresh dies: mean and 95 % interval of 16 dies that neither search saw, on the
+same images. Both searches keep the cheapest point that their own dies let pass, so that on fresh dies either may lie
+below the limit.
+
+The steps of the search, before the bisection at its end:
+
+| step | unit capacitance | comparator noise | supply | array energy | accuracy |
+| --- | --- | --- | --- | --- | --- |
+{steps}
+"""
+
+
+def report(arguments: Any, design: CircuitDesign, rows: list[str], energy: float, evaluations: float) -> str:
+    columns = (design.history[name].values for name in ("step", "setting_value", "energy", "accuracy"))
+    steps = [
+        f"| {n} | {1e15 * value[0]:.3f} fF | {1e3 * value[1]:.3f} mV | {value[2]:.3f} V | {1e9 * joule:.3f} nJ | "
+        f"{100 * reached:.2f} % |"
+        for n, value, joule, reached in zip(*columns, strict=True)
+    ]
+    return HEADING.format(
+        limit=100 * arguments.limit,
+        images=arguments.images,
+        dies=arguments.dies,
+        rows="\n".join(rows),
+        energy=energy,
+        energy_aim=ENERGY_AIM,
+        evaluations=evaluations,
+        evaluations_aim=EVALUATIONS_AIM,
+        steps="\n".join(steps),
     )
 
 
@@ -140,7 +142,7 @@ def main() -> None:
 
     ratios = design.energy / energy, design.evaluations / estimate.evaluations
     partial = RESULT.with_name(RESULT.name + ".part")
-    partial.write_text(report(arguments, design, rows, ratios))
+    partial.write_text(report(arguments, design, rows, *ratios))
     partial.replace(RESULT)
     print(f"energy {ratios[0]:.3f}, evaluations {ratios[1]:.3f}: {RESULT}")
 
