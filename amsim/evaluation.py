@@ -138,7 +138,6 @@ def labelled_batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
     batch = min(batch, len(data))
     missing = -len(data) % batch
     padded = np.concatenate([data.inputs, np.repeat(data.inputs[-1:], missing, axis=0)])
-    # A label of -1 is never right, so padding does not count.
     labels = np.concatenate([data.labels, np.full(missing, -1, data.labels.dtype)])
     return padded.reshape(-1, batch, *data.inputs.shape[1:]), labels.reshape(-1, batch)
 

@@ -20,6 +20,7 @@ from amsim._circuit_plots import plot_noise_budget as plot_noise_budget
 from amsim._label_placement import place_labels
 from amsim._report_plots import plot_circuit_table as plot_circuit_table
 from amsim._report_plots import plot_validation as plot_validation
+from amsim._sensitivity_plot import plot_sensitivity as plot_sensitivity
 from amsim._system_plots import plot_energy_sweep as plot_energy_sweep
 from amsim._system_plots import plot_roofline as plot_roofline
 from amsim._system_plots import plot_utilisation as plot_utilisation

@@ -65,6 +65,12 @@ def with_settings(hardware: Any, values: Mapping[str, Any]) -> Any:
     return changed.macros[0] if isinstance(hardware, Macro) else changed
 
 
+def with_numbers(accelerator: Accelerator, values: Mapping[str, Array]) -> Accelerator:
+    """As `with_settings` for continuous settings inside compiled code: values are not checked, which costs nothing."""
+    pairs = [(place, value) for path, value in values.items() for place in _places(accelerator, path)]
+    return eqx.tree_at(lambda one: [_at(one, place) for place, _ in pairs], accelerator, [value for _, value in pairs])
+
+
 def continuous_settings(hardware: Any) -> dict[str, Array]:
     """Every continuous setting by its path: what may be swept, differentiated or optimised."""
     return {path: value for path, value in _settings(hardware) if eqx.is_inexact_array(value)}

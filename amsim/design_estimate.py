@@ -1,0 +1,213 @@
+"""Energy and accuracy of a design with their derivatives: what a search by gradient evaluates, compiled once."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
+
+from amsim.accelerator import COMPONENTS, Accelerator
+from amsim.deployment.chip import deploy
+from amsim.noise.random import numbered_keys
+from amsim.settings import with_numbers
+from amsim.system_cost import evaluate
+
+BACKWARD = 2
+"""Forward passes that a backward pass counts for, as usual: one product each for the inputs and the weights."""
+
+
+class Slopes(NamedTuple):
+    """Accuracy over the fixed dies, reads and data.
+
+    Attributes:
+        accuracy: Fraction of right answers, 1.
+        smooth: Mean of `sigmoid(margin / softness)`, 1.
+        by_log: Its derivative by the logarithm of each variable, shape (variables,); None of a forward pass.
+        by_params: Derivative of the mean cross-entropy by the parameters; None where they are not trained.
+    """
+
+    accuracy: float
+    smooth: float
+    by_log: np.ndarray | None = None
+    by_params: PyTree = None
+
+
+@dataclasses.dataclass
+class Estimate:
+    """Accuracy and energy of one network on designs that differ in continuous settings.
+
+    Attributes:
+        fn: The network.
+        accelerator: The hardware, whose variables are replaced.
+        paths: Settings that vary.
+        inputs: Data in batches, shape (batches, batch, ...).
+        labels: Their labels, -1 for padding.
+        items: Number of items.
+        keys: A die and a read key each, the same for all designs.
+        components: Components of energy that count.
+        activity_inputs: Items whose activity the energy is taken at.
+        trained: Whether the parameters have derivatives.
+        softness: Width of the smooth accuracy in units of the margin.
+        evaluations: Forward passes over all dies and data so far; a backward pass counts as `BACKWARD` of them.
+    """
+
+    fn: Callable[..., Any]
+    accelerator: Accelerator
+    paths: tuple[str, ...]
+    inputs: np.ndarray
+    labels: np.ndarray
+    items: int
+    keys: list[tuple[PRNGKeyArray, PRNGKeyArray]]
+    components: tuple[str, ...]
+    activity_inputs: np.ndarray
+    trained: bool = False
+    softness: float = 1.0
+    evaluations: int = 0
+
+    def energy(self, logs: np.ndarray, params: PyTree) -> tuple[float, np.ndarray]:
+        """Energy an inference, J, and the derivative of its logarithm by that of each variable."""
+        value, slope = _log_energy(
+            self.fn, params, self.accelerator, self._array(logs), self.activity_inputs, self.paths, self.components
+        )
+        return float(jnp.exp(value)), np.asarray(slope, float)
+
+    def accuracy(self, logs: np.ndarray, params: PyTree) -> Slopes:
+        """Accuracy alone: a forward pass."""
+        self.evaluations += 1
+        found = self._each(_answers, logs, params)
+        smooth = sum(float(np.sum(_smooth(margins[real], self.softness))) for _, margins, real in found)
+        return Slopes(sum(int(np.sum(right)) for right, _, _ in found) / self.answers, smooth / self.answers)
+
+    def slopes(self, logs: np.ndarray, params: PyTree) -> Slopes:
+        """Accuracy with its derivatives: a forward and a backward pass."""
+        self.evaluations += 1 + BACKWARD
+        found = self._each(_answer_slopes, logs, params, jnp.asarray(self.softness, float), self.trained)
+        right, smooth = (sum(float(one[n]) for one in found) / self.answers for n in (0, 1))
+        by_log = np.sum([np.asarray(one[2], float) for one in found], axis=0) / self.answers
+        by_params = None
+        if self.trained:
+            by_params = jax.tree.map(lambda *parts: sum(parts) / self.answers, *(one[3] for one in found))
+        return Slopes(right, smooth, by_log, by_params)
+
+    def set_softness(self, logs: np.ndarray, params: PyTree, share: float) -> None:
+        """Make the smooth accuracy as wide as `share` of the median margin of a die."""
+        _, margins, real = self._on_batch(_answers, logs, params, 0, 0)
+        median = float(np.median(np.abs(margins[real])))
+        self.softness = share * median if np.isfinite(median) and median > 0 else 1.0
+
+    @property
+    def answers(self) -> int:
+        """Answers that an accuracy is the mean of."""
+        return self.items * len(self.keys)
+
+    def _array(self, logs: np.ndarray) -> Array:
+        return jnp.asarray(logs, float)
+
+    def _each(self, function: Callable[..., Any], logs: np.ndarray, params: PyTree, *options: Any) -> list[Any]:
+        dies, batches = range(len(self.keys)), range(len(self.inputs))
+        return [self._on_batch(function, logs, params, die, batch, *options) for die in dies for batch in batches]
+
+    def _on_batch(
+        self, function: Callable[..., Any], logs: np.ndarray, params: PyTree, die: int, batch: int, *options: Any
+    ) -> Any:
+        data, keys, point = (self.inputs[batch], self.labels[batch]), self.keys[die], self._array(logs)
+        found = function(self.fn, params, self.accelerator, point, *data, *keys, self.paths, *options)
+        return found if options else (*map(np.asarray, found), self.labels[batch] >= 0)
+
+
+def fixed_keys(key: PRNGKeyArray, dies: int) -> list[tuple[PRNGKeyArray, PRNGKeyArray]]:
+    """Keys of so many dies, each with one read."""
+    dies_key, reads_key = jax.random.split(key)
+    return list(zip(numbered_keys(dies_key, dies), numbered_keys(reads_key, dies), strict=True))
+
+
+def at_logs(accelerator: Accelerator, paths: Sequence[str], logs: Float[Array, " variables"]) -> Accelerator:
+    """The hardware with each variable at the exponential of its logarithm; bounds have been checked before."""
+    return with_numbers(accelerator, dict(zip(paths, jnp.exp(logs), strict=True)))
+
+
+def _signed_margins(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
+    """Logit of the label less the largest other one."""
+    own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
+    return jnp.sum(jnp.where(own, logits, 0.0), axis=-1) - jnp.max(jnp.where(own, -jnp.inf, logits), axis=-1)
+
+
+def _smooth(margins: Any, softness: Any) -> Any:
+    """Smooth accuracy of each answer."""
+    return jax.nn.sigmoid(margins / softness)
+
+
+@eqx.filter_jit
+def _answers(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    logs: Float[Array, " variables"],
+    inputs: Shaped[np.ndarray | Array, "batch ..."],
+    labels: Shaped[np.ndarray | Array, " batch"],
+    die: Key[Array, ""],
+    read: Key[Array, ""],
+    paths: tuple[str, ...],
+) -> tuple[Array, Array]:
+    """Which answers are right, as `amsim.evaluate` judges ties and NaN, and the margin of each."""
+    logits = deploy(fn, params, at_logs(accelerator, paths, logs), key=die)(inputs, key=read)
+    return jnp.argmax(logits, axis=-1) == labels, _signed_margins(logits, jnp.asarray(labels))
+
+
+@eqx.filter_jit
+def _answer_slopes(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    logs: Float[Array, " variables"],
+    inputs: Shaped[np.ndarray | Array, "batch ..."],
+    labels: Shaped[np.ndarray | Array, " batch"],
+    die: Key[Array, ""],
+    read: Key[Array, ""],
+    paths: tuple[str, ...],
+    softness: Float[Array, ""],
+    trained: bool,
+) -> tuple[Array, Array, Array, PyTree]:
+    given = jnp.asarray(labels)
+    floating, fixed = eqx.partition(params, eqx.is_inexact_array)
+
+    def outputs(logs: Array, floating: PyTree) -> tuple[tuple[Array, Array], Array]:
+        hardware = at_logs(accelerator, paths, logs)
+        chip = deploy(fn, eqx.combine(floating, fixed), hardware, key=die, decision_rule="physical")
+        logits = chip(inputs, key=read)
+        right = jnp.sum(jnp.argmax(logits, axis=-1) == given)
+        smooth = jnp.sum(jnp.where(given >= 0, _smooth(_signed_margins(logits, given), softness), 0.0))
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(given, 0))
+        return (smooth, jnp.sum(jnp.where(given >= 0, losses, 0.0))), right
+
+    if not trained:
+        (smooth, _), pull, right = jax.vjp(lambda logs: outputs(logs, floating), logs, has_aux=True)
+        return right, smooth, pull((jnp.ones_like(smooth), jnp.zeros_like(smooth)))[0], None
+    (smooth, loss), pull, right = jax.vjp(outputs, logs, floating, has_aux=True)
+    by_log = pull((jnp.ones_like(smooth), jnp.zeros_like(loss)))[0]
+    return right, smooth, by_log, pull((jnp.zeros_like(smooth), jnp.ones_like(loss)))[1]
+
+
+@eqx.filter_jit
+def _log_energy(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    logs: Float[Array, " variables"],
+    inputs: Shaped[np.ndarray | Array, "batch ..."],
+    paths: tuple[str, ...],
+    components: tuple[str, ...],
+) -> tuple[Array, Array]:
+    chosen = np.array([COMPONENTS.index(name) for name in components])
+
+    def log_energy(logs: Array) -> Array:
+        hardware = at_logs(accelerator, paths, logs)
+        layers = deploy(fn, params, hardware).workload(inputs).layers
+        return jnp.log(jnp.sum(evaluate(hardware, layers).energy[:, chosen]))
+
+    return jax.value_and_grad(log_energy)(logs)

@@ -1,0 +1,253 @@
+"""Which site of a network suffers from which error of its circuit."""
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import xarray as xr
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
+
+from amsim.accelerator import Accelerator
+from amsim.circuit_design import one_macro_a_site
+from amsim.circuits.capacitor_array import CapacitorArray
+from amsim.circuits.checks import integer_between, one_of
+from amsim.datasets import Split
+from amsim.deployment.chip import check_key, deploy
+from amsim.design_estimate import fixed_keys
+from amsim.evaluation import labelled_batches
+from amsim.results import described, labelled
+from amsim.system_cost import evaluate as system_cost
+
+SOURCES = ("mismatch", "sampled", "comparator", "offset", "supply", "quantisation")
+"""Capacitor mismatch, thermal noise of the line, comparator noise and offset, supply noise, steps of the ADC."""
+
+SCALED = SOURCES[:-1]
+"""Those with a size that can be scaled; the ADC has its steps or the finest ones."""
+
+
+def sensitivity(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    data: Split,
+    *,
+    key: PRNGKeyArray,
+    sources: Sequence[str] = SOURCES,
+    dies: int = 4,
+    batch: int = 250,
+) -> xr.Dataset:
+    r"""Measure what each source of error at each site does to the loss, and how the loss moves with its variance.
+
+    Each site gets a macro of its own (`one_macro_a_site`) whose errors are multiplied by scales `s`, one for each site
+    and source, traced, so that everything is one compiled function `L(s)`: the mean cross-entropy over fixed dies,
+    reads and data. Then
+
+    - `loss_increase = L(one scale 1, others 0) - L(0)`: the source alone, on circuits that are ideal otherwise;
+    - `loss_increase_second_order = v dL/dv` at the same place, v the source's variance: the increase that an expansion
+      to second order in the error, `v tr(H) / 2`, has. It equals `loss_increase` where the loss is linear in the
+      variance; for decisions, whose flips grow like the standard deviation, it is about half of it;
+    - `loss_slope = v dL/dv` with all sources on: what a relative change of this variance does to this hardware.
+
+    Derivatives go through decisions by the physical rule.
+
+    Args:
+        fn: Network `fn(params, inputs) -> logits`.
+        params: Its parameters.
+        hardware: A macro, an `Accelerator` or rules. Switched-capacitor arrays have the sources; others have none.
+        data: Labelled inputs.
+        key: Draws dies and reads.
+        sources: Some of `SOURCES`.
+        dies: Dies, each with one read.
+        batch: Items computed at once.
+
+    Returns:
+        Dataset over (site, source): `loss_increase` and its standard error over dies `loss_increase_error`,
+        `loss_increase_second_order`, `loss_slope`, `accuracy_loss`; over site `energy` (J an inference) and over
+        both `loss_slope_by_energy`, the slope over the site's share of the energy. NaN where a source has no slope
+        (quantisation), 0 where a site does not have it.
+
+    Raises:
+        ValueError: No data, an unknown source, a count below 1, or no site on a switched-capacitor array.
+
+    Validity: slopes are exact behind the last decision, an approximation before it and for discrete trims; a slope of
+    very rare flips is noisy. Effects that are the same on every die (settling, droop, gradients) are in all of `L`.
+    """
+    if len(data) == 0:
+        raise ValueError("Argument `data` must have at least one item, but is empty.")
+    for name, number in (("dies", dies), ("batch", batch)):
+        integer_between(name, number, 1)
+    for source in sources:
+        one_of("sources", source, SOURCES)
+    check_key("key", key)
+    given = one_macro_a_site(fn, params, hardware, data.inputs[:1])
+    if not any(isinstance(macro, CapacitorArray) for macro in given.macros):
+        raise ValueError("Argument `hardware` must have a switched-capacitor array at a site, but has none.")
+    sites = [row.name for row in deploy(fn, params, given).sites(data.inputs[:1]) if row.readout != "-"]
+    study = _Study(fn, params, given, *labelled_batches(data, batch), len(data), fixed_keys(key, dies))
+    fine = _with_finest_steps(given, range(len(sites)))
+    shape = (len(sites), len(SCALED))
+    ideal, on = study.losses(fine, np.zeros(shape)), study.losses(given, np.ones(shape), slopes=True)
+    found = {name: np.zeros((len(sites), len(sources))) for name in _MEASURES}
+    for site in range(len(sites)):
+        for column, source in enumerate(sources):
+            alone = _alone(study, given, site, source, shape)
+            increase = alone.loss - ideal.loss
+            found["loss_increase"][site, column] = increase.mean()
+            found["loss_increase_error"][site, column] = _standard_error(increase)
+            found["accuracy_loss"][site, column] = (ideal.accuracy - alone.accuracy).mean()
+            scaled = source in SCALED
+            place = (site, SCALED.index(source)) if scaled else (0, 0)
+            # Of a scale s of a standard deviation: v dL/dv = s dL/ds / 2.
+            found["loss_increase_second_order"][site, column] = alone.slope[place] / 2 if scaled else np.nan
+            found["loss_slope"][site, column] = on.slope[place] / 2 if scaled else np.nan
+    energy = _site_energy(fn, params, given, data.inputs[:16])
+    share = energy / energy.sum()
+    return labelled(
+        {name: (("site", "source"), values) for name, values in found.items()}
+        | {
+            "energy": (("site",), energy),
+            "loss_slope_by_energy": (("site", "source"), found["loss_slope"] / share[:, None]),
+        },
+        {"site": sites, "source": list(sources)},
+        {
+            "loss_ideal": float(ideal.loss.mean()),
+            "loss": float(on.loss.mean()),
+            "accuracy_ideal": float(ideal.accuracy.mean()),
+            "accuracy": float(on.accuracy.mean()),
+            "items": len(data),
+            "dies": dies,
+            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "accelerator": described(given),
+            "amsim_version": importlib.metadata.version("amsim"),
+            "jax_version": jax.__version__,
+        },
+    )
+
+
+_MEASURES = ("loss_increase", "loss_increase_error", "loss_increase_second_order", "loss_slope", "accuracy_loss")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Losses:
+    """Loss and accuracy of each die, and the derivative of the mean loss by the scales."""
+
+    loss: np.ndarray
+    accuracy: np.ndarray
+    slope: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Study:
+    fn: Callable[..., Any]
+    params: PyTree
+    accelerator: Accelerator
+    inputs: np.ndarray
+    labels: np.ndarray
+    items: int
+    keys: list[tuple[PRNGKeyArray, PRNGKeyArray]]
+
+    def losses(self, accelerator: Accelerator, scales: np.ndarray, *, slopes: bool = False) -> _Losses:
+        function: Callable[..., Any] = _loss_slopes if slopes else _loss
+        loss, right = np.zeros(len(self.keys)), np.zeros(len(self.keys))
+        slope = np.zeros(scales.shape)
+        for die, pair in enumerate(self.keys):
+            for inputs, labels in zip(self.inputs, self.labels, strict=True):
+                found = function(self.fn, self.params, accelerator, jnp.asarray(scales, float), inputs, labels, *pair)
+                loss[die] += float(found[0]) / self.items
+                right[die] += float(found[1]) / self.items
+                slope += (np.asarray(found[2], float) if slopes else np.nan) / self.items / len(self.keys)
+        return _Losses(loss, right, slope)
+
+
+def _alone(study: _Study, given: Accelerator, site: int, source: str, shape: tuple[int, int]) -> _Losses:
+    """One source at one site, on circuits that are ideal otherwise."""
+    scales = np.zeros(shape)
+    others = [other for other in range(shape[0]) if other != site]
+    if source not in SCALED:
+        return study.losses(_with_finest_steps(given, others), scales)
+    scales[site, SCALED.index(source)] = 1.0
+    return study.losses(_with_finest_steps(given, range(shape[0])), scales, slopes=True)
+
+
+def _with_finest_steps(accelerator: Accelerator, sites: Sequence[int]) -> Accelerator:
+    """Converters of these sites that resolve every count."""
+    macros: list[Any] = list(accelerator.macros)
+    for site in sites:
+        if isinstance(macros[site], CapacitorArray):
+            macros[site] = dataclasses.replace(macros[site], adc=macros[site].ideal().adc)
+    return dataclasses.replace(accelerator, macros=tuple(macros))
+
+
+def _scaled(macro: Any, scales: Float[Array, " sources"]) -> Any:
+    """The macro with the standard deviation of each source multiplied."""
+    if not isinstance(macro, CapacitorArray):
+        return macro
+    mismatch, sampled, noise, offset, supply = jnp.unstack(scales)
+    comparator = macro.comparator
+    assert comparator is not None
+    comparator = eqx.tree_at(
+        lambda one: (one.noise, one.offset_sigma),
+        comparator,
+        (comparator.noise * noise, comparator.offset_sigma * offset),
+    )
+    changed = eqx.tree_at(
+        lambda one: (one.mismatch_coefficient, one.temperature, one.comparator),
+        macro,
+        (macro.mismatch_coefficient * mismatch, macro.temperature * sampled**2, comparator),
+    )
+    if macro.supply_noise is None:
+        return changed
+    return eqx.tree_at(lambda one: one.supply_noise, changed, macro.supply_noise * supply)
+
+
+def _losses_of(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    scales: Float[Array, "sites sources"],
+    inputs: Shaped[np.ndarray | Array, "batch ..."],
+    labels: Int[np.ndarray | Array, " batch"],
+    die: Key[Array, ""],
+    read: Key[Array, ""],
+) -> tuple[Array, Array]:
+    macros = tuple(_scaled(macro, scales[site]) for site, macro in enumerate(accelerator.macros))
+    hardware = eqx.tree_at(lambda one: one.macros, accelerator, macros)
+    logits = deploy(fn, params, hardware, key=die, decision_rule="physical")(inputs, key=read)
+    given = jnp.asarray(labels)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(given, 0))
+    return jnp.sum(jnp.where(given >= 0, losses, 0.0)), jnp.sum(jnp.argmax(logits, axis=-1) == given)
+
+
+_loss = eqx.filter_jit(_losses_of)
+
+
+@eqx.filter_jit
+def _loss_slopes(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    scales: Float[Array, "sites sources"],
+    *data: Any,
+) -> tuple[Array, Array, Array]:
+    def loss(scales: Array) -> tuple[Array, Array]:
+        return _losses_of(fn, params, accelerator, scales, *data)
+
+    (value, right), slope = jax.value_and_grad(loss, has_aux=True)(scales)
+    return value, right, slope
+
+
+def _site_energy(fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, inputs: Any) -> np.ndarray:
+    chip = deploy(fn, params, accelerator)
+    energy = np.asarray(system_cost(accelerator, chip.workload(inputs).layers).energy, float).sum(axis=1)
+    # With a rate, the last row is the time between inferences.
+    return energy[: len(accelerator.macros)]
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
