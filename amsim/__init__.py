@@ -2,11 +2,14 @@
 
 from amsim import measurement as measurement
 from amsim import parameter_fit as parameter_fit
+from amsim import repairs as repairs
 from amsim import spice as spice
 from amsim import workloads as workloads
 from amsim.accelerator import Accelerator as Accelerator
 from amsim.batch_statistics import reestimated as reestimated
 from amsim.calibration import calibrate as calibrate
+from amsim.circuit_design import design_circuit as design_circuit
+from amsim.circuit_design import pareto_curve as pareto_curve
 from amsim.circuit_table import circuit_table as circuit_table
 from amsim.comparison import compare as compare
 from amsim.datasets import load_dataset as load_dataset
@@ -25,5 +28,8 @@ from amsim.foreign import load_onnx as load_onnx
 from amsim.foreign import load_weights as load_weights
 from amsim.noise_budget import noise_budget as noise_budget
 from amsim.repairs import repair as repair
+from amsim.sensitivity import sensitivity as sensitivity
+from amsim.settings import setting as setting
+from amsim.settings import with_settings as with_settings
 from amsim.unseen_dies import unseen_dies_report as unseen_dies_report
 from amsim.validation import validate as validate
