@@ -12,6 +12,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between, one_key
 from amsim.datasets import Split
+from amsim.deployment.calibration import Calibration
 from amsim.evaluation import accuracy_on_dies
 from amsim.noise.random import numbered_keys
 from amsim.results import described, labelled
@@ -30,6 +31,7 @@ def unseen_dies_report(
     dies: int = 16,
     reads: int = 1,
     accuracy_limit: float | None = None,
+    calibration: Calibration | None = None,
     batch: int = 250,
 ) -> xr.Dataset:
     """Accuracy by dies (seen or unseen in training) and by items (of the training or the test data).
@@ -47,6 +49,7 @@ def unseen_dies_report(
         dies: Number of unseen dies.
         reads: Passes over the items on each die.
         accuracy_limit: What a die must reach to count as good, 0 to 1; None leaves the yield out.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`.
         batch: Inputs computed at once.
 
     Returns:
@@ -77,7 +80,9 @@ def unseen_dies_report(
         stream = jax.random.fold_in(read_key, 0 if part == "unseen" else 1)
         read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(stream, len(keys)))
         for column, split in enumerate(splits.values()):
-            found = accuracy_on_dies(fn, params, accelerator, split, keys, read_keys, batch=batch)
+            found = accuracy_on_dies(
+                fn, params, accelerator, split, keys, read_keys, calibration=calibration, batch=batch
+            )
             accuracy[row, column, : len(keys)] = found
     deterministic = all(macro.deterministic for macro in accelerator.macros)
     return labelled(
@@ -87,6 +92,7 @@ def unseen_dies_report(
             "items": [len(split) for split in splits.values()],
             "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
             "accelerator": described(accelerator),
+            "calibration": described(calibration),
             "amsim_version": importlib.metadata.version("amsim"),
             "jax_version": jax.__version__,
         }

@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim._progress_bar import progress_bar
 from amsim.datasets import Split
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import deploy, leaf_name
 from amsim.evaluation import accuracy_on_dies
 from amsim.fine_tuning.checkpoint import Progress, load_progress, save_progress
@@ -43,6 +44,7 @@ def fine_tune(
     trainable: Trainable = None,
     constrain: Callable[[PyTree], PyTree] | None = None,
     decision_rule: str | None = None,
+    calibration: Calibration | None = None,
     validation: Split | float | None = None,
     validation_dies: int = 2,
     patience: int | None = None,
@@ -79,6 +81,7 @@ def fine_tune(
             of the name. Default: what the network names itself (`fn.trainable`), or all.
         constrain: Applied to all parameters after each step. Default: `fn.constrained` if the network has it.
         decision_rule: Derivative of the decisions of fused neurons, as in `amsim.deploy`.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`.
         validation: Items to choose the best epoch by: a split, or the part of `data` to set aside. None: the last
             epoch counts.
         validation_dies: Dies for that, which training does not meet; a held die or the nominal macros if those are
@@ -102,11 +105,12 @@ def fine_tune(
     plan = make_plan(
         fn, params, hardware, data, key, loss=loss, epochs=epochs, batch=batch, dies=dies, noise=noise, distil=distil,
         temperature=temperature, trainable=trainable, validation=validation, validation_dies=validation_dies,
-        patience=patience, decision_rule=decision_rule,
+        patience=patience, decision_rule=decision_rule, calibration=calibration,
         functions={"loss": loss, "constrain": constrain, "each_epoch": each_epoch},
         learning_rate=None if optimiser is not None else learning_rate,
     )  # fmt: skip
-    deploy(fn, params, plan.accelerator)  # raises for parameters that are not finite, before anything is compiled
+    # It raises for parameters that are not finite, before anything is compiled.
+    deploy(fn, params, plan.accelerator, calibration=calibration)
     if optimiser is None:
         schedule = optax.cosine_decay_schedule(learning_rate, len(plan.scales))
         optimiser = optax.inject_hyperparams(optax.adam)(learning_rate=schedule)
@@ -132,7 +136,7 @@ class _Run:
         self.plan, self.each_epoch, self.path = plan, each_epoch, path
         self.step = training_step(
             plan.fn, plan.objective, optimiser, constrain, plan.is_trained, plan.dies, plan.read_key,
-            plan.settings["decision_rule"],
+            plan.settings["decision_rule"], plan.calibration,
         )  # fmt: skip
         history: dict[str, list[float]] = {
             name: [] for name in ("loss", "training_accuracy", "noise_scale", "learning_rate")
@@ -202,7 +206,10 @@ class _Run:
         assert plan.validation is not None
         dies = plan.dies.for_validation(plan.validation_dies)
         reads = numbered_keys(jax.random.fold_in(plan.dies.fresh, 2), len(dies)).reshape(-1, 1)
-        return float(np.mean(accuracy_on_dies(plan.fn, params, plan.accelerator, plan.validation, dies, reads)))
+        accuracy = accuracy_on_dies(
+            plan.fn, params, plan.accelerator, plan.validation, dies, reads, calibration=plan.calibration
+        )
+        return float(np.mean(accuracy))
 
     def _teacher(self, items: int = 250) -> np.ndarray:
         """Outputs of the ideal network for all training items."""

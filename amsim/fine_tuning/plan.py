@@ -18,6 +18,7 @@ from jaxtyping import Float, PRNGKeyArray, PyTree
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between, one_of
 from amsim.datasets import Split
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, leaf_name
 from amsim.fine_tuning.dies import TrainingDies
 from amsim.fine_tuning.step import Loss, Objective
@@ -45,6 +46,7 @@ class Plan:
         scales: Error scale of each step.
         objective: What is minimised.
         patience: Epochs without a better validation after which training stops; None is never.
+        calibration: Codes and readout ranges by site, or None.
         is_trained: Tree of the parameters' structure, True at leaves that are trained.
         settings: All that decides the result, as JSON would hold it.
     """
@@ -62,6 +64,7 @@ class Plan:
     scales: Float[np.ndarray, " steps"]
     objective: Objective
     patience: int | None
+    calibration: Calibration | None
     is_trained: PyTree
     settings: dict[str, Any]
 
@@ -95,6 +98,7 @@ def make_plan(
     validation_dies: int,
     patience: int | None,
     decision_rule: str | None,
+    calibration: Calibration | None,
     functions: dict[str, Any],
     learning_rate: float | None,
 ) -> Plan:
@@ -144,12 +148,13 @@ def make_plan(
         "trainable": names,
         "patience": patience,
         "decision_rule": decision_rule,
+        "calibration": json.loads(described(calibration)),
         "precision": str(jnp.result_type(float)),
         "versions": {name: importlib.metadata.version(name) for name in ("amsim", "jax", "optax")},
     }
     return Plan(
         fn, accelerator, train, held_out, validation_dies, met, order_key, read_key, epochs, batch, scales,
-        Objective(loss, float(distil), float(temperature)), patience, is_trained, settings,
+        Objective(loss, float(distil), float(temperature)), patience, calibration, is_trained, settings,
     )  # fmt: skip
 
 

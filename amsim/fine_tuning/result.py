@@ -65,6 +65,7 @@ class FineTuned:
             test,
             key=self._plan.dies.unseen,
             train=self._plan.train,
+            calibration=self._plan.calibration,
             seen=self._plan.dies.met(self.history.sizes["step"], dies),
             dies=dies,
             reads=reads,

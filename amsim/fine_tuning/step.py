@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from amsim.accelerator import Accelerator
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import deploy
 from amsim.fine_tuning.dies import TrainingDies
 
@@ -118,6 +119,7 @@ def training_step(
     dies: TrainingDies,
     read_key: PRNGKeyArray,
     decision_rule: str | None,
+    calibration: Calibration | None,
 ) -> Callable[[PyTree, PyTree, PyTree, Accelerator, Batch], Stepped]:
     """The compiled step `(trained leaves, other leaves, optimiser state, accelerator, batch) -> Stepped`."""
 
@@ -127,7 +129,7 @@ def training_step(
 
         def loss_of(trained: PyTree) -> tuple[Array, Any]:
             params, die_key = eqx.combine(trained, others), dies.at(batch.number)
-            chip = deploy(fn, params, hardware, key=die_key, decision_rule=decision_rule)
+            chip = deploy(fn, params, hardware, key=die_key, decision_rule=decision_rule, calibration=calibration)
             outputs = chip(batch.inputs, key=jax.random.fold_in(read_key, batch.number))
             return objective(outputs, batch), outputs
 
