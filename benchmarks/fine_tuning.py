@@ -70,7 +70,7 @@ CORNERS = {
         "digital binary array with 4-bit operands at 0.46 V, where 3.3 % of the weight cells fail",
         "4-bit-fashion",
         low_voltage_array,
-        {"epochs": 4, "learning_rate": 2e-3, "distil": 0.5},
+        {"epochs": 10, "learning_rate": 5e-3, "distil": 0.5},
     ),
 }
 """`latent` scales one-bit latent weights, whose signs alone count, so that they are within reach of the training."""

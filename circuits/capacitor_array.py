@@ -255,6 +255,7 @@ class CapacitorArray(Macro):
         """The same array with errors `scale` times as large; thermal noise by `scale**2` of the temperature.
 
         What leaks is kept, though leakage follows the temperature; what slow drivers leave of the last value is too.
+        With leakage valid up to a scale of 1.5, beyond which its law leaves the range of float32.
         """
         cooled = self.temperature * scale**2
         leakage = None if self.leakage is None else self.leakage.kept_at(cooled, self.temperature)

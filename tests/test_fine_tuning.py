@@ -241,7 +241,7 @@ def test_the_hook_of_each_epoch_changes_any_parameter(blobs, weights):
 def test_refusals(blobs, weights, tmp_path):
     def tune(**options):
         data = options.pop("data", blobs)
-        return amsim.fine_tune(linear, weights, circuits.Exact(), data, **({"key": KEY} | options))
+        return amsim.fine_tune(linear, weights, circuits.Exact(), data, **({"key": KEY, "batch": 16} | options))
 
     cases = [
         ({"data": blobs[:0]}, "`data` must have at least one item"),
