@@ -57,20 +57,20 @@ CORNERS = {
         "the same at 2 mV",
         "binary-fashion",
         lambda: SwitchedCapacitor(comparator=Comparator(noise=2e-3)),
-        {"epochs": 10, "learning_rate": 3e-3, "distil": 0.5, "decision_rule": "physical"},
+        {"epochs": 16, "learning_rate": 5e-3, "distil": 0.7, "decision_rule": "physical"},
         0.3,
     ),
     "converter": Corner(
         "2-bit switched-capacitor array, ADC of 6 bit in place of 8, first layer digital",
         "2-bit-fashion",
         few_bit_array,
-        {"epochs": 2, "learning_rate": 2e-3, "distil": 0.5},
+        {"epochs": 6, "learning_rate": 4e-3, "distil": 0.5},
     ),
     "low-voltage": Corner(
         "digital binary array with 4-bit operands at 0.46 V, where 3.3 % of the weight cells fail",
         "4-bit-fashion",
         low_voltage_array,
-        {"epochs": 10, "learning_rate": 5e-3, "distil": 0.5},
+        {"epochs": 18, "learning_rate": 5e-3, "distil": 0.7},
     ),
 }
 """`latent` scales one-bit latent weights, whose signs alone count, so that they are within reach of the training."""

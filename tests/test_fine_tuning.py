@@ -269,7 +269,7 @@ def test_refusals(blobs, weights, tmp_path):
             tune(**options)
     bad = {"weight": weights["weight"].at[0, 0].set(jnp.nan)}
     with pytest.raises(ValueError, match="1 NaN or infinite"):
-        amsim.fine_tune(linear, bad, circuits.Exact(), blobs, key=KEY)
+        amsim.fine_tune(linear, bad, circuits.Exact(), blobs, key=KEY, batch=16)
 
 
 def test_result_is_data(blobs, weights):
