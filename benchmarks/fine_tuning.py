@@ -50,7 +50,7 @@ CORNERS = {
         "one-bit switched-capacitor array, comparator noise 1.7 mV in place of 0.4 mV",
         "binary-fashion",
         lambda: SwitchedCapacitor(comparator=Comparator(noise=1.7e-3)),
-        {"epochs": 10, "learning_rate": 3e-3, "distil": 0.5, "decision_rule": "physical"},
+        {"epochs": 16, "learning_rate": 5e-3, "distil": 0.7, "decision_rule": "physical"},
         0.3,
     ),
     "comparator-2mV": Corner(
@@ -64,7 +64,7 @@ CORNERS = {
         "2-bit switched-capacitor array, ADC of 6 bit in place of 8, first layer digital",
         "2-bit-fashion",
         few_bit_array,
-        {"epochs": 6, "learning_rate": 4e-3, "distil": 0.5},
+        {"epochs": 14, "learning_rate": 6e-3, "distil": 0.7},
     ),
     "low-voltage": Corner(
         "digital binary array with 4-bit operands at 0.46 V, where 3.3 % of the weight cells fail",
