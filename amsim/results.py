@@ -90,7 +90,7 @@ UNITS_AND_NAMES = {
     "setting": ("1", "setting by its path"),
     "loss_increase": ("1", "loss that a source alone adds"),
     "loss_increase_error": ("1", "standard error over dies of the loss that a source alone adds"),
-    "loss_increase_second_order": ("1", "loss that a source alone adds, to second order"),
+    "loss_slope_alone": ("1", "change of the loss with the logarithm of the variance of a source alone"),
     "loss_slope": ("1", "change of the loss with the logarithm of a source's variance"),
     "loss_slope_by_energy": ("1", "change of the loss over the site's share of the energy"),
     "trial": ("1", "combination of choices"),

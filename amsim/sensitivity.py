@@ -30,6 +30,9 @@ SOURCES = ("mismatch", "sampled", "comparator", "offset", "supply", "quantisatio
 SCALED = SOURCES[:-1]
 """Those with a size that can be scaled; the ADC has its steps or the finest ones."""
 
+WIDTH = 0.5
+"""Relative change of a variance on either side for a slope."""
+
 
 def sensitivity(
     fn: Callable[..., Any],
@@ -45,16 +48,17 @@ def sensitivity(
     r"""Measure what each source of error at each site does to the loss, and how the loss moves with its variance.
 
     Each site gets a macro of its own (`one_macro_a_site`) whose errors are multiplied by scales `s`, one for each site
-    and source, traced, so that everything is one compiled function `L(s)`: the mean cross-entropy over fixed dies,
-    reads and data. Then
+    and source, traced, so that one compiled function `L(s)` serves all: the mean cross-entropy over fixed dies, reads
+    and data (common random numbers). With v the variance of a source, in units of its own,
 
     - `loss_increase = L(one scale 1, others 0) - L(0)`: the source alone, on circuits that are ideal otherwise;
-    - `loss_increase_second_order = v dL/dv` at the same place, v the source's variance: the increase that an expansion
-      to second order in the error, `v tr(H) / 2`, has. It equals `loss_increase` where the loss is linear in the
-      variance; for decisions, whose flips grow like the standard deviation, it is about half of it;
+    - `loss_slope_alone = v dL/dv` there: to second order in the error, where `L = L(0) + v tr(H) / 2`, it equals the
+      increase; for decisions, whose flips grow like the standard deviation, it is about half of it, and less where the
+      noise is smaller than the distance to the threshold forgives;
     - `loss_slope = v dL/dv` with all sources on: what a relative change of this variance does to this hardware.
 
-    Derivatives go through decisions by the physical rule.
+    Slopes are central differences over `WIDTH` of the variance, not derivatives through the chip: where the other
+    noise is off, the physical rule has none, and through several layers of decisions its sign cannot be relied on.
 
     Args:
         fn: Network `fn(params, inputs) -> logits`.
@@ -68,15 +72,15 @@ def sensitivity(
 
     Returns:
         Dataset over (site, source): `loss_increase` and its standard error over dies `loss_increase_error`,
-        `loss_increase_second_order`, `loss_slope`, `accuracy_loss`; over site `energy` (J an inference) and over
-        both `loss_slope_by_energy`, the slope over the site's share of the energy. NaN where a source has no slope
+        `loss_slope_alone`, `loss_slope`, `accuracy_loss`; over site `energy` (J an inference) and over both
+        `loss_slope_by_energy`, the slope over the site's share of the energy. NaN where a source has no slope
         (quantisation), 0 where a site does not have it.
 
     Raises:
         ValueError: No data, an unknown source, a count below 1, or no site on a switched-capacitor array.
 
-    Validity: slopes are exact behind the last decision, an approximation before it and for discrete trims; a slope of
-    very rare flips is noisy. Effects that are the same on every die (settling, droop, gradients) are in all of `L`.
+    Validity: effects that are the same on every die (settling, droop, gradients) are in all of `L`, and temperature,
+    by which thermal noise is scaled, moves leakage too where the array has it.
     """
     if len(data) == 0:
         raise ValueError("Argument `data` must have at least one item, but is empty.")
@@ -91,21 +95,23 @@ def sensitivity(
     sites = [row.name for row in deploy(fn, params, given).sites(data.inputs[:1]) if row.readout != "-"]
     study = _Study(fn, params, given, *labelled_batches(data, batch), len(data), fixed_keys(key, dies))
     fine = _with_finest_steps(given, range(len(sites)))
-    shape = (len(sites), len(SCALED))
-    ideal, on = study.losses(fine, np.zeros(shape)), study.losses(given, np.ones(shape), slopes=True)
-    found = {name: np.zeros((len(sites), len(sources))) for name in _MEASURES}
+    none, all_on = np.zeros((len(sites), len(SCALED))), np.ones((len(sites), len(SCALED)))
+    ideal, on = study.losses(fine, none), study.losses(given, all_on)
+    found = {name: np.full((len(sites), len(sources)), np.nan) for name in _MEASURES}
     for site in range(len(sites)):
         for column, source in enumerate(sources):
-            alone = _alone(study, given, site, source, shape)
+            place = (site, SCALED.index(source)) if source in SCALED else None
+            if place is None:
+                others = [other for other in range(len(sites)) if other != site]
+                alone = study.losses(_with_finest_steps(given, others), none)
+            else:
+                alone = study.losses(fine, _at(none, place, 1.0))
+                found["loss_slope_alone"][site, column] = study.slope(fine, none, place)
+                found["loss_slope"][site, column] = study.slope(given, all_on, place)
             increase = alone.loss - ideal.loss
             found["loss_increase"][site, column] = increase.mean()
             found["loss_increase_error"][site, column] = _standard_error(increase)
             found["accuracy_loss"][site, column] = (ideal.accuracy - alone.accuracy).mean()
-            scaled = source in SCALED
-            place = (site, SCALED.index(source)) if scaled else (0, 0)
-            # Of a scale s of a standard deviation: v dL/dv = s dL/ds / 2.
-            found["loss_increase_second_order"][site, column] = alone.slope[place] / 2 if scaled else np.nan
-            found["loss_slope"][site, column] = on.slope[place] / 2 if scaled else np.nan
     energy = _site_energy(fn, params, given, data.inputs[:16])
     share = energy / energy.sum()
     return labelled(
@@ -130,16 +136,15 @@ def sensitivity(
     )
 
 
-_MEASURES = ("loss_increase", "loss_increase_error", "loss_increase_second_order", "loss_slope", "accuracy_loss")
+_MEASURES = ("loss_increase", "loss_increase_error", "loss_slope_alone", "loss_slope", "accuracy_loss")
 
 
 @dataclasses.dataclass(frozen=True)
 class _Losses:
-    """Loss and accuracy of each die, and the derivative of the mean loss by the scales."""
+    """Loss and accuracy of each die."""
 
     loss: np.ndarray
     accuracy: np.ndarray
-    slope: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,27 +157,27 @@ class _Study:
     items: int
     keys: list[tuple[PRNGKeyArray, PRNGKeyArray]]
 
-    def losses(self, accelerator: Accelerator, scales: np.ndarray, *, slopes: bool = False) -> _Losses:
-        function: Callable[..., Any] = _loss_slopes if slopes else _loss
+    def losses(self, accelerator: Accelerator, scales: np.ndarray) -> _Losses:
         loss, right = np.zeros(len(self.keys)), np.zeros(len(self.keys))
-        slope = np.zeros(scales.shape)
         for die, pair in enumerate(self.keys):
             for inputs, labels in zip(self.inputs, self.labels, strict=True):
-                found = function(self.fn, self.params, accelerator, jnp.asarray(scales, float), inputs, labels, *pair)
+                found = _loss(self.fn, self.params, accelerator, jnp.asarray(scales, float), inputs, labels, *pair)
                 loss[die] += float(found[0]) / self.items
                 right[die] += float(found[1]) / self.items
-                slope += (np.asarray(found[2], float) if slopes else np.nan) / self.items / len(self.keys)
-        return _Losses(loss, right, slope)
+        return _Losses(loss, right)
+
+    def slope(self, accelerator: Accelerator, scales: np.ndarray, place: tuple[int, int]) -> float:
+        """`v dL/dv` of one source's variance at its own size, by a central difference."""
+        more, less = (
+            self.losses(accelerator, _at(scales, place, np.sqrt(1 + sign * WIDTH))).loss.mean() for sign in (1, -1)
+        )
+        return float(more - less) / (2 * WIDTH)
 
 
-def _alone(study: _Study, given: Accelerator, site: int, source: str, shape: tuple[int, int]) -> _Losses:
-    """One source at one site, on circuits that are ideal otherwise."""
-    scales = np.zeros(shape)
-    others = [other for other in range(shape[0]) if other != site]
-    if source not in SCALED:
-        return study.losses(_with_finest_steps(given, others), scales)
-    scales[site, SCALED.index(source)] = 1.0
-    return study.losses(_with_finest_steps(given, range(shape[0])), scales, slopes=True)
+def _at(scales: np.ndarray, place: tuple[int, int], scale: float) -> np.ndarray:
+    changed = scales.copy()
+    changed[place] = scale
+    return changed
 
 
 def _with_finest_steps(accelerator: Accelerator, sites: Sequence[int]) -> Accelerator:
@@ -206,7 +211,8 @@ def _scaled(macro: Any, scales: Float[Array, " sources"]) -> Any:
     return eqx.tree_at(lambda one: one.supply_noise, changed, macro.supply_noise * supply)
 
 
-def _losses_of(
+@eqx.filter_jit
+def _loss(
     fn: Callable[..., Any],
     params: PyTree,
     accelerator: Accelerator,
@@ -218,28 +224,10 @@ def _losses_of(
 ) -> tuple[Array, Array]:
     macros = tuple(_scaled(macro, scales[site]) for site, macro in enumerate(accelerator.macros))
     hardware = eqx.tree_at(lambda one: one.macros, accelerator, macros)
-    logits = deploy(fn, params, hardware, key=die, decision_rule="physical")(inputs, key=read)
+    logits = deploy(fn, params, hardware, key=die)(inputs, key=read)
     given = jnp.asarray(labels)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(given, 0))
     return jnp.sum(jnp.where(given >= 0, losses, 0.0)), jnp.sum(jnp.argmax(logits, axis=-1) == given)
-
-
-_loss = eqx.filter_jit(_losses_of)
-
-
-@eqx.filter_jit
-def _loss_slopes(
-    fn: Callable[..., Any],
-    params: PyTree,
-    accelerator: Accelerator,
-    scales: Float[Array, "sites sources"],
-    *data: Any,
-) -> tuple[Array, Array, Array]:
-    def loss(scales: Array) -> tuple[Array, Array]:
-        return _losses_of(fn, params, accelerator, scales, *data)
-
-    (value, right), slope = jax.value_and_grad(loss, has_aux=True)(scales)
-    return value, right, slope
 
 
 def _site_energy(fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, inputs: Any) -> np.ndarray:

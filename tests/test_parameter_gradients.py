@@ -76,14 +76,14 @@ def differences(function: Callable[[Any], Any], count: int, width: float) -> lis
 
 @pytest.mark.parametrize(
     "macro",
-    [array(adc=True), array(adc=False), SwitchedCapacitor(rows=8, columns=4), DigitalBinary(rows=8), MultiPrecision()],
-    ids=["array with ADC", "array with comparator", "default array", "digital binary", "multi-precision"],
+    [array(adc=True), SwitchedCapacitor(rows=8, columns=4), DigitalBinary(rows=8), MultiPrecision()],
+    ids=["array with all effects", "default array", "digital binary", "multi-precision"],
 )
 def test_energy_time_and_area(macro: circuits.Macro) -> None:
     with jax.enable_x64(True):
         hardware = doubled(Accelerator(macro))
         # Away from kinks: a load as wide as a memory's word, say.
-        hardware = moved(hardware, 0.003 * jnp.arange(len(jax.tree.leaves(hardware))))
+        hardware = moved(hardware, jnp.asarray(0.003 * (np.arange(len(jax.tree.leaves(hardware))) % 7)))
         values = continuous_settings(hardware)
         layers = workloads.binary_image_network(filters=64).layers[:2]
 
@@ -94,7 +94,7 @@ def test_energy_time_and_area(macro: circuits.Macro) -> None:
 
         compiled = jax.jit(costs)
         slopes = np.asarray(jax.jit(jax.jacfwd(costs))(jnp.zeros(len(values)))).T
-        for path, got, want in zip(values, slopes, differences(compiled, len(values), 1e-4), strict=True):
+        for path, got, want in zip(values, slopes, differences(compiled, len(values), 2e-5), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-8 * float(np.abs(slopes).max()), err_msg=path)
         assert np.any(slopes != 0, axis=0).all()
 
@@ -126,14 +126,16 @@ def test_expected_loss(readout: str) -> None:
             chip = amsim.deploy(function, params, hardware, key=KEYS[3], decision_rule="physical")
             return jnp.sum(weights * chip(inputs, key=key))
 
-        reads = jax.random.split(KEYS[4], 1000)
+        reads = jax.random.split(KEYS[4], 400)
         losses = jax.jit(jax.vmap(loss, in_axes=(None, 0)))
-        slopes = np.asarray(jax.jit(jax.vmap(jax.grad(loss), in_axes=(None, 0)))(jnp.zeros(len(values)), reads[:300]))
+        slopes = np.asarray(jax.jit(jax.vmap(jax.grad(loss), in_axes=(None, 0)))(jnp.zeros(len(values)), reads[:100]))
         scale = np.abs(slopes.mean(axis=0)).max()
-        wrong = {}
+        wrong, jump = {}, 2 * float(jnp.abs(weights).max()) / 0.1
         wanted = differences(lambda logs: losses(logs, reads), len(values), 0.05)
         for path, got, want in zip(values, slopes.T, wanted, strict=True):
-            error = math.hypot(got.std() / math.sqrt(len(got)), want.std() / math.sqrt(len(want)))
+            # A flipped answer is a jump; where none was seen, the sample does not know its own error.
+            rare = math.sqrt(abs(got.mean()) * jump / len(want)) if readout == "decision" else 0.0
+            error = math.hypot(got.std() / math.sqrt(len(got)), max(want.std() / math.sqrt(len(want)), rare))
             # The width of the difference leaves 2 %.
             if abs(got.mean() - want.mean()) > 5 * error + 0.02 * abs(want.mean()) + 1e-4 * scale:
                 wrong[path] = (got.mean(), want.mean(), error)
