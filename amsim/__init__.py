@@ -36,5 +36,6 @@ from amsim.studies import points as points
 from amsim.studies import samples as samples
 from amsim.studies import study as study
 from amsim.studies import sweep as sweep
+from amsim.studies import switched_sources as switched_sources
 from amsim.unseen_dies import unseen_dies_report as unseen_dies_report
 from amsim.validation import validate as validate

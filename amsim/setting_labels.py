@@ -4,12 +4,12 @@ _UNITS = {
     "F": (
         "unit_capacitance", "line_parasitic", "bottom_parasitic", "cell_parasitic", "cell_capacitance", "parasitic",
         "input_capacitance", "linear_capacitance", "exponential_capacitance", "logic_capacitance", "low_parasitic",
-        "flip_flop_capacitance", "full_adder_capacitance", "xor_capacitance", "nand_capacitance", "clock_pin_capacitance",
-        "control_capacitance", "channel_capacitance", "feedthrough_capacitance",
+        "flip_flop_capacitance", "full_adder_capacitance", "xor_capacitance", "nand_capacitance",
+        "clock_pin_capacitance", "control_capacitance", "channel_capacitance", "feedthrough_capacitance",
     ),
     "m2": (
-        "area", "bit_area", "cell_area", "comparator_area", "flip_flop_area", "full_adder_area", "nand_area", "xor_area",
-        "unit_area",
+        "area", "bit_area", "cell_area", "comparator_area", "flip_flop_area", "full_adder_area", "nand_area",
+        "xor_area", "unit_area",
     ),
     "V": (
         "supply", "supply_noise", "noise", "offset_sigma", "kickback", "swing", "clock_swing", "overdrive", "threshold",

@@ -4,4 +4,5 @@ from amsim.studies.axes import only_where as only_where
 from amsim.studies.axes import points as points
 from amsim.studies.axes import samples as samples
 from amsim.studies.measured import study as study
+from amsim.studies.sources import switched_sources as switched_sources
 from amsim.studies.sweep import sweep as sweep

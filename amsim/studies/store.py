@@ -14,8 +14,9 @@ import xarray as xr
 from amsim.studies.jobs import Done, Job
 from amsim.studies.program import Lanes
 
-PARTS, HEADER = "parts", "study.json"
-"""Folder of results that are not yet in the labelled arrays, and what the study is."""
+GROUP = "study"
+"""Zarr group beside the labelled arrays: its attributes say what the study is, its group `parts` holds results that
+are not yet in the labelled arrays."""
 
 WRITE_EVERY, LABEL_EVERY = 1.0, 60.0
 """Seconds between two parts, and between two looks of the labelled arrays at what has come."""
@@ -57,6 +58,10 @@ class Store:
         """How much a call of each job does in the study that is there; the bits may depend on it."""
         return None if self._header is None else [Lanes(**one) for one in self._header["layout"]]
 
+    @property
+    def _parts(self) -> Path:
+        return self.path / GROUP / "parts"
+
     def begin(self, fingerprint: Mapping[str, Any], jobs: Sequence[Job], empty: xr.Dataset) -> None:
         """Claim the folder for a study, or check that it is the one that is there.
 
@@ -70,16 +75,18 @@ class Store:
             return
         layout = [vars(job.program.lanes) for job in jobs]
         with _told(self.path):
-            (self.path / PARTS).mkdir(parents=True)
+            self._parts.mkdir(parents=True)
+            for group in (self._parts, self._parts.parent):
+                (group / ".zgroup").write_text(json.dumps({"zarr_format": ZARR_FORMAT}))
             self._header = {"fingerprint": plain, "layout": layout, "complete": False}
-            self._write_labelled(empty)
             self._write_header()
+            self._write_labelled(empty)
 
     def parts(self, jobs: Sequence[Job]) -> Iterator[Done]:
         """Every call that is stored."""
         import zarr
 
-        for folder in sorted((self.path / PARTS).iterdir()):
+        for folder in sorted(self._parts.glob("[0-9]*")):
             if folder.name.endswith(".part"):
                 shutil.rmtree(folder)
                 continue
@@ -122,19 +129,22 @@ class Store:
 
     def finish(self, result: xr.Dataset) -> None:
         """Write the whole result; the parts are then not needed any more."""
+        import zarr
+
         assert self._header is not None
         self.flush()
         with _told(self.path):
             self._write_labelled(result)
             self._header["complete"] = True
             self._write_header()
-            shutil.rmtree(self.path / PARTS, ignore_errors=True)
+            shutil.rmtree(self._parts)
+            zarr.consolidate_metadata(self.path, zarr_format=ZARR_FORMAT)
 
     def _write_part(self, run: Sequence[Done]) -> None:
         import zarr
 
         job, first, _ = run[0]
-        final = self.path / PARTS / f"{job.number}-{first}-{len(run)}"
+        final = self._parts / f"{job.number}-{first}-{len(run)}"
         temporary = final.with_name(final.name + ".part")
         shutil.rmtree(temporary, ignore_errors=True)
         group = zarr.open_group(temporary, mode="w", zarr_format=ZARR_FORMAT)
@@ -144,13 +154,12 @@ class Store:
         temporary.replace(final)
 
     def _write_labelled(self, dataset: xr.Dataset) -> None:
-        # A name written first of all is kept; xarray replaces the values of the arrays.
         dataset.to_zarr(self.path, mode="a", zarr_format=ZARR_FORMAT, consolidated=True)
 
     def _write_header(self) -> None:
-        temporary = self.path / (HEADER + ".part")
+        temporary = self.path / GROUP / ".zattrs.part"
         temporary.write_text(json.dumps(self._header, indent=1))
-        temporary.replace(self.path / HEADER)
+        temporary.replace(self.path / GROUP / ".zattrs")
 
 
 @contextmanager
@@ -177,15 +186,16 @@ def _consecutive(waiting: Sequence[Done]) -> list[list[Done]]:
 
 
 def _read_header(path: Path) -> dict[str, Any] | None:
-    if path.is_dir() and (path / HEADER).is_file():
+    header = path / GROUP / ".zattrs"
+    if path.is_dir() and header.is_file():
         try:
-            header = json.loads((path / HEADER).read_text())
-            if {"fingerprint", "layout", "complete"} <= set(header):
-                return header
+            found = json.loads(header.read_text())
+            if {"fingerprint", "layout", "complete"} <= set(found):
+                return found
         except (json.JSONDecodeError, TypeError):
             pass
-    elif path.is_dir() and {one.name for one in path.iterdir()} <= {PARTS, ".zgroup", ".zattrs", ".zmetadata"}:
-        shutil.rmtree(path)  # killed before it said what it is: it holds no result
+    elif path.is_dir() and {one.name for one in path.iterdir()} <= {GROUP} and not list(path.glob(f"{GROUP}/*/[0-9]*")):
+        shutil.rmtree(path)  # empty, or killed before it said what it is: it holds no result
         return None
     raise ValueError(f"Argument `store` must be a new path or the store of a study, but {path} is something else.")
 
@@ -193,9 +203,8 @@ def _read_header(path: Path) -> dict[str, Any] | None:
 def _check_same(path: Path, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     different = [name for name in dict.fromkeys([*held, *wanted]) if held.get(name) != wanted.get(name)]
     if different:
-        said = "; ".join(
-            f"{name} {_short(held.get(name))} there, {_short(wanted.get(name))} here" for name in different
-        )
+        pairs = [(name, _short(held.get(name)), _short(wanted.get(name))) for name in different]
+        said = "; ".join(f"{name} is {there} there and {here} here" for name, there, here in pairs)
         raise ValueError(
             f"Argument `store` must be new or hold this study, but {path} holds another one: {said}. Give another path."
         )
