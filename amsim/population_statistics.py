@@ -25,7 +25,7 @@ def summary(values: xr.DataArray, *, quantiles: Sequence[float] = (0.05, 0.5, 0.
 
     Returns:
         `mean`, its 95 % Student-t interval `low` .. `high`, `spread` (standard deviation between dies, n - 1) and
-        `quantile` (quantile), each over the other dimensions, in the unit of the values.
+        `value_at` (quantile), each over the other dimensions, in the unit of the values.
 
     Raises:
         ValueError: No dimension `die`, or a quantile outside 0 to 1.
@@ -42,16 +42,18 @@ def summary(values: xr.DataArray, *, quantiles: Sequence[float] = (0.05, 0.5, 0.
         "low": mean - half,
         "high": mean + half,
         "spread": spread,
-        "quantile": dies.quantile(list(quantiles), dim="die", skipna=False),
+        "value_at": dies.quantile(list(quantiles), dim="die", skipna=False),
     }
     names = {
         "mean": "mean over dies of {}",
         "low": "lower end of the 95 % interval of the mean {}",
         "high": "upper end of the 95 % interval of the mean {}",
         "spread": "standard deviation between dies of {}",
-        "quantile": "quantile over dies of {}",
+        "value_at": "quantile over dies of {}",
     }
-    return _like(values, found, {name: _unit(values) for name in found}, names, {"dies": count})
+    return _like(
+        values, found, {name: _unit(values) for name in found}, names, {"dies": count, "confidence": CONFIDENCE}
+    )
 
 
 def yield_at(
@@ -90,7 +92,13 @@ def yield_at(
         "yield_low": f"lower end of the {percent} interval of the yield",
         "yield_high": f"upper end of the {percent} interval of the yield",
     }
-    return _like(values, found, dict.fromkeys(found, "1"), names, {"limit": limit, "dies": dies.sizes["die"]})
+    return _like(
+        values,
+        found,
+        dict.fromkeys(found, "1"),
+        names,
+        {"limit": limit, "dies": dies.sizes["die"], "confidence": confidence},
+    )
 
 
 def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
@@ -146,12 +154,13 @@ def bootstrap_interval(
     flat = xr.apply_ufunc(ends, dies, input_core_dims=[["die"]], output_core_dims=[["end"]], vectorize=True)
     found = {name: flat.isel(end=index) for index, name in enumerate(("value", "low", "high"))}
     percent = f"{100 * confidence:g} %"
+    attributes = {"resamples": resamples, "seed": seed, "confidence": confidence}
     names = {
         "value": "statistic over dies of {}",
         "low": f"lower end of the {percent} bootstrap interval of {{}}",
         "high": f"upper end of the {percent} bootstrap interval of {{}}",
     }
-    return _like(values, found, dict.fromkeys(found, _unit(values)), names, {"resamples": resamples, "seed": seed})
+    return _like(values, found, dict.fromkeys(found, _unit(values)), names, attributes)
 
 
 def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confidence: float = CONFIDENCE) -> xr.Dataset:
@@ -195,7 +204,7 @@ def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confiden
         "p_value": "probability of such a difference, or a larger one, without any",
     }
     units = dict.fromkeys(found, _unit(values)) | {"p_value": "1"}
-    return _like(values, found, units, names, {"dies": count})
+    return _like(values, found, units, names, {"dies": count, "confidence": confidence})
 
 
 def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFIDENCE) -> int:
@@ -218,7 +227,7 @@ def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFI
         raise ValueError(f"Argument `half_width` must be above 0, but is {half_width!r}.")
 
     def too_wide(count: int) -> bool:
-        return stats.t.ppf((1 + confidence) / 2, count - 1) * spread / math.sqrt(count) > half_width
+        return bool(stats.t.ppf((1 + confidence) / 2, count - 1) * spread / math.sqrt(count) > half_width)
 
     return _fewest(too_wide, 2)
 
@@ -242,7 +251,7 @@ def dies_for_yield(share: float, half_width: float, *, confidence: float = CONFI
 
     def too_wide(count: int) -> bool:
         low, high = wilson_interval(share, count, confidence)
-        return high - low > 2 * half_width
+        return bool(high - low > 2 * half_width)
 
     return _fewest(too_wide, 1)
 
@@ -310,7 +319,9 @@ def iso_crossing(
     }
     numbers = {"crossing": found[0], "low": ends[0], "high": ends[1], "reached": len(again) / resamples}
     scalars: dict[str, Any] = {name: ((), float(value)) for name, value in numbers.items()}
-    return labelled(scalars, {}, {"target": target, "resamples": resamples, "seed": seed}, labels=labels)
+    return labelled(
+        scalars, {}, {"target": target, "resamples": resamples, "seed": seed, "confidence": confidence}, labels=labels
+    )
 
 
 def _crossing(places: np.ndarray, mean: np.ndarray, target: float, rises: bool) -> float:
@@ -375,4 +386,4 @@ def _like(
                 given = values.coords[name].attrs if name in values.coords else {}
                 labels[str(name)] = (str(given.get("units", "1")), str(given.get("long_name", name)))
     variables = {name: (tuple(map(str, one.dims)), one.values) for name, one in found.items()}
-    return labelled(variables, coordinates, attributes | {"confidence": CONFIDENCE}, labels=labels)
+    return labelled(variables, coordinates, attributes, labels=labels)

@@ -129,10 +129,9 @@ def test_sources_are_switched_off_one_at_a_time_and_all_but_one():
 
     found = amsim.switched_sources(measure, hardware=macro, key=jax.random.key(1), dies=3)
     assert list(found["source"].values) == ["capacitor mismatch", "comparator noise"]
-    draws = jax.vmap(
-        lambda die: jax.random.normal(jax.random.fold_in(jax.random.split(jax.random.key(1))[0], die), (2,))
-    )
-    noise, mismatch = np.asarray(draws(jnp.arange(3))).T * np.array([[2.0], [float(macro.mismatch_coefficient) * 1e9]])
+    die_key, _ = jax.random.split(jax.random.key(1))
+    draws = [jax.random.normal(jax.random.fold_in(die_key, die), (2,)) for die in range(3)]
+    noise, mismatch = np.array(draws).T * np.array([[2.0], [float(macro.mismatch_coefficient) * 1e9]])
     only_noise, only_mismatch = np.abs(noise), np.abs(mismatch)
     by_state = found["error"].transpose("source", "state", "die")
     np.testing.assert_allclose(by_state.sel(state="all but this"), [only_noise, only_mismatch], rtol=1e-4)

@@ -64,7 +64,7 @@ def test_mistakes(case):
     params, data = case
     with pytest.raises(ValueError, match="`data` must be a Split with at least one item"):
         amsim.study(network, params, MACRO, data[:0])
-    with pytest.raises(ValueError, match="`quantities` must be one of .* but is 'speed'"):
+    with pytest.raises(ValueError, match=r"`quantities` must be one of .* but is 'speed'"):
         amsim.study(network, params, MACRO, data, quantities=["speed"])
     with pytest.raises(ValueError, match="`fn` must be a network"):
         amsim.sweep(amsim.study(None, None, MACRO, data), {"macro.supply": [0.6]}, key=KEY)

@@ -158,7 +158,9 @@ def blocks(axes: Any) -> tuple[Block, ...]:
     given = list(axes) if isinstance(axes, list | tuple) else [axes]
     found: list[Block] = []
     for one in given:
-        if isinstance(one, Points):
+        if isinstance(one, Block):
+            found.append(one)
+        elif isinstance(one, Points):
             found.append(Block(one.dim, {path: _choices(path, values) for path, values in one.values.items()}))
         elif isinstance(one, Mapping):
             found.extend(_axis(path, values) for path, values in one.items())
