@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import distributed
 import jax
 import numpy as np
 import pytest
@@ -35,7 +36,6 @@ def make_measure():
 
 @pytest.mark.filterwarnings("ignore")  # of the cluster's own, when a worker dies
 def test_a_worker_that_dies_changes_nothing(tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setattr(programs, "CACHE_BYTES", 1)
     monkeypatch.setattr(clusters, "LARGEST_PIECE", 2)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from amsim.noise.random import numbered_keys
+from amsim.evaluation import population_keys
 from amsim.studies.measured import Measured
 from amsim.studies.plan import Group
 from amsim.studies.program import Lanes, Population, Program, Traced, fitting_program, trace
@@ -39,10 +39,7 @@ Done = tuple[Job, int, Outputs]
 
 def population(key: PRNGKeyArray, dies: int, reads: int) -> Population:
     """Dies and reads of a key, each the same for any number of them: those of `amsim.evaluate`."""
-    die_key, read_key = jax.random.split(key)
-    die_keys = numbered_keys(die_key, dies)
-    read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(read_key, dies))
-    dies_data, reads_data = (np.asarray(jax.random.key_data(keys)) for keys in (die_keys, read_keys))
+    dies_data, reads_data = (np.asarray(jax.random.key_data(keys)) for keys in population_keys(key, dies, reads))
     return Population(dies_data, reads_data, str(jax.random.key_impl(key)))
 
 

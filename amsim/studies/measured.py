@@ -14,9 +14,10 @@ from amsim import networks
 from amsim.accelerator import COMPONENTS, Accelerator
 from amsim.circuits.checks import integer_between, one_of
 from amsim.datasets import Split
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import deploy
-from amsim.evaluation import _batches, correct_answers
-from amsim.results import UNITS_AND_NAMES
+from amsim.evaluation import labelled_batches, right_answers
+from amsim.results import UNITS_AND_NAMES, described
 from amsim.system_cost import evaluate as system_cost
 
 QUANTITIES = ("accuracy", "energy", "latency", "area")
@@ -53,6 +54,7 @@ class Study:
     quantities: tuple[str, ...]
     batch: int
     cost_items: int
+    calibration: Calibration | None
 
     takes_network = True
 
@@ -82,12 +84,13 @@ class Study:
             "items": len(self.data),
             "batch": self.batch,
             "cost_items": self.cost_items,
+            "calibration": described(self.calibration),
         }
 
     def measurements(self, hardware: Any, network: Any) -> Sequence[Measurement]:
         """Accuracy of each read of each die; cost of the nominal hardware."""
         fn, params = self._network(network)
-        deploy(fn, params, hardware)  # raises for parameters that are not finite, before anything is traced
+        deploy(fn, params, hardware, calibration=self.calibration)  # raises for bad parameters before it is traced
         found = []
         if "accuracy" in self.quantities:
             repeats = all(macro.deterministic for macro in Accelerator.of(hardware).macros)
@@ -106,12 +109,12 @@ class Study:
         return self.fn, self.params
 
     def _accuracy(self, fn: Callable[..., Any], params: Any) -> Callable[..., dict[str, Array]]:
-        inputs, labels = _batches(self.data, self.batch)
+        inputs, labels = labelled_batches(self.data, self.batch)
         batches, answers, items = jnp.asarray(inputs), jnp.asarray(labels), len(self.data)
 
         def accuracy(hardware: Any, die_key: PRNGKeyArray, read_key: PRNGKeyArray) -> dict[str, Array]:
-            chip = deploy(fn, params, hardware, key=die_key).prepared()
-            return {"accuracy": correct_answers(chip, read_key, batches, answers) / items}
+            chip = deploy(fn, params, hardware, key=die_key, calibration=self.calibration)
+            return {"accuracy": right_answers(chip, read_key.reshape(1), batches, answers)[0] / items}
 
         return accuracy
 
@@ -119,7 +122,7 @@ class Study:
         inputs = jnp.asarray(self.data.inputs[: self.cost_items])
 
         def cost(hardware: Any) -> dict[str, Array]:
-            chip = deploy(fn, params, hardware)
+            chip = deploy(fn, params, hardware, calibration=self.calibration)
             found = system_cost(chip.accelerator, chip.workload(inputs).layers)
             all_of = {
                 "energy": jnp.sum(found.energy, axis=0),
@@ -140,6 +143,7 @@ def study(
     quantities: Sequence[str] = QUANTITIES,
     batch: int = 250,
     cost_items: int = 64,
+    calibration: Calibration | None = None,
 ) -> Study:
     """A network to be measured over settings, dies and reads by `amsim.sweep`.
 
@@ -152,6 +156,7 @@ def study(
             the same key; energy by component, latency and area are those of one inference on the nominal hardware.
         batch: Inputs computed at once.
         cost_items: Inputs whose activity the energy is averaged over.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`.
 
     Raises:
         ValueError: No data, an unknown quantity, none at all, or a count below 1.
@@ -171,7 +176,7 @@ def study(
     if hardware is not None:
         hardware = Accelerator.of(hardware)
     chosen = tuple(name for name in QUANTITIES if name in quantities)
-    return Study(fn, params, hardware, data, chosen, batch, cost_items)
+    return Study(fn, params, hardware, data, chosen, batch, cost_items, calibration)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -14,7 +14,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 from jaxtyping import Array
 
-from amsim.settings import with_traced_settings
+from amsim.accelerator import Accelerator
+from amsim.circuits.macro import Macro
+from amsim.settings import with_numbers
 from amsim.studies.measured import Measurement, named_arrays
 
 CACHE_BYTES = 16 * 2**20
@@ -79,7 +81,11 @@ def trace(measurement: Measurement, hardware: Any, paths: tuple[str, ...], key_k
     """Trace a measured function once, with its continuous settings, die and read as arguments."""
 
     def one(values: tuple[Array, ...], die: Array, read: Array) -> dict[str, Array]:
-        changed = with_traced_settings(hardware, dict(zip(paths, values, strict=True)))
+        changed = hardware
+        if paths:
+            # Unchecked: their ends were looked at before, and a check at run time costs a call of the host.
+            changed = with_numbers(Accelerator.of(hardware), dict(zip(paths, values, strict=True)))
+            changed = changed.macros[0] if isinstance(hardware, Macro) else changed
         keys = [jax.random.wrap_key_data(data, impl=key_kind) for data in (die, read)]
         wanted = {"point": 0, "die": 1, "read": 2}[measurement.scope]
         return named_arrays(measurement.function(changed, *keys[:wanted]))

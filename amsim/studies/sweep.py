@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
+from amsim._progress_bar import progress_bar
 from amsim.circuits.checks import integer_between, one_key
-from amsim.progress import progress_bar
 from amsim.results import described
 from amsim.studies.axes import Block, blocks
 from amsim.studies.cluster import run_on_cluster
