@@ -31,5 +31,11 @@ from amsim.repairs import repair as repair
 from amsim.sensitivity import sensitivity as sensitivity
 from amsim.settings import setting as setting
 from amsim.settings import with_settings as with_settings
+from amsim.studies import only_where as only_where
+from amsim.studies import points as points
+from amsim.studies import samples as samples
+from amsim.studies import study as study
+from amsim.studies import sweep as sweep
+from amsim.studies import switched_sources as switched_sources
 from amsim.unseen_dies import unseen_dies_report as unseen_dies_report
 from amsim.validation import validate as validate

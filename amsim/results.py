@@ -145,19 +145,28 @@ def labelled(
     variables: Mapping[str, tuple[Sequence[str], Any]],
     coordinates: Mapping[str, Any],
     attributes: Mapping[str, Any],
+    *,
+    labels: Mapping[str, tuple[str, str]] | None = None,
 ) -> xr.Dataset:
     """Dataset with `units` and `long_name` on every variable and coordinate.
 
+    Args:
+        variables: Dimensions and values by name.
+        coordinates: Values by name.
+        attributes: Of the whole.
+        labels: Unit and long name of what is not in `UNITS_AND_NAMES`, such as the settings of a study.
+
     Raises:
-        KeyError: A name has no entry in `UNITS_AND_NAMES` and is no `clipped_...` of a macro's own.
+        KeyError: A name has no entry in either and is no `clipped_...` of a macro's own.
     """
+    given = labels or {}
     dataset = xr.Dataset(
         {name: (tuple(dims), values) for name, (dims, values) in variables.items()},
         coords=dict(coordinates),
         attrs=dict(attributes),
     )
     for name in [*dataset.data_vars, *dataset.coords]:
-        units, long_name = _units_and_name(str(name))
+        units, long_name = given[str(name)] if name in given else _units_and_name(str(name))
         dataset[name].attrs |= {"units": units, "long_name": long_name}
     return dataset
 

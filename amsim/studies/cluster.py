@@ -1,0 +1,132 @@
+"""The calls of a study on the workers of a dask.distributed cluster."""
+
+import dataclasses
+import math
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from amsim.studies.jobs import Done, Job
+from amsim.studies.measured import Measured
+from amsim.studies.program import Lanes, Population, Program, trace
+
+RETRIES = 3
+"""Times that a failed piece of work is tried again."""
+
+PIECES_PER_WORKER, LARGEST_PIECE = 8, 16
+"""Pieces of work for each worker, and calls in a piece at most."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Order:
+    """All that a worker needs to compute calls of a job, as plain data and the measured function itself."""
+
+    study: str
+    number: int
+    measured: Measured
+    hardware: Any
+    network: Any
+    function: int
+    values: dict[str, np.ndarray]
+    points: int
+    population: Population
+    lanes: Lanes
+    wide: bool
+    fingerprint: str
+
+
+def run_on_cluster(
+    client: Any, measured: Measured, remaining: Sequence[tuple[Job, int]], study: str
+) -> Generator[Done, None, None]:
+    """Compute calls on the workers of a client, in the order in which they end.
+
+    What a worker that dies was doing is done by another one, and what fails is tried again.
+
+    Args:
+        client: A `dask.distributed.Client`.
+        measured: What is measured.
+        remaining: The calls.
+        study: Name that tells this study from others on the same workers.
+    """
+    from distributed import as_completed
+
+    workers = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
+    size = min(max(math.ceil(len(remaining) / (PIECES_PER_WORKER * workers)), 1), LARGEST_PIECE)
+    orders: dict[int, Any] = {}
+    jobs: dict[Any, tuple[Job, list[int]]] = {}
+    try:
+        for piece in _pieces(remaining, size):
+            job, numbers = piece[0][0], [number for _, number in piece]
+            if job.number not in orders:
+                # As a task, not as scattered data: what a dead worker held is made again.
+                orders[job.number] = client.submit(_kept, _order(job, measured, study), pure=False, retries=RETRIES)
+            future = client.submit(_compute, orders[job.number], numbers, pure=False, retries=RETRIES)
+            jobs[future] = (job, numbers)
+        for future in as_completed(list(jobs)):
+            job, numbers = jobs.pop(future)
+            for number, outputs in zip(numbers, future.result(), strict=True):
+                yield job, number, outputs
+    finally:
+        client.cancel([*jobs, *orders.values()])
+
+
+def _pieces(remaining: Sequence[tuple[Job, int]], size: int) -> Iterator[list[tuple[Job, int]]]:
+    piece: list[tuple[Job, int]] = []
+    for one in remaining:
+        if piece and (len(piece) == size or piece[-1][0] is not one[0]):
+            yield piece
+            piece = []
+        piece.append(one)
+    if piece:
+        yield piece
+
+
+def _order(job: Job, measured: Measured, study: str) -> Order:
+    return Order(
+        study=study,
+        number=job.number,
+        measured=measured,
+        hardware=job.group.hardware,
+        network=job.group.network,
+        function=job.function,
+        values=dict(job.group.values),
+        points=len(job.group.places),
+        population=job.program.population,
+        lanes=job.program.lanes,
+        wide=jnp.result_type(float) == np.float64,
+        fingerprint=job.program.traced.fingerprint(),
+    )
+
+
+def _kept(order: Order) -> Order:
+    return order
+
+
+_programs: dict[tuple[str, int], Program] = {}
+_lock = threading.Lock()
+
+
+def _compute(order: Order, numbers: list[int]) -> list[dict[str, np.ndarray]]:
+    """Calls of a job on a worker, which compiles its program once."""
+    if (jnp.result_type(float) == np.float64) != order.wide:
+        jax.config.update("jax_enable_x64", order.wide)
+    with _lock:
+        program = _programs.get((order.study, order.number))
+        if program is None:
+            program = _made(order)
+            _programs[order.study, order.number] = program
+    return [program.call(number) for number in numbers]
+
+
+def _made(order: Order) -> Program:
+    measurement = order.measured.measurements(order.hardware, order.network)[order.function]
+    traced = trace(measurement, order.hardware, tuple(order.values), order.population.key_kind)
+    if traced.fingerprint() != order.fingerprint:
+        raise RuntimeError("A worker makes another program of the same study: it has other versions or other data.")
+    program = Program(traced, order.values, order.points, order.population, order.lanes)
+    program.compiled()
+    return program

@@ -1,0 +1,84 @@
+"""What a study has to compute: a program for each group of points and each measured function, in numbered calls."""
+
+import dataclasses
+from collections.abc import Callable, Generator, Mapping, Sequence
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from amsim.evaluation import population_keys
+from amsim.studies.measured import Measured
+from amsim.studies.plan import Group
+from amsim.studies.program import Lanes, Population, Program, Traced, fitting_program, trace
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Job:
+    """One measured function on the points of one group.
+
+    Attributes:
+        number: Of the job in the study.
+        group: The points.
+        function: Number of the measured function in its group.
+        program: What computes it.
+    """
+
+    number: int
+    group: Group
+    function: int
+    program: Program
+
+
+Outputs = Mapping[str, np.ndarray]
+"""Results of one call by name, shape (items, reads, ...)."""
+
+Done = tuple[Job, int, Outputs]
+"""A call of a job that is computed."""
+
+
+def population(key: PRNGKeyArray, dies: int, reads: int) -> Population:
+    """Dies and reads of a key, each the same for any number of them: those of `amsim.evaluate`."""
+    dies_data, reads_data = (np.asarray(jax.random.key_data(keys)) for keys in population_keys(key, dies, reads))
+    return Population(dies_data, reads_data, str(jax.random.key_impl(key)))
+
+
+def prepare(
+    measured: Measured,
+    groups: Sequence[Group],
+    everyone: Population,
+    *,
+    memory_limit: int | float | None,
+    layout: Callable[[Sequence[Traced]], Sequence[Lanes] | None],
+) -> tuple[Job, ...]:
+    """Jobs of a study, traced; how much a call does comes from `layout`, else from memory."""
+    traced = [
+        (group, function, trace(measurement, group.hardware, tuple(group.values), everyone.key_kind))
+        for group in groups
+        for function, measurement in enumerate(measured.measurements(group.hardware, group.network))
+    ]
+    given = layout([program for _, _, program in traced])
+    jobs = []
+    for number, (group, function, program) in enumerate(traced):
+        some, points = needed(everyone, program), len(group.places)
+        if given is None:
+            made = fitting_program(program, group.values, points, some, memory_limit)
+        else:
+            made = Program(program, group.values, points, some, given[number])
+        jobs.append(Job(number, group, function, made))
+    return tuple(jobs)
+
+
+def needed(everyone: Population, traced: Traced) -> Population:
+    """The dies and reads between which a function differs."""
+    if traced.scope == "point" or traced.repeats:
+        return everyone.first()
+    if traced.scope == "die":
+        return Population(everyone.die_keys, everyone.read_keys[:, :1], everyone.key_kind)
+    return everyone
+
+
+def run_here(remaining: Sequence[tuple[Job, int]]) -> Generator[Done, None, None]:
+    """Compute calls one after the other in this process."""
+    for job, number in remaining:
+        yield job, number, job.program.call(number)

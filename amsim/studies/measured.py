@@ -1,0 +1,262 @@
+"""What a study measures: a network's accuracy and cost, or any function of hardware and keys that JAX can trace."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from amsim import networks
+from amsim.accelerator import COMPONENTS, Accelerator
+from amsim.circuits.checks import integer_between, one_of
+from amsim.datasets import Split
+from amsim.deployment.calibration import Calibration
+from amsim.deployment.chip import deploy
+from amsim.evaluation import labelled_batches, right_answers
+from amsim.results import UNITS_AND_NAMES, described
+from amsim.system_cost import evaluate as system_cost
+
+QUANTITIES = ("accuracy", "energy", "latency", "area")
+
+SCOPES = ("point", "die", "read")
+"""What a result differs between: only points, also dies, or also reads; by the arguments of the function."""
+
+COMPONENT = "component"
+
+
+class Measurement(NamedTuple):
+    """One function of a study with its fixed settings.
+
+    Attributes:
+        function: `function(hardware)`, `(hardware, die_key)` or `(hardware, die_key, read_key)`, which gives named
+            arrays.
+        scope: One of `SCOPES`.
+        repeats: Whether all dies and all reads give the same, so that one is computed and stands for all.
+    """
+
+    function: Callable[..., Any]
+    scope: str
+    repeats: bool = False
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """Accuracy and cost of a network on hardware; made by `amsim.study`."""
+
+    fn: Callable[..., Any] | None
+    params: Any
+    hardware: Any
+    data: Split
+    quantities: tuple[str, ...]
+    batch: int
+    cost_items: int
+    calibration: Calibration | None
+
+    takes_network = True
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[str, str]]:
+        """Of the table of results."""
+        return {name: UNITS_AND_NAMES[name] for name in self.quantities}
+
+    @property
+    def inner_dims(self) -> Mapping[str, tuple[str, ...]]:
+        """Energy is given by component."""
+        return {"energy": (COMPONENT,)}
+
+    @property
+    def coordinates(self) -> Mapping[str, Any]:
+        """The components."""
+        return {COMPONENT: list(COMPONENTS)}
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """The quantities and how they are computed; parameters and data are in the fingerprint of the program."""
+        name = getattr(self.fn, "__name__", type(self.fn).__name__)
+        return {
+            "measured": "network",
+            "network": "" if self.fn is None else name,
+            "quantities": list(self.quantities),
+            "items": len(self.data),
+            "batch": self.batch,
+            "cost_items": self.cost_items,
+            "calibration": described(self.calibration),
+        }
+
+    def measurements(self, hardware: Any, network: Any) -> Sequence[Measurement]:
+        """Accuracy of each read of each die; cost of the nominal hardware."""
+        fn, params = self._network(network)
+        deploy(fn, params, hardware, calibration=self.calibration)  # raises for bad parameters before it is traced
+        found = []
+        if "accuracy" in self.quantities:
+            repeats = all(macro.deterministic for macro in Accelerator.of(hardware).macros)
+            found.append(Measurement(self._accuracy(fn, params), "read", repeats))
+        if set(self.quantities) - {"accuracy"}:
+            found.append(Measurement(self._cost(fn, params), "point"))
+        return found
+
+    def _network(self, network: Any) -> tuple[Callable[..., Any], Any]:
+        if isinstance(network, str):
+            return networks.load(network)
+        if network is not None:
+            return network
+        if self.fn is None:
+            raise ValueError("Argument `fn` must be a network, since `axes` has no axis `network`, but is None.")
+        return self.fn, self.params
+
+    def _accuracy(self, fn: Callable[..., Any], params: Any) -> Callable[..., dict[str, Array]]:
+        inputs, labels = labelled_batches(self.data, self.batch)
+        batches, answers, items = jnp.asarray(inputs), jnp.asarray(labels), len(self.data)
+
+        def accuracy(hardware: Any, die_key: PRNGKeyArray, read_key: PRNGKeyArray) -> dict[str, Array]:
+            chip = deploy(fn, params, hardware, key=die_key, calibration=self.calibration)
+            return {"accuracy": right_answers(chip, read_key.reshape(1), batches, answers)[0] / items}
+
+        return accuracy
+
+    def _cost(self, fn: Callable[..., Any], params: Any) -> Callable[..., dict[str, Array]]:
+        inputs = jnp.asarray(self.data.inputs[: self.cost_items])
+
+        def cost(hardware: Any) -> dict[str, Array]:
+            chip = deploy(fn, params, hardware, calibration=self.calibration)
+            found = system_cost(chip.accelerator, chip.workload(inputs).layers)
+            all_of = {
+                "energy": jnp.sum(found.energy, axis=0),
+                "latency": jnp.sum(found.seconds),
+                "area": jnp.sum(found.area),
+            }
+            return {name: value for name, value in all_of.items() if name in self.quantities}
+
+        return cost
+
+
+def study(
+    fn: Callable[..., Any] | str | None,
+    params: Any = None,
+    hardware: Any = None,
+    data: Split | None = None,
+    *,
+    quantities: Sequence[str] = QUANTITIES,
+    batch: int = 250,
+    cost_items: int = 64,
+    calibration: Calibration | None = None,
+) -> Study:
+    """A network to be measured over settings, dies and reads by `amsim.sweep`.
+
+    Args:
+        fn: Network `fn(params, inputs) -> logits`, or the name of a reference network; None with an axis `network`.
+        params: Its parameters; None with a name.
+        hardware: A macro, an `Accelerator` or rules; None with an axis `hardware`.
+        data: Labelled inputs, such as `dataset.test`.
+        quantities: Some of `QUANTITIES`. Accuracy is that of each read on each die, as `amsim.evaluate` gives it for
+            the same key; energy by component, latency and area are those of one inference on the nominal hardware.
+        batch: Inputs computed at once.
+        cost_items: Inputs whose activity the energy is averaged over.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`.
+
+    Raises:
+        ValueError: No data, an unknown quantity, none at all, or a count below 1.
+    """
+    if not isinstance(data, Split) or len(data) == 0:
+        raise ValueError(f"Argument `data` must be a Split with at least one item, but is {data!r}.")
+    for name, value in (("batch", batch), ("cost_items", cost_items)):
+        integer_between(name, value, 1)
+    for quantity in quantities:
+        one_of("quantities", quantity, QUANTITIES)
+    if not quantities:
+        raise ValueError(f"Argument `quantities` must have some of {', '.join(QUANTITIES)}, but is empty.")
+    if isinstance(fn, str):
+        fn, params = networks.load(fn)
+    if fn is not None and not callable(fn):
+        raise ValueError(f"Argument `fn` must be a function fn(params, inputs), but is {fn!r}.")
+    if hardware is not None:
+        hardware = Accelerator.of(hardware)
+    chosen = tuple(name for name in QUANTITIES if name in quantities)
+    return Study(fn, params, hardware, data, chosen, batch, cost_items, calibration)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MeasuredFunction:
+    """A function of the user's own, with the names that its outputs are to have."""
+
+    function: Callable[..., Any]
+    hardware: Any
+    labels: Mapping[str, tuple[str, str]]
+    scope: str
+
+    takes_network = False
+    coordinates: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[str, str]]:
+        """The labels given, and those of the table of results."""
+        return UNITS_AND_NAMES | dict(self.labels)
+
+    @property
+    def inner_dims(self) -> Mapping[str, tuple[str, ...]]:
+        """None has a name."""
+        return {}
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """The function by its name."""
+        return {"measured": getattr(self.function, "__qualname__", type(self.function).__name__)}
+
+    def measurements(self, hardware: Any, network: Any) -> Sequence[Measurement]:
+        """The function itself."""
+        return [Measurement(self.function, self.scope)]
+
+
+Measured = Study | MeasuredFunction
+"""What a study measures; both tell their outputs, their own dimensions and the functions to run."""
+
+
+def measured(function: Any, hardware: Any, labels: Mapping[str, tuple[str, str]] | None) -> Measured:
+    """A study as it is; a function with the scope that its arguments tell.
+
+    Raises:
+        ValueError: Neither, hardware given twice, or a function whose arguments are not those of a scope.
+    """
+    if isinstance(function, Study):
+        if hardware is not None:
+            function = dataclasses.replace(function, hardware=Accelerator.of(hardware))
+        if labels:
+            raise ValueError("Argument `labels` must be left out with `amsim.study`, whose outputs have theirs.")
+        return function
+    if not callable(function):
+        raise ValueError(
+            "Argument `function` must be `amsim.study(...)` or a function measure(hardware), (hardware, die_key) or "
+            f"(hardware, die_key, read_key), but is {function!r}."
+        )
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    count = sum(one.kind in kinds and one.default is inspect.Parameter.empty for one in parameters)
+    if not 1 <= count <= len(SCOPES):
+        raise ValueError(
+            "Argument `function` must take (hardware), (hardware, die_key) or (hardware, die_key, read_key), but takes "
+            f"{count} arguments."
+        )
+    return MeasuredFunction(function, hardware, dict(labels or {}), SCOPES[count - 1])
+
+
+def named_arrays(outputs: Any) -> dict[str, Array]:
+    """Outputs of a measured function as floating-point arrays by name.
+
+    Raises:
+        ValueError: The function gave something else.
+    """
+    if not isinstance(outputs, Mapping) or not outputs or not all(isinstance(name, str) for name in outputs):
+        raise ValueError(f"Argument `function` must give a dict of named arrays, but gave {type(outputs).__name__}.")
+    for name, value in outputs.items():
+        if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float):
+            raise ValueError(f"Argument `function` must give arrays, but gave {name!r} as {type(value).__name__}.")
+    return {name: jnp.asarray(value).astype(_floating(value)) for name, value in outputs.items()}
+
+
+def _floating(value: Any) -> Any:
+    dtype = jnp.asarray(value).dtype
+    return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)

@@ -1,0 +1,115 @@
+"""Results of a study as one labelled data set."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from amsim.results import UNITS_AND_NAMES, labelled
+from amsim.setting_labels import setting_label
+from amsim.studies.axes import HARDWARE, NETWORK, Block
+from amsim.studies.jobs import Job, Outputs
+from amsim.studies.measured import SCOPES, Measured
+
+POPULATION = {"point": (), "die": ("die",), "read": ("die", "read")}
+"""Dimensions that a result has besides those of the study, by scope."""
+
+NO_UNIT = "unit not given"
+"""Unit of an output of the user's own that has no label."""
+
+
+class Results:
+    """What is computed of a study so far."""
+
+    def __init__(self, measured: Measured, dims: Sequence[Block], jobs: Sequence[Job], dies: int, reads: int) -> None:
+        """Make room for all results.
+
+        Raises:
+            ValueError: An output has not the same shape at all points.
+        """
+        self._measured, self._dims = measured, dims
+        self._sizes = {"die": dies, "read": reads}
+        self._values = {job.number: _empty(job) for job in jobs}
+        self._jobs = jobs
+        self._variables = _variables(measured, dims, jobs)
+
+    def add(self, job: Job, number: int, outputs: Outputs) -> None:
+        """Take the results of one call."""
+        items = job.program.lanes.items
+        stop = min((number + 1) * items, job.program.count)
+        for name, values in outputs.items():
+            self._values[job.number][name][number * items : stop] = values[: stop - number * items]
+
+    def dataset(self, attributes: Mapping[str, Any]) -> xr.Dataset:
+        """All results by setting, die and read; NaN where a point does not exist or is not computed yet."""
+        shape = tuple(block.size for block in self._dims)
+        variables = {}
+        for name, (dims, inner) in self._variables.items():
+            whole = tuple(self._sizes[dim] for dim in dims if dim in self._sizes) + inner
+            held = [job for job in self._jobs if name in job.program.traced.shapes]
+            dtype = np.result_type(*(job.program.traced.shapes[name].dtype for job in held))
+            values = np.full((int(np.prod(shape)), *whole), np.nan, dtype)
+            for job in held:
+                values[job.group.places] = _by_point(job, self._values[job.number][name], whole, len(inner))
+            variables[name] = (dims, values.reshape(*shape, *whole))
+        return self._labelled(variables, attributes)
+
+    def _labelled(self, variables: Mapping[str, Any], attributes: Mapping[str, Any]) -> xr.Dataset:
+        used = {dim for dims, _ in variables.values() for dim in dims}
+        inner = {dim: values for dim, values in self._measured.coordinates.items() if dim in used}
+        people = {dim: np.arange(size) for dim, size in self._sizes.items() if dim in used}
+        coordinates: dict[str, Any] = {**inner, **people}
+        labels = {name: UNITS_AND_NAMES[name] for name in (*inner, *people)}
+        for block in self._dims:
+            if block.dim not in block.choices:
+                coordinates[block.dim] = np.arange(block.size)
+                labels[block.dim] = ("1", "point")
+            for path, choices in block.choices.items():
+                coordinates[path] = ((block.dim,), _coordinate([label for label, _ in choices], bool(block.where)))
+                labels[path] = ("1", path) if path in (NETWORK, HARDWARE) else setting_label(path)
+        outputs = self._measured.outputs
+        labels |= {name: outputs.get(name, (NO_UNIT, name.replace("_", " "))) for name in variables}
+        return labelled(variables, coordinates, attributes, labels=labels)
+
+
+def _empty(job: Job) -> dict[str, np.ndarray]:
+    reads = job.program.population.read_keys.shape[1]
+    shapes = job.program.traced.shapes
+    return {name: np.full((job.program.count, reads, *one.shape), np.nan, one.dtype) for name, one in shapes.items()}
+
+
+def _by_point(job: Job, values: np.ndarray, whole: tuple[int, ...], inner: int) -> np.ndarray:
+    """Results of a job with the axes (point, die, read) that its scope has; those that do not differ are repeated."""
+    dies, reads = job.program.population.read_keys.shape[:2]
+    by_point = values.reshape(-1, dies, reads, *values.shape[2:])
+    axes = len(whole) - inner
+    chosen: tuple[Any, ...] = (slice(None),) * (1 + axes) + (0,) * (2 - axes)
+    by_point = by_point[chosen]
+    return np.broadcast_to(by_point, (len(by_point), *whole))
+
+
+def _variables(
+    measured: Measured, dims: Sequence[Block], jobs: Sequence[Job]
+) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Dimensions and own shape of every output."""
+    found: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
+    outer = tuple(block.dim for block in dims)
+    for job in jobs:
+        for name, one in job.program.traced.shapes.items():
+            own = measured.inner_dims.get(name, tuple(f"{name}_{axis}" for axis in range(len(one.shape))))
+            entry = ((*outer, *POPULATION[job.program.traced.scope], *own), one.shape)
+            if found.setdefault(name, entry) != entry:
+                raise ValueError(
+                    f"Argument `function` must give {name!r} the same shape at every point, but gives {found[name][1]} "
+                    f"and, with {dict(job.group.names)}, {one.shape}."
+                )
+            if name in outer or name in SCOPES:
+                raise ValueError(f"Argument `function` must not name an output {name!r}, which is a dimension.")
+    return found
+
+
+def _coordinate(labels: list[Any], conditional: bool) -> np.ndarray:
+    if isinstance(labels[0], str):
+        return np.array([*labels, ""] if conditional else labels)
+    return np.array([*labels, np.nan], float) if conditional else np.array(labels)

@@ -1,0 +1,215 @@
+"""A study on disk: results as they come, what they belong to, and in the end one labelled Zarr store."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from amsim.studies.jobs import Done, Job
+from amsim.studies.program import Lanes
+
+GROUP = "study"
+"""Zarr group beside the labelled arrays: its attributes say what the study is, its group `parts` holds results that
+are not yet in the labelled arrays."""
+
+WRITE_EVERY, LABEL_EVERY = 1.0, 60.0
+"""Seconds between two parts, and between two looks of the labelled arrays at what has come."""
+
+ZARR_FORMAT = 2
+"""Read by every Zarr, and with a settled form for words."""
+
+
+class Store:
+    """Results of one study in a folder; a study that was killed goes on from there.
+
+    Each part is a folder that appears whole or not at all and holds the outputs of consecutive calls of one job.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Look at what is there; nothing is written yet.
+
+        Raises:
+            ValueError: Zarr is not installed, or the path is something else than a store of a study.
+        """
+        try:
+            import zarr  # noqa: F401 -- an extra, asked for before any work
+        except ImportError:
+            raise ValueError("Argument `store` needs Zarr: pip install 'amsim[studies]'.") from None
+        self.path = Path(path)
+        self._waiting: list[Done] = []
+        self._last_part = self._last_label = time.monotonic()
+        self._header: dict[str, Any] | None = None
+        if self.path.exists():
+            self._header = _read_header(self.path)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the study that is there has ended."""
+        return self._header is not None and bool(self._header["complete"])
+
+    @property
+    def layout(self) -> list[Lanes] | None:
+        """How much a call of each job does in the study that is there; the bits may depend on it."""
+        return None if self._header is None else [Lanes(**one) for one in self._header["layout"]]
+
+    @property
+    def _parts(self) -> Path:
+        return self.path / GROUP / "parts"
+
+    def begin(self, fingerprint: Mapping[str, Any], jobs: Sequence[Job], empty: xr.Dataset) -> None:
+        """Claim the folder for a study, or check that it is the one that is there.
+
+        Raises:
+            ValueError: The store holds another study; the text names the difference.
+            OSError: The folder cannot be written.
+        """
+        plain = json.loads(json.dumps(fingerprint))
+        if self._header is not None:
+            _check_same(self.path, self._header["fingerprint"], plain)
+            return
+        layout = [vars(job.program.lanes) for job in jobs]
+        with _told(self.path):
+            self._parts.mkdir(parents=True)
+            for group in (self._parts, self._parts.parent):
+                (group / ".zgroup").write_text(json.dumps({"zarr_format": ZARR_FORMAT}))
+            self._header = {"fingerprint": plain, "layout": layout, "complete": False}
+            self._write_header()
+            self._write_labelled(empty)
+
+    def parts(self, jobs: Sequence[Job]) -> Iterator[Done]:
+        """Every call that is stored."""
+        import zarr
+
+        for folder in sorted(self._parts.glob("[0-9]*")):
+            if folder.name.endswith(".part"):
+                shutil.rmtree(folder)
+                continue
+            number, first, count = map(int, folder.name.split("-"))
+            job, items = jobs[number], jobs[number].program.lanes.items
+            group = zarr.open_group(folder, mode="r")
+            whole = {name: np.asarray(group[name][...]) for name in job.program.traced.shapes}
+            for index in range(count):
+                part = slice(index * items, (index + 1) * items)
+                yield job, first + index, {name: values[part] for name, values in whole.items()}
+
+    def load(self) -> xr.Dataset:
+        """The whole result of a study that has ended."""
+        with xr.open_zarr(self.path, consolidated=True) as held:
+            return held.load()
+
+    def add(self, done: Done, labelled: Any) -> None:
+        """Keep the results of a call; they are written about once a second.
+
+        Args:
+            done: The call.
+            labelled: Gives the data set of all results so far, for those who look at the store meanwhile.
+        """
+        self._waiting.append(done)
+        now = time.monotonic()
+        if now - self._last_part >= WRITE_EVERY:
+            self.flush()
+        if now - self._last_label >= LABEL_EVERY:
+            with _told(self.path):
+                self._write_labelled(labelled())
+            self._last_label = time.monotonic()
+
+    def flush(self) -> None:
+        """Write what has not been written."""
+        with _told(self.path):
+            for run in _consecutive(self._waiting):
+                self._write_part(run)
+        self._waiting = []
+        self._last_part = time.monotonic()
+
+    def finish(self, result: xr.Dataset) -> None:
+        """Write the whole result; the parts are then not needed any more."""
+        import zarr
+
+        assert self._header is not None
+        self.flush()
+        with _told(self.path):
+            self._write_labelled(result)
+            self._header["complete"] = True
+            self._write_header()
+            shutil.rmtree(self._parts)
+            zarr.consolidate_metadata(self.path, zarr_format=ZARR_FORMAT)
+
+    def _write_part(self, run: Sequence[Done]) -> None:
+        import zarr
+
+        job, first, _ = run[0]
+        final = self._parts / f"{job.number}-{first}-{len(run)}"
+        temporary = final.with_name(final.name + ".part")
+        shutil.rmtree(temporary, ignore_errors=True)
+        group = zarr.open_group(temporary, mode="w", zarr_format=ZARR_FORMAT)
+        for name in run[0][2]:
+            values = np.concatenate([outputs[name] for _, _, outputs in run])
+            group.create_array(name, data=values, chunks=values.shape)
+        temporary.replace(final)
+
+    def _write_labelled(self, dataset: xr.Dataset) -> None:
+        dataset.to_zarr(self.path, mode="a", zarr_format=ZARR_FORMAT, consolidated=True)
+
+    def _write_header(self) -> None:
+        temporary = self.path / GROUP / ".zattrs.part"
+        temporary.write_text(json.dumps(self._header, indent=1))
+        temporary.replace(self.path / GROUP / ".zattrs")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say, of a failure to write, what is kept."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        text = f"the store cannot be written ({why}); what it holds is kept, and the same call goes on from there"
+        raise OSError(error.errno, text, str(path)) from error
+
+
+def _consecutive(waiting: Sequence[Done]) -> list[list[Done]]:
+    """Calls of one job that follow one another, together."""
+    runs: list[list[Done]] = []
+    for done in sorted(waiting, key=lambda one: (one[0].number, one[1])):
+        last = runs[-1][-1] if runs else None
+        if last is not None and last[0].number == done[0].number and last[1] + 1 == done[1]:
+            runs[-1].append(done)
+        else:
+            runs.append([done])
+    return runs
+
+
+def _read_header(path: Path) -> dict[str, Any] | None:
+    header = path / GROUP / ".zattrs"
+    if path.is_dir() and header.is_file():
+        try:
+            found = json.loads(header.read_text())
+            if {"fingerprint", "layout", "complete"} <= set(found):
+                return found
+        except (json.JSONDecodeError, TypeError):
+            pass
+    elif path.is_dir() and {one.name for one in path.iterdir()} <= {GROUP} and not list(path.glob(f"{GROUP}/*/[0-9]*")):
+        shutil.rmtree(path)  # empty, or killed before it said what it is: it holds no result
+        return None
+    raise ValueError(f"Argument `store` must be a new path or the store of a study, but {path} is something else.")
+
+
+def _check_same(path: Path, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    different = [name for name in dict.fromkeys([*held, *wanted]) if held.get(name) != wanted.get(name)]
+    if different:
+        pairs = [(name, _short(held.get(name)), _short(wanted.get(name))) for name in different]
+        said = "; ".join(f"{name} is {there} there and {here} here" for name, there, here in pairs)
+        raise ValueError(
+            f"Argument `store` must be new or hold this study, but {path} holds another one: {said}. Give another path."
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 120 else text[:117] + "..."

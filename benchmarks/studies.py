@@ -1,0 +1,107 @@
+"""Cost of studies: a population of dies against as many plain passes, and what a study adds to its compiled work.
+
+Prints ratios; both sides of a ratio are measured in this run, after compilation.
+
+    python benchmarks/studies.py [--dies 64] [--images 2000] [--points 1000]
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import amsim
+from amsim import circuits, networks
+from amsim.designs import design
+from amsim.studies import jobs
+
+POPULATION_AIM, OVERHEAD_AIM = 1.3, 0.05
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(function())
+    return time.perf_counter() - start
+
+
+def population(dies: int, images: int) -> None:
+    """Time of a study of one design on many dies over that of as many plain forward passes."""
+    net, params = networks.load("binary-fashion")
+    hardware = design("switched-capacitor-1b").accelerator()
+    data = amsim.load_dataset().test[:images]
+    measure = amsim.study(net, params, hardware, data, quantities=("accuracy",))
+    plain = jax.jit(net)
+    batches = [jnp.asarray(data.inputs[start : start + 250]) for start in range(0, images, 250)]
+    jax.block_until_ready(plain(params, batches[0]))
+    passes = seconds(lambda: [plain(params, batch) for _ in range(dies) for batch in batches])
+    with counted() as spent:
+        result = amsim.sweep(measure, {"macro.supply": [0.6]}, key=jax.random.key(0), dies=dies)
+    ratio = spent.calls / passes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    met = "met" if ratio <= POPULATION_AIM else "missed"
+    print(f"{dies} dies, {images} images, over plain passes   {ratio:6.2f}   aim {POPULATION_AIM} {met}", flush=True)
+    print(f"  {spent.calls:.1f} s / {passes:.1f} s, compilation {spent.compiling:.1f} s, peak memory {peak:.0f} MiB")
+    print(f"  accuracy {float(result['accuracy'].mean()):.4f}")
+
+
+def overhead(points: int) -> None:
+    """What a study of a small function adds to its compiled work and compilation."""
+    macro = circuits.SwitchedCapacitor(rows=64, columns=16)
+    matrix = jnp.asarray(np.random.default_rng(0).normal(size=(96, 96)), jnp.float32)
+
+    def measure(hardware: Any, die_key: Any) -> dict[str, Any]:
+        state = jax.random.normal(die_key, (96, 96)) * hardware.supply
+        state = jax.lax.fori_loop(0, 200, lambda _, x: jnp.tanh(x @ matrix), state)
+        return {"mean": jnp.mean(state)}
+
+    axes = {"macro.supply": np.linspace(0.5, 0.9, points)}
+    options: dict[str, Any] = {"hardware": macro, "key": jax.random.key(0), "dies": 1}
+    amsim.sweep(measure, {"macro.supply": [0.5, 0.6]}, **options)  # keys and checks compile here
+    with counted() as spent:
+        whole = seconds(lambda: amsim.sweep(measure, axes, **options)["mean"].values)
+    added = (whole - spent.compiling - spent.calls) / spent.calls
+    met = "met" if added <= OVERHEAD_AIM else "missed"
+    print(f"{points} points, added to the compiled work     {100 * added:6.1f} %  aim {100 * OVERHEAD_AIM:.0f} % {met}")
+    print(f"  {whole:.2f} s, of which calls {spent.calls:.2f} s, compilation {spent.compiling:.2f} s")
+
+
+class counted:  # noqa: N801 -- used as a function
+    """Time that programs take to run and to compile, while the block runs."""
+
+    def __enter__(self) -> "counted":
+        self.calls = self.compiling = 0.0
+        self._plain = jobs.Program.call
+
+        def call(program: Any, number: int) -> Any:
+            start = time.perf_counter()
+            program.compiled()
+            compiled = time.perf_counter()
+            outputs = self._plain(program, number)
+            self.compiling += compiled - start
+            self.calls += time.perf_counter() - compiled
+            return outputs
+
+        jobs.Program.call = call  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        jobs.Program.call = self._plain  # type: ignore[method-assign]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dies", type=int, default=64)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--points", type=int, default=1000)
+    options = parser.parse_args()
+    overhead(options.points)
+    population(options.dies, options.images)
+
+
+if __name__ == "__main__":
+    main()

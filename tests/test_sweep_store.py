@@ -1,0 +1,176 @@
+"""Stores of studies: killed and resumed, refused, full."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+import amsim
+from amsim import circuits
+from amsim.studies import program as programs
+from amsim.studies import store as stores
+
+MACRO = circuits.SwitchedCapacitor(rows=8, columns=4)
+KEY = jax.random.key(5)
+AXES = {"macro.unit_capacitance": np.linspace(1e-15, 3e-15, 6)}
+
+KILLED = """
+import os, sys, time
+import jax, numpy as np
+import amsim
+from amsim import circuits
+from amsim.studies import program, store
+
+store.WRITE_EVERY = 0.0
+program.CACHE_BYTES = 1
+
+def measure(hardware, die_key):
+    jax.debug.callback(lambda: time.sleep(float(sys.argv[2])))
+    return {"error": hardware.unit_capacitance / 1e-15 * jax.random.normal(die_key) / hardware.adc.levels}
+
+axes = {"macro.unit_capacitance": np.linspace(1e-15, 3e-15, 6), "macro.adc.bits": [4, 6]}
+macro = circuits.SwitchedCapacitor(rows=8, columns=4)
+progress = lambda done, total: print(done, flush=True)
+result = amsim.sweep(
+    measure, axes, hardware=macro, key=jax.random.key(5), dies=3, store=sys.argv[1], progress=progress
+)
+result.to_netcdf(sys.argv[3], engine="h5netcdf")
+"""
+
+
+def measure(hardware, die_key):
+    return {"error": hardware.unit_capacitance / 1e-15 * jax.random.normal(die_key) / hardware.adc.levels}
+
+
+def run(path: Path, **options):
+    return amsim.sweep(measure, AXES, hardware=MACRO, **({"key": KEY, "dies": 3, "store": path} | options))
+
+
+def started(script: Path, *arguments: object) -> subprocess.Popen:
+    command = [sys.executable, str(script), *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_a_killed_study_goes_on_with_the_same_bits(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(KILLED)
+    whole = started(script, tmp_path / "whole.zarr", 0.0, tmp_path / "whole.nc")
+    killed = started(script, tmp_path / "killed.zarr", 0.05, tmp_path / "killed.nc")
+    for line in killed.stdout:
+        if int(line) >= 10:
+            break
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    held = len(list((tmp_path / "killed.zarr" / "study" / "parts").glob("[0-9]*")))
+    assert held >= 4
+    with xr.open_zarr(tmp_path / "killed.zarr") as so_far:
+        assert so_far.sizes["macro.unit_capacitance"] == 6
+    again = started(script, tmp_path / "killed.zarr", 0.0, tmp_path / "killed.nc")
+    counts = [int(line) for line in again.communicate()[0].split()]
+    assert again.returncode == 0
+    # What was stored is not computed again.
+    assert counts[0] >= 10
+    assert counts[-1] == 36
+    whole.communicate()
+    assert whole.returncode == 0
+    expected = xr.load_dataset(tmp_path / "whole.nc", engine="h5netcdf")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "killed.nc", engine="h5netcdf"), expected)
+    assert np.all(np.isfinite(expected["error"]))
+
+
+def test_the_store_opens_without_amsim_and_is_not_computed_again(tmp_path):
+    result = run(tmp_path / "study.zarr")
+    with xr.open_zarr(tmp_path / "study.zarr") as opened:
+        xr.testing.assert_identical(opened.load(), result)
+    assert not (tmp_path / "study.zarr" / "study" / "parts").exists()
+    said = []
+    xr.testing.assert_identical(run(tmp_path / "study.zarr", progress=lambda *one: said.append(one)), result)
+    assert said == []
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ended") / "study.zarr"
+    run(path)
+    return path
+
+
+def other(hardware, die_key):
+    return {"error": 2 * hardware.unit_capacitance / 1e-15 * jax.random.normal(die_key) / hardware.adc.levels}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"key": jax.random.key(6)}, r"key is \[0, 5\] there and \[0, 6\] here"),
+        ({"dies": 4}, "dies is 3 there and 4 here"),
+        ({"axes": {"macro.unit_capacitance": [1e-15, 2e-15]}}, r"axes is .* there and .* here"),
+        ({"hardware": circuits.SwitchedCapacitor(rows=9, columns=4)}, "hardware is"),
+        ({"function": other}, "program_and_data is"),
+    ],
+)
+def test_a_store_of_another_study_is_refused(ended, change, message):
+    given = {"function": measure, "axes": AXES, "hardware": MACRO, "key": KEY, "dies": 3, "store": ended}
+    with pytest.raises(ValueError, match=message):
+        amsim.sweep(**given | change)
+
+
+def test_a_store_of_another_version_is_refused(ended, tmp_path):
+    path = shutil.copytree(ended, tmp_path / "study.zarr")
+    header = json.loads((path / "study" / ".zattrs").read_text())
+    header["fingerprint"]["amsim_version"] = "0.0.1"
+    (path / "study" / ".zattrs").write_text(json.dumps(header))
+    with pytest.raises(ValueError, match=r'amsim_version is "0.0.1" there'):
+        run(path)
+
+
+def test_something_else_is_no_store(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="`store` must be a new path or the store of a study"):
+        run(tmp_path)
+    with pytest.raises(ValueError, match="is something else"):
+        run(tmp_path / "notes.txt")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "study.zarr"
+    monkeypatch.setattr(stores, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(programs, "CACHE_BYTES", 1)
+    written = []
+    plain = stores.Store._write_part
+
+    def full(self, run):
+        if len(written) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(run)
+        plain(self, run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stores.Store, "_write_part", full)
+        with pytest.raises(OSError, match=r"store cannot be written .No space left on device.*goes on from there"):
+            run(path)
+    assert len(list((path / "study" / "parts").glob("[0-9]*"))) == 4
+    said = []
+    resumed = run(path, progress=lambda done, total: said.append(done))
+    assert said[0] == sum(len(one) for one in written)
+    xr.testing.assert_identical(resumed, run(tmp_path / "other.zarr"))
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    start = time.monotonic()
+    with pytest.raises(OSError, match="the store cannot be written"):
+        run(tmp_path / "file" / "study.zarr")
+    assert time.monotonic() - start < 60
