@@ -138,11 +138,11 @@ class IntegerCode(eqx.Module):
 
         The gradient is shared out over the digits so that that of the recombined code is exactly 1.
         """
-        if self.bits == 1 and self.signed:
+        if self.centred:
             return codes[..., None]
         shape = (*codes.shape, self.bits)
         places = jax.lax.broadcasted_iota(jnp.int32, shape, codes.ndim)
-        return _digit(jnp.broadcast_to((codes - self.lowest)[..., None], shape), places, 2**self.bits - 1)
+        return _digit(jnp.broadcast_to((self.words(codes) - self.lowest)[..., None], shape), places, 2**self.bits - 1)
 
 
 Coding = ValueRange | IntegerCode

@@ -11,7 +11,7 @@ from jax.extend import core
 
 import amsim
 from amsim import circuits
-from amsim.evaluation import _correct_reads
+from amsim.evaluation import correct_reads
 
 IMAGES = jnp.ones((2, 6, 6, 12))
 PARAMS = {"conv": jnp.ones((3, 3, 12, 4))}
@@ -103,7 +103,7 @@ def test_dies_and_reads_add_no_equation() -> None:
     def reads(keys: jax.Array, batches: int) -> int:
         inputs, labels = jnp.stack([IMAGES] * batches), jnp.zeros((batches, 2), int)
         accelerator = amsim.Accelerator(ANALOG)
-        return size(lambda keys: _correct_reads(pooled, PARAMS, accelerator, READ, keys, inputs, labels), keys)
+        return size(lambda keys: correct_reads(pooled, PARAMS, accelerator, None, READ, keys, inputs, labels), keys)
 
     assert reads(jax.random.split(READ, 2), 2) == reads(jax.random.split(READ, 30), 7)
 

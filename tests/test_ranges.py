@@ -92,6 +92,9 @@ KNOWN: dict[str, tuple[Callable[..., Any], ValueRange]] = {
     "dynamic slice": (lambda w, x: jax.lax.dynamic_slice(unit(x), (1,), (2,)), ValueRange(0, 1)),
     "NaN in one branch": (lambda w, x: jnp.where(x > 0, unit(x), jnp.nan), ValueRange(0, 1)),
     "quantised weight": (lambda w, x: jnp.round(jnp.clip(w, -1, 1) * 3) / 3, ValueRange(-1, 1)),
+    "unequal constants": (lambda w, x: unit(x) * jnp.array([1.0, 2.0, 3.0]), ValueRange(0, None)),
+    "sum over an axis": (lambda w, x: jnp.sum(unit(x)), ValueRange(0, None)),
+    "cumulative sum": (lambda w, x: jnp.cumsum(unit(x)), ValueRange(0, None)),
 }
 NOT_KNOWN: dict[str, Callable[..., Any]] = {
     "data": lambda w, x: x,
@@ -99,14 +102,11 @@ NOT_KNOWN: dict[str, Callable[..., Any]] = {
     "sum of data": lambda w, x: unit(x) + both(x),
     "product of data": lambda w, x: unit(x) * both(x),
     "weight times data": lambda w, x: w * unit(x),
-    "unequal constants": lambda w, x: unit(x) * jnp.array([1.0, 2.0, 3.0]),
-    "sum over an axis": lambda w, x: jnp.sum(unit(x)),
     "matrix product": lambda w, x: unit(x) @ unit(w),
     "constant over data": lambda w, x: 1 / both(x),
     "over zero": lambda w, x: unit(x) / 0,
     "unknown scaled": lambda w, x: 2 * x + 1,
     "clip by weights": lambda w, x: jnp.clip(x, w[0], w[1]),
-    "cumulative sum": lambda w, x: jnp.cumsum(unit(x)),
     "loop": lambda w, x: jax.lax.fori_loop(0, 3, lambda i, v: v + 1.0, unit(x)),
     "to 32-bit integers": lambda w, x: x.astype(jnp.int32),
 }

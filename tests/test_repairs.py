@@ -37,9 +37,9 @@ def labelled(seed: int, items: int) -> Split:
 
 SAMPLES, TEST = labelled(1, 400), labelled(2, 300)
 UNTRIMMED = circuits.SwitchedCapacitor(
-    rows=32, columns=16, comparator=circuits.Comparator(offset_sigma=60e-3, noise=2e-3, trim=None)
+    rows=32, columns=16, comparator=circuits.Comparator(offset_sigma=5e-3, noise=0.4e-3, trim=None)
 )
-"""Offsets of 60 mV are about 7 counts here: they dominate everything else."""
+"""Offsets of 5 mV are about 9 counts here: they dominate everything else."""
 KEY = jax.random.key(3)
 
 
@@ -60,7 +60,7 @@ def test_tuned_thresholds_take_back_the_offset_of_each_comparator(repaired: repa
     for chip in repaired.chips:
         assert chip.calibration is not None
         tuning = np.asarray(chip.calibration.sites["hidden"].tuning)
-        offsets = np.asarray(chip.dies[0].comparator)[:HIDDEN] * 60e-3 * float(UNTRIMMED.counts_per_volt)
+        offsets = np.asarray(chip.dies[0].comparator)[:HIDDEN] * 5e-3 * float(UNTRIMMED.counts_per_volt)
         # One count of step, half a count of threshold grid, and the statistics of 400 samples.
         assert np.corrcoef(tuning, -offsets)[0, 1] > 0.9
         assert np.median(np.abs(tuning + offsets)) < 2.5
@@ -100,7 +100,7 @@ def float_network(params: Any, inputs: jax.Array) -> jax.Array:
 def test_offset_correction_makes_the_mean_of_each_column_ideal() -> None:
     macro = circuits.SwitchedCapacitor(
         rows=32, columns=64, weight_bits=4, input_bits=4, adc=circuits.Adc(bits=8),
-        comparator=circuits.Comparator(offset_sigma=20e-3, noise=0.1e-3, trim=None),
+        comparator=circuits.Comparator(offset_sigma=5e-3, noise=0.1e-3, trim=None),
     )  # fmt: skip
     found = amsim.repair(float_network, PARAMS, macro, SAMPLES, TEST[:20], key=KEY, repairs=("offsets",), dies=1)
     chip, inputs = found.chips[0], jnp.asarray(SAMPLES.inputs)
@@ -154,7 +154,7 @@ def test_statistics_are_measured_on_the_die() -> None:
 def test_the_last_layer_learns_its_die() -> None:
     noisy = circuits.SwitchedCapacitor(
         rows=32, columns=64, weight_bits=4, input_bits=4, adc=circuits.Adc(bits=8),
-        comparator=circuits.Comparator(offset_sigma=60e-3, noise=0.1e-3, trim=None),
+        comparator=circuits.Comparator(offset_sigma=5e-3, noise=0.1e-3, trim=None),
     )  # fmt: skip
     named = (("last layer", repairs.LastLayer("out.*", epochs=8, learning_rate=0.03)),)
     sample_labels = np.asarray(jnp.argmax(float_network(PARAMS, jnp.asarray(SAMPLES.inputs)), axis=-1))

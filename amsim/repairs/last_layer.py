@@ -75,5 +75,6 @@ def _step(
     def loss_of(trained: PyTree) -> Array:
         return cross_entropy(dataclasses.replace(chip, params=eqx.combine(trained, others))(inputs, key=key), labels)
 
-    updates, state = optimiser.update(jax.grad(loss_of)(trained), state, trained)
+    with jax.numpy_dtype_promotion("standard"):  # which optax counts on
+        updates, state = optimiser.update(jax.grad(loss_of)(trained), state, trained)
     return optax.apply_updates(trained, updates), state

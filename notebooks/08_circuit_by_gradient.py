@@ -1,0 +1,131 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A circuit designed by gradient
+#
+# How large a capacitor, how quiet a comparator, what supply? They trade against each other: a lower supply saves energy
+# in every capacitor but leaves a smaller step for the comparator to see. **Which combination reaches the accuracy at the
+# least energy?** Accuracy and energy come from the same parameters and both have derivatives, so the answer is a descent
+# rather than a grid.
+
+# %%
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+
+import amsim
+from amsim import circuits, networks, plot
+
+IMAGES = 150  # more images and dies: a limit that holds more exactly
+DIES = 2
+STEPS = 10
+
+data = amsim.load_dataset("fashion-mnist-mini").train[:IMAGES]
+fresh = amsim.load_dataset("fashion-mnist-mini").test[:300]
+net, params = networks.load("binary-fashion")
+array = circuits.SwitchedCapacitor()
+variables = {
+    "macro.unit_capacitance": (0.1e-15, 3e-15),
+    "macro.comparator.noise": (0.2e-3, 3e-3),
+    "macro.supply": (0.5, 0.8),
+}
+
+# %% [markdown]
+# ## Where does the accuracy go?
+#
+# Before anything is changed: what does each error source do at each layer, alone and on circuits that are ideal
+# otherwise? A layer with many rows has a small step; it is the one that needs the quiet comparator.
+
+# %%
+noisy = amsim.with_settings(array, {"macro.unit_capacitance": 0.3e-15, "macro.comparator.noise": 1e-3})
+blame = amsim.sensitivity(
+    net, params, noisy, data, key=jax.random.key(0), dies=DIES, sources=("mismatch", "sampled", "comparator")
+)
+plot.plot_sensitivity(blame)
+worst = blame["loss_increase"].stack(pair=("site", "source")).idxmax().item()
+print(f"the loss grows most by {worst[1]} noise in {worst[0]}")
+
+# %% [markdown]
+# ## The least energy at an accuracy
+#
+# The search holds dies, reads and images fixed, follows the exact derivative of the expected decisions, and corrects its
+# smooth estimate of the accuracy by the accuracy it counts. It ends with a check on dies it has never seen.
+
+# %%
+found = amsim.design_circuit(
+    net, params, array, data, key=jax.random.key(1), variables=variables, accuracy=0.86, components=("mac",),
+    steps=STEPS, dies=DIES, check_data=fresh, check_dies=4,
+)  # fmt: skip
+history = found.history
+fig, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
+axes[0].plot(history["step"], 1e9 * history["energy"], "o-", color="#0072B2")
+axes[0].set(xlabel="step", ylabel="energy of the array (nJ)")
+axes[1].plot(history["step"], 100 * history["accuracy"], "o-", color="#009E73", label="counted")
+axes[1].axhline(86, color="black", linestyle="--", linewidth=0.8, label="limit")
+axes[1].set(xlabel="step", ylabel="accuracy on the search's dies (%)")
+axes[1].legend(fontsize=8)
+start = history["setting_value"].isel(step=0)
+names = {
+    "macro.unit_capacitance": "unit capacitance",
+    "macro.comparator.noise": "comparator noise",
+    "macro.supply": "supply",
+}
+for (path, name), marker in zip(names.items(), "os^", strict=True):
+    axes[2].plot(
+        history["step"], history["setting_value"].sel(setting=path) / start.sel(setting=path), marker=marker, label=name
+    )
+axes[2].set(xlabel="step", ylabel="setting against the start", yscale="log")
+axes[2].legend(fontsize=8)
+for ax in axes:
+    ax.grid(color="#DDDDDD", linewidth=0.6)
+
+# %%
+check = found.check
+before = float(history["energy"][0])
+print({path: f"{value:.3g}" for path, value in found.settings.items()})
+print(f"energy of the array {1e9 * before:.2f} -> {1e9 * found.energy:.2f} nJ in {found.evaluations} evaluations")
+print(f"on fresh dies {100 * float(check.accuracy_mean):.1f} %", end=" ")
+print(f"({100 * float(check.accuracy_low):.1f} .. {100 * float(check.accuracy_high):.1f})")
+assert found.energy < 0.8 * before
+assert found.accuracy >= 0.86
+
+# %% [markdown]
+# ## What the next point of accuracy costs
+#
+# One design for each limit, each from the one before: the Pareto curve of this array on this task.
+
+# %%
+curve = amsim.pareto_curve(
+    net, params, array, data, [0.80, 0.84, 0.88], key=jax.random.key(1), variables=variables, components=("mac",),
+    steps=6, dies=DIES, check_data=fresh, check_dies=4,
+)  # fmt: skip
+fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
+mean, low, high = (100 * curve[f"accuracy_{name}"].values for name in ("mean", "low", "high"))
+energy = 1e9 * curve["energy"].values
+ax.errorbar(energy, mean, yerr=[mean - low, high - mean], fmt="s-", color="#D55E00", capsize=3, label="on fresh dies")
+ax.plot(energy, 100 * curve["limit"], "_", color="black", markersize=14, label="limit asked for")
+ax.set(xlabel="energy of the array (nJ)", ylabel="accuracy (%)")
+ax.legend(fontsize=8)
+ax.grid(color="#DDDDDD", linewidth=0.6)
+
+# %% [markdown]
+# ## Answer
+
+# %%
+supply, noise = found.settings["macro.supply"], found.settings["macro.comparator.noise"]
+print(f"Down to {supply:.2f} V, with capacitors of {1e15 * found.settings['macro.unit_capacitance']:.2f} fF and")
+print(
+    f"comparators of {1e3 * noise:.2f} mV the array needs {100 * found.energy / before:.0f} % of its energy at 86 % accuracy."
+)
+print("The memories and the control beside it do not change: ask `amsim.compare()` what that is worth in the system.")
