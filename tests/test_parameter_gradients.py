@@ -133,8 +133,8 @@ def test_expected_loss(readout: str) -> None:
         wrong, jump = {}, 2 * float(jnp.abs(weights).max()) / 0.1
         wanted = differences(lambda logs: losses(logs, reads), len(values), 0.05)
         for path, got, want in zip(values, slopes.T, wanted, strict=True):
-            # A flipped answer is a jump; where none was seen, the sample does not know its own error.
-            rare = math.sqrt(abs(got.mean()) * jump / len(want)) if readout == "decision" else 0.0
+            # A flipped answer or code is a jump; where none was seen, the sample does not know its own error.
+            rare = math.sqrt(abs(got.mean()) * jump / len(want))
             error = math.hypot(got.std() / math.sqrt(len(got)), max(want.std() / math.sqrt(len(want)), rare))
             # The width of the difference leaves 2 %.
             if abs(got.mean() - want.mean()) > 5 * error + 0.02 * abs(want.mean()) + 1e-4 * scale:
