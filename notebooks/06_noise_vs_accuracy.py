@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -29,8 +31,8 @@ import numpy as np
 import amsim
 from amsim import circuits, networks, plot
 
-DIES = 3  # more dies, narrower bands
-IMAGES = 300  # of the 2000 test images
+DIES = 2  # more dies, narrower bands
+IMAGES = 250  # of the 2000 test images
 KEY = jax.random.key(6)  # common to all points: the same dies and reads everywhere, so that curves are smooth
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 
@@ -80,7 +82,7 @@ left.axhline(ideal, color="black", linestyle="--", linewidth=0.8, label="plain n
 left.set(xscale="log", xlabel="comparator noise (mV)", ylabel="accuracy (%)")
 left.legend(fontsize=8)
 draw(right, energy, by_comparator, "the same, by what a decision costs", BLUE, "o")
-right.set(xscale="log", xlabel="energy of a decision (fJ)", ylabel="accuracy (%)")
+right.set(xlabel="energy of a decision (fJ)", ylabel="accuracy (%)")
 right.legend(fontsize=8)
 for ax in (left, right):
     ax.grid(color="#DDDDDD", linewidth=0.6)
@@ -142,8 +144,8 @@ assert np.all(np.abs(by_heat[0][overlap] - expected) < 6)
 # %% [markdown]
 # ## The other families
 #
-# The digital binary array is exact until its supply is so low that weight cells lose their bits: no noise at all, then a
-# cliff. The multi-bit switched-capacitor array reads each bit slice with an ADC, whose step is noise of its own kind.
+# The digital binary array is exact until its supply is so low that weight cells lose their bits. The multi-bit
+# switched-capacitor array reads each bit slice with an ADC, whose step is noise of its own kind.
 
 # %%
 volts = np.array([0.66, 0.6, 0.55, 0.5, 0.46, 0.42])
@@ -152,7 +154,7 @@ by_supply = curve([circuits.DigitalBinary(supply=v, weight_cells=cells) for v in
 error_rates = [float(cells.bit_error_rate(v)) for v in volts]
 
 four_bit = networks.load("4-bit-fashion")
-bits = np.array([4, 5, 6, 7, 8])
+bits = np.array([4, 6, 8])
 converters = [
     circuits.SwitchedCapacitor(
         weight_bits=4,
@@ -183,15 +185,13 @@ for ax in (left, right):
 
 # %%
 lost = ideal - by_comparator[0]
-affordable = millivolts[lost < 2].max()
+affordable, counts = millivolts[lost < 2].max(), counts_of_comparator[lost < 2].max()
+print(f"Comparator noise up to {affordable:g} mV ({counts:.1f} counts) costs less than 2 points;")
+print(f"at 1 fF the capacitors add {counts_of_heat[-1]:.2f} counts, so they are larger than noise asks for;")
+print(f"the digital array loses {ideal - by_supply[0][0]:.1f} points at {volts[0]:.2f} V and", end=" ")
 print(
-    f"Comparator noise up to {affordable:g} mV ({counts_of_comparator[lost < 2].max():.1f} counts) costs less than 2 points;"
+    f"{ideal - by_supply[0][-1]:.0f} at {volts[-1]:.2f} V with {100 * error_rates[-1]:.0f} % of its weight cells failing."
 )
-print(f"at 1 fF the capacitors add {counts_of_heat[-1]:.2f} counts of noise, so they are larger than noise asks for;")
-print(
-    f"the digital array loses {ideal - by_supply[0][0]:.1f} points at {volts[0]:.2f} V and {ideal - by_supply[0][-1]:.0f}"
-)
-print(f"at {volts[-1]:.2f} V, where {100 * error_rates[-1]:.0f} % of its weight cells fail.")
 assert lost[0] < 3
 assert lost[-1] > 10
 assert abs(by_supply[0][0] - ideal) < 1

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Noise-aware fine-tuning
 #
-# A comparator that may be four times as noisy costs a sixteenth of the energy - and the network its accuracy. **How much
-# of it does training through the noise bring back, on dies that training has never seen?** And when the trouble is not
-# noise but each die's own offsets: is there a cheaper repair than training?
+# A comparator that may be four times as noisy costs a fraction of the energy - and the network its accuracy. **How
+# much of it does training through the noise bring back, on dies that training has never seen?** And when the trouble
+# is not noise but each die's own offsets: is there a cheaper repair than training?
 
 # %%
 import jax
@@ -51,9 +51,9 @@ print(f"accuracy {100 * plain:.1f} % without circuits, {100 * float(before.accur
 # %% [markdown]
 # ## Training through the chip
 #
-# Each step deploys the network on a fresh die and reads it once with fresh noise. A decision has no useful derivative of
-# its own; under Gaussian comparator noise its *average* has, and it is exact: `decision_rule="physical"`. The outputs of
-# the network without circuits serve as a teacher beside the labels.
+# Each step deploys the network on a fresh die and reads it once with fresh noise. A decision has no useful derivative
+# of its own; under Gaussian comparator noise its *average* has, and it is exact: `decision_rule="physical"`. The
+# outputs of the network without circuits serve as a teacher beside the labels.
 
 # %%
 tuned = amsim.fine_tune(
@@ -94,12 +94,12 @@ assert recovered > 0.3
 # %% [markdown]
 # ## When each die has its own error, repair is cheaper
 #
-# Comparators that are not trimmed have offsets of 8 mV, each its own: no training for all dies can know them. What a die
-# can measure of itself, it can repair. `amsim.repair` does so one repair after the other, and says what each takes.
+# Comparators that are not trimmed have offsets of 8 mV, each its own: no training for all dies can know them. What a
+# die can measure of itself, it can repair. `amsim.repair` does so one repair after the other, and says what each takes.
 
 # %%
 untrimmed = circuits.SwitchedCapacitor(comparator=circuits.Comparator(trim=None))
-tuning = amsim.repairs.ThresholdTuning(span=64.0, steps=5)
+tuning = amsim.repairs.ThresholdTuning(span=128.0, steps=6)  # counts
 found = amsim.repair(
     net, params, untrimmed, data.train[:250], test, key=jax.random.key(3), dies=2,
     repairs=[("thresholds", tuning), "trim"],
@@ -122,7 +122,6 @@ table[columns].to_dataframe().round(9)
 mended = float(table["accuracy_mean"][-1])
 print(f"Noise: training brings back {100 * recovered:.0f} % of what was lost, with no bit stored on any die.")
 print(f"Offsets: measuring each die takes {100 * float(table['accuracy_mean'][0]):.1f} % to {100 * mended:.1f} %,")
-print(
-    f"for {float(table['stored_bits'].sum()):.0f} bits and {1e6 * float(table['repair_energy'].sum()):.1f} uJ once in its life."
-)
+bits, joules = float(table["stored_bits"].sum()), float(table["repair_energy"].sum())
+print(f"for {bits:.0f} bits and {1e6 * joules:.0f} uJ, once in its life.")
 assert mended > float(table["accuracy_mean"][0])

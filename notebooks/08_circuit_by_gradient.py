@@ -14,15 +14,14 @@
 # %% [markdown]
 # # A circuit designed by gradient
 #
-# How large a capacitor, how quiet a comparator, what supply? They trade against each other: a lower supply saves energy
-# in every capacitor but leaves a smaller step for the comparator to see. **Which combination reaches the accuracy at the
-# least energy?** Accuracy and energy come from the same parameters and both have derivatives, so the answer is a descent
-# rather than a grid.
+# How large a capacitor, how quiet a comparator, what supply? They trade against each other: a lower supply saves
+# energy in every capacitor but leaves a smaller step for the comparator to see. **Which combination reaches the
+# accuracy at the least energy?** Accuracy and energy come from the same parameters and both have derivatives, so the
+# answer is a descent rather than a grid.
 
 # %%
 import jax
 import matplotlib.pyplot as plt
-import numpy as np
 
 import amsim
 from amsim import circuits, networks, plot
@@ -59,8 +58,8 @@ print(f"the loss grows most by {worst[1]} noise in {worst[0]}")
 # %% [markdown]
 # ## The least energy at an accuracy
 #
-# The search holds dies, reads and images fixed, follows the exact derivative of the expected decisions, and corrects its
-# smooth estimate of the accuracy by the accuracy it counts. It ends with a check on dies it has never seen.
+# The search holds dies, reads and images fixed, follows the derivative of a smooth estimate of the accuracy, and
+# corrects that by the accuracy it counts. It ends with a check on dies it has never seen.
 
 # %%
 found = amsim.design_circuit(
@@ -124,8 +123,7 @@ ax.grid(color="#DDDDDD", linewidth=0.6)
 
 # %%
 supply, noise = found.settings["macro.supply"], found.settings["macro.comparator.noise"]
-print(f"Down to {supply:.2f} V, with capacitors of {1e15 * found.settings['macro.unit_capacitance']:.2f} fF and")
-print(
-    f"comparators of {1e3 * noise:.2f} mV the array needs {100 * found.energy / before:.0f} % of its energy at 86 % accuracy."
-)
-print("The memories and the control beside it do not change: ask `amsim.compare()` what that is worth in the system.")
+capacitor = found.settings["macro.unit_capacitance"]
+print(f"With {supply:.2f} V, capacitors of {1e15 * capacitor:.2f} fF and comparators of {1e3 * noise:.2f} mV the array")
+print(f"needs {100 * found.energy / before:.0f} % of its energy at 86 % accuracy.")
+print("Memories and control do not change: ask `amsim.compare()` what that is worth in the whole system.")
