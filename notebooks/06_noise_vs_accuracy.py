@@ -188,10 +188,11 @@ lost = ideal - by_comparator[0]
 affordable, counts = millivolts[lost < 2].max(), counts_of_comparator[lost < 2].max()
 print(f"Comparator noise up to {affordable:g} mV ({counts:.1f} counts) costs less than 2 points;")
 print(f"at 1 fF the capacitors add {counts_of_heat[-1]:.2f} counts, so they are larger than noise asks for;")
-print(f"the digital array loses {ideal - by_supply[0][0]:.1f} points at {volts[0]:.2f} V and", end=" ")
+digital, failing = ideal - by_supply[0], 100 * error_rates[-1]
 print(
-    f"{ideal - by_supply[0][-1]:.0f} at {volts[-1]:.2f} V with {100 * error_rates[-1]:.0f} % of its weight cells failing."
+    f"the digital array loses {digital[0]:.1f} points at {volts[0]:.2f} V and {digital[-1]:.0f} at {volts[-1]:.2f} V,"
 )
+print(f"where {failing:.0f} % of its weight cells fail.")
 assert lost[0] < 3
 assert lost[-1] > 10
 assert abs(by_supply[0][0] - ideal) < 1
