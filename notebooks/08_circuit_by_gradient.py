@@ -44,7 +44,8 @@ variables = {
 # ## Where does the accuracy go?
 #
 # Before anything is changed: what does each error source do at each layer, alone and on circuits that are ideal
-# otherwise? A layer with many rows has a small step; it is the one that needs the quiet comparator.
+# otherwise? A layer that sums few products uses little of the swing of a line that is made for a thousand: it is the
+# one that needs the quiet comparator.
 
 # %%
 noisy = amsim.with_settings(array, {"macro.unit_capacitance": 0.3e-15, "macro.comparator.noise": 1e-3})
@@ -80,9 +81,13 @@ names = {
     "macro.comparator.noise": "comparator noise",
     "macro.supply": "supply",
 }
-for (path, name), marker in zip(names.items(), "os^", strict=True):
+for (path, name), marker, color in zip(names.items(), "os^", ("#0072B2", "#E69F00", "#009E73"), strict=True):
     axes[2].plot(
-        history["step"], history["setting_value"].sel(setting=path) / start.sel(setting=path), marker=marker, label=name
+        history["step"],
+        history["setting_value"].sel(setting=path) / start.sel(setting=path),
+        marker=marker,
+        color=color,
+        label=name,
     )
 axes[2].set(xlabel="step", ylabel="setting against the start", yscale="log")
 axes[2].legend(fontsize=8)
@@ -102,7 +107,8 @@ assert found.accuracy >= 0.86
 # %% [markdown]
 # ## What the next point of accuracy costs
 #
-# One design for each limit, each from the one before: the Pareto curve of this array on this task.
+# One design for each limit, each from the one before: the Pareto curve of this array on this task. Of so few images and
+# dies the search takes the lucky ones, which is why the points on fresh dies lie below what was asked for.
 
 # %%
 curve = amsim.pareto_curve(
