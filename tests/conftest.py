@@ -15,7 +15,7 @@ install_import_hook("amsim", "beartype.beartype")
 
 
 # Of the 65530 that Linux allows a process by default.
-MANY_MAPS = 10_000
+MANY_MAPS = 4_000
 
 
 @pytest.fixture(autouse=True, scope="module")
