@@ -217,9 +217,9 @@ if not missing:
 # `python benchmarks/foreign_networks.py` measures every detector on every hardware; its record comes with the
 # sources. Of each network: AUC against the bits of the ADC, and against the energy of one inference.
 #
-# Nets that classify pictures forgive a lot. The voice detector does not: its Fourier transform has a few loud
-# frequencies and many faint ones, its LSTM carries errors on, and without calibration 4-bit operands on the array
-# lose it altogether.
+# Nets that classify pictures forgive a lot. The voice detector does not: without calibration 4-bit operands on the
+# array lose it altogether. A guess at the cause, not tested here: its Fourier transform has a few loud frequencies and
+# many faint ones, and its LSTM carries errors on.
 
 # %%
 record_file = Path("../docs/results/foreign_networks.json")
