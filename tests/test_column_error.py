@@ -116,7 +116,7 @@ def test_simulation_has_the_predicted_error(source, readout):
     for activity in (0.5, 0.3):
         # Few draws make a whole layout, so that it takes more dies.
         dies = 5 * DIES if macro.layout is not None else DIES
-        measured = np.asarray(square_error(macro, jax.random.key(5), activity, rows, readout, dies), float)
+        measured = np.asarray(square_error(macro, jax.random.key(5), jnp.asarray(activity), rows, readout, dies), float)
         predicted = float(sum(error_variances(macro, rows=rows, activity=activity, readout=readout).values()))
         # Four standard errors over dies, and a first-order theory.
         error = 4 * measured.std() / math.sqrt(dies) + 0.05 * predicted
