@@ -20,8 +20,9 @@ from amsim.design_choices import Choices, Trial, best_trial, check_choices, labe
 from amsim.design_estimate import Estimate, at_logs, fixed_keys
 from amsim.design_search import DesignPoint, DesignSearch, Progress
 from amsim.evaluation import evaluate, labelled_batches
+from amsim.fine_tuning.plan import Trainable
 from amsim.results import described, labelled
-from amsim.settings import continuous_setting, continuous_settings, with_settings
+from amsim.settings import continuous_setting, continuous_settings, spelled, with_settings
 
 Variables = Mapping[str, tuple[float, float]]
 
@@ -77,7 +78,7 @@ def design_circuit(
     dies: int = 4,
     batch: int = 250,
     weight_learning_rate: float = 0.0,
-    trained: str = ".*",
+    trainable: Trainable = None,
     check_data: Split | None = None,
     check_dies: int = 16,
     activity_items: int = 16,
@@ -113,7 +114,7 @@ def design_circuit(
         batch: Items computed at once; bounds the memory.
         weight_learning_rate: Of a step of Adam on the mean cross-entropy of the parameters at every step of the search;
             0 keeps them.
-        trained: Regular expression of whole parameter paths, such as `conv1.kernel`, that are trained.
+        trainable: Which parameters are trained then, as in `amsim.fine_tune`.
         check_data: Data of the check; None takes `data`, which flatters trained parameters.
         check_dies: Dies of the check.
         activity_items: Items, the first of `data`, whose activity the energy is taken at.
@@ -156,7 +157,7 @@ def design_circuit(
             fn, chosen, tuple(variables), inputs, labels, len(data), keys, tuple(components),
             data.inputs[:activity_items], weight_learning_rate > 0,
         )  # fmt: skip
-        found = DesignSearch(estimate, params, bounds, accuracy, weight_learning_rate, trained)
+        found = DesignSearch(estimate, params, bounds, accuracy, weight_learning_rate, trainable)
         found.run(steps, progress)
         return Trial(dict(choice), found, found.finish())
 
@@ -278,7 +279,7 @@ def _by_site(
     found: dict[str, tuple[float, float]] = {}
     for path, pair in variables.items():
         ending = path.removeprefix("macro")
-        sites = [one for one in known if one.startswith("macros.") and one.endswith(ending)]
+        sites = [one for name in expanded.patterns if (one := f"macros.{spelled(name)}{ending}") in known]
         several = path.startswith("macro.") and bool(sites)
         found |= dict.fromkeys(sites, pair) if several else {path: pair}
     return expanded, found

@@ -115,7 +115,9 @@ class Estimate:
     def _on_batch(
         self, function: Callable[..., Any], logs: np.ndarray, params: PyTree, die: int, batch: int, *options: Any
     ) -> Any:
-        data, keys, point = (self.inputs[batch], self.labels[batch]), self.keys[die], self._array(logs)
+        die_key, read_key = self.keys[die]
+        data, point = (self.inputs[batch], self.labels[batch]), self._array(logs)
+        keys = die_key, jax.random.fold_in(read_key, batch)
         found = function(self.fn, params, self.accelerator, point, *data, *keys, self.paths, *options)
         return found if options else (*map(np.asarray, found), self.labels[batch] >= 0)
 

@@ -2,9 +2,7 @@
 
 import dataclasses
 import importlib.metadata
-import re
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,6 +15,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from amsim.accelerator import Accelerator
 from amsim.design_estimate import Estimate, Slopes, at_logs
 from amsim.design_steps import Points, step
+from amsim.fine_tuning.plan import Trainable, trained_leaves
 from amsim.results import described, labelled
 from amsim.settings import continuous_setting
 
@@ -65,7 +64,7 @@ class DesignSearch:
         bounds: tuple[np.ndarray, np.ndarray],
         limit: float,
         learning_rate: float,
-        trained: str,
+        trainable: Trainable,
     ) -> None:
         self.estimate, self.params, self.bounds, self.limit = estimate, params, bounds, limit
         start = [float(continuous_setting(estimate.accelerator, "variables", path)) for path in estimate.paths]
@@ -75,7 +74,7 @@ class DesignSearch:
         self.seen: list[DesignPoint] = []
         self.rows: list[tuple[np.ndarray, float, float, float, float]] = []
         kinds = {"trained": optax.adam(learning_rate), "kept": optax.set_to_zero()}
-        self.optimiser = optax.multi_transform(kinds, _kinds(params, trained))
+        self.optimiser = optax.multi_transform(kinds, self._kinds(params, trainable))
         self.state = self.optimiser.init(_floating(params)) if estimate.trained else None
 
     def run(self, steps: int, progress: Progress | None) -> None:
@@ -149,7 +148,14 @@ class DesignSearch:
         # Optax mixes types on purpose, which a user may have forbidden.
         with jax.numpy_dtype_promotion("standard"):
             updates, self.state = self.optimiser.update(found.by_params, self.state, floating)
-            self.params = eqx.combine(optax.apply_updates(floating, updates), fixed)
+            params = eqx.combine(optax.apply_updates(floating, updates), fixed)
+        self.params = getattr(self.estimate.fn, "constrained", lambda params: params)(params)
+
+    def _kinds(self, params: PyTree, trainable: Trainable) -> PyTree:
+        """Which of the floating leaves are trained."""
+        named = getattr(self.estimate.fn, "trainable", None) if trainable is None else trainable
+        mask = eqx.filter(trained_leaves(params, named)[0], jax.tree.map(eqx.is_inexact_array, params))
+        return jax.tree.map(lambda chosen: "trained" if chosen else "kept", mask)
 
     def _check_finite(self, number: int, energy: float, energy_slope: np.ndarray, found: Slopes) -> None:
         values = np.concatenate([[energy, found.smooth], energy_slope, np.asarray(found.by_log)])
@@ -194,11 +200,3 @@ class DesignSearch:
 
 def _floating(params: PyTree) -> PyTree:
     return eqx.filter(params, eqx.is_inexact_array)
-
-
-def _kinds(params: PyTree, trained: str) -> PyTree:
-    def kind(path: Any, leaf: Any) -> str:
-        parts = [str(getattr(one, "key", getattr(one, "idx", getattr(one, "name", one)))) for one in path]
-        return "trained" if re.fullmatch(trained, ".".join(parts)) else "kept"
-
-    return jax.tree_util.tree_map_with_path(kind, _floating(params))

@@ -134,11 +134,20 @@ def accuracy_on_dies(
 
 
 def labelled_batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels in equal batches, the last one filled up with items that are never right."""
+    """Inputs and labels in equal batches, the last one filled up with items that are never right.
+
+    Raises:
+        ValueError: An item has several labels.
+    """
+    if np.ndim(data.labels) != 1:
+        raise ValueError(
+            f"Argument `data` must have one label for each item, but its labels have shape {np.shape(data.labels)}; "
+            "places inside items are scored by `amsim.evaluate_detector`."
+        )
     batch = min(batch, len(data))
     missing = -len(data) % batch
     padded = np.concatenate([data.inputs, np.repeat(data.inputs[-1:], missing, axis=0)])
-    labels = np.concatenate([data.labels, np.full(missing, -1, data.labels.dtype)])
+    labels = np.concatenate([np.asarray(data.labels, np.int32), np.full(missing, -1, np.int32)])
     return padded.reshape(-1, batch, *data.inputs.shape[1:]), labels.reshape(-1, batch)
 
 

@@ -159,9 +159,10 @@ class _Study:
 
     def losses(self, accelerator: Accelerator, scales: np.ndarray) -> _Losses:
         loss, right = np.zeros(len(self.keys)), np.zeros(len(self.keys))
-        for die, pair in enumerate(self.keys):
-            for inputs, labels in zip(self.inputs, self.labels, strict=True):
-                found = _loss(self.fn, self.params, accelerator, jnp.asarray(scales, float), inputs, labels, *pair)
+        for die, (die_key, read_key) in enumerate(self.keys):
+            for batch, (inputs, labels) in enumerate(zip(self.inputs, self.labels, strict=True)):
+                keys = die_key, jax.random.fold_in(read_key, batch)
+                found = _loss(self.fn, self.params, accelerator, jnp.asarray(scales, float), inputs, labels, *keys)
                 loss[die] += float(found[0]) / self.items
                 right[die] += float(found[1]) / self.items
         return _Losses(loss, right)

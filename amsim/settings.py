@@ -122,7 +122,7 @@ def _places(accelerator: Accelerator, path: str) -> list[Place]:
         starts = [(("macros", index), rest) for index in range(len(accelerator.macros))]
     elif path.startswith("macros."):
         for index, pattern in enumerate(accelerator.patterns):
-            for name in dict.fromkeys((pattern, _spelled(pattern))):
+            for name in dict.fromkeys((pattern, spelled(pattern))):
                 if path.startswith(f"macros.{name}."):
                     starts.append((("macros", index), path.removeprefix(f"macros.{name}.")))
         starts = starts[:1] if len({start for start, _ in starts}) == 1 else starts
@@ -165,7 +165,7 @@ def _hint(accelerator: Accelerator, path: str) -> str:
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
-def _spelled(pattern: str) -> str:
+def spelled(pattern: str) -> str:
     """The site name that a pattern without any choice spells; otherwise the pattern itself."""
     name = re.sub(r"\\(.)", r"\1", pattern)
     return name if re.escape(name) == pattern else pattern
@@ -182,7 +182,7 @@ def _joined(accelerator: Accelerator, place: Place) -> str:
     words = [str(step) for step in place]
     if place[0] == "macros" and isinstance(place[1], int):
         several = len(accelerator.macros) > 1
-        words = (["macros", _spelled(accelerator.patterns[place[1]])] if several else ["macro"]) + words[2:]
+        words = (["macros", spelled(accelerator.patterns[place[1]])] if several else ["macro"]) + words[2:]
     return ".".join(words)
 
 

@@ -12,7 +12,14 @@ from scipy import optimize
 
 from amsim import circuits
 from amsim.accelerator import Accelerator
-from amsim.circuit_design import CircuitDesign, InfeasibleError, design_circuit, one_macro_a_site, pareto_curve
+from amsim.circuit_design import (
+    CircuitDesign,
+    InfeasibleError,
+    _by_site,
+    design_circuit,
+    one_macro_a_site,
+    pareto_curve,
+)
 from amsim.datasets import Split
 from amsim.design_choices import Trial, best_trial, labelled_trials, searched
 from amsim.design_estimate import Estimate, Slopes, fixed_keys
@@ -241,8 +248,15 @@ def test_each_site_can_have_a_macro_of_its_own() -> None:
     assert float(expanded.macros[1].supply) == float(ARRAY.supply)
 
 
+def test_a_variable_at_each_site_is_that_of_the_array_and_not_of_its_parts() -> None:
+    array = circuits.SwitchedCapacitor(rows=32, columns=8, adc=circuits.SarAdc(bits=4))
+    variables = {"macro.unit_capacitance": (1e-16, 1e-14)}
+    found = _by_site(network, PARAMS, Accelerator(array), DATA, variables)[1]
+    assert set(found) == {"macros.first.unit_capacitance", "macros.second.unit_capacitance"}
+
+
 def test_weights_are_trained_where_asked_for() -> None:
-    design = designed(0.8, steps=2, weight_learning_rate=0.01, trained=r"second\.w")
+    design = designed(0.8, steps=2, weight_learning_rate=0.01, trainable=r"second\.w")
     assert np.any(design.params["second"]["w"] != PARAMS["second"]["w"])
     np.testing.assert_array_equal(design.params["first"]["w"], PARAMS["first"]["w"])
 

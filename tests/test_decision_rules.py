@@ -48,6 +48,7 @@ SIGNS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "jnp.sign": jnp.sign,
     "straight-through by hand": by_composite,
     "clipped by hand": by_clipped_composite,
+    "narrow clip": lambda sums: jnp.sign(jnp.tanh(jnp.clip(sums, -0.25, 0.25))),
     "zero and one": lambda sums: (decision(sums, "tanh") + 1) / 2,
 }
 
@@ -96,6 +97,7 @@ SLOPES = {
         ("jnp.sign", ("clipped", "physical")),
         ("straight-through by hand", ("tanh",)),
         ("clipped by hand", ("straight-through",)),
+        ("narrow clip", ("clipped",)),
         ("zero and one", ("swish",)),
     ],
 )

@@ -8,6 +8,7 @@ from scipy import stats
 
 from amsim import circuits, deploy, evaluate
 from amsim.datasets import Split
+from amsim.evaluation import labelled_batches
 from amsim.noise.gradients import decision
 from amsim.statistics import mean_interval
 
@@ -64,6 +65,13 @@ def test_batch_size_changes_nothing_without_noise(case):
     ideal = SC.ideal()
     results = [evaluate(network, params, ideal, data, dies=1, batch=size, key=jax.random.key(0)) for size in (7, 200)]
     assert [float(result["accuracy_mean"]) for result in results] == [1.0, 1.0]
+
+
+def test_labels_may_be_short_words_but_only_one_for_each_item(case):
+    inputs = np.zeros((3, 4), np.float32)
+    assert labelled_batches(Split(inputs, np.array([0, 200, 3], np.uint8)), 2)[1].tolist() == [[0, 200], [3, -1]]
+    with pytest.raises(ValueError, match=r"one label for each item, but its labels have shape \(3, 2\)"):
+        labelled_batches(Split(inputs, np.zeros((3, 2), np.int32)), 2)
 
 
 def test_population_without_spread_is_computed_once(case):

@@ -112,6 +112,20 @@ def test_offset_correction_makes_the_mean_of_each_column_ideal() -> None:
         assert np.max(np.abs(mended[site] - ideal[site])) < 0.1 * np.max(np.abs(broken[site] - ideal[site]))
 
 
+def test_a_calibrated_die_is_corrected_towards_its_own_codes() -> None:
+    """On circuits without errors nothing is missing, whatever the codes are."""
+    macro = circuits.SwitchedCapacitor(
+        rows=32, columns=64, weight_bits=2, input_bits=2, mismatch_coefficient=0.0, temperature=0.0,
+        adc=circuits.Adc(bits=10, range=1.0), comparator=circuits.Comparator(offset_sigma=0.0, noise=0.0, trim=None),
+    )  # fmt: skip
+    scale = circuits.operands.IntegerCode(jnp.asarray(0.4), 2, signed=True)
+    chosen = Calibration({"hidden": SiteRanges(weights=scale)})
+    options = {"key": KEY, "repairs": ("offsets",), "dies": 1, "calibration": chosen}
+    found = amsim.repair(float_network, PARAMS, macro, SAMPLES[:50], TEST[:20], **options)
+    assert found.chips[0].calibration is not None
+    np.testing.assert_allclose(found.chips[0].calibration.sites["hidden"].offset, 0.0, atol=1e-4)
+
+
 def test_means_of_columns_are_those_of_the_outputs() -> None:
     chip = amsim.deploy(network, PARAMS, UNTRIMMED.ideal())
     means = column_means(chip, jnp.asarray(SAMPLES.inputs), None)

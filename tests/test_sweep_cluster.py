@@ -56,8 +56,10 @@ def test_a_worker_that_dies_changes_nothing(tmp_path, monkeypatch):
         result = amsim.sweep(
             make_measure(), AXES, **options, client=client, store=tmp_path / "study.zarr", progress=kill
         )
+        again = amsim.sweep(make_measure(), {"macro.supply": [0.5, 0.7]}, **options, client=client)
     assert killed.is_set()
     xr.testing.assert_identical(result, expected)
+    xr.testing.assert_identical(again, amsim.sweep(make_measure(), {"macro.supply": [0.5, 0.7]}, **options))
 
 
 DEVICES = """

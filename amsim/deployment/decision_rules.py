@@ -1,8 +1,9 @@
 """Derivative of a fused neuron's decision by a named rule, in place of the network's own.
 
 The network reads nothing of the decided value but its sign, so its size is free: the value that is handed on has the
-sign of the margin, half the size of a decision, and the derivative of the decision by the rule. Behind it the steps
-that decide are taken as straight lines through their two answers, so that the rule alone gives the slope.
+sign of the margin, half the size of a decision, and the derivative of the decision by the rule. Behind it steps that
+keep the sign hand the derivative on, and those that decide are taken as straight lines through their two answers, so
+that the rule alone gives the slope.
 """
 
 from typing import Any
@@ -61,6 +62,12 @@ def decided_by_sign(one: Decision, values: dict[int, Any]) -> Array:
 
     rise = jax.lax.stop_gradient(answer(0.5) - answer(-0.5))
     return _with_tangent_of(plain_results(one.step, values)[0], rise / 2 * value)
+
+
+def sign_kept(one: Decision, values: dict[int, Any]) -> Array:
+    """Result of a step that keeps the sign of a `decided_value`, with that value's derivative."""
+    value = values[one.step.inputs[one.operand].number]
+    return _with_tangent_of(plain_results(one.step, values)[0], value)
 
 
 def has_slope(one: Decision) -> bool:

@@ -25,6 +25,8 @@ SHAPE_CHANGES = ("reshape", "squeeze", "expand_dims", "broadcast_in_dim", "slice
 IDENTITIES = ("stop_gradient", "copy", "convert_element_type")
 SIGN_KEEPING = ("tanh", "erf", *SHAPE_CHANGES, "rev", "reduce_max", "reduce_min", "reduce_window_max")
 """What keeps decisions: the maximum of values is above zero where that of their signs is."""
+ELEMENTWISE = ("tanh", "erf", "clamp", "max", "min")
+"""What keeps the sign of each element but not its size."""
 _COMPARISONS = ("ge", "gt", "le", "lt")
 
 
@@ -49,6 +51,7 @@ class NeuronChain(NamedTuple):
         ties_up: Whether a value of exactly 0 decides like a positive one.
         threshold: What the value is compared with; None is 0.
         decisions: Steps with a derivative that read nothing of the value but its sign.
+        kept: Steps between the value and those that change it but not its sign, element by element.
     """
 
     steps: tuple[Step, ...]
@@ -56,6 +59,7 @@ class NeuronChain(NamedTuple):
     ties_up: bool
     threshold: Value | None = None
     decisions: tuple["Decision", ...] = ()
+    kept: tuple["Decision", ...] = ()
 
     def neuron(self, site: Site, read: Callable[[Value], Array]) -> Neuron:
         """Slope and intercept of the chain, columns last."""
@@ -116,8 +120,7 @@ def find_chain(site: Site, consumers: Consumers) -> NeuronChain | str:
             return "its result is returned as a number"
         decided = _decided([current], consumers)
         if decided is not None:
-            ties_up, decisions = decided
-            return NeuronChain(tuple(chain), current, ties_up, decisions=decisions)
+            return NeuronChain(tuple(chain), current, decided.ties_up, None, decided.decisions, decided.kept)
         threshold = _threshold(current, consumers)
         if threshold is not None:
             return NeuronChain(tuple(chain), current, *threshold)
@@ -229,7 +232,15 @@ _OTHER = -1
 """Stands in a sum for whatever is not the value that is followed."""
 
 
-def _decided(entries: Sequence[Value], consumers: Consumers) -> tuple[bool, tuple[Decision, ...]] | None:
+class _Decided(NamedTuple):
+    """How a value is decided on, of which nothing but the sign is used; fields as in `NeuronChain`."""
+
+    ties_up: bool
+    decisions: tuple[Decision, ...]
+    kept: tuple[Decision, ...]
+
+
+def _decided(entries: Sequence[Value], consumers: Consumers) -> _Decided | None:
     """Whether all that is used of a value is its sign: None if not, else whether 0 counts as positive, and who decides.
 
     Follows what depends on the value as sums of it and of values with its sign, so that a straight-through
@@ -239,6 +250,7 @@ def _decided(entries: Sequence[Value], consumers: Consumers) -> tuple[bool, tupl
     sums: dict[int, Counter[int]] = {entry.number: Counter({start: 1}) for entry in entries}
     ties: set[bool] = set()
     decisions: list[Decision] = []
+    kept: list[Decision] = []
     for step in consumers.program.steps:
         read = [sums.get(value.number, Counter()) for value in step.inputs]
         if not any(read):
@@ -255,13 +267,15 @@ def _decided(entries: Sequence[Value], consumers: Consumers) -> tuple[bool, tupl
                 continue
             if not _keeps_sign(step, [bool(one) for one in read]):
                 return None
+            if step.primitive in ELEMENTWISE:
+                kept.append(Decision(step, [bool(one) for one in read].index(True)))
             found = Counter({step.outputs[0].number: 1})
         found = Counter({base: count for base, count in found.items() if count})
         if set(found) - {_OTHER}:
             sums[step.outputs[0].number] = found
     if any(number in sums for number in consumers.returned):
         return None
-    return (ties.pop(), tuple(decisions)) if len(ties) == 1 else None
+    return _Decided(ties.pop(), tuple(decisions), tuple(kept)) if len(ties) == 1 else None
 
 
 def _combined(step: Step, read: Sequence[Counter[int]]) -> Counter[int] | None:
@@ -319,4 +333,4 @@ def _decision_in_call(equation: core.JaxprEqn, marked: Sequence[bool]) -> bool |
     inner = flatten(core.ClosedJaxpr(jaxpr, list(consts)), 0)
     entries = [value for value, mark in zip(inner.inputs, marked, strict=True) if mark]
     decided = _decided(entries, Consumers(inner))
-    return None if decided is None else decided[0]
+    return None if decided is None else decided.ties_up

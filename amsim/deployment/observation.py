@@ -101,10 +101,10 @@ def _coded(name: str, code: IntegerCode, values: Float[Array, "..."]) -> dict[st
 def _told(chip: Chip, inputs: Array, tell: Any) -> dict[str, dict[str, Any]]:
     traced = traced_chip(chip, (inputs,))
     for mapped in traced.mapping.sites:
-        if mapped.site.layout.members:
+        if mapped.site.layout.members and not chip.accelerator.macros[mapped.macro].keeps_product:
             raise ValueError(
                 f"Site `{mapped.site.name}` cannot be calibrated: it has a different weight for each member of a "
-                "batch. What would work: rules that leave it digital."
+                "batch. What would work: a rule that sends it to `circuits.Exact()`, or none that takes it."
             )
     arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
     tallies = tally_program(traced.program, traced.mapping, arguments, tell)

@@ -14,7 +14,7 @@ from amsim.circuits.macro import Die, Macro, over_columns
 from amsim.circuits.products import Product
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.control_flow import Tallies, Turns, run_bodies
-from amsim.deployment.decision_rules import decided_by_sign, decided_value, has_slope
+from amsim.deployment.decision_rules import decided_by_sign, decided_value, has_slope, sign_kept
 from amsim.deployment.mapping import MappedSite, Mapping
 from amsim.deployment.neurons import Decision
 from amsim.deployment.plain_step import plain_results
@@ -83,7 +83,7 @@ def _run_on_macros(
     dies = [macro.prepare(die) for macro, die in zip(macros, dies, strict=True)]
     results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
     replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
-    decisions = {} if decision_rule is None else _decisions(mapping)
+    ruled = {} if decision_rule is None else _ruled(mapping)
 
     def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
         values = _start(program, arguments)
@@ -97,8 +97,9 @@ def _run_on_macros(
                 values[number], read = _on_macro(mapped, choices, macro, die, values, site_key, decision_rule)
                 if counting and read is not None:
                     tallies[number] = ({"read": _column_mean(mapped, read)}, jnp.ones((), jnp.result_type(float)))
-            elif number in decisions:
-                values[number] = decided_by_sign(decisions[number], values)
+            elif number in ruled:
+                result, one = ruled[number]
+                values[number] = result(one, values)
             elif step.bodies:
                 tallies |= run_bodies(step, values, run, turns, results if counting else ())
             elif number not in replaced:
@@ -202,11 +203,12 @@ def _reader(values: dict[int, Any]) -> Any:
     return lambda value: values[value.number]
 
 
-def _decisions(mapping: Mapping) -> dict[int, Decision]:
-    """Steps that decide on the sign of a fused neuron, by the number of their result."""
-    chains = (mapped.chain for mapped in mapping.sites if mapped.chain is not None and mapped.chain.threshold is None)
-    found = (decision for chain in chains for decision in chain.decisions if has_slope(decision))
-    return {decision.step.outputs[0].number: decision for decision in found}
+def _ruled(mapping: Mapping) -> dict[int, tuple[Callable[..., Array], Decision]]:
+    """Steps behind fused neurons whose derivative is that of the rule, by the number of their result."""
+    chains = [mapped.chain for mapped in mapping.sites if mapped.chain is not None and mapped.chain.threshold is None]
+    steps = [(sign_kept, one) for chain in chains for one in chain.kept]
+    steps += [(decided_by_sign, one) for chain in chains for one in chain.decisions]
+    return {one.step.outputs[0].number: (result, one) for result, one in steps if has_slope(one)}
 
 
 def _on_macro(

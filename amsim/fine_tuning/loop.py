@@ -17,7 +17,7 @@ from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import deploy, leaf_name
 from amsim.evaluation import accuracy_on_dies
 from amsim.fine_tuning.checkpoint import Progress, load_progress, save_progress
-from amsim.fine_tuning.plan import Plan, Trainable, make_plan
+from amsim.fine_tuning.plan import Plan, Trainable, make_plan, optimiser_digest
 from amsim.fine_tuning.result import FineTuned, result_of
 from amsim.fine_tuning.step import Batch, Loss, TrainingDivergedError, cross_entropy, training_step
 from amsim.noise.random import numbered_keys
@@ -114,6 +114,7 @@ def fine_tune(
     if optimiser is None:
         schedule = optax.cosine_decay_schedule(learning_rate, len(plan.scales))
         optimiser = optax.inject_hyperparams(optax.adam)(learning_rate=schedule)
+    plan.settings["optimiser"] = optimiser_digest(optimiser, eqx.filter(params, plan.is_trained))
     run = _Run(plan, params, optimiser, constrain or (lambda params: params), each_epoch, _checked_path(checkpoint))
     if progress is True:
         with progress_bar() as bar:

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
+from amsim._program_digest import program_digest
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between, one_of
 from amsim.datasets import Split
@@ -131,6 +132,7 @@ def make_plan(
     scales = _scales(noise, epochs * (len(train) // batch))
     settings = {
         "params": _digest(*jax.tree.leaves(eqx.filter(params, eqx.is_array))),
+        "network": _network_digest(fn, params, train.inputs[:batch]),
         "hardware": json.loads(described(accelerator)),
         "train": _digest(train.inputs, train.labels),
         "validation": None if held_out is None else _digest(held_out.inputs, held_out.labels),
@@ -235,6 +237,17 @@ def _digest(*arrays: Any) -> str:
         sha.update(f"{plain.dtype}{plain.shape}".encode())
         sha.update(np.ascontiguousarray(plain).tobytes())
     return sha.hexdigest()[:16]
+
+
+def _network_digest(fn: Callable[..., Any], params: PyTree, inputs: np.ndarray) -> str:
+    arrays, static = eqx.partition(params, eqx.is_array)
+    return program_digest(jax.make_jaxpr(lambda own, inputs: fn(eqx.combine(own, static), inputs))(arrays, inputs))[:16]
+
+
+def optimiser_digest(optimiser: optax.GradientTransformation, trained: PyTree) -> str:
+    """Fingerprint of what an optimiser does, its constants included."""
+    with jax.numpy_dtype_promotion("standard"):  # which optax counts on
+        return program_digest(jax.make_jaxpr(optimiser.update)(trained, optimiser.init(trained), trained))[:16]
 
 
 def _is_key(array: Any) -> bool:

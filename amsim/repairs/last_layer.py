@@ -47,7 +47,7 @@ class LastLayer:
         optimiser = optax.adam(self.learning_rate)
         state = optimiser.init(trained)
         constrain = getattr(getattr(chip.function, "func", chip.function), "constrained", lambda params: params)
-        starts = range(0, len(bench.samples) - bench.batch + 1, bench.batch)
+        starts = range(0, len(bench.samples), bench.batch)
         for number in range(self.epochs * len(starts)):
             start = starts[number % len(starts)]
             part = bench.samples[start : start + bench.batch]

@@ -87,15 +87,17 @@ def repair(
             raise ValueError(f"Argument `{name}` must have at least one item, but is empty.")
     wanted = _named(repairs)
     nominal = deploy(fn, params, hardware, calibration=calibration)
-    ideal = deploy(fn, params, nominal.accelerator.ideal())
+    codes = None if calibration is None else calibration.without_readout()
+    ideal = deploy(fn, params, nominal.accelerator.ideal(), calibration=codes)
     die_keys, read_keys = population_keys(key, dies, reads)
+    measuring_key = jax.random.split(key, 3)[2]
     inputs, labels = labelled_batches(test, batch)
     accuracy = np.zeros((len(wanted) + 1, dies, reads))
     efforts: list[list[Effort]] = []
     chips: list[Chip] = []
     for die in range(dies):
         chip = deploy(fn, params, nominal.accelerator, key=die_keys[die], calibration=calibration)
-        bench = Bench(ideal, samples, min(batch, len(samples)), jax.random.fold_in(die_keys[die], 1))
+        bench = Bench(ideal, samples, min(batch, len(samples)), jax.random.fold_in(measuring_key, die))
         accuracy[0, die] = _accuracy(chip, read_keys[die], inputs, labels, len(test))
         efforts.append([Effort()])
         for row, one in enumerate(wanted.values(), 1):

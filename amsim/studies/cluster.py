@@ -118,6 +118,9 @@ def _compute(order: Order, numbers: list[int]) -> list[dict[str, np.ndarray]]:
         program = _programs.get((order.study, order.number))
         if program is None:
             program = _made(order)
+            # Programs of an earlier study are not needed again.
+            for key in [key for key in _programs if key[0] != order.study]:
+                del _programs[key]
             _programs[order.study, order.number] = program
     return [program.call(number) for number in numbers]
 

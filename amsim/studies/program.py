@@ -1,10 +1,8 @@
 """One compiled program for all points of a group: settings, dies and reads are its arguments, batched within memory."""
 
 import dataclasses
-import hashlib
 import math
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 from jaxtyping import Array
 
+from amsim._program_digest import program_digest
 from amsim.accelerator import Accelerator
 from amsim.circuits.macro import Macro
 from amsim.settings import with_numbers
@@ -67,14 +66,7 @@ class Traced:
 
     def fingerprint(self) -> str:
         """Digest of the program and of all data that it holds."""
-        # Addresses of Python objects differ between processes.
-        text = re.sub(r"0x[0-9a-f]+", "", str(self.closed.jaxpr))
-        digest = hashlib.sha256(text.encode())
-        for constant in self.closed.consts:
-            values = np.asarray(_plain_bits(constant))
-            digest.update(f"{values.dtype}{values.shape}".encode())
-            digest.update(np.ascontiguousarray(values).tobytes())
-        return digest.hexdigest()
+        return program_digest(self.closed)
 
 
 def trace(measurement: Measurement, hardware: Any, paths: tuple[str, ...], key_kind: str) -> Traced:
@@ -272,11 +264,6 @@ def _bytes(variable: Any) -> int:
     aval = variable.aval
     shape, dtype = getattr(aval, "shape", ()), getattr(aval, "dtype", None)
     return math.prod(shape) * getattr(dtype, "itemsize", 8)
-
-
-def _plain_bits(value: Any) -> Any:
-    typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
-    return jax.random.key_data(value) if typed else value
 
 
 def _over_devices() -> jax.sharding.Sharding:

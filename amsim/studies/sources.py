@@ -28,7 +28,11 @@ SOURCES: Mapping[str, Mapping[str, Any]] = {
     "layout": {"macro.layout": None},
     "faults": {"macro.faults": None},
 }
-"""Settings that switch a source of error of a switched-capacitor array off."""
+"""Settings that switch a source of error of a switched-capacitor array off.
+
+Without thermal noise the array is at 0 K, where next to nothing leaks: leakage alone is then not seen, and what is left
+without thermal noise is without leakage too.
+"""
 
 STATES = ("all but this", "this alone")
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -21,7 +21,7 @@ are not yet in the labelled arrays."""
 WRITE_EVERY, LABEL_EVERY = 1.0, 60.0
 """Seconds between two parts, and between two looks of the labelled arrays at what has come."""
 
-ZARR_FORMAT = 2
+ZARR_FORMAT: Literal[2] = 2
 """Read by every Zarr, and with a settled form for words."""
 
 
@@ -93,7 +93,7 @@ class Store:
             number, first, count = map(int, folder.name.split("-"))
             job, items = jobs[number], jobs[number].program.lanes.items
             group = zarr.open_group(folder, mode="r")
-            whole = {name: np.asarray(group[name][...]) for name in job.program.traced.shapes}
+            whole = {name: np.asarray(group[name]) for name in job.program.traced.shapes}
             for index in range(count):
                 part = slice(index * items, (index + 1) * items)
                 yield job, first + index, {name: values[part] for name, values in whole.items()}

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -81,6 +82,7 @@ def sweep(
         raise ValueError(f"Argument `memory_limit` must be above 0, but is {memory_limit!r}.")
     thing = measured(function, hardware, labels)
     dims = blocks(axes)
+    _check_calibration(function, axes)
     found = groups(dims, thing.hardware, networks=thing.takes_network)
     _check_key(thing, found, key)
     everyone = population(jax.random.key(0) if key is None else key, dies, reads)
@@ -99,6 +101,18 @@ def sweep(
     if held is not None:
         held.finish(result)
     return result
+
+
+def _check_calibration(function: Any, axes: Any) -> None:
+    """Raise where an axis would change what a calibration has fixed."""
+    calibration = getattr(function, "calibration", None)
+    fixed = {"adc.range", "adc.bits", "weight_bits", "input_bits"}
+    swept = [path for block in blocks(axes) for path in block.choices if any(path.endswith(one) for one in fixed)]
+    if calibration is not None and swept:
+        raise ValueError(
+            f"Argument `axes` must not change {swept[0]!r} of a study with a `calibration`, which holds codes and "
+            "converter ranges for one word length and one converter."
+        )
 
 
 def _run(
@@ -121,11 +135,7 @@ def _run(
     remaining = [
         (job, number) for job in jobs for number in range(job.program.calls) if (job.number, number) not in done
     ]
-    if client is None:
-        calls = run_here(remaining)
-    else:
-        study = f"{jax.random.bits(jax.random.key(0))}" if held is None else str(held.path.resolve())
-        calls = run_on_cluster(client, thing, remaining, study)
+    calls = run_here(remaining) if client is None else run_on_cluster(client, thing, remaining, uuid.uuid4().hex)
     try:
         for one in calls:
             results.add(*one)
