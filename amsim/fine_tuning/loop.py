@@ -142,7 +142,8 @@ class _Run:
         history: dict[str, list[float]] = {
             name: [] for name in ("loss", "training_accuracy", "noise_scale", "learning_rate")
         }
-        state = optimiser.init(eqx.filter(params, plan.is_trained))
+        with jax.numpy_dtype_promotion("standard"):  # which optax counts on
+            state = optimiser.init(eqx.filter(params, plan.is_trained))
         self.start = Progress(params, state, params, 0, 0, False, history, [])
 
     def to_the_end(self, report: Report | None) -> FineTuned:

@@ -223,7 +223,8 @@ def _patterns(trainable: str | Sequence[str]) -> list[str]:
 
 def _scales(noise: optax.Schedule | float, steps: int) -> Float[np.ndarray, " steps"]:
     schedule = noise if callable(noise) else optax.constant_schedule(noise)
-    scales = np.asarray([schedule(step) for step in range(steps)], float)
+    with jax.numpy_dtype_promotion("standard"):  # which optax counts on
+        scales = np.asarray([schedule(step) for step in range(steps)], float)
     if scales.shape != (steps,) or not np.all(np.isfinite(scales)) or np.any(scales < 0):
         raise ValueError("Argument `noise` must be a number or a schedule of numbers, finite and at least 0.")
     return scales

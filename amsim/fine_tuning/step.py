@@ -134,7 +134,8 @@ def training_step(
             return objective(outputs, batch), outputs
 
         (loss, outputs), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
-        updates, state = optimiser.update(gradient, state, trained)
+        with jax.numpy_dtype_promotion("standard"):  # which optax counts on
+            updates, state = optimiser.update(gradient, state, trained)
         changed = constrain(eqx.combine(optax.apply_updates(trained, updates), others))
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((loss, gradient))]))
         return Stepped(eqx.filter(changed, is_trained), state, loss, _accuracy(outputs, batch.labels), finite)
