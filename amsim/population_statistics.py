@@ -11,6 +11,7 @@ from scipy import optimize, stats
 from amsim.circuits.checks import integer_between, one_of
 from amsim.results import labelled
 from amsim.statistics import CONFIDENCE
+from amsim.statistics import wilson_interval as wilson_interval
 
 DIRECTIONS = ("at least", "at most")
 """Which side of a limit is good."""
@@ -99,15 +100,6 @@ def yield_at(
         names,
         {"limit": limit, "dies": dies.sizes["die"], "confidence": confidence},
     )
-
-
-def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
-    """Ends of Wilson's interval of a share that is `share` among `count`."""
-    integer_between("count", count, 1)
-    z = float(stats.norm.ppf((1 + confidence) / 2))
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
 def bootstrap_interval(

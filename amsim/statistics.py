@@ -1,9 +1,11 @@
 """Means and yields with intervals over a population of dies, and the area under the ROC curve."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
+
+from amsim.circuits.checks import integer_between
 
 CONFIDENCE = 0.95
 
@@ -39,6 +41,15 @@ def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> Mea
     return MeanInterval(mean, mean - half, mean + half)
 
 
+def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
+    """Ends of Wilson's interval of a share that is `share` among `count`."""
+    integer_between("count", count, 1)
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+
+
 def yield_interval(passing: int, dies: int) -> MeanInterval:
     """Part of the dies that pass, with its 95 % Wilson interval.
 
@@ -51,8 +62,8 @@ def yield_interval(passing: int, dies: int) -> MeanInterval:
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
     """
-    interval = stats.binomtest(passing, dies).proportion_ci(CONFIDENCE, method="wilson")
-    return MeanInterval(passing / dies, float(interval.low), float(interval.high))
+    low, high = wilson_interval(passing / dies, dies)
+    return MeanInterval(passing / dies, float(low), float(high))
 
 
 def roc_area(scores: np.ndarray, labels: np.ndarray) -> float:
