@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
@@ -49,17 +50,21 @@ def own_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 
-def finish(ax: Axes, x: str, y: str, *, grid: str, columns: int) -> None:
-    """Name the axes, put the legend above them in at most so many columns, and draw a faint grid behind the data."""
+def finish(ax: Axes, x: str, y: str, *, grid: str, columns: int, legend: Sequence[Artist] | None = None) -> None:
+    """Name the axes, put the legend above them in at most so many columns, and draw a faint grid behind the data.
+
+    The legend is of what has a label, unless its entries are given.
+    """
     ax.set_xlabel(x, fontsize=TITLE_SIZE)
     ax.set_ylabel(y, fontsize=TITLE_SIZE)
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False}
     ax.figure.figure.draw_without_rendering()
     room = ax.get_window_extent().width
-    for number in range(columns, 0, -1):
-        legend = ax.legend(ncols=number, fontsize=FONT_SIZE, **place)
+    entries = ax.get_legend_handles_labels()[0] if legend is None else legend
+    for number in range(columns if entries else 0, 0, -1):
+        drawn = ax.legend(handles=entries, ncols=number, fontsize=FONT_SIZE, **place)
         # A legend wider than the axes would make a layout engine shrink them.
-        if legend.get_window_extent().width <= room:
+        if drawn.get_window_extent().width <= room:
             break
     ax.tick_params(labelsize=FONT_SIZE)
     ax.grid(visible=True, axis=grid, color=PALE, linewidth=0.6)  # type: ignore[arg-type]

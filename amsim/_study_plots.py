@@ -5,15 +5,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter
 
 from amsim import _plot_style as style
-
-COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.BLACK, style.ORANGE, style.SKY_BLUE)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-PREFIXED = ("F", "V", "A", "s", "Hz", "J", "W", "Ohm")
-"""Units that take an SI prefix."""
+from amsim import _study_axes as axes
 
 
 def plot_sweep(
@@ -39,21 +33,12 @@ def plot_sweep(
         ValueError: No Dataset, an unknown variable or axis, an axis of words as `x`, or further axes, of which one
             value each must be selected first.
     """
-    style.check_dataset("study", study, (quantity,), ())
-    values = study[quantity]
-    values = values.mean("read", skipna=False) if "read" in values.dims else values
-    axes = [str(dim) for dim in values.dims if dim != "die"]
-    x = next((dim for dim in axes if dim != hue and study[dim].dtype.kind in "if"), None) if x is None else x
-    hue = next((dim for dim in axes if dim != x), None) if hue is None else hue
-    if x not in axes or study[x].dtype.kind not in "if":
-        raise ValueError(
-            f"Argument `x` must be an axis of numbers of {quantity!r}, which is over {axes}, but is {x!r}."
-        )
-    if set(axes) != {x} | ({hue} if hue else set()):
-        raise ValueError(
-            f"Argument `study` must have {quantity!r} over {x!r} and at most one other axis, but has {axes}; select "
-            "one value of each other axis first, as in study.sel(...)."
-        )
+    values = axes.by_die("study", study, quantity)
+    found = axes.own_axes_of(values)
+    x = next((dim for dim in found if dim != hue and axes.is_numeric(study[dim])), None) if x is None else x
+    hue = next((dim for dim in found if dim != x), None) if hue is None else hue
+    x = str(axes.numeric_axis("x", values, x).name)
+    axes.check_axes("study", values, (x, hue) if hue else (x,))
     ax = style.own_axes(ax, (6.0, 4.0))
     curves = (
         [(None, values)] if hue is None else [(one, values.isel({hue: i})) for i, one in enumerate(study[hue].values)]
@@ -62,20 +47,16 @@ def plot_sweep(
     for label, curve in curves:
         if curve.isnull().all():
             continue
-        _curve(ax, curve, x, drawn, None if label is None else _said(study[str(hue)], label))
+        _curve(ax, curve, x, drawn, None if label is None else axes.said(study[str(hue)], label))
         drawn += 1
-    if logarithmic:
-        ax.set_xscale("log")
-    unit = study[x].attrs.get("units", "1")
-    if unit in PREFIXED:
-        ax.xaxis.set_major_formatter(EngFormatter(unit))
+    axes.set_scale(ax, "x", study[x], logarithmic=logarithmic)
     ax.margins(x=0.03)
-    style.finish(ax, _axis_label(study[x]), _axis_label(values), grid="both", columns=3)
+    style.finish(ax, axes.axis_label(study[x]), axes.axis_label(values), grid="both", columns=3)
     return ax
 
 
 def _curve(ax: Axes, curve: xr.DataArray, x: str, number: int, label: str | None) -> None:
-    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    colour, marker = axes.COLOURS[number % len(axes.COLOURS)], axes.MARKERS[number % len(axes.MARKERS)]
     ordered = curve.sortby(x)
     at = ordered[x].values
     by_die = ordered.transpose("die", x).values if "die" in ordered.dims else ordered.values[None]
@@ -87,20 +68,3 @@ def _curve(ax: Axes, curve: xr.DataArray, x: str, number: int, label: str | None
     ax.plot(at, by_die.mean(axis=0), label=name, **options)
     if dies > 1:
         ax.fill_between(at, by_die.min(axis=0), by_die.max(axis=0), color=colour, alpha=0.2, linewidth=0, zorder=2)
-
-
-def _said(axis: xr.DataArray, value: Any) -> str:
-    name, unit = axis.attrs.get("long_name", axis.name), axis.attrs.get("units", "1")
-    if isinstance(value, str):
-        return value or f"without {name}"
-    if np.isnan(value):
-        return f"without {name}"
-    if unit in PREFIXED:
-        return f"{name} {EngFormatter(unit)(float(value))}"
-    return f"{name} {value:g}" + ("" if unit == "1" else f" {unit}")
-
-
-def _axis_label(values: xr.DataArray) -> str:
-    unit = values.attrs.get("units", "1")
-    name = values.attrs.get("long_name", values.name)
-    return f"{name}" if unit == "1" else f"{name} ({unit})"

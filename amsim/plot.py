@@ -21,6 +21,7 @@ from amsim._label_placement import place_labels
 from amsim._report_plots import plot_circuit_table as plot_circuit_table
 from amsim._report_plots import plot_validation as plot_validation
 from amsim._sensitivity_plot import plot_sensitivity as plot_sensitivity
+from amsim._study_map import plot_sweep_map as plot_sweep_map
 from amsim._study_plots import plot_sweep as plot_sweep
 from amsim._system_plots import plot_energy_sweep as plot_energy_sweep
 from amsim._system_plots import plot_roofline as plot_roofline

@@ -1,11 +1,14 @@
 """Pictures of studies: what is drawn, labels, and what is refused."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.contour import ContourSet
 
-from amsim.plot import plot_sweep
+from amsim.plot import plot_sweep, plot_sweep_map
 
 SUPPLY = np.array([0.6, 0.5, 0.7])
 VALUES = 0.8 + 0.1 * SUPPLY[:, None, None] + np.array([0.0, 0.02])[None, :, None] + np.linspace(0, 0.01, 4)
@@ -24,6 +27,10 @@ def no_figures_left():
     plt.close("all")
 
 
+def legend(ax) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
 def test_means_and_bands():
     ax = plot_sweep(STUDY)
     assert len(ax.lines) == len(ax.collections) == 2
@@ -33,7 +40,7 @@ def test_means_and_bands():
     assert (band.min(), band.max()) == pytest.approx((VALUES[:, 0].min(), VALUES[:, 0].max()))
     assert ax.get_xlabel() == "supply (V)"
     assert ax.get_ylabel() == "accuracy"
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    texts = legend(ax)
     assert texts[0].startswith("adc bits 4 bit, mean and range of 4 dies")
 
 
@@ -46,7 +53,103 @@ def test_one_curve_on_given_axes():
 def test_refusals():
     with pytest.raises(ValueError, match="`x` must be an axis of numbers"):
         plot_sweep(STUDY, x="macro.clock")
-    with pytest.raises(ValueError, match="at most one other axis"):
+    with pytest.raises(ValueError, match=r"has it over macro[.]rows too"):
         plot_sweep(STUDY.expand_dims({"macro.rows": [8]}), x="macro.supply", hue="macro.adc.bits")
     with pytest.raises(ValueError, match="lacks energy"):
         plot_sweep(STUDY, "energy")
+
+
+CAPACITANCE, NOISE = np.geomspace(1e-16, 1e-14, 5), np.geomspace(1e-4, 1e-2, 4)
+
+
+def two_axes(dies=3):
+    """Accuracy `log10(capacitance / noise^2) / 10` and energy `noise^-1`, exactly even in logarithms."""
+    accuracy = (np.log10(CAPACITANCE)[:, None] - 2 * np.log10(NOISE)[None, :]) / 10
+    spread = np.linspace(-0.1, 0.1, dies)
+    return xr.Dataset(
+        {
+            "accuracy": (
+                ("macro.unit_capacitance", "macro.comparator.noise", "die", "read"),
+                (accuracy[..., None] + spread)[..., None] + np.array([-0.3, 0.3]),
+                {"units": "1", "long_name": "accuracy"},
+            ),
+            "energy": (
+                ("macro.unit_capacitance", "macro.comparator.noise", "component"),
+                np.broadcast_to((1 / NOISE)[:, None] * np.array([1e-12, 2e-12]), (5, 4, 2)),
+                {"units": "J", "long_name": "energy"},
+            ),
+        },
+        coords={
+            "macro.unit_capacitance": CAPACITANCE,
+            "macro.comparator.noise": ("macro.comparator.noise", NOISE, {"units": "V", "long_name": "noise"}),
+            "component": ["mac", "dram"],
+        },
+    )
+
+
+MAP: dict[str, Any] = {"x": "macro.comparator.noise", "y": "macro.unit_capacitance"}
+
+
+def contours(ax):
+    return [one for one in ax.collections if isinstance(one, ContourSet)]
+
+
+def test_lines_of_a_map_lie_where_the_closed_form_has_them():
+    ax = plot_sweep_map(two_axes(), **MAP, levels=[-0.9, -0.8], lines="energy")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    dashed, solid = contours(ax)
+    for level, path in zip((-0.9, -0.8), solid.get_paths(), strict=True):
+        noise, capacitance = path.vertices.T
+        np.testing.assert_allclose(np.log10(capacitance) - 2 * np.log10(noise), 10 * level, rtol=3e-5)
+    energies = dashed.levels
+    assert len(energies) >= 2
+    for energy, path in zip(energies, dashed.get_paths(), strict=True):
+        # Between two points the line is where the energy is, linear in it, on an axis even in the logarithm.
+        logs = np.interp(energy, 3e-12 / NOISE[::-1], np.log10(NOISE[::-1]))
+        np.testing.assert_allclose(np.log10(path.vertices[:, 0]), logs, rtol=3e-5)
+    texts = [text.get_text() for text in ax.texts]
+    assert {"-0.9", "-0.8"} <= set(texts)
+    assert any(text.endswith("nJ") for text in texts)
+
+
+def test_cells_of_a_map_are_means_around_their_points():
+    study = two_axes()
+    ax = plot_sweep_map(study, **MAP)
+    mesh: Any = ax.collections[0]
+    mean = study["accuracy"].mean(["die", "read"]).transpose(MAP["y"], MAP["x"]).values
+    np.testing.assert_allclose(np.asarray(mesh.get_array()), mean)
+    edges = mesh.get_coordinates()[0, :, 0]
+    np.testing.assert_allclose(edges[1:-1] ** 2, NOISE[1:] * NOISE[:-1])
+    np.testing.assert_allclose(ax.get_xlim(), edges[[0, -1]])
+    assert ax.get_xlabel() == "noise (V)"
+    assert ax.figure.axes[1].get_ylabel() == "accuracy"
+
+
+def test_a_map_shows_what_is_not_computed():
+    study = two_axes()
+    study["accuracy"][1, 2, 0, 0] = np.nan
+    study = study.isel({MAP["y"]: [1, 0, 2, 3, 4]})
+    ax = plot_sweep_map(study, **MAP)
+    shown = np.ma.getmaskarray(np.ma.asarray(ax.collections[0].get_array()))
+    assert np.argwhere(shown).tolist() == [[1, 2]]
+    hatched = [one for one in ax.collections if one.get_hatch()]
+    corners = hatched[0].get_paths()[0].get_extents()
+    assert len(hatched) == 1
+    assert corners.x0 < NOISE[2] < corners.x1
+    assert corners.y0 < CAPACITANCE[1] < corners.y1
+    assert "not computed" in legend(ax)
+
+
+def test_maps_that_cannot_be_drawn():
+    with pytest.raises(ValueError, match="`y` must be an axis of numbers"):
+        plot_sweep_map(two_axes(), x=MAP["x"], y="component")
+    with pytest.raises(ValueError, match="`y` must be another axis"):
+        plot_sweep_map(two_axes(), x=MAP["x"], y=MAP["x"])
+    with pytest.raises(ValueError, match=r"over macro[.]rows too"):
+        plot_sweep_map(two_axes().expand_dims({"macro.rows": [8, 16]}), **MAP)
+    with pytest.raises(ValueError, match="`levels` must be finite numbers that increase"):
+        plot_sweep_map(two_axes(), **MAP, levels=[0.2, 0.1])
+    with pytest.raises(ValueError, match="all are NaN"):
+        plot_sweep_map(two_axes() * np.nan, **MAP)
+    with pytest.raises(ValueError, match="`logarithmic` must name axes above 0"):
+        plot_sweep_map(two_axes().assign_coords({MAP["x"]: NOISE - 1}), **MAP, logarithmic=True)
