@@ -20,11 +20,13 @@ from amsim._pareto_plots import plot_pareto as plot_pareto
 from amsim._report_plots import plot_circuit_table as plot_circuit_table
 from amsim._report_plots import plot_validation as plot_validation
 from amsim._sensitivity_plot import plot_sensitivity as plot_sensitivity
+from amsim._source_plots import plot_switched_sources as plot_switched_sources
 from amsim._study_map import plot_sweep_map as plot_sweep_map
 from amsim._study_plots import plot_sweep as plot_sweep
 from amsim._system_plots import plot_energy_sweep as plot_energy_sweep
 from amsim._system_plots import plot_roofline as plot_roofline
 from amsim._system_plots import plot_utilisation as plot_utilisation
+from amsim._yield_plots import plot_yield as plot_yield
 
 CURVES = 64
 """Single columns that are drawn at most."""

@@ -1,17 +1,19 @@
 """Pictures of studies: what is drawn, labels, and what is refused."""
 
 import inspect
+import itertools
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.container import ErrorbarContainer
+from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.contour import ContourSet
+from scipy import stats
 
 from amsim.pareto_front import pareto_front
-from amsim.plot import plot_pareto, plot_sweep, plot_sweep_map
+from amsim.plot import plot_pareto, plot_sweep, plot_sweep_map, plot_switched_sources, plot_yield
 from amsim.population_statistics import summary
 
 SUPPLY = np.array([0.6, 0.5, 0.7])
@@ -250,3 +252,117 @@ def test_pareto_of_points_and_of_one_die():
         plot_pareto(study * np.nan)
     with pytest.raises(ValueError, match="`logarithmic` must be False where 'accuracy'"):
         plot_pareto(study, x="accuracy", y="energy", logarithmic=True)
+
+
+def wilson(passing, dies):
+    interval = stats.binomtest(passing, dies).proportion_ci(method="wilson")
+    return interval.low, interval.high
+
+
+def band_ends(collection, x):
+    """Lower and upper end of a band in the middle of a step at x."""
+    points = np.asarray(collection.get_paths()[0].vertices)
+    crossing = [(a[1] + b[1]) / 2 for a, b in itertools.pairwise(points) if (a[0] - x) * (b[0] - x) < 0]
+    return min(crossing), max(crossing)
+
+
+@pytest.mark.parametrize("good", ["at least", "at most"])
+def test_yield_against_the_limit(good):
+    study = two_axes(dies=5).isel({MAP["x"]: [0, 2], MAP["y"]: 1})
+    ax = plot_yield(study, good=good)
+    dies = study["accuracy"].mean("read").values
+    for curve, band, own in zip(ax.lines, ax.collections, dies, strict=False):
+        places, shares = np.asarray(curve.get_xdata()), np.asarray(curve.get_ydata())
+        for limit in (np.sort(own)[1], np.sort(own)[2] + 1e-3, own.min() - 1e-3):
+            passing = int(np.sum(own >= limit if good == "at least" else own <= limit))
+            before = np.searchsorted(places, limit, side="left" if good == "at least" else "right")
+            shown = shares[before] if good == "at least" else shares[before - 1]
+            assert shown == pytest.approx(passing / 5)
+            if limit not in own:
+                assert band_ends(band, limit) == pytest.approx(wilson(passing, 5), rel=1e-6, abs=1e-9)
+    assert legend(ax)[:2] == ["noise 100 µV", "noise 2.15 mV"]
+    assert ax.get_xlabel() == "accuracy"
+
+
+def test_yield_along_an_axis():
+    study = two_axes(dies=8).isel({MAP["y"]: [0, 3]})
+    ax = plot_yield(study, limit=-0.8, along=MAP["x"])
+    dies = study["accuracy"].mean("read")
+    assert ax.get_xscale() == "log"
+    for number in range(2):
+        passing = (dies.isel({MAP["y"]: number}) >= -0.8).sum("die").values
+        np.testing.assert_allclose(np.asarray(ax.lines[number].get_ydata()), passing / 8)
+        corners = np.asarray(ax.collections[number].get_paths()[0].vertices)
+        for at, good in zip(NOISE, passing, strict=True):
+            shown = corners[np.isclose(corners[:, 0], at, rtol=1e-9, atol=0), 1]
+            assert (shown.min(), shown.max()) == pytest.approx(wilson(int(good), 8), rel=1e-6, abs=1e-9)
+    assert ax.get_ylabel() == "yield: accuracy at least -0.8"
+
+
+def test_yield_of_designs_with_names():
+    study = families()[["accuracy"]].isel({"macro.adc.bits": 0})
+    ax = plot_yield(study, limit=0.7)
+    shown = np.asarray(errorbars(ax)[0].lines[0].get_ydata())
+    np.testing.assert_allclose(shown, (study["accuracy"] >= 0.7).mean("die").values)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["analog", "digital", "mixed"]
+
+
+def test_yields_that_cannot_be_drawn():
+    study = two_axes()
+    with pytest.raises(ValueError, match="`result` must have 'energy' over 'die'"):
+        plot_yield(study, quantity="energy")
+    with pytest.raises(ValueError, match="`along` must be None without a `limit`"):
+        plot_yield(study, along=MAP["x"])
+    with pytest.raises(ValueError, match="select one value first"):
+        plot_yield(study)
+    with pytest.raises(ValueError, match="`hue` must have at most 7 values, but 'x' has 9"):
+        plot_yield(xr.Dataset({"accuracy": (("x", "die"), np.ones((9, 2)))}, coords={"x": range(9)}))
+    with pytest.raises(ValueError, match="`along` must be an axis of 'accuracy'"):
+        plot_yield(study, limit=1.0, along="rows")
+    with pytest.raises(ValueError, match="`hue` must be another axis"):
+        plot_yield(study, limit=1.0, along=MAP["x"], hue=MAP["x"])
+    with pytest.raises(ValueError, match="whose dies are all computed"):
+        plot_yield(study.isel({MAP["x"]: 0}) * np.nan)
+
+
+def switched(dies):
+    generator = np.random.default_rng(1)
+    accuracy = generator.uniform(0.6, 0.8, (3, 2, dies))
+    label = {"units": "1", "long_name": "accuracy"}
+    return xr.Dataset(
+        {
+            "accuracy": (("source", "state", "die"), accuracy, label),
+            "accuracy_all": (("die",), generator.uniform(0.5, 0.6, dies), label),
+            "accuracy_none": (("die",), generator.uniform(0.8, 0.9, dies), label),
+        },
+        coords={"source": ["mismatch", "noise", "offset"], "state": ["all but this", "this alone"]},
+    )
+
+
+def test_switched_sources_are_differences_on_the_same_dies():
+    study = switched(6)
+    ax = plot_switched_sources(study)
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    bars = [one for one in ax.containers if isinstance(one, BarContainer)]
+    whiskers = errorbars(ax)
+    alone = study["accuracy_none"] - study["accuracy"].sel(state="this alone")
+    back = study["accuracy"].sel(state="all but this") - study["accuracy_all"]
+    for shown, spread, expected in zip(bars, whiskers, (alone, back), strict=True):
+        each = expected.transpose("source", "die").sel(source=names).values
+        np.testing.assert_allclose([bar.get_width() for bar in shown], each.mean(axis=1))
+        interval = stats.t.interval(0.95, 5, each.mean(axis=1), stats.sem(each, axis=1))
+        ends = np.array(spread.lines[2][0].get_segments())[:, :, 0]
+        np.testing.assert_allclose(ends.T, interval)
+    largest = [max(alone.mean("die").sel(source=name), back.mean("die").sel(source=name)) for name in names]
+    assert largest == sorted(largest)
+    whole = float((study["accuracy_none"] - study["accuracy_all"]).mean())
+    assert legend(ax)[0] == f"all sources together, {whole:.3g}"
+
+
+def test_switched_sources_of_one_die_and_of_something_else():
+    ax = plot_switched_sources(switched(1))
+    assert not any(np.size(one.lines[2][0].get_segments()) for one in errorbars(ax))
+    with pytest.raises(ValueError, match="lacks accuracy_all, accuracy_none"):
+        plot_switched_sources(switched(2)[["accuracy"]])
+    with pytest.raises(ValueError, match=r"over macro[.]rows too"):
+        plot_switched_sources(switched(2).expand_dims({"macro.rows": [8, 16]}))
