@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.code_selection import select_weight_code, value_counts
-from amsim.circuits.operands import IntegerCode
+from amsim.circuits.operands import IntegerCode, input_code, weight_code
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.control_flow import Largest
 from amsim.deployment.mapping import MappedSite
-from amsim.deployment.run import inputs_and_matrix, read_program, tally_program
+from amsim.deployment.run import inputs_and_matrix, read_program, tally_program, value_reader
 
 
 class WeightMethod(NamedTuple):
@@ -71,6 +72,39 @@ def observed_codes(chip: Chip, inputs: Array) -> dict[str, dict[str, Any]]:
         return told
 
     return _told(chip, inputs, tell)
+
+
+@eqx.filter_jit
+def observed_lines(chip: Chip, inputs: Array, name: str) -> dict[str, Array]:
+    """Of one site with capacitor lines: `lines`, counts of what they take, and what its macro reports, over its runs.
+
+    Of a fused site that runs once also `shift`, the counts that put each neuron's threshold at 0.
+    """
+
+    def tell(mapped: MappedSite, values: dict[int, Any]) -> dict[str, Any]:
+        if mapped.site.name != name:
+            return {}
+        site, ranges = mapped.site, (chip.calibration or Calibration()).of(name)
+        macro = ranges.macro(chip.accelerator.macros[mapped.macro])
+        padded, matrix = inputs_and_matrix(site, values)
+        coding = ranges.coding(site.data.range, site.weight.range)
+        neuron = None if mapped.chain is None else mapped.chain.neuron(site, value_reader(values))
+        told = dict(macro.report(site.product, padded, matrix, neuron=neuron, **coding))
+        told["lines"] = macro.line_counts(site.product, padded, matrix, **coding)
+        if neuron is not None and mapped.turns == 1:
+            vectors = site.product.vector_axes
+            x_code = input_code(padded, macro.input_bits, coding["input_range"], vectors, macro.operand_rounding)
+            w_code = weight_code(matrix, macro.weight_bits, coding["weight_range"], macro.operand_rounding)
+            in_counts = neuron.in_counts(x_code, w_code, w_code.encode(matrix), padded.ndim)
+            told["shift"] = in_counts.shift(site.product.rows).ravel()
+        return told
+
+    traced = traced_chip(chip, (inputs,))
+    arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
+    tallies = tally_program(traced.program, traced.mapping, arguments, tell)
+    told, runs = next(tally for one, tally in zip(traced.mapping.sites, tallies, strict=True) if one.site.name == name)
+    counts = told.pop("lines")
+    return {"lines": counts} | {key: value / jnp.maximum(runs, 1.0) for key, value in told.items()}
 
 
 @eqx.filter_jit

@@ -173,7 +173,7 @@ def _report(mapped: MappedSite, choices: Calibration, macro: Macro, values: dict
             site.product,
             inputs,
             matrix,
-            neuron=None if mapped.chain is None else mapped.chain.neuron(site, _reader(values)),
+            neuron=None if mapped.chain is None else mapped.chain.neuron(site, value_reader(values)),
             **ranges.coding(site.data.range, site.weight.range),
         )
         return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in found.items()}
@@ -199,7 +199,8 @@ def _replaced(mapped: MappedSite) -> list[int]:
     return [mapped.site.step.outputs[0].number, *(step.outputs[0].number for step in mapped.chain.steps)]
 
 
-def _reader(values: dict[int, Any]) -> Any:
+def value_reader(values: dict[int, Any]) -> Any:
+    """Function from a value of the program to what it is in this run."""
     return lambda value: values[value.number]
 
 
@@ -233,14 +234,14 @@ def _on_macro(
         if ranges.offset is not None:
             sums = sums + over_columns(ranges.offset, sums.ndim).astype(sums.dtype)
         return site.layout.result(sums).astype(site.step.dtype), sums
-    neuron = dataclasses.replace(mapped.chain.neuron(site, _reader(values)), tuning=ranges.tuning)
+    neuron = dataclasses.replace(mapped.chain.neuron(site, value_reader(values)), tuning=ranges.tuning)
     if decision_rule is None or mapped.chain.threshold is not None:
         read = margins = _margin(macro, site.product, inputs, matrix, neuron, **options)
     else:
         read = macro.margin(site.product, inputs, matrix, neuron, **options)
         margins = decided_value(decision_rule, read, macro, site.product, inputs, matrix, neuron, options)
     margins = site.layout.result(margins)
-    value = mapped.chain.decided(margins, _reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
+    value = mapped.chain.decided(margins, value_reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
     return value, read
 
 
