@@ -15,6 +15,7 @@ from scipy import stats
 from amsim import _plot_style as style
 from amsim._circuit_plots import plot_linearity as plot_linearity
 from amsim._circuit_plots import plot_noise_budget as plot_noise_budget
+from amsim._die_plots import plot_die_map as plot_die_map
 from amsim._line_plots import plot_line_values as plot_line_values
 from amsim._pareto_plots import plot_accuracy_energy as plot_accuracy_energy
 from amsim._pareto_plots import plot_pareto as plot_pareto
