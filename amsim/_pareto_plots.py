@@ -106,6 +106,7 @@ def plot_pareto(
 
     ax = style.own_axes(ax, (7.0, 5.0))
     axes.set_scale(ax, "x", spots["price"], logarithmic=log)
+    axes.prefixed_ticks(ax.yaxis, spots["value"])
     steps = _draw_front(ax, price, value, "no other point beats these")
     front = pareto_front(spots["price"], spots["value"]).values
     for number, (name, members) in enumerate(families.items()):

@@ -4,7 +4,6 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import EngFormatter
 
 from amsim import _plot_style as style
 from amsim import _study_axes as axes
@@ -56,8 +55,7 @@ def plot_switched_sources(result: xr.Dataset, *, quantity: str = "accuracy", ax:
     ax.axvline(float(whole[0]), color=style.VERMILLION, linestyle="--", linewidth=1.2, label=total)
     ax.axvline(0.0, color=style.BLACK, linewidth=0.8)
     ax.set_yticks(place, [str(name) for name in result["source"].values[order]])
-    if unit in axes.PREFIXED:
-        ax.xaxis.set_major_formatter(EngFormatter(unit))
+    axes.prefixed_ticks(ax.xaxis, values)
     style.finish(ax, f"lost {axes.axis_label(values)}", "", grid="x", columns=2)
     return ax
 

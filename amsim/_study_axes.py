@@ -19,6 +19,9 @@ PREFIXED = ("F", "V", "A", "s", "Hz", "J", "W", "Ohm")
 
 POPULATION = ("die", "read")
 
+WHOLE = 8
+"""Whole numbers on an axis that each have a tick."""
+
 WIDE = 10.0
 """Largest over smallest value from which on an axis is logarithmic, unless its values are evenly spaced."""
 
@@ -80,20 +83,26 @@ def with_unit(value: Any, unit: str) -> str:
 
 def number_axis(axis: Axis, values: xr.DataArray, *, logarithmic: bool) -> None:
     """Ticks of an axis of numbers: SI prefixes, and no more than there is room for."""
-    unit, spread = values.attrs.get("units", "1"), np.abs(values.values[np.isfinite(values.values)])
-    if logarithmic:
+    spread = np.abs(values.values[np.isfinite(values.values)])
+    if values.dtype.kind == "i" and len(np.unique(spread)) <= WHOLE:
+        axis.set_major_locator(FixedLocator([float(value) for value in np.unique(values.values)]))
+        axis.set_minor_locator(NullLocator())
+    elif logarithmic:
         decades = np.log10(spread.max() / spread.min()) if spread.size else 1.0
         subs = (1.0, 2.0, 5.0) if decades <= 1.2 else (1.0, 3.0) if decades <= 2.5 else (1.0,)
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_minor_locator(NullLocator() if len(subs) == 3 else LogLocator(subs=tuple(range(2, 10))))
-    elif values.dtype.kind == "i" and len(np.unique(spread)) <= 8:
-        axis.set_major_locator(FixedLocator([float(value) for value in np.unique(values.values)]))
-    if unit in PREFIXED:
-        axis.set_major_formatter(EngFormatter(unit))
-        axis.set_minor_formatter("")
-    elif logarithmic:
+    if logarithmic:
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
+    prefixed_ticks(axis, values)
+
+
+def prefixed_ticks(axis: Axis, values: xr.DataArray) -> None:
+    """Ticks with SI prefixes, such as 30 fF, where the unit takes them."""
+    unit = values.attrs.get("units", "1")
+    if unit in PREFIXED:
+        axis.set_major_formatter(EngFormatter(unit))
 
 
 def set_scale(ax: Axes, which: str, values: xr.DataArray, *, logarithmic: bool) -> None:

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.path import Path
 from matplotlib.patheffects import AbstractPathEffect, withStroke
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from amsim import _plot_style as style
 from amsim import _study_axes as axes
@@ -162,8 +162,8 @@ def _draw_lines(
     if not drawn:
         return False
     contours = ContourSet(
-        ax, [level for level, _ in drawn], [lines for _, lines in drawn], colors=colour, linewidths=1.2,
-        linestyles="dashed" if dashed else "solid", zorder=3,
+        ax, [level for level, _ in drawn], [lines for _, lines in drawn], colors=colour,
+        linewidths=1.6 if dashed else 1.2, linestyles="dashed" if dashed else "solid", zorder=3,
     )  # fmt: skip
     halo: list[AbstractPathEffect] = [withStroke(linewidth=3, foreground="white", alpha=0.6)]
     contours.set(path_effects=halo)
@@ -182,9 +182,7 @@ def _in_data(line: np.ndarray, scales: list[bool]) -> np.ndarray:
 
 def _colour_bar(ax: Axes, norm: Normalize, field: xr.DataArray) -> None:
     bar = ax.figure.figure.colorbar(ScalarMappable(norm, COLOURS), ax=ax, pad=0.02)
-    unit = field.attrs.get("units", "1")
-    if unit in axes.PREFIXED:
-        bar.ax.yaxis.set_major_formatter(EngFormatter(unit))
+    axes.prefixed_ticks(bar.ax.yaxis, field)
     bar.set_label(axes.axis_label(field), fontsize=style.TITLE_SIZE)
     bar.ax.tick_params(labelsize=style.FONT_SIZE)
     bar.outline.set_visible(False)

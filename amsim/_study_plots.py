@@ -50,6 +50,7 @@ def plot_sweep(
         _curve(ax, curve, x, drawn, None if label is None else axes.said(study[str(hue)], label))
         drawn += 1
     axes.set_scale(ax, "x", study[x], logarithmic=logarithmic)
+    axes.prefixed_ticks(ax.yaxis, values)
     ax.margins(x=0.03)
     style.finish(ax, axes.axis_label(study[x]), axes.axis_label(values), grid="both", columns=3)
     return ax

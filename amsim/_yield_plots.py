@@ -153,7 +153,8 @@ def _along(ax: Axes, curve: xr.DataArray, limit: float, along: str, good: str, n
     names = [axes.said(curve[along], one.item()) for one in curve[along].values]
     ax.set_xticks(np.arange(len(share)), names)
     if sum(map(len, names)) > NAMES:
-        ax.tick_params(axis="x", rotation=25)
+        for text in ax.get_xticklabels():
+            text.set(rotation=25, horizontalalignment="right", rotation_mode="anchor")
 
 
 def _dashes(number: int) -> str:

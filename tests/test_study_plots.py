@@ -60,6 +60,14 @@ def test_one_curve_on_given_axes():
     assert len(ax.lines) == 1
 
 
+def test_energy_is_added_up_and_has_prefixes():
+    ax = plot_sweep(two_axes(), "energy", x=MAP["x"], logarithmic=True)
+    np.testing.assert_allclose(np.asarray(ax.lines[0].get_ydata()), 3e-12 / NOISE)
+    ax.figure.canvas.draw()
+    assert "10 nJ" in [text.get_text() for text in ax.get_yticklabels()]
+    assert "300 µV" in [text.get_text() for text in ax.get_xticklabels()]
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="`x` must be an axis of numbers"):
         plot_sweep(STUDY, x="macro.clock")
