@@ -14,6 +14,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import integer_between
 from amsim.datasets import Split
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, deploy
 from amsim.noise.random import numbered_keys
 from amsim.results import described, labelled
@@ -29,6 +30,7 @@ def evaluate_detector(
     key: PRNGKeyArray,
     dies: int = 16,
     batch: int = 100,
+    calibration: Calibration | None = None,
 ) -> xr.Dataset:
     """Scores of a detector on many dies, and how well they separate what is from what is not.
 
@@ -44,6 +46,7 @@ def evaluate_detector(
         key: Draws dies and reads; die `n` is the same for any number of dies and any other setting.
         dies: Number of dies, each read once.
         batch: Inputs computed at once; bounds the memory.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
 
     Returns:
         Dataset with `score` and `label` (die, item), `auc` (die), its mean with the 95 % interval over dies
@@ -63,14 +66,14 @@ def evaluate_detector(
     if not positives or not negatives or positives + negatives != taken.sum():
         raise ValueError("Argument `data` must have labels of 1 and of 0 (-1 is left out), and at least one of each.")
     accelerator = Accelerator.of(hardware)
-    deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
+    deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
     die_key, read_key = jax.random.split(key)
     die_keys, read_keys = numbered_keys(die_key, dies), numbered_keys(read_key, dies)
     deterministic = all(macro.deterministic for macro in accelerator.macros)
     inputs = _batches(np.asarray(data.inputs), batch)
     scores = []
     for die in range(1 if deterministic else dies):
-        found = np.asarray(_scores(fn, params, accelerator, die_keys[die], read_keys[die], inputs))
+        found = np.asarray(_scores(fn, params, accelerator, calibration, die_keys[die], read_keys[die], inputs))
         found = found.reshape(-1, *found.shape[2:])[: len(data)]
         if found.shape != labels.shape:
             raise ValueError(
@@ -96,6 +99,7 @@ def evaluate_detector(
             "items": len(data),
             "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
             "accelerator": described(accelerator),
+            "calibration": described(calibration),
             "amsim_version": importlib.metadata.version("amsim"),
             "jax_version": jax.__version__,
         },
@@ -113,11 +117,12 @@ def _scores(
     fn: Callable[..., Any],
     params: PyTree,
     accelerator: Accelerator,
+    calibration: Calibration | None,
     die_key: PRNGKeyArray,
     read_key: PRNGKeyArray,
     inputs: Any,
 ) -> Array:
-    chip = deploy(fn, params, accelerator, key=die_key).prepared()
+    chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration).prepared()
 
     def one_batch(item: tuple[Array, Array]) -> Array:
         number, batch_inputs = item

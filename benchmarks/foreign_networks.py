@@ -22,11 +22,13 @@ from amsim.foreign.published import DETECTORS, Detector, load_detector, missing_
 RECORD = Path("foreign_networks.json")
 ADC_BITS = {4: (4, 6, 8, 10), 8: (8,)}  # by bits of the operands: eight take four times as long as four
 RANGES = (1.0, 0.25)
+CALIBRATED = "calibrated"
+SAMPLES = {"share": 0.1, "seed": 1}  # that ranges are calibrated with
 DIES = 3
 HEADING = f"""# Trained networks of other people on analog and digital hardware
 
 Made by `benchmarks/foreign_networks.py`. Area under the ROC curve, and energy of one inference. Networks are deployed
-as they are: no fine-tuning, ranges not calibrated (each input vector is scaled to its own largest value).
+as they are, without fine-tuning. Where ranges are not calibrated each input vector is scaled to its own largest value.
 
 - pnet, rnet, onet: the stages of MTCNN; faces of LFW and ORL against pieces of LFW's photographs and random crops of
   pictures without faces. Its training pictures may overlap LFW's people.
@@ -35,7 +37,9 @@ as they are: no fine-tuning, ranges not calibrated (each input vector is scaled 
   package has recordings of them. This is a test of hardware, not of how well the networks know people.
 - analog: switched-capacitor arrays of 256 rows and 1 fF, 0.8 V, comparator noise 0.2 mV; the first layer, whose inputs
   are raw data, on 8-bit digital units; "range" is the full scale of the ADC against the swing of the line, the same
-  for all sites.
+  for all sites. A line of 256 rows has 257 levels, so beyond 8 bits the converter takes nothing.
+- calibrated: ranges of inputs, weights and converters of each site by `amsim.calibrate` (minimum error, no labels) from
+  a tenth of the items: the same faces and voices, other crops and other background noise.
 - After ±: half of the 95 % interval of the mean over {DIES} dies; in brackets, where all dies are equal, that of the
   finite number of items (Hanley and McNeil).
 """
@@ -53,10 +57,7 @@ def array(operand_bits: int, adc_bits: int, converter_range: float) -> circuits.
 
 
 def analog(first: str, operand_bits: int, adc_bits: int, converter_range: float) -> dict[str, Any]:
-    """The array for all layers but the first, whose inputs are raw data: that one is digital.
-
-    The range is guessed, the same for all sites; `amsim.calibrate` would choose ranges from data at this place.
-    """
+    """The array for all layers but the first, whose inputs are raw data: that one is digital."""
     first_layer = circuits.MultiPrecision(weight_bits=8, input_bits=8)
     return {f"{first}.*": first_layer, ".*": array(operand_bits, adc_bits, converter_range)}
 
@@ -71,14 +72,18 @@ def hardwares(first: str) -> dict[str, Any]:
             for converter_range in RANGES:
                 label = f"analog {operand_bits} bit, ADC {adc_bits} bit, range {converter_range:g}"
                 found[label] = analog(first, operand_bits, adc_bits, converter_range)
+            label = f"analog {operand_bits} bit, ADC {adc_bits} bit, {CALIBRATED}"
+            found[label] = analog(first, operand_bits, adc_bits, 1.0)
     return found
 
 
-def measure(detector: Detector, hardware: Any) -> dict[str, float]:
-    """Separation over dies."""
-    start = time.perf_counter()
+def measure(detector: Detector, hardware: Any, samples: Any) -> dict[str, float]:
+    """Separation over dies; with samples on ranges that are calibrated with them."""
+    start, score, params, calibration = time.perf_counter(), detector.score, detector.params, None
+    if samples is not None:
+        calibration = amsim.calibrate(score, params, hardware, samples, steps=False, batch=60).calibration
     result = amsim.evaluate_detector(
-        detector.score, detector.params, hardware, detector.data, key=jax.random.key(0), dies=DIES, batch=60
+        score, params, hardware, detector.data, key=jax.random.key(0), dies=DIES, batch=60, calibration=calibration
     )
     found = {name: float(result[name]) for name in ("auc_mean", "auc_low", "auc_high", "auc_error")}
     return found | {"seconds": time.perf_counter() - start}
@@ -129,13 +134,14 @@ def main() -> None:
             print(f"{name} is left out: pip install --no-deps {' '.join(missing_packages(name))}")
             continue
         detector = load_detector(name, share=O_NET_SHARE if name == "onet" else SHARE)
+        samples = load_detector(name, **SAMPLES).data.inputs
         for label, hardware in hardwares(detector.first).items():
             if label in record.setdefault(name, {}):
                 continue
-            record[name][label] = found = measure(detector, hardware)
+            record[name][label] = found = measure(detector, hardware, samples if label.endswith(CALIBRATED) else None)
             keep(record)
             print(name, label, {key: float(f"{value:.4g}") for key, value in found.items()}, flush=True)
-        if "energy" not in record[name]["digital 8 bit"]:
+        if any("energy" not in found for found in record[name].values() if found is not record[name]["float"]):
             for label, energy in energies(detector).items():
                 record[name][label]["energy"] = energy
             keep(record)

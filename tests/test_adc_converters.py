@@ -230,11 +230,11 @@ def test_noise_adds_its_variance_and_so_does_its_gradient(adc, name):
     def error(sigma):
         return mean_square(adc, jax.random.key(4), noisy=True, **{name: sigma})
 
-    sigma = jnp.asarray(0.2)
-    found, slope = jax.jit(jax.value_and_grad(error))(sigma)
+    measured = jax.jit(jax.value_and_grad(error))
+    found, slope = measured(jnp.asarray(0.2))
     assert float(found) == pytest.approx(1 / 12 + 0.04, rel=0.05)
     assert float(slope) == pytest.approx(2 * 0.2, rel=0.1)
-    still = jax.jit(jax.value_and_grad(error))(jnp.asarray(0.0))
+    still = measured(jnp.asarray(0.0))
     assert float(still[0]) == pytest.approx(1 / 12, rel=0.05)
     assert np.isfinite(float(still[1]))
 

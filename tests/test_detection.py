@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from amsim import circuits, deploy, evaluate_detector
+from amsim import calibrate, circuits, deploy, evaluate_detector
 from amsim.datasets import Split
 from amsim.noise.random import numbered_keys
 from amsim.statistics import roc_area, roc_area_error
@@ -64,6 +64,18 @@ def test_equals_a_plain_loop_over_dies(case):
         assert float(result["auc"][die]) == pytest.approx(roc_area(np.concatenate(rows), data.labels), abs=2e-3)
     assert float(result["auc_low"]) < float(result["auc_mean"]) < float(result["auc_high"])
     assert result["auc"].attrs == {"units": "1", "long_name": "area under the ROC curve"}
+
+
+def test_calibrated_ranges_are_those_of_the_calibrated_chip(case):
+    params, data = case
+    macro = circuits.DigitalBinary(weight_bits=3, input_bits=3)
+    calibrated = calibrate(score, params, macro, data.inputs[:20], method="percentile", coverage=0.9)
+    scores = [
+        evaluate_detector(score, params, macro, data, dies=1, key=jax.random.key(0), calibration=one)["score"][0]
+        for one in (calibrated.calibration, None)
+    ]
+    np.testing.assert_allclose(scores[0], calibrated.chip(data.inputs), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(scores[0], scores[1], atol=0.01)
 
 
 def test_items_without_a_label_are_left_out_and_equal_dies_are_computed_once(case):
