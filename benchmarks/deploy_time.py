@@ -2,7 +2,10 @@
 
 Tracing, lowering and compiling from cold caches; both sides of a ratio are measured in turn in this run.
 
-    python benchmarks/deploy_time.py [--rounds 5] [--blocks 16] [--channels 16]
+    python benchmarks/deploy_time.py [--rounds 5] [--blocks 16] [--channels 16] [--scan]
+
+With `--scan` the chip's network has its equal blocks stacked in one `jax.lax.scan`; it is held against the plain one
+with its blocks written out, which a user would otherwise compile, and against the plain scan.
 """
 
 import argparse
@@ -30,7 +33,7 @@ MACROS: dict[str, circuits.Macro] = {
 }
 
 
-def residual_network(blocks: int, channels: int) -> tuple[Callable[..., Any], Any]:
+def residual_network(blocks: int, channels: int, scanned: bool = False) -> tuple[Callable[..., Any], Any]:
     """A stem, blocks of three convolutions with a shortcut, and a classifier; plain JAX."""
     rng = np.random.default_rng(0)
 
@@ -55,13 +58,22 @@ def residual_network(blocks: int, channels: int) -> tuple[Callable[..., Any], An
         sums = jax.lax.conv_general_dilated(maps, own["w"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
         return sums + own["b"]
 
+    def block(maps: jax.Array, own: Any) -> tuple[jax.Array, None]:
+        first, second, third = own
+        inner = jax.nn.relu(apply(second, jax.nn.relu(apply(first, maps))))
+        return jax.nn.relu(maps + apply(third, inner)), None
+
     def network(params: Any, images: jax.Array) -> jax.Array:
         maps = jax.nn.relu(apply(params["stem"], images))
-        for first, second, third in params["blocks"]:
-            inner = jax.nn.relu(apply(second, jax.nn.relu(apply(first, maps))))
-            maps = jax.nn.relu(maps + apply(third, inner))
+        if scanned:
+            maps, _ = jax.lax.scan(block, maps, params["blocks"])
+        else:
+            for own in params["blocks"]:
+                maps, _ = block(maps, own)
         return jnp.mean(maps, (1, 2)) @ params["head"]["w"] + params["head"]["b"]
 
+    if scanned:
+        params["blocks"] = jax.tree.map(lambda *members: jnp.stack(members), *params["blocks"])
     return network, params
 
 
@@ -96,25 +108,28 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=16)
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--scan", action="store_true")
     parser.add_argument("--only", default="", help="part of a row's name")
     options = parser.parse_args()
-    network, params = residual_network(options.blocks, options.channels)
+    written_out = residual_network(options.blocks, options.channels)
+    deployed = residual_network(options.blocks, options.channels, options.scan)
     images = jnp.zeros((options.batch, 16, 16, 3))
-    plain = partial(compile_plain, network, params, images)
+    plain, plain_same = (partial(compile_plain, *network, images) for network in (written_out, deployed))
     for name, macro in MACROS.items():
         if options.only not in name:
             continue
         for noisy in (False, True) if not macro.deterministic else (False,):
-            chip = partial(compile_chip, network, params, macro, noisy, images)
-            plain(), chip()
-            measured = np.median(np.array([(plain(), chip()) for _ in range(options.rounds)]), axis=0)
-            (plain_trace, plain_compile), (trace, compiling) = measured
+            chip = partial(compile_chip, *deployed, macro, noisy, images)
+            plain(), plain_same(), chip()
+            rounds = [(plain(), plain_same(), chip()) for _ in range(options.rounds)]
+            (plain_trace, plain_compile), same, (trace, compiling) = np.median(np.array(rounds), axis=0)
             value = (trace + compiling) / (plain_trace + plain_compile)
+            beside_scan = f", {(trace + compiling) / same.sum():.1f} times the plain scan" if options.scan else ""
             verdict = "met" if value <= AIM else "missed"
             print(
                 f"{name + (', noise' if noisy else ''):<34}{value:6.2f}   aim {AIM:.1f} {verdict:<7}"
                 f" deploy and trace {trace:.2f} s, compile {compiling:.2f} s;"
-                f" plain {plain_trace:.2f} s, {plain_compile:.2f} s",
+                f" plain {plain_trace:.2f} s, {plain_compile:.2f} s{beside_scan}",
                 flush=True,
             )
 
