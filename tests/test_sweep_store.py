@@ -203,7 +203,7 @@ def test_what_the_system_refuses_to_write_loses_nothing(uninterrupted, tmp_path,
 
     with (
         files_of_at_most(size if after == 0 else None),
-        pytest.raises(OSError, match="the store cannot be written .File too large.*goes on from there") as refused,
+        pytest.raises(OSError, match=r"the store cannot be written .File too large.*goes on from there") as refused,
     ):
         run(path, progress=fill)
     assert resource.getrlimit(resource.RLIMIT_FSIZE) == (soft, hard)
@@ -231,7 +231,7 @@ def test_a_disk_that_turns_read_only_inside_a_part_loses_nothing(uninterrupted, 
 
     with monkeypatch.context() as patch:
         patch.setattr(zarr.storage.LocalStore, "set", read_only)
-        with pytest.raises(OSError, match="the store cannot be written .Read-only file system") as refused:
+        with pytest.raises(OSError, match=r"the store cannot be written .Read-only file system") as refused:
             run(path)
     assert refused.value.errno == errno.EROFS
     # Of the sixth there is only a beginning.

@@ -91,9 +91,9 @@ def _study_table(result: xr.Dataset, quantities: list[str]) -> Table:
         cells = [_shown(result[name][at[result[name].dims[0]]].item(), _unit(result[name])) for name in columns]
         for name, (mean, _, half) in summaries.items():
             factor, _, form = scales[name]
-            cells.append(_number(factor * mean[place], form))
+            cells.append(_number(float(factor * mean[place]), form))
             if half is not None:
-                cells.append("one die" if np.isnan(half[place]) else f"+- {_number(factor * half[place], form)}")
+                cells.append("one die" if np.isnan(half[place]) else f"+- {_number(float(factor * half[place]), form)}")
         table.add_row(*cells)
     return table
 

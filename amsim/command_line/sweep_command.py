@@ -13,12 +13,13 @@ from amsim._progress_bar import progress_bar
 from amsim.command_line.output import check_writable, plain, write_whole
 
 
-def _print_schema(wanted: bool) -> None:
+def _print_schema(wanted: bool) -> bool:
     if wanted:
         from amsim.studies.file_layout import json_schema
 
         print(json.dumps(json_schema(), indent=1))
         raise typer.Exit
+    return wanted
 
 
 def sweep(

@@ -8,7 +8,7 @@ from amsim import networks
 from amsim.accelerator import Accelerator
 from amsim.networks import NETWORKS
 from amsim.settings import check_path
-from amsim.studies.axes import HARDWARE, NETWORK, blocks, points
+from amsim.studies.axes import HARDWARE, NETWORK, Conditional, blocks, points
 from amsim.studies.file_hardware import CHIPS, DESIGNS, NamedHardware, named_hardware
 from amsim.studies.file_kinds import shown
 
@@ -44,11 +44,17 @@ def hardware_and_axes(
         return single, []
     try:
         axes: list[Any] = [{HARDWARE: used}] if used and HARDWARE not in places else []
+        plain: list[Any] = []
+        conditional: list[Any] = []
         for path, values in tables["axes"].items():
-            axes.append({path: _values(path, values, used, folder)})
+            (conditional if isinstance(values, Conditional) else plain).append(
+                {path: _values(path, values, used, folder)}
+            )
+        axes += plain
         if tables["points"]:
             axes.append(points({path: _values(path, one, used, folder) for path, one in tables["points"].items()}))
-        axes += [] if sampled is None else [sampled]
+        # What a condition is on comes before; TOML does not keep the order of paths with and without quotes.
+        axes += ([] if sampled is None else [sampled]) + conditional
         blocks(axes)
     except ValueError as error:
         mistakes.append(f"[axes] {error}")

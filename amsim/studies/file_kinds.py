@@ -266,18 +266,23 @@ def _only(value: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _of_same_form(kind: Either, value: Any) -> Any:
     """The kind of the same form as a value; where there is none, one that says what is allowed."""
-    for one in kind.kinds:
+    kinds = _kinds(kind)
+    for one in kinds:
         fits = one.fits(value) if isinstance(one, Scalar) else isinstance(value, _form(one))
         if fits:
             return one
-    scalars = [one for one in kind.kinds if isinstance(one, Scalar)]
+    scalars = [one for one in kinds if isinstance(one, Scalar)]
     nearest = [one for one in scalars if isinstance(value, str) == ("enum" in one.schema)]
-    said = nearest[0] if len(nearest) == 1 and len(scalars) == len(kind.kinds) else None
-    return said or Scalar(" or ".join(_said(one) for one in kind.kinds), lambda value: False, {})
+    said = nearest[0] if len(nearest) == 1 and len(scalars) == len(kinds) else None
+    return said or Scalar(_said(kind), lambda value: False, {})
+
+
+def _kinds(kind: Any) -> list[Any]:
+    return [inner for one in kind.kinds for inner in _kinds(one)] if isinstance(kind, Either) else [kind]
 
 
 def _form(kind: Any) -> type:
-    return list if isinstance(kind, ListOf) else Mapping  # type: ignore[type-abstract]
+    return list if isinstance(kind, ListOf) else Mapping
 
 
 def _said(kind: Any) -> str:

@@ -59,9 +59,17 @@ class FileStudy:
             ValueError: Settings that do not go together; the text names the file.
             OSError: The store cannot be written; what it holds is kept.
         """
-        options = {"key": self.key, "dies": self.dies, "reads": self.reads}
         try:
-            result = sweep(self.measure, self.axes, store=store, client=client, progress=progress, **options)
+            result = sweep(
+                self.measure,
+                self.axes,
+                key=self.key,
+                dies=self.dies,
+                reads=self.reads,
+                store=store,
+                client=client,
+                progress=progress,
+            )
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
         return result.assign_attrs(study_file=self.text)
