@@ -26,8 +26,7 @@ quantities = ["accuracy"]
 macro = "SwitchedCapacitor"
 rows = 16
 columns = 4
-weight_bits = 2
-input_bits = 2
+comparator = { trim = "none" }
 [axes]
 macro.comparator.noise = [1e-3, 40e-3]
 """
@@ -211,11 +210,14 @@ def test_other_results_are_shown(tmp_path):
 
 
 def test_a_file_cannot_steer_the_terminal(tmp_path):
-    result = few({"loss": (("step",), np.zeros(1))}, {"step": [0]}, network="\x1b[2J[red]evil", key="x" * 999)
-    result.to_netcdf(tmp_path / "evil.nc", engine="h5netcdf")
+    values = {"accuracy": (("design", "die"), np.ones((1, 1)))}
+    names = {"design": ["\x1b[31m[/red]:smile:"], "die": [0]}
+    evil = few(values, names, axes="{}", network="\x1b[2J[red]evil", key="x" * 999, study="{", study_file="[")
+    evil.to_netcdf(tmp_path / "evil.nc", engine="h5netcdf")
     printed = run("show", tmp_path / "evil.nc").output
     assert "\x1b" not in printed
     assert "network: ?[2J[red]evil" in printed
+    assert printed.count("?[31m[/red]:smile:") == 2
     assert "x" * 999 not in printed
 
 

@@ -22,7 +22,7 @@ from amsim.studies.study_file import read_study
 EXAMPLES = sorted((Path(__file__).parent.parent / "docs" / "studies").glob("*.toml"))
 
 STUDY = '[study]\nnetwork = "tiny.onnx"\ndata = "tiny.npz"\ndies = 3\nseed = 4\nquantities = ["accuracy"]\n'
-ARRAY = '[hardware]\nmacro = "SwitchedCapacitor"\nrows = 16\ncolumns = 4\nweight_bits = 2\ninput_bits = 2\n'
+ARRAY = '[hardware]\nmacro = "SwitchedCapacitor"\nrows = 16\ncolumns = 4\n'
 NOISE = "[axes]\nmacro.comparator.noise = [1e-3, 8e-3]\n"
 TRIM = 'comparator = { trim = "none", kickback = 1e-3 }'
 OTHERS = 'sites.".*" = { macro = "SwitchedCapacitor", drivers = {} }'
@@ -59,17 +59,13 @@ def test_examples_are_right(path):
 
 
 def test_a_file_is_the_call(written, tiny_network):
-    given = read_study(
-        written(STUDY + "images = 20\nreads = 2\n" + ARRAY + "[hardware.comparator]\ngain = 4\n" + NOISE)
-    )
-    result = given.run()
+    part = "comparator = { gain = 4, trim = 'none' }\n"
+    result = read_study(written(STUDY + "images = 20\nreads = 2\n" + ARRAY + part + NOISE)).run()
     fn, params = load_network("tiny.onnx", tiny_network)
     arrays = np.load(tiny_network / "tiny.npz")
     data = amsim.datasets.Split(arrays["inputs"][:20], arrays["labels"][:20])
-    macro = circuits.SwitchedCapacitor(
-        rows=16, columns=4, weight_bits=2, input_bits=2, comparator=circuits.Comparator(gain=4.0)
-    )
-    measure = amsim.study(fn, params, macro, data, quantities=["accuracy"], batch=20)
+    macro = circuits.SwitchedCapacitor(rows=16, columns=4, comparator=circuits.Comparator(gain=4.0, trim=None))
+    measure = amsim.study(fn, params, macro, data, quantities=["accuracy"])
     key = jax.random.key(4)
     expected = amsim.sweep(measure, {"macro.comparator.noise": [1e-3, 8e-3]}, key=key, dies=3, reads=2)
     assert tomllib.loads(result.attrs.pop("study_file"))["study"]["reads"] == 2
@@ -199,6 +195,8 @@ def test_all_mistakes_in_one_message(written):
         (ARRAY + NOISE, "[study] is missing"),
         (STUDY + NOISE, "[hardware] is missing"),
         ("[study]\n" + ARRAY + NOISE, "[study] network is missing"),
+        (STUDY.replace("tiny.onnx", "binary-fasion") + ARRAY + NOISE, "Did you mean 'binary-fashion'?"),
+        (STUDY.replace("tiny.npz", "imagenet") + ARRAY + NOISE, "[study] data must be one of 'fashion-mnist-mini',"),
         (STUDY + ARRAY, "must have at least one axis"),
         (STUDY + "share = 0.5\nimages = 3\n" + ARRAY + NOISE, "`images` and `share`"),
         (STUDY + "share = 1.5\n" + ARRAY + NOISE, "[study] share must be a number above 0 and at most 1"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 CODECS = ("blosc", "bz2", "delta", "fixedscaleoffset", "gzip", "lz4", "lzma", "shuffle", "vlen-utf8", "zlib", "zstd")
@@ -27,7 +28,7 @@ def open_result(path: Path) -> xr.Dataset:
         else:
             opened = xr.open_dataset(path, engine="h5netcdf")
         with opened:
-            found = opened.load()
+            found = _harmless(opened.load())
     except ImportError:
         raise ValueError(f"{path} needs Zarr to be read: pip install 'amsim[studies]'.") from None
     # What damaged files make the libraries raise is not documented.
@@ -51,6 +52,24 @@ def stored_part(path: Path) -> list[str]:
         return [f"complete: all {total} items"]
     rest = "the same `amsim sweep` goes on from there, and the numbers below may lack the last minute"
     return [f"complete: {done} of {total} items ({100 * done // total} %); {rest}"]
+
+
+def printable(text: str) -> str:
+    """Text without what could steer a terminal; lines stay lines."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+
+def _harmless(result: xr.Dataset) -> xr.Dataset:
+    """The same with printable words only."""
+    found = {}
+    for name, one in result.variables.items():
+        if one.dtype.kind in "OU":
+            said = [printable(str(word)) for word in one.values.ravel()]
+            found[name] = (one.dims, np.array(said, str).reshape(one.shape), one.attrs)
+    coordinates = {name: one for name, one in found.items() if name in result.coords}
+    result = result.assign_coords(coordinates).assign({name: found[name] for name in found if name not in coordinates})
+    words = {name: printable(value) for name, value in result.attrs.items() if isinstance(value, str)}
+    return result.assign_attrs(words)
 
 
 def _check_codecs(path: Path) -> None:

@@ -12,6 +12,7 @@ from matplotlib.ticker import EngFormatter
 from rich.table import Table
 
 from amsim.command_line.output import right_aligned
+from amsim.command_line.result_file import printable
 
 PREFIXED = ("F", "V", "A", "s", "Hz", "J", "W", "Ohm", "K", "bit/s")
 SQUARE_MILLIMETRES = 1e6
@@ -76,7 +77,7 @@ def _study_table(result: xr.Dataset, quantities: list[str]) -> Table:
     headings = [
         word
         for name, (_, _, half) in summaries.items()
-        for word in (f"{name} {scales[name][1]}".strip(), *([] if half is None else ["95 %"]))
+        for word in (f"{_text(name)} {scales[name][1]}".strip(), *([] if half is None else ["95 %"]))
     ]
     first, *others = [_text(result[name].attrs.get("long_name", name)) for name in columns] or ["point"]
     shape = [result.sizes[dim] for dim in axes]
@@ -116,12 +117,15 @@ def _summary(values: xr.DataArray, axes: list[Any]) -> tuple[np.ndarray, str, np
 
 
 def _overview(result: xr.Dataset) -> Table:
-    table = right_aligned("", "variable", "over", "unit", "least", "greatest", "meaning")
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    for heading in ("variable", "from", "to", "unit"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("meaning, over")
     for name, values in result.data_vars.items():
         numbers = values.values[np.isfinite(values.values)] if values.dtype.kind in "fiub" else np.zeros(0)
         ends = [f"{numbers.min():.4g}", f"{numbers.max():.4g}"] if numbers.size else ["", ""]
-        over = ", ".join(map(str, values.dims))
-        table.add_row(*map(_text, (name, over, _unit(values), *ends, values.attrs.get("long_name", ""))))
+        meaning = f"{values.attrs.get('long_name', '')}, over {', '.join(map(str, values.dims)) or 'nothing'}"
+        table.add_row(*map(_text, (name, *ends, _unit(values), meaning)))
     return table
 
 
@@ -219,5 +223,5 @@ def _text(value: Any) -> str:
     """Text of a file without what could steer a terminal, and not too long."""
     plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
     said = ", ".join(map(str, plain)) if isinstance(plain, list) else str(plain)
-    said = "".join(letter if letter.isprintable() else "?" for letter in said)
+    said = printable(said).replace("\n", " ").replace("\t", " ")
     return said if len(said) <= 200 else said[:197] + "..."

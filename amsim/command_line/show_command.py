@@ -27,13 +27,13 @@ def show(
     held = open_result(result)
     if plot is not None:
         check_writable(plot.parent, "--plot")
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)
     for fact in [*facts(held), *stored_part(result)]:
-        console.print(fact, markup=False, highlight=False, soft_wrap=True)
+        console.print(fact, soft_wrap=True)
     for table in result_tables(held, quantity):
         console.print()
         console.print(table)
     if plot is not None:
         figure = result_picture(held, quantity, along)
         write_whole(plot, lambda path: figure.savefig(path, format="png", dpi=150))
-        console.print(f"Written: {plot}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Written: {plot}", soft_wrap=True)

@@ -74,12 +74,12 @@ def sweep(
         return
     from amsim.command_line.result_tables import result_tables
 
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)
     for table in result_tables(result):
         console.print(table)
     if reason:
-        console.print(f"No picture: {reason}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Written: {', '.join(written)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"No picture: {reason}", soft_wrap=True)
+    console.print(f"Written: {', '.join(written)}", soft_wrap=True)
 
 
 def _picture(result: Any) -> tuple[Any, str]:

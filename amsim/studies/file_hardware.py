@@ -112,12 +112,10 @@ def _kind(hint: Any) -> Any:
     if origin in (Union, UnionType):
         kinds = [_kind(one) for one in inside if one is not NoneType]
         return None if None in kinds or NoneType not in inside else _optional(kinds[0])
-    if origin is tuple and len(inside) == 2 and inside[1] is Ellipsis and dataclasses.is_dataclass(inside[0]):
-        return ListOf(_part(inside[0]), build=tuple)
-    if not (inspect.isclass(hint) and dataclasses.is_dataclass(hint)):
-        return None
-    part: type = hint
-    return _part(part)
+    if origin is tuple and len(inside) == 2 and inside[1] is Ellipsis:
+        part = _kind(inside[0])
+        return ListOf(part, build=tuple) if isinstance(part, Chosen) else None
+    return _part(hint) if inspect.isclass(hint) and dataclasses.is_dataclass(hint) else None
 
 
 def _optional(kind: Any) -> Either:

@@ -3,7 +3,8 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Place = tuple[str, ...]
@@ -100,6 +101,18 @@ def words(*allowed: str) -> Scalar:
     """One of some words."""
     said = f"one of {', '.join(map(repr, allowed))}" if len(allowed) > 1 else repr(allowed[0])
     return Scalar(said, lambda value: isinstance(value, str) and value in allowed, {"enum": list(allowed)})
+
+
+def names_or_files(names: Iterable[str], endings: tuple[str, ...]) -> Scalar:
+    """A known name, or the path of a file with a known ending."""
+    known = tuple(names)
+    said = f"one of {', '.join(map(repr, known))}, or a file that ends in {' or '.join(endings)}"
+    pattern = f"^({'|'.join(known)}|.*({'|'.join(map(re.escape, endings))}))$"
+    return Scalar(
+        said,
+        lambda value: isinstance(value, str) and (value in known or value.endswith(endings)),
+        {"type": "string", "pattern": pattern, "examples": list(known)},
+    )
 
 
 def integer(low: int | None = None) -> Scalar:
@@ -300,7 +313,9 @@ def _said(kind: Any) -> str:
 
 
 def _near(kind: Scalar, value: Any) -> str:
-    near = difflib.get_close_matches(str(value), kind.schema.get("enum", []), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(
+        str(value), kind.schema.get("enum", kind.schema.get("examples", [])), n=1, cutoff=0.5
+    )
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

@@ -5,10 +5,25 @@ from typing import Any
 
 import numpy as np
 
+from amsim.datasets import DATASETS
+from amsim.networks import NETWORKS
 from amsim.studies.axes import HARDWARE, NETWORK, Points, only_where, samples
 from amsim.studies.file_hardware import HARDWARE as HARDWARE_TABLE
 from amsim.studies.file_hardware import SCALAR, NamedPart, any_part
-from amsim.studies.file_kinds import NUMBER, TEXT, ByKey, Either, Key, ListOf, Scalar, Table, integer, schema, words
+from amsim.studies.file_kinds import (
+    NUMBER,
+    TEXT,
+    ByKey,
+    Either,
+    Key,
+    ListOf,
+    Scalar,
+    Table,
+    integer,
+    names_or_files,
+    schema,
+    words,
+)
 from amsim.studies.measured import QUANTITIES
 
 SPACINGS = ("linear", "log")
@@ -90,8 +105,9 @@ AXIS = Either(
         ),
     )
 )
+NETWORKS_AND_FILES = names_or_files(NETWORKS, (".npz", ".onnx"))
 NAMES = {
-    NETWORK: Key(ListOf(TEXT), "reference networks, .npz or .onnx files"),
+    NETWORK: Key(ListOf(NETWORKS_AND_FILES), "reference networks, .npz or .onnx files"),
     HARDWARE: Key(ListOf(TEXT), "names of [[hardware]] tables, designs or chips"),
 }
 SHARE = Scalar(
@@ -105,8 +121,8 @@ STUDY_FILE = Table(
         "study": Key(
             Table(
                 {
-                    "network": Key(TEXT, "reference network, .npz or .onnx file"),
-                    "data": Key(TEXT, "data set, or .npz file with inputs and labels"),
+                    "network": Key(NETWORKS_AND_FILES, "reference network, .npz or .onnx file"),
+                    "data": Key(names_or_files(DATASETS, (".npz",)), "data set, or .npz file with inputs and labels"),
                     "images": Key(integer(1), "number of items, the first of the test set; all where there is none"),
                     "share": Key(SHARE, "share of the items, instead of their number"),
                     "dies": Key(integer(1), "16 where there is none"),

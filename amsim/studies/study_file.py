@@ -103,8 +103,7 @@ def read_study(path: str | Path, *, dies: int | None = None, images: int | None 
     given = {"dies": 16, "reads": 1, "seed": 0, "quantities": list(QUANTITIES), "batch": 250} | content["study"]
     fn, params = (None, None) if "network" not in given else load_network(given["network"], path.parent)
     data = _data(given, path.parent)
-    batch = min(given["batch"], len(data))
-    measure = study(fn, params, hardware, data, quantities=given["quantities"], batch=batch)
+    measure = study(fn, params, hardware, data, quantities=given["quantities"], batch=given["batch"])
     return FileStudy(path, measure, axes, jax.random.key(given["seed"]), given["dies"], given["reads"], text)
 
 
