@@ -15,6 +15,7 @@ from amsim import chips, circuits
 from amsim.circuits.multi_precision import PrecisionMode
 from amsim.designs import design
 from amsim.results import described
+from amsim.studies import study_file
 from amsim.studies.file_axes import load_network
 from amsim.studies.file_layout import json_schema
 from amsim.studies.study_file import read_study
@@ -58,19 +59,35 @@ def test_examples_are_right(path):
     assert json.loads(json.dumps(schema)) == schema
 
 
-def test_a_file_is_the_call(written, tiny_network):
+def test_a_file_is_the_call(written, tiny_network, monkeypatch):
+    calls = []
+
+    def record(measure, axes, **options):
+        calls.append((measure, axes, options))
+        return xr.Dataset({"accuracy": 0.5})
+
+    monkeypatch.setattr(study_file, "sweep", record)
     part = "comparator = { gain = 4, trim = 'none' }\n"
-    result = read_study(written(STUDY + "images = 20\nreads = 2\n" + ARRAY + part + NOISE)).run()
+    text = STUDY + "images = 20\nreads = 2\n" + ARRAY + part + NOISE
+    result = read_study(written(text)).run(store="a.zarr", client="b", progress=True)
+    ((measure, axes, options),) = calls
     fn, params = load_network("tiny.onnx", tiny_network)
     arrays = np.load(tiny_network / "tiny.npz")
     data = amsim.datasets.Split(arrays["inputs"][:20], arrays["labels"][:20])
-    macro = circuits.SwitchedCapacitor(rows=16, columns=4, comparator=circuits.Comparator(gain=4.0, trim=None))
-    measure = amsim.study(fn, params, macro, data, quantities=["accuracy"])
-    key = jax.random.key(4)
-    expected = amsim.sweep(measure, {"macro.comparator.noise": [1e-3, 8e-3]}, key=key, dies=3, reads=2)
-    assert tomllib.loads(result.attrs.pop("study_file"))["study"]["reads"] == 2
-    xr.testing.assert_identical(result, expected)
-    assert len(np.unique(result["accuracy"])) > 1
+    comparator = circuits.Comparator(gain=4.0, trim=None)
+    macro = circuits.SwitchedCapacitor(rows=16, columns=4, comparator=comparator)
+    expected = amsim.study(fn, params, macro, data, quantities=["accuracy"])
+    assert measure.description == expected.description
+    assert described(measure.hardware) == described(expected.hardware)
+    np.testing.assert_array_equal(measure.data.inputs, data.inputs)
+    np.testing.assert_array_equal(measure.data.labels, data.labels)
+    outputs = [one.fn(one.params, data.inputs) for one in (measure, expected)]
+    np.testing.assert_array_equal(*outputs)
+    assert list(np.argmax(outputs[0], axis=1)) == list(data.labels)
+    assert axes == [{"macro.comparator.noise": [1e-3, 8e-3]}]
+    assert options.pop("key") == jax.random.key(4)
+    assert options == {"dies": 3, "reads": 2, "store": "a.zarr", "client": "b", "progress": True}
+    assert result.attrs == {"study_file": text}
 
 
 @pytest.mark.parametrize(
