@@ -7,7 +7,7 @@ import xarray as xr
 
 from amsim.plot import plot_sweep
 
-WIDE_RANGE = 30.0
+WIDE_RANGE = 8.0
 """Largest over smallest value from which an axis is drawn by its logarithm."""
 
 
