@@ -2,13 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
+from amsim._study_axes import is_logarithmic, is_numeric, own_axes_of
 from amsim.plot import plot_sweep
-
-WIDE_RANGE = 8.0
-"""Largest over smallest value from which an axis is drawn by its logarithm."""
 
 
 def result_picture(result: xr.Dataset, quantity: str | None = None, along: str | None = None) -> Any:
@@ -27,17 +24,10 @@ def result_picture(result: xr.Dataset, quantity: str | None = None, along: str |
     chosen = quantity or ("accuracy" if "accuracy" in result else str(next(iter(result.data_vars))))
     if chosen not in result:
         raise ValueError(f"quantity must be one of {', '.join(map(str, result.data_vars))}, but is {chosen!r}.")
-    drawn = result.sum("component", keep_attrs=True, skipna=False) if "component" in result[chosen].dims else result
-    unnamed = [str(dim) for dim in ("point", "sample") if dim in drawn[chosen].dims]
+    axes = own_axes_of(result[chosen])
+    unnamed = [dim for dim in ("point", "sample") if dim in axes]
     if unnamed:
         raise ValueError(f"the values of {chosen!r} are a list over {unnamed[0]!r}, not along an axis.")
-    axis = plot_sweep(drawn, chosen, x=along)
-    if _wide(axis.lines):
-        axis.set_xscale("log")
-    return axis.figure
-
-
-def _wide(lines: Any) -> bool:
-    values = np.concatenate([np.asarray(line.get_xdata(), float) for line in lines] or [np.zeros(1)])
-    values = values[np.isfinite(values)]
-    return bool(values.size and values.min() > 0 and values.max() >= WIDE_RANGE * values.min())
+    x = along or next((dim for dim in axes if is_numeric(result[dim])), None)
+    logarithmic = x in axes and is_numeric(result[x]) and is_logarithmic(result[x])
+    return plot_sweep(result, chosen, x=x, logarithmic=logarithmic).figure

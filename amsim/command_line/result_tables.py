@@ -11,10 +11,10 @@ import xarray as xr
 from matplotlib.ticker import EngFormatter
 from rich.table import Table
 
+from amsim._study_axes import PREFIXED, with_unit
 from amsim.command_line.output import right_aligned
 from amsim.command_line.result_file import printable
 
-PREFIXED = ("F", "V", "A", "s", "Hz", "J", "W", "Ohm", "K", "bit/s")
 SQUARE_MILLIMETRES = 1e6
 ROWS = 60
 """Points that a table has at most."""
@@ -167,9 +167,7 @@ def _shown(value: Any, unit: str) -> str:
         return "none"
     if unit == "m2":
         return f"{SQUARE_MILLIMETRES * value:.3g} mm2"
-    if unit in PREFIXED:
-        return EngFormatter(unit, places=None)(float(f"{value:.4g}")).replace("µ", "u").replace("\N{MINUS SIGN}", "-")
-    return f"{value:.4g}" + ("" if unit == "1" else f" {_text(unit)}")
+    return _text(with_unit(value, unit)).replace("µ", "u").replace("\N{MINUS SIGN}", "-")
 
 
 def _values(axis: xr.DataArray) -> str:
