@@ -292,3 +292,6 @@ _LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
     "fashion-mnist": _load_fashion,
     "cifar-10": _load_cifar,
 }
+
+DATASETS = tuple(_LOADERS)
+"""Names that `load_dataset` knows."""

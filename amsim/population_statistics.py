@@ -10,7 +10,7 @@ from scipy import optimize, stats
 
 from amsim.circuits.checks import integer_between, one_of
 from amsim.results import labelled
-from amsim.statistics import CONFIDENCE
+from amsim.statistics import CONFIDENCE, student_half_width
 from amsim.statistics import wilson_interval as wilson_interval
 
 DIRECTIONS = ("at least", "at most")
@@ -37,7 +37,7 @@ def summary(values: xr.DataArray, *, quantiles: Sequence[float] = (0.05, 0.5, 0.
     count = dies.sizes["die"]
     mean = dies.mean("die", skipna=False)
     spread = dies.std("die", ddof=1, skipna=False) if count > 1 else xr.full_like(mean, np.nan)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, max(count - 1, 1))) * spread / math.sqrt(count)
+    half = student_half_width(spread, count)
     found = {
         "mean": mean,
         "low": mean - half,
@@ -180,8 +180,8 @@ def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confiden
         )
     each = first - second
     count = each.sizes["die"]
-    mean, error = each.mean("die", skipna=False), each.std("die", ddof=1, skipna=False) / math.sqrt(count)
-    half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    mean, spread = each.mean("die", skipna=False), each.std("die", ddof=1, skipna=False)
+    error, half = spread / math.sqrt(count), student_half_width(spread, count, confidence)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = abs(mean) / error
     p_value = xr.apply_ufunc(lambda t: 2 * stats.t.sf(t, count - 1), score)
@@ -219,7 +219,7 @@ def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFI
         raise ValueError(f"Argument `half_width` must be above 0, but is {half_width!r}.")
 
     def too_wide(count: int) -> bool:
-        return bool(stats.t.ppf((1 + confidence) / 2, count - 1) * spread / math.sqrt(count) > half_width)
+        return bool(student_half_width(spread, count, confidence) > half_width)
 
     return _fewest(too_wide, 2)
 

@@ -38,6 +38,11 @@ def setting(hardware: Any, path: str) -> Any:
     return values[0]
 
 
+def check_path(hardware: Any, path: str) -> None:
+    """Raise ValueError, with the nearest paths, unless a path leads to a setting of the hardware."""
+    _places(Accelerator.of(hardware), path)
+
+
 def with_settings(hardware: Any, values: Mapping[str, Any]) -> Any:
     """The same hardware with other settings, each checked as when it was made.
 

@@ -1,5 +1,6 @@
 """Means and yields with intervals over a population of dies, and the area under the ROC curve."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,10 +36,23 @@ def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> Mea
     mean = float(values.mean())
     if deterministic:
         return MeanInterval(mean, mean, mean)
-    if len(values) < 2:
-        return MeanInterval(mean, float("nan"), float("nan"))
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    spread = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+    half = student_half_width(spread, len(values))
     return MeanInterval(mean, mean - half, mean + half)
+
+
+def student_half_width(spread: Any, count: int, confidence: float = CONFIDENCE) -> Any:
+    """Half of Student's interval of a mean, `t s / sqrt(n)` with `t` of n - 1 degrees of freedom.
+
+    Args:
+        spread: Standard deviation `s` of one value, n - 1 in its denominator; any shape.
+        count: Independent values `n`.
+        confidence: Of the interval.
+
+    Returns:
+        In the unit of the spread; NaN for a single value, which tells nothing of spread.
+    """
+    return float(stats.t.ppf((1 + confidence) / 2, count - 1)) * spread / math.sqrt(count)
 
 
 def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:

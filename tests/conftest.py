@@ -5,6 +5,7 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import matplotlib
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
@@ -26,3 +27,26 @@ def few_memory_maps():
     if not maps.exists() or maps.read_bytes().count(b"\n") > MANY_MAPS:
         eqx.clear_caches()
         jax.clear_caches()
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tmp_path_factory):
+    """Folder with a network and data that are as small as they can be: `tiny.onnx`, `tiny.npz`."""
+    import onnx
+
+    found = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(6, 3)).astype(np.float32)
+    inputs = rng.normal(size=(24, 6)).astype(np.float32)
+    np.savez(found / "tiny.npz", inputs=inputs, labels=np.argmax(inputs @ weights, axis=1).astype(np.int32))
+    helper = onnx.helper
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "tiny",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 6])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 3])],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (found / "tiny.onnx").write_bytes(model.SerializeToString())
+    return found

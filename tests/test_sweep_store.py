@@ -3,17 +3,20 @@
 import errno
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import amsim
 from amsim import circuits
@@ -166,6 +169,94 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     resumed = run(path, progress=lambda done, total: said.append(done))
     assert said[0] == sum(len(one) for one in written)
     xr.testing.assert_identical(resumed, run(tmp_path / "other.zarr"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(programs, "CACHE_BYTES", 1)
+        return run(None)
+
+
+@contextmanager
+def files_of_at_most(size: int | None):
+    """The system itself refuses to write more into any file, as on a full disk; None changes nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# The largest files are the consolidated metadata (7 kB) and the header (4 kB); chunks are of some hundred bytes.
+@pytest.mark.parametrize(("after", "size"), [(0, 0), (0, 3000), (7, 0), (7, 250), (18, 600), (18, 6000)])
+def test_what_the_system_refuses_to_write_loses_nothing(uninterrupted, tmp_path, monkeypatch, after, size):
+    path = tmp_path / "study.zarr"
+    monkeypatch.setattr(stores, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(programs, "CACHE_BYTES", 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(done, total):
+        if done >= after:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+    with (
+        files_of_at_most(size if after == 0 else None),
+        pytest.raises(OSError, match=r"the store cannot be written .File too large.*goes on from there") as refused,
+    ):
+        run(path, progress=fill)
+    assert resource.getrlimit(resource.RLIMIT_FSIZE) == (soft, hard)
+    assert refused.value.filename == str(path)
+    said = []
+    resumed = run(path, progress=lambda done, total: said.append(done))
+    assert said[0] >= after
+    xr.testing.assert_identical(resumed, uninterrupted)
+    with xr.open_zarr(path) as stored:
+        xr.testing.assert_identical(stored.load(), resumed)
+
+
+def test_a_disk_that_turns_read_only_inside_a_part_loses_nothing(uninterrupted, tmp_path, monkeypatch):
+    path = tmp_path / "study.zarr"
+    monkeypatch.setattr(stores, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(programs, "CACHE_BYTES", 1)
+    plain, chunks = zarr.storage.LocalStore.set, []
+
+    async def read_only(self, key, value):
+        if ".part" in str(self.root) and key.startswith("error/") and not key.endswith((".zarray", ".zattrs")):
+            chunks.append(key)
+            if len(chunks) > 5:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        await plain(self, key, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zarr.storage.LocalStore, "set", read_only)
+        with pytest.raises(OSError, match=r"the store cannot be written .Read-only file system") as refused:
+            run(path)
+    assert refused.value.errno == errno.EROFS
+    # Of the sixth there is only a beginning.
+    assert sorted(one.suffix for one in (path / "study" / "parts").glob("[0-9]*")) == ["", "", "", "", "", ".part"]
+    assert stores.stored_items(path) == (5, 18)
+    said = []
+    resumed = run(path, progress=lambda done, total: said.append(done))
+    assert said[0] == 5
+    xr.testing.assert_identical(resumed, uninterrupted)
+    assert stores.stored_items(path) == (18, 18)
+
+
+def test_an_interrupted_study_shows_what_has_come(tmp_path, monkeypatch):
+    path = tmp_path / "study.zarr"
+    monkeypatch.setattr(programs, "CACHE_BYTES", 1)
+
+    def interrupt(done, total):
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(path, progress=interrupt)
+    assert stores.stored_items(path) == (7, 18)
+    with xr.open_zarr(path) as so_far:
+        assert int(so_far["error"].notnull().sum()) == 7
 
 
 def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path):

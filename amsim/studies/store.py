@@ -78,7 +78,8 @@ class Store:
             self._parts.mkdir(parents=True)
             for group in (self._parts, self._parts.parent):
                 (group / ".zgroup").write_text(json.dumps({"zarr_format": ZARR_FORMAT}))
-            self._header = {"fingerprint": plain, "layout": layout, "complete": False}
+            items = [job.program.count for job in jobs]
+            self._header = {"fingerprint": plain, "layout": layout, "items": items, "complete": False}
             self._write_header()
             self._write_labelled(empty)
 
@@ -88,7 +89,8 @@ class Store:
 
         for folder in sorted(self._parts.glob("[0-9]*")):
             if folder.name.endswith(".part"):
-                shutil.rmtree(folder)
+                with _told(self.path):
+                    shutil.rmtree(folder)
                 continue
             number, first, count = map(int, folder.name.split("-"))
             job, items = jobs[number], jobs[number].program.lanes.items
@@ -115,8 +117,7 @@ class Store:
         if now - self._last_part >= WRITE_EVERY:
             self.flush()
         if now - self._last_label >= LABEL_EVERY:
-            with _told(self.path):
-                self._write_labelled(labelled())
+            self.label(labelled())
             self._last_label = time.monotonic()
 
     def flush(self) -> None:
@@ -126,6 +127,11 @@ class Store:
                 self._write_part(run)
         self._waiting = []
         self._last_part = time.monotonic()
+
+    def label(self, dataset: xr.Dataset) -> None:
+        """Show what has come so far to those who look at the store."""
+        with _told(self.path):
+            self._write_labelled(dataset)
 
     def finish(self, result: xr.Dataset) -> None:
         """Write the whole result; the parts are then not needed any more."""
@@ -162,6 +168,29 @@ class Store:
         temporary.replace(self.path / GROUP / ".zattrs")
 
 
+def stored_items(path: Path) -> tuple[int, int] | None:
+    """Items that a store holds and that its study has; None where that is not known.
+
+    Raises:
+        ValueError: The path is no store of a study.
+    """
+    header = _read_header(path, clear=False)
+    try:
+        assert header is not None
+        counts = [int(count) for count in header["items"]]
+        if header["complete"]:
+            return sum(counts), sum(counts)
+        items = [int(one["items"]) for one in header["layout"]]
+        done = 0
+        for folder in (path / GROUP / "parts").glob("[0-9]*"):
+            if not folder.name.endswith(".part"):
+                job, first, calls = map(int, folder.name.split("-"))
+                done += min((first + calls) * items[job], counts[job]) - first * items[job]
+        return done, sum(counts)
+    except (AssertionError, KeyError, TypeError, ValueError, IndexError):
+        return None
+
+
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Say, of a failure to write, what is kept."""
@@ -185,7 +214,7 @@ def _consecutive(waiting: Sequence[Done]) -> list[list[Done]]:
     return runs
 
 
-def _read_header(path: Path) -> dict[str, Any] | None:
+def _read_header(path: Path, *, clear: bool = True) -> dict[str, Any] | None:
     header = path / GROUP / ".zattrs"
     if path.is_dir() and header.is_file():
         try:
@@ -194,7 +223,12 @@ def _read_header(path: Path) -> dict[str, Any] | None:
                 return found
         except (json.JSONDecodeError, TypeError):
             pass
-    elif path.is_dir() and {one.name for one in path.iterdir()} <= {GROUP} and not list(path.glob(f"{GROUP}/*/[0-9]*")):
+    elif (
+        clear
+        and path.is_dir()
+        and {one.name for one in path.iterdir()} <= {GROUP}
+        and not list(path.glob(f"{GROUP}/*/[0-9]*"))
+    ):
         shutil.rmtree(path)  # empty, or killed before it said what it is: it holds no result
         return None
     raise ValueError(f"Argument `store` must be a new path or the store of a study, but {path} is something else.")

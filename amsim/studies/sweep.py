@@ -143,6 +143,10 @@ def _run(
                 held.add(one, lambda: results.dataset(attributes))
             count += one[0].program.lanes.items
             report(count, total)
+    except KeyboardInterrupt:
+        if held is not None:
+            held.label(results.dataset(attributes))
+        raise
     finally:
         calls.close()
         if held is not None:

@@ -1,0 +1,89 @@
+"""Results opened without trust: nothing in a file is run, and what is damaged is said in one line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+CODECS = ("blosc", "bz2", "delta", "fixedscaleoffset", "gzip", "lz4", "lzma", "shuffle", "vlen-utf8", "zlib", "zstd")
+"""Codecs of a store that only unpack numbers and text."""
+
+
+def open_result(path: Path) -> xr.Dataset:
+    """A netCDF file or Zarr store of amsim as a data set in memory.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read, or is no result of amsim.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}.")
+    try:
+        if path.is_dir():
+            _check_codecs(path)
+            opened = xr.open_zarr(path, zarr_format=2, consolidated=(path / ".zmetadata").is_file())
+        else:
+            opened = xr.open_dataset(path, engine="h5netcdf")
+        with opened:
+            found = _harmless(opened.load())
+    except ImportError:
+        raise ValueError(f"{path} needs Zarr to be read: pip install 'amsim[studies]'.") from None
+    # What damaged files make the libraries raise is not documented.
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{path} cannot be read as netCDF or Zarr: {reason}") from None
+    if "amsim_version" not in found.attrs:
+        raise ValueError(f"{path} is no result of amsim: it has no attribute `amsim_version`.")
+    return found
+
+
+def stored_part(path: Path) -> list[str]:
+    """How much of a study its store holds."""
+    from amsim.studies.store import stored_items
+
+    counts = stored_items(path) if path.is_dir() else None
+    if counts is None:
+        return []
+    done, total = counts
+    if done == total:
+        return [f"complete: all {total} items"]
+    rest = "the same `amsim sweep` goes on from there, and the numbers below may lack the last minute"
+    return [f"complete: {done} of {total} items ({100 * done // total} %); {rest}"]
+
+
+def printable(text: str) -> str:
+    """Text without what could steer a terminal; lines stay lines."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+
+def _harmless(result: xr.Dataset) -> xr.Dataset:
+    """The same with printable words only."""
+    found = {}
+    for name, one in result.variables.items():
+        if one.dtype.kind in "OU":
+            said = [printable(str(word)) for word in one.values.ravel()]
+            found[name] = (one.dims, np.array(said, str).reshape(one.shape), one.attrs)
+    coordinates = {name: one for name, one in found.items() if name in result.coords}
+    result = result.assign_coords(coordinates).assign({name: found[name] for name in found if name not in coordinates})
+    words = {name: printable(value) for name, value in result.attrs.items() if isinstance(value, str)}
+    return result.assign_attrs(words)
+
+
+def _check_codecs(path: Path) -> None:
+    """Raise for a codec that could run what is in a file, as pickle does."""
+    for file in (*path.rglob(".zarray"), *path.glob(".zmetadata")):
+        for name in _codecs(json.loads(file.read_text())):
+            if name not in CODECS:
+                raise ValueError(f"codec {name!r} is not allowed")
+
+
+def _codecs(content: Any) -> Iterator[Any]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key in ("compressor", "filters"):
+                yield from (one.get("id") for one in (value if isinstance(value, list) else [value]) if one)
+            elif isinstance(value, dict):
+                yield from _codecs(value)

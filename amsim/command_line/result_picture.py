@@ -1,0 +1,33 @@
+"""A picture of a study from its data alone."""
+
+from typing import Any
+
+import xarray as xr
+
+from amsim._study_axes import is_logarithmic, is_numeric, own_axes_of
+from amsim.plot import plot_sweep
+
+
+def result_picture(result: xr.Dataset, quantity: str | None = None, along: str | None = None) -> Any:
+    """Figure of a quantity of a study along an axis.
+
+    Args:
+        result: Result of a study.
+        quantity: None is the accuracy, or the first one where that is not measured.
+        along: Axis; None is the first one of numbers.
+
+    Raises:
+        ValueError: No study, no such quantity or axis, or more axes than a picture shows.
+    """
+    if "axes" not in result.attrs or not result.data_vars:
+        raise ValueError("only studies of `amsim sweep` are drawn here.")
+    chosen = quantity or ("accuracy" if "accuracy" in result else str(next(iter(result.data_vars))))
+    if chosen not in result:
+        raise ValueError(f"quantity must be one of {', '.join(map(str, result.data_vars))}, but is {chosen!r}.")
+    axes = own_axes_of(result[chosen])
+    unnamed = [dim for dim in ("point", "sample") if dim in axes]
+    if unnamed:
+        raise ValueError(f"the values of {chosen!r} are a list over {unnamed[0]!r}, not along an axis.")
+    x = along or next((dim for dim in axes if is_numeric(result[dim])), None)
+    logarithmic = x in axes and is_numeric(result[x]) and is_logarithmic(result[x])
+    return plot_sweep(result, chosen, x=x, logarithmic=logarithmic).figure

@@ -1,0 +1,39 @@
+"""`amsim show`: what a result is, in words, numbers and a picture."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from amsim.command_line.output import check_writable, write_whole
+
+
+def show(
+    result: Annotated[Path, typer.Argument(help="Result of any command (.nc), or store of a study (.zarr).")],
+    plot: Annotated[Path | None, typer.Option(help="Picture (.png) to draw of a study.")] = None,
+    quantity: Annotated[str | None, typer.Option(help="Quantity to show, such as accuracy; all by default.")] = None,
+    along: Annotated[
+        str | None, typer.Option(help="Axis along which to draw; the first of numbers by default.")
+    ] = None,
+) -> None:
+    """Print what a result holds: what it is of, its axes, and means with intervals; draw it if asked."""
+    from amsim.command_line.result_file import open_result, stored_part
+    from amsim.command_line.result_picture import result_picture
+    from amsim.command_line.result_tables import facts, result_tables
+
+    if along is not None and plot is None:
+        raise ValueError("Argument `--along` needs `--plot`, since it says along which axis to draw.")
+    held = open_result(result)
+    if plot is not None:
+        check_writable(plot.parent, "--plot")
+    console = Console(markup=False, emoji=False, highlight=False)
+    for fact in [*facts(held), *stored_part(result)]:
+        console.print(fact, soft_wrap=True)
+    for table in result_tables(held, quantity):
+        console.print()
+        console.print(table)
+    if plot is not None:
+        figure = result_picture(held, quantity, along)
+        write_whole(plot, lambda path: figure.savefig(path, format="png", dpi=150))
+        console.print(f"Written: {plot}", soft_wrap=True)

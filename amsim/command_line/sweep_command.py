@@ -1,0 +1,118 @@
+"""`amsim sweep`: a study that a file describes."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from amsim._progress_bar import progress_bar
+from amsim.command_line.output import check_writable, plain, write_whole
+
+
+def _print_schema(wanted: bool) -> bool:
+    if wanted:
+        from amsim.studies.file_layout import json_schema
+
+        print(json.dumps(json_schema(), indent=1))
+        raise typer.Exit
+    return wanted
+
+
+def sweep(
+    study: Annotated[Path, typer.Argument(help="TOML file of the study.")],
+    out: Annotated[Path, typer.Option(help="Folder for the result (.nc) and its picture (.png), or an .nc file.")] = (
+        Path()
+    ),
+    store: Annotated[
+        Path | None, typer.Option(help="Zarr store that takes results as they come; the same command goes on there.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes of this machine that compute.", min=1)] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler whose workers compute.")] = None,
+    dies: Annotated[int | None, typer.Option(help="Number of dies instead of the file's.")] = None,
+    images: Annotated[int | None, typer.Option(help="Number of images instead of the file's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", help="Print the JSON schema of study files.", callback=_print_schema, is_eager=True),
+    ] = False,
+) -> None:
+    """Measure accuracy and cost over settings, dies and reads, as a TOML file says.
+
+    Examples of files are in docs/studies. The file is checked as a whole before anything runs.
+    """
+    from amsim.studies.study_file import read_study
+
+    if workers is not None and scheduler is not None:
+        raise ValueError("Arguments `--workers` and `--scheduler` exclude each other; give one of them.")
+    given = read_study(study, dies=dies, images=images)
+    result_path = out if out.suffix == ".nc" else out / f"{study.stem}.nc"
+    check_writable(result_path.parent)
+    try:
+        with _cluster(workers, scheduler) as client, progress_bar() as report:
+            result = given.run(store=store, client=client, progress=lambda done, total: report(study.stem, done, total))
+    except KeyboardInterrupt:
+        kept = (
+            "nothing was written; with --store a study can be interrupted and go on."
+            if store is None
+            else f"{store} keeps what is done, and the same command goes on from there."
+        )
+        typer.echo(f"Interrupted; {kept}", err=True)
+        raise typer.Exit(130) from None
+    write_whole(result_path, lambda path: result.to_netcdf(path, engine="h5netcdf"))
+    written = [str(result_path)]
+    picture, reason = _picture(result)
+    if picture is not None:
+        picture_path = result_path.with_suffix(".png")
+        write_whole(picture_path, lambda path: picture.savefig(path, format="png", dpi=150))
+        written.append(str(picture_path))
+    if as_json:
+        print(json.dumps(plain(result), indent=1))
+        return
+    from amsim.command_line.result_tables import result_tables
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    for table in result_tables(result):
+        console.print(table)
+    if reason:
+        console.print(f"No picture: {reason}", soft_wrap=True)
+    console.print(f"Written: {', '.join(written)}", soft_wrap=True)
+
+
+def _picture(result: Any) -> tuple[Any, str]:
+    from amsim.command_line.result_picture import result_picture
+
+    try:
+        return result_picture(result), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+@contextmanager
+def _cluster(workers: int | None, scheduler: str | None) -> Iterator[Any]:
+    """A client of workers here or elsewhere, or None to compute in this process."""
+    if workers is None and scheduler is None:
+        yield None
+        return
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ValueError(
+            "Arguments `--workers` and `--scheduler` need dask.distributed: pip install 'amsim[distributed]'."
+        ) from None
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout="10s")
+        except (OSError, ValueError) as error:
+            raise ValueError(f"Argument `--scheduler`: {scheduler} cannot be reached: {error}.") from None
+        with client:
+            yield client
+        return
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

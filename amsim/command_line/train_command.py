@@ -1,0 +1,45 @@
+"""`amsim train`: reference networks from scratch."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amsim._progress_bar import progress_bar
+from amsim.command_line.output import check_writable, write_whole
+
+
+def train(
+    network: Annotated[str, typer.Argument(help="Reference network to train, such as binary-fashion.")],
+    data: Annotated[str, typer.Option(help="Data set with 28 x 28 images.")] = "fashion-mnist",
+    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 20,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start.")] = 5e-3,
+    batch: Annotated[int, typer.Option(help="Images a step.")] = 128,
+    seed: Annotated[int, typer.Option(help="Fixes initial weights and order.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the weights (.npz) and the training record (.json).")] = Path(),
+) -> None:
+    """Train a reference network from scratch."""
+    from amsim.circuits.checks import one_of
+    from amsim.datasets import load_dataset
+    from amsim.networks import NETWORKS, save_network
+    from amsim.training import train as run_training
+
+    one_of("network", network, NETWORKS)
+    check_writable(out)
+    images = load_dataset(data)
+    with progress_bar() as report:
+        result = run_training(
+            NETWORKS[network],
+            images,
+            epochs=epochs,
+            batch=batch,
+            learning_rate=learning_rate,
+            seed=seed,
+            progress=lambda step, steps, loss: report(f"{network}, loss {loss:.3f}", step, steps),
+        )
+    save_network(out / f"{network}.npz", NETWORKS[network], result.params)
+    record = json.dumps(result.record, indent=1) + "\n"
+    write_whole(out / f"{network}.json", lambda path: Path(path).write_text(record))
+    accuracy = f"{100 * result.record['test_accuracy']:.2f} % of {result.record['test_images']} test images"
+    print(f"{network}: {accuracy}. Written: {out / f'{network}.npz'}, {out / f'{network}.json'}")

@@ -1,0 +1,52 @@
+"""`amsim validate`: the ladder of trust."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from amsim._progress_bar import progress_bar
+from amsim.command_line.output import check_writable, plain, write_whole
+
+
+def validate(
+    out: Annotated[Path | None, typer.Option(help="Folder for validate.nc; without it nothing is written.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
+) -> None:
+    """Hold the model against references: closed forms, circuit simulations, standard tests, published chips.
+
+    Misses are results: they are marked and listed, and the exit status is 0.
+    """
+    from amsim.validation.report import validate as run_validation
+    from amsim.validation.tables import level_tables, misses, summary
+
+    if out is not None:
+        check_writable(out)
+    with progress_bar() as report:
+        result = run_validation(progress=report)
+    if out is not None:
+        write_whole(out / "validate.nc", lambda path: result.to_netcdf(path, engine="h5netcdf"))
+    if as_json:
+        print(json.dumps(plain(result), indent=1))
+        return
+    console = Console()
+    for table in level_tables(result):
+        console.print(table)
+        console.print()
+    missed = misses(result)
+    if missed:
+        _print_list(console, "Misses", missed)
+    if result.attrs["absent"]:
+        _print_list(console, "Left out", [result.attrs["absent"]])
+    console.print(summary(result), markup=False, highlight=False)
+    if out is not None:
+        console.print(f"Written: {out / 'validate.nc'}", soft_wrap=True)
+
+
+def _print_list(console: Console, heading: str, lines: list[str]) -> None:
+    console.print(f"{heading}:", markup=False)
+    for line in lines:
+        console.print(f"- {line}", markup=False, highlight=False)
+    console.print()
