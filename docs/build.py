@@ -8,7 +8,6 @@ The pages are those of this folder, the README, the changelog and the notebooks.
 """
 
 import argparse
-import posixpath
 import re
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import jupytext
 import yaml
+from links import MOVED, linked
 from nbconvert import MarkdownExporter
 from public_names import described
 from traitlets.config import Config
@@ -25,57 +25,6 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 # Text before HTML: the tables of xarray and pandas bring styles of their own.
 OUTPUTS = ["image/png", "text/markdown", "text/plain"]
-# What a table leaves away: the modules before a function or class.
-SHORT = re.compile(r"^([a-z_]+\.)+(?=[A-Z]|\w+$)")
-# Where pages and folders of the repository stand on the site.
-MOVED = {
-    "README.md": "index.md",
-    "CHANGELOG.md": "changelog.md",
-    "CONTRIBUTING.md": "contributing.md",
-}
-
-
-def page_of(path: str) -> str:
-    """Page of the site for a file of the repository."""
-    folder, _, rest = path.partition("/")
-    if folder == "notebooks":
-        return f"tutorials/{rest}" if path.endswith(".png") else f"tutorials/{Path(rest).stem}.md"
-    return rest if folder == "docs" else MOVED.get(path, path)
-
-
-def source_folder(page: str) -> str:
-    """Folder of the repository that the links of a page start from."""
-    if page in MOVED.values():
-        return "."
-    return "notebooks" if page.startswith("tutorials/") else str(Path("docs", page).parent)
-
-
-def linked(text: str, page: str, pages: set[str], names: set[str]) -> str:
-    """Page whose links hold on the site; pages and names of the reference that it has in code font become links."""
-
-    def link(target: str) -> str:
-        return posixpath.relpath(target, posixpath.dirname(page) or ".")
-
-    def moved(found: re.Match[str]) -> str:
-        path, mark, place = found[1].partition("#")
-        inside = posixpath.normpath(posixpath.join(source_folder(page), path))
-        return f"]({link(page_of(inside))}{mark}{place})"
-
-    def mention(found: re.Match[str]) -> str:
-        word = found[1]
-        for target in (page_of(word), f"tutorials/{word}.md"):
-            if target in pages - {page}:
-                return f"[`{word}`]({link(target)})"
-        if not any(f"{word}.".startswith(f"{name}.") for name in names):
-            return found[0]
-        in_table = found.string[found.string.rfind("\n", 0, found.start()) + 1] == "|"
-        return f"[`{SHORT.sub('', word) if in_table else word}`][{word}]"
-
-    parts = re.split(r"(^```.*?^```$)", text, flags=re.DOTALL | re.MULTILINE)
-    for i in range(0, len(parts), 2):
-        prose = re.sub(r"\]\((?![a-z]+:|#)([^)\s]+)\)", moved, parts[i])
-        parts[i] = re.sub(r"(?<!\[)`([\w./]+)`(?!\])", mention, prose)
-    return "".join(parts)
 
 
 def tutorial(source: Path, folder: Path) -> str:
@@ -87,7 +36,7 @@ def tutorial(source: Path, folder: Path) -> str:
     for name, content in resources["outputs"].items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
-    return text
+    return re.sub(r"\n{4,}", "\n\n", text)  # between the outputs of a cell
 
 
 def one_by_one(directive: re.Match[str]) -> str:

@@ -1,27 +1,33 @@
-"""Signatures of Equinox modules for the reference: their fields are the arguments, as for a dataclass."""
+"""Classes in the reference: fields of an Equinox module are its arguments, and described attributes exist."""
 
 from typing import Any
 
 import griffe
 
+LOG = griffe.get_logger("module_fields")
 POSITIONAL = griffe.ParameterKind.positional_or_keyword
 
 
 def default(value: Any) -> str | None:
     """Default of a field as it is written, also inside of `quantity(...)`, `count(...)` or `eqx.field(...)`."""
-    if value is None or not isinstance(value, griffe.ExprCall):
+    if not isinstance(value, griffe.ExprCall):
         return None if value is None else str(value)
     given = {word.name: str(word.value) for word in value.arguments if isinstance(word, griffe.ExprKeyword)}
     if "default_factory" in given:
         made = given["default_factory"]
         return made.removeprefix("lambda: ") if made.startswith("lambda") else f"{made}()"
-    if "optional" in given:
-        return given.get("default", "None")
-    return given.get("default", None if str(value.function) in {"quantity", "count", "eqx.field"} else str(value))
+    return given.get("default", "None" if "optional" in given else None)
+
+
+def missing_attributes(cls: griffe.Class) -> list[str]:
+    """Names in the section of attributes that the class does not have."""
+    sections = cls.docstring.parse("google", warnings=False) if cls.docstring else []
+    named = [part.name for one in sections if one.kind is griffe.DocstringSectionKind.attributes for part in one.value]
+    return [name for name in named if name not in cls.all_members]
 
 
 class ModuleFields(griffe.Extension):
-    """Gives each class that descends from `eqx.Module` an `__init__` of its fields."""
+    """Gives each class that descends from `eqx.Module` an `__init__` of its fields; warns of attributes it has not."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Add the signatures when the whole package is known."""
@@ -29,8 +35,12 @@ class ModuleFields(griffe.Extension):
         for module in modules:
             modules += [part for part in module.modules.values() if not part.is_alias]
             for cls in module.classes.values():
-                if not cls.is_alias and "__init__" not in cls.members:
-                    self.add(cls)
+                # What an `__init__` makes cannot all be seen without running it.
+                if cls.is_alias or "__init__" in cls.members:
+                    continue
+                self.add(cls)
+                if names := missing_attributes(cls):
+                    LOG.warning(f"{cls.path} describes attributes that it does not have: {', '.join(names)}")
 
     @staticmethod
     def add(cls: griffe.Class) -> None:

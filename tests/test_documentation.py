@@ -38,6 +38,7 @@ def loaded(name):
 
 
 names = loaded("public_names")
+links = loaded("links")
 REFERENCE = "\n".join(page.read_text() for page in sorted((DOCS / "reference").glob("*.md")))
 DESCRIBED = {names.origin(name) for name in names.described(REFERENCE)}
 
@@ -63,3 +64,24 @@ def test_how_the_public_names_are_found():
     assert set(found) == {name for name in vars(circuits) if name[0].isupper()} | {"trim_bits"}
     assert names.origin("amsim.repair") == "amsim.repairs.repair.repair"
     assert names.origin("amsim.circuits.adc.SarAdc") == circuits.SarAdc.__module__ + ".SarAdc"
+
+
+def test_links_of_the_repository_hold_on_the_site():
+    pages = {"index.md", "facts.md", "how_tos/a.md", "how_tos/b.md", "tutorials/01_x.md", "results/speed.md"}
+
+    def linked(text, page):
+        return links.linked(text, page, pages, {"amsim.circuits.ChargeLine"})
+
+    assert linked("![x](docs/compare.png) [y](docs/facts.md#5)", "index.md") == "![x](compare.png) [y](facts.md#5)"
+    assert linked("`docs/results/speed.md` `notebooks/01_x`", "index.md") == (
+        "[`docs/results/speed.md`](results/speed.md) [`notebooks/01_x`](tutorials/01_x.md)"
+    )
+    assert linked("[y](b.md) [z](../../README.md#top) [w](https://w.org)", "how_tos/a.md") == (
+        "[y](b.md) [z](../index.md#top) [w](https://w.org)"
+    )
+    assert linked("![p](01_x/output.png) `02_y`", "tutorials/01_x.md") == "![p](01_x/output.png) `02_y`"
+    name = "amsim.circuits.ChargeLine.settled"
+    assert linked(f"`{name}`", "facts.md") == f"[`{name}`][{name}]"
+    assert linked(f"| a | `{name}` |", "facts.md") == f"| a | [`ChargeLine.settled`][{name}] |"
+    for unchanged in ("```python\n`amsim.circuits.ChargeLine`\n```", "`amsim.circuits.ChargeLines`", "`facts.md`"):
+        assert linked(unchanged, "facts.md") == unchanged

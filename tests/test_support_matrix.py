@@ -61,10 +61,8 @@ def table(family):
     """For each row of a family's table: its effect, its settings and its entry for each quantity."""
     section = re.split(r"^## ", PAGE.split(f"## {family}\n")[1], flags=re.MULTILINE)[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
-    assert tuple(rows[0][-5:]) == QUANTITIES
-    return [
-        (row[0], re.findall(r"`([\w.]+)`", row[1]), dict(zip(QUANTITIES, row[-5:], strict=True))) for row in rows[2:]
-    ]
+    assert tuple(rows[0][2:7]) == QUANTITIES
+    return [(row[0], re.findall(r"`([\w.]+)`", row[1]), row[2:7]) for row in rows[2:]]
 
 
 def changed(macro, values):
