@@ -48,10 +48,12 @@ class SarAdc(Converter):
 
     Capacitor `k` has `2**k` unit capacitors and a relative error of sigma `s / sqrt(2**k)`, `s` from the area law. The
     trial level of code `D`, in codes from the lowest, is `sum_k d_k w_k - 1/2`:
+
     - "bottom-plate": `w_k = 2**bits C_k / (sum of bits and dummy)`: the gain is exact, the INL vanishes at both ends.
     - "shared-line": `w_k = C_k / C_unit`; the line's total divides signal and levels alike, so that it cancels.
     - "split": the bits below `low_bits` couple through a bridge of ideally `2**low_bits / (2**low_bits - 1)` units:
       `w_k` as in `split_levels`. The other bits start at one unit again.
+
     Every decision has comparator noise of its own; sampled noise is drawn once a conversion.
 
     Energy of a conversion: `bits * decision_energy + (linear_capacitance * bits + a C_array) VDD**2`. "bottom-plate":

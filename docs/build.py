@@ -1,0 +1,107 @@
+"""Build the documentation site; a warning is an error.
+
+    python docs/build.py --out FOLDER [--notebooks FOLDER]
+    python docs/build.py --serve
+
+The pages are those of this folder, the README, the changelog and the notebooks. With `--notebooks`, a folder that
+`notebooks/run.py --out` has filled, the tutorials have their outputs.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import yaml
+from links import MOVED, linked
+from nbconvert import MarkdownExporter
+from public_names import described
+from traitlets.config import Config
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+# Text before HTML: the tables of xarray and pandas bring styles of their own.
+OUTPUTS = ["image/png", "text/markdown", "text/plain"]
+
+
+def tutorial(source: Path, folder: Path) -> str:
+    """A notebook as Markdown, its pictures written into a folder."""
+    exporter = MarkdownExporter(config=Config(NbConvertBase={"display_data_priority": OUTPUTS}))
+    text, resources = exporter.from_notebook_node(
+        jupytext.read(source), {"unique_key": source.stem, "output_files_dir": source.stem}
+    )
+    for name, content in resources["outputs"].items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return re.sub(r"\n{4,}", "\n\n", text)  # between the outputs of a cell
+
+
+def one_by_one(directive: re.Match[str]) -> str:
+    """Directives for all names that a module offers."""
+    return "\n\n".join(f"::: {name}" for name in described(directive[0]))
+
+
+def assemble(folder: Path, notebooks: Path) -> None:
+    """Bring all pages together."""
+    sources = {str(path.relative_to(DOCS)): path for path in DOCS.rglob("*.md")}
+    sources |= {page: ROOT / name for name, page in MOVED.items()}
+    texts = {page: path.read_text() for page, path in sources.items()}
+    (folder / "tutorials").mkdir()
+    for source in sorted(notebooks.glob("[0-9]*.ipynb")):
+        texts[f"tutorials/{source.stem}.md"] = tutorial(source, folder / "tutorials")
+    for path in (path for kind in ("png", "js", "css") for path in DOCS.rglob(f"*.{kind}")):
+        (folder / path.relative_to(DOCS)).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path.relative_to(DOCS)).write_bytes(path.read_bytes())
+    names = set()
+    for page in [page for page in texts if page.startswith("reference/")]:
+        texts[page] = re.sub(r"^::: \S+\.\*$", one_by_one, texts[page], flags=re.MULTILINE)
+        names |= set(described(texts[page]))
+    for page, text in texts.items():
+        (folder / page).parent.mkdir(parents=True, exist_ok=True)
+        (folder / page).write_text(linked(text, page, set(texts), names))
+
+
+def expanded(entry: object, pages: Path) -> object:
+    """Entry of the navigation in which each folder is the list of its pages."""
+    if isinstance(entry, dict):
+        return {title: expanded(part, pages) for title, part in entry.items()}
+    if isinstance(entry, list):
+        found = [expanded(part, pages) for part in entry]
+        return [page for part in found for page in (part if isinstance(part, list) else [part])]
+    if isinstance(entry, str) and entry.endswith("/"):
+        return [str(path.relative_to(pages)) for path in sorted((pages / entry).glob("*.md"))]
+    return entry
+
+
+def configuration(pages: Path, site: Path) -> dict:
+    """Settings of the site with all of its pages."""
+    settings = yaml.safe_load((DOCS / "mkdocs.yml").read_text())
+    settings |= {"docs_dir": str(pages), "site_dir": str(site), "nav": expanded(settings["nav"], pages)}
+    python = next(part["mkdocstrings"] for part in settings["plugins"] if "mkdocstrings" in part)["handlers"]["python"]
+    python["paths"] = [str(ROOT)]
+    python["options"]["extensions"] = [str(DOCS / "module_fields.py")]
+    return settings
+
+
+def main() -> int:
+    """Read the options, assemble and build."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "site", help="folder for the site")
+    parser.add_argument("--notebooks", type=Path, default=ROOT / "notebooks", help="folder of executed notebooks")
+    parser.add_argument("--serve", action="store_true", help="show the site on this machine instead of writing it")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        pages = Path(work, "pages")
+        pages.mkdir()
+        assemble(pages, options.notebooks)
+        config = Path(work, "mkdocs.yml")
+        config.write_text(yaml.safe_dump(configuration(pages, options.out.resolve()), sort_keys=False))
+        command = ["serve"] if options.serve else ["build", "--strict"]
+        return subprocess.run([sys.executable, "-m", "properdocs", *command, "-f", str(config)], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
