@@ -83,7 +83,9 @@ def yield_at(
     _check_confidence(confidence)
     if not math.isfinite(limit):
         raise ValueError(f"Argument `limit` must be finite, but is {limit!r}.")
-    passed = (dies >= limit) if good == "at least" else (dies <= limit)
+    # As the values are rounded: the float32 nearest to a limit of 0.9 is the limit itself.
+    at = float(np.asarray(limit, values.dtype)) if values.dtype.kind == "f" else limit
+    passed = (dies >= at) if good == "at least" else (dies <= at)
     share = passed.mean("die").where(dies.notnull().all("die"))
     low, high = wilson_interval(share, dies.sizes["die"], confidence)
     found = {"yield": share, "yield_low": low, "yield_high": high}

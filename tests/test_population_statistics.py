@@ -59,6 +59,13 @@ def test_yield():
     np.testing.assert_allclose(yield_at(VALUES, 0.9, good="at most")["yield"], (BY_DIE <= 0.9).mean(axis=1))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("limit", [0.9, 0.3])  # float32 rounds the one down, the other up
+@pytest.mark.parametrize("good", ["at least", "at most"])
+def test_a_die_at_the_limit_is_good_whatever_its_precision(dtype, limit, good):
+    assert float(yield_at(xr.DataArray(np.full(4, limit, dtype), dims="die"), limit, good=good)["yield"]) == 1.0
+
+
 def test_bootstrap_is_that_of_scipy():
     found = bootstrap_interval(VALUES, np.median, resamples=200, seed=3)
     rng = np.random.default_rng(3)
