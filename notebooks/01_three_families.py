@@ -122,24 +122,12 @@ for name in comparison["design"].values:
 # The comparator's noise costs accuracy only when it reaches several counts. The same dies are used at every point:
 # changing a setting rescales the errors of the same samples.
 
-
 # %%
-def accuracy_at(noise: float) -> float:
-    comparator = circuits.Comparator(noise=noise)
-    noisy = dataclasses.replace(
-        binary, macros=(binary.macros[0], dataclasses.replace(binary.macros[1], comparator=comparator))
-    )
-    result = amsim.evaluate(net, params, noisy, test, dies=2, key=jax.random.key(0))
-    return float(result["accuracy_mean"])
-
-
-noises = np.array([0.1e-3, 0.4e-3, 1.6e-3, 6.4e-3])
-accuracies = [accuracy_at(noise) for noise in noises]
-fig, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
-ax.semilogx(1e3 * noises, 100 * np.array(accuracies), "o-", color="#0072B2")
-ax.set_xlabel("comparator noise (mV rms)")
-ax.set_ylabel("classification accuracy (%)")
-ax.grid(alpha=0.3)
+study = amsim.study(net, params, binary, test, quantities=("accuracy",))
+noises = [0.1e-3, 0.4e-3, 1.6e-3, 6.4e-3]
+noisy = amsim.sweep(study, {"macro.comparator.noise": noises}, key=jax.random.key(0), dies=2)
+plot.plot_sweep(noisy, logarithmic=True)
+accuracies = noisy["accuracy"].mean(("die", "read")).values
 assert accuracies[0] > accuracies[-1] + 0.05
 
 # %% [markdown]

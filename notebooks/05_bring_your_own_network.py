@@ -214,12 +214,13 @@ if not missing:
 # %% [markdown]
 # ## All of them
 #
-# `python benchmarks/foreign_networks.py` measures every detector on every hardware; its record comes with the
-# sources. Of each network: AUC against the bits of the ADC, and against the energy of one inference.
+# `python benchmarks/foreign_networks.py` measures detectors on hardware; its record, which comes with the sources, has
+# what was measured so far. Of each network in it: AUC against the bits of the ADC, and, where the energy of one
+# inference is known, against that.
 #
 # Nets that classify pictures forgive a lot. The voice detector does not: without calibration 4-bit operands on the
-# array lose it altogether. A guess at the cause, not tested here: its Fourier transform has a few loud frequencies and
-# many faint ones, and its LSTM carries errors on.
+# array leave it little better than a coin. A guess at the cause, not tested here: its Fourier transform has a few loud
+# frequencies and many faint ones, and its LSTM carries errors on.
 
 # %%
 record_file = Path("../docs/results/foreign_networks.json")
@@ -268,7 +269,7 @@ if record:
     ax.xaxis.set_major_formatter(EngFormatter(unit="J"))
     ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     ax.xaxis.set_minor_formatter(EngFormatter(unit="J"))
-    ax.set_xlabel("energy of one inference (a window; of the voice and keyword networks a clip)")
+    ax.set_xlabel("energy of one inference")
     ax.set_ylabel("area under the ROC curve")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)

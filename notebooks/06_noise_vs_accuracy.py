@@ -5,8 +5,6 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
-#       format_version: '1.3'
-#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -21,44 +19,52 @@
 # curve with a band, for each of the circuit families.
 
 # %%
-import dataclasses
-
-import equinox as eqx
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
 import amsim
 from amsim import circuits, networks, plot
+from amsim.designs import design
 
-DIES = 2  # more dies, narrower bands
-IMAGES = 250  # of the 2000 test images
+DIES = 4  # more dies, surer bands
+IMAGES = 200  # of the 2000 test images
 KEY = jax.random.key(6)  # common to all points: the same dies and reads everywhere, so that curves are smooth
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
+NOISE, CAPACITOR, SUPPLY, ADC = "macro.comparator.noise", "macro.unit_capacitance", "macro.supply", "macro.adc.bits"
 
 data = amsim.load_dataset("fashion-mnist-mini").test[:IMAGES]
 net, params = networks.load("binary-fashion")
 
 
-def accuracy(macro, network=(net, params)):
-    """Mean accuracy with the ends of its 95 % interval, in percent."""
-    result = amsim.evaluate(*network, macro, data, dies=DIES, key=KEY)
-    return [100 * float(result[f"accuracy_{name}"]) for name in ("mean", "low", "high")]
+def sweep(hardware, axes, network=(net, params)):
+    """Accuracy over the axes, and dies."""
+    return amsim.sweep(amsim.study(*network, hardware, data, quantities=("accuracy",)), axes, key=KEY, dies=DIES)
 
 
-def curve(macros, network=(net, params)):
-    """The three of `accuracy` for a list of macros, one array each."""
-    return np.array([accuracy(macro, network) for macro in macros]).T
+def without_circuits(network=(net, params)):
+    answers = np.argmax(jax.jit(network[0])(network[1], data.inputs), axis=-1)
+    return float(np.mean(answers == data.labels))
 
 
-def draw(ax, x, found, label, color, marker):
-    mean, low, high = found
-    ax.plot(x, mean, color=color, marker=marker, label=label)
-    ax.fill_between(x, np.clip(low, 0, 100), np.clip(high, 0, 100), color=color, alpha=0.2, linewidth=0)
+def with_limit(ax, accuracy):
+    """The network without circuits, to compare with."""
+    ax.axhline(accuracy, color="black", linestyle="--", linewidth=0.8)
+    ax.annotate("without circuits", (0.01, accuracy), (0, 3), xycoords=("axes fraction", "data"),
+                textcoords="offset points", fontsize=8)  # fmt: skip
+    ax.set_ylim(0, 1.02)
 
 
-ideal = accuracy(circuits.Exact())[0]
-print(f"plain network: {ideal:.1f} % of {IMAGES} images")
+def draw(ax, x, values, label, color, marker):
+    """Mean over dies against anything, with a band from the worst to the best die."""
+    by_die = values.mean("read").transpose("die", ...)
+    ax.plot(x, by_die.mean("die"), color=color, marker=marker, label=label)
+    ax.fill_between(x, by_die.min("die"), by_die.max("die"), color=color, alpha=0.2, linewidth=0)
+    ax.grid(color="#DDDDDD", linewidth=0.6)
+
+
+ideal = without_circuits()
+print(f"network without circuits: {100 * ideal:.1f} % of {IMAGES} images")
 
 # %% [markdown]
 # ## One source: the comparator
@@ -66,26 +72,37 @@ print(f"plain network: {ideal:.1f} % of {IMAGES} images")
 # A fused neuron - product, threshold, sign - is one decision of a comparator on one line. Its input-referred noise, in
 # volts, becomes noise in **counts** (a count is one product more or less): `counts = noise * 2 C_tot / (VDD C_u)`.
 # The energy of a decision falls with the square of the noise, so a designer wants as much noise as the network takes.
+#
+# This curve and those of the next section differ in continuous settings alone. As a list of points they are one sweep,
+# with one compilation for all.
 
 # %%
-array = circuits.SwitchedCapacitor(mismatch_coefficient=0.0, temperature=0.0)
-array = eqx.tree_at(lambda m: m.comparator.offset_sigma, array, array.comparator.offset_sigma * 0)
-millivolts = np.array([0.4, 1.0, 2.0, 4.0, 8.0, 16.0])
-noisy = [eqx.tree_at(lambda m: m.comparator.noise, array, array.comparator.noise * 0 + 1e-3 * v) for v in millivolts]
-by_comparator = curve(noisy)
-counts_of_comparator = np.array([float(macro.noise_counts) for macro in noisy])
-energy = [1e15 * float(macro.comparator.energy()) for macro in noisy]
+default = circuits.SwitchedCapacitor()
+array = amsim.with_settings(default, {"macro.comparator.offset_sigma": 0.0})
+volts = 1e-3 * np.array([0.4, 1.0, 2.0, 4.0, 8.0, 16.0])
+farads = 1e-15 * np.array([0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
+heat, mismatch = float(default.temperature), float(default.mismatch_coefficient)
+on = {  # of each curve: comparator noise, unit capacitance, temperature, mismatch
+    "comparator noise only": (volts, 1e-15, 0.0, 0.0),
+    "kT/C noise only": (0.0, farads, heat, 0.0),
+    "mismatch only": (0.0, farads, 0.0, mismatch),
+    "kT/C noise and mismatch": (0.0, farads, heat, mismatch),
+}
+table = np.concatenate([np.stack(np.broadcast_arrays(*curve)) for curve in on.values()], axis=1)
+paths = (NOISE, CAPACITOR, "macro.temperature", "macro.mismatch_coefficient")
+swept = sweep(array, amsim.points(dict(zip(paths, table, strict=True))))
+curves = {name: swept.isel(point=slice(6 * place, 6 * place + 6)) for place, name in enumerate(on)}
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-draw(left, millivolts, by_comparator, "switched-capacitor, comparator noise only", BLUE, "o")
-left.axhline(ideal, color="black", linestyle="--", linewidth=0.8, label="plain network")
-left.set(xscale="log", xlabel="comparator noise (mV)", ylabel="accuracy (%)")
-left.legend(fontsize=8)
-draw(right, energy, by_comparator, "the same, by what a decision costs", BLUE, "o")
-right.set(xlabel="energy of a decision (fJ)", ylabel="accuracy (%)")
-right.legend(fontsize=8)
-for ax in (left, right):
-    ax.grid(color="#DDDDDD", linewidth=0.6)
+by_comparator = curves["comparator noise only"].swap_dims(point=NOISE)
+noisy = [amsim.with_settings(array, {NOISE: one, "macro.temperature": 0.0}) for one in volts]
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+plot.plot_sweep(by_comparator, logarithmic=True, ax=left)
+with_limit(left, ideal)
+energy = [1e15 * float(macro.comparator.energy()) for macro in noisy]
+draw(right, energy, by_comparator["accuracy"], "the same, by what a decision costs", BLUE, "o")
+right.set(xlabel="energy of a decision (fJ)", ylabel="classification accuracy")
+with_limit(right, ideal)
+plt.show()
 
 # %% [markdown]
 # ## Another source: the unit capacitor
@@ -94,32 +111,14 @@ for ax in (left, right):
 # time tells which of them decides how small a capacitor may be.
 
 # %%
-quiet = eqx.tree_at(lambda m: m.comparator.noise, array, array.comparator.noise * 0)
-femtofarads = np.array([0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
-default = circuits.SwitchedCapacitor()
-
-
-def capacitors(temperature, mismatch):
-    return [
-        dataclasses.replace(quiet, unit_capacitance=1e-15 * c, temperature=temperature, mismatch_coefficient=mismatch)
-        for c in femtofarads
-    ]
-
-
-thermal = capacitors(float(default.temperature), 0.0)
-by_heat = curve(thermal)
-by_mismatch = curve(capacitors(0.0, float(default.mismatch_coefficient)))
-by_both = curve(capacitors(float(default.temperature), float(default.mismatch_coefficient)))
-counts_of_heat = np.array([float(macro.noise_counts) for macro in thermal])
-
-fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
-draw(ax, femtofarads, by_heat, "kT/C noise only", RED, "s")
-draw(ax, femtofarads, by_mismatch, "mismatch only", GREEN, "^")
-draw(ax, femtofarads, by_both, "both", BLUE, "o")
-ax.axhline(ideal, color="black", linestyle="--", linewidth=0.8, label="plain network")
-ax.set(xscale="log", xlabel="unit capacitance (fF)", ylabel="accuracy (%)")
+fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
+for (name, curve), color, marker in zip(list(curves.items())[1:], (RED, GREEN, BLUE), "s^o", strict=True):
+    draw(ax, 1e15 * farads, curve["accuracy"], name, color, marker)
+ax.set(xscale="log", xlabel="unit capacitance (fF)", ylabel="classification accuracy")
+ax.xaxis.set_major_formatter("{x:g}")
 ax.legend(fontsize=8)
-ax.grid(color="#DDDDDD", linewidth=0.6)
+with_limit(ax, ideal)
+plt.show()
 
 # %% [markdown]
 # ## A count is a count
@@ -129,17 +128,25 @@ ax.grid(color="#DDDDDD", linewidth=0.6)
 # once, sizes every part that adds to the noise - and `amsim.noise_budget` says which part that is.
 
 # %%
-fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
-draw(left, counts_of_comparator, by_comparator, "comparator noise", BLUE, "o")
+thermal = [amsim.with_settings(array, {NOISE: 0.0, CAPACITOR: one}) for one in farads]
+counts_of_comparator, counts_of_heat = (
+    np.array([float(macro.noise_counts) for macro in macros]) for macros in (noisy, thermal)
+)
+by_heat = curves["kT/C noise only"]["accuracy"]
+fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
+draw(left, counts_of_comparator, by_comparator["accuracy"], "comparator noise", BLUE, "o")
 draw(left, counts_of_heat, by_heat, "kT/C noise", RED, "s")
-left.set(xscale="log", xlabel="noise of a decision (counts)", ylabel="accuracy (%)")
+left.set(xscale="log", xlabel="noise of a decision (counts)", ylabel="classification accuracy")
+left.xaxis.set_major_formatter("{x:g}")
 left.legend(fontsize=8)
-left.grid(color="#DDDDDD", linewidth=0.6)
 plot.plot_noise_budget(amsim.noise_budget(default, readout="comparator"), ax=right)
+plt.show()
+mean_by_comparator = by_comparator["accuracy"].mean(("die", "read")).values
 overlap = (counts_of_heat > counts_of_comparator[0]) & (counts_of_heat < counts_of_comparator[-1])
-expected = np.interp(np.log(counts_of_heat[overlap]), np.log(counts_of_comparator), by_comparator[0])
-print("kT/C against comparator noise at equal counts:", np.round(by_heat[0][overlap] - expected, 1), "points")
-assert np.all(np.abs(by_heat[0][overlap] - expected) < 6)
+expected = np.interp(np.log(counts_of_heat[overlap]), np.log(counts_of_comparator), mean_by_comparator)
+difference = 100 * (by_heat.mean(("die", "read")).values[overlap] - expected)
+print("kT/C against comparator noise at equal counts:", np.round(difference, 1), "points")
+assert np.all(np.abs(difference) < 6)
 
 # %% [markdown]
 # ## The other families
@@ -148,51 +155,36 @@ assert np.all(np.abs(by_heat[0][overlap] - expected) < 6)
 # switched-capacitor array reads each bit slice with an ADC, whose step is noise of its own kind.
 
 # %%
-volts = np.array([0.66, 0.6, 0.55, 0.5, 0.46, 0.42])
 cells = circuits.SramCell()
-by_supply = curve([circuits.DigitalBinary(supply=v, weight_cells=cells) for v in volts])
-error_rates = [float(cells.bit_error_rate(v)) for v in volts]
+supplies = [0.42, 0.46, 0.5, 0.55, 0.6, 0.66]
+by_supply = sweep(circuits.DigitalBinary(weight_cells=cells), {SUPPLY: supplies})
+two_bit = networks.load("2-bit-fashion")
+by_bits = sweep(design("switched-capacitor-2b").accelerator(), {ADC: [6, 8]}, two_bit)
 
-four_bit = networks.load("4-bit-fashion")
-bits = np.array([4, 6, 8])
-converters = [
-    circuits.SwitchedCapacitor(
-        weight_bits=4,
-        input_bits=4,
-        supply=0.8,
-        comparator=circuits.Comparator(noise=0.2e-3),
-        adc=circuits.Adc(bits=int(b)),
-    )
-    for b in bits
-]
-by_bits = curve(converters, four_bit)
-
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-draw(left, volts, by_supply, "digital binary, weight cells lose bits", GREEN, "^")
-left.axhline(ideal, color="black", linestyle="--", linewidth=0.8, label="plain network")
-left.set(xlabel="supply of the array (V)", ylabel="accuracy (%)")
-left.legend(fontsize=8)
-draw(right, bits, by_bits, "4-bit network on switched capacitors", BLUE, "o")
-plain_four_bit = accuracy(circuits.Exact(), four_bit)[0]
-right.axhline(plain_four_bit, color="black", linestyle="--", linewidth=0.8, label="plain 4-bit network")
-right.set(xlabel="ADC resolution (bit)", ylabel="accuracy (%)", xticks=bits)
-right.legend(fontsize=8)
-for ax in (left, right):
-    ax.grid(color="#DDDDDD", linewidth=0.6)
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+plot.plot_sweep(by_supply, ax=left)
+left.set_title("digital binary, weight cells lose bits", fontsize=9, y=0.05)
+with_limit(left, ideal)
+plot.plot_sweep(by_bits, ax=right)
+right.set_title("2-bit network on switched capacitors", fontsize=9, y=0.05)
+with_limit(right, without_circuits(two_bit))
+plt.show()
 
 # %% [markdown]
 # ## Answer
 
 # %%
-lost = ideal - by_comparator[0]
-affordable, counts = millivolts[lost < 2].max(), counts_of_comparator[lost < 2].max()
+lost = 100 * (ideal - mean_by_comparator)
+affordable, counts = 1e3 * volts[lost < 2].max(), counts_of_comparator[lost < 2].max()
 print(f"Comparator noise up to {affordable:g} mV ({counts:.1f} counts) costs less than 2 points;")
 print(f"at 1 fF the capacitors add {counts_of_heat[-1]:.2f} counts, so they are larger than noise asks for;")
-digital, failing = ideal - by_supply[0], 100 * error_rates[-1]
-print(
-    f"the digital array loses {digital[0]:.1f} points at {volts[0]:.2f} V and {digital[-1]:.0f} at {volts[-1]:.2f} V,"
-)
-print(f"where {failing:.0f} % of its weight cells fail.")
+digital = 100 * (ideal - by_supply["accuracy"].mean(("die", "read")).values)
+failing = 100 * float(cells.bit_error_rate(supplies[0]))
+print(f"the digital array loses {digital[-1]:.1f} points at {supplies[-1]} V and {digital[0]:.0f} at {supplies[0]} V,")
+print(f"where {failing:.0f} % of its weight cells fail;")
+converted = 100 * by_bits["accuracy"].mean(("die", "read")).values
+print(f"with converters of 6 bit the 2-bit network has {converted[0]:.0f} %, with 8 bit {converted[1]:.0f} %.")
 assert lost[0] < 3
 assert lost[-1] > 10
-assert abs(by_supply[0][0] - ideal) < 1
+assert abs(digital[-1]) < 1
+assert converted[1] > converted[0] + 10
