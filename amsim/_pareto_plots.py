@@ -118,7 +118,9 @@ def plot_pareto(
         if name:
             ax.plot([], [], marker, color=colour, markersize=6, label=name)
     ax.errorbar([], [], [], fmt="o", color=style.GREY, markersize=4, capsize=3, label="mean of dies, 95 % interval")
-    shown = [name for name in settings if name != _hue(spots, settings, hue)]
+    # What exists nowhere on the front says nothing there.
+    others = [name for name in settings if name != _hue(spots, settings, hue)]
+    shown = [name for name in others if any(_exists(one) for one in spots[name].values[front])]
     if shown:
         named = ", ".join(str(spots[name].attrs.get("long_name", name)) for name in shown)
         ax.plot([], [], " ", label=f"labels: {named}")
@@ -129,8 +131,9 @@ def plot_pareto(
     labels = []
     for index in _some(np.flatnonzero(front)[np.argsort(price[front])]):
         number = next(n for n, members in enumerate(families.values()) if members[index])
-        place = (float(price[index]), float(value[index]))
-        labels.append(_label(ax, _setting_text(spots.isel(spot=index), shown), place, styles[number][0]))
+        place, text = (float(price[index]), float(value[index])), _setting_text(spots.isel(spot=index), shown)
+        if text:
+            labels.append(_label(ax, text, place, styles[number][0]))
     ends = ("price_low", "value_low", "price_high", "value_high")
     place_labels(ax, labels, np.stack([spots[name].values for name in ends], axis=1), steps)
     return ax
@@ -206,9 +209,17 @@ def _whiskers(spots: xr.Dataset, name: str) -> np.ndarray | None:
 
 
 def _setting_text(spot: xr.Dataset, names: Sequence[str]) -> str:
-    """Values of the settings; a dash for a conditional one that does not exist here."""
-    texts = [axes.said(spot[name], spot[name].values.item(), name=False) for name in names]
-    return ", ".join("\N{EN DASH}" if text.startswith("without ") else text for text in texts)
+    """Values of the settings, a dash for a conditional one that does not exist here; nothing where none exists."""
+    values = {name: spot[name].values.item() for name in names}
+    if not any(map(_exists, values.values())):
+        return ""
+    texts = [axes.said(spot[name], one, name=False) if _exists(one) else "\N{EN DASH}" for name, one in values.items()]
+    return ", ".join(texts)
+
+
+def _exists(value: Any) -> bool:
+    """Whether a setting has a value: where a conditional one does not exist it is NaN or an empty name."""
+    return value != "" if isinstance(value, str) else not bool(np.isnan(value))
 
 
 def _some(indices: np.ndarray) -> np.ndarray:

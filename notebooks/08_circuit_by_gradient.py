@@ -28,7 +28,7 @@ from amsim import circuits, networks, plot
 
 IMAGES = 100  # more images and dies: a limit that holds more exactly
 DIES = 2
-STEPS = 7
+STEPS = 10
 
 data = amsim.load_dataset("fashion-mnist-mini").train[:IMAGES]
 fresh = amsim.load_dataset("fashion-mnist-mini").test[:300]
@@ -108,7 +108,7 @@ assert found.accuracy >= 0.86
 # ## What the next point of accuracy costs
 #
 # One design for each limit, each from the one before: the Pareto curve of this array on this task. Of so few images and
-# dies the search takes the lucky ones, which is why the points on fresh dies lie below what was asked for.
+# dies the search takes the lucky ones, so on fresh dies a design may miss what was asked for.
 
 # %%
 curve = amsim.pareto_curve(

@@ -215,8 +215,8 @@ print(
     ", ".join(f"{float(gains[knob]['difference']):.0f}" for knob in analog_knobs), "points, each for at most", end=" "
 )
 print(f"{dearest:.0f} % of the energy")
-print("of an inference: most of that is memory and control, which do not see them. Each saturates; the map says where,")
-print(f"and beyond it only the price goes on. At the cheap corner the {culprit} is the one to buy off first.")
+print("of an inference: most of that is memory and control, which do not see them. Capacitor and comparator saturate;")
+print(f"the map says where, and beyond only the price goes on. At the cheap corner it is {culprit} that costs most.")
 print(
     f"Word length is the dear knob: four digital bits in place of one cost {1 + prices[WORDS] / 100:.0f} times", end=" "
 )

@@ -243,6 +243,18 @@ def test_pareto_draws_every_point_and_labels_the_front():
     np.testing.assert_allclose(np.asarray(steps.get_xdata()), np.sort(study["energy"].values[front]))
 
 
+def test_pareto_labels_leave_out_settings_that_do_not_exist():
+    energy, accuracy = np.full((3, 2, 2), np.nan), np.full((3, 2, 2), np.nan)
+    for place, point in {(0, 0, 1): (1.0, 0.5), (1, 1, 0): (3.0, 0.4), (2, 1, 1): (2.0, 0.9)}.items():
+        energy[place], accuracy[place] = point
+    dims = ("hardware", "macro.rows", "macro.adc.bits")
+    coordinates = {"hardware": ["analog", "converted", "digital"], dims[1]: [640.0, np.nan], dims[2]: [6.0, np.nan]}
+    study = xr.Dataset({"energy": (dims, energy), "accuracy": (dims, accuracy)}, coordinates)
+    ax = plot_pareto(study)
+    assert [text.get_text() for text in ax.texts] == ["640"]
+    assert "labels: macro.rows" in legend(ax)
+
+
 def test_pareto_of_points_and_of_one_die():
     study = two_axes(dies=1)
     listed = study.stack(point=(MAP["x"], MAP["y"]), create_index=False).assign_coords(point=np.arange(20))
