@@ -12,6 +12,8 @@ from jaxtyping import install_import_hook
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# Tests compile much and compute little; examples, notebooks and commands that run in processes of their own optimise.
+jax.config.update("jax_disable_most_optimizations", True)
 install_import_hook("amsim", "beartype.beartype")
 
 

@@ -3,19 +3,9 @@
 import re
 from pathlib import Path
 
-import jax
 import pytest
 
 PAGES = sorted((Path(__file__).parent.parent / "docs" / "how_tos").glob("*.md"))
-
-
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """Examples compile much and compute little."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

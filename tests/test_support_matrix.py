@@ -48,15 +48,6 @@ FAMILIES = {
 TEMPERATURE = 310.0
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """One large program that runs once."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 def table(family):
     """For each row of a family's table: its effect, its settings and its entry for each quantity."""
     section = re.split(r"^## ", PAGE.split(f"## {family}\n")[1], flags=re.MULTILINE)[0]
