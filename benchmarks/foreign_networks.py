@@ -133,6 +133,7 @@ def main() -> None:
         if missing_packages(name):
             print(f"{name} is left out: pip install --no-deps {' '.join(missing_packages(name))}")
             continue
+        jax.clear_caches()  # Linux gives a process memory maps for some tens of thousands of kernels only
         detector = load_detector(name, share=O_NET_SHARE if name == "onet" else SHARE)
         samples = load_detector(name, **SAMPLES).data.inputs
         for label, hardware in hardwares(detector.first).items():
