@@ -16,6 +16,7 @@ from amsim.circuits.checks import integer_between
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, deploy
+from amsim.evaluation import equal_batches
 from amsim.noise.random import numbered_keys
 from amsim.results import described, labelled
 from amsim.statistics import mean_interval, roc_area, roc_area_error
@@ -70,7 +71,7 @@ def evaluate_detector(
     die_key, read_key = jax.random.split(key)
     die_keys, read_keys = numbered_keys(die_key, dies), numbered_keys(read_key, dies)
     deterministic = all(macro.deterministic for macro in accelerator.macros)
-    inputs = _batches(np.asarray(data.inputs), batch)
+    inputs = equal_batches(np.asarray(data.inputs), batch)
     scores = []
     for die in range(1 if deterministic else dies):
         found = np.asarray(_scores(fn, params, accelerator, calibration, die_keys[die], read_keys[die], inputs))
@@ -104,12 +105,6 @@ def evaluate_detector(
             "jax_version": jax.__version__,
         },
     )
-
-
-def _batches(inputs: np.ndarray, batch: int) -> np.ndarray:
-    batch = min(batch, len(inputs))
-    padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % batch, axis=0)])
-    return padded.reshape(-1, batch, *inputs.shape[1:])
 
 
 @eqx.filter_jit

@@ -144,11 +144,17 @@ def labelled_batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
             f"Argument `data` must have one label for each item, but its labels have shape {np.shape(data.labels)}; "
             "places inside items are scored by `amsim.evaluate_detector`."
         )
-    batch = min(batch, len(data))
-    missing = -len(data) % batch
-    padded = np.concatenate([data.inputs, np.repeat(data.inputs[-1:], missing, axis=0)])
+    inputs = equal_batches(data.inputs, batch)
+    missing = inputs.shape[0] * inputs.shape[1] - len(data)
     labels = np.concatenate([np.asarray(data.labels, np.int32), np.full(missing, -1, np.int32)])
-    return padded.reshape(-1, batch, *data.inputs.shape[1:]), labels.reshape(-1, batch)
+    return inputs, labels.reshape(inputs.shape[:2])
+
+
+def equal_batches(inputs: np.ndarray, batch: int) -> np.ndarray:
+    """Items in batches of `batch` at most, the last one filled up with the last item; shape (batches, items, ...)."""
+    batch = min(batch, len(inputs))
+    padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % batch, axis=0)])
+    return padded.reshape(-1, batch, *inputs.shape[1:])
 
 
 @eqx.filter_jit
