@@ -229,8 +229,8 @@ if not missing:
 # what was measured so far. Of each network in it: AUC against the bits of the ADC, and, where the energy of one
 # inference is known, against that.
 #
-# Nets that classify pictures forgive a lot, and calibrated ranges bring the keyword networks through a converter of
-# 4 to 6 bits. The voice detector is lost on the array with any converter, although it keeps most of its AUC on 4
+# Nets that classify pictures forgive a lot. Calibrated ranges decide what a converter of 4 to 6 bits leaves of the
+# others. The voice detector is lost on the array with any converter, although it keeps most of its AUC on 4
 # digital bits. A guess at the cause, not tested here: its Fourier transform has a few loud frequencies and many faint
 # ones, and its LSTM carries errors on.
 
@@ -240,6 +240,14 @@ record = json.loads(record_file.read_text()) if record_file.exists() else {}
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#999999")
 COLOURS = dict(zip(record, PALETTE, strict=False))
 print(f"{len(record)} detectors in the record: {', '.join(record)}")
+SIX_BITS = "analog 4 bit, ADC 6 bit, {}"
+for choice in ("range 1", "calibrated"):
+    near = [
+        name
+        for name, found in record.items()
+        if found["float"]["auc_mean"] - found[SIX_BITS.format(choice)]["auc_mean"] < 0.03
+    ]
+    print(f"within 0.03 of floating point with a 6-bit converter, {choice}: {', '.join(near) or 'none'}")
 
 # %%
 if record:
