@@ -59,6 +59,12 @@ def test_examples_are_right(path):
     assert json.loads(json.dumps(schema)) == schema
 
 
+def test_the_file_of_the_how_to_is_right(written):
+    page = (EXAMPLES[0].parent.parent / "how_tos" / "03_sweep_resume_cluster.md").read_text()
+    text = page.split("```toml\n")[1].split("```")[0]
+    assert len(read_study(written(text), dies=2, images=20).axes) == 2
+
+
 def test_a_file_is_the_call(written, tiny_network, monkeypatch):
     calls = []
 
