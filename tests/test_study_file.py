@@ -172,6 +172,13 @@ ranges = { macro.comparator.gain = { from = 1, to = 8, spacing = "log" }, macro.
     np.testing.assert_array_equal(samples.values["macro.comparator.gain"], expected.values["macro.comparator.gain"])
 
 
+def test_logarithmic_counts_stay_whole(written):
+    spread = '[axes]\nmacro.columns = { from = 4, to = 16, count = 3, spacing = "log" }\n'
+    (columns,) = read_study(written(STUDY + ARRAY + spread)).axes
+    assert columns == {"macro.columns": [4, 8, 16]}
+    assert all(type(one) is int for one in columns["macro.columns"])
+
+
 def test_hardware_and_networks_as_axes(written):
     several = '[[hardware]]\nname = "one"\ndesign = "digital-binary-1b"\n[[hardware]]\nchip = "bankman2018"\n'
     study = '[study]\nimages = 20\nnetwork = "binary-fashion"\n'
@@ -244,7 +251,8 @@ def test_all_mistakes_in_one_message(written):
         (STUDY + ARRAY + "[axes]\nmacro.supply = { from = 0.8, to = 0.6, count = 2 }\n", "`from` must be below `to`"),
         (STUDY + ARRAY + "[points]\nmacro.supply = [0.6]\nmacro.rows = [4, 8]\n", "equally many values"),
         (STUDY + ARRAY + "[axes]\nmacro.supply = { values = [0.6], where = { macro.rows = 4 } }\n", "before"),
-        (STUDY + '[axes]\nhardware = ["optical-1b"]\n', "[axes] hardware must have names among"),
+        (STUDY + '[axes]\nhardware = ["optical-1b"]\n', "has a mistake:\n  [axes] hardware must have names among"),
+        (STUDY.replace("seed = 4", f"seed = {2**32}") + ARRAY + NOISE, f"at least 0 and at most {2**32 - 1}, but is"),
         (STUDY + '[[hardware]]\nchip = "jia2021"\n[[hardware]]\nchip = "jia2021"\n', "'jia2021' stands twice"),
     ],
 )
@@ -255,6 +263,8 @@ def test_a_mistake_names_its_place(written, text, said):
 def test_files_that_cannot_be_used(written, tiny_network):
     with pytest.raises(ValueError, match=r"study.toml is no TOML file: .*line 1"):
         read_study(written("[study\n"))
+    with pytest.raises(ValueError, match=r"study.toml cannot be read: .* nested too deeply"):
+        read_study(written("a = " + 2000 * "[" + 2000 * "]"))
     with pytest.raises(FileNotFoundError):
         read_study(tiny_network / "missing.toml")
     with pytest.raises(FileNotFoundError, match=r"missing.npz does not exist"):

@@ -32,7 +32,7 @@ def hardware_and_axes(
     used = _used(tables, named, mistakes)
     if HARDWARE not in places and named:
         used = named
-    if single is None and not used:
+    if single is None and not used and HARDWARE not in places:
         mistakes.append("[hardware] is missing; it must be a table with one of design, chip, macro or sites.")
     if NETWORK not in content["study"] and NETWORK not in places:
         mistakes.append("[study] network is missing; give it, or an axis `network`.")

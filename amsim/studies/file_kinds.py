@@ -115,15 +115,17 @@ def names_or_files(names: Iterable[str], endings: tuple[str, ...]) -> Scalar:
     )
 
 
-def integer(low: int | None = None) -> Scalar:
+def integer(low: int | None = None, high: int | None = None) -> Scalar:
     """A whole number."""
-    bound: dict[str, Any] = {} if low is None else {"minimum": low}
+    bounds = {name: bound for name, bound in (("minimum", low), ("maximum", high)) if bound is not None}
 
     def fits(value: Any) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and (low is None or value >= low)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return whole and (low is None or value >= low) and (high is None or value <= high)
 
-    said = "a whole number" + ("" if low is None else f" of at least {low}")
-    return Scalar(said, fits, {"type": "integer", **bound})
+    words = {"minimum": "of at least", "maximum": "at most"}
+    said = " and ".join(f"{words[name]} {bound}" for name, bound in bounds.items())
+    return Scalar(f"a whole number {said}".rstrip(), fits, {"type": "integer", **bounds})
 
 
 def _is_number(value: Any) -> bool:

@@ -28,6 +28,9 @@ from amsim.studies.measured import QUANTITIES
 
 SPACINGS = ("linear", "log")
 
+LARGEST_SEED = 2**32 - 1
+"""Without 64-bit numbers JAX takes larger ones for the rest of a division by 2**32."""
+
 AXIS_KEYS = ("from", "to", "count", "spacing", "values", "where")
 """Keys of a table that is an axis; a table with others is a part of a path."""
 
@@ -54,8 +57,9 @@ def _listed(*, values: Any, where: Mapping[str, Any] | None = None) -> Any:
 def _range(*, count: int, spacing: str = "linear", where: Mapping[str, Any] | None = None, **ends: int | float) -> Any:
     low, high = _ends(spacing, ends)
     values = np.geomspace(low, high, count) if spacing == "log" else np.linspace(low, high, count)
-    whole = isinstance(low, int) and isinstance(high, int) and np.array_equal(values, np.round(values))
-    found = [int(one) if whole else float(one) for one in values]
+    # The values in between are rounded: from 4 to 16 comes 7.999999999999999.
+    whole = isinstance(low, int) and isinstance(high, int) and np.allclose(values, np.round(values), rtol=1e-12, atol=0)
+    found = [round(one) if whole else float(one) for one in values]
     return found if where is None else only_where(found, where)
 
 
@@ -127,7 +131,7 @@ STUDY_FILE = Table(
                     "share": Key(SHARE, "share of the items, instead of their number"),
                     "dies": Key(integer(1), "16 where there is none"),
                     "reads": Key(integer(1), "reads of each die, 1 where there is none"),
-                    "seed": Key(integer(0), "fixes dies and reads, 0 where there is none"),
+                    "seed": Key(integer(0, LARGEST_SEED), "fixes dies and reads, 0 where there is none"),
                     "quantities": Key(ListOf(words(*QUANTITIES)), "all where there is none"),
                     "batch": Key(integer(1), "items computed at once, 250 where there is none"),
                 },

@@ -113,6 +113,8 @@ def _document(path: Path) -> tuple[str, dict[str, Any]]:
         document = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path} is no TOML file: {error}.") from None
+    except RecursionError:
+        raise ValueError(f"{path} cannot be read: its lists or tables are nested too deeply.") from None
     return text, document
 
 
