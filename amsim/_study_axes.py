@@ -35,10 +35,12 @@ def by_die(name: str, study: Any, quantity: str) -> xr.DataArray:
         quantity: Variable.
 
     Raises:
-        ValueError: No Dataset, or no such variable.
+        ValueError: No Dataset, no such variable, or one that is not of numbers.
     """
     style.check_dataset(name, study, (quantity,), ())
     values = study[quantity]
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"Argument `{name}` must have numbers as {quantity!r}, but has {values.dtype}.")
     if "read" in values.dims:
         values = values.mean("read", skipna=False, keep_attrs=True)
     if "component" in values.dims:

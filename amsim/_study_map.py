@@ -80,8 +80,7 @@ def plot_sweep_map(
     ax.set_ylim(edges[1][0], edges[1][-1])
 
     _colour_bar(ax, norm, field)
-    if second is not None:
-        _draw_lines(ax, second, scales, _levels(second), colour=style.VERMILLION, dashed=True)
+    if second is not None and _draw_lines(ax, second, scales, _levels(second), colour=style.VERMILLION, dashed=True):
         handles.insert(0, Line2D([], [], color=style.VERMILLION, linestyle="--", label=_name(second)))
     if _draw_lines(ax, field, scales, wanted, colour=style.BLACK, dashed=False):
         handles.insert(0, Line2D([], [], color=style.BLACK, label=_name(field)))
@@ -109,6 +108,8 @@ def _field(argument: str, result: xr.Dataset, quantity: str, x: str, y: str) -> 
 
 def _levels(field: xr.DataArray) -> np.ndarray:
     known = field.values[np.isfinite(field.values)]
+    if not known.size:
+        return known
     low, high = float(known.min()), float(known.max())
     if low > 0 and high > 30 * low:
         ends = np.floor(np.log10(low)), np.ceil(np.log10(high))

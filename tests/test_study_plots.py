@@ -75,6 +75,8 @@ def test_refusals():
         plot_sweep(STUDY.expand_dims({"macro.rows": [8]}), x="macro.supply", hue="macro.adc.bits")
     with pytest.raises(ValueError, match="lacks energy"):
         plot_sweep(STUDY, "energy")
+    with pytest.raises(ValueError, match="numbers as 'accuracy'"):
+        plot_sweep(STUDY.astype(str))
 
 
 CAPACITANCE, NOISE = np.geomspace(1e-16, 1e-14, 5), np.geomspace(1e-4, 1e-2, 4)
@@ -156,6 +158,14 @@ def test_a_map_shows_what_is_not_computed():
     assert corners.x0 < NOISE[2] < corners.x1
     assert corners.y0 < CAPACITANCE[1] < corners.y1
     assert "not computed" in legend(ax)
+
+
+def test_a_legend_names_only_lines_that_are_drawn():
+    """Of one column of points there are none."""
+    ax = plot_sweep_map(two_axes().isel({MAP["x"]: [0]}), **MAP, lines="energy")
+    assert ax.get_legend() is None
+    ax = plot_sweep_map(two_axes().assign(energy=two_axes()["energy"] * np.nan), **MAP, lines="energy")
+    assert legend(ax) == ["equal accuracy"]
 
 
 def test_maps_that_cannot_be_drawn():
