@@ -38,8 +38,8 @@ def no_figures_left():
     plt.close("all")
 
 
-def run(*arguments, status=0):
-    ended = CliRunner().invoke(app, [str(one) for one in arguments])
+def run(*arguments, status=0, environment=None):
+    ended = CliRunner().invoke(app, [str(one) for one in arguments], env=environment)
     if status is not None:
         assert ended.exit_code == status, (ended.output, ended.exception)
     return ended
@@ -171,7 +171,8 @@ def test_show_draws(ended, tmp_path):
     axes = result_picture(open_result(ended[0] / "noise.nc")).axes[0]
     assert (axes.get_xscale(), axes.get_ylabel()) == ("log", "classification accuracy")
     for arguments, said in (
-        (("--plot", tmp_path / "q.png", "--along", "macro.rows"), "`x` must be an axis of numbers"),
+        (("--plot", tmp_path / "q.png", "--along", "macro.rows"), "`along` must be an axis of numbers, of macro.comp"),
+        (("--plot", tmp_path / "q.pdf"), "`--plot` must end in .png, but is "),
         (("--quantity", "energy"), "`--quantity` must be one of accuracy"),
         (("--along", "die"), "`--along` needs `--plot`"),
     ):
@@ -196,6 +197,33 @@ def test_table_of_means_with_intervals():
         ["a", "b"], ["50.00", "none"], ["+- 24.84", "one die"], ["3", "7"],
     ]  # fmt: skip
     assert [column.header for column in table.columns] == ["design", "accuracy %", "95 %", "energy nJ"]
+
+
+@pytest.fixture
+def designs():
+    """Three designs side by side, whose names and numbers need more room than 80 columns."""
+    names, variables = ["a", "b", "c"], {"energy": (("point", "component"), np.array([[1e-9], [2e-9], [4e-9]]))}
+    variables["accuracy"] = (("point", "die"), np.array([[0.7, 0.7], [0.9, 0.9], [0.8, 0.8]]))
+    coordinates = {"die": [0, 1], "component": ["mac"]}
+    words = {"hardware": ("point", [f"design {30 * one}" for one in names]), "network": ("point", names)}
+    return few(variables, coordinates, axes="{}").assign_coords(words)
+
+
+def test_designs_without_an_axis_of_numbers_are_drawn_as_a_front(designs):
+    axes = result_picture(designs).axes[0]
+    assert axes.get_ylabel() == "classification accuracy"
+    assert [text.get_text() for text in axes.texts] == ["a", "b"]
+    with pytest.raises(ValueError, match="a list over 'point'"):
+        result_picture(designs, "accuracy")
+    with pytest.raises(ValueError, match="has no axis of numbers"):
+        result_picture(designs.drop_vars("energy").isel(point=0, drop=True))
+
+
+def test_a_narrow_terminal_loses_nothing_of_a_table(designs, tmp_path):
+    designs.to_netcdf(tmp_path / "d.nc", engine="h5netcdf")
+    printed = run("show", tmp_path / "d.nc", environment={"COLUMNS": "50"}).output
+    assert "\N{HORIZONTAL ELLIPSIS}" not in printed
+    assert printed.partition("3 points")[2].count("b") == 30 + 1
 
 
 def test_other_results_are_shown(tmp_path):

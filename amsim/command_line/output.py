@@ -51,9 +51,9 @@ def plain(result: Any) -> dict[str, Any]:
 
 
 def right_aligned(title: str, first: str, *headings: str) -> Table:
-    """A table with a column of names and columns of numbers."""
+    """A table with a column of names and columns of numbers; what a line has no room for goes on below."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
-    table.add_column(first, no_wrap=True)
+    table.add_column(first, overflow="fold")
     for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", overflow="fold")
     return table

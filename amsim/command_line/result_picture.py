@@ -5,11 +5,11 @@ from typing import Any
 import xarray as xr
 
 from amsim._study_axes import is_logarithmic, is_numeric, own_axes_of
-from amsim.plot import plot_sweep
+from amsim.plot import plot_pareto, plot_sweep
 
 
 def result_picture(result: xr.Dataset, quantity: str | None = None, along: str | None = None) -> Any:
-    """Figure of a quantity of a study along an axis.
+    """Figure of a quantity of a study along an axis, or of accuracy against energy where no axis is fit for that.
 
     Args:
         result: Result of a study.
@@ -26,8 +26,15 @@ def result_picture(result: xr.Dataset, quantity: str | None = None, along: str |
         raise ValueError(f"quantity must be one of {', '.join(map(str, result.data_vars))}, but is {chosen!r}.")
     axes = own_axes_of(result[chosen])
     unnamed = [dim for dim in ("point", "sample") if dim in axes]
+    numeric = [dim for dim in axes if is_numeric(result[dim])]
+    fit = not unnamed and numeric and len(axes) <= 2
+    if not fit and quantity is None and along is None and {"accuracy", "energy"} <= set(result.data_vars):
+        return plot_pareto(result).figure
     if unnamed:
         raise ValueError(f"the values of {chosen!r} are a list over {unnamed[0]!r}, not along an axis.")
-    x = along or next((dim for dim in axes if is_numeric(result[dim])), None)
-    logarithmic = x in axes and is_numeric(result[x]) and is_logarithmic(result[x])
-    return plot_sweep(result, chosen, x=x, logarithmic=logarithmic).figure
+    if along is not None and along not in numeric:
+        raise ValueError(f"`along` must be an axis of numbers, of {', '.join(numeric) or 'none'}, but is {along!r}.")
+    x = along or next(iter(numeric), None)
+    if x is None:
+        raise ValueError(f"{chosen!r} has no axis of numbers.")
+    return plot_sweep(result, chosen, x=x, logarithmic=is_logarithmic(result[x])).figure

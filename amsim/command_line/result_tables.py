@@ -83,7 +83,8 @@ def _study_table(result: xr.Dataset, quantities: list[str]) -> Table:
     shape = [result.sizes[dim] for dim in axes]
     points = [place for place in np.ndindex(*shape) if not all(np.isnan(m[place]) for m, _, _ in summaries.values())]
     missing = math.prod(shape) - len(points)
-    title = f"{len(points)} points" + (f"; {missing} have no result (yet)" if missing else "")
+    title = "1 point" if len(points) == 1 else f"{len(points)} points"
+    title += f"; {missing} have no result (yet)" if missing else ""
     if len(points) > ROWS:
         title += f"; the first {ROWS}"
     table = right_aligned(title, first, *others, *headings)

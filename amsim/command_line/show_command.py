@@ -24,6 +24,8 @@ def show(
 
     if along is not None and plot is None:
         raise ValueError("Argument `--along` needs `--plot`, since it says along which axis to draw.")
+    if plot is not None and plot.suffix != ".png":
+        raise ValueError(f"Argument `--plot` must end in .png, but is {plot}.")
     held = open_result(result)
     if plot is not None:
         check_writable(plot.parent, "--plot")
