@@ -115,7 +115,8 @@ def part_of(name: str, value: Any, kind: type, *, optional: bool = False) -> Non
     """Raise ValueError unless value is of a kind of part, or None where that is optional."""
     if not (isinstance(value, kind) or (optional and value is None)):
         allowed = f"of type {kind.__name__}" + (" or None" if optional else "")
-        raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
+        given = f"of type {type(value).__name__}" if isinstance(value, eqx.Module) else repr(value)
+        raise ValueError(f"Argument `{name}` must be {allowed}, but is {given}.")
 
 
 def one_key(name: str, key: Any) -> Array:
