@@ -63,13 +63,10 @@ def evaluate_detector(
     check_key("key", key)
     labels = np.asarray(data.labels)
     taken = labels >= 0
-    positives, negatives = int(np.sum(labels == 1)), int(np.sum(labels == 0))
-    if not positives or not negatives or positives + negatives != taken.sum():
-        raise ValueError("Argument `data` must have labels of 1 and of 0 (-1 is left out), and at least one of each.")
+    positives, negatives = _counted(labels)
     accelerator = Accelerator.of(hardware)
     deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
-    die_key, read_key = jax.random.split(key)
-    die_keys, read_keys = numbered_keys(die_key, dies), numbered_keys(read_key, dies)
+    die_keys, read_keys = (numbered_keys(one, dies) for one in jax.random.split(key))
     deterministic = all(macro.deterministic for macro in accelerator.macros)
     inputs = equal_batches(np.asarray(data.inputs), batch)
     scores = []
@@ -105,6 +102,13 @@ def evaluate_detector(
             "jax_version": jax.__version__,
         },
     )
+
+
+def _counted(labels: np.ndarray) -> tuple[int, int]:
+    positives, negatives = int(np.sum(labels == 1)), int(np.sum(labels == 0))
+    if not positives or not negatives or positives + negatives != np.sum(labels >= 0):
+        raise ValueError("Argument `data` must have labels of 1 and of 0 (-1 is left out), and at least one of each.")
+    return positives, negatives
 
 
 @eqx.filter_jit
