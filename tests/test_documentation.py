@@ -1,6 +1,7 @@
-"""The reference describes every public name, and the support matrix names what the classes have."""
+"""The reference describes every public name, and links of the repository hold on the site."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,17 @@ def test_links_of_the_repository_hold_on_the_site():
     assert linked(f"| a | `{name}` |", "facts.md") == f"| a | [`ChargeLine.settled`][{name}] |"
     for unchanged in ("```python\n`amsim.circuits.ChargeLine`\n```", "`amsim.circuits.ChargeLines`", "`facts.md`"):
         assert linked(unchanged, "facts.md") == unchanged
+
+
+def test_what_examples_import_is_in_the_reference():
+    root = DOCS.parent
+    pages = [root / "README.md", *(DOCS / "how_tos").glob("*.md"), *(root / "notebooks").glob("[0-9]*.py")]
+    text = "\n".join(page.read_text() for page in pages)
+    imported = {
+        names.origin(f"{module}.{name}")
+        for module, found in re.findall(r"^from (amsim[.][\w.]+) import ([\w, ]+)$", text, re.MULTILINE)
+        for name in found.replace(" ", "").split(",")
+        if name in names.public_names(module)
+    }
+    assert "amsim.characterisation.characterise" in imported
+    assert not {one for one in imported if not {one, one.rpartition(".")[0]} & DESCRIBED}
