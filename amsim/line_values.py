@@ -1,6 +1,7 @@
 """What the lines of a switched-capacitor array carry before they are read, and where their readout's range ends."""
 
 import dataclasses
+import importlib.metadata
 from typing import Any
 
 import equinox as eqx
@@ -15,7 +16,7 @@ from amsim.circuits.products import Product
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.observation import observed_lines
-from amsim.results import labelled
+from amsim.results import described, labelled
 
 LABELS = {
     "occurrences": ("1", "how often nominal lines take this value"),
@@ -125,6 +126,7 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
     coordinates: dict[str, Any] = {"tile": np.arange(len(counts)), "high_cells": np.arange(counts.shape[1]) / 2}
     if "threshold" in variables:
         coordinates["neuron"] = np.arange(len(variables["threshold"][1]))
+    attributes |= {"macro": described(macro), "amsim_version": importlib.metadata.version("amsim")}
     return labelled(variables, coordinates, attributes, labels=LABELS)
 
 

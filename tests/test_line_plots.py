@@ -13,6 +13,7 @@ from amsim import circuits
 from amsim.circuits.adc import Adc
 from amsim.line_values import line_values, site_line_values
 from amsim.plot import plot_line_values
+from amsim.results import described
 
 GENERATOR = np.random.default_rng(0)
 INPUTS = GENERATOR.choice([-1.0, 1.0], (50, 40))
@@ -67,6 +68,7 @@ def test_line_values_and_clipping_against_plain_sums(narrow):
     assert float(found["clipped"]) == pytest.approx(np.mean(outside), rel=1e-5)
     volts = float(NARROW.supply * NARROW.unit_capacitance / NARROW.total_capacitance)
     assert float(found["cell_voltage"]) == pytest.approx(volts, rel=1e-6, abs=0)
+    assert found.attrs["macro"] == described(NARROW)
 
 
 def test_bars_are_codes_of_the_converter(narrow):
