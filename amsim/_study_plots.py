@@ -16,7 +16,7 @@ def plot_sweep(
     *,
     x: str | None = None,
     hue: str | None = None,
-    logarithmic: bool = False,
+    logarithmic: bool | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a quantity of a study against one of its axes: the mean over dies, and a band from the worst to the best.
@@ -26,12 +26,12 @@ def plot_sweep(
         quantity: Variable to draw; reads of a die are averaged first.
         x: Numeric axis; None takes the first one.
         hue: Axis with a curve for each value; None takes the other one, if there is one.
-        logarithmic: Whether the horizontal axis is.
+        logarithmic: Whether the horizontal axis is; None looks at how its values are spread.
         ax: Where to draw; None makes a figure.
 
     Raises:
         ValueError: No Dataset, an unknown variable or axis, an axis of words as `x`, or further axes, of which one
-            value each must be selected first.
+            value each must be selected first, or nothing but missing values.
     """
     values = axes.by_die("study", study, quantity)
     found = axes.own_axes_of(values)
@@ -49,7 +49,9 @@ def plot_sweep(
             continue
         _curve(ax, curve, x, drawn, None if label is None else axes.said(study[str(hue)], label))
         drawn += 1
-    axes.set_scale(ax, "x", study[x], logarithmic=logarithmic)
+    if not drawn:
+        raise ValueError(f"Argument `study` must have values of {quantity!r}, but all of them are missing.")
+    axes.set_scale(ax, "x", study[x], logarithmic=axes.is_logarithmic(study[x], logarithmic))
     axes.prefixed_ticks(ax.yaxis, values)
     ax.margins(x=0.03)
     style.finish(ax, axes.axis_label(study[x]), axes.axis_label(values), grid="both", columns=3)

@@ -167,7 +167,7 @@ def test_zero_where_more_is_needed(kind, name):
 
 
 @pytest.mark.parametrize(("kind", "name"), pairs(POSITIVE + NOT_NEGATIVE))
-@pytest.mark.parametrize("value", [-1e-15, float("nan"), float("inf"), "1 fF", None, [1e-15, 2e-15], 1j])
+@pytest.mark.parametrize("value", [-1e-15, float("nan"), float("inf"), "1 fF", None, [1e-15, 2e-15], 1j, True])
 def test_wrong_quantities(kind, name, value):
     assert f"Argument `{name}` must be" in refused(lambda: build(kind, **{name: value}))
 

@@ -61,7 +61,9 @@ def test_one_curve_on_given_axes():
 
 
 def test_energy_is_added_up_and_has_prefixes():
-    ax = plot_sweep(two_axes(), "energy", x=MAP["x"], logarithmic=True)
+    ax = plot_sweep(two_axes(), "energy", x=MAP["x"])
+    assert ax.get_xscale() == "log"
+    assert plot_sweep(two_axes(), "energy", x=MAP["x"], logarithmic=False).get_xscale() == "linear"
     np.testing.assert_allclose(np.asarray(ax.lines[0].get_ydata()), 3e-12 / NOISE)
     ax.figure.canvas.draw()
     assert "10 nJ" in [text.get_text() for text in ax.get_yticklabels()]
@@ -69,6 +71,8 @@ def test_energy_is_added_up_and_has_prefixes():
 
 
 def test_refusals():
+    with pytest.raises(ValueError, match="all of them are missing"):
+        plot_sweep(two_axes() * np.nan, x=MAP["x"])
     with pytest.raises(ValueError, match="`x` must be an axis of numbers"):
         plot_sweep(STUDY, x="macro.clock")
     with pytest.raises(ValueError, match=r"has it over macro[.]rows too"):
