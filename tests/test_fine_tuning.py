@@ -73,6 +73,23 @@ def test_steps_are_gradient_descent_of_softmax_regression(blobs, weights):
     assert tuned.best_epoch == 3
 
 
+def test_a_step_meets_the_calibrated_codes(blobs, weights):
+    macro = circuits.DigitalBinary(weight_bits=3, input_bits=3)
+    chosen = amsim.calibrate(linear, weights, macro, blobs.inputs, method="percentile", coverage=0.8, steps=False)
+
+    def loss(params, calibration):
+        scores = amsim.deploy(linear, params, macro, calibration=calibration)(blobs.inputs)
+        return optax.softmax_cross_entropy_with_integer_labels(scores, jnp.asarray(blobs.labels)).mean()
+
+    tuned = amsim.fine_tune(
+        linear, weights, macro, blobs, key=KEY, epochs=1, batch=48, optimiser=optax.sgd(0.5),
+        calibration=chosen.calibration,
+    )  # fmt: skip
+    step, other = (jax.grad(loss)(weights, one)["weight"] for one in (chosen.calibration, None))
+    np.testing.assert_allclose(tuned.params["weight"], weights["weight"] - 0.5 * step, atol=1e-5)
+    assert not np.allclose(step, other, atol=1e-3)
+
+
 def test_distillation_is_the_softened_divergence():
     rng = np.random.default_rng(2)
     outputs, teacher = jnp.asarray(rng.standard_normal((2, 5, 4)), jnp.float32)

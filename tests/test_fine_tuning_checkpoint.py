@@ -86,8 +86,9 @@ def tune(tmp_path):
     def tune(**options):
         settings = {"key": KEY, "epochs": 2, "batch": 8, "checkpoint": tmp_path / "checkpoint"} | options
         hardware, own = settings.pop("hardware", circuits.Exact()), settings.pop("params", params)
+        network = settings.pop("network", lambda p, x: x @ p["weight"])
         with jax.numpy_dtype_promotion("standard"):
-            return amsim.fine_tune(lambda p, x: x @ p["weight"], own, hardware, data, **settings)
+            return amsim.fine_tune(network, own, hardware, data, **settings)
 
     return tune
 
@@ -112,6 +113,7 @@ def test_a_finished_training_is_read_not_repeated(tune, tmp_path):
         ({"hardware": circuits.Exact(rows=2)}, "hardware.macros.0.rows is 1 there and 2 here"),
         ({"noise": 0.5}, "noise.0 is 1.0 there and 0.5 here"),
         ({"params": {"weight": jnp.ones((8, 3))}}, "other settings: params is '"),
+        ({"network": lambda p, x: jnp.tanh(x @ p["weight"])}, "other settings: network is '"),
         ({"optimiser": optax.sgd(0.1)}, "learning_rate is 0.001 there and None here"),
     ],
 )
