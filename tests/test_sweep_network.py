@@ -72,3 +72,12 @@ def test_mistakes(case):
         amsim.sweep(
             amsim.study(network, {"kernel": jnp.nan * params["kernel"]}, MACRO, data), {"macro.supply": [0.6]}, key=KEY
         )
+
+
+def test_what_a_calibration_fixed_is_no_axis(case):
+    params, data = case
+    digital = circuits.DigitalBinary(rows=16, columns=4, weight_bits=2, input_bits=2)
+    chosen = amsim.calibrate(network, params, digital, data.inputs, steps=False)
+    measure = amsim.study(network, params, digital, data, calibration=chosen.calibration)
+    with pytest.raises(ValueError, match=r"`axes` must not change 'macro.weight_bits' of a study with a `calibration`"):
+        amsim.sweep(measure, {"macro.weight_bits": [2, 3]}, key=KEY)
