@@ -6,7 +6,8 @@ Tracing, lowering and compiling from cold caches; both sides of a ratio are meas
 
 With `--scan` the chip's network has its equal blocks stacked in one `jax.lax.scan`; it is held against the plain one
 with its blocks written out, which a user would otherwise compile, and against the plain scan. "Rounded by hand" is
-plain JAX that rounds operands to a fixed step and does nothing else of a chip: what simulating integers costs at least.
+plain JAX that rounds operands to a fixed step and does nothing else of a chip: what simulating integers costs at least;
+with noise it adds a normal draw to each sum, from keys that cost nothing, and rounds again, as an ADC does.
 """
 
 import argparse
@@ -40,14 +41,15 @@ def on_grid(values: jax.Array) -> jax.Array:
 
 
 def residual_network(
-    blocks: int, channels: int, scanned: bool = False, rounded: bool = False
+    blocks: int, channels: int, scanned: bool = False, rounded: bool = False, noisy: bool = False
 ) -> tuple[Callable[..., Any], Any]:
     """A stem, blocks of three convolutions with a shortcut, and a classifier; plain JAX."""
     rng = np.random.default_rng(0)
 
     def convolution(*shape: int) -> dict[str, jax.Array]:
         weight = rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape)
-        return {"w": jnp.asarray(weight, jnp.float32), "b": jnp.zeros(shape[-1])}
+        key = {"key": jax.random.key(0)} if noisy else {}
+        return {"w": jnp.asarray(weight, jnp.float32), "b": jnp.zeros(shape[-1])} | key
 
     params = {
         "stem": convolution(3, 3, 3, 4 * channels),
@@ -65,6 +67,8 @@ def residual_network(
     def apply(own: Any, maps: jax.Array) -> jax.Array:
         left, right = (on_grid(maps), on_grid(own["w"])) if rounded else (maps, own["w"])
         sums = jax.lax.conv_general_dilated(left, right, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        if noisy:
+            sums = on_grid(sums + jax.random.normal(own["key"], sums.shape))
         return sums + own["b"]
 
     def block(maps: jax.Array, own: Any) -> tuple[jax.Array, None]:
@@ -124,8 +128,10 @@ def main() -> None:
     deployed = residual_network(options.blocks, options.channels, options.scan)
     images = jnp.zeros((options.batch, 16, 16, 3))
     plain, plain_same = (partial(compile_plain, *network, images) for network in (written_out, deployed))
-    rounded = partial(compile_plain, *residual_network(options.blocks, options.channels, options.scan, True), images)
-    sides: dict[str, Callable[[], tuple[float, float]]] = {"no chip, rounded by hand": rounded}
+    sides: dict[str, Callable[[], tuple[float, float]]] = {}
+    for name, noisy in (("no chip, rounded by hand", False), ("no chip, rounded by hand, noise", True)):
+        by_hand = residual_network(options.blocks, options.channels, options.scan, True, noisy)
+        sides[name] = partial(compile_plain, *by_hand, images)
     for name, macro in MACROS.items():
         for noisy in (False, True) if not macro.deterministic else (False,):
             sides[name + (", noise" if noisy else "")] = partial(compile_chip, *deployed, macro, noisy, images)

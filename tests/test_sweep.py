@@ -215,9 +215,19 @@ def nothing():
         ({"axes": {}}, "`axes` must have at least one axis"),
         ({"axes": {"macro.supply": []}}, "at least one value for 'macro.supply'"),
         ({"axes": {"macro.suply": [0.6]}}, "no setting 'macro.suply'.*Did you mean 'macro.supply'"),
-        ({"axes": {"macro.supply": [0.6, -1.0]}}, "`supply` must be finite and above 0, but is -1"),
+        (
+            {"axes": {"macro.supply": [0.6, -1.0]}},
+            "'macro.supply' allows. .*`supply` must be finite and above 0, but is -1",
+        ),
+        (
+            {"axes": {"macro.supply": [0.6, 0.7, 0.6]}},
+            "different values for 'macro.supply', but has 0.6 more than once",
+        ),
         ({"axes": {"macro.supply": [0.6, float("nan")]}}, "finite numbers or words for 'macro.supply'"),
-        ({"axes": {"macro.adc.bits": [4, 40]}}, "`bits` must be an integer from 1 to 16, but is 40"),
+        (
+            {"axes": {"macro.adc.bits": [4, 40]}},
+            "'macro.adc.bits' allows. .*`bits` must be an integer from 1 to 16, but is 40",
+        ),
         ({"axes": {"macro.supply": 0.6}}, "a list of values for 'macro.supply'"),
         ({"axes": {"macro.supply": [0.6, "high"]}}, "labels of one kind"),
         ({"axes": [{"macro.supply": [0.6]}, {"macro.supply": [0.7]}]}, "nothing twice.*macro.supply"),

@@ -187,8 +187,8 @@ def _axis(path: Any, values: Any) -> Block:
     part_of("axes", path, str)
     if isinstance(values, Conditional):
         where = {other: tuple(_listed(labels)) for other, labels in values.where.items()}
-        return Block(path, {path: _choices(path, values.values)}, where)
-    return Block(path, {path: _choices(path, values)})
+        return Block(path, {path: _different(path, values.values)}, where)
+    return Block(path, {path: _different(path, values)})
 
 
 def _check_condition(block: Block, before: Sequence[Block]) -> None:
@@ -205,6 +205,18 @@ def _check_condition(block: Block, before: Sequence[Block]) -> None:
                 f"Argument `axes` must have a condition of {block.dim!r} on values of {other!r}, which are "
                 f"{known[other]}, but has {list(labels)}."
             )
+
+
+def _different(path: str, values: Any) -> list[Choice]:
+    """Choices of an axis, which select by their labels."""
+    found = _choices(path, values)
+    labels = [label for label, _ in found]
+    twice = [label for label in labels if labels.count(label) > 1]
+    if twice:
+        raise ValueError(
+            f"Argument `axes` must have different values for {path!r}, but has {twice[0]!r} more than once."
+        )
+    return found
 
 
 def _choices(path: str, values: Any) -> list[Choice]:

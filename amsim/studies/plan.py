@@ -114,7 +114,12 @@ def _changed(hardware: Any, values: Mapping[str, Any]) -> Any:
     """The hardware with settings made one after the other, whole parts before what is inside of them."""
     for path in sorted(values, key=lambda name: name.count(".")):
         if path not in (NETWORK, HARDWARE):
-            hardware = with_settings(hardware, {path: values[path]})
+            try:
+                hardware = with_settings(hardware, {path: values[path]})
+            except ValueError as error:
+                if repr(path) in str(error):
+                    raise
+                raise ValueError(f"Argument `axes` must have values that {path!r} allows. {error}") from error
     return hardware
 
 
