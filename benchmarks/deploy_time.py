@@ -7,7 +7,8 @@ Tracing, lowering and compiling from cold caches; both sides of a ratio are meas
 With `--scan` the chip's network has its equal blocks stacked in one `jax.lax.scan`; it is held against the plain one
 with its blocks written out, which a user would otherwise compile, and against the plain scan. "Rounded by hand" is
 plain JAX that rounds operands to a fixed step and does nothing else of a chip: what simulating integers costs at least;
-with noise it adds a normal draw to each sum, from keys that cost nothing, and rounds again, as an ADC does.
+with noise it adds a normal draw to each sum, from keys that cost nothing, and rounds again, as an ADC does. Rows
+"calibrated" have ranges that `amsim.calibrate` has fixed before; the others find them in the weights and each batch.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 
 import amsim
 from amsim import circuits
+from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import run_deployed_chip
 
 AIM = 2.0
@@ -101,14 +103,19 @@ def compile_plain(network: Callable[..., Any], params: Any, images: jax.Array) -
 
 
 def compile_chip(
-    network: Callable[..., Any], params: Any, macro: circuits.Macro, noisy: bool, images: jax.Array
+    network: Callable[..., Any],
+    params: Any,
+    macro: circuits.Macro,
+    noisy: bool,
+    calibration: Calibration | None,
+    images: jax.Array,
 ) -> tuple[float, float]:
     """Seconds of deploying on a die, tracing and lowering, and of compiling."""
     jax.clear_caches()
     eqx.clear_caches()
     die_key, read_key = jax.random.split(jax.random.key(0))
     start = time.perf_counter()
-    chip = amsim.deploy(network, params, macro, key=die_key)
+    chip = amsim.deploy(network, params, macro, key=die_key, calibration=calibration)
     lowered = run_deployed_chip.lower(chip, (images,), read_key if noisy else None)
     middle = time.perf_counter()
     lowered.compile()
@@ -132,9 +139,13 @@ def main() -> None:
     for name, noisy in (("no chip, rounded by hand", False), ("no chip, rounded by hand, noise", True)):
         by_hand = residual_network(options.blocks, options.channels, options.scan, True, noisy)
         sides[name] = partial(compile_plain, *by_hand, images)
+    samples = jax.random.normal(jax.random.key(1), images.shape)
     for name, macro in MACROS.items():
+        fixed = amsim.calibrate(*deployed, macro, samples).calibration
         for noisy in (False, True) if not macro.deterministic else (False,):
-            sides[name + (", noise" if noisy else "")] = partial(compile_chip, *deployed, macro, noisy, images)
+            for ranges, calibration in (("", None), (", calibrated", fixed)):
+                side = partial(compile_chip, *deployed, macro, noisy, calibration, images)
+                sides[name + ranges + (", noise" if noisy else "")] = side
     for name, chip in sides.items():
         if options.only not in name:
             continue
@@ -145,7 +156,7 @@ def main() -> None:
         beside_scan = f", {(trace + compiling) / same.sum():.1f} times the plain scan" if options.scan else ""
         verdict = "met" if value <= AIM else "missed"
         print(
-            f"{name:<34}{value:6.2f}   aim {AIM:.1f} {verdict:<7}"
+            f"{name:<46}{value:6.2f}   aim {AIM:.1f} {verdict:<7}"
             f" deploy and trace {trace:.2f} s, compile {compiling:.2f} s;"
             f" plain {plain_trace:.2f} s, {plain_compile:.2f} s{beside_scan}",
             flush=True,

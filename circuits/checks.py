@@ -117,7 +117,9 @@ def part_of(name: str, value: Any, kind: type, *, optional: bool = False) -> Non
     """Raise ValueError unless value is of a kind of part, or None where that is optional."""
     if not (isinstance(value, kind) or (optional and value is None)):
         allowed = f"of type {kind.__name__}" + (" or None" if optional else "")
-        given = f"of type {type(value).__name__}" if isinstance(value, eqx.Module) else repr(value)
+        # Whole chips and arrays would fill a screen.
+        shown = value is None or isinstance(value, str | int | float | complex | type)
+        given = repr(value) if shown else f"of type {type(value).__name__}"
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {given}.")
 
 

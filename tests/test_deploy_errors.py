@@ -29,6 +29,27 @@ def test_a_function_is_needed() -> None:
         deploy(3, PARAMS, EXACT)
 
 
+def test_a_calibration_is_named_by_its_type() -> None:
+    deploy = amsim.deploy.__wrapped__  # type: ignore[attr-defined]
+    found = amsim.calibrate(network, PARAMS, circuits.DigitalBinary(), X)
+    allowed = "Argument `calibration` must be of type Calibration or None"
+    # As a whole it would fill a screen.
+    with pytest.raises(ValueError, match=rf"^{allowed}, but is of type Calibrated\.$"):
+        deploy(network, PARAMS, EXACT, calibration=found)
+    with pytest.raises(ValueError, match=rf"^{allowed}, but is 'minimum-error'\.$"):
+        deploy(network, PARAMS, EXACT, calibration="minimum-error")
+
+
+def test_macros_without_static_errors_draw_no_die(monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(*_: Any) -> None:
+        raise AssertionError("drawn")
+
+    monkeypatch.setattr(jax.random, "split", draw)
+    assert amsim.deploy(network, PARAMS, circuits.DigitalBinary(), key=jax.random.key(0)).dies == (None,)
+    with pytest.raises(AssertionError, match="drawn"):
+        amsim.deploy(network, PARAMS, circuits.SwitchedCapacitor(), key=jax.random.key(0))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_parameters_must_be_finite(value: float) -> None:
     params = {"layer": [np.ones((4, 3)), jnp.array([1.0, value])]}
