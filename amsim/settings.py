@@ -33,9 +33,15 @@ def setting(hardware: Any, path: str) -> Any:
     if any(_different(values[0], value) for value in values[1:]):
         raise ValueError(
             f"Argument `path` must name one setting, but the macros differ in {path!r}; name the rule: "
-            f"{', '.join(_joined(accelerator, place) for place in _places(accelerator, path))}."
+            f"{', '.join(each_path(accelerator, path))}."
         )
     return values[0]
+
+
+def each_path(hardware: Any, path: str) -> list[str]:
+    """Paths of one setting each for which a path stands; it is one of `setting`, with the same errors."""
+    accelerator = Accelerator.of(hardware)
+    return [_joined(accelerator, place) for place in _places(accelerator, path)]
 
 
 def check_path(hardware: Any, path: str) -> None:

@@ -1,14 +1,10 @@
 """Statistics over dies against SciPy and closed forms."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
 
-import amsim
-from amsim import circuits
 from amsim.population_statistics import (
     bootstrap_interval,
     dies_for_mean,
@@ -120,30 +116,6 @@ def test_iso_crossing_on_a_line():
     assert np.isnan(float(iso_crossing(curves, 3.0, "macro.supply")["crossing"]))
     decades = xr.DataArray([[1.0, 1.0], [2.0, 2.0]], dims=("c", "die"), coords={"c": [1.0, 100.0]})
     assert float(iso_crossing(decades, 1.5, "c", logarithmic=True)["crossing"]) == pytest.approx(10.0)
-
-
-def test_sources_are_switched_off_one_at_a_time_and_all_but_one():
-    """Two sources whose shares of the error are known: `comparator.noise` and `mismatch_coefficient`."""
-    macro = circuits.SwitchedCapacitor(
-        rows=8, columns=4, temperature=0.0, comparator=circuits.Comparator(noise=2e-3, offset_sigma=0.0, trim=None)
-    )
-
-    def measure(hardware, die_key):
-        noise, mismatch = jax.random.normal(die_key, (2,))
-        total = hardware.comparator.noise * 1e3 * noise + hardware.mismatch_coefficient * 1e9 * mismatch
-        return {"error": jnp.abs(total)}
-
-    found = amsim.switched_sources(measure, hardware=macro, key=jax.random.key(1), dies=3)
-    assert list(found["source"].values) == ["capacitor mismatch", "comparator noise"]
-    die_key, _ = jax.random.split(jax.random.key(1))
-    draws = [jax.random.normal(jax.random.fold_in(die_key, die), (2,)) for die in range(3)]
-    noise, mismatch = np.array(draws).T * np.array([[2.0], [float(macro.mismatch_coefficient) * 1e9]])
-    only_noise, only_mismatch = np.abs(noise), np.abs(mismatch)
-    by_state = found["error"].transpose("source", "state", "die")
-    np.testing.assert_allclose(by_state.sel(state="all but this"), [only_noise, only_mismatch], rtol=1e-4)
-    np.testing.assert_allclose(by_state.sel(state="this alone"), [only_mismatch, only_noise], rtol=1e-4)
-    np.testing.assert_allclose(found["error_all"], np.abs(noise + mismatch), rtol=1e-4)
-    np.testing.assert_array_equal(found["error_none"], np.zeros(3))
 
 
 def test_errors():

@@ -1,15 +1,15 @@
 """Which source of error costs what, by switching sources off one at a time, and all but one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from amsim.accelerator import Accelerator
 from amsim.results import labelled
-from amsim.settings import setting
+from amsim.settings import each_path, setting
 from amsim.studies.axes import Block
 from amsim.studies.measured import measured
 from amsim.studies.sweep import sweep
@@ -19,19 +19,21 @@ SOURCES: Mapping[str, Mapping[str, Any]] = {
     "thermal noise": {"macro.temperature": 0.0},
     "comparator noise": {"macro.comparator.noise": 0.0},
     "comparator offset": {"macro.comparator.offset_sigma": 0.0},
-    "converter mismatch": {"macro.adc.mismatch_coefficient": 0.0},
+    "comparator kickback": {"macro.comparator.kickback": None},
+    "converter mismatch": {"macro.adc.mismatch_coefficient": 0.0, "macro.adc.ladder_mismatch": 0.0},
     "converter offset": {"macro.adc.offset_sigma": 0.0},
+    "converter ramp": {"macro.adc.gain_sigma": 0.0, "macro.adc.bow_sigma": 0.0, "macro.adc.delay_sigma": 0.0},
     "drivers": {"macro.drivers": None},
     "reset switch": {"macro.reset": None},
     "leakage": {"macro.leakage": None},
     "supply noise": {"macro.supply_noise": None},
     "layout": {"macro.layout": None},
     "faults": {"macro.faults": None},
+    "weight cells": {"macro.weight_cells": None},
 }
-"""Settings that switch a source of error of a switched-capacitor array off.
+"""Settings that switch a source of error of a macro off; a macro has some of them.
 
-Without thermal noise the array is at 0 K, where next to nothing leaks: leakage alone is then not seen, and what is left
-without thermal noise is without leakage too.
+What leaks stays as it is when thermal noise is off, though the array then is at 0 K.
 """
 
 STATES = ("all but this", "this alone")
@@ -45,8 +47,8 @@ def switched_sources(
     Args:
         function: As for `amsim.sweep`.
         hardware: As for `amsim.sweep`.
-        sources: For each source the settings that switch it off; None takes those of `SOURCES` that are on. Sources
-            share no setting.
+        sources: For each source the settings that switch it off; None takes those of `SOURCES` that are on. One that
+            stands for several macros, such as "macro.drivers", switches all of them.
         **options: Further arguments of `amsim.sweep`.
 
     Returns:
@@ -54,39 +56,79 @@ def switched_sources(
         every source on and `..._none` with all of them off.
 
     Raises:
-        ValueError: No source is on, or as `amsim.sweep`.
+        ValueError: No source is on, two sources share a setting, or as `amsim.sweep`.
     """
     base = measured(function, hardware, options.get("labels")).hardware
     if base is None:
         raise ValueError("Argument `hardware` must be given, since its sources of error are switched.")
-    chosen = _present(base) if sources is None else dict(sources)
+    chosen = _present(base) if sources is None else {name: _each(base, off) for name, off in sources.items()}
     if not chosen:
         raise ValueError("Argument `hardware` must have a source of error that is on, but has none; give `sources`.")
     names, everything = list(chosen), frozenset(chosen)
     cases = [frozenset(), *(frozenset({name}) for name in names), everything]
     cases += [everything - {name} for name in names]
-    choices: dict[str, list[tuple[str, Any]]] = {}
-    for name, off in chosen.items():
-        for path, value in off.items():
-            on = setting(base, path)
-            on = float(on) if eqx.is_inexact_array(on) and on.shape == () else on
-            choices[path] = [("off", value) if name in case else ("on", on) for case in cases]
+    choices = _choices(base, chosen, cases)
     result = sweep(function, Block("case", choices), hardware=hardware, **options)
     return _by_source(result.drop_vars([*choices, "case"]), names)
 
 
-def _present(hardware: Any) -> dict[str, Mapping[str, Any]]:
-    """Sources that the hardware has and that are on."""
-    found = {}
+def _each(hardware: Any, off: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of single macros that switch a source off, and what they are then."""
+    return {one: value for path, value in off.items() for one in each_path(hardware, path)}
+
+
+def _present(hardware: Any) -> dict[str, dict[str, Any]]:
+    """Sources that the hardware has and that are on, with the settings that switch them off."""
+    found: dict[str, dict[str, Any]] = {}
     for name, off in SOURCES.items():
-        for path in off:
+        for path, value in off.items():
             try:
-                value = setting(Accelerator.of(hardware), path)
-            except ValueError:
+                switches = _each(hardware, {path: value})
+            except ValueError:  # no macro has it
                 continue
-            if value is not None and not (eqx.is_array(value) and float(value) == 0.0):
-                found[name] = off
+            on = {one: value for one in switches if _is_on(setting(hardware, one))}
+            if on:
+                found[name] = found.get(name, {}) | on
     return found
+
+
+def _is_on(value: Any) -> bool:
+    return value is not None and not (eqx.is_array(value) and float(value) == 0.0)
+
+
+def _choices(
+    hardware: Any, chosen: Mapping[str, Mapping[str, Any]], cases: Sequence[frozenset[str]]
+) -> dict[str, list[tuple[str, Any]]]:
+    """Of each setting its values in all cases, of which each is the set of sources that are off."""
+    choices: dict[str, list[tuple[str, Any]]] = {}
+    for name, off in chosen.items():
+        for path, value in off.items():
+            if path in choices:
+                raise ValueError(f"Argument `sources` must name each setting once, but {path!r} is there twice.")
+            on = setting(hardware, path)
+            on = float(on) if eqx.is_inexact_array(on) and on.shape == () else on
+            choices[path] = [("off", value) if name in case else ("on", on) for case in cases]
+    for path in [path for path in choices if path.endswith(".temperature")]:
+        _hold_leakage(hardware, choices, path)
+    return choices
+
+
+def _hold_leakage(hardware: Any, choices: dict[str, list[tuple[str, Any]]], path: str) -> None:
+    """Let leak at the changed temperature what leaks at its own."""
+    place = path.removesuffix("temperature") + "leakage"
+    try:
+        leakage = setting(hardware, place)
+    except ValueError:  # a temperature of something else
+        return
+    if leakage is None:
+        return
+    warm, changed = setting(hardware, path), next(value for label, value in choices[path] if label == "off")
+    held = ("held", leakage.kept_at(jnp.asarray(changed, warm.dtype), warm))
+    states = choices.get(place, [("on", leakage)] * len(choices[path]))
+    choices[place] = [
+        held if (temperature, state[0]) == ("off", "on") else state
+        for (temperature, _), state in zip(choices[path], states, strict=True)
+    ]
 
 
 def _by_source(result: xr.Dataset, names: list[str]) -> xr.Dataset:
