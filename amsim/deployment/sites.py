@@ -253,7 +253,7 @@ def _convolution(step: Step, operand: int) -> tuple[Product, ConvolutionLayout]:
         input_order=(numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1]),
         kernel_order=(*numbers.rhs_spec[1:], numbers.rhs_spec[0]),
         result_order=(numbers.out_spec[0], *numbers.out_spec[2:], numbers.out_spec[1]),
-        padding=tuple(params["padding"]),
+        padding=tuple((int(low), int(high)) for low, high in params["padding"]),
         spacing=tuple(params["lhs_dilation"]),
         # The window keeps its columns while it slides along the last axis.
         window_fetches=max(1.0, math.prod(kernel[:-1]) / math.prod(strides[:-1])),
