@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 
 from amsim.circuits.checks import integer_between
-from amsim.circuits.macro import Work
 from amsim.circuits.products import DenseProduct
+from amsim.circuits.work import Work
 from amsim.comparison import compare
 from amsim.designs import FAMILIES, WORD_LENGTHS, Design
 from amsim.results import labelled

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.macro import SHARED_BY, Macro, MacroCost, Work
+from amsim.circuits.macro import Macro
+from amsim.circuits.work import SHARED_BY, MacroCost, Work
 from amsim.workloads import Layer
 
 

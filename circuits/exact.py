@@ -4,10 +4,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import count
-from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work
+from amsim.circuits.macro import UNKNOWN, Die, Macro
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding
 from amsim.circuits.products import Product
+from amsim.circuits.work import MacroCost, Work
 
 
 class Exact(Macro):

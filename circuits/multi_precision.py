@@ -8,11 +8,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
-from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
+from amsim.circuits.macro import UNKNOWN, Die, Macro, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding, Rounding
 from amsim.circuits.products import Product
 from amsim.circuits.scaling import Process
+from amsim.circuits.work import MacroCost, Work
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 

@@ -12,12 +12,13 @@ from amsim.circuits.adc import Adc, select_range
 from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.capacitor_array import CapacitorArray
 from amsim.circuits.charge_line import switched_capacitance
-from amsim.circuits.macro import UNKNOWN, Die, MacroCost, Work, no_converter, over_columns
+from amsim.circuits.macro import UNKNOWN, Die, no_converter, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding, IntegerCode
 from amsim.circuits.products import Product
 from amsim.circuits.scaling import Process
 from amsim.circuits.stationary import stationary_cost
+from amsim.circuits.work import MacroCost, Work
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 

@@ -11,10 +11,11 @@ from jaxtyping import Array, Float
 from amsim.accelerator import KILOBYTE, Accelerator
 from amsim.circuits.checks import Quantity, one_of, quantity
 from amsim.circuits.dram import Dram
-from amsim.circuits.macro import Macro, MacroCost, Work
+from amsim.circuits.macro import Macro
 from amsim.circuits.memories import Sram, SramOrganisation
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
 from amsim.circuits.scaling import REFERENCE_SUPPLY, Process
+from amsim.circuits.work import MacroCost, Work
 from amsim.organisation import Organisation, Overhead
 
 WIDEST = 16

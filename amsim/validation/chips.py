@@ -9,9 +9,9 @@ import xarray as xr
 
 from amsim import chips, workloads
 from amsim.accelerator import Accelerator, PowerManagement
-from amsim.circuits.macro import Work
 from amsim.circuits.products import DenseProduct
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.circuits.work import Work
 from amsim.validation.rung import Rung
 
 CALIBRATED, PREDICTED = "calibrated on this number", "predicted"
