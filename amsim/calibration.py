@@ -1,12 +1,9 @@
 """Post-training deployment: codes and readout ranges chosen from sample data, and what each step costs in accuracy."""
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
@@ -18,7 +15,7 @@ from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.loss_steps import loss_steps
 from amsim.range_choice import chosen_ranges, range_methods
-from amsim.results import described
+from amsim.results import described, key_words, versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,15 +105,10 @@ def calibrate(
     chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
     if statistics is not None:
         chip = reestimated(chip, statistics, inputs, batch=batch)
-    settings = methods.settings() | {"accelerator": described(accelerator)} | _versions()
+    settings = methods.settings() | {"accelerator": described(accelerator)} | versions()
     labels, found = test if test is not None else data, None
     if steps and hasattr(labels, "labels"):
         again = None if statistics is None else (statistics, inputs)
         found = loss_steps(fn, params, accelerator, calibration, labels, key, dies, batch, again)
-        keys = [] if key is None else [int(word) for word in np.ravel(jax.random.key_data(key))]
-        found = found.assign_attrs(settings | {"items": len(labels), "key": keys})
+        found = found.assign_attrs(settings | {"items": len(labels), "key": key_words(key)})
     return Calibrated(chip, choice.assign_attrs(settings | {"items": len(inputs)}), found)
-
-
-def _versions() -> dict[str, str]:
-    return {"amsim_version": importlib.metadata.version("amsim"), "jax_version": jax.__version__}

@@ -1,6 +1,5 @@
 """What a macro makes of a known sum: its transfer curve and its errors, over dies, reads and columns."""
 
-import importlib.metadata
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,7 +13,7 @@ from amsim.circuits.checks import integer_between, one_key
 from amsim.circuits.macro import Die, Macro
 from amsim.circuits.products import DenseProduct
 from amsim.noise.random import numbered_keys
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 
 POINTS = 68
 """Sums a sweep has at most, from all products -1 to all products +1; a sweep of decisions adds as many around 0.
@@ -92,9 +91,8 @@ def characterise(
             "macro": described(macro),
             "rows": products,
             "reads": reads,
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            "key": key_words(key),
+            **versions(),
         },
     )
 

@@ -1,7 +1,6 @@
 """Circuit design by gradient: settings of the hardware that need the least energy at an accuracy."""
 
 import dataclasses
-import importlib.metadata
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,7 +20,7 @@ from amsim.design_estimate import Estimate, at_logs, fixed_keys
 from amsim.design_search import DesignPoint, DesignSearch, Progress
 from amsim.evaluation import evaluate, labelled_batches
 from amsim.fine_tuning.plan import Trainable
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.settings import continuous_setting, continuous_settings, spelled, with_settings
 
 Variables = Mapping[str, tuple[float, float]]
@@ -243,10 +242,9 @@ def pareto_curve(
         {
             "items": len(data),
             "components": list(options.get("components", COMPONENTS)),
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(accelerator),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )
 

@@ -1,6 +1,5 @@
 """How well a network tells two things apart on hardware: scores and ROC area over a population of dies."""
 
-import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, deploy
 from amsim.evaluation import equal_batches
 from amsim.noise.random import numbered_keys
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.statistics import mean_interval, roc_area, roc_area_error
 
 
@@ -95,11 +94,10 @@ def evaluate_detector(
         {"die": np.arange(dies), "item": np.arange(len(truth))},
         {
             "items": len(data),
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(accelerator),
             "calibration": described(calibration),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )
 

@@ -1,6 +1,5 @@
 """Accuracy of a network over a population of dies and reads, in one compiled call whose memory does not grow."""
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.noise.random import numbered_keys
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.statistics import mean_interval
 
 Progress = Callable[[int, int], None]
@@ -84,11 +83,10 @@ def evaluate(
         {"die": np.arange(dies), "read": np.arange(reads)},
         {
             "items": len(data),
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(accelerator),
             "calibration": described(calibration),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )
 

@@ -1,7 +1,6 @@
 """Which site of a network suffers from which error of its circuit."""
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from amsim.datasets import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.design_estimate import fixed_keys
 from amsim.evaluation import labelled_batches
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.system_cost import evaluate as system_cost
 
 SOURCES = ("mismatch", "sampled", "comparator", "offset", "supply", "quantisation")
@@ -128,10 +127,9 @@ def sensitivity(
             "accuracy": float(on.accuracy.mean()),
             "items": len(data),
             "dies": dies,
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(given),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )
 

@@ -5,7 +5,6 @@ parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
 """
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from amsim.accelerator import COMPONENTS, Accelerator
 from amsim.circuits.checks import quotient
 from amsim.memory_traffic import MEMORIES, Traffic, bandwidths, memory_energies, traffic, transfer_cycles
 from amsim.organisation import ACCUMULATOR_BITS
-from amsim.results import described, labelled
+from amsim.results import described, labelled, versions
 from amsim.site_counts import SiteCounts, site_counts
 from amsim.workloads import Layer
 
@@ -220,7 +219,7 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
     }
     coordinates = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
     attributes = {
-        "amsim_version": importlib.metadata.version("amsim"),
+        **versions(),
         "accelerator": described(accelerator),
         "extrapolated": ", ".join(accelerator.extrapolated),
     }

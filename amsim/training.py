@@ -14,6 +14,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.checks import integer_between
 from amsim.datasets import Dataset, Split
+from amsim.fine_tuning.optimiser import first_state, updated
 from amsim.networks.image_network import ImageNetwork, Params
 
 STATISTICS_MOMENTUM = 0.97
@@ -68,7 +69,7 @@ def train(
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps))
     initial, shuffle, mirror = jax.random.split(jax.random.key(seed), 3)
     params = network.initial_params(initial)
-    state = optimiser.init(_latent(params))
+    state = first_state(optimiser, _latent(params))
     step = jax.jit(partial(_step, network, optimiser), donate_argnums=(0, 1))
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
     start, last_report = time.monotonic(), 0.0
@@ -138,8 +139,7 @@ def _step(
 
     latent = _latent(params)
     (loss, (logits, used)), gradient = jax.value_and_grad(loss_of, has_aux=True)(latent)
-    updates, state = optimiser.update(gradient, state, latent)
-    latent = optax.apply_updates(latent, updates)
+    latent, state = updated(optimiser, gradient, state, latent)
     old = STATISTICS_MOMENTUM
     params = {
         name: layer | {part: old * params[name][part] + (1 - old) * value for part, value in used[name].items()}

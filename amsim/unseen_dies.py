@@ -1,6 +1,5 @@
 """Accuracy on dies and items that training has met beside dies and items that it has never met."""
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.evaluation import accuracy_on_dies
 from amsim.noise.random import numbered_keys
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.statistics import MeanInterval, mean_interval, yield_interval
 
 
@@ -90,11 +89,10 @@ def unseen_dies_report(
         {"part": list(parts), "data": list(splits), "die": np.arange(most), "read": np.arange(reads)},
         {
             "items": [len(split) for split in splits.values()],
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(accelerator),
             "calibration": described(calibration),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         }
         | ({} if accuracy_limit is None else {"accuracy_limit": float(accuracy_limit)}),
     )

@@ -22,9 +22,10 @@ from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, leaf_name
 from amsim.fine_tuning.dies import TrainingDies
+from amsim.fine_tuning.optimiser import scheduled
 from amsim.fine_tuning.step import Loss, Objective
 from amsim.noise.gradients import NOISY_DECISION_RULES
-from amsim.results import described
+from amsim.results import described, key_words
 
 Trainable = str | Sequence[str] | Callable[[str], bool] | None
 
@@ -137,9 +138,9 @@ def make_plan(
         "train": _digest(train.inputs, train.labels),
         "validation": None if held_out is None else _digest(held_out.inputs, held_out.labels),
         "validation_dies": validation_dies,
-        "key": _key_words(key),
+        "key": key_words(key),
         "dies": met.members if met.kind == "ensemble" else met.kind,
-        "held_die": _key_words(met.key) if met.kind == "held" else None,
+        "held_die": key_words(met.key) if met.kind == "held" else None,
         "epochs": epochs,
         "batch": batch,
         "noise": [float(scales[0]), float(scales[-1]), _digest(scales)],
@@ -223,8 +224,7 @@ def _patterns(trainable: str | Sequence[str]) -> list[str]:
 
 def _scales(noise: optax.Schedule | float, steps: int) -> Float[np.ndarray, " steps"]:
     schedule = noise if callable(noise) else optax.constant_schedule(noise)
-    with jax.numpy_dtype_promotion("standard"):  # which optax counts on
-        scales = np.asarray([schedule(step) for step in range(steps)], float)
+    scales = scheduled(schedule, steps)
     if scales.shape != (steps,) or not np.all(np.isfinite(scales)) or np.any(scales < 0):
         raise ValueError("Argument `noise` must be a number or a schedule of numbers, finite and at least 0.")
     return scales
@@ -245,18 +245,8 @@ def _network_digest(fn: Callable[..., Any], params: PyTree, inputs: np.ndarray) 
     return program_digest(jax.make_jaxpr(lambda own, inputs: fn(eqx.combine(own, static), inputs))(arrays, inputs))[:16]
 
 
-def optimiser_digest(optimiser: optax.GradientTransformation, trained: PyTree) -> str:
-    """Fingerprint of what an optimiser does, its constants included."""
-    with jax.numpy_dtype_promotion("standard"):  # which optax counts on
-        return program_digest(jax.make_jaxpr(optimiser.update)(trained, optimiser.init(trained), trained))[:16]
-
-
 def _is_key(array: Any) -> bool:
     return jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)
-
-
-def _key_words(key: PRNGKeyArray) -> list[int]:
-    return [int(word) for word in np.ravel(jax.random.key_data(key))]
 
 
 def _name(function: Any) -> str:

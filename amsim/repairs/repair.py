@@ -1,7 +1,6 @@
 """Repairs of a population of dies, one after the other, with the accuracy that each gains and what it takes."""
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.evaluation import Progress, labelled_batches, population_keys, right_answers
 from amsim.repairs.bench import Bench, Effort
 from amsim.repairs.kinds import REPAIRS, Repair
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.statistics import mean_interval
 
 
@@ -110,11 +109,10 @@ def repair(
     attributes = {
         "samples": len(samples),
         "items": len(test),
-        "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+        "key": key_words(key),
         "accelerator": described(nominal.accelerator),
         "repairs": [str(one) for one in wanted.values()],
-        "amsim_version": importlib.metadata.version("amsim"),
-        "jax_version": jax.__version__,
+        **versions(),
     }
     return Repaired(tuple(chips), _report(["none", *wanted], accuracy, efforts, attributes))
 
