@@ -70,7 +70,7 @@ class DesignSearch:
         start = [float(continuous_setting(estimate.accelerator, "variables", path)) for path in estimate.paths]
         self.logs = np.clip(np.log(np.maximum(start, np.finfo(float).tiny)), *bounds)
         estimate.set_softness(self.logs, params, MARGIN_SHARE)
-        self.points = Points(estimate.answers)
+        self.points = Points(estimate.reads.answers)
         self.seen: list[DesignPoint] = []
         self.rows: list[tuple[np.ndarray, float, float, float, float]] = []
         kinds = {"trained": optax.adam(learning_rate), "kept": optax.set_to_zero()}
@@ -182,8 +182,8 @@ class DesignSearch:
             {"step": np.arange(len(self.rows)), "setting": list(self.estimate.paths)},
             {
                 "limit": self.limit,
-                "items": self.estimate.items,
-                "dies": len(self.estimate.keys),
+                "items": self.estimate.reads.items,
+                "dies": len(self.estimate.reads.keys),
                 "components": list(self.estimate.components),
                 "softness": self.estimate.softness,
                 "evaluations": self.estimate.evaluations,

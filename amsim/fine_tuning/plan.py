@@ -113,15 +113,7 @@ def make_plan(
     check_key("key", key)
     order_key, read_key, die_key, split_key = jax.random.split(key, 4)
     train, held_out = _split(data, validation, split_key)
-    for name, count in (("epochs", epochs), ("batch", batch), ("validation_dies", validation_dies)):
-        integer_between(name, count, 1)
-    if len(train) == 0:
-        raise ValueError("Argument `data` must have at least one item to train on, but is empty.")
-    integer_between("batch", batch, 1, len(train))
-    if patience is not None:
-        integer_between("patience", patience, 1)
-        if held_out is None:
-            raise ValueError(f"Argument `validation` must be given for `patience`={patience}, but is None.")
+    _check_counts(epochs, batch, validation_dies, patience, train, held_out)
     if learning_rate is not None:
         number_between("learning_rate", learning_rate, 0.0, float("inf"))
     number_between("distil", distil, 0.0, 1.0)
@@ -159,6 +151,20 @@ def make_plan(
         fn, accelerator, train, held_out, validation_dies, met, order_key, read_key, epochs, batch, scales,
         Objective(loss, float(distil), float(temperature)), patience, calibration, is_trained, settings,
     )  # fmt: skip
+
+
+def _check_counts(
+    epochs: int, batch: int, validation_dies: int, patience: int | None, train: Split, held_out: Split | None
+) -> None:
+    for name, count in (("epochs", epochs), ("batch", batch), ("validation_dies", validation_dies)):
+        integer_between(name, count, 1)
+    if len(train) == 0:
+        raise ValueError("Argument `data` must have at least one item to train on, but is empty.")
+    integer_between("batch", batch, 1, len(train))
+    if patience is not None:
+        integer_between("patience", patience, 1)
+        if held_out is None:
+            raise ValueError(f"Argument `validation` must be given for `patience`={patience}, but is None.")
 
 
 def _split(data: Split, validation: Any, key: PRNGKeyArray) -> tuple[Split, Split | None]:
