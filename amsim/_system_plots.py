@@ -118,7 +118,7 @@ def plot_utilisation(cost: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def _capacity_shares(sites: xr.Dataset) -> list[tuple[str, np.ndarray, str, str]]:
-    """What the capacity of each site is spent on: label, percent, colour and hatch; no slow readout where none waits."""
+    """What each site spends its capacity on: label, percent, colour, hatch; no slow readout where none waits."""
     seconds, clock = sites["latency"].values, sites["clock"].values
     computing = 100 * sites["utilisation"].values
     stalled = 100 * sites["stalls"].values / clock / seconds
