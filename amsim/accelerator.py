@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, part_of, quantity
+from amsim.circuits.checks import Quantity, part_of, quantity, regular_expression
 from amsim.circuits.macro import Macro
 from amsim.circuits.memories import Dram, Sram, SramOrganisation
 from amsim.circuits.technology import Technology
@@ -300,10 +300,5 @@ def _rules(macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:
                 "Argument `hardware` must be a macro, an Accelerator or rules {name pattern: macro}, but has "
                 f"{macro!r} of type {type(macro).__name__}."
             )
-        try:
-            re.compile(pattern)
-        except (re.error, TypeError) as error:
-            raise ValueError(
-                f"Argument `hardware` must have regular expressions as patterns, but {pattern!r} is none: {error}."
-            ) from None
+        regular_expression("hardware", pattern, used_as=" as patterns")
     return rules

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,16 @@ def part_of(name: str, value: Any, kind: type, *, optional: bool = False) -> Non
         shown = value is None or isinstance(value, str | int | float | complex | type)
         given = repr(value) if shown else f"of type {type(value).__name__}"
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {given}.")
+
+
+def regular_expression(name: str, pattern: Any, *, used_as: str = "") -> None:
+    """Raise ValueError unless the pattern is a regular expression; `used_as` ends what the error says it must be."""
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            f"Argument `{name}` must have regular expressions{used_as}, but {pattern!r} is none: {error}."
+        ) from None
 
 
 def one_key(name: str, key: Any) -> Array:

@@ -308,6 +308,10 @@ class Macro(eqx.Module):
         w_code = weight_code(matrix, self.weight_bits, weight_range, self.operand_rounding)
         return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
 
+    def _decode(self, sums: Float[Array, "..."], x_code: IntegerCode, w_code: IntegerCode) -> Float[Array, "..."]:
+        """Sums of products of codes, columns last, in units of inputs times weights."""
+        return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
+
     def _dense(self, inputs: Any, weights: Any, die: Any, key: Any) -> tuple[Array, Array, DenseProduct]:
         inputs, weights = jnp.asarray(inputs, float), jnp.asarray(weights, float)
         if key is not None:

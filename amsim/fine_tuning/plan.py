@@ -17,7 +17,7 @@ from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from amsim._program_digest import program_digest
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import integer_between, one_of, regular_expression
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, leaf_name
@@ -219,12 +219,7 @@ def trained_leaves(params: PyTree, trainable: Trainable) -> tuple[PyTree, list[s
 def _patterns(trainable: str | Sequence[str]) -> list[str]:
     patterns = [trainable] if isinstance(trainable, str) else list(trainable)
     for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except (re.error, TypeError) as error:
-            raise ValueError(
-                f"Argument `trainable` must have regular expressions, but {pattern!r} is none: {error}."
-            ) from None
+        regular_expression("trainable", pattern)
     return patterns
 
 
