@@ -34,6 +34,9 @@ def plot_roofline(cost: xr.Dataset, *, memory: str | None = None, ax: Axes | Non
         memory: Level whose bits count, read and written; None takes the one that needs most time in all.
         ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No such Dataset, an unknown memory, or no site that moves bits of it.
     """
@@ -84,6 +87,9 @@ def plot_utilisation(cost: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Args:
         cost: Result of `chip.cost` or `Accelerator.cost`.
         ax: Where to draw; None makes a figure.
+
+    Returns:
+        The axes that it is drawn on.
 
     Raises:
         ValueError: No such Dataset, or no site that takes time.
@@ -144,6 +150,9 @@ def plot_energy_sweep(dataset: xr.Dataset, x: str, *, stacked: bool = True, ax: 
         x: The swept dimension, a coordinate of rising numbers.
         stacked: Areas on top of one another; else lines on a logarithmic axis, with their sum.
         ax: Where to draw; None makes a figure.
+
+    Returns:
+        The axes that it is drawn on.
 
     Raises:
         ValueError: No such Dataset, fewer than two points, numbers that do not rise, or energies that are not finite.

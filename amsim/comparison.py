@@ -81,6 +81,12 @@ def verdict(comparison: xr.Dataset) -> str:
     """One line: which design needs the least energy up to which accuracy.
 
     A design that costs more wins beyond the accuracy of a cheaper one only if their 95 % intervals do not overlap.
+
+    Args:
+        comparison: Result of `amsim.compare`.
+
+    Returns:
+        A sentence, with energies in uJ and accuracies in percent.
     """
     energy = comparison["energy"].sum("component").values
     mean = comparison["accuracy_mean"].values

@@ -158,6 +158,9 @@ def labelled(
         attributes: Of the whole.
         labels: Unit and long name of what is not in `UNITS_AND_NAMES`, such as the settings of a study.
 
+    Returns:
+        The Dataset.
+
     Raises:
         KeyError: A name has no entry in either and is no `clipped_...` of a macro's own.
     """

@@ -73,6 +73,13 @@ def site_counts(accelerator: Accelerator, layers: Sequence[Layer]) -> SiteCounts
     Weights are loaded at each inference, and each time a layer repeats, unless all weights of a macro fit its cells:
     the largest parts of all its sites together fill one copy at most.
 
+    Args:
+        accelerator: The hardware.
+        layers: The layers of a workload.
+
+    Returns:
+        One array for each quantity, shape (sites,).
+
     Raises:
         ValueError: A site that no rule takes or that does not fit its macro.
     """

@@ -71,6 +71,9 @@ def evaluate(accelerator: Accelerator, layers: Sequence[Layer]) -> SystemCost:
         accelerator: The hardware.
         layers: The layers of a workload: sites with their counts and activity.
 
+    Returns:
+        Energy, time, traffic and cycles by site, and area by component; differentiable.
+
     Raises:
         ValueError: A site that no rule of the accelerator takes or that does not fit its macro.
         RuntimeError: At run time, a network that does not fit the memories of an accelerator without DRAM, or more
@@ -153,7 +156,15 @@ def _energy(
 
 
 def idle_energy(accelerator: Accelerator, seconds: Float[Array, ""]) -> Float[Array, " components"]:
-    """Energy by component, J, of that time between inferences, in which only leakage and refresh go on."""
+    """Energy by component, J, of that time between inferences, in which only leakage and refresh go on.
+
+    Args:
+        accelerator: The hardware.
+        seconds: Time in which nothing is computed, shape (), s.
+
+    Returns:
+        In the order of `amsim.accelerator.COMPONENTS`, shape (components,), J.
+    """
     row = jnp.zeros((len(COMPONENTS),)).at[COMPONENTS.index("leakage")].set(seconds * accelerator.idle_leakage)
     if accelerator.dram is not None:
         row = row.at[COMPONENTS.index("dram")].set(accelerator.dram.background_energy(seconds))
@@ -181,6 +192,10 @@ def _macs(layer: Layer) -> int | float:
 
 def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Dataset:
     """Cost of one inference as a Dataset; of a batch the share of one inference, of its time too.
+
+    Args:
+        accelerator: The hardware.
+        layers: The layers of a workload.
 
     Returns:
         `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`,

@@ -23,7 +23,14 @@ else:
 
 
 def count(*, default: int) -> Any:
-    """Field of a static count; a number of NumPy, as in a swept array, becomes a plain one."""
+    """Field of a static count; a number of NumPy, as in a swept array, becomes a plain one.
+
+    Args:
+        default: Default of the field.
+
+    Returns:
+        An equinox field.
+    """
     return eqx.field(static=True, converter=_plain_number, default=default)
 
 

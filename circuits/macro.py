@@ -29,6 +29,12 @@ UNKNOWN = ValueRange()
 class Macro(eqx.Module):
     """A block of `rows` x `columns` cells with drivers and readout; every family implements this and nothing else.
 
+    Operations on a site of a network take the same arguments, which are checked already (`matmul` and `decide` check
+    what a user gives): `product`, its rows, columns and geometry; `inputs` of its shape; `matrix`, its weights, shape
+    (rows, columns); `neuron`, slope and threshold of each column; `die`, from `fabricate` or `prepare`, None for the
+    nominal macro; `key`, which draws the dynamic noise of this read, None for none; `input_range` and `weight_range`,
+    codes of the operands or what is known of their values.
+
     Attributes:
         rows: Products that one column sums at once (static).
         columns: Physical columns (static).
@@ -80,7 +86,11 @@ class Macro(eqx.Module):
 
     @abstractmethod
     def fabricate(self, key: PRNGKeyArray) -> Die:
-        """Static errors of one sample; the same key gives the same die whatever the other settings are."""
+        """Static errors of one sample; the same key gives the same die whatever the other settings are.
+
+        Args:
+            key: One typed key.
+        """
 
     def prepare(self, die: Die) -> Die:
         """The die in the form that many reads of it use, accepted wherever a die is; here the die itself.
@@ -126,7 +136,14 @@ class Macro(eqx.Module):
         input_range: Coding = UNKNOWN,
         weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
-        """The neuron's affine expression of the product as the comparator sees it; its sign is the decision."""
+        """The neuron's affine expression of the product as the comparator sees it; its sign is the decision.
+
+        Returns:
+            Columns last, in the unit of the expression.
+
+        Raises:
+            ValueError: The macro has no comparator readout.
+        """
         raise ValueError(f"{type(self).__name__} has no comparator readout, so it cannot decide; it reads numbers.")
 
     def margin_noise(
@@ -139,7 +156,14 @@ class Macro(eqx.Module):
         input_range: Coding = UNKNOWN,
         weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
-        """Standard deviation of the Gaussian noise that a read adds to `margin`, in its unit."""
+        """Standard deviation of the Gaussian noise that a read adds to `margin`, in its unit.
+
+        Returns:
+            Broadcastable to `margin`.
+
+        Raises:
+            ValueError: The macro has no comparator readout.
+        """
         raise ValueError(f"{type(self).__name__} has no comparator readout, so no decision has noise.")
 
     @abstractmethod
@@ -164,22 +188,51 @@ class Macro(eqx.Module):
         input_range: Coding = UNKNOWN,
         weight_range: Coding = UNKNOWN,
     ) -> Int[Array, "tiles values"]:
-        """How often nominal lines take each value that they can take, in each tile; for `selected_readout_range`."""
+        """How often nominal lines take each value that they can take, in each tile; for `selected_readout_range`.
+
+        Raises:
+            ValueError: The macro has no converter whose range could be chosen.
+        """
         raise ValueError(no_converter(self))
 
     def selected_readout_range(
         self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
     ) -> Float[Array, ""]:
-        """Range of the converters that suits those line values, by a method of `amsim.circuits.adc.select_range`."""
+        """Range of the converters that suits those line values, by a method of `amsim.circuits.adc.select_range`.
+
+        Args:
+            product: Whose lines they are.
+            counts: From `line_counts`, of one input or added up over many.
+            method: Name of the method.
+            coverage: Part of the values that must be inside, for methods that take one.
+
+        Returns:
+            Full scale relative to the swing of the driven rows, 1.
+
+        Raises:
+            ValueError: The macro has no converter whose range could be chosen.
+        """
         raise ValueError(no_converter(self))
 
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "Macro":
-        """The same macro with another range of its converters; it has the same dies."""
+        """The same macro with another range of its converters; it has the same dies.
+
+        Args:
+            full_scale: Relative to the swing of the driven rows, 1; as `readout_range`.
+
+        Raises:
+            ValueError: The macro has no converter.
+        """
         raise ValueError(no_converter(self))
 
     @abstractmethod
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Cost of one site an inference."""
+        """Cost of one site an inference.
+
+        Args:
+            work: What the site asks.
+            activity: From `report`, averaged over inputs; a family states what it assumes of what is not there.
+        """
 
     @property
     @abstractmethod

@@ -113,6 +113,9 @@ def asilomar2017(
         image_sites: Pattern of the sites whose input is the image; the default is that of
             `amsim.workloads.quantised_image_network`.
 
+    Returns:
+        The platform, as an accelerator.
+
     Raises:
         ValueError: Another word length, or a quantity out of range.
     """

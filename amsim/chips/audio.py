@@ -76,6 +76,9 @@ def laika2018(bits: int = 8, *, supply: Any = SUPPLY, rate: Any = FRAME_RATE / F
         supply: Of everything, V.
         rate: Decisions a second, 1/s. Default that of 62 frames of 16 ms; None for the energy of a decision alone.
 
+    Returns:
+        The chip, as an accelerator.
+
     Raises:
         ValueError: A word length outside 4 to 8 bit, or a quantity out of range.
     """
@@ -99,6 +102,9 @@ def vocell2019(bits: int = 8, *, supply: Any = SUPPLY, rate: Any = FRAME_RATE / 
         supply: Of everything, V.
         rate: Decisions a second, 1/s. Default that of 62 frames of 16 ms; None for the energy of a decision alone.
 
+    Returns:
+        The chip, as an accelerator.
+
     Raises:
         ValueError: A word length outside 4 to 8 bit, or a quantity out of range.
     """
@@ -117,6 +123,9 @@ def keyword_and_speaker_network(features: int = 20, mixtures: int = 1024, frames
         features: Of a frame.
         mixtures: Gaussians.
         frames: Frames a decision.
+
+    Returns:
+        Its layers, without activity.
 
     Raises:
         ValueError: A count below 1.

@@ -115,6 +115,9 @@ class Chip(eqx.Module):
     def save(self, path: str | Path) -> None:
         """Write parameters, hardware and dies to a file that `amsim.load_chip(path, fn)` reads.
 
+        Args:
+            path: File to write, which appears whole or not at all.
+
         Raises:
             ValueError: Its hardware has parts that are not of amsim, or it is traced, as inside `jit`.
         """

@@ -158,6 +158,9 @@ def study(
         cost_items: Inputs whose activity the energy is averaged over.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`.
 
+    Returns:
+        What `amsim.sweep` measures.
+
     Raises:
         ValueError: No data, an unknown quantity, none at all, or a count below 1.
     """

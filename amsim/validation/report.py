@@ -14,7 +14,11 @@ from amsim.validation.rung import LEVELS, Rung
 
 
 def ladder() -> tuple[Rung, ...]:
-    """Every rung that amsim is held against, from closed forms up to published curves."""
+    """Every rung that amsim is held against, from closed forms up to published curves.
+
+    Returns:
+        Rungs in the order of `LEVELS`.
+    """
     rungs = circuit_rungs() + chip_rungs()
     return tuple(sorted(rungs, key=lambda rung: LEVELS.index(rung.level)))
 

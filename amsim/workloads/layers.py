@@ -176,6 +176,9 @@ def dense(name: str, rows: int, columns: int, positions: int = 1, *, weights: st
         positions: Input vectors an inference, such as the frames of a recording.
         weights: Name of a weight that other layers share.
 
+    Returns:
+        The layer, without activity.
+
     Raises:
         ValueError: A count below 1.
     """
@@ -210,6 +213,9 @@ def convolution(
         groups: Groups of maps that do not see each other. No macro splits the rows of a grouped convolution into
             tiles: it needs lines of `kernel^2 channels / groups` rows.
         weights: Name of a weight that other layers share.
+
+    Returns:
+        The layer, without activity.
 
     Raises:
         ValueError: A count below 1, groups that do not divide the maps, or a window larger than the padded map.

@@ -13,6 +13,9 @@ def binary_image_network(filters: int = 256) -> Workload:
 
     Args:
         filters: Filters, and input maps, of every convolution.
+
+    Returns:
+        Its layers, without activity.
     """
     check_counts(filters=filters)
     layers, side = [], 32
@@ -33,6 +36,9 @@ def quantised_image_network(
     Args:
         layers: Convolutions in the blocks A, B and C.
         filters: Filters of each.
+
+    Returns:
+        Its layers, without activity.
 
     Raises:
         ValueError: Not three blocks, or a count below 1.
@@ -61,6 +67,9 @@ def alexnet(classifier: bool = False, groups: int = 2) -> Workload:
     Args:
         classifier: Whether the three dense layers belong to it.
         groups: Of the second, fourth and fifth convolution: 2 as published (two processors); 1 is the single tower.
+
+    Returns:
+        Its layers, without activity.
     """
     found = [
         convolution("conv1", 227, 227, 3, 96, 11, 4, "VALID"),
@@ -79,6 +88,9 @@ def vgg16(classifier: bool = False) -> Workload:
 
     Args:
         classifier: Whether the three dense layers belong to it.
+
+    Returns:
+        Its layers, without activity.
     """
     found: list[Layer] = []
     side, channels = 224, 3
@@ -105,6 +117,9 @@ def lstm_keyword_spotter(inputs: int = 13, units: int = 80, classes: int = 12, f
         units: Hidden units.
         classes: Outputs.
         frames: Frames a decision.
+
+    Returns:
+        Its layers, without activity.
     """
     check_counts(inputs=inputs, units=units, classes=classes, frames=frames)
     # A frame comes when the one before is done, so no two of them share a fetch of the weights.
