@@ -171,6 +171,11 @@ class Accelerator(eqx.Module):
         if not isinstance(batch, jax.core.Tracer) and np.asarray(batch) < 1:
             raise ValueError(f"Argument `inferences_per_load` must be at least 1, but is {float(batch):g}.")
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether all dies and all reads are equal."""
+        return all(macro.deterministic for macro in self.macros)
+
     @staticmethod
     def of(hardware: Any) -> "Accelerator":
         """An accelerator as it is; a macro or rules with default memories."""

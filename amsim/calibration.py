@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.accelerator import Accelerator
 from amsim.batch_statistics import reestimated, sample_inputs
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import at_least_one
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import Chip, check_key, deploy
@@ -96,8 +96,7 @@ def calibrate(
     Valid for data that are typical of those computed later: what falls outside is clipped, and `chip.cost` counts it.
     """
     methods = range_methods(method, coverage, symmetric, weights)
-    for name, value in (("dies", dies), ("batch", batch)):
-        integer_between(name, value, 1)
+    at_least_one(dies=dies, batch=batch)
     check_key("key", key)
     inputs = sample_inputs(data)
     accelerator = Accelerator.of(hardware)

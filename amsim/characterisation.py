@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.checks import at_least_one, one_key
 from amsim.circuits.macro import Die, Macro
 from amsim.circuits.products import DenseProduct
 from amsim.noise.random import numbered_keys
@@ -101,8 +101,7 @@ def _check(macro: Any, key: Any, dies: int, reads: int, rows: int | None) -> Non
     if not isinstance(macro, Macro):
         raise ValueError(f"Argument `macro` must be a macro, but is {macro!r} of type {type(macro).__name__}.")
     one_key("key", key)
-    for name, value in (("dies", dies), ("reads", reads), ("rows", macro.rows if rows is None else rows)):
-        integer_between(name, value, 1)
+    at_least_one(dies=dies, reads=reads, rows=macro.rows if rows is None else rows)
     if not macro.reads_numbers:  # raises before anything is compiled
         macro.check_neuron(DenseProduct(macro.rows if rows is None else rows, macro.columns))
 

@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.accelerator import COMPONENTS, Accelerator
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.design_choices import Choices, Trial, best_trial, check_choices, labelled_trials, searched
@@ -136,9 +136,7 @@ def design_circuit(
     more often a lucky one than not: the check tells.
     """
     _check(data, variables, accuracy, components, weight_learning_rate)
-    numbers = {"steps": steps, "dies": dies, "batch": batch, "check_dies": check_dies, "activity_items": activity_items}
-    for name, number in numbers.items():
-        integer_between(name, number, 1)
+    at_least_one(steps=steps, dies=dies, batch=batch, check_dies=check_dies, activity_items=activity_items)
     check_key("key", key)
     accelerator = Accelerator.of(hardware)
     if per_site:
@@ -297,8 +295,7 @@ def _by_site(
 def _check(
     data: Split, variables: Variables, accuracy: float, components: Sequence[str], weight_learning_rate: float
 ) -> None:
-    if len(data) == 0:
-        raise ValueError("Argument `data` must have at least one item, but is empty.")
+    some_items(data=data)
     if not variables:
         raise ValueError("Argument `variables` must have a setting at least, but is empty.")
     if not 0 < accuracy < 1:

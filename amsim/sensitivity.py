@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from amsim.accelerator import Accelerator
 from amsim.circuit_design import one_macro_a_site
 from amsim.circuits.capacitor_array import CapacitorArray
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.fixed_reads import FixedReads, Reading
@@ -124,10 +124,8 @@ def _checked(
     batch: int,
 ) -> Accelerator:
     """The hardware with a macro for each site, once the arguments of `sensitivity` are checked."""
-    if len(data) == 0:
-        raise ValueError("Argument `data` must have at least one item, but is empty.")
-    for name, number in (("dies", dies), ("batch", batch)):
-        integer_between(name, number, 1)
+    some_items(data=data)
+    at_least_one(dies=dies, batch=batch)
     for source in sources:
         one_of("sources", source, SOURCES)
     check_key("key", key)

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import at_least_one, integer_between
 from amsim.datasets import Dataset, Split
 from amsim.fine_tuning.optimiser import first_state, updated
 from amsim.networks.image_network import ImageNetwork, Params
@@ -62,8 +62,7 @@ def train(
         ValueError: A count that is not positive, or fewer training pictures than one batch.
         FloatingPointError: The loss is no longer finite.
     """
-    for name, value in (("epochs", epochs), ("batch", batch)):
-        integer_between(name, value, 1)
+    at_least_one(epochs=epochs, batch=batch)
     integer_between("batch", batch, 1, len(data.train))
     steps = len(data.train) // batch
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps))

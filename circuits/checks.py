@@ -3,7 +3,7 @@
 import difflib
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -109,6 +109,19 @@ def integer_between(name: str, value: Any, low: int, high: int | None = None) ->
     if not ok:
         allowed = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
+
+
+def at_least_one(**counts: Any) -> None:
+    """Raise ValueError unless every named count is an integer of at least 1."""
+    for name, value in counts.items():
+        integer_between(name, value, 1)
+
+
+def some_items(**parts: Sized) -> None:
+    """Raise ValueError unless every named collection has an item."""
+    for name, part in parts.items():
+        if len(part) == 0:
+            raise ValueError(f"Argument `{name}` must have at least one item, but is empty.")
 
 
 def one_of(name: str, value: str, allowed: Iterable[str]) -> None:

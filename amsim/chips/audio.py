@@ -20,7 +20,7 @@ import dataclasses
 from typing import Any
 
 from amsim.accelerator import KILOBYTE, Accelerator, PowerManagement
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import at_least_one, integer_between
 from amsim.circuits.memories import Sram, SramOrganisation
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
 from amsim.circuits.scaling import REFERENCE_SUPPLY, Process
@@ -130,8 +130,7 @@ def keyword_and_speaker_network(features: int = 20, mixtures: int = 1024, frames
     Raises:
         ValueError: A count below 1.
     """
-    for name, number in (("features", features), ("mixtures", mixtures)):
-        integer_between(name, number, 1)
+    at_least_one(features=features, mixtures=mixtures)
     spotter = lstm_keyword_spotter(frames=frames)
     speaker = dataclasses.replace(dense("speaker.mixtures", 2 * features, mixtures), repeats=frames)
     return Workload("keyword-and-speaker", (*spotter.layers, speaker))

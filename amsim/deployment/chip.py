@@ -214,7 +214,7 @@ def deploy(
         if eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer):
             finite(f"params{jax.tree_util.keystr(path)}", leaf)
     dies: tuple[Die, ...] = (None,) * len(accelerator.macros)
-    if key is not None and not all(macro.deterministic for macro in accelerator.macros):
+    if key is not None and not accelerator.deterministic:
         keys = jax.random.split(key, len(accelerator.macros))
         dies = tuple(macro.fabricate(k) for macro, k in zip(accelerator.macros, keys, strict=True))
     return chip_of(fn, params, accelerator, dies, calibration, decision_rule)

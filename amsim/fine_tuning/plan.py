@@ -17,7 +17,7 @@ from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from amsim._program_digest import program_digest
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import integer_between, one_of, regular_expression
+from amsim.circuits.checks import at_least_one, integer_between, one_of, regular_expression, some_items
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, leaf_name
@@ -156,8 +156,7 @@ def make_plan(
 def _check_counts(
     epochs: int, batch: int, validation_dies: int, patience: int | None, train: Split, held_out: Split | None
 ) -> None:
-    for name, count in (("epochs", epochs), ("batch", batch), ("validation_dies", validation_dies)):
-        integer_between(name, count, 1)
+    at_least_one(epochs=epochs, batch=batch, validation_dies=validation_dies)
     if len(train) == 0:
         raise ValueError("Argument `data` must have at least one item to train on, but is empty.")
     integer_between("batch", batch, 1, len(train))
@@ -173,8 +172,8 @@ def _split(data: Split, validation: Any, key: PRNGKeyArray) -> tuple[Split, Spli
             f"Argument `data` must be a Split, such as `dataset.train`, but is of type {type(data).__name__}."
         )
     if validation is None or isinstance(validation, Split):
-        if validation is not None and len(validation) == 0:
-            raise ValueError("Argument `validation` must have at least one item, but is empty.")
+        if validation is not None:
+            some_items(validation=validation)
         return data, validation
     number_between("validation", validation, 0.0, 1.0)
     order = np.asarray(jax.random.permutation(key, len(data)))

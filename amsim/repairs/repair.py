@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import Chip, check_key, deploy
@@ -78,12 +78,9 @@ def repair(
         ValueError: No data, no dies, an unknown or repeated repair, or a key that is not typed.
         amsim.DeploymentError: The network does not fit the hardware.
     """
-    for name, value in (("dies", dies), ("reads", reads), ("batch", batch)):
-        integer_between(name, value, 1)
+    at_least_one(dies=dies, reads=reads, batch=batch)
     check_key("key", key)
-    for name, split in (("samples", samples), ("test", test)):
-        if len(split) == 0:
-            raise ValueError(f"Argument `{name}` must have at least one item, but is empty.")
+    some_items(samples=samples, test=test)
     wanted = _named(repairs)
     nominal = deploy(fn, params, hardware, calibration=calibration)
     codes = None if calibration is None else calibration.without_readout()

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from amsim.circuits.checks import every, integer_between, one_of
+from amsim.circuits.checks import at_least_one, every, integer_between, one_of
 from amsim.circuits.products import ConvolutionProduct, DenseProduct
 from amsim.circuits.work import Work
 
@@ -182,7 +182,7 @@ def dense(name: str, rows: int, columns: int, positions: int = 1, *, weights: st
     Raises:
         ValueError: A count below 1.
     """
-    check_counts(rows=rows, columns=columns, positions=positions)
+    at_least_one(rows=rows, columns=columns, positions=positions)
     return Layer(name, Work(DenseProduct(rows, columns), positions, positions * rows, 1.0), weights=weights)
 
 
@@ -220,7 +220,7 @@ def convolution(
     Raises:
         ValueError: A count below 1, groups that do not divide the maps, or a window larger than the padded map.
     """
-    check_counts(
+    at_least_one(
         height=height, width=width, channels=channels, filters=filters, kernel=kernel, stride=stride, groups=groups
     )
     if channels % groups or filters % groups:
@@ -247,12 +247,6 @@ def convolution(
         window_fetches=max(1.0, kernel / stride),
     )
     return Layer(name, work, weights=weights, input_size=(height, width), padding=zeros)
-
-
-def check_counts(**numbers: int) -> None:
-    """Raise ValueError unless every named count is at least 1."""
-    for name, number in numbers.items():
-        integer_between(name, number, 1)
 
 
 def _zeros(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, int]:

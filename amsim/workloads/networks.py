@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from amsim.workloads.layers import Layer, Workload, check_counts, convolution, dense
+from amsim.circuits.checks import at_least_one
+from amsim.workloads.layers import Layer, Workload, convolution, dense
 
 
 def binary_image_network(filters: int = 256) -> Workload:
@@ -17,7 +18,7 @@ def binary_image_network(filters: int = 256) -> Workload:
     Returns:
         Its layers, without activity.
     """
-    check_counts(filters=filters)
+    at_least_one(filters=filters)
     layers, side = [], 32
     for index in range(8):
         layers.append(convolution(f"conv{index + 1}", side, side, filters, filters, 2, padding="VALID"))
@@ -50,7 +51,7 @@ def quantised_image_network(
     found: list[Layer] = []
     side, channels = 32, 3
     for block, depth, width in zip("abc", layers, filters, strict=True):
-        check_counts(layers=depth, filters=width)
+        at_least_one(layers=depth, filters=width)
         for index in range(depth):
             found.append(convolution(f"{block}{index + 1}", side, side, channels, width, 3))
             channels = width
@@ -121,7 +122,7 @@ def lstm_keyword_spotter(inputs: int = 13, units: int = 80, classes: int = 12, f
     Returns:
         Its layers, without activity.
     """
-    check_counts(inputs=inputs, units=units, classes=classes, frames=frames)
+    at_least_one(inputs=inputs, units=units, classes=classes, frames=frames)
     # A frame comes when the one before is done, so no two of them share a fetch of the weights.
     gates = [dense("lstm.input", inputs, 4 * units), dense("lstm.recurrent", units, 4 * units)]
     each_frame = [dataclasses.replace(layer, repeats=frames) for layer in gates]
