@@ -17,6 +17,9 @@ def plot_noise_budget(budget: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         budget: Result of `amsim.noise_budget`. A source that takes error away, as rounding may, is drawn to the left.
         ax: Where to draw; None makes a figure.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No Dataset, or no variable `variance` over `source`.
     """
@@ -46,6 +49,9 @@ def plot_linearity(transitions: ArrayLike, *, quantity: str = "inl", ax: Axes | 
         transitions: Transition levels in rising order, shape (transitions,) or (columns, transitions), any unit.
         quantity: "inl" or "dnl", in LSB of the end-point fit.
         ax: Where to draw; None makes a figure.
+
+    Returns:
+        The axes that it is drawn on.
 
     Raises:
         ValueError: Another quantity, or transitions of another shape.

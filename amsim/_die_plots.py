@@ -40,6 +40,9 @@ def plot_die_map(macro: Any, die: Any, *, part: str = "unit_capacitance", ax: Ax
             column's decision, charges of switch and leakage included, after trim where there is one.
         ax: Where to draw; None makes a figure. The colour bar takes a part of its place.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: Another kind of macro, a die of another macro, an unknown part, or one that the macro does not have.
     """

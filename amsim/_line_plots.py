@@ -25,6 +25,9 @@ def plot_line_values(values: xr.Dataset, *, tile: int | None = None, ax: Axes | 
         tile: Of the rows; None takes all tiles that have as many rows as the first.
         ax: Where to draw; None makes a figure.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No Dataset of line values, no value in it, or a tile that it does not have.
     """

@@ -29,6 +29,9 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
         comparison: Result of `amsim.compare`.
         ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
     """
@@ -90,6 +93,9 @@ def plot_pareto(
         hue: Axis or setting that colours and markers tell apart; None takes the first one of words.
         logarithmic: Whether the horizontal axis is; None: where values are above 0 and spread over a factor of 10.
         ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
+
+    Returns:
+        The axes that it is drawn on.
 
     Raises:
         ValueError: No Dataset, an unknown variable or axis, no point with both quantities, or dimensions that are no

@@ -21,6 +21,9 @@ def plot_validation(report: xr.Dataset, *, level: str = "published chip", ax: Ax
         level: Level of the ladder.
         ax: Where to draw; None makes a figure.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No such Dataset, or no rung of this level with a ratio above 0.
     """
@@ -71,6 +74,9 @@ def plot_circuit_table(table: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Args:
         table: Result of `amsim.circuit_table`.
         ax: Where to draw; None makes a figure.
+
+    Returns:
+        The axes that it is drawn on.
 
     Raises:
         ValueError: No Dataset with these energies over family and bits.

@@ -19,6 +19,9 @@ def plot_sensitivity(dataset: xr.Dataset, *, variable: str = "loss_increase", ax
         variable: One of its variables over (site, source).
         ax: Where to draw; None makes a figure.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No Dataset, or a variable that is not there or not over sites and sources.
     """

@@ -26,6 +26,9 @@ def plot_switched_sources(result: xr.Dataset, *, quantity: str = "accuracy", ax:
         quantity: Variable that errors make smaller; reads of a die are averaged first, components of energy added.
         ax: Where to draw; None makes a figure.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No Dataset, not of switched sources, or further axes, of which one value each must be selected.
     """

@@ -57,6 +57,9 @@ def plot_sweep_map(
         logarithmic: Whether axes are, both or those named; None looks at how their values are spread.
         ax: Where to draw; None makes a figure. The colour bar takes a part of its place.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No Dataset, an unknown variable, axes that are not two different ones of numbers, further axes, of
             which one value each must be selected first, or levels that do not increase.

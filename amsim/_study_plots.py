@@ -29,6 +29,9 @@ def plot_sweep(
         logarithmic: Whether the horizontal axis is; None looks at how its values are spread.
         ax: Where to draw; None makes a figure.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No Dataset, an unknown variable or axis, an axis of words as `x`, or further axes, of which one
             value each must be selected first, or nothing but missing values.

@@ -34,6 +34,9 @@ def plot_roofline(cost: xr.Dataset, *, memory: str | None = None, ax: Axes | Non
         memory: Level whose bits count, read and written; None takes the one that needs most time in all.
         ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No such Dataset, an unknown memory, or no site that moves bits of it.
     """
@@ -85,6 +88,9 @@ def plot_utilisation(cost: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         cost: Result of `chip.cost` or `Accelerator.cost`.
         ax: Where to draw; None makes a figure.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No such Dataset, or no site that takes time.
     """
@@ -93,35 +99,12 @@ def plot_utilisation(cost: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     sites = cost.isel(site=np.flatnonzero((cost["clock"].values > 0) & (cost["latency"].values > 0)))
     if not sites.sizes["site"]:
         raise ValueError("Argument `cost` must have a site that takes time, but none does.")
-    seconds, clock = sites["latency"].values, sites["clock"].values
-    computing = 100 * sites["utilisation"].values
-    stalled = 100 * sites["stalls"].values / clock / seconds
-    waiting = 100 * np.clip(1 - sites["cycles"].values / clock / seconds, 0, None)
-    waiting[waiting < 1e-3] = 0.0  # rounding
-    idle = np.clip(100 - computing - stalled - waiting, 0, None)
-    parts = [
-        ("cells compute", computing, style.BLUE, ""),
-        ("cells not used", idle, style.PALE, ""),
-        ("stalls", stalled, style.ORANGE, "//"),
-        ("slow readout", waiting, style.PURPLE, "++"),
-    ]
-
+    seconds = sites["latency"].values
     ax = style.own_axes(ax, (7.0, 1.4 + 0.35 * len(seconds)))
     position, left = np.arange(len(seconds)), np.zeros(len(seconds))
-    for label, share, colour, hatch in parts:
-        if label == "slow readout" and not np.any(share > 0):
-            continue
-        ax.barh(
-            position,
-            share,
-            0.7,
-            left=left,
-            color=colour,
-            hatch=hatch,
-            edgecolor=style.BLACK,
-            linewidth=0.6,
-            label=label,
-        )
+    edge: dict[str, Any] = {"edgecolor": style.BLACK, "linewidth": 0.6}
+    for label, share, colour, hatch in _capacity_shares(sites):
+        ax.barh(position, share, 0.7, left=left, color=colour, hatch=hatch, label=label, **edge)
         left = left + share
     time = EngFormatter(unit="s")
     for place, each in zip(position, seconds, strict=True):
@@ -140,6 +123,22 @@ def plot_utilisation(cost: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _capacity_shares(sites: xr.Dataset) -> list[tuple[str, np.ndarray, str, str]]:
+    """What each site spends its capacity on: label, percent, colour, hatch; no slow readout where none waits."""
+    seconds, clock = sites["latency"].values, sites["clock"].values
+    computing = 100 * sites["utilisation"].values
+    stalled = 100 * sites["stalls"].values / clock / seconds
+    waiting = 100 * np.clip(1 - sites["cycles"].values / clock / seconds, 0, None)
+    waiting[waiting < 1e-3] = 0.0  # rounding
+    idle = np.clip(100 - computing - stalled - waiting, 0, None)
+    shares = [
+        ("cells compute", computing, style.BLUE, ""),
+        ("cells not used", idle, style.PALE, ""),
+        ("stalls", stalled, style.ORANGE, "//"),
+    ]
+    return [*shares, ("slow readout", waiting, style.PURPLE, "++")] if np.any(waiting > 0) else shares
+
+
 def plot_energy_sweep(dataset: xr.Dataset, x: str, *, stacked: bool = True, ax: Axes | None = None) -> Axes:
     """Draw energy by component against a swept quantity, its minimum marked.
 
@@ -151,6 +150,9 @@ def plot_energy_sweep(dataset: xr.Dataset, x: str, *, stacked: bool = True, ax: 
         x: The swept dimension, a coordinate of rising numbers.
         stacked: Areas on top of one another; else lines on a logarithmic axis, with their sum.
         ax: Where to draw; None makes a figure.
+
+    Returns:
+        The axes that it is drawn on.
 
     Raises:
         ValueError: No such Dataset, fewer than two points, numbers that do not rise, or energies that are not finite.

@@ -43,6 +43,9 @@ def plot_yield(
         good: "at least" or "at most" the limit.
         ax: Where to draw; None makes a figure.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No Dataset, an unknown variable or axis, no dies, `along` without a limit, further axes, of which
             one value each must be selected first, or no point with all of its dies.

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, part_of, quantity
+from amsim.circuits.checks import Quantity, part_of, quantity, regular_expression
 from amsim.circuits.macro import Macro
 from amsim.circuits.memories import Dram, Sram, SramOrganisation
 from amsim.circuits.technology import Technology
@@ -171,6 +171,11 @@ class Accelerator(eqx.Module):
         if not isinstance(batch, jax.core.Tracer) and np.asarray(batch) < 1:
             raise ValueError(f"Argument `inferences_per_load` must be at least 1, but is {float(batch):g}.")
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether all dies and all reads are equal."""
+        return all(macro.deterministic for macro in self.macros)
+
     @staticmethod
     def of(hardware: Any) -> "Accelerator":
         """An accelerator as it is; a macro or rules with default memories."""
@@ -300,10 +305,5 @@ def _rules(macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:
                 "Argument `hardware` must be a macro, an Accelerator or rules {name pattern: macro}, but has "
                 f"{macro!r} of type {type(macro).__name__}."
             )
-        try:
-            re.compile(pattern)
-        except (re.error, TypeError) as error:
-            raise ValueError(
-                f"Argument `hardware` must have regular expressions as patterns, but {pattern!r} is none: {error}."
-            ) from None
+        regular_expression("hardware", pattern, used_as=" as patterns")
     return rules

@@ -1,24 +1,21 @@
 """Post-training deployment: codes and readout ranges chosen from sample data, and what each step costs in accuracy."""
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.accelerator import Accelerator
 from amsim.batch_statistics import reestimated, sample_inputs
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import at_least_one
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.loss_steps import loss_steps
 from amsim.range_choice import chosen_ranges, range_methods
-from amsim.results import described
+from amsim.results import described, key_words, versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +96,7 @@ def calibrate(
     Valid for data that are typical of those computed later: what falls outside is clipped, and `chip.cost` counts it.
     """
     methods = range_methods(method, coverage, symmetric, weights)
-    for name, value in (("dies", dies), ("batch", batch)):
-        integer_between(name, value, 1)
+    at_least_one(dies=dies, batch=batch)
     check_key("key", key)
     inputs = sample_inputs(data)
     accelerator = Accelerator.of(hardware)
@@ -108,15 +104,10 @@ def calibrate(
     chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
     if statistics is not None:
         chip = reestimated(chip, statistics, inputs, batch=batch)
-    settings = methods.settings() | {"accelerator": described(accelerator)} | _versions()
+    settings = methods.settings() | {"accelerator": described(accelerator)} | versions()
     labels, found = test if test is not None else data, None
     if steps and hasattr(labels, "labels"):
         again = None if statistics is None else (statistics, inputs)
         found = loss_steps(fn, params, accelerator, calibration, labels, key, dies, batch, again)
-        keys = [] if key is None else [int(word) for word in np.ravel(jax.random.key_data(key))]
-        found = found.assign_attrs(settings | {"items": len(labels), "key": keys})
+        found = found.assign_attrs(settings | {"items": len(labels), "key": key_words(key)})
     return Calibrated(chip, choice.assign_attrs(settings | {"items": len(inputs)}), found)
-
-
-def _versions() -> dict[str, str]:
-    return {"amsim_version": importlib.metadata.version("amsim"), "jax_version": jax.__version__}

@@ -1,6 +1,5 @@
 """What a macro makes of a known sum: its transfer curve and its errors, over dies, reads and columns."""
 
-import importlib.metadata
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,11 +9,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.checks import at_least_one, one_key
 from amsim.circuits.macro import Die, Macro
 from amsim.circuits.products import DenseProduct
 from amsim.noise.random import numbered_keys
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 
 POINTS = 68
 """Sums a sweep has at most, from all products -1 to all products +1; a sweep of decisions adds as many around 0.
@@ -92,9 +91,8 @@ def characterise(
             "macro": described(macro),
             "rows": products,
             "reads": reads,
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            "key": key_words(key),
+            **versions(),
         },
     )
 
@@ -103,8 +101,7 @@ def _check(macro: Any, key: Any, dies: int, reads: int, rows: int | None) -> Non
     if not isinstance(macro, Macro):
         raise ValueError(f"Argument `macro` must be a macro, but is {macro!r} of type {type(macro).__name__}.")
     one_key("key", key)
-    for name, value in (("dies", dies), ("reads", reads), ("rows", macro.rows if rows is None else rows)):
-        integer_between(name, value, 1)
+    at_least_one(dies=dies, reads=reads, rows=macro.rows if rows is None else rows)
     if not macro.reads_numbers:  # raises before anything is compiled
         macro.check_neuron(DenseProduct(macro.rows if rows is None else rows, macro.columns))
 

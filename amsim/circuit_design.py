@@ -1,7 +1,6 @@
 """Circuit design by gradient: settings of the hardware that need the least energy at an accuracy."""
 
 import dataclasses
-import importlib.metadata
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,15 +12,16 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.accelerator import COMPONENTS, Accelerator
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.design_choices import Choices, Trial, best_trial, check_choices, labelled_trials, searched
-from amsim.design_estimate import Estimate, at_logs, fixed_keys
+from amsim.design_estimate import Estimate, at_logs
 from amsim.design_search import DesignPoint, DesignSearch, Progress
-from amsim.evaluation import evaluate, labelled_batches
+from amsim.evaluation import evaluate
 from amsim.fine_tuning.plan import Trainable
-from amsim.results import described, labelled
+from amsim.fixed_reads import FixedReads
+from amsim.results import described, key_words, labelled, versions
 from amsim.settings import continuous_setting, continuous_settings, spelled, with_settings
 
 Variables = Mapping[str, tuple[float, float]]
@@ -136,9 +136,7 @@ def design_circuit(
     more often a lucky one than not: the check tells.
     """
     _check(data, variables, accuracy, components, weight_learning_rate)
-    numbers = {"steps": steps, "dies": dies, "batch": batch, "check_dies": check_dies, "activity_items": activity_items}
-    for name, number in numbers.items():
-        integer_between(name, number, 1)
+    at_least_one(steps=steps, dies=dies, batch=batch, check_dies=check_dies, activity_items=activity_items)
     check_key("key", key)
     accelerator = Accelerator.of(hardware)
     if per_site:
@@ -147,16 +145,12 @@ def design_circuit(
     _log_bounds(accelerator, variables)
     deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
     search_key, fresh_key = jax.random.split(key)
-    inputs, labels = labelled_batches(data, batch)
-    keys = fixed_keys(search_key, dies)
+    reads, activity = FixedReads.of(data, batch, search_key, dies), data.inputs[:activity_items]
 
     def search(choice: Mapping[str, Any]) -> Trial:
         chosen = with_settings(accelerator, choice)
-        bounds = _log_bounds(chosen, variables)
-        estimate = Estimate(
-            fn, chosen, tuple(variables), inputs, labels, len(data), keys, tuple(components),
-            data.inputs[:activity_items], weight_learning_rate > 0,
-        )  # fmt: skip
+        bounds, trained = _log_bounds(chosen, variables), weight_learning_rate > 0
+        estimate = Estimate(fn, chosen, tuple(variables), reads, tuple(components), activity, trained)
         found = DesignSearch(estimate, params, bounds, accuracy, weight_learning_rate, trainable)
         found.run(steps, progress)
         return Trial(dict(choice), found, found.finish())
@@ -168,8 +162,22 @@ def design_circuit(
     found = at_logs(best.search.estimate.accelerator, tuple(variables), jnp.asarray(best.point.logs, float))
     checked = data if check_data is None else check_data
     check = evaluate(fn, best.search.params, found, checked, key=fresh_key, dies=check_dies, batch=batch)
-    feasible = best.point.accuracy >= accuracy and _highest(check) >= accuracy
-    values = dict(zip(variables, np.exp(best.point.logs).tolist(), strict=True))
+    table = labelled_trials(trials, accuracy) if choices else None
+    evaluations = sum(trial.search.estimate.evaluations for trial in trials)
+    return _design_of(best, found, check, accuracy, key, evaluations, table)
+
+
+def _design_of(
+    best: Trial,
+    found: Accelerator,
+    check: xr.Dataset,
+    limit: float,
+    key: PRNGKeyArray,
+    evaluations: int,
+    trials: xr.Dataset | None,
+) -> CircuitDesign:
+    feasible = best.point.accuracy >= limit and _highest(check) >= limit
+    values = dict(zip(best.search.estimate.paths, np.exp(best.point.logs).tolist(), strict=True))
     return CircuitDesign(
         found,
         best.search.params,
@@ -178,9 +186,9 @@ def design_circuit(
         best.point.accuracy,
         feasible,
         best.search.history(key),
-        check.assign_attrs(limit=accuracy, feasible=int(feasible)),
-        sum(trial.search.estimate.evaluations for trial in trials),
-        labelled_trials(trials, accuracy) if choices else None,
+        check.assign_attrs(limit=limit, feasible=int(feasible)),
+        evaluations,
+        trials,
     )
 
 
@@ -243,10 +251,9 @@ def pareto_curve(
         {
             "items": len(data),
             "components": list(options.get("components", COMPONENTS)),
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(accelerator),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )
 
@@ -288,8 +295,7 @@ def _by_site(
 def _check(
     data: Split, variables: Variables, accuracy: float, components: Sequence[str], weight_learning_rate: float
 ) -> None:
-    if len(data) == 0:
-        raise ValueError("Argument `data` must have at least one item, but is empty.")
+    some_items(data=data)
     if not variables:
         raise ValueError("Argument `variables` must have a setting at least, but is empty.")
     if not 0 < accuracy < 1:

@@ -5,7 +5,6 @@ peaks with averages, operations with multiply-accumulates. Here every figure is 
 operations a multiply-accumulate, the array alone and the whole system in columns of their own.
 """
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,11 +12,11 @@ import numpy as np
 import xarray as xr
 
 from amsim.circuits.checks import integer_between
-from amsim.circuits.macro import Work
 from amsim.circuits.products import DenseProduct
+from amsim.circuits.work import Work
 from amsim.comparison import compare
 from amsim.designs import FAMILIES, WORD_LENGTHS, Design
-from amsim.results import labelled
+from amsim.results import labelled, versions
 from amsim.workloads import Workload, binary_image_network
 
 FLEXIBILITY = {
@@ -79,7 +78,7 @@ def circuit_table(
     attributes = {
         "workload": network.name,
         "traps": "\n".join(TRAPS),
-        "amsim_version": importlib.metadata.version("amsim"),
+        **versions(),
     }
     return labelled(variables, {"family": list(FAMILIES), "bits": lengths}, attributes)
 

@@ -1,6 +1,5 @@
 """The main job: which circuit family reaches which accuracy at which total energy."""
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from amsim.deployment.chip import deploy
 from amsim.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design
 from amsim.evaluation import evaluate
 from amsim.networks.image_network import ImageNetwork
-from amsim.results import described, labelled
+from amsim.results import described, labelled, versions
 from amsim.training import plain_accuracy
 
 COST_IMAGES = 64
@@ -73,8 +72,7 @@ def compare(
             "images": len(dataset.test),
             "seed": seed,
             "accelerators": [described(one.accelerator()) for one in chosen],
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )
 
@@ -83,6 +81,12 @@ def verdict(comparison: xr.Dataset) -> str:
     """One line: which design needs the least energy up to which accuracy.
 
     A design that costs more wins beyond the accuracy of a cheaper one only if their 95 % intervals do not overlap.
+
+    Args:
+        comparison: Result of `amsim.compare`.
+
+    Returns:
+        A sentence, with energies in uJ and accuracies in percent.
     """
     energy = comparison["energy"].sum("component").values
     mean = comparison["accuracy_mean"].values

@@ -144,7 +144,13 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 @dataclass(frozen=True)
 class IdxFile:
-    """A gzip-compressed file in the IDX format: the shape of its bytes and the SHA-256 of its decompressed content."""
+    """A gzip-compressed file in the IDX format: the shape of its bytes and the SHA-256 of its decompressed content.
+
+    Attributes:
+        name: Of the file.
+        shape: Of its bytes.
+        sha256: Hash of the decompressed content, hexadecimal.
+    """
 
     name: str
     shape: tuple[int, ...]

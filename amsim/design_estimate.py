@@ -8,12 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from amsim.accelerator import COMPONENTS, Accelerator
 from amsim.deployment.chip import deploy
-from amsim.noise.random import numbered_keys
+from amsim.fixed_reads import FixedReads, Reading
 from amsim.settings import with_numbers
 from amsim.system_cost import evaluate
 
@@ -45,10 +44,7 @@ class Estimate:
         fn: The network.
         accelerator: The hardware, whose variables are replaced.
         paths: Settings that vary.
-        inputs: Data in batches, shape (batches, batch, ...).
-        labels: Their labels, -1 for padding.
-        items: Number of items.
-        keys: A die and a read key each, the same for all designs.
+        reads: Dies, reads and data, the same for all designs.
         components: Components of energy that count.
         activity_inputs: Items whose activity the energy is taken at.
         trained: Whether the parameters have derivatives.
@@ -59,10 +55,7 @@ class Estimate:
     fn: Callable[..., Any]
     accelerator: Accelerator
     paths: tuple[str, ...]
-    inputs: np.ndarray
-    labels: np.ndarray
-    items: int
-    keys: list[tuple[PRNGKeyArray, PRNGKeyArray]]
+    reads: FixedReads
     components: tuple[str, ...]
     activity_inputs: np.ndarray
     trained: bool = False
@@ -71,61 +64,45 @@ class Estimate:
 
     def energy(self, logs: np.ndarray, params: PyTree) -> tuple[float, np.ndarray]:
         """Energy an inference, J, and the derivative of its logarithm by that of each variable."""
-        value, slope = _log_energy(
-            self.fn, params, self.accelerator, self._array(logs), self.activity_inputs, self.paths, self.components
-        )
+        point, settings = jnp.asarray(logs, float), (self.paths, self.components)
+        value, slope = _log_energy(self.fn, params, self.accelerator, point, self.activity_inputs, *settings)
         return float(jnp.exp(value)), np.asarray(slope, float)
 
     def accuracy(self, logs: np.ndarray, params: PyTree) -> Slopes:
         """Accuracy alone: a forward pass."""
         self.evaluations += 1
-        found = self._each(_answers, logs, params)
-        smooth = sum(float(np.sum(_smooth(margins[real], self.softness))) for _, margins, real in found)
-        return Slopes(sum(int(np.sum(right)) for right, _, _ in found) / self.answers, smooth / self.answers)
+        found = [self._answered(logs, params, reading) for reading in self.reads.all()]
+        smooth = sum(float(np.sum(_smooth(margins, self.softness))) for _, margins in found)
+        answers = self.reads.answers
+        return Slopes(sum(int(np.sum(right)) for right, _ in found) / answers, smooth / answers)
 
     def slopes(self, logs: np.ndarray, params: PyTree) -> Slopes:
         """Accuracy with its derivatives: a forward and a backward pass."""
         self.evaluations += 1 + BACKWARD
-        found = self._each(_answer_slopes, logs, params, jnp.asarray(self.softness, float), self.trained)
-        right, smooth = (sum(float(one[n]) for one in found) / self.answers for n in (0, 1))
-        by_log = np.sum([np.asarray(one[2], float) for one in found], axis=0) / self.answers
+        point, softness = jnp.asarray(logs, float), jnp.asarray(self.softness, float)
+        found = [
+            _answer_slopes(self.fn, params, self.accelerator, point, reading, self.paths, softness, self.trained)
+            for reading in self.reads.all()
+        ]
+        answers = self.reads.answers
+        right, smooth = (sum(float(one[n]) for one in found) / answers for n in (0, 1))
+        by_log = np.sum([np.asarray(one[2], float) for one in found], axis=0) / answers
         by_params = None
         if self.trained:
-            by_params = jax.tree.map(lambda *parts: sum(parts) / self.answers, *(one[3] for one in found))
+            by_params = jax.tree.map(lambda *parts: sum(parts) / answers, *(one[3] for one in found))
         return Slopes(right, smooth, by_log, by_params)
 
     def set_softness(self, logs: np.ndarray, params: PyTree, share: float) -> None:
         """Make the smooth accuracy as wide as `share` of the median margin of a die."""
-        _, margins, real = self._on_batch(_answers, logs, params, 0, 0)
-        median = float(np.median(np.abs(margins[real])))
+        _, margins = self._answered(logs, params, self.reads.one(0, 0))
+        median = float(np.median(np.abs(margins)))
         self.softness = share * median if np.isfinite(median) and median > 0 else 1.0
 
-    @property
-    def answers(self) -> int:
-        """Answers that an accuracy is the mean of."""
-        return self.items * len(self.keys)
-
-    def _array(self, logs: np.ndarray) -> Array:
-        return jnp.asarray(logs, float)
-
-    def _each(self, function: Callable[..., Any], logs: np.ndarray, params: PyTree, *options: Any) -> list[Any]:
-        dies, batches = range(len(self.keys)), range(len(self.inputs))
-        return [self._on_batch(function, logs, params, die, batch, *options) for die in dies for batch in batches]
-
-    def _on_batch(
-        self, function: Callable[..., Any], logs: np.ndarray, params: PyTree, die: int, batch: int, *options: Any
-    ) -> Any:
-        die_key, read_key = self.keys[die]
-        data, point = (self.inputs[batch], self.labels[batch]), self._array(logs)
-        keys = die_key, jax.random.fold_in(read_key, batch)
-        found = function(self.fn, params, self.accelerator, point, *data, *keys, self.paths, *options)
-        return found if options else (*map(np.asarray, found), self.labels[batch] >= 0)
-
-
-def fixed_keys(key: PRNGKeyArray, dies: int) -> list[tuple[PRNGKeyArray, PRNGKeyArray]]:
-    """Keys of so many dies, each with one read."""
-    dies_key, reads_key = jax.random.split(key)
-    return list(zip(numbered_keys(dies_key, dies), numbered_keys(reads_key, dies), strict=True))
+    def _answered(self, logs: np.ndarray, params: PyTree, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+        """Which answers of a read are right, and the margins of those that are no padding."""
+        point = jnp.asarray(logs, float)
+        right, margins = _answers(self.fn, params, self.accelerator, point, reading, self.paths)
+        return np.asarray(right), np.asarray(margins)[np.asarray(reading.labels) >= 0]
 
 
 def at_logs(accelerator: Accelerator, paths: Sequence[str], logs: Float[Array, " variables"]) -> Accelerator:
@@ -150,15 +127,12 @@ def _answers(
     params: PyTree,
     accelerator: Accelerator,
     logs: Float[Array, " variables"],
-    inputs: Shaped[np.ndarray | Array, "batch ..."],
-    labels: Shaped[np.ndarray | Array, " batch"],
-    die: Key[Array, ""],
-    read: Key[Array, ""],
+    reading: Reading,
     paths: tuple[str, ...],
 ) -> tuple[Array, Array]:
-    """Which answers are right, as `amsim.evaluate` judges ties and NaN, and the margin of each."""
-    logits = deploy(fn, params, at_logs(accelerator, paths, logs), key=die)(inputs, key=read)
-    return jnp.argmax(logits, axis=-1) == labels, _signed_margins(logits, jnp.asarray(labels))
+    """Which answers are right, and the margin of each."""
+    logits = reading.logits(fn, params, at_logs(accelerator, paths, logs))
+    return reading.right(logits), _signed_margins(logits, jnp.asarray(reading.labels))
 
 
 @eqx.filter_jit
@@ -167,25 +141,18 @@ def _answer_slopes(
     params: PyTree,
     accelerator: Accelerator,
     logs: Float[Array, " variables"],
-    inputs: Shaped[np.ndarray | Array, "batch ..."],
-    labels: Shaped[np.ndarray | Array, " batch"],
-    die: Key[Array, ""],
-    read: Key[Array, ""],
+    reading: Reading,
     paths: tuple[str, ...],
     softness: Float[Array, ""],
     trained: bool,
 ) -> tuple[Array, Array, Array, PyTree]:
-    given = jnp.asarray(labels)
     floating, fixed = eqx.partition(params, eqx.is_inexact_array)
 
     def outputs(logs: Array, floating: PyTree) -> tuple[tuple[Array, Array], Array]:
-        hardware = at_logs(accelerator, paths, logs)
-        chip = deploy(fn, eqx.combine(floating, fixed), hardware, key=die, decision_rule="physical")
-        logits = chip(inputs, key=read)
-        right = jnp.sum(jnp.argmax(logits, axis=-1) == given)
-        smooth = jnp.sum(jnp.where(given >= 0, _smooth(_signed_margins(logits, given), softness), 0.0))
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(given, 0))
-        return (smooth, jnp.sum(jnp.where(given >= 0, losses, 0.0))), right
+        hardware, own = at_logs(accelerator, paths, logs), eqx.combine(floating, fixed)
+        logits = reading.logits(fn, own, hardware, decision_rule="physical")
+        smooth = reading.total(_smooth(_signed_margins(logits, jnp.asarray(reading.labels)), softness))
+        return (smooth, reading.cross_entropy(logits)), jnp.sum(reading.right(logits))
 
     if not trained:
         (smooth, _), pull, right = jax.vjp(lambda logs: outputs(logs, floating), logs, has_aux=True)

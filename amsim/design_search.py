@@ -1,7 +1,6 @@
 """The search for one design: steps by gradient, a bisection to the limit, and what was found on the way."""
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable
 
 import equinox as eqx
@@ -15,8 +14,9 @@ from jaxtyping import PRNGKeyArray, PyTree
 from amsim.accelerator import Accelerator
 from amsim.design_estimate import Estimate, Slopes, at_logs
 from amsim.design_steps import Points, step
+from amsim.fine_tuning.optimiser import first_state, updated
 from amsim.fine_tuning.plan import Trainable, trained_leaves
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.settings import continuous_setting
 
 Progress = Callable[[int, int], None]
@@ -70,12 +70,12 @@ class DesignSearch:
         start = [float(continuous_setting(estimate.accelerator, "variables", path)) for path in estimate.paths]
         self.logs = np.clip(np.log(np.maximum(start, np.finfo(float).tiny)), *bounds)
         estimate.set_softness(self.logs, params, MARGIN_SHARE)
-        self.points = Points(estimate.answers)
+        self.points = Points(estimate.reads.answers)
         self.seen: list[DesignPoint] = []
         self.rows: list[tuple[np.ndarray, float, float, float, float]] = []
         kinds = {"trained": optax.adam(learning_rate), "kept": optax.set_to_zero()}
         self.optimiser = optax.multi_transform(kinds, self._kinds(params, trainable))
-        self.state = self.optimiser.init(_floating(params)) if estimate.trained else None
+        self.state = first_state(self.optimiser, _floating(params)) if estimate.trained else None
 
     def run(self, steps: int, progress: Progress | None) -> None:
         """Take so many steps."""
@@ -145,11 +145,8 @@ class DesignSearch:
         if not self.estimate.trained:
             return
         floating, fixed = eqx.partition(self.params, eqx.is_inexact_array)
-        # Optax mixes types on purpose, which a user may have forbidden.
-        with jax.numpy_dtype_promotion("standard"):
-            updates, self.state = self.optimiser.update(found.by_params, self.state, floating)
-            params = eqx.combine(optax.apply_updates(floating, updates), fixed)
-        self.params = getattr(self.estimate.fn, "constrained", lambda params: params)(params)
+        after, self.state = updated(self.optimiser, found.by_params, self.state, floating)
+        self.params = getattr(self.estimate.fn, "constrained", lambda params: params)(eqx.combine(after, fixed))
 
     def _kinds(self, params: PyTree, trainable: Trainable) -> PyTree:
         """Which of the floating leaves are trained."""
@@ -185,15 +182,14 @@ class DesignSearch:
             {"step": np.arange(len(self.rows)), "setting": list(self.estimate.paths)},
             {
                 "limit": self.limit,
-                "items": self.estimate.items,
-                "dies": len(self.estimate.keys),
+                "items": self.estimate.reads.items,
+                "dies": len(self.estimate.reads.keys),
                 "components": list(self.estimate.components),
                 "softness": self.estimate.softness,
                 "evaluations": self.estimate.evaluations,
-                "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+                "key": key_words(key),
                 "accelerator": described(self.estimate.accelerator),
-                "amsim_version": importlib.metadata.version("amsim"),
-                "jax_version": jax.__version__,
+                **versions(),
             },
         )
 

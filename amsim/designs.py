@@ -85,6 +85,12 @@ class Design:
 def design(name: str) -> Design:
     """The design of a name such as `switched-capacitor-1b`.
 
+    Args:
+        name: `FAMILY-Nb`, such as `switched-capacitor-1b`.
+
+    Returns:
+        The design, whose `accelerator()` is its hardware.
+
     Raises:
         ValueError: The name is not `FAMILY-Nb` with a known family and word length.
     """

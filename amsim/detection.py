@@ -1,6 +1,5 @@
 """How well a network tells two things apart on hardware: scores and ROC area over a population of dies."""
 
-import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +11,13 @@ import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import at_least_one
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, deploy
 from amsim.evaluation import equal_batches
 from amsim.noise.random import numbered_keys
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.statistics import mean_interval, roc_area, roc_area_error
 
 
@@ -58,8 +57,7 @@ def evaluate_detector(
         ValueError: No positive or no negative item, a count below 1, a key that is not typed, or hardware that is none.
         amsim.DeploymentError: The network does not fit the hardware.
     """
-    integer_between("dies", dies, 1)
-    integer_between("batch", batch, 1)
+    at_least_one(dies=dies, batch=batch)
     check_key("key", key)
     labels = np.asarray(data.labels)
     taken = labels >= 0
@@ -67,7 +65,7 @@ def evaluate_detector(
     accelerator = Accelerator.of(hardware)
     deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
     die_keys, read_keys = (numbered_keys(one, dies) for one in jax.random.split(key))
-    deterministic = all(macro.deterministic for macro in accelerator.macros)
+    deterministic = accelerator.deterministic
     inputs = equal_batches(np.asarray(data.inputs), batch)
     scores = []
     for die in range(1 if deterministic else dies):
@@ -95,11 +93,10 @@ def evaluate_detector(
         {"die": np.arange(dies), "item": np.arange(len(truth))},
         {
             "items": len(data),
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(accelerator),
             "calibration": described(calibration),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )
 

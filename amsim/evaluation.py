@@ -1,6 +1,5 @@
 """Accuracy of a network over a population of dies and reads, in one compiled call whose memory does not grow."""
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,12 +12,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import at_least_one, some_items
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.noise.random import numbered_keys
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.statistics import mean_interval
 
 Progress = Callable[[int, int], None]
@@ -61,10 +60,8 @@ def evaluate(
         ValueError: No data, a count below 1, a key that is not typed, or hardware that is none.
         amsim.DeploymentError: The network does not fit the hardware.
     """
-    for name, value in (("dies", dies), ("reads", reads), ("batch", batch)):
-        integer_between(name, value, 1)
-    if len(data) == 0:
-        raise ValueError("Argument `data` must have at least one item, but is empty.")
+    at_least_one(dies=dies, reads=reads, batch=batch)
+    some_items(data=data)
     check_key("key", key)
     accelerator = Accelerator.of(hardware)
     deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
@@ -72,7 +69,7 @@ def evaluate(
         fn, params, accelerator, data, *population_keys(key, dies, reads),
         batch=batch, calibration=calibration, progress=progress,
     )  # fmt: skip
-    deterministic = all(macro.deterministic for macro in accelerator.macros)
+    deterministic = accelerator.deterministic
     interval = mean_interval(accuracy.mean(axis=1), deterministic=deterministic)
     return labelled(
         {
@@ -84,11 +81,10 @@ def evaluate(
         {"die": np.arange(dies), "read": np.arange(reads)},
         {
             "items": len(data),
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(accelerator),
             "calibration": described(calibration),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )
 
@@ -117,7 +113,7 @@ def accuracy_on_dies(
     Where neither dies nor reads differ, one is computed and stands for all.
     """
     dies, reads = read_keys.shape
-    deterministic = all(macro.deterministic for macro in accelerator.macros)
+    deterministic = accelerator.deterministic
     inputs, labels = labelled_batches(data, batch)
     accuracy = np.zeros((dies, reads))
     for die in range(1 if deterministic else dies):

@@ -1,7 +1,6 @@
 """What the lines of a switched-capacitor array carry before they are read, and where their readout's range ends."""
 
 import dataclasses
-import importlib.metadata
 from typing import Any
 
 import equinox as eqx
@@ -16,7 +15,7 @@ from amsim.circuits.products import Product
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.observation import observed_lines
-from amsim.results import described, labelled
+from amsim.results import described, labelled, versions
 
 LABELS = {
     "occurrences": ("1", "how often nominal lines take this value"),
@@ -126,7 +125,7 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
     coordinates: dict[str, Any] = {"tile": np.arange(len(counts)), "high_cells": np.arange(counts.shape[1]) / 2}
     if "threshold" in variables:
         coordinates["neuron"] = np.arange(len(variables["threshold"][1]))
-    attributes |= {"macro": described(macro), "amsim_version": importlib.metadata.version("amsim")}
+    attributes |= {"macro": described(macro), **versions()}
     return labelled(variables, coordinates, attributes, labels=LABELS)
 
 

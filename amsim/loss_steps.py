@@ -69,7 +69,7 @@ def loss_steps(
         "ADC": accuracy(accelerator, calibration, params),
     }
     values = {name: np.full(dies, value) for name, value in same.items()}
-    deterministic = all(macro.deterministic for macro in accelerator.macros)
+    deterministic = accelerator.deterministic
     if deterministic:
         values |= {"mismatch": values["ADC"], "noise": values["ADC"]}
     elif key is not None:

@@ -122,6 +122,9 @@ def measured_macro(
         monotonic: As in `read_table`.
         **settings: Further fields of `amsim.circuits.Measured`, such as `weight_bits`.
 
+    Returns:
+        The macro.
+
     Raises:
         ValueError: As `read_table` and `Measured`.
     """

@@ -18,14 +18,27 @@ MEMORIES = ("weight_memory", "activation_memory", "global_memory", "dram")
 
 
 class Traffic(NamedTuple):
-    """Bits of one inference read and written at each of `MEMORIES`, shape (sites, memories)."""
+    """Bits of one inference read and written at each of `MEMORIES`, shape (sites, memories).
+
+    Attributes:
+        read: Bits read.
+        written: Bits written.
+    """
 
     read: Float[Array, "sites memories"]
     written: Float[Array, "sites memories"]
 
 
 def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
-    """Bits that each memory moves in one inference, by site."""
+    """Bits that each memory moves in one inference, by site.
+
+    Args:
+        accelerator: The hardware.
+        counts: Counts of its sites, from `amsim.site_counts.site_counts`.
+
+    Returns:
+        Bits, shape (sites, memories).
+    """
     batch = accelerator.inferences_per_load
     shared, outside = _spilled_outputs(accelerator, counts)
     # Space of the global memory is kept free for the largest feature maps that pass through it.
@@ -58,7 +71,15 @@ def _global_capacity(accelerator: Accelerator) -> Float[Array, ""]:
 
 
 def memory_energies(accelerator: Accelerator, moved: Traffic) -> list[Float[Array, " sites"]]:
-    """Energy of the bits at each memory, J, in the order of `MEMORIES`."""
+    """Energy of the bits at each memory, J, in the order of `MEMORIES`.
+
+    Args:
+        accelerator: The hardware.
+        moved: The bits, from `traffic`.
+
+    Returns:
+        One array for each memory, shape (sites,), J.
+    """
     nothing = jnp.zeros_like(moved.read[:, 0])
     energies = [
         nothing if memory is None else memory.energy(moved.read[:, i]) + memory.write_energy(moved.written[:, i])
@@ -77,6 +98,9 @@ def transfer_cycles(
         accelerator: The hardware.
         moved: The bits.
         clock: At each site, Hz.
+
+    Returns:
+        In the order of `MEMORIES`, shape (sites, memories), 1.
     """
     bits = moved.read + moved.written
     nothing = jnp.zeros_like(bits[:, 0])
@@ -94,6 +118,9 @@ def bandwidths(accelerator: Accelerator, clock: Float[Array, " sites"]) -> Float
     Args:
         accelerator: The hardware.
         clock: At each site, Hz.
+
+    Returns:
+        Shape (sites, memories), bit/s.
     """
     one_bit = jnp.ones((clock.shape[0], len(MEMORIES)), clock.dtype)
     cycles = transfer_cycles(accelerator, Traffic(one_bit, jnp.zeros_like(one_bit)), clock)

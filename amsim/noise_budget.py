@@ -1,6 +1,5 @@
 """Noise budget of a column: where the error of a read comes from, as labelled data."""
 
-import importlib.metadata
 import math
 
 import numpy as np
@@ -8,7 +7,7 @@ import xarray as xr
 
 from amsim.circuits.capacitor_array import CapacitorArray
 from amsim.circuits.column_error import error_variances, signal_to_noise
-from amsim.results import described, labelled
+from amsim.results import described, labelled, versions
 
 
 def noise_budget(
@@ -50,6 +49,6 @@ def noise_budget(
             "rows": products,
             "activity": activity,
             "readout": readout or ("adc" if macro.adc is not None else "comparator"),
-            "amsim_version": importlib.metadata.version("amsim"),
+            **versions(),
         },
     )

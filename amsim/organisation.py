@@ -9,9 +9,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity, quotient
-from amsim.circuits.macro import SHARED_BY, Macro, MacroCost, Work
+from amsim.circuits.macro import Macro
 from amsim.circuits.memories import Sram
 from amsim.circuits.register_file import RegisterFile
+from amsim.circuits.work import SHARED_BY, MacroCost, Work
 
 ACCUMULATOR_BITS = 24
 """Width of a partial sum: 16-bit products of 256 rows, or 2 x 8 bits and 2^8 of them."""

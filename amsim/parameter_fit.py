@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from amsim.circuits.checks import integer_between, one_of
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.measurement import read_table
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
-from amsim.results import described
+from amsim.results import described, versions
 
 UNITS = {
     "comparator.noise": "V",
@@ -216,5 +215,4 @@ def _labelled(
     }
     variables = {name: (("parameter",), values, {"long_name": text}) for name, (values, text) in columns.items()}
     coordinates = {"parameter": names, "unit": (("parameter",), [UNITS[name] for name in names])}
-    versions = {"amsim_version": importlib.metadata.version("amsim"), "jax_version": jax.__version__}
-    return xr.Dataset(variables, coordinates, {"macro": described(macro), **attributes, **versions})
+    return xr.Dataset(variables, coordinates, {"macro": described(macro), **attributes, **versions()})

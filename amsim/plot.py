@@ -48,6 +48,9 @@ def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Ax
         share: Draw percentages instead of joules.
         ax: Where to draw; None makes a figure.
 
+    Returns:
+        The axes that it is drawn on.
+
     Raises:
         ValueError: No Dataset, or no variable `energy` over `component` and one of `design` and `site`.
     """
@@ -94,6 +97,9 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
     Args:
         comparison: Result of `amsim.compare`.
 
+    Returns:
+        The figure.
+
     Raises:
         ValueError: As `plot_accuracy_energy` and `plot_energy_breakdown`.
     """
@@ -120,6 +126,9 @@ def plot_transfer_curve(characteristic: xr.Dataset, *, ax: Axes | None = None) -
     Args:
         characteristic: Result of `amsim.characterisation.characterise`.
         ax: Where to draw; None makes a figure.
+
+    Returns:
+        The axes that it is drawn on.
 
     Raises:
         ValueError: No Dataset, or neither `count_read` nor `decided_up` in it.
@@ -161,6 +170,9 @@ def plot_error_histogram(characteristic: xr.Dataset, *, ax: Axes | None = None) 
     Args:
         characteristic: Result of `amsim.characterisation.characterise` for a macro that reads numbers.
         ax: Where to draw; None makes a figure.
+
+    Returns:
+        The axes that it is drawn on.
 
     Raises:
         ValueError: No Dataset, no `error` in it, or every sum clips.

@@ -211,6 +211,9 @@ def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFI
         half_width: Wanted, same unit.
         confidence: Of the interval.
 
+    Returns:
+        Number of dies, at least 2.
+
     Raises:
         ValueError: A spread below 0, or a half width that is not above 0.
     """
@@ -233,6 +236,9 @@ def dies_for_yield(share: float, half_width: float, *, confidence: float = CONFI
         share: Expected yield, 0 to 1; 0.5 is the worst case.
         half_width: Wanted, above 0 and below 0.5.
         confidence: Of the interval.
+
+    Returns:
+        Number of dies, at least 1.
 
     Raises:
         ValueError: A share outside 0 to 1, or a half width that is not between 0 and 0.5.

@@ -1,6 +1,7 @@
 """Results as labelled data: one table of every output's unit and long name."""
 
 import dataclasses
+import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import xarray as xr
+from jaxtyping import PRNGKeyArray
 
 UNITS_AND_NAMES = {
     "accuracy": ("1", "classification accuracy"),
@@ -156,6 +158,9 @@ def labelled(
         attributes: Of the whole.
         labels: Unit and long name of what is not in `UNITS_AND_NAMES`, such as the settings of a study.
 
+    Returns:
+        The Dataset.
+
     Raises:
         KeyError: A name has no entry in either and is no `clipped_...` of a macro's own.
     """
@@ -186,6 +191,16 @@ def described(hardware: Any) -> str:
         JSON text; a traced value is given as null, since it has no number.
     """
     return json.dumps(_plain(hardware))
+
+
+def key_words(key: PRNGKeyArray | None) -> list[int]:
+    """A key as plain numbers, for the attributes of a result; none are no key."""
+    return [] if key is None else [int(word) for word in np.ravel(jax.random.key_data(key))]
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result was computed with, for its attributes."""
+    return {"amsim_version": importlib.metadata.version("amsim"), "jax_version": jax.__version__}
 
 
 def _plain(value: Any) -> Any:

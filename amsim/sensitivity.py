@@ -1,27 +1,24 @@
 """Which site of a network suffers from which error of its circuit."""
 
 import dataclasses
-import importlib.metadata
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import xarray as xr
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from amsim.accelerator import Accelerator
 from amsim.circuit_design import one_macro_a_site
 from amsim.circuits.capacitor_array import CapacitorArray
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key, deploy
-from amsim.design_estimate import fixed_keys
-from amsim.evaluation import labelled_batches
-from amsim.results import described, labelled
+from amsim.fixed_reads import FixedReads, Reading
+from amsim.results import described, key_words, labelled, versions
 from amsim.system_cost import evaluate as system_cost
 
 SOURCES = ("mismatch", "sampled", "comparator", "offset", "supply", "quantisation")
@@ -82,36 +79,14 @@ def sensitivity(
     Validity: effects that are the same on every die (settling, droop, gradients) are in all of `L`, and temperature,
     by which thermal noise is scaled, moves leakage too where the array has it.
     """
-    if len(data) == 0:
-        raise ValueError("Argument `data` must have at least one item, but is empty.")
-    for name, number in (("dies", dies), ("batch", batch)):
-        integer_between(name, number, 1)
-    for source in sources:
-        one_of("sources", source, SOURCES)
-    check_key("key", key)
-    given = one_macro_a_site(fn, params, hardware, data.inputs[:1])
-    if not any(isinstance(macro, CapacitorArray) for macro in given.macros):
-        raise ValueError("Argument `hardware` must have a switched-capacitor array at a site, but has none.")
+    given = _checked(fn, params, hardware, data, key, sources, dies, batch)
     sites = [row.name for row in deploy(fn, params, given).sites(data.inputs[:1]) if row.readout != "-"]
-    study = _Study(fn, params, given, *labelled_batches(data, batch), len(data), fixed_keys(key, dies))
-    fine = _with_finest_steps(given, range(len(sites)))
-    none, all_on = np.zeros((len(sites), len(SCALED))), np.ones((len(sites), len(SCALED)))
-    ideal, on = study.losses(fine, none), study.losses(given, all_on)
+    study = _Study(fn, params, given, FixedReads.of(data, batch, key, dies), len(sites))
+    ideal, on = study.ideal, study.losses(given, study.all_on)
     found = {name: np.full((len(sites), len(sources)), np.nan) for name in _MEASURES}
-    for site in range(len(sites)):
-        for column, source in enumerate(sources):
-            place = (site, SCALED.index(source)) if source in SCALED else None
-            if place is None:
-                others = [other for other in range(len(sites)) if other != site]
-                alone = study.losses(_with_finest_steps(given, others), none)
-            else:
-                alone = study.losses(fine, _at(none, place, 1.0))
-                found["loss_slope_alone"][site, column] = study.slope(fine, none, place)
-                found["loss_slope"][site, column] = study.slope(given, all_on, place)
-            increase = alone.loss - ideal.loss
-            found["loss_increase"][site, column] = increase.mean()
-            found["loss_increase_error"][site, column] = _standard_error(increase)
-            found["accuracy_loss"][site, column] = (ideal.accuracy - alone.accuracy).mean()
+    for site, column in np.ndindex(len(sites), len(sources)):
+        for name, value in study.of_source(site, sources[column]).items():
+            found[name][site, column] = value
     energy = _site_energy(fn, params, given, data.inputs[:16])
     share = energy / energy.sum()
     return labelled(
@@ -128,15 +103,36 @@ def sensitivity(
             "accuracy": float(on.accuracy.mean()),
             "items": len(data),
             "dies": dies,
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(given),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )
 
 
 _MEASURES = ("loss_increase", "loss_increase_error", "loss_slope_alone", "loss_slope", "accuracy_loss")
+
+
+def _checked(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    data: Split,
+    key: PRNGKeyArray,
+    sources: Sequence[str],
+    dies: int,
+    batch: int,
+) -> Accelerator:
+    """The hardware with a macro for each site, once the arguments of `sensitivity` are checked."""
+    some_items(data=data)
+    at_least_one(dies=dies, batch=batch)
+    for source in sources:
+        one_of("sources", source, SOURCES)
+    check_key("key", key)
+    given = one_macro_a_site(fn, params, hardware, data.inputs[:1])
+    if not any(isinstance(macro, CapacitorArray) for macro in given.macros):
+        raise ValueError("Argument `hardware` must have a switched-capacitor array at a site, but has none.")
+    return given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,22 +145,71 @@ class _Losses:
 
 @dataclasses.dataclass(frozen=True)
 class _Study:
+    """Losses of one network on hardware whose sources of error have sizes of their own.
+
+    Attributes:
+        fn: The network.
+        params: Its parameters.
+        given: The hardware, one macro for each site.
+        reads: Dies, reads and data, the same for all sizes.
+        sites: Number of sites.
+    """
+
     fn: Callable[..., Any]
     params: PyTree
-    accelerator: Accelerator
-    inputs: np.ndarray
-    labels: np.ndarray
-    items: int
-    keys: list[tuple[PRNGKeyArray, PRNGKeyArray]]
+    given: Accelerator
+    reads: FixedReads
+    sites: int
+
+    @functools.cached_property
+    def fine(self) -> Accelerator:
+        """The hardware with converters that resolve every count."""
+        return _with_finest_steps(self.given, range(self.sites))
+
+    @functools.cached_property
+    def ideal(self) -> _Losses:
+        """Without any source."""
+        return self.losses(self.fine, self.all_off)
+
+    @property
+    def all_off(self) -> np.ndarray:
+        """Scales, shape (sites, sources), at 0."""
+        return np.zeros((self.sites, len(SCALED)))
+
+    @property
+    def all_on(self) -> np.ndarray:
+        """Scales, shape (sites, sources), at 1."""
+        return np.ones((self.sites, len(SCALED)))
+
+    def of_source(self, site: int, source: str) -> dict[str, Any]:
+        """The measures of one source at one site, but for slopes that it does not have."""
+        slopes = {}
+        if source in SCALED:
+            place = (site, SCALED.index(source))
+            alone = self.losses(self.fine, _at(self.all_off, place, 1.0))
+            slopes = {
+                "loss_slope_alone": self.slope(self.fine, self.all_off, place),
+                "loss_slope": self.slope(self.given, self.all_on, place),
+            }
+        else:
+            others = [other for other in range(self.sites) if other != site]
+            alone = self.losses(_with_finest_steps(self.given, others), self.all_off)
+        increase = alone.loss - self.ideal.loss
+        return slopes | {
+            "loss_increase": increase.mean(),
+            "loss_increase_error": _standard_error(increase),
+            "accuracy_loss": (self.ideal.accuracy - alone.accuracy).mean(),
+        }
 
     def losses(self, accelerator: Accelerator, scales: np.ndarray) -> _Losses:
-        loss, right = np.zeros(len(self.keys)), np.zeros(len(self.keys))
-        for die, (die_key, read_key) in enumerate(self.keys):
-            for batch, (inputs, labels) in enumerate(zip(self.inputs, self.labels, strict=True)):
-                keys = die_key, jax.random.fold_in(read_key, batch)
-                found = _loss(self.fn, self.params, accelerator, jnp.asarray(scales, float), inputs, labels, *keys)
-                loss[die] += float(found[0]) / self.items
-                right[die] += float(found[1]) / self.items
+        """Loss and accuracy on this hardware with errors scaled."""
+        sizes, dies = jnp.asarray(scales, float), len(self.reads.keys)
+        loss, right = np.zeros(dies), np.zeros(dies)
+        for die in range(dies):
+            for reading in self.reads.of_die(die):
+                found = _loss(self.fn, self.params, accelerator, sizes, reading)
+                loss[die] += float(found[0]) / self.reads.items
+                right[die] += float(found[1]) / self.reads.items
         return _Losses(loss, right)
 
     def slope(self, accelerator: Accelerator, scales: np.ndarray, place: tuple[int, int]) -> float:
@@ -218,17 +263,11 @@ def _loss(
     params: PyTree,
     accelerator: Accelerator,
     scales: Float[Array, "sites sources"],
-    inputs: Shaped[np.ndarray | Array, "batch ..."],
-    labels: Int[np.ndarray | Array, " batch"],
-    die: Key[Array, ""],
-    read: Key[Array, ""],
+    reading: Reading,
 ) -> tuple[Array, Array]:
     macros = tuple(_scaled(macro, scales[site]) for site, macro in enumerate(accelerator.macros))
-    hardware = eqx.tree_at(lambda one: one.macros, accelerator, macros)
-    logits = deploy(fn, params, hardware, key=die)(inputs, key=read)
-    given = jnp.asarray(labels)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(given, 0))
-    return jnp.sum(jnp.where(given >= 0, losses, 0.0)), jnp.sum(jnp.argmax(logits, axis=-1) == given)
+    logits = reading.logits(fn, params, eqx.tree_at(lambda one: one.macros, accelerator, macros))
+    return reading.cross_entropy(logits), jnp.sum(reading.right(logits))
 
 
 def _site_energy(fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, inputs: Any) -> np.ndarray:

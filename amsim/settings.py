@@ -25,6 +25,9 @@ def setting(hardware: Any, path: str) -> Any:
             a rule, by its pattern or by the site name that the pattern spells; anything else begins at a field of the
             accelerator. A number picks from a tuple, as in `macro.modes.0.supply`.
 
+    Returns:
+        The value, as it stands in its field.
+
     Raises:
         ValueError: There is no such setting, or macros that share the path differ in it.
     """

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.macro import SHARED_BY, Macro, MacroCost, Work
+from amsim.circuits.macro import Macro
+from amsim.circuits.work import SHARED_BY, MacroCost, Work
 from amsim.workloads import Layer
 
 
@@ -71,6 +72,13 @@ def site_counts(accelerator: Accelerator, layers: Sequence[Layer]) -> SiteCounts
     over output channels, weights over pixels) is fetched once; over input channels their partial sums are added.
     Weights are loaded at each inference, and each time a layer repeats, unless all weights of a macro fit its cells:
     the largest parts of all its sites together fill one copy at most.
+
+    Args:
+        accelerator: The hardware.
+        layers: The layers of a workload.
+
+    Returns:
+        One array for each quantity, shape (sites,).
 
     Raises:
         ValueError: A site that no rule takes or that does not fit its macro.

@@ -12,7 +12,13 @@ CONFIDENCE = 0.95
 
 
 class MeanInterval(NamedTuple):
-    """A mean and the ends of its 95 % confidence interval."""
+    """A mean and the ends of its 95 % confidence interval.
+
+    Attributes:
+        mean: The mean.
+        low: Lower end.
+        high: Upper end.
+    """
 
     mean: float
     low: float
@@ -56,7 +62,19 @@ def student_half_width(spread: Any, count: int, confidence: float = CONFIDENCE) 
 
 
 def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
-    """Ends of Wilson's interval of a share that is `share` among `count`."""
+    """Ends of Wilson's interval of a share that is `share` among `count`.
+
+    Args:
+        share: Part that passes, 0 to 1; any shape.
+        count: Number looked at, at least 1.
+        confidence: Of the interval.
+
+    Returns:
+        Lower and upper end, shape of the share.
+
+    Raises:
+        ValueError: A count below 1.
+    """
     integer_between("count", count, 1)
     z = float(stats.norm.ppf((1 + confidence) / 2))
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
@@ -88,6 +106,9 @@ def roc_area(scores: np.ndarray, labels: np.ndarray) -> float:
     Args:
         scores: Shape (item,).
         labels: 1 for each of the n positive items and 0 for each of the m others, shape (item,).
+
+    Returns:
+        From 0 to 1; 0.5 where scores tell nothing.
     """
     positive = np.asarray(labels) == 1
     count = int(positive.sum())
@@ -105,6 +126,9 @@ def roc_area_error(area: float, positives: int, negatives: int) -> float:
         area: A.
         positives: n.
         negatives: m.
+
+    Returns:
+        In the unit of the area, 1.
 
     Validity: items are independent and scores fall off exponentially; at an area of exactly 1 it is 0, which says
     only that no pair was in the wrong order.

@@ -5,7 +5,6 @@ Below it leakage has too long a time, above it every switched capacitor takes to
 """
 
 import dataclasses
-import importlib.metadata
 import math
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +22,7 @@ from amsim.circuits.measured import Measured
 from amsim.circuits.multi_precision import MultiPrecision
 from amsim.circuits.scaling import Process
 from amsim.organisation import Organisation
-from amsim.results import described, labelled
+from amsim.results import described, labelled, versions
 from amsim.system_cost import RATE_MARGIN, evaluate, idle_energy
 from amsim.workloads import Workload
 
@@ -126,7 +125,7 @@ def minimum_energy_supply(
         "minimum_latency": float(best.seconds[0]),
         "minimum_kind": kind,
         "workload": workload.name,
-        "amsim_version": importlib.metadata.version("amsim"),
+        **versions(),
         "accelerator": described(at_high),
     }
     coordinates = {"supply": np.asarray(supplies, float), "component": list(COMPONENTS)}

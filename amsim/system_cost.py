@@ -5,7 +5,6 @@ parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
 """
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from amsim.accelerator import COMPONENTS, Accelerator
 from amsim.circuits.checks import quotient
 from amsim.memory_traffic import MEMORIES, Traffic, bandwidths, memory_energies, traffic, transfer_cycles
 from amsim.organisation import ACCUMULATOR_BITS
-from amsim.results import described, labelled
+from amsim.results import described, labelled, versions
 from amsim.site_counts import SiteCounts, site_counts
 from amsim.workloads import Layer
 
@@ -71,6 +70,9 @@ def evaluate(accelerator: Accelerator, layers: Sequence[Layer]) -> SystemCost:
     Args:
         accelerator: The hardware.
         layers: The layers of a workload: sites with their counts and activity.
+
+    Returns:
+        Energy, time, traffic and cycles by site, and area by component; differentiable.
 
     Raises:
         ValueError: A site that no rule of the accelerator takes or that does not fit its macro.
@@ -154,7 +156,15 @@ def _energy(
 
 
 def idle_energy(accelerator: Accelerator, seconds: Float[Array, ""]) -> Float[Array, " components"]:
-    """Energy by component, J, of that time between inferences, in which only leakage and refresh go on."""
+    """Energy by component, J, of that time between inferences, in which only leakage and refresh go on.
+
+    Args:
+        accelerator: The hardware.
+        seconds: Time in which nothing is computed, shape (), s.
+
+    Returns:
+        In the order of `amsim.accelerator.COMPONENTS`, shape (components,), J.
+    """
     row = jnp.zeros((len(COMPONENTS),)).at[COMPONENTS.index("leakage")].set(seconds * accelerator.idle_leakage)
     if accelerator.dram is not None:
         row = row.at[COMPONENTS.index("dram")].set(accelerator.dram.background_energy(seconds))
@@ -182,6 +192,10 @@ def _macs(layer: Layer) -> int | float:
 
 def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Dataset:
     """Cost of one inference as a Dataset; of a batch the share of one inference, of its time too.
+
+    Args:
+        accelerator: The hardware.
+        layers: The layers of a workload.
 
     Returns:
         `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`,
@@ -220,7 +234,7 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
     }
     coordinates = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
     attributes = {
-        "amsim_version": importlib.metadata.version("amsim"),
+        **versions(),
         "accelerator": described(accelerator),
         "extrapolated": ", ".join(accelerator.extrapolated),
     }

@@ -12,8 +12,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import at_least_one, integer_between
 from amsim.datasets import Dataset, Split
+from amsim.fine_tuning.optimiser import first_state, updated
 from amsim.networks.image_network import ImageNetwork, Params
 
 STATISTICS_MOMENTUM = 0.97
@@ -61,14 +62,13 @@ def train(
         ValueError: A count that is not positive, or fewer training pictures than one batch.
         FloatingPointError: The loss is no longer finite.
     """
-    for name, value in (("epochs", epochs), ("batch", batch)):
-        integer_between(name, value, 1)
+    at_least_one(epochs=epochs, batch=batch)
     integer_between("batch", batch, 1, len(data.train))
     steps = len(data.train) // batch
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps))
     initial, shuffle, mirror = jax.random.split(jax.random.key(seed), 3)
     params = network.initial_params(initial)
-    state = optimiser.init(_latent(params))
+    state = first_state(optimiser, _latent(params))
     step = jax.jit(partial(_step, network, optimiser), donate_argnums=(0, 1))
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
     start, last_report = time.monotonic(), 0.0
@@ -138,8 +138,7 @@ def _step(
 
     latent = _latent(params)
     (loss, (logits, used)), gradient = jax.value_and_grad(loss_of, has_aux=True)(latent)
-    updates, state = optimiser.update(gradient, state, latent)
-    latent = optax.apply_updates(latent, updates)
+    latent, state = updated(optimiser, gradient, state, latent)
     old = STATISTICS_MOMENTUM
     params = {
         name: layer | {part: old * params[name][part] + (1 - old) * value for part, value in used[name].items()}

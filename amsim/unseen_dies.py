@@ -1,6 +1,5 @@
 """Accuracy on dies and items that training has met beside dies and items that it has never met."""
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,12 +9,12 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.checks import at_least_one, one_key, some_items
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.evaluation import accuracy_on_dies
 from amsim.noise.random import numbered_keys
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.statistics import MeanInterval, mean_interval, yield_interval
 
 
@@ -61,15 +60,12 @@ def unseen_dies_report(
         ValueError: No items, a count below 1, a limit outside 0..1, or a key that is not typed.
         amsim.DeploymentError: The network does not fit the hardware.
     """
-    for name, value in (("dies", dies), ("reads", reads), ("batch", batch)):
-        integer_between(name, value, 1)
+    at_least_one(dies=dies, reads=reads, batch=batch)
     one_key("key", key)
     if accuracy_limit is not None and not 0 <= accuracy_limit <= 1:
         raise ValueError(f"Argument `accuracy_limit` must be from 0 to 1, but is {accuracy_limit!r}.")
     splits = {"test": test} if train is None else {"train": train, "test": test}
-    for name, split in splits.items():
-        if len(split) == 0:
-            raise ValueError(f"Argument `{name}` must have at least one item, but is empty.")
+    some_items(**splits)
     accelerator = Accelerator.of(hardware)
     die_key, read_key = jax.random.split(key)
     parts: dict[str, list[PRNGKeyArray | None]] = {"seen": list(seen)} if seen else {}
@@ -84,17 +80,16 @@ def unseen_dies_report(
                 fn, params, accelerator, split, keys, read_keys, calibration=calibration, batch=batch
             )
             accuracy[row, column, : len(keys)] = found
-    deterministic = all(macro.deterministic for macro in accelerator.macros)
+    deterministic = accelerator.deterministic
     return labelled(
         {"accuracy": (("part", "data", "die", "read"), accuracy)} | _summary(accuracy, deterministic, accuracy_limit),
         {"part": list(parts), "data": list(splits), "die": np.arange(most), "read": np.arange(reads)},
         {
             "items": [len(split) for split in splits.values()],
-            "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+            "key": key_words(key),
             "accelerator": described(accelerator),
             "calibration": described(calibration),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         }
         | ({} if accuracy_limit is None else {"accuracy_limit": float(accuracy_limit)}),
     )

@@ -19,7 +19,8 @@ import amsim
 from amsim import circuits, networks
 from amsim.accelerator import Accelerator
 from amsim.circuit_design import CircuitDesign, design_circuit
-from amsim.design_estimate import Estimate, at_logs, fixed_keys
+from amsim.design_estimate import Estimate, at_logs
+from amsim.fixed_reads import FixedReads
 
 VARIABLES = {
     "macro.unit_capacitance": (0.1e-15, 3e-15),
@@ -128,11 +129,8 @@ def main() -> None:
     print(rows[0], flush=True)
 
     # The dies and reads of the search.
-    keys = fixed_keys(jax.random.split(key)[0], arguments.dies)
-    inputs, labels = np.asarray(some.inputs)[None], np.asarray(some.labels)[None]
-    estimate = Estimate(
-        network, Accelerator(macro), tuple(VARIABLES), inputs, labels, len(some), keys, COMPONENTS, some.inputs[:16]
-    )
+    reads = FixedReads.of(some, len(some), jax.random.split(key)[0], arguments.dies)
+    estimate = Estimate(network, Accelerator(macro), tuple(VARIABLES), reads, COMPONENTS, some.inputs[:16])
     start = time.perf_counter()
     logs, energy, accuracy = grid_search(estimate, params, arguments.points, arguments.limit)
     grid_seconds = time.perf_counter() - start

@@ -18,8 +18,6 @@ from amsim.circuits.faults import Faults as Faults
 from amsim.circuits.layout import Layout as Layout
 from amsim.circuits.leakage import Leakage as Leakage
 from amsim.circuits.macro import Macro as Macro
-from amsim.circuits.macro import MacroCost as MacroCost
-from amsim.circuits.macro import Work as Work
 from amsim.circuits.measured import Measured as Measured
 from amsim.circuits.memories import Sram as Sram
 from amsim.circuits.memories import SramCell as SramCell
@@ -40,3 +38,5 @@ from amsim.circuits.technology import Technology as Technology
 from amsim.circuits.technology import Wire as Wire
 from amsim.circuits.trim import Trim as Trim
 from amsim.circuits.trim import trim_bits as trim_bits
+from amsim.circuits.work import MacroCost as MacroCost
+from amsim.circuits.work import Work as Work

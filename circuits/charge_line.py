@@ -21,6 +21,13 @@ def switched_capacitance(high: Float[Array, "..."], total: Float[Array, "..."] |
 
     Times `supply**2` it is the energy drawn when `C_H` goes high from bottom plates reset to ground: the series of the
     capacitors that go high with all that stays.
+
+    Args:
+        high: C_H, the capacitors that go high, any shape and unit.
+        total: C_tot, that broadcasts, same unit.
+
+    Returns:
+        Capacitance, broadcast shape, unit of `high`.
     """
     return high * (1.0 - high / total)
 
@@ -31,6 +38,14 @@ def matched_time_constant(
     """Time constant of a line whose branches all have the same `R_i C_i`: `R_i C_i * C_par / C_tot`, s.
 
     Much faster than a branch alone: the branches pull at the small parasitic in parallel.
+
+    Args:
+        branch: R_i C_i, any shape, s.
+        parasitic: C_par, that broadcasts, F.
+        total: C_tot, that broadcasts, F.
+
+    Returns:
+        Time constant, broadcast shape, s.
     """
     return jnp.asarray(branch) * (jnp.asarray(parasitic) / total)
 
@@ -38,7 +53,16 @@ def matched_time_constant(
 def shared_supply_time_constant(
     resistance: Real[ArrayLike, "..."], high: Real[ArrayLike, "..."], total: Real[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
-    """Time constant of a line whose rising capacitors share a rail: `R_supply * C_H (C_tot - C_H) / C_tot`, s."""
+    """Time constant of a line whose rising capacitors share a rail: `R_supply * C_H (C_tot - C_H) / C_tot`, s.
+
+    Args:
+        resistance: R_supply, any shape, Ohm.
+        high: C_H, that broadcasts, F.
+        total: C_tot, that broadcasts, F.
+
+    Returns:
+        Time constant, broadcast shape, s.
+    """
     return jnp.asarray(resistance) * switched_capacitance(jnp.asarray(high), jnp.asarray(total))
 
 

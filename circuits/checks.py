@@ -2,7 +2,8 @@
 
 import difflib
 import functools
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -22,7 +23,14 @@ else:
 
 
 def count(*, default: int) -> Any:
-    """Field of a static count; a number of NumPy, as in a swept array, becomes a plain one."""
+    """Field of a static count; a number of NumPy, as in a swept array, becomes a plain one.
+
+    Args:
+        default: Default of the field.
+
+    Returns:
+        An equinox field.
+    """
     return eqx.field(static=True, converter=_plain_number, default=default)
 
 
@@ -103,6 +111,19 @@ def integer_between(name: str, value: Any, low: int, high: int | None = None) ->
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
 
 
+def at_least_one(**counts: Any) -> None:
+    """Raise ValueError unless every named count is an integer of at least 1."""
+    for name, value in counts.items():
+        integer_between(name, value, 1)
+
+
+def some_items(**parts: Sized) -> None:
+    """Raise ValueError unless every named collection has an item."""
+    for name, part in parts.items():
+        if len(part) == 0:
+            raise ValueError(f"Argument `{name}` must have at least one item, but is empty.")
+
+
 def one_of(name: str, value: str, allowed: Iterable[str]) -> None:
     """Raise ValueError, with the nearest allowed word, unless value is one of them."""
     words = sorted(allowed)
@@ -121,6 +142,16 @@ def part_of(name: str, value: Any, kind: type, *, optional: bool = False) -> Non
         shown = value is None or isinstance(value, str | int | float | complex | type)
         given = repr(value) if shown else f"of type {type(value).__name__}"
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {given}.")
+
+
+def regular_expression(name: str, pattern: Any, *, used_as: str = "") -> None:
+    """Raise ValueError unless the pattern is a regular expression; `used_as` ends what the error says it must be."""
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            f"Argument `{name}` must have regular expressions{used_as}, but {pattern!r} is none: {error}."
+        ) from None
 
 
 def one_key(name: str, key: Any) -> Array:

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity
-from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
+from amsim.circuits.macro import UNKNOWN, Die, Macro
 from amsim.circuits.memories import SramCell
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding
@@ -16,6 +16,7 @@ from amsim.circuits.products import Product
 from amsim.circuits.stationary import stationary_cost
 from amsim.circuits.technology import Technology, adder_tree_full_adders
 from amsim.circuits.weight_cells import WeightCellsDie, drawn_weight_cells, weights_as_read
+from amsim.circuits.work import MacroCost, Work
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
@@ -117,7 +118,7 @@ class DigitalBinary(Macro):
             checked = self._checked_die(die)
             w = weights_as_read(product, w_code, w, checked.failing(self.weight_cells, self.supply), checked.state)
         sums = product.sums(x, w)
-        return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
+        return self._decode(sums, x_code, w_code)
 
     def report(
         self,

@@ -4,14 +4,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import count
-from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work
+from amsim.circuits.macro import UNKNOWN, Die, Macro
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding
 from amsim.circuits.products import Product
+from amsim.circuits.work import MacroCost, Work
 
 
 class Exact(Macro):
-    """Products in floating point, unchanged; it has no cost, because it is no circuit."""
+    """Products in floating point, unchanged; it has no cost, because it is no circuit.
+
+    Attributes:
+        rows: Rows of a product, which do not limit it (static).
+        columns: Columns, which do not limit it (static).
+        weight_bits: Of no effect (static).
+        input_bits: Of no effect (static).
+    """
 
     rows: int = count(default=1)
     columns: int = count(default=1)

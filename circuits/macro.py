@@ -1,7 +1,5 @@
 """The contract of every circuit family: draw a die, multiply on it, decide on it, and say what that costs."""
 
-import dataclasses
-import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from amsim.circuits.error_scale import with_scaled_errors
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding, IntegerCode, Rounding, ValueRange, input_code, weight_code
 from amsim.circuits.products import DenseProduct, Product
+from amsim.circuits.work import MacroCost, Work
 from amsim.noise.gradients import decision
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -26,94 +25,15 @@ else:
 
 UNKNOWN = ValueRange()
 
-SHARED_BY = {"output channels": "inputs", "pixels": "weights", "input channels": "sums"}
-"""Ways to split a site over several equal macros, and what all of them then have in common."""
-
-
-class Work(eqx.Module):
-    """What one site of a network asks of a macro in one inference; counts only.
-
-    Attributes:
-        product: Rows, columns and how they tile.
-        positions: Output vectors an inference (pixels of a feature map, 1 for a dense layer).
-        input_words: Elements of the site's input an inference.
-        window_fetches: Times each input element is fetched while the window slides over the map once.
-    """
-
-    product: Product
-    positions: int = eqx.field(static=True)
-    input_words: int = eqx.field(static=True)
-    window_fetches: float = eqx.field(static=True)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates an inference."""
-        return self.positions * self.product.rows * self.product.columns
-
-    def part(self, over: str, ways: int) -> "Work":
-        """Largest part of the work when it is split.
-
-        Args:
-            over: One of `SHARED_BY`.
-            ways: Number of parts.
-        """
-        if over == "pixels":
-            parts = {name: -(-getattr(self, name) // ways) for name in ("positions", "input_words")}
-            return dataclasses.replace(self, **parts)
-        if over == "output channels":
-            return dataclasses.replace(self, product=self.product.part(columns=-(-self.product.columns // ways)))
-        product = self.product.part(blocks=-(-self.product.blocks // ways))
-        words = -(-self.input_words * product.blocks // self.product.blocks)
-        return dataclasses.replace(self, product=product, input_words=words)
-
-
-class MacroCost(eqx.Module):
-    """Cost of one site on a macro, an inference.
-
-    Attributes:
-        energy: Energy of the multiply-accumulates with drivers and readout, J.
-        compute_cycles: Clock cycles of computing.
-        load_cycles: Clock cycles in which the macro takes up weights.
-        clock: Of those cycles, Hz.
-        waiting: Time that no clock counts, as for a slow converter, s.
-        weight_bits: Bits fetched from the weight memory.
-        input_bits: Bits fetched from the activation memory.
-        output_bits: Bits written to the activation memory.
-        stored_bits: Weight bits that the site keeps somewhere.
-        additions: Partial sums of tiles and bit slices that are added after the readout, words.
-        fills: Part of the macro's cells that its weights take, 1; above 1 they are loaded again at each inference, and
-            infinite where weights stream through.
-        peak_macs: Multiply-accumulates a cycle with all cells in use.
-        passes: Times that data flow through the cells, each time on other weights.
-    """
-
-    energy: Float[Array, ""]
-    compute_cycles: Float[Array, ""]
-    clock: Float[Array, ""]
-    weight_bits: float
-    input_bits: float
-    output_bits: float
-    stored_bits: float
-    load_cycles: Float[Array, ""] | float = 0.0
-    waiting: Float[Array, ""] | float = 0.0
-    additions: float = 0.0
-    fills: float = math.inf
-    peak_macs: Float[Array, ""] | float = 1.0
-    passes: float = 1.0
-
-    @property
-    def cycles(self) -> Float[Array, ""]:
-        """Clock cycles of loading and computing, one after the other."""
-        return self.compute_cycles + self.load_cycles
-
-    @property
-    def seconds(self) -> Float[Array, ""]:
-        """Time of loading and computing, one after the other, s."""
-        return self.cycles / self.clock + self.waiting
-
 
 class Macro(eqx.Module):
     """A block of `rows` x `columns` cells with drivers and readout; every family implements this and nothing else.
+
+    Operations on a site of a network take the same arguments, which are checked already (`matmul` and `decide` check
+    what a user gives): `product`, its rows, columns and geometry; `inputs` of its shape; `matrix`, its weights, shape
+    (rows, columns); `neuron`, slope and threshold of each column; `die`, from `fabricate` or `prepare`, None for the
+    nominal macro; `key`, which draws the dynamic noise of this read, None for none; `input_range` and `weight_range`,
+    codes of the operands or what is known of their values.
 
     Attributes:
         rows: Products that one column sums at once (static).
@@ -166,7 +86,11 @@ class Macro(eqx.Module):
 
     @abstractmethod
     def fabricate(self, key: PRNGKeyArray) -> Die:
-        """Static errors of one sample; the same key gives the same die whatever the other settings are."""
+        """Static errors of one sample; the same key gives the same die whatever the other settings are.
+
+        Args:
+            key: One typed key.
+        """
 
     def prepare(self, die: Die) -> Die:
         """The die in the form that many reads of it use, accepted wherever a die is; here the die itself.
@@ -212,7 +136,14 @@ class Macro(eqx.Module):
         input_range: Coding = UNKNOWN,
         weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
-        """The neuron's affine expression of the product as the comparator sees it; its sign is the decision."""
+        """The neuron's affine expression of the product as the comparator sees it; its sign is the decision.
+
+        Returns:
+            Columns last, in the unit of the expression.
+
+        Raises:
+            ValueError: The macro has no comparator readout.
+        """
         raise ValueError(f"{type(self).__name__} has no comparator readout, so it cannot decide; it reads numbers.")
 
     def margin_noise(
@@ -225,7 +156,14 @@ class Macro(eqx.Module):
         input_range: Coding = UNKNOWN,
         weight_range: Coding = UNKNOWN,
     ) -> Float[Array, "..."]:
-        """Standard deviation of the Gaussian noise that a read adds to `margin`, in its unit."""
+        """Standard deviation of the Gaussian noise that a read adds to `margin`, in its unit.
+
+        Returns:
+            Broadcastable to `margin`.
+
+        Raises:
+            ValueError: The macro has no comparator readout.
+        """
         raise ValueError(f"{type(self).__name__} has no comparator readout, so no decision has noise.")
 
     @abstractmethod
@@ -250,22 +188,51 @@ class Macro(eqx.Module):
         input_range: Coding = UNKNOWN,
         weight_range: Coding = UNKNOWN,
     ) -> Int[Array, "tiles values"]:
-        """How often nominal lines take each value that they can take, in each tile; for `selected_readout_range`."""
+        """How often nominal lines take each value that they can take, in each tile; for `selected_readout_range`.
+
+        Raises:
+            ValueError: The macro has no converter whose range could be chosen.
+        """
         raise ValueError(no_converter(self))
 
     def selected_readout_range(
         self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
     ) -> Float[Array, ""]:
-        """Range of the converters that suits those line values, by a method of `amsim.circuits.adc.select_range`."""
+        """Range of the converters that suits those line values, by a method of `amsim.circuits.adc.select_range`.
+
+        Args:
+            product: Whose lines they are.
+            counts: From `line_counts`, of one input or added up over many.
+            method: Name of the method.
+            coverage: Part of the values that must be inside, for methods that take one.
+
+        Returns:
+            Full scale relative to the swing of the driven rows, 1.
+
+        Raises:
+            ValueError: The macro has no converter whose range could be chosen.
+        """
         raise ValueError(no_converter(self))
 
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "Macro":
-        """The same macro with another range of its converters; it has the same dies."""
+        """The same macro with another range of its converters; it has the same dies.
+
+        Args:
+            full_scale: Relative to the swing of the driven rows, 1; as `readout_range`.
+
+        Raises:
+            ValueError: The macro has no converter.
+        """
         raise ValueError(no_converter(self))
 
     @abstractmethod
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Cost of one site an inference."""
+        """Cost of one site an inference.
+
+        Args:
+            work: What the site asks.
+            activity: From `report`, averaged over inputs; a family states what it assumes of what is not there.
+        """
 
     @property
     @abstractmethod
@@ -393,6 +360,10 @@ class Macro(eqx.Module):
         x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes, self.operand_rounding)
         w_code = weight_code(matrix, self.weight_bits, weight_range, self.operand_rounding)
         return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
+
+    def _decode(self, sums: Float[Array, "..."], x_code: IntegerCode, w_code: IntegerCode) -> Float[Array, "..."]:
+        """Sums of products of codes, columns last, in units of inputs times weights."""
+        return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
 
     def _dense(self, inputs: Any, weights: Any, die: Any, key: Any) -> tuple[Array, Array, DenseProduct]:
         inputs, weights = jnp.asarray(inputs, float), jnp.asarray(weights, float)

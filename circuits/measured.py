@@ -13,11 +13,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.checks import Quantity, count, finite, one_key, quantity, root
-from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
+from amsim.circuits.macro import UNKNOWN, Die, Macro, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding
 from amsim.circuits.products import Product
 from amsim.circuits.stationary import stationary_cost
+from amsim.circuits.work import MacroCost, Work
 from amsim.noise.random import normal
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Measured(Macro):
             return one.place_value * reading(one.sums, slice_key)
 
         sums = accumulate(product, self.rows, x_code, x, weight_digits(w_code, w), None, read)
-        return recombine(product, sums, x_code, x, w_code, w) * x_code.scale * over_columns(w_code.scale, sums.ndim)
+        return self._decode(recombine(product, sums, x_code, x, w_code, w), x_code, w_code)
 
     def margin(
         self,
@@ -197,9 +198,7 @@ class Measured(Macro):
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
         counts = self._reading(die)(product.sums(x_code.digit(x, 0), w), key)
         in_counts = neuron.in_counts(x_code, w_code, w, counts.ndim)
-        shift = in_counts.shift(product.rows)
-        # An undriven cell may put a sum half way; a 64th of what is left of the exact threshold gives an answer there.
-        return in_counts.from_counts(counts + (shift + jnp.clip(in_counts.exact_shift() - shift, -1, 1) / 64))
+        return in_counts.from_counts(counts + in_counts.decisive_shift(in_counts.shift(product.rows)))
 
     def margin_noise(
         self,

@@ -8,11 +8,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
-from amsim.circuits.macro import UNKNOWN, Die, Macro, MacroCost, Work, over_columns
+from amsim.circuits.macro import UNKNOWN, Die, Macro
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding, Rounding
 from amsim.circuits.products import Product
 from amsim.circuits.scaling import Process
+from amsim.circuits.work import MacroCost, Work
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
@@ -159,7 +160,7 @@ class MultiPrecision(Macro):
         sums = product.sums(x, w)
         largest = 2.0 ** (self.accumulator_bits - 1)
         sums = jnp.clip(sums, -largest, largest - 1)
-        return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
+        return self._decode(sums, x_code, w_code)
 
     def report(
         self,

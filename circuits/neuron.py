@@ -71,6 +71,13 @@ class Neuron(eqx.Module):
         first_above = 2 * jnp.where(self.slope >= 0, up, down) + odd
         return _with_gradient_of(1.0 - first_above, exact)
 
+    def decisive_shift(self, shift: Float[Array, "..."]) -> Float[Array, "..."]:
+        """A shift that a circuit realises, with a 64th of what it leaves of the exact one, of one count at most.
+
+        With an odd number of undriven cells a sum may lie half way, where the shift alone gives no answer.
+        """
+        return shift + jnp.clip(self.exact_shift() - shift, -1, 1) / 64
+
     def from_counts(self, shifted: Float[Array, "..."]) -> Float[Array, "..."]:
         """The expression's value for a line value that has the threshold's shift added."""
         return jnp.where(self.slope == 0, self.intercept, self.slope * shifted)

@@ -19,7 +19,12 @@ Rounding = Literal["nearest", "truncate"]
 
 
 class ValueRange(NamedTuple):
-    """What is known of a tensor's values before any data are seen; None where nothing is known."""
+    """What is known of a tensor's values before any data are seen; None where nothing is known.
+
+    Attributes:
+        low: Smallest value, in the unit of the tensor.
+        high: Largest value.
+    """
 
     low: float | None = None
     high: float | None = None

@@ -16,7 +16,12 @@ from jaxtyping import Array, Float
 
 
 class Product(eqx.Module):
-    """A product of inputs with a weight matrix of shape (rows, columns); the result has its columns last."""
+    """A product of inputs with a weight matrix of shape (rows, columns); the result has its columns last.
+
+    Attributes:
+        rows: Products that a column sums (static).
+        columns: Results of an input vector (static).
+    """
 
     rows: eqx.AbstractVar[int]
     columns: eqx.AbstractVar[int]
@@ -49,7 +54,11 @@ class Product(eqx.Module):
         return self.rows // self.row_block
 
     def tile_blocks(self, line_rows: int) -> int:
-        """Row blocks of one tile on a line of `line_rows` rows."""
+        """Row blocks of one tile on a line of `line_rows` rows.
+
+        Raises:
+            ValueError: A block has more rows than the line.
+        """
         if self.row_block > line_rows:
             raise ValueError(
                 f"Argument `rows` must be at least {self.row_block}, the rows that share one input channel, "
@@ -85,7 +94,12 @@ class Product(eqx.Module):
 
 
 class DenseProduct(Product):
-    """Inputs (..., rows) times matrix (rows, columns)."""
+    """Inputs (..., rows) times matrix (rows, columns).
+
+    Attributes:
+        rows: Products that a column sums (static).
+        columns: Results of an input vector (static).
+    """
 
     rows: int = eqx.field(static=True)
     columns: int = eqx.field(static=True)
@@ -125,6 +139,7 @@ class ConvolutionProduct(Product):
         strides: Window strides (static).
         dilation: Kernel dilation (static).
         groups: Feature groups (static).
+        rows: Products that one column sums, which follows from the kernel and its channels (static).
     """
 
     kernel: tuple[int, ...] = eqx.field(static=True)
@@ -158,7 +173,11 @@ class ConvolutionProduct(Product):
         return tuple(range(1, len(self.kernel) + 2))
 
     def tile_blocks(self, line_rows: int) -> int:
-        """Row blocks of one tile; grouped convolutions are not split."""
+        """Row blocks of one tile; grouped convolutions are not split.
+
+        Raises:
+            ValueError: A block, or a grouped convolution, has more rows than the line.
+        """
         blocks = super().tile_blocks(line_rows)
         if self.groups > 1 and blocks < self.channels:
             raise ValueError(

@@ -39,6 +39,9 @@ def step_response(
         parasitic: C_par, F; above 0.
         time: t, s; at least 0.
 
+    Returns:
+        Part of its step by which each driver moves the line, shape (branches,), V/V.
+
     Source: Weideman and Trefethen, "Parabolic and hyperbolic contours for computing the Bromwich integral",
     Math. Comp. 76 (2007), section 3.
     """
@@ -80,6 +83,9 @@ def extreme_time_constants(
         resistances: R, Ohm; above 0.
         capacitances: C, F; above 0.
         parasitic: C_par, F; above 0.
+
+    Returns:
+        Fastest and slowest, each of shape (), s.
 
     Source: secular equation of a rank-one update, Golub, SIAM Review 15 (1973), section 5.
     """

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.macro import Macro, MacroCost, Work
+from amsim.circuits.macro import Macro
+from amsim.circuits.work import MacroCost, Work
 
 
 def column_slices(macro: Macro, work: Work) -> int:

@@ -12,12 +12,13 @@ from amsim.circuits.adc import Adc, select_range
 from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.capacitor_array import CapacitorArray
 from amsim.circuits.charge_line import switched_capacitance
-from amsim.circuits.macro import UNKNOWN, Die, MacroCost, Work, no_converter, over_columns
+from amsim.circuits.macro import UNKNOWN, Die, no_converter, over_columns
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.operands import Coding, IntegerCode
 from amsim.circuits.products import Product
 from amsim.circuits.scaling import Process
 from amsim.circuits.stationary import stationary_cost
+from amsim.circuits.work import MacroCost, Work
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -116,7 +117,7 @@ class SwitchedCapacitor(CapacitorArray):
             return one.place_value * (2 * cells - rows)
 
         sums = accumulate(product, self.rows, x_code, x, digits, None if line is None else line.cells, read)
-        return recombine(product, sums, x_code, x, w_code, w) * x_code.scale * over_columns(w_code.scale, sums.ndim)
+        return self._decode(recombine(product, sums, x_code, x, w_code, w), x_code, w_code)
 
     def margin(
         self,
@@ -133,8 +134,7 @@ class SwitchedCapacitor(CapacitorArray):
         """`slope * product + intercept` as the comparator sees it, the threshold realised by the bias DAC.
 
         The DAC puts the decision half way between the two neighbouring sums, so that without noise the decision
-        equals that of the exact expression. With an odd number of undriven cells a sum may meet the threshold there;
-        a comparator has no answer to that, so a 64th of what the DAC leaves of the exact threshold gives one.
+        equals that of the exact expression; `Neuron.decisive_shift` gives the answer where a sum lies half way itself.
         """
         x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
         line = self._line(die, product.columns)
@@ -142,8 +142,7 @@ class SwitchedCapacitor(CapacitorArray):
         counts = product.sums(x_code.digit(x, 0), cells)
         in_counts = neuron.in_counts(x_code, w_code, w, counts.ndim)
         code = self.bias_dac.code(in_counts.shift(product.rows))
-        realised = code * self.bias_dac.lsb
-        counts = counts + (realised + jnp.clip(in_counts.exact_shift() - realised, -1, 1) / 64)
+        counts = counts + in_counts.decisive_shift(code * self.bias_dac.lsb)
         if line is not None:
             error = line.bias_error(self.bias_dac, self.bias_dac.levels(code))
             driven = jnp.ones((product.rows,), counts.dtype)

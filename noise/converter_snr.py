@@ -217,10 +217,24 @@ def least_sampling_energy(
 
 
 def decibels(ratio: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Ratio of powers (1) in dB."""
+    """Ratio of powers (1) in dB.
+
+    Args:
+        ratio: Of powers, any shape, 1.
+
+    Returns:
+        Same shape, dB.
+    """
     return 10 * jnp.log10(ratio)
 
 
 def power_ratio(level: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Ratio of powers (1) from dB."""
+    """Ratio of powers (1) from dB.
+
+    Args:
+        level: Any shape, dB.
+
+    Returns:
+        Same shape, 1.
+    """
     return jnp.exp(level * (math.log(10) / 10))

@@ -5,6 +5,7 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
@@ -29,6 +30,20 @@ def few_memory_maps():
     if not maps.exists() or maps.read_bytes().count(b"\n") > MANY_MAPS:
         eqx.clear_caches()
         jax.clear_caches()
+
+
+@pytest.fixture
+def only_drawn(monkeypatch):
+    """A plot is drawn and not shown, leaves the settings of Matplotlib as they were, and is closed."""
+
+    def show(*args, **kwargs):
+        raise AssertionError("A plot must not be shown.")
+
+    monkeypatch.setattr(plt, "show", show)
+    before = dict(matplotlib.rcParams)
+    yield
+    plt.close("all")
+    assert dict(matplotlib.rcParams) == before
 
 
 @pytest.fixture(scope="session")

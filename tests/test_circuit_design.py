@@ -1,5 +1,6 @@
 """Design by gradient: its steps against closed forms, its designs against a grid, and what it reports and refuses."""
 
+import dataclasses
 import math
 import sys
 from typing import Any
@@ -22,9 +23,10 @@ from amsim.circuit_design import (
 )
 from amsim.datasets import Split
 from amsim.design_choices import EXHAUSTIVE, Trial, best_trial, labelled_trials, searched
-from amsim.design_estimate import Estimate, Slopes, fixed_keys
+from amsim.design_estimate import Estimate, Slopes
 from amsim.design_search import DesignDivergedError, DesignPoint, DesignSearch
 from amsim.design_steps import STEP, Points, step
+from amsim.fixed_reads import FixedReads
 from amsim.noise.gradients import decision
 
 KEYS = jax.random.split(jax.random.key(5), 4)
@@ -138,10 +140,8 @@ PATHS = ("macro.supply", "macro.unit_capacitance", "macro.temperature")
 
 
 def closed_form_search(limit: float) -> DesignSearch:
-    keys = fixed_keys(jax.random.key(0), 1)
-    estimate = ClosedForm(
-        network, Accelerator(ARRAY), PATHS, DATA.inputs, DATA.labels, 10**6, keys, ("mac",), DATA.inputs
-    )
+    reads = dataclasses.replace(FixedReads.of(DATA, ITEMS, jax.random.key(0), 1), items=10**6)
+    estimate = ClosedForm(network, Accelerator(ARRAY), PATHS, reads, ("mac",), DATA.inputs)
     return DesignSearch(estimate, PARAMS, (np.full(3, -9.0), np.full(3, 9.0)), limit, 0.0, ".*")
 
 
@@ -218,11 +218,8 @@ def test_many_choices_are_searched_by_optuna() -> None:
 def test_design_of_an_array_costs_no_more_than_that_of_a_grid() -> None:
     limit = 0.8
     design = designed(limit)
-    keys = fixed_keys(jax.random.split(jax.random.key(1))[0], 3)
-    estimate = Estimate(
-        network, Accelerator(MACRO), tuple(VARIABLES), DATA.inputs[None], DATA.labels[None], ITEMS, keys, COMPONENTS,
-        DATA.inputs[:16],
-    )  # fmt: skip
+    reads = FixedReads.of(DATA, ITEMS, jax.random.split(jax.random.key(1))[0], 3)
+    estimate = Estimate(network, Accelerator(MACRO), tuple(VARIABLES), reads, COMPONENTS, DATA.inputs[:16])
     best = np.inf
     axes = [np.linspace(*np.log(pair), 24) for pair in VARIABLES.values()]
     points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)

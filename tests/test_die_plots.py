@@ -5,14 +5,16 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawings import legend
 
 from amsim import circuits
 from amsim.circuits.faults import Faults
 from amsim.circuits.layout import Layout
 from amsim.plot import plot_die_map
+
+pytestmark = pytest.mark.usefixtures("only_drawn")
 
 MACRO = circuits.SwitchedCapacitor(
     rows=24, columns=10, layout=Layout(linear_gradient=0.03), faults=Faults(0.05, 0.08, 0.3)
@@ -26,12 +28,6 @@ def die():
     return eqx.filter_jit(MACRO.fabricate)(jax.random.key(3))
 
 
-@pytest.fixture(autouse=True)
-def no_figures_left():
-    yield
-    plt.close("all")
-
-
 def drawn(ax) -> np.ndarray:
     return np.asarray(ax.images[0].get_array())
 
@@ -40,10 +36,6 @@ def marks(ax, marker) -> set[tuple[int, int]]:
     """Rows and columns of the marks of a kind."""
     lines = [line for line in ax.lines if line.get_marker() == marker]
     return {(int(row), int(column)) for line in lines for column, row in np.asarray(line.get_xydata())}
-
-
-def legend(ax) -> list[str]:
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_errors_of_cells_are_mismatch_and_gradient(die):

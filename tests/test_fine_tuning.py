@@ -26,13 +26,6 @@ STILL = circuits.SwitchedCapacitor(
 """Dies differ by large mismatch; reads of one die do not differ."""
 
 
-@pytest.fixture(autouse=True)
-def standard_promotion():
-    """Optax itself raises a float to an integer power."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 @pytest.fixture(scope="module")
 def blobs() -> Split:
     """Three classes of points of +-1 around three corners of a cube."""
@@ -178,8 +171,7 @@ def images() -> Split:
 
 def test_statistics_of_a_reference_network_stay_and_latent_weights_keep_inside(images):
     params = SMALL.initial_params(KEY)
-    with jax.numpy_dtype_promotion("standard"):
-        tuned = amsim.fine_tune(SMALL, params, circuits.Exact(), images, key=KEY, epochs=1, batch=32, learning_rate=1.0)
+    tuned = amsim.fine_tune(SMALL, params, circuits.Exact(), images, key=KEY, epochs=1, batch=32, learning_rate=1.0)
     for name, layer in tuned.params.items():
         assert float(np.abs(layer["kernel"]).max()) <= 1.0
         for part, value in layer.items():

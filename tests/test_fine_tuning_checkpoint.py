@@ -87,8 +87,7 @@ def tune(tmp_path):
         settings = {"key": KEY, "epochs": 2, "batch": 8, "checkpoint": tmp_path / "checkpoint"} | options
         hardware, own = settings.pop("hardware", circuits.Exact()), settings.pop("params", params)
         network = settings.pop("network", lambda p, x: x @ p["weight"])
-        with jax.numpy_dtype_promotion("standard"):
-            return amsim.fine_tune(network, own, hardware, data, **settings)
+        return amsim.fine_tune(network, own, hardware, data, **settings)
 
     return tune
 

@@ -1,12 +1,10 @@
 """What lines carry before they are read, and its picture."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from drawings import bars, legend
 
 import amsim
 from amsim import circuits
@@ -15,16 +13,12 @@ from amsim.line_values import line_values, site_line_values
 from amsim.plot import plot_line_values
 from amsim.results import described
 
+pytestmark = pytest.mark.usefixtures("only_drawn")
+
 GENERATOR = np.random.default_rng(0)
 INPUTS = GENERATOR.choice([-1.0, 1.0], (50, 40))
 WEIGHTS = GENERATOR.choice([-1.0, 1.0], (40, 6))
 NARROW = circuits.SwitchedCapacitor(rows=16, columns=8, adc=Adc(bits=3, range=0.5))
-
-
-@pytest.fixture(autouse=True)
-def no_figures_left():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +26,10 @@ def narrow():
     return line_values(NARROW, INPUTS, WEIGHTS)
 
 
-def bars(ax) -> list[Any]:
-    return list(ax.patches)
-
-
 def upright(ax, style) -> list[float]:
     """Places of vertical lines of a style."""
     lines = [np.asarray(line.get_xdata()) for line in ax.lines if line.get_linestyle() == style]
     return [float(at[0]) for at in lines if len(at) == 2]
-
-
-def legend(ax) -> list[str]:
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def cells_of(first, last):

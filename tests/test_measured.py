@@ -13,10 +13,10 @@ from scipy import stats
 import amsim
 from amsim import circuits, networks
 from amsim.characterisation import characterise
-from amsim.circuits.macro import Work
 from amsim.circuits.measured import Measured, MeasuredDie
 from amsim.circuits.neuron import Neuron
 from amsim.circuits.products import ConvolutionProduct, DenseProduct
+from amsim.circuits.work import Work
 from amsim.datasets import Split
 from amsim.measurement import measured_macro
 from amsim.noise.gradients import decision

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from amsim.accelerator import Accelerator
 from amsim.circuits import DigitalBinary, Exact, MultiPrecision, RegisterFile, Sram, SwitchedCapacitor
-from amsim.circuits.macro import SHARED_BY
+from amsim.circuits.work import SHARED_BY
 from amsim.organisation import ACCUMULATOR_BITS, Processor, Spread, SystolicArray
 from amsim.site_counts import site_counts
 from amsim.workloads import Workload, convolution, dense

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from drawings import legend
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.contour import ContourSet
 from scipy import stats
@@ -15,6 +16,8 @@ from scipy import stats
 from amsim.pareto_front import pareto_front
 from amsim.plot import plot_pareto, plot_sweep, plot_sweep_map, plot_switched_sources, plot_yield
 from amsim.population_statistics import summary
+
+pytestmark = pytest.mark.usefixtures("only_drawn")
 
 SUPPLY = np.array([0.6, 0.5, 0.7])
 VALUES = 0.8 + 0.1 * SUPPLY[:, None, None] + np.array([0.0, 0.02])[None, :, None] + np.linspace(0, 0.01, 4)
@@ -25,16 +28,6 @@ STUDY = xr.Dataset(
         "macro.adc.bits": ("macro.adc.bits", [4, 6], {"units": "bit", "long_name": "adc bits"}),
     },
 )
-
-
-@pytest.fixture(autouse=True)
-def no_figures_left():
-    yield
-    plt.close("all")
-
-
-def legend(ax) -> list[str]:
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def errorbars(ax) -> list[Any]:

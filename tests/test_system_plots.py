@@ -1,15 +1,16 @@
 import inspect
-from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.text import Annotation, Text
+from drawings import annotations, large_enough, legend, line
 
 from amsim import _plot_style as style
 from amsim import chips, plot, workloads
 from amsim.results import labelled
+
+pytestmark = pytest.mark.usefixtures("only_drawn")
 
 MEMORIES = ["weight_memory", "activation_memory", "global_memory", "dram"]
 COMPONENTS = ["mac", "weight_memory", "dram", "leakage"]
@@ -41,31 +42,6 @@ def make_sweep(values=(0.5, 0.6, 0.7, 0.8), name="supply", **attributes):
     energy = np.stack([1 + 3 * x**2, 0.5 + 0 * x, 0 * x, 2 * np.exp(-3 * x)], axis=1) * 1e-6
     coordinates = {name: values, "component": COMPONENTS}
     return labelled({"energy": ((name, "component"), energy)}, coordinates, attributes)
-
-
-@pytest.fixture(autouse=True)
-def no_side_effects():
-    before = dict(mpl.rcParams)
-    yield
-    plt.close("all")
-    assert dict(mpl.rcParams) == before
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
-def line(ax, label) -> Any:
-    return next(one for one in ax.lines if one.get_label() == label)
-
-
-def annotations(ax):
-    return [text for text in ax.texts if isinstance(text, Annotation)]
-
-
-def large_enough(ax):
-    texts = [text for text in ax.findobj(Text) if text.get_text() and text.get_visible()]
-    return texts and all(text.get_fontsize() >= 8 for text in texts)
 
 
 def grey(colour):

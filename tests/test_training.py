@@ -14,13 +14,6 @@ from amsim.training import train
 SMALL = ImageNetwork(bits=1, input_maps=4, layers=(ConvolutionLayer(3, 3, 16, 1),))
 
 
-@pytest.fixture(autouse=True)
-def standard_promotion():
-    """Optax itself raises a float to an integer power."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 @pytest.fixture(scope="module")
 def data() -> Dataset:
     whole = load_dataset()

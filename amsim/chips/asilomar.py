@@ -11,10 +11,11 @@ from jaxtyping import Array, Float
 from amsim.accelerator import KILOBYTE, Accelerator
 from amsim.circuits.checks import Quantity, one_of, quantity
 from amsim.circuits.dram import Dram
-from amsim.circuits.macro import Macro, MacroCost, Work
+from amsim.circuits.macro import Macro
 from amsim.circuits.memories import Sram, SramOrganisation
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
 from amsim.circuits.scaling import REFERENCE_SUPPLY, Process
+from amsim.circuits.work import MacroCost, Work
 from amsim.organisation import Organisation, Overhead
 
 WIDEST = 16
@@ -111,6 +112,9 @@ def asilomar2017(
         dram: Off-chip memory. Default 20.3 pJ a bit.
         image_sites: Pattern of the sites whose input is the image; the default is that of
             `amsim.workloads.quantised_image_network`.
+
+    Returns:
+        The platform, as an accelerator.
 
     Raises:
         ValueError: Another word length, or a quantity out of range.

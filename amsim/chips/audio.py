@@ -20,7 +20,7 @@ import dataclasses
 from typing import Any
 
 from amsim.accelerator import KILOBYTE, Accelerator, PowerManagement
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import at_least_one, integer_between
 from amsim.circuits.memories import Sram, SramOrganisation
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
 from amsim.circuits.scaling import REFERENCE_SUPPLY, Process
@@ -76,6 +76,9 @@ def laika2018(bits: int = 8, *, supply: Any = SUPPLY, rate: Any = FRAME_RATE / F
         supply: Of everything, V.
         rate: Decisions a second, 1/s. Default that of 62 frames of 16 ms; None for the energy of a decision alone.
 
+    Returns:
+        The chip, as an accelerator.
+
     Raises:
         ValueError: A word length outside 4 to 8 bit, or a quantity out of range.
     """
@@ -99,6 +102,9 @@ def vocell2019(bits: int = 8, *, supply: Any = SUPPLY, rate: Any = FRAME_RATE / 
         supply: Of everything, V.
         rate: Decisions a second, 1/s. Default that of 62 frames of 16 ms; None for the energy of a decision alone.
 
+    Returns:
+        The chip, as an accelerator.
+
     Raises:
         ValueError: A word length outside 4 to 8 bit, or a quantity out of range.
     """
@@ -118,11 +124,13 @@ def keyword_and_speaker_network(features: int = 20, mixtures: int = 1024, frames
         mixtures: Gaussians.
         frames: Frames a decision.
 
+    Returns:
+        Its layers, without activity.
+
     Raises:
         ValueError: A count below 1.
     """
-    for name, number in (("features", features), ("mixtures", mixtures)):
-        integer_between(name, number, 1)
+    at_least_one(features=features, mixtures=mixtures)
     spotter = lstm_keyword_spotter(frames=frames)
     speaker = dataclasses.replace(dense("speaker.mixtures", 2 * features, mixtures), repeats=frames)
     return Workload("keyword-and-speaker", (*spotter.layers, speaker))

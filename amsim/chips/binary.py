@@ -18,6 +18,9 @@ def bankman2018(*, digital_sites: str = "dense") -> Accelerator:
 
     Args:
         digital_sites: Pattern of the sites that need a number and go to the digital unit.
+
+    Returns:
+        The chip, as an accelerator.
     """
     array = SwitchedCapacitor(adc=None)
     classifier = DigitalBinary(columns=16, supply=0.6, clock=10e6)
@@ -35,6 +38,9 @@ def binareye2018(*, filters: int = 256) -> Accelerator:
 
     Args:
         filters: Maps of a layer: 64, 128 or 256.
+
+    Returns:
+        The chip, as an accelerator.
 
     Raises:
         ValueError: Another number of maps.

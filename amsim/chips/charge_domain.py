@@ -74,6 +74,9 @@ def valavi2019(*, digital_sites: str = "dense") -> Accelerator:
 
     Args:
         digital_sites: Pattern of the sites that need a number.
+
+    Returns:
+        The chip, as an accelerator.
     """
     process, supply, clock = Process("65nm"), 0.94, 8e6
     array = SwitchedCapacitor(
@@ -100,6 +103,9 @@ def jia2020(supply: float = 0.85, *, weight_bits: int = 1, input_bits: int = 1) 
         supply: 0.85 or 1.2 V, the published points.
         weight_bits: 1 to 8 bit.
         input_bits: 1 to 8 bit.
+
+    Returns:
+        The chip, as an accelerator.
 
     Raises:
         ValueError: Another supply, or word lengths outside 1 to 8 bit.
@@ -132,6 +138,9 @@ def jia2021() -> Accelerator:
     Assumed: capacitors and circuits of Jia'20 without its comparator, 200 MHz, a row written in a cycle. The chip has
     16 such arrays; this is one.
     Calibrated: none. Predicted: energy, area, and the time that the converter takes beyond half an evaluation.
+
+    Returns:
+        The chip, as an accelerator.
     """
     process, supply = Process("16nm"), 0.8
     array = ConvertedArray(
@@ -155,6 +164,9 @@ def c3sram2020() -> Accelerator:
     Assumed: 1.2 fF a cell; all noise of the line is its comparators'; steps of 13 sums, so that 11 levels cover four
     standard deviations of random sums (16); a row written in a cycle; memories, which the macro alone does not have.
     Calibrated: none. Predicted: energy and area. The time is that published.
+
+    Returns:
+        The chip, as an accelerator.
     """
     process, supply, rows, levels, step = Process("65nm"), 1.0, 256, 11, 13.0
     sum_on_line = supply / (2 * rows * (1 + LINE_PARASITIC_SHARE))

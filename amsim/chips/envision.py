@@ -23,6 +23,9 @@ def envision2017(bits: int = 8) -> Accelerator:
 
     Args:
         bits: Word length of weights and activations, 1 to 16.
+
+    Returns:
+        The chip, as an accelerator.
     """
     units = MultiPrecision(weight_bits=bits, input_bits=bits)
     memory = Sram(capacity=64 * KILOBYTE, organisation=BANKS)
@@ -42,6 +45,9 @@ def envision2016(bits: int = 8) -> Accelerator:
 
     Args:
         bits: Word length of weights and activations, 1 to 16.
+
+    Returns:
+        The chip, as an accelerator.
     """
     process = Process(node="40nm")
     modes = tuple(

@@ -18,7 +18,7 @@ from amsim.circuits.macro import Die
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.mapping import MappedSite, Mapping, check_calibrated, map_program
 from amsim.deployment.program import flatten
-from amsim.deployment.run import report_program, run_program
+from amsim.deployment.run import Deployment, report_program, run_program
 from amsim.deployment.site_table import SiteTable
 from amsim.deployment.steps import Program
 from amsim.noise.gradients import NOISY_DECISION_RULES
@@ -53,6 +53,10 @@ class TracedChip(NamedTuple):
     mapping: Mapping
     leaves: list[Any]
     outputs: Any
+
+    def arguments(self, inputs: tuple[Any, ...]) -> list[Any]:
+        """Of the program, for these inputs of the network."""
+        return [*self.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
 
 
 class Chip(eqx.Module):
@@ -110,6 +114,9 @@ class Chip(eqx.Module):
 
     def save(self, path: str | Path) -> None:
         """Write parameters, hardware and dies to a file that `amsim.load_chip(path, fn)` reads.
+
+        Args:
+            path: File to write, which appears whole or not at all.
 
         Raises:
             ValueError: Its hardware has parts that are not of amsim, or it is traced, as inside `jit`.
@@ -207,7 +214,7 @@ def deploy(
         if eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer):
             finite(f"params{jax.tree_util.keystr(path)}", leaf)
     dies: tuple[Die, ...] = (None,) * len(accelerator.macros)
-    if key is not None and not all(macro.deterministic for macro in accelerator.macros):
+    if key is not None and not accelerator.deterministic:
         keys = jax.random.split(key, len(accelerator.macros))
         dies = tuple(macro.fabricate(k) for macro, k in zip(accelerator.macros, keys, strict=True))
     return chip_of(fn, params, accelerator, dies, calibration, decision_rule)
@@ -262,6 +269,12 @@ def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
     return TracedChip(program, mapping, [leaf for _, leaf in paths], jax.tree.structure(outputs))
 
 
+def deployment_of(chip: Chip) -> Deployment:
+    """What the sites of a chip run on."""
+    choices = Calibration() if chip.calibration is None else chip.calibration
+    return Deployment(chip.accelerator.macros, chip.dies, choices, chip.decision_rule)
+
+
 def leaf_name(path: tuple[Any, ...]) -> str:
     """Name of a parameter leaf by its path, such as `conv1.kernel`; a site bears that of its weight."""
     in_variable = len(path) > 1 and isinstance(path[-2], jax.tree_util.DictKey)
@@ -275,21 +288,16 @@ def leaf_name(path: tuple[Any, ...]) -> str:
 @eqx.filter_jit
 def run_deployed_chip(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | None) -> Any:
     """Outputs of a chip; a call of this name (`CHIP_CALL`) inside a network that is deployed is known as a chip's."""
-    traced, macros = traced_chip(chip, inputs), chip.accelerator.macros
-    arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
-    choices = chip.calibration, chip.decision_rule
-    outputs = run_program(traced.program, traced.mapping, macros, chip.dies, arguments, key, *choices)
+    traced = traced_chip(chip, inputs)
+    outputs = run_program(traced.program, traced.mapping, deployment_of(chip), traced.arguments(inputs), key)
     return jax.tree.unflatten(traced.outputs, outputs)
 
 
 @eqx.filter_jit
 def _layers(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Layer, ...]:
     traced = traced_chip(chip, inputs)
-    leaves = jax.tree.leaves(inputs)
-    arguments = [*traced.leaves, *map(jnp.asarray, leaves)]
-    macros, inferences = chip.accelerator.macros, _inferences(leaves)
-    reports = report_program(traced.program, traced.mapping, macros, arguments, chip.calibration)
-    sites = traced.mapping.sites
+    sites, inferences = traced.mapping.sites, _inferences(jax.tree.leaves(inputs))
+    reports = report_program(traced.program, traced.mapping, deployment_of(chip), traced.arguments(inputs))
     return tuple(_layer(mapped, *report, inferences) for mapped, report in zip(sites, reports, strict=True))
 
 

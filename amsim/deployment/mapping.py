@@ -4,7 +4,8 @@ import math
 from typing import NamedTuple
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.macro import Macro, Work
+from amsim.circuits.macro import Macro
+from amsim.circuits.work import Work
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.inner_products import products_inside
 from amsim.deployment.neurons import Consumers, NeuronChain, find_chain

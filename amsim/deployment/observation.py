@@ -3,14 +3,13 @@
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.code_selection import select_weight_code, value_counts
 from amsim.circuits.operands import IntegerCode, input_code, weight_code
 from amsim.deployment.calibration import Calibration
-from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.chip import Chip, deployment_of, traced_chip
 from amsim.deployment.control_flow import Largest
 from amsim.deployment.mapping import MappedSite
 from amsim.deployment.run import inputs_and_matrix, read_program, tally_program, value_reader
@@ -100,8 +99,7 @@ def observed_lines(chip: Chip, inputs: Array, name: str) -> dict[str, Array]:
         return told
 
     traced = traced_chip(chip, (inputs,))
-    arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
-    tallies = tally_program(traced.program, traced.mapping, arguments, tell)
+    tallies = tally_program(traced.program, traced.mapping, traced.arguments((inputs,)), tell)
     told, runs = next(tally for one, tally in zip(traced.mapping.sites, tallies, strict=True) if one.site.name == name)
     counts = told.pop("lines")
     return {"lines": counts} | {key: value / jnp.maximum(runs, 1.0) for key, value in told.items()}
@@ -111,9 +109,9 @@ def observed_lines(chip: Chip, inputs: Array, name: str) -> dict[str, Array]:
 def column_means(chip: Chip, inputs: Array, key: PRNGKeyArray | None) -> dict[str, Array]:
     """What each column of each site gives on this chip on average, shape (columns,): see `read_program`."""
     traced = traced_chip(chip, (inputs,))
-    arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
-    hardware = chip.accelerator.macros, chip.dies
-    return read_program(traced.program, traced.mapping, *hardware, arguments, key, chip.calibration)
+    # No derivative is taken of these.
+    deployment = deployment_of(chip)._replace(decision_rule=None)
+    return read_program(traced.program, traced.mapping, deployment, traced.arguments((inputs,)), key)
 
 
 def reads_lines(mapped: MappedSite, chip: Chip) -> bool:
@@ -140,7 +138,6 @@ def _told(chip: Chip, inputs: Array, tell: Any) -> dict[str, dict[str, Any]]:
                 f"Site `{mapped.site.name}` cannot be calibrated: it has a different weight for each member of a "
                 "batch. What would work: a rule that sends it to `circuits.Exact()`, or none that takes it."
             )
-    arguments = [*traced.leaves, *map(jnp.asarray, jax.tree.leaves(inputs))]
-    tallies = tally_program(traced.program, traced.mapping, arguments, tell)
+    tallies = tally_program(traced.program, traced.mapping, traced.arguments((inputs,)), tell)
     sites = traced.mapping.sites
     return {one.site.name: told | {"runs": runs} for one, (told, runs) in zip(sites, tallies, strict=True)}

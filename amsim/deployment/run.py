@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,45 +22,58 @@ from amsim.deployment.sites import Site
 from amsim.deployment.steps import Program, Step, Value
 
 
+class Deployment(NamedTuple):
+    """What the sites of a program run on.
+
+    Attributes:
+        macros: The macros.
+        dies: A die for each macro, or None for the nominal one.
+        calibration: What was chosen for the sites.
+        decision_rule: Derivative of the decisions of fused neurons; None is the network's own.
+    """
+
+    macros: Sequence[Macro]
+    dies: Sequence[Die]
+    calibration: Calibration
+    decision_rule: str | None
+
+    def prepared(self) -> "Deployment":
+        """The same with dies in the form that many reads use."""
+        pairs = zip(self.macros, self.dies, strict=True)
+        return self._replace(dies=[macro.prepare(die) for macro, die in pairs])
+
+
 def run_program(
     program: Program,
     mapping: Mapping,
-    macros: Sequence[Macro],
-    dies: Sequence[Die],
+    deployment: Deployment,
     arguments: Sequence[Any],
     key: PRNGKeyArray | None,
-    calibration: Calibration | None = None,
-    decision_rule: str | None = None,
 ) -> list[Any]:
     """Outputs of a program on macros.
 
     Args:
         program: The flat program.
         mapping: Its sites on macros.
-        macros: The macros.
-        dies: A die for each macro, or None for the nominal one.
+        deployment: The macros and their dies.
         arguments: Parameter leaves and inputs.
         key: Draws the dynamic noise; None is no dynamic noise. Each turn of a loop is a read of its own.
-        calibration: What was chosen for its sites; None is nothing.
-        decision_rule: Derivative of the decisions of fused neurons; None is the network's own.
     """
-    return _run_on_macros(program, mapping, macros, dies, arguments, key, calibration, decision_rule)[0]
+    return _run_on_macros(program, mapping, deployment, arguments, key)[0]
 
 
 def read_program(
     program: Program,
     mapping: Mapping,
-    macros: Sequence[Macro],
-    dies: Sequence[Die],
+    deployment: Deployment,
     arguments: Sequence[Any],
     key: PRNGKeyArray | None,
-    calibration: Calibration | None = None,
 ) -> dict[str, Array]:
     """What each column gives on average: of fused neurons the decision, -1 or +1, else the number read.
 
     Arguments as those of `run_program`; by site, each result has shape (columns,). Plain products have none.
     """
-    tallies = _run_on_macros(program, mapping, macros, dies, arguments, key, calibration, None, counting=True)[1]
+    tallies = _run_on_macros(program, mapping, deployment, arguments, key, counting=True)[1]
     names = {_result(mapped).number: mapped.site.name for mapped in mapping.sites}
     return {names[number]: _averaged(*tally)[0]["read"] for number, tally in tallies.items()}
 
@@ -68,22 +81,18 @@ def read_program(
 def _run_on_macros(
     program: Program,
     mapping: Mapping,
-    macros: Sequence[Macro],
-    dies: Sequence[Die],
+    deployment: Deployment,
     arguments: Sequence[Any],
     key: PRNGKeyArray | None,
-    calibration: Calibration | None,
-    decision_rule: str | None,
     counting: bool = False,
 ) -> tuple[list[Any], Tallies]:
     """Outputs, and while counting what each site gives on average."""
-    choices = Calibration() if calibration is None else calibration
     keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
     # Once for all sites, and outside loops.
-    dies = [macro.prepare(die) for macro, die in zip(macros, dies, strict=True)]
+    deployment = deployment.prepared()
     results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
     replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
-    ruled = {} if decision_rule is None else _ruled(mapping)
+    ruled = {} if deployment.decision_rule is None else _ruled(mapping)
 
     def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
         values = _start(program, arguments)
@@ -93,8 +102,7 @@ def _run_on_macros(
             if number in results:
                 index, mapped = results[number]
                 site_key = None if keys is None else functools.reduce(jax.random.fold_in, turns, keys[index])
-                macro, die = macros[mapped.macro], dies[mapped.macro]
-                values[number], read = _on_macro(mapped, choices, macro, die, values, site_key, decision_rule)
+                values[number], read = _on_macro(mapped, deployment, values, site_key)
                 if counting and read is not None:
                     tallies[number] = ({"read": _column_mean(mapped, read)}, jnp.ones((), jnp.result_type(float)))
             elif number in ruled:
@@ -110,17 +118,12 @@ def _run_on_macros(
 
 
 def report_program(
-    program: Program,
-    mapping: Mapping,
-    macros: Sequence[Macro],
-    arguments: Sequence[Any],
-    calibration: Calibration | None = None,
+    program: Program, mapping: Mapping, deployment: Deployment, arguments: Sequence[Any]
 ) -> list[tuple[dict[str, Array], Array]]:
     """Activity and clipping of each site, averaged over its runs, and their number; from a plain run of the network."""
-    choices = Calibration() if calibration is None else calibration
 
     def report(mapped: MappedSite, values: dict[int, Any]) -> dict[str, Any]:
-        return _report(mapped, choices, macros[mapped.macro], values)
+        return _report(mapped, deployment, values)
 
     return [_averaged(*tally) for tally in tally_program(program, mapping, arguments, report)]
 
@@ -165,11 +168,11 @@ def _averaged(sums: dict[str, Any], runs: Array) -> tuple[dict[str, Array], Arra
     return {name: total / jnp.maximum(runs, 1.0) for name, total in sums.items()}, runs
 
 
-def _report(mapped: MappedSite, choices: Calibration, macro: Macro, values: dict[int, Any]) -> dict[str, Any]:
-    site, ranges = mapped.site, choices.of(mapped.site.name)
+def _report(mapped: MappedSite, deployment: Deployment, values: dict[int, Any]) -> dict[str, Any]:
+    site, ranges = mapped.site, deployment.calibration.of(mapped.site.name)
 
     def report(inputs: Array, matrix: Array) -> dict[str, Array]:
-        found = ranges.macro(macro).report(
+        found = ranges.macro(deployment.macros[mapped.macro]).report(
             site.product,
             inputs,
             matrix,
@@ -213,16 +216,11 @@ def _ruled(mapping: Mapping) -> dict[int, tuple[Callable[..., Array], Decision]]
 
 
 def _on_macro(
-    mapped: MappedSite,
-    choices: Calibration,
-    macro: Macro,
-    die: Die,
-    values: dict[int, Any],
-    key: PRNGKeyArray | None,
-    decision_rule: str | None,
+    mapped: MappedSite, deployment: Deployment, values: dict[int, Any], key: PRNGKeyArray | None
 ) -> tuple[Array, Array | None]:
     """The value that the network goes on with, and what the macro read, columns last: sums, or margins of decisions."""
-    site, ranges = mapped.site, choices.of(mapped.site.name)
+    site, ranges = mapped.site, deployment.calibration.of(mapped.site.name)
+    macro, die, rule = deployment.macros[mapped.macro], deployment.dies[mapped.macro], deployment.decision_rule
     if macro.keeps_product:
         _plain(site.step, values)
         return values[site.step.outputs[0].number], None
@@ -235,11 +233,11 @@ def _on_macro(
             sums = sums + over_columns(ranges.offset, sums.ndim).astype(sums.dtype)
         return site.layout.result(sums).astype(site.step.dtype), sums
     neuron = dataclasses.replace(mapped.chain.neuron(site, value_reader(values)), tuning=ranges.tuning)
-    if decision_rule is None or mapped.chain.threshold is not None:
+    if rule is None or mapped.chain.threshold is not None:
         read = margins = _margin(macro, site.product, inputs, matrix, neuron, **options)
     else:
         read = macro.margin(site.product, inputs, matrix, neuron, **options)
-        margins = decided_value(decision_rule, read, macro, site.product, inputs, matrix, neuron, options)
+        margins = decided_value(rule, read, macro, site.product, inputs, matrix, neuron, options)
     margins = site.layout.result(margins)
     value = mapped.chain.decided(margins, value_reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
     return value, read

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.macro import Work
 from amsim.circuits.products import ConvolutionProduct, DenseProduct, Product
+from amsim.circuits.work import Work
 from amsim.deployment.steps import Step, Value
 
 

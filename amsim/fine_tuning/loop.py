@@ -17,7 +17,8 @@ from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import deploy, leaf_name
 from amsim.evaluation import accuracy_on_dies
 from amsim.fine_tuning.checkpoint import Progress, load_progress, save_progress
-from amsim.fine_tuning.plan import Plan, Trainable, make_plan, optimiser_digest
+from amsim.fine_tuning.optimiser import first_state, optimiser_digest
+from amsim.fine_tuning.plan import Plan, Trainable, make_plan
 from amsim.fine_tuning.result import FineTuned, result_of
 from amsim.fine_tuning.step import Batch, Loss, TrainingDivergedError, cross_entropy, training_step
 from amsim.noise.random import numbered_keys
@@ -142,8 +143,7 @@ class _Run:
         history: dict[str, list[float]] = {
             name: [] for name in ("loss", "training_accuracy", "noise_scale", "learning_rate")
         }
-        with jax.numpy_dtype_promotion("standard"):  # which optax counts on
-            state = optimiser.init(eqx.filter(params, plan.is_trained))
+        state = first_state(optimiser, eqx.filter(params, plan.is_trained))
         self.start = Progress(params, state, params, 0, 0, False, history, [])
 
     def to_the_end(self, report: Report | None) -> FineTuned:

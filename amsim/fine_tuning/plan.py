@@ -17,14 +17,15 @@ from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from amsim._program_digest import program_digest
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import at_least_one, integer_between, one_of, regular_expression, some_items
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import check_key, leaf_name
 from amsim.fine_tuning.dies import TrainingDies
+from amsim.fine_tuning.optimiser import scheduled
 from amsim.fine_tuning.step import Loss, Objective
 from amsim.noise.gradients import NOISY_DECISION_RULES
-from amsim.results import described
+from amsim.results import described, key_words
 
 Trainable = str | Sequence[str] | Callable[[str], bool] | None
 
@@ -112,15 +113,7 @@ def make_plan(
     check_key("key", key)
     order_key, read_key, die_key, split_key = jax.random.split(key, 4)
     train, held_out = _split(data, validation, split_key)
-    for name, count in (("epochs", epochs), ("batch", batch), ("validation_dies", validation_dies)):
-        integer_between(name, count, 1)
-    if len(train) == 0:
-        raise ValueError("Argument `data` must have at least one item to train on, but is empty.")
-    integer_between("batch", batch, 1, len(train))
-    if patience is not None:
-        integer_between("patience", patience, 1)
-        if held_out is None:
-            raise ValueError(f"Argument `validation` must be given for `patience`={patience}, but is None.")
+    _check_counts(epochs, batch, validation_dies, patience, train, held_out)
     if learning_rate is not None:
         number_between("learning_rate", learning_rate, 0.0, float("inf"))
     number_between("distil", distil, 0.0, 1.0)
@@ -137,9 +130,9 @@ def make_plan(
         "train": _digest(train.inputs, train.labels),
         "validation": None if held_out is None else _digest(held_out.inputs, held_out.labels),
         "validation_dies": validation_dies,
-        "key": _key_words(key),
+        "key": key_words(key),
         "dies": met.members if met.kind == "ensemble" else met.kind,
-        "held_die": _key_words(met.key) if met.kind == "held" else None,
+        "held_die": key_words(met.key) if met.kind == "held" else None,
         "epochs": epochs,
         "batch": batch,
         "noise": [float(scales[0]), float(scales[-1]), _digest(scales)],
@@ -160,14 +153,27 @@ def make_plan(
     )  # fmt: skip
 
 
+def _check_counts(
+    epochs: int, batch: int, validation_dies: int, patience: int | None, train: Split, held_out: Split | None
+) -> None:
+    at_least_one(epochs=epochs, batch=batch, validation_dies=validation_dies)
+    if len(train) == 0:
+        raise ValueError("Argument `data` must have at least one item to train on, but is empty.")
+    integer_between("batch", batch, 1, len(train))
+    if patience is not None:
+        integer_between("patience", patience, 1)
+        if held_out is None:
+            raise ValueError(f"Argument `validation` must be given for `patience`={patience}, but is None.")
+
+
 def _split(data: Split, validation: Any, key: PRNGKeyArray) -> tuple[Split, Split | None]:
     if not isinstance(data, Split):
         raise ValueError(
             f"Argument `data` must be a Split, such as `dataset.train`, but is of type {type(data).__name__}."
         )
     if validation is None or isinstance(validation, Split):
-        if validation is not None and len(validation) == 0:
-            raise ValueError("Argument `validation` must have at least one item, but is empty.")
+        if validation is not None:
+            some_items(validation=validation)
         return data, validation
     number_between("validation", validation, 0.0, 1.0)
     order = np.asarray(jax.random.permutation(key, len(data)))
@@ -212,19 +218,13 @@ def trained_leaves(params: PyTree, trainable: Trainable) -> tuple[PyTree, list[s
 def _patterns(trainable: str | Sequence[str]) -> list[str]:
     patterns = [trainable] if isinstance(trainable, str) else list(trainable)
     for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except (re.error, TypeError) as error:
-            raise ValueError(
-                f"Argument `trainable` must have regular expressions, but {pattern!r} is none: {error}."
-            ) from None
+        regular_expression("trainable", pattern)
     return patterns
 
 
 def _scales(noise: optax.Schedule | float, steps: int) -> Float[np.ndarray, " steps"]:
     schedule = noise if callable(noise) else optax.constant_schedule(noise)
-    with jax.numpy_dtype_promotion("standard"):  # which optax counts on
-        scales = np.asarray([schedule(step) for step in range(steps)], float)
+    scales = scheduled(schedule, steps)
     if scales.shape != (steps,) or not np.all(np.isfinite(scales)) or np.any(scales < 0):
         raise ValueError("Argument `noise` must be a number or a schedule of numbers, finite and at least 0.")
     return scales
@@ -245,18 +245,8 @@ def _network_digest(fn: Callable[..., Any], params: PyTree, inputs: np.ndarray) 
     return program_digest(jax.make_jaxpr(lambda own, inputs: fn(eqx.combine(own, static), inputs))(arrays, inputs))[:16]
 
 
-def optimiser_digest(optimiser: optax.GradientTransformation, trained: PyTree) -> str:
-    """Fingerprint of what an optimiser does, its constants included."""
-    with jax.numpy_dtype_promotion("standard"):  # which optax counts on
-        return program_digest(jax.make_jaxpr(optimiser.update)(trained, optimiser.init(trained), trained))[:16]
-
-
 def _is_key(array: Any) -> bool:
     return jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)
-
-
-def _key_words(key: PRNGKeyArray) -> list[int]:
-    return [int(word) for word in np.ravel(jax.random.key_data(key))]
 
 
 def _name(function: Any) -> str:

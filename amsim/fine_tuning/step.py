@@ -13,6 +13,7 @@ from amsim.accelerator import Accelerator
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import deploy
 from amsim.fine_tuning.dies import TrainingDies
+from amsim.fine_tuning.optimiser import updated
 
 Loss = Callable[[Any, Array], Float[Array, ""]]
 
@@ -134,9 +135,8 @@ def training_step(
             return objective(outputs, batch), outputs
 
         (loss, outputs), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
-        with jax.numpy_dtype_promotion("standard"):  # which optax counts on
-            updates, state = optimiser.update(gradient, state, trained)
-        changed = constrain(eqx.combine(optax.apply_updates(trained, updates), others))
+        after, state = updated(optimiser, gradient, state, trained)
+        changed = constrain(eqx.combine(after, others))
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((loss, gradient))]))
         return Stepped(eqx.filter(changed, is_trained), state, loss, _accuracy(outputs, batch.labels), finite)
 

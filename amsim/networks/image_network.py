@@ -21,7 +21,14 @@ VARIANCE_FLOOR = 1e-3
 
 
 class ConvolutionLayer(NamedTuple):
-    """Square kernel, stride, filters, and the side of the maximum pooling behind the activation (1: none)."""
+    """Square kernel, stride, filters, and the side of the maximum pooling behind the activation (1: none).
+
+    Attributes:
+        kernel: Side of the window.
+        stride: Of the window, along both axes.
+        filters: Output maps.
+        pool: Side of the maximum pooling behind the activation; 1 is none.
+    """
 
     kernel: int
     stride: int

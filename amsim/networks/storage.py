@@ -22,6 +22,11 @@ def save_network(path: Path, network: ImageNetwork, params: Params) -> None:
     """Write a network; weights as the integers they are quantised to, so that loading gives the same outputs.
 
     The file appears whole or not at all.
+
+    Args:
+        path: File to write, a NumPy archive.
+        network: The network.
+        params: Its parameters.
     """
     header = {
         "format": FORMAT,
@@ -44,6 +49,12 @@ def save_network(path: Path, network: ImageNetwork, params: Params) -> None:
 
 def load_network(path: Path) -> tuple[ImageNetwork, Params]:
     """Read a network written by `save_network`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The network and its parameters.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import integer_between
 from amsim.deployment.chip import Chip
+from amsim.fine_tuning.optimiser import first_state, updated
 from amsim.fine_tuning.plan import Trainable, trained_leaves
 from amsim.fine_tuning.step import cross_entropy
 from amsim.repairs.bench import Bench, Effort
@@ -45,7 +46,7 @@ class LastLayer:
         mask, _ = trained_leaves(chip.params, self.trainable)
         trained, others = eqx.partition(chip.params, mask)
         optimiser = optax.adam(self.learning_rate)
-        state = optimiser.init(trained)
+        state = first_state(optimiser, trained)
         constrain = getattr(getattr(chip.function, "func", chip.function), "constrained", lambda params: params)
         starts = range(0, len(bench.samples), bench.batch)
         for number in range(self.epochs * len(starts)):
@@ -75,6 +76,4 @@ def _step(
     def loss_of(trained: PyTree) -> Array:
         return cross_entropy(dataclasses.replace(chip, params=eqx.combine(trained, others))(inputs, key=key), labels)
 
-    with jax.numpy_dtype_promotion("standard"):  # which optax counts on
-        updates, state = optimiser.update(jax.grad(loss_of)(trained), state, trained)
-    return optax.apply_updates(trained, updates), state
+    return updated(optimiser, jax.grad(loss_of)(trained), state, trained)

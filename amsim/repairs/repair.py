@@ -1,7 +1,6 @@
 """Repairs of a population of dies, one after the other, with the accuracy that each gains and what it takes."""
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,14 +9,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.evaluation import Progress, labelled_batches, population_keys, right_answers
 from amsim.repairs.bench import Bench, Effort
 from amsim.repairs.kinds import REPAIRS, Repair
-from amsim.results import described, labelled
+from amsim.results import described, key_words, labelled, versions
 from amsim.statistics import mean_interval
 
 
@@ -79,12 +78,9 @@ def repair(
         ValueError: No data, no dies, an unknown or repeated repair, or a key that is not typed.
         amsim.DeploymentError: The network does not fit the hardware.
     """
-    for name, value in (("dies", dies), ("reads", reads), ("batch", batch)):
-        integer_between(name, value, 1)
+    at_least_one(dies=dies, reads=reads, batch=batch)
     check_key("key", key)
-    for name, split in (("samples", samples), ("test", test)):
-        if len(split) == 0:
-            raise ValueError(f"Argument `{name}` must have at least one item, but is empty.")
+    some_items(samples=samples, test=test)
     wanted = _named(repairs)
     nominal = deploy(fn, params, hardware, calibration=calibration)
     codes = None if calibration is None else calibration.without_readout()
@@ -110,11 +106,10 @@ def repair(
     attributes = {
         "samples": len(samples),
         "items": len(test),
-        "key": [int(word) for word in np.ravel(jax.random.key_data(key))],
+        "key": key_words(key),
         "accelerator": described(nominal.accelerator),
         "repairs": [str(one) for one in wanted.values()],
-        "amsim_version": importlib.metadata.version("amsim"),
-        "jax_version": jax.__version__,
+        **versions(),
     }
     return Repaired(tuple(chips), _report(["none", *wanted], accuracy, efforts, attributes))
 

@@ -1,6 +1,5 @@
 """The lines of a die by ngspice and by amsim's own formulas, side by side."""
 
-import importlib.metadata
 import tempfile
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from jaxtyping import Array, Float
 from amsim.circuits.charge_line import ChargeLine
 from amsim.circuits.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
-from amsim.results import described, labelled
+from amsim.results import described, labelled, versions
 from amsim.spice.deck import MIRROR_CAPACITANCE, Deck, deck_path, netlist
 from amsim.spice.lines import Lines, Numbers, bias_codes, in_float64, physical_lines
 from amsim.spice.simulator import SpiceError, simulate, simulator, version
@@ -85,8 +84,7 @@ def run(
             "start_level": lines.start_level,
             "bias_code": codes.tolist(),
             "simulator": version(),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
             **kept,
         },
     )

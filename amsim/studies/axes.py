@@ -50,6 +50,9 @@ def points(values: Mapping[str, Any], *, dim: str = "point") -> Points:
         values: For each path its value at every point, all equally many.
         dim: Name of the dimension in the result.
 
+    Returns:
+        What stands for an axis in `amsim.sweep`.
+
     Raises:
         ValueError: No path, or paths with unequal or no values.
     """
@@ -113,6 +116,9 @@ def only_where(values: Any, where: Mapping[str, Any]) -> Conditional:
     Args:
         values: As for any axis.
         where: For each other axis, the label or list of labels at which this one exists.
+
+    Returns:
+        What stands for the values of an axis in `amsim.sweep`.
 
     Raises:
         ValueError: No condition.

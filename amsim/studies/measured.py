@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from amsim import networks
 from amsim.accelerator import COMPONENTS, Accelerator
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import at_least_one, one_of
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import deploy
@@ -93,7 +93,7 @@ class Study:
         deploy(fn, params, hardware, calibration=self.calibration)  # raises for bad parameters before it is traced
         found = []
         if "accuracy" in self.quantities:
-            repeats = all(macro.deterministic for macro in Accelerator.of(hardware).macros)
+            repeats = Accelerator.of(hardware).deterministic
             found.append(Measurement(self._accuracy(fn, params), "read", repeats))
         if set(self.quantities) - {"accuracy"}:
             found.append(Measurement(self._cost(fn, params), "point"))
@@ -158,13 +158,15 @@ def study(
         cost_items: Inputs whose activity the energy is averaged over.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`.
 
+    Returns:
+        What `amsim.sweep` measures.
+
     Raises:
         ValueError: No data, an unknown quantity, none at all, or a count below 1.
     """
     if not isinstance(data, Split) or len(data) == 0:
         raise ValueError(f"Argument `data` must be a Split with at least one item, but is {data!r}.")
-    for name, value in (("batch", batch), ("cost_items", cost_items)):
-        integer_between(name, value, 1)
+    at_least_one(batch=batch, cost_items=cost_items)
     for quantity in quantities:
         one_of("quantities", quantity, QUANTITIES)
     if not quantities:

@@ -1,6 +1,5 @@
 """The front door of studies: settings x dies x reads in one labelled data set."""
 
-import importlib.metadata
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +9,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from amsim._progress_bar import progress_bar
 from amsim.circuits.checks import integer_between, one_key
-from amsim.results import described
+from amsim.results import described, key_words, versions
 from amsim.studies.axes import Block, blocks
 from amsim.studies.cluster import run_on_cluster
 from amsim.studies.jobs import Job, population, prepare, run_here
@@ -191,12 +189,11 @@ def _attributes(
         "axes": json.dumps(axes),
         "conditions": json.dumps(where),
         "hardware": described(base),
-        "key": [] if key is None else [int(word) for word in np.ravel(jax.random.key_data(key))],
+        "key": key_words(key),
         "key_kind": "" if key is None else str(jax.random.key_impl(key)),
         "dies": dies,
         "reads": reads,
-        "amsim_version": importlib.metadata.version("amsim"),
-        "jax_version": jax.__version__,
+        **versions(),
     }
 
 

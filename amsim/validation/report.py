@@ -1,14 +1,12 @@
 """The whole ladder of trust, run and laid out as a Dataset."""
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from amsim.results import labelled
+from amsim.results import labelled, versions
 from amsim.spice import SpiceError
 from amsim.validation.chips import chip_rungs
 from amsim.validation.circuits import circuit_rungs
@@ -16,7 +14,11 @@ from amsim.validation.rung import LEVELS, Rung
 
 
 def ladder() -> tuple[Rung, ...]:
-    """Every rung that amsim is held against, from closed forms up to published curves."""
+    """Every rung that amsim is held against, from closed forms up to published curves.
+
+    Returns:
+        Rungs in the order of `LEVELS`.
+    """
     rungs = circuit_rungs() + chip_rungs()
     return tuple(sorted(rungs, key=lambda rung: LEVELS.index(rung.level)))
 
@@ -89,7 +91,6 @@ def _laid_out(done: list[tuple[Rung, float]], absent: list[str]) -> xr.Dataset:
         {
             "absent": "; ".join(absent),
             "precision": str(jnp.result_type(float)),
-            "amsim_version": importlib.metadata.version("amsim"),
-            "jax_version": jax.__version__,
+            **versions(),
         },
     )

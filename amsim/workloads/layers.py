@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from amsim.circuits.checks import every, integer_between, one_of
-from amsim.circuits.macro import Work
+from amsim.circuits.checks import at_least_one, every, integer_between, one_of
 from amsim.circuits.products import ConvolutionProduct, DenseProduct
+from amsim.circuits.work import Work
 
 Padding = str | int
 """As in JAX: "SAME" keeps `ceil(size / stride)`, "VALID" adds nothing, a number adds that many zeros on every side."""
@@ -176,10 +176,13 @@ def dense(name: str, rows: int, columns: int, positions: int = 1, *, weights: st
         positions: Input vectors an inference, such as the frames of a recording.
         weights: Name of a weight that other layers share.
 
+    Returns:
+        The layer, without activity.
+
     Raises:
         ValueError: A count below 1.
     """
-    check_counts(rows=rows, columns=columns, positions=positions)
+    at_least_one(rows=rows, columns=columns, positions=positions)
     return Layer(name, Work(DenseProduct(rows, columns), positions, positions * rows, 1.0), weights=weights)
 
 
@@ -211,10 +214,13 @@ def convolution(
             tiles: it needs lines of `kernel^2 channels / groups` rows.
         weights: Name of a weight that other layers share.
 
+    Returns:
+        The layer, without activity.
+
     Raises:
         ValueError: A count below 1, groups that do not divide the maps, or a window larger than the padded map.
     """
-    check_counts(
+    at_least_one(
         height=height, width=width, channels=channels, filters=filters, kernel=kernel, stride=stride, groups=groups
     )
     if channels % groups or filters % groups:
@@ -241,12 +247,6 @@ def convolution(
         window_fetches=max(1.0, kernel / stride),
     )
     return Layer(name, work, weights=weights, input_size=(height, width), padding=zeros)
-
-
-def check_counts(**numbers: int) -> None:
-    """Raise ValueError unless every named count is at least 1."""
-    for name, number in numbers.items():
-        integer_between(name, number, 1)
 
 
 def _zeros(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, int]:

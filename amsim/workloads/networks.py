@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from amsim.workloads.layers import Layer, Workload, check_counts, convolution, dense
+from amsim.circuits.checks import at_least_one
+from amsim.workloads.layers import Layer, Workload, convolution, dense
 
 
 def binary_image_network(filters: int = 256) -> Workload:
@@ -13,8 +14,11 @@ def binary_image_network(filters: int = 256) -> Workload:
 
     Args:
         filters: Filters, and input maps, of every convolution.
+
+    Returns:
+        Its layers, without activity.
     """
-    check_counts(filters=filters)
+    at_least_one(filters=filters)
     layers, side = [], 32
     for index in range(8):
         layers.append(convolution(f"conv{index + 1}", side, side, filters, filters, 2, padding="VALID"))
@@ -34,6 +38,9 @@ def quantised_image_network(
         layers: Convolutions in the blocks A, B and C.
         filters: Filters of each.
 
+    Returns:
+        Its layers, without activity.
+
     Raises:
         ValueError: Not three blocks, or a count below 1.
     """
@@ -44,7 +51,7 @@ def quantised_image_network(
     found: list[Layer] = []
     side, channels = 32, 3
     for block, depth, width in zip("abc", layers, filters, strict=True):
-        check_counts(layers=depth, filters=width)
+        at_least_one(layers=depth, filters=width)
         for index in range(depth):
             found.append(convolution(f"{block}{index + 1}", side, side, channels, width, 3))
             channels = width
@@ -61,6 +68,9 @@ def alexnet(classifier: bool = False, groups: int = 2) -> Workload:
     Args:
         classifier: Whether the three dense layers belong to it.
         groups: Of the second, fourth and fifth convolution: 2 as published (two processors); 1 is the single tower.
+
+    Returns:
+        Its layers, without activity.
     """
     found = [
         convolution("conv1", 227, 227, 3, 96, 11, 4, "VALID"),
@@ -79,6 +89,9 @@ def vgg16(classifier: bool = False) -> Workload:
 
     Args:
         classifier: Whether the three dense layers belong to it.
+
+    Returns:
+        Its layers, without activity.
     """
     found: list[Layer] = []
     side, channels = 224, 3
@@ -105,8 +118,11 @@ def lstm_keyword_spotter(inputs: int = 13, units: int = 80, classes: int = 12, f
         units: Hidden units.
         classes: Outputs.
         frames: Frames a decision.
+
+    Returns:
+        Its layers, without activity.
     """
-    check_counts(inputs=inputs, units=units, classes=classes, frames=frames)
+    at_least_one(inputs=inputs, units=units, classes=classes, frames=frames)
     # A frame comes when the one before is done, so no two of them share a fetch of the weights.
     gates = [dense("lstm.input", inputs, 4 * units), dense("lstm.recurrent", units, 4 * units)]
     each_frame = [dataclasses.replace(layer, repeats=frames) for layer in gates]

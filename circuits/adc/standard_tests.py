@@ -72,6 +72,16 @@ def coherent_cycles(samples: int, cycles: float) -> int:
     """Whole number of cycles, nearest to the one wanted, that has no common factor with the number of samples.
 
     Then every sample meets another phase, and the sine falls on one line of the spectrum.
+
+    Args:
+        samples: Number of samples, at least 8.
+        cycles: Cycles wanted in all samples; any number.
+
+    Returns:
+        From 1 to below half the samples.
+
+    Raises:
+        ValueError: Fewer than 8 samples.
     """
     integer_between("samples", samples, 8)
     candidates = np.arange(1, samples // 2)

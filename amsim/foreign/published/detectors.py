@@ -55,6 +55,12 @@ class Detector(NamedTuple):
 def missing_packages(name: str) -> tuple[str, ...]:
     """What pip would have to install for a detector and its data; nothing where all is there.
 
+    Args:
+        name: One of `DETECTORS`.
+
+    Returns:
+        Names with versions, as pip takes them.
+
     Raises:
         ValueError: The name is unknown.
     """
@@ -69,6 +75,9 @@ def load_detector(name: str, *, share: float = 1.0, seed: int = 0) -> Detector:
         share: Part of the data, above 0: 1 is 200 faces and 400 others, 12 clips of speech in noise with 80 windows
             each, or a wake word and 9 other sentences by 24 voices.
         seed: Of random crops and background noise.
+
+    Returns:
+        The detector.
 
     Raises:
         ImportError: A package is not installed; the text says how to.

@@ -123,6 +123,9 @@ def face_split(size: int, *, lfw: int = 100, orl: int = 100, crops: int = 300, s
         orl: Faces of ORL, up to 400, the same number of each person as far as it goes.
         crops: Pieces of pictures without a face.
         seed: Of their draw.
+
+    Returns:
+        Windows of shape (item, size, size, 3), and their labels.
     """
     pictures = load_face_pictures()
     order = np.arange(400).reshape(40, 10).T.ravel()

@@ -81,7 +81,11 @@ class FaceNetwork:
         return FaceOutputs(found["face"], found["box"], found.get("landmarks"))
 
     def logits(self, params: FaceParams, inputs: Float[ArrayLike, "batch size size 3"]) -> Float[Array, "batch 2"]:
-        """Logits of no face and face of windows of exactly `size` pixels, without the other outputs."""
+        """Logits of no face and face of windows of exactly `size` pixels, without the other outputs.
+
+        Raises:
+            ValueError: Windows of another size.
+        """
         inputs = self._checked(inputs)
         if inputs.shape[1:3] != (self.size, self.size):
             raise ValueError(

@@ -22,7 +22,11 @@ _FILE = ("data/silero_vad_16k_sequence.onnx", "9ccdacc4719d8aa7e45a77536bfabec45
 
 @dataclass(frozen=True, eq=False)
 class VoiceNetwork:
-    """Voice activity detector `network(params, audio)`: Fourier transform, four convolutions, an LSTM, a sigmoid."""
+    """Voice activity detector `network(params, audio)`: Fourier transform, four convolutions, an LSTM, a sigmoid.
+
+    Attributes:
+        graph: The published graph.
+    """
 
     graph: OnnxNetwork = field(repr=False)
 

@@ -45,6 +45,7 @@ class WakeWordNetwork:
         name: One of `WAKE_WORDS`.
         stride: Frames a step.
         channels: Features a frame.
+        graph: The published graph.
     """
 
     name: str
