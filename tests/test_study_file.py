@@ -108,6 +108,12 @@ def test_a_file_is_the_call(written, tiny_network, monkeypatch):
             ),
         ),
         (
+            'chip = "bankman2018"\nsettings = { macro.comparator.trim = "none", dram = "none", power.rate = "none" }',
+            lambda: amsim.with_settings(
+                chips.bankman2018(), {"macro.comparator.trim": None, "dram": None, "power.rate": None}
+            ),
+        ),
+        (
             'macro = "SwitchedCapacitor"\nadc = { kind = "FlashAdc" }\nlayout = { dummies = false }\n' + TRIM,
             lambda: amsim.Accelerator(
                 circuits.SwitchedCapacitor(
@@ -170,6 +176,25 @@ ranges = { macro.comparator.gain = { from = 1, to = 8, spacing = "log" }, macro.
     )
     assert list(samples.values) == list(expected.values)
     np.testing.assert_array_equal(samples.values["macro.comparator.gain"], expected.values["macro.comparator.gain"])
+
+
+def test_none_on_an_axis_leaves_out(written):
+    text = """
+[axes]
+macro.comparator.kickback = ["none", 1e-3, 0]
+macro.supply_noise = { values = [1e-3], where = { macro.comparator.kickback = ["none", "0.001"] } }
+[points]
+macro.drivers = ["none", "none"]
+macro.clock = [1, 2]
+[samples]
+count = 2
+ranges = { dram = ["none"] }
+"""
+    kickback, points, samples, noise = read_study(written(STUDY + ARRAY + text)).axes
+    assert kickback == {"macro.comparator.kickback": [None, 1e-3, 0]}
+    assert points.values == {"macro.drivers": [None, None], "macro.clock": [1, 2]}
+    assert samples.values == {"dram": [None, None]}
+    assert noise["macro.supply_noise"].where == {"macro.comparator.kickback": ["none", "0.001"]}
 
 
 def test_logarithmic_counts_stay_whole(written):
@@ -238,6 +263,9 @@ def test_all_mistakes_in_one_message(written):
             STUDY + ARRAY + 'adc = { kind = "SarAdc", bits = 4.5 }\n' + NOISE,
             "[hardware.adc] bits must be a whole number",
         ),
+        (STUDY + ARRAY + 'settings = { macro.supply = "none" }\n' + NOISE, "give 'macro.supply' a value: it cannot be"),
+        (STUDY + ARRAY + 'settings = { power = "none" }\n' + NOISE, "give 'power' a value: it cannot be left out"),
+        (STUDY + ARRAY + 'settings = { macro.supply = "" }\n' + NOISE, "a text or true or false, but is ''"),
         (STUDY + ARRAY + "drivers = 3\n" + NOISE, "[hardware] drivers must be a table with `kind` or 'none'"),
         (STUDY + '[hardware]\ndesign = "optical-1b"\n' + NOISE, "[hardware] design must be one of 'switched-"),
         (STUDY + '[hardware]\nchip = "bankman2018"\nsupply = 1\n' + NOISE, "[hardware] supply is unknown"),

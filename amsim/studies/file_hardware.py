@@ -26,6 +26,7 @@ from amsim.circuits.checks import Quantity
 from amsim.circuits.macro import Macro
 from amsim.designs import FAMILIES, WORD_LENGTHS, design
 from amsim.settings import with_settings
+from amsim.studies.axes import NONE as NONE_LABEL
 from amsim.studies.file_kinds import (
     NUMBER,
     TEXT,
@@ -43,8 +44,8 @@ from amsim.studies.file_kinds import (
 NamedHardware = tuple[str, Accelerator]
 """Hardware and its label on an axis."""
 
-NONE = dataclasses.replace(words("none"), build=lambda word: None)
-"""A part that is left out: ideal, at no cost."""
+NONE = dataclasses.replace(words(NONE_LABEL), build=lambda word: None)
+"""A part or an effect that is left out: ideal, at no cost."""
 
 DESIGNS = tuple(f"{family}-{bits}b" for family in FAMILIES for bits in WORD_LENGTHS)
 
@@ -172,7 +173,9 @@ def _table(make: Callable[..., Any], word: str, keys: Mapping[str, Key]) -> Tabl
     return Table({**keys, **COMMON}, build=functools.partial(_labelled, make, word))
 
 
-SCALAR = Either((NUMBER, TEXT, TRUTH))
+LABEL = Either((NUMBER, TEXT, TRUTH))
+SCALAR = Either((NONE, LABEL))
+"""Value of a setting."""
 
 COMMON = {
     "name": Key(TEXT, "label on the axis `hardware`"),

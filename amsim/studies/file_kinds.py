@@ -287,9 +287,13 @@ def _of_same_form(kind: Either, value: Any) -> Any:
         if fits:
             return one
     scalars = [one for one in kinds if isinstance(one, Scalar)]
-    nearest = [one for one in scalars if isinstance(value, str) == ("enum" in one.schema)]
+    nearest = [one for one in scalars if isinstance(value, str) == _is_of_text(one)]
     said = nearest[0] if len(nearest) == 1 and len(scalars) == len(kinds) else None
     return said or Scalar(_said(kind), lambda value: False, {})
+
+
+def _is_of_text(kind: Scalar) -> bool:
+    return "enum" in kind.schema or kind.schema.get("type") == "string"
 
 
 def _kinds(kind: Any) -> list[Any]:

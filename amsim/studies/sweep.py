@@ -51,7 +51,7 @@ def sweep(
         function: `amsim.study(...)`, or any function that JAX can trace: `measure(hardware)`, `(hardware, die_key)` or
             `(hardware, die_key, read_key)`, which gives a dict of arrays for one point, die and read.
         axes: `{path: values}` makes a grid; a path is one of `amsim.settings`, such as "macro.adc.bits", or "hardware"
-            or (of a study) "network" with named values. Values are numbers, words, or `{name: anything}`;
+            or (of a study) "network" with named values. Values are numbers, words, None, or `{name: anything}`;
             `amsim.only_where` makes an axis conditional. `amsim.points` and `amsim.samples` are one dimension with many
             paths. A list of all these is their product.
         hardware: What the settings belong to, where `function` does not have it.
