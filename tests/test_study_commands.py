@@ -15,6 +15,7 @@ from amsim.command_line.result_file import open_result
 from amsim.command_line.result_picture import result_picture
 from amsim.results import UNITS_AND_NAMES, labelled
 from amsim.studies import program as programs
+from amsim.studies.study_file import read_study
 
 STUDY = """
 [study]
@@ -81,6 +82,33 @@ def test_sweep_goes_on_from_its_store_and_prints_json(ended, study, tmp_path):
         assert printed["variables"]["accuracy"]["values"] == result["accuracy"].values.tolist()
     refused = run("sweep", study, *size, "--dies", 3, "--out", tmp_path, status=1)
     assert "holds another one: " in str(refused.exception)
+
+
+def test_a_store_has_the_text_of_its_study(ended, study, tmp_path, monkeypatch):
+    assert xr.open_zarr(ended[0] / "noise.zarr").attrs["study_file"] == STUDY
+    store, call, calls = tmp_path / "new.zarr", programs.Program.call, []
+
+    def interrupt(self, number):
+        calls.append(number)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return call(self, number)
+
+    def ran(text):
+        path = study.with_name("remarked.toml")
+        path.write_text(text)
+        return read_study(path, dies=2, images=16).run(store=store)
+
+    monkeypatch.setattr(programs, "CACHE_BYTES", 1)
+    monkeypatch.setattr(programs.Program, "call", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ran(STUDY)
+    assert xr.open_zarr(store).attrs["study_file"] == STUDY
+    later, again = f"# After a kill.\n{STUDY}", f"{STUDY}# Once more.\n"
+    assert ran(later).attrs["study_file"] == later
+    assert ran(again).attrs["study_file"] == again
+    assert xr.open_zarr(store).attrs["study_file"] == later
+    assert len(calls) == len(set(calls)) + 1
 
 
 def test_an_interrupted_sweep_says_how_to_go_on(study, tmp_path, monkeypatch):

@@ -92,8 +92,9 @@ def test_a_file_is_the_call(written, tiny_network, monkeypatch):
     assert list(np.argmax(outputs[0], axis=1)) == list(data.labels)
     assert axes == [{"macro.comparator.noise": [1e-3, 8e-3]}]
     assert options.pop("key") == jax.random.key(4)
+    assert options.pop("attributes") == {"study_file": text}
     assert options == {"dies": 3, "reads": 2, "store": "a.zarr", "client": "b", "progress": True}
-    assert result.attrs == {"study_file": text}
+    assert float(result["accuracy"]) == 0.5
 
 
 @pytest.mark.parametrize(

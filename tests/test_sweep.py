@@ -255,6 +255,7 @@ def nothing():
         ({"axes": {"macro.supply": [0.6]}, "hardware": None}, "`hardware` must be given"),
         ({"axes": {"macro.supply": [0.6]}, "hardware": "chip"}, "`hardware` must be a macro"),
         ({"axes": {"macro.supply": [0.6]}, "key": None}, "`key` must be given"),
+        ({"axes": {"macro.supply": [0.6]}, "attributes": {"dies": "3"}}, "`attributes` must not have dies, which a"),
         ({"axes": {"macro.supply": [0.6]}, "dies": 0}, "`dies` must be an integer of at least 1"),
         ({"axes": {"macro.supply": [0.6]}, "function": 3}, "`function` must be `amsim.study"),
         ({"axes": {"macro.supply": [0.6]}, "function": nothing}, "takes 0 arguments"),
