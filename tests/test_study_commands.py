@@ -1,7 +1,9 @@
 """`amsim sweep` and `amsim show` on the command line, with a study that is as small as it can be."""
 
 import json
+import os
 import shutil
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -153,6 +155,25 @@ def test_sweep_on_a_scheduler(ended, study, tmp_path):
         run("sweep", study, "--dies", 2, "--images", 16, "--out", tmp_path, "--scheduler", address)
     names = [folder / "noise.nc" for folder in (tmp_path, ended[0])]
     np.testing.assert_array_equal(*(xr.load_dataset(one, engine="h5netcdf")["accuracy"] for one in names))
+
+
+@pytest.mark.filterwarnings("ignore")  # of the cluster's own, when its processes end
+def test_sweep_on_two_processes(ended, study, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as in this process, for the same bits
+    monkeypatch.setattr(programs, "CACHE_BYTES", 1)  # so that there is work for both
+    sweeps = sys.modules["amsim.studies.sweep"]
+    workers, run_on_cluster = [], sweeps.run_on_cluster
+
+    def recorded(client, *arguments):
+        workers.extend(client.run(os.getpid).values())
+        return run_on_cluster(client, *arguments)
+
+    monkeypatch.setattr(sweeps, "run_on_cluster", recorded)
+    run("sweep", study, "--dies", 2, "--images", 16, "--out", tmp_path, "--workers", 2)
+    assert len({*workers, os.getpid()}) == 3
+    names = [folder / "noise.nc" for folder in (tmp_path, ended[0])]
+    xr.testing.assert_identical(*(xr.load_dataset(one, engine="h5netcdf") for one in names))
 
 
 def test_sweep_on_a_scheduler_that_is_not_there(study, tmp_path, monkeypatch):
