@@ -97,7 +97,9 @@ def slopes():
 
 def everywhere(part):
     """What a setting of the table stands for."""
-    return [part.replace("memory", one, 1) for one in MEMORIES] if part.startswith("memory.") else [part]
+    if part.startswith("memory."):
+        return [part.replace("memory", one, 1) for one in MEMORIES]
+    return [re.sub("^registers", "organisation.registers", part)]
 
 
 def entry(depends):
