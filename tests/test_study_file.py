@@ -245,6 +245,59 @@ def test_all_mistakes_in_one_message(written):
         assert one in said
 
 
+def test_all_values_that_are_not_allowed_in_one_message(written):
+    said = mistakes(
+        written(
+            f"{STUDY}{ARRAY.replace('rows = 16', 'rows = 0')}supply = -1\nclock = 2e6\nweight_bits = 40\n"
+            "comparator = { noise = -1, gain = -2, swing = 0.5, trim = { bits = 99 } }\n"
+            'settings = { macro.clock = -3, macro.supply_noise = "none", weight_memory.supply = -7, power.rate = -4 }\n'
+        )
+    )
+    assert [line.partition(", but")[0].strip() for line in said.splitlines()[1:]] == [
+        "[hardware.comparator.trim] bits: Argument `bits` must be an integer from 0 to 16",
+        "[hardware.comparator] noise: Argument `noise` must be finite and at least 0",
+        "[hardware.comparator] gain: Argument `gain` must be finite and above 0",
+        "[hardware] rows: Argument `rows` must be an integer of at least 1",
+        "[hardware] supply: Argument `supply` must be finite and above 0",
+        "[hardware] weight_bits: Argument `weight_bits` must be an integer from 1 to 16",
+        "[hardware.settings] macro.clock: Argument `clock` must be finite and above 0",
+        "[hardware.settings] weight_memory.supply: Argument `supply` must be finite and above 0",
+        "[hardware.settings] power.rate: Argument `rate` must be finite and above 0",
+    ]
+
+
+def test_all_values_of_axes_that_are_not_allowed_in_one_message(written):
+    parts = '"macro.adc" = [{ kind = "SarAdc" }, { kind = "Adc" }]\n'
+    inside = 'macro.adc.offset_sigma = { values = [0.5, -0.5], where = { "macro.adc" = "SarAdc" } }\n'
+    said = mistakes(
+        written(
+            f"{STUDY}{ARRAY}[axes]\nmacro.supply = [0.5, -1, -2]\n{parts}{inside}"
+            "macro.rows = { values = [8, 0], where = { macro.supply = 0.5 } }\n"
+            '[points]\nmacro.clock = [1e6, "none"]\nmacro.unit_capacitance = [1e-15, 2e-15]\n'
+            '[samples]\ncount = 2\nranges = { power = ["none"], macro.temperature = { from = 300, to = 310 } }\n'
+        )
+    )
+    assert [line.partition(": ")[0].strip() for line in said.splitlines()[1:]] == [
+        *2 * ["[axes] macro.supply"],
+        "[axes] macro.rows",
+        "[points] macro.clock",
+        "[samples.ranges] power",
+    ]
+    said = mistakes(written(f"{STUDY}{ARRAY}[axes]\n{parts}{inside}"))
+    assert said.count("\n") == 1
+    assert "'macro.adc.offset_sigma' allows. Argument `offset_sigma` must be finite and at least 0, but is -0.5" in said
+
+
+def test_values_that_are_refused_only_together_are_one_mistake(written):
+    both = '[hardware]\nmacro = "SwitchedCapacitor"\ncomparator = "none"\nadc = { kind = "SarAdc", bits = 4 }\n'
+    said = mistakes(written(STUDY + both + "clock = -1\n" + NOISE))
+    assert said.count("\n") == 2
+    assert "[hardware] clock: Argument `clock` must be" in said
+    assert "[hardware] comparator: Argument `comparator` must be given: the ADC decides with it" in said
+    said = mistakes(written(STUDY + '[hardware]\nchip = "jia2020"\nsupply = 1.0\n' + NOISE))
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -256,7 +309,10 @@ def test_all_mistakes_in_one_message(written):
         (STUDY + ARRAY, "must have at least one axis"),
         (STUDY + "share = 0.5\nimages = 3\n" + ARRAY + NOISE, "`images` and `share`"),
         (STUDY + "share = 1.5\n" + ARRAY + NOISE, "[study] share must be a number above 0 and at most 1"),
-        (STUDY + ARRAY + "unit_capacitance = -1e-15\n" + NOISE, "[hardware]: Argument `unit_capacitance` must be"),
+        (
+            STUDY + ARRAY + "unit_capacitance = -1e-15\n" + NOISE,
+            "[hardware] unit_capacitance: Argument `unit_cap",
+        ),
         (STUDY + ARRAY + "unit_capacitance = nan\n" + NOISE, "[hardware] unit_capacitance must be a finite number"),
         (STUDY + ARRAY + "unit_capacitance = true\n" + NOISE, "[hardware] unit_capacitance must be a finite number"),
         (STUDY + ARRAY + "adc = { bits = 4 }\n" + NOISE, "[hardware.adc] kind is missing; it must be one of 'Adc'"),
@@ -289,7 +345,10 @@ def test_a_mistake_names_its_place(written, text, said):
     assert said in mistakes(written(text))
 
 
-def test_files_that_cannot_be_used(written, tiny_network):
+def test_files_that_cannot_be_used(written, tiny_network, monkeypatch):
+    def refuse(*arguments, **options):
+        raise ValueError("what only shows when it runs")
+
     with pytest.raises(ValueError, match=r"study.toml is no TOML file: .*line 1"):
         read_study(written("[study\n"))
     with pytest.raises(ValueError, match=r"study.toml cannot be read: .* nested too deeply"):
@@ -300,8 +359,9 @@ def test_files_that_cannot_be_used(written, tiny_network):
         read_study(written(STUDY.replace("tiny.npz", "missing.npz") + ARRAY + NOISE))
     with pytest.raises(ValueError, match=r"images must be at most 24, which is what tiny.npz has, but is 25"):
         read_study(written(STUDY + "images = 25\n" + ARRAY + NOISE))
-    with pytest.raises(ValueError, match=r"study.toml: .*`supply` must be finite and above 0"):
-        read_study(written(STUDY + ARRAY + "[axes]\nmacro.supply = [-1.0]\n")).run()
+    monkeypatch.setattr(study_file, "sweep", refuse)
+    with pytest.raises(ValueError, match=r"study.toml: what only shows when it runs"):
+        read_study(written(STUDY + ARRAY + NOISE)).run()
 
 
 def test_the_schema_finds_what_the_check_finds(written):

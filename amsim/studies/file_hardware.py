@@ -40,6 +40,7 @@ from amsim.studies.file_kinds import (
     integer,
     words,
 )
+from amsim.studies.file_refusals import RefusedValuesError, all_refusals
 
 NamedHardware = tuple[str, Accelerator]
 """Hardware and its label on an axis."""
@@ -166,7 +167,12 @@ def _labelled(
 ) -> NamedHardware:
     """Hardware from the keys of its table."""
     accelerator = Accelerator.of(make(**given))
-    return name or word, with_settings(accelerator, settings) if settings else accelerator
+    if settings:
+        try:
+            accelerator = all_refusals(functools.partial(with_settings, accelerator), settings)
+        except RefusedValuesError as error:
+            raise RefusedValuesError({("settings", *path): text for path, text in error.refused.items()}) from None
+    return name or word, accelerator
 
 
 def _table(make: Callable[..., Any], word: str, keys: Mapping[str, Key]) -> Table:
