@@ -196,6 +196,9 @@ ranges = { dram = ["none"] }
     assert points.values == {"macro.drivers": [None, None], "macro.clock": [1, 2]}
     assert samples.values == {"dram": [None, None]}
     assert noise["macro.supply_noise"].where == {"macro.comparator.kickback": ["none", "0.001"]}
+    jsonschema.validate(tomllib.loads(STUDY + ARRAY + text), json_schema())
+    settings = json_schema()["properties"]["hardware"]["anyOf"][0]["anyOf"][0]["anyOf"][0]["properties"]["settings"]
+    assert {"enum": ["none"]} in settings["additionalProperties"]["anyOf"][0]["anyOf"]
 
 
 def test_logarithmic_counts_stay_whole(written):
@@ -283,9 +286,18 @@ def test_all_values_of_axes_that_are_not_allowed_in_one_message(written):
         "[points] macro.clock",
         "[samples.ranges] power",
     ]
-    said = mistakes(written(f"{STUDY}{ARRAY}[axes]\n{parts}{inside}"))
-    assert said.count("\n") == 1
-    assert "'macro.adc.offset_sigma' allows. Argument `offset_sigma` must be finite and at least 0, but is -0.5" in said
+    with pytest.raises(ValueError, match=r"study.toml: .*'macro.adc.offset_sigma' allows. .* at least 0, but is -0.5"):
+        read_study(written(f"{STUDY}{ARRAY}[axes]\n{parts}{inside}")).run()
+
+
+def test_a_value_that_another_axis_allows_is_no_mistake(written):
+    driven, axis = (
+        f"{STUDY}{ARRAY}cell_parasitic = 0\ndrivers = {{}}\n[axes]\n",
+        "macro.line_parasitic = [0.0, 1e-15]\n",
+    )
+    assert "[axes] macro.line_parasitic: " in mistakes(written(driven + axis))
+    read = read_study(written(f'{driven}macro.drivers = ["none"]\n{axis}'))
+    assert [list(one) for one in read.axes] == [["macro.drivers"], ["macro.line_parasitic"]]
 
 
 def test_values_that_are_refused_only_together_are_one_mistake(written):

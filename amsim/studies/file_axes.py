@@ -121,23 +121,18 @@ def _check_paths(places: Mapping[str, str], hardware: Sequence[Accelerator | Non
 def _check_values(
     dims: Sequence[Block], places: Mapping[str, str], hardware: Sequence[Accelerator | None], mistakes: list[str]
 ) -> None:
-    """Each value that the hardware does not allow; where all are allowed alone, why they are not together."""
-    try:
-        groups(dims, hardware[0], networks=True)
-    except ValueError as error:
-        together = str(error)
-    else:
-        return
-    before = len(mistakes)
-    choices = {path: found for block in dims for path, found in block.choices.items() if path in places}
+    """Each value that the hardware does not allow; what is allowed alone is checked when the study begins."""
+    choices = {path: found for block in dims for path, found in block.choices.items()}
+    found: list[str] = []
     for path, table in places.items():
         if path in (HARDWARE, NETWORK) or _inside(path, places):
             continue
         tried = [(one, value) for one in hardware if one is not None for _, value in choices[path]]
         texts = [text for one, value in tried for text in refusals(partial(with_settings, one), {path: value}).values()]
-        mistakes += [f"{shown((table, path))}: {text}" for text in dict.fromkeys(texts)]
-    if len(mistakes) == before:
-        mistakes.append(f"[axes]: {together}")
+        found += [f"{shown((table, path))}: {text}" for text in dict.fromkeys(texts)]
+    # A value may be allowed beside that of another axis.
+    if found and refusals(lambda _: groups(dims, hardware[0], networks=True), {}):
+        mistakes += found
 
 
 def _inside(path: str, places: Mapping[str, str]) -> bool:
