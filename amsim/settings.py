@@ -3,7 +3,9 @@
 import dataclasses
 import difflib
 import re
+import typing
 from collections.abc import Iterator, Mapping
+from types import NoneType
 from typing import Any
 
 import equinox as eqx
@@ -57,14 +59,15 @@ def with_settings(hardware: Any, values: Mapping[str, Any]) -> Any:
 
     Args:
         hardware: A macro, an `Accelerator` or rules.
-        values: Value of each path, as in `setting`; a traced number passes through `jit`, `grad` and `vmap`.
+        values: Value of each path, as in `setting`; a traced number passes through `jit`, `grad` and `vmap`, and None
+            leaves a part or an effect out.
 
     Returns:
         A macro for a macro, else an `Accelerator`.
 
     Raises:
-        ValueError: There is no such setting, two paths set the same one, a path leads away from a macro given alone, or
-            a value is not allowed.
+        ValueError: There is no such setting, two paths set the same one, a path leads away from a macro given alone, a
+            value is not allowed, or is None where nothing can be left out.
     """
     accelerator = Accelerator.of(hardware)
     changes: dict[str | int, Any] = {}
@@ -74,6 +77,8 @@ def with_settings(hardware: Any, values: Mapping[str, Any]) -> Any:
                 f"Argument `values` must have paths that begin with `macro.` for a macro, but has {path!r}."
             )
         for place in _places(accelerator, path):
+            if value is None and not _may_be_none(accelerator, place):
+                raise ValueError(f"Argument `values` must give {path!r} a value: it cannot be left out.")
             _enter(changes, place, value, path)
     changed = _replaced(accelerator, changes)
     return changed.macros[0] if isinstance(hardware, Macro) else changed
@@ -190,6 +195,12 @@ def _at(accelerator: Accelerator, place: Place) -> Any:
     for step in place:
         part = part[step] if isinstance(step, int) else getattr(part, step)
     return part
+
+
+def _may_be_none(accelerator: Accelerator, place: Place) -> bool:
+    """Whether the field at a place is declared as something or None."""
+    part, name = _at(accelerator, place[:-1]), place[-1]
+    return isinstance(name, str) and NoneType in typing.get_args(typing.get_type_hints(type(part))[name])
 
 
 def _joined(accelerator: Accelerator, place: Place) -> str:

@@ -52,7 +52,7 @@ def assemble(folder: Path, notebooks: Path) -> None:
     (folder / "tutorials").mkdir()
     for source in sorted(notebooks.glob("[0-9]*.ipynb")):
         texts[f"tutorials/{source.stem}.md"] = tutorial(source, folder / "tutorials")
-    for path in (path for kind in ("png", "js", "css") for path in DOCS.rglob(f"*.{kind}")):
+    for path in (path for kind in ("png", "css") for path in DOCS.rglob(f"*.{kind}")):
         (folder / path.relative_to(DOCS)).parent.mkdir(parents=True, exist_ok=True)
         (folder / path.relative_to(DOCS)).write_bytes(path.read_bytes())
     names = set()
@@ -80,6 +80,7 @@ def configuration(pages: Path, site: Path) -> dict:
     """Settings of the site with all of its pages."""
     settings = yaml.safe_load((DOCS / "mkdocs.yml").read_text())
     settings |= {"docs_dir": str(pages), "site_dir": str(site), "nav": expanded(settings["nav"], pages)}
+    settings["hooks"] = [str(DOCS / "mathml.py"), str(DOCS / "self_contained.py")]
     python = next(part["mkdocstrings"] for part in settings["plugins"] if "mkdocstrings" in part)["handlers"]["python"]
     python["paths"] = [str(ROOT)]
     python["options"]["extensions"] = [str(DOCS / "module_fields.py")]

@@ -1,6 +1,7 @@
 """Dotted paths reach every setting of a macro and of an accelerator, and nothing else."""
 
 import dataclasses
+import re
 
 import equinox as eqx
 import jax
@@ -111,3 +112,13 @@ def test_a_whole_part_may_be_set() -> None:
     assert changed.drivers is not None
     assert changed.comparator.trim is None
     assert dataclasses.replace(changed, drivers=None).drivers is None
+
+
+def test_none_leaves_out_what_can_be_left_out() -> None:
+    changed = with_settings(TWO, {"dram": None, "power.rate": None})
+    assert changed.dram is None
+    assert changed.power.rate is None
+    # A default would take the place of the last ones without a word.
+    for path in ("macro.supply", "macros.conv.*.rows", "macro.clock", "weight_memory", "power", "technology"):
+        with pytest.raises(ValueError, match=f"`values` must give '{re.escape(path)}' a value: it cannot be left out"):
+            with_settings(TWO, {path: None})

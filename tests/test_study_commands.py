@@ -1,7 +1,9 @@
 """`amsim sweep` and `amsim show` on the command line, with a study that is as small as it can be."""
 
 import json
+import os
 import shutil
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,6 +17,7 @@ from amsim.command_line.result_file import open_result
 from amsim.command_line.result_picture import result_picture
 from amsim.results import UNITS_AND_NAMES, labelled
 from amsim.studies import program as programs
+from amsim.studies.study_file import read_study
 
 STUDY = """
 [study]
@@ -83,6 +86,33 @@ def test_sweep_goes_on_from_its_store_and_prints_json(ended, study, tmp_path):
     assert "holds another one: " in str(refused.exception)
 
 
+def test_a_store_has_the_text_of_its_study(ended, study, tmp_path, monkeypatch):
+    assert xr.open_zarr(ended[0] / "noise.zarr").attrs["study_file"] == STUDY
+    store, call, calls = tmp_path / "new.zarr", programs.Program.call, []
+
+    def interrupt(self, number):
+        calls.append(number)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return call(self, number)
+
+    def ran(text):
+        path = study.with_name("remarked.toml")
+        path.write_text(text)
+        return read_study(path, dies=2, images=16).run(store=store)
+
+    monkeypatch.setattr(programs, "CACHE_BYTES", 1)
+    monkeypatch.setattr(programs.Program, "call", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ran(STUDY)
+    assert xr.open_zarr(store).attrs["study_file"] == STUDY
+    later, again = f"# After a kill.\n{STUDY}", f"{STUDY}# Once more.\n"
+    assert ran(later).attrs["study_file"] == later
+    assert ran(again).attrs["study_file"] == again
+    assert xr.open_zarr(store).attrs["study_file"] == later
+    assert len(calls) == len(set(calls)) + 1
+
+
 def test_an_interrupted_sweep_says_how_to_go_on(study, tmp_path, monkeypatch):
     def interrupt(self, number):
         raise KeyboardInterrupt
@@ -125,6 +155,25 @@ def test_sweep_on_a_scheduler(ended, study, tmp_path):
         run("sweep", study, "--dies", 2, "--images", 16, "--out", tmp_path, "--scheduler", address)
     names = [folder / "noise.nc" for folder in (tmp_path, ended[0])]
     np.testing.assert_array_equal(*(xr.load_dataset(one, engine="h5netcdf")["accuracy"] for one in names))
+
+
+@pytest.mark.filterwarnings("ignore")  # of the cluster's own, when its processes end
+def test_sweep_on_two_processes(ended, study, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as in this process, for the same bits
+    monkeypatch.setattr(programs, "CACHE_BYTES", 1)  # so that there is work for both
+    sweeps = sys.modules["amsim.studies.sweep"]
+    workers, run_on_cluster = [], sweeps.run_on_cluster
+
+    def recorded(client, *arguments):
+        workers.extend(client.run(os.getpid).values())
+        return run_on_cluster(client, *arguments)
+
+    monkeypatch.setattr(sweeps, "run_on_cluster", recorded)
+    run("sweep", study, "--dies", 2, "--images", 16, "--out", tmp_path, "--workers", 2)
+    assert len({*workers, os.getpid()}) == 3
+    names = [folder / "noise.nc" for folder in (tmp_path, ended[0])]
+    xr.testing.assert_identical(*(xr.load_dataset(one, engine="h5netcdf") for one in names))
 
 
 def test_sweep_on_a_scheduler_that_is_not_there(study, tmp_path, monkeypatch):

@@ -92,8 +92,9 @@ def test_a_file_is_the_call(written, tiny_network, monkeypatch):
     assert list(np.argmax(outputs[0], axis=1)) == list(data.labels)
     assert axes == [{"macro.comparator.noise": [1e-3, 8e-3]}]
     assert options.pop("key") == jax.random.key(4)
+    assert options.pop("attributes") == {"study_file": text}
     assert options == {"dies": 3, "reads": 2, "store": "a.zarr", "client": "b", "progress": True}
-    assert result.attrs == {"study_file": text}
+    assert float(result["accuracy"]) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,12 @@ def test_a_file_is_the_call(written, tiny_network, monkeypatch):
             'chip = "bankman2018"\nsettings = { macro.comparator.noise = 1e-3, weight_memory.supply = 0.7 }',
             lambda: amsim.with_settings(
                 chips.bankman2018(), {"macro.comparator.noise": 1e-3, "weight_memory.supply": 0.7}
+            ),
+        ),
+        (
+            'chip = "bankman2018"\nsettings = { macro.comparator.trim = "none", dram = "none", power.rate = "none" }',
+            lambda: amsim.with_settings(
+                chips.bankman2018(), {"macro.comparator.trim": None, "dram": None, "power.rate": None}
             ),
         ),
         (
@@ -172,6 +179,28 @@ ranges = { macro.comparator.gain = { from = 1, to = 8, spacing = "log" }, macro.
     np.testing.assert_array_equal(samples.values["macro.comparator.gain"], expected.values["macro.comparator.gain"])
 
 
+def test_none_on_an_axis_leaves_out(written):
+    text = """
+[axes]
+macro.comparator.kickback = ["none", 1e-3, 0]
+macro.supply_noise = { values = [1e-3], where = { macro.comparator.kickback = ["none", "0.001"] } }
+[points]
+macro.drivers = ["none", "none"]
+macro.clock = [1, 2]
+[samples]
+count = 2
+ranges = { dram = ["none"] }
+"""
+    kickback, points, samples, noise = read_study(written(STUDY + ARRAY + text)).axes
+    assert kickback == {"macro.comparator.kickback": [None, 1e-3, 0]}
+    assert points.values == {"macro.drivers": [None, None], "macro.clock": [1, 2]}
+    assert samples.values == {"dram": [None, None]}
+    assert noise["macro.supply_noise"].where == {"macro.comparator.kickback": ["none", "0.001"]}
+    jsonschema.validate(tomllib.loads(STUDY + ARRAY + text), json_schema())
+    settings = json_schema()["properties"]["hardware"]["anyOf"][0]["anyOf"][0]["anyOf"][0]["properties"]["settings"]
+    assert {"enum": ["none"]} in settings["additionalProperties"]["anyOf"][0]["anyOf"]
+
+
 def test_logarithmic_counts_stay_whole(written):
     spread = '[axes]\nmacro.columns = { from = 4, to = 16, count = 3, spacing = "log" }\n'
     (columns,) = read_study(written(STUDY + ARRAY + spread)).axes
@@ -219,6 +248,68 @@ def test_all_mistakes_in_one_message(written):
         assert one in said
 
 
+def test_all_values_that_are_not_allowed_in_one_message(written):
+    said = mistakes(
+        written(
+            f"{STUDY}{ARRAY.replace('rows = 16', 'rows = 0')}supply = -1\nclock = 2e6\nweight_bits = 40\n"
+            "comparator = { noise = -1, gain = -2, swing = 0.5, trim = { bits = 99 } }\n"
+            'settings = { macro.clock = -3, macro.supply_noise = "none", weight_memory.supply = -7, power.rate = -4 }\n'
+        )
+    )
+    assert [line.partition(", but")[0].strip() for line in said.splitlines()[1:]] == [
+        "[hardware.comparator.trim] bits: Argument `bits` must be an integer from 0 to 16",
+        "[hardware.comparator] noise: Argument `noise` must be finite and at least 0",
+        "[hardware.comparator] gain: Argument `gain` must be finite and above 0",
+        "[hardware] rows: Argument `rows` must be an integer of at least 1",
+        "[hardware] supply: Argument `supply` must be finite and above 0",
+        "[hardware] weight_bits: Argument `weight_bits` must be an integer from 1 to 16",
+        "[hardware.settings] macro.clock: Argument `clock` must be finite and above 0",
+        "[hardware.settings] weight_memory.supply: Argument `supply` must be finite and above 0",
+        "[hardware.settings] power.rate: Argument `rate` must be finite and above 0",
+    ]
+
+
+def test_all_values_of_axes_that_are_not_allowed_in_one_message(written):
+    parts = '"macro.adc" = [{ kind = "SarAdc" }, { kind = "Adc" }]\n'
+    inside = 'macro.adc.offset_sigma = { values = [0.5, -0.5], where = { "macro.adc" = "SarAdc" } }\n'
+    said = mistakes(
+        written(
+            f"{STUDY}{ARRAY}[axes]\nmacro.supply = [0.5, -1, -2]\n{parts}{inside}"
+            "macro.rows = { values = [8, 0], where = { macro.supply = 0.5 } }\n"
+            '[points]\nmacro.clock = [1e6, "none"]\nmacro.unit_capacitance = [1e-15, 2e-15]\n'
+            '[samples]\ncount = 2\nranges = { power = ["none"], macro.temperature = { from = 300, to = 310 } }\n'
+        )
+    )
+    assert [line.partition(": ")[0].strip() for line in said.splitlines()[1:]] == [
+        *2 * ["[axes] macro.supply"],
+        "[axes] macro.rows",
+        "[points] macro.clock",
+        "[samples.ranges] power",
+    ]
+    with pytest.raises(ValueError, match=r"study.toml: .*'macro.adc.offset_sigma' allows. .* at least 0, but is -0.5"):
+        read_study(written(f"{STUDY}{ARRAY}[axes]\n{parts}{inside}")).run()
+
+
+def test_a_value_that_another_axis_allows_is_no_mistake(written):
+    driven, axis = (
+        f"{STUDY}{ARRAY}cell_parasitic = 0\ndrivers = {{}}\n[axes]\n",
+        "macro.line_parasitic = [0.0, 1e-15]\n",
+    )
+    assert "[axes] macro.line_parasitic: " in mistakes(written(driven + axis))
+    read = read_study(written(f'{driven}macro.drivers = ["none"]\n{axis}'))
+    assert [list(one) for one in read.axes] == [["macro.drivers"], ["macro.line_parasitic"]]
+
+
+def test_values_that_are_refused_only_together_are_one_mistake(written):
+    both = '[hardware]\nmacro = "SwitchedCapacitor"\ncomparator = "none"\nadc = { kind = "SarAdc", bits = 4 }\n'
+    said = mistakes(written(STUDY + both + "clock = -1\n" + NOISE))
+    assert said.count("\n") == 2
+    assert "[hardware] clock: Argument `clock` must be" in said
+    assert "[hardware] comparator: Argument `comparator` must be given: the ADC decides with it" in said
+    said = mistakes(written(STUDY + '[hardware]\nchip = "jia2020"\nsupply = 1.0\n' + NOISE))
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -230,7 +321,10 @@ def test_all_mistakes_in_one_message(written):
         (STUDY + ARRAY, "must have at least one axis"),
         (STUDY + "share = 0.5\nimages = 3\n" + ARRAY + NOISE, "`images` and `share`"),
         (STUDY + "share = 1.5\n" + ARRAY + NOISE, "[study] share must be a number above 0 and at most 1"),
-        (STUDY + ARRAY + "unit_capacitance = -1e-15\n" + NOISE, "[hardware]: Argument `unit_capacitance` must be"),
+        (
+            STUDY + ARRAY + "unit_capacitance = -1e-15\n" + NOISE,
+            "[hardware] unit_capacitance: Argument `unit_cap",
+        ),
         (STUDY + ARRAY + "unit_capacitance = nan\n" + NOISE, "[hardware] unit_capacitance must be a finite number"),
         (STUDY + ARRAY + "unit_capacitance = true\n" + NOISE, "[hardware] unit_capacitance must be a finite number"),
         (STUDY + ARRAY + "adc = { bits = 4 }\n" + NOISE, "[hardware.adc] kind is missing; it must be one of 'Adc'"),
@@ -238,6 +332,9 @@ def test_all_mistakes_in_one_message(written):
             STUDY + ARRAY + 'adc = { kind = "SarAdc", bits = 4.5 }\n' + NOISE,
             "[hardware.adc] bits must be a whole number",
         ),
+        (STUDY + ARRAY + 'settings = { macro.supply = "none" }\n' + NOISE, "give 'macro.supply' a value: it cannot be"),
+        (STUDY + ARRAY + 'settings = { power = "none" }\n' + NOISE, "give 'power' a value: it cannot be left out"),
+        (STUDY + ARRAY + 'settings = { macro.supply = "" }\n' + NOISE, "a text or true or false, but is ''"),
         (STUDY + ARRAY + "drivers = 3\n" + NOISE, "[hardware] drivers must be a table with `kind` or 'none'"),
         (STUDY + '[hardware]\ndesign = "optical-1b"\n' + NOISE, "[hardware] design must be one of 'switched-"),
         (STUDY + '[hardware]\nchip = "bankman2018"\nsupply = 1\n' + NOISE, "[hardware] supply is unknown"),
@@ -260,7 +357,10 @@ def test_a_mistake_names_its_place(written, text, said):
     assert said in mistakes(written(text))
 
 
-def test_files_that_cannot_be_used(written, tiny_network):
+def test_files_that_cannot_be_used(written, tiny_network, monkeypatch):
+    def refuse(*arguments, **options):
+        raise ValueError("what only shows when it runs")
+
     with pytest.raises(ValueError, match=r"study.toml is no TOML file: .*line 1"):
         read_study(written("[study\n"))
     with pytest.raises(ValueError, match=r"study.toml cannot be read: .* nested too deeply"):
@@ -271,8 +371,9 @@ def test_files_that_cannot_be_used(written, tiny_network):
         read_study(written(STUDY.replace("tiny.npz", "missing.npz") + ARRAY + NOISE))
     with pytest.raises(ValueError, match=r"images must be at most 24, which is what tiny.npz has, but is 25"):
         read_study(written(STUDY + "images = 25\n" + ARRAY + NOISE))
-    with pytest.raises(ValueError, match=r"study.toml: .*`supply` must be finite and above 0"):
-        read_study(written(STUDY + ARRAY + "[axes]\nmacro.supply = [-1.0]\n")).run()
+    monkeypatch.setattr(study_file, "sweep", refuse)
+    with pytest.raises(ValueError, match=r"study.toml: what only shows when it runs"):
+        read_study(written(STUDY + ARRAY + NOISE)).run()
 
 
 def test_the_schema_finds_what_the_check_finds(written):

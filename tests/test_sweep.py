@@ -162,6 +162,22 @@ def test_points_change_together_and_parts_have_names():
     assert list(result["macro.comparator"].values) == ["quiet", "loud"]
 
 
+def test_none_is_an_effect_that_is_left_out(tmp_path):
+    def kicked(hardware):
+        kickback = hardware.comparator.kickback
+        return {"x": -1.0 if kickback is None else kickback}
+
+    axes = [amsim.points({"macro.comparator.kickback": [1e-3, None, 4e-3, None], "macro.supply": [0.6] * 4})]
+    axes += [{"macro.supply_noise": [None, 1e-3]}, {"macro.drivers": [None]}]
+    amsim.sweep(kicked, axes, hardware=MACRO).to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    result = xr.load_dataset(tmp_path / "x.nc", engine="h5netcdf")
+    expected = np.broadcast_to(np.array([[1e-3], [-1.0], [4e-3], [-1.0]]), (4, 2))
+    np.testing.assert_allclose(result["x"].squeeze("macro.drivers"), expected, rtol=1e-6)
+    assert list(result["macro.comparator.kickback"].values) == ["0.001", "none", "0.004", "none"]
+    assert list(result["macro.supply_noise"].values) == ["none", "0.001"]
+    assert list(result["macro.drivers"].values) == ["none"]
+
+
 def test_samples_fill_their_ranges():
     sample = amsim.samples({"macro.supply": (0.5, 0.9), "macro.noise": (1e-4, 1e-2)}, 64, logarithmic=["macro.noise"])
     first, second = np.array(sample.values["macro.supply"]), np.array(sample.values["macro.noise"])
@@ -223,19 +239,23 @@ def nothing():
             {"axes": {"macro.supply": [0.6, 0.7, 0.6]}},
             "different values for 'macro.supply', but has 0.6 more than once",
         ),
-        ({"axes": {"macro.supply": [0.6, float("nan")]}}, "finite numbers or words for 'macro.supply'"),
+        ({"axes": {"macro.supply": [0.6, float("nan")]}}, "finite numbers, words or None for 'macro.supply'"),
         (
             {"axes": {"macro.adc.bits": [4, 40]}},
             "'macro.adc.bits' allows. .*`bits` must be an integer from 1 to 16, but is 40",
         ),
         ({"axes": {"macro.supply": 0.6}}, "a list of values for 'macro.supply'"),
         ({"axes": {"macro.supply": [0.6, "high"]}}, "labels of one kind"),
+        ({"axes": {"macro.supply": [None, 0.6]}}, "'macro.supply' a value: it cannot be left out"),
+        ({"axes": {"macro.comparator.kickback": [None, 1e-3, "high"]}}, "labels of one kind"),
+        ({"axes": {"macro.comparator.kickback": [None, 1e-3, None]}}, "has 'none' more than once"),
         ({"axes": [{"macro.supply": [0.6]}, {"macro.supply": [0.7]}]}, "nothing twice.*macro.supply"),
         ({"axes": {"network": ["binary-fashion"]}}, "an axis `network` needs a study"),
         ({"axes": {"macro.adc.bits": amsim.only_where([4], {"macro.supply": 0.6})}}, "an axis 'macro.supply' before"),
         ({"axes": {"macro.supply": [0.6]}, "hardware": None}, "`hardware` must be given"),
         ({"axes": {"macro.supply": [0.6]}, "hardware": "chip"}, "`hardware` must be a macro"),
         ({"axes": {"macro.supply": [0.6]}, "key": None}, "`key` must be given"),
+        ({"axes": {"macro.supply": [0.6]}, "attributes": {"dies": "3"}}, "`attributes` must not have dies, which a"),
         ({"axes": {"macro.supply": [0.6]}, "dies": 0}, "`dies` must be an integer of at least 1"),
         ({"axes": {"macro.supply": [0.6]}, "function": 3}, "`function` must be `amsim.study"),
         ({"axes": {"macro.supply": [0.6]}, "function": nothing}, "takes 0 arguments"),

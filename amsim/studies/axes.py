@@ -13,6 +13,9 @@ from amsim.circuits.checks import integer_between, part_of
 NETWORK, HARDWARE = "network", "hardware"
 """Axes that are no settings: what is deployed, and on what."""
 
+NONE = "none"
+"""Label of a part or an effect that is left out."""
+
 Choice = tuple[Any, Any]
 """Label of a value in the result, and the value."""
 
@@ -226,14 +229,20 @@ def _different(path: str, values: Any) -> list[Choice]:
 
 
 def _choices(path: str, values: Any) -> list[Choice]:
-    """Label and value of each entry: numbers, words and truth values label themselves, other things have names."""
+    """Label and value of each entry: numbers, words and truth values label themselves, other things have names.
+
+    None is `none`, and what stands beside it has the word for its label too.
+    """
     if isinstance(values, Mapping):
         found = list(values.items())
         wrong = [label for label, _ in found if not isinstance(label, str) or not label]
     elif isinstance(values, list | tuple | range) or (hasattr(values, "ndim") and values.ndim == 1):
         found = [_named(path, value) for value in values]
-        kinds = {str if isinstance(label, str) else bool if isinstance(label, bool) else float for label, _ in found}
-        wrong = [] if len(kinds) < 2 else [label for label, _ in found]
+        labels = [label for label, value in found if value is not None]
+        kinds = {str if isinstance(label, str) else bool if isinstance(label, bool) else float for label in labels}
+        left_out = len(labels) < len(found)
+        wrong = labels if len(kinds) > 1 or (left_out and NONE in labels) else []
+        found = [(str(label), value) for label, value in found] if left_out else found
     else:
         raise ValueError(f"Argument `axes` must have a list of values for {path!r}, but has {values!r}.")
     if not found:
@@ -246,14 +255,16 @@ def _choices(path: str, values: Any) -> list[Choice]:
 def _named(path: str, value: Any) -> Choice:
     if path == NETWORK and isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], str):
         return value[0], value[1:]
+    if value is None:
+        return NONE, None
     plain = value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
     if isinstance(plain, str) and plain:
         return plain, plain
     if isinstance(plain, bool | int) or (isinstance(plain, float) and math.isfinite(plain)):
         return plain, plain
     raise ValueError(
-        f"Argument `axes` must have finite numbers or words for {path!r}, or named values such as {{'none': None}}, "
-        f"but has {value!r}."
+        f"Argument `axes` must have finite numbers, words or None for {path!r}, or named values such as "
+        f"{{'ideal': Adc()}}, but has {value!r}."
     )
 
 

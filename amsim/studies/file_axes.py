@@ -1,16 +1,19 @@
 """Hardware and axes of a study file as `amsim.sweep` takes them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from amsim import networks
 from amsim.accelerator import Accelerator
 from amsim.networks import NETWORKS
-from amsim.settings import check_path
-from amsim.studies.axes import HARDWARE, NETWORK, Conditional, blocks, points
+from amsim.settings import check_path, with_settings
+from amsim.studies.axes import HARDWARE, NETWORK, Block, Conditional, blocks, points
 from amsim.studies.file_hardware import CHIPS, DESIGNS, NamedHardware, named_hardware
 from amsim.studies.file_kinds import shown
+from amsim.studies.file_refusals import refusals
+from amsim.studies.plan import groups
 
 
 def hardware_and_axes(
@@ -55,9 +58,11 @@ def hardware_and_axes(
             axes.append(points({path: _values(path, one, used, folder) for path, one in tables["points"].items()}))
         # What a condition is on comes before; TOML does not keep the order of paths with and without quotes.
         axes += ([] if sampled is None else [sampled]) + conditional
-        blocks(axes)
+        dims = blocks(axes)
     except ValueError as error:
         mistakes.append(f"[axes] {error}")
+        return single, []
+    _check_values(dims, places, list(used.values()) or [single], mistakes)
     return single, axes
 
 
@@ -102,16 +107,37 @@ def _used(
 
 def _check_paths(places: Mapping[str, str], hardware: Sequence[Accelerator | None], mistakes: list[str]) -> None:
     for path, table in places.items():
-        inside = any(path.startswith(f"{other}.") for other in places)
         for one in hardware:
-            # What is inside of a part that another axis sets is checked with that part, when the study begins.
-            if one is None or inside or path in (HARDWARE, NETWORK):
+            # What is inside of a part that another axis sets is checked with that part, value by value.
+            if one is None or _inside(path, places) or path in (HARDWARE, NETWORK):
                 continue
             try:
                 check_path(one, path)
             except ValueError as error:
                 mistakes.append(f"{shown((table, path))}: {error}")
                 break
+
+
+def _check_values(
+    dims: Sequence[Block], places: Mapping[str, str], hardware: Sequence[Accelerator | None], mistakes: list[str]
+) -> None:
+    """Each value that the hardware does not allow; what is allowed alone is checked when the study begins."""
+    choices = {path: found for block in dims for path, found in block.choices.items()}
+    found: list[str] = []
+    for path, table in places.items():
+        if path in (HARDWARE, NETWORK) or _inside(path, places):
+            continue
+        tried = [(one, value) for one in hardware if one is not None for _, value in choices[path]]
+        texts = [text for one, value in tried for text in refusals(partial(with_settings, one), {path: value}).values()]
+        found += [f"{shown((table, path))}: {text}" for text in dict.fromkeys(texts)]
+    # A value may be allowed beside that of another axis.
+    if found and refusals(lambda _: groups(dims, hardware[0], networks=True), {}):
+        mistakes += found
+
+
+def _inside(path: str, places: Mapping[str, str]) -> bool:
+    """Whether a path is one of a part that another axis sets."""
+    return any(path.startswith(f"{other}.") for other in places)
 
 
 def _values(path: str, values: Any, hardware: Mapping[str, Accelerator], folder: Path) -> Any:

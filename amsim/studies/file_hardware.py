@@ -26,6 +26,7 @@ from amsim.circuits.checks import Quantity
 from amsim.circuits.macro import Macro
 from amsim.designs import FAMILIES, WORD_LENGTHS, design
 from amsim.settings import with_settings
+from amsim.studies.axes import NONE as NONE_LABEL
 from amsim.studies.file_kinds import (
     NUMBER,
     TEXT,
@@ -39,12 +40,13 @@ from amsim.studies.file_kinds import (
     integer,
     words,
 )
+from amsim.studies.file_refusals import RefusedValuesError, all_refusals
 
 NamedHardware = tuple[str, Accelerator]
 """Hardware and its label on an axis."""
 
-NONE = dataclasses.replace(words("none"), build=lambda word: None)
-"""A part that is left out: ideal, at no cost."""
+NONE = dataclasses.replace(words(NONE_LABEL), build=lambda word: None)
+"""A part or an effect that is left out: ideal, at no cost."""
 
 DESIGNS = tuple(f"{family}-{bits}b" for family in FAMILIES for bits in WORD_LENGTHS)
 
@@ -165,14 +167,21 @@ def _labelled(
 ) -> NamedHardware:
     """Hardware from the keys of its table."""
     accelerator = Accelerator.of(make(**given))
-    return name or word, with_settings(accelerator, settings) if settings else accelerator
+    if settings:
+        try:
+            accelerator = all_refusals(functools.partial(with_settings, accelerator), settings)
+        except RefusedValuesError as error:
+            raise RefusedValuesError({("settings", *path): text for path, text in error.refused.items()}) from None
+    return name or word, accelerator
 
 
 def _table(make: Callable[..., Any], word: str, keys: Mapping[str, Key]) -> Table:
     return Table({**keys, **COMMON}, build=functools.partial(_labelled, make, word))
 
 
-SCALAR = Either((NUMBER, TEXT, TRUTH))
+LABEL = Either((NUMBER, TEXT, TRUTH))
+SCALAR = Either((NONE, LABEL))
+"""Value of a setting."""
 
 COMMON = {
     "name": Key(TEXT, "label on the axis `hardware`"),

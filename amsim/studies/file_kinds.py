@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from amsim.studies.file_refusals import Refused, RefusedValuesError, all_refusals, refused_alone
+
 Place = tuple[str, ...]
 """Tables and key that lead to a value."""
 
@@ -176,7 +178,19 @@ def read(kind: Any, value: Any, place: Place, mistakes: list[str]) -> Any:
     if table is None:
         return None
     made = _entries(table, _joined(given, table.path_ends), place, mistakes)
-    return _built(lambda: table.build(**made) if table.others is None else table.build(made), place, mistakes, before)
+    if table.others is not None:
+        return _built(lambda: table.build(made), place, mistakes, before)
+    needed = [name for name, key in table.keys.items() if key.required]
+    if not set(needed) <= set(made):
+        return None
+
+    def build(values: Mapping[str, Any]) -> Any:
+        return table.build(**values)
+
+    if len(mistakes) > before:
+        mistakes += _told(refused_alone(build, made, needed), place)
+        return None
+    return _built(lambda: all_refusals(build, made, needed), place, mistakes, before)
 
 
 def _built(build: Callable[[], Any], place: Place, mistakes: list[str], before: int) -> Any:
@@ -185,9 +199,15 @@ def _built(build: Callable[[], Any], place: Place, mistakes: list[str], before: 
         return None
     try:
         return build()
+    except RefusedValuesError as several:
+        mistakes += _told(several.refused, place)
     except ValueError as error:
         mistakes.append(f"{shown(place)}: {error}")
-        return None
+    return None
+
+
+def _told(refused: Refused, place: Place) -> list[str]:
+    return [f"{shown((*place, *names))}: {text}" for names, text in refused.items()]
 
 
 def schema(kind: Any) -> dict[str, Any]:
@@ -241,14 +261,17 @@ def _joined(table: Mapping[str, Any], ends: tuple[str, ...] | None) -> dict[str,
 
 
 def _entries(table: Table, given: Mapping[str, Any], place: Place, mistakes: list[str]) -> dict[str, Any]:
+    """What stands under each key, without those that have a mistake."""
     made: dict[str, Any] = {}
     for name, value in given.items():
-        if name in table.keys:
-            made[name] = read(table.keys[name].kind, value, (*place, name), mistakes)
-        elif table.others is not None:
-            made[name] = read(table.others, value, (*place, name), mistakes)
-        else:
+        before = len(mistakes)
+        kind = table.keys[name].kind if name in table.keys else table.others
+        if kind is None:
             mistakes.append(f"{shown((*place, name))} is unknown. {_allowed(name, list(table.keys))}")
+            continue
+        one = read(kind, value, (*place, name), mistakes)
+        if len(mistakes) == before:
+            made[name] = one
     for name, key in table.keys.items():
         if key.required and name not in given:
             mistakes.append(f"{shown((*place, name))} is missing; it must be {_said(key.kind)}.")
@@ -287,9 +310,13 @@ def _of_same_form(kind: Either, value: Any) -> Any:
         if fits:
             return one
     scalars = [one for one in kinds if isinstance(one, Scalar)]
-    nearest = [one for one in scalars if isinstance(value, str) == ("enum" in one.schema)]
+    nearest = [one for one in scalars if isinstance(value, str) == _is_of_text(one)]
     said = nearest[0] if len(nearest) == 1 and len(scalars) == len(kinds) else None
     return said or Scalar(_said(kind), lambda value: False, {})
+
+
+def _is_of_text(kind: Scalar) -> bool:
+    return "enum" in kind.schema or kind.schema.get("type") == "string"
 
 
 def _kinds(kind: Any) -> list[Any]:

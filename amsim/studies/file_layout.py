@@ -7,9 +7,9 @@ import numpy as np
 
 from amsim.datasets import DATASETS
 from amsim.networks import NETWORKS
-from amsim.studies.axes import HARDWARE, NETWORK, Points, only_where, samples
+from amsim.studies.axes import HARDWARE, NETWORK, NONE, Points, only_where, samples
 from amsim.studies.file_hardware import HARDWARE as HARDWARE_TABLE
-from amsim.studies.file_hardware import SCALAR, NamedPart, any_part
+from amsim.studies.file_hardware import LABEL, SCALAR, NamedPart, any_part
 from amsim.studies.file_kinds import (
     NUMBER,
     TEXT,
@@ -36,14 +36,14 @@ AXIS_KEYS = ("from", "to", "count", "spacing", "values", "where")
 
 
 def _axis_list(values: list[Any]) -> Any:
-    """A list as it is; parts by their names, `none` among them for no part."""
+    """A list as it is; parts by their names, among them the one for no part."""
     if not any(isinstance(one, NamedPart) for one in values):
         return values
     named: dict[str, Any] = {}
     for one in values:
-        if not (isinstance(one, NamedPart) or one == "none"):
-            raise ValueError(f'parts are tables or "none", but one is {one!r}.')
-        name, part = (one.name, one.part) if isinstance(one, NamedPart) else ("none", None)
+        if not (isinstance(one, NamedPart) or one is None):
+            raise ValueError(f'parts are tables or "{NONE}", but one is {one!r}.')
+        name, part = (NONE, None) if one is None else (one.name, one.part)
         if name in named:
             raise ValueError(f"two parts have the name {name!r}; give each its own `name`.")
         named[name] = part
@@ -92,10 +92,10 @@ ENDS = {
     "spacing": Key(words(*SPACINGS), "linear where there is none"),
 }
 WHERE = Key(
-    Table(others=Either((SCALAR, ListOf(SCALAR))), path_ends=()),
+    Table(others=Either((LABEL, ListOf(LABEL))), path_ends=()),
     "for each other axis the values at which this one exists",
 )
-VALUES = ListOf(Either((NUMBER, TEXT, SCALAR.kinds[2], any_part())), build=_axis_list)
+VALUES = ListOf(Either((SCALAR, any_part())), build=_axis_list)
 AXIS = Either(
     (
         VALUES,

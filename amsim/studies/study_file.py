@@ -50,6 +50,8 @@ class FileStudy:
     ) -> xr.Dataset:
         """The study's result, as `amsim.sweep` gives it, with the file's text as the attribute `study_file`.
 
+        A store has it too; one of the same study goes on whatever remarks the file has.
+
         Args:
             store: As in `amsim.sweep`.
             client: As in `amsim.sweep`.
@@ -60,19 +62,19 @@ class FileStudy:
             OSError: The store cannot be written; what it holds is kept.
         """
         try:
-            result = sweep(
+            return sweep(
                 self.measure,
                 self.axes,
                 key=self.key,
                 dies=self.dies,
                 reads=self.reads,
+                attributes={"study_file": self.text},
                 store=store,
                 client=client,
                 progress=progress,
             )
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
-        return result.assign_attrs(study_file=self.text)
 
 
 def read_study(path: str | Path, *, dies: int | None = None, images: int | None = None) -> FileStudy:

@@ -36,6 +36,7 @@ def sweep(
     dies: int = 16,
     reads: int = 1,
     labels: Mapping[str, tuple[str, str]] | None = None,
+    attributes: Mapping[str, str] | None = None,
     store: str | Path | None = None,
     client: Any = None,
     memory_limit: int | float | None = None,
@@ -49,7 +50,7 @@ def sweep(
         function: `amsim.study(...)`, or any function that JAX can trace: `measure(hardware)`, `(hardware, die_key)` or
             `(hardware, die_key, read_key)`, which gives a dict of arrays for one point, die and read.
         axes: `{path: values}` makes a grid; a path is one of `amsim.settings`, such as "macro.adc.bits", or "hardware"
-            or (of a study) "network" with named values. Values are numbers, words, or `{name: anything}`;
+            or (of a study) "network" with named values. Values are numbers, words, None, or `{name: anything}`;
             `amsim.only_where` makes an axis conditional. `amsim.points` and `amsim.samples` are one dimension with many
             paths. A list of all these is their product.
         hardware: What the settings belong to, where `function` does not have it.
@@ -58,6 +59,7 @@ def sweep(
         dies: Number of dies.
         reads: Reads of each die.
         labels: Unit and long name of outputs that the table of results does not know.
+        attributes: Further attributes of the result, such as a remark; a store need not have the same.
         store: Folder of a Zarr store that takes results as they come (extra `studies`). The same call goes on where a
             study was interrupted, and ends with the same bits.
         client: A `dask.distributed.Client` whose workers compute (extra `distributed`), with the same bits on the same
@@ -71,7 +73,8 @@ def sweep(
 
     Raises:
         ValueError: Before anything runs: an unknown path, a value that a setting does not allow, an empty axis, a
-            function that takes or gives something else, no key, hardware, or store of another study.
+            function that takes or gives something else, no key, hardware, or store of another study, an attribute
+            whose name a study uses itself.
         OSError: The store cannot be written; what it holds is kept.
     """
     integer_between("dies", dies, 1)
@@ -83,19 +86,20 @@ def sweep(
     _check_calibration(function, axes)
     found = groups(dims, thing.hardware, networks=thing.takes_network)
     _check_key(thing, found, key)
+    own = _attributes(thing, dims, found, key, dies, reads)
+    further = _further(attributes, own)
     everyone = population(jax.random.key(0) if key is None else key, dies, reads)
     held = None if store is None else Store(store)
     layout = _stored_layout(held)
     jobs = prepare(thing, found, everyone, memory_limit=memory_limit, layout=layout)
-    attributes = _attributes(thing, dims, found, key, dies, reads)
     results = Results(thing, dims, jobs, dies, reads)
     if held is not None:
-        held.begin(_fingerprint(attributes, jobs), jobs, results.dataset(attributes))
+        held.begin(_fingerprint(own, jobs), jobs, results.dataset(own | further))
         if held.complete:
-            return held.load()
+            return held.load().assign_attrs(further)
     with ExitStack() as stack:
-        _run(thing, jobs, results, attributes, held, client, _reporter(progress, stack))
-    result = results.dataset(attributes)
+        _run(thing, jobs, results, own | further, held, client, _reporter(progress, stack))
+    result = results.dataset(own | further)
     if held is not None:
         held.finish(result)
     return result
@@ -195,6 +199,14 @@ def _attributes(
         "reads": reads,
         **versions(),
     }
+
+
+def _further(given: Mapping[str, str] | None, own: Mapping[str, Any]) -> dict[str, str]:
+    """What a user adds to the attributes of a study."""
+    taken = set(given or ()) & set(own)
+    if taken:
+        raise ValueError(f"Argument `attributes` must not have {', '.join(sorted(taken))}, which a study says itself.")
+    return dict(given or {})
 
 
 def _fingerprint(attributes: Mapping[str, Any], jobs: Sequence[Job]) -> dict[str, Any]:
