@@ -225,7 +225,7 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
     variables: dict[str, Any] = {
         "energy": (("site", "component"), np.asarray(cost.energy, float)),
         **{name: (("site",), np.asarray(values, float)) for name, values in by_site.items()},
-        "macs": (("site",), np.asarray(macs, int)),
+        "macs": (("site",), np.rint(macs).astype(int)),
         "bits_read": (("site", "memory"), np.asarray(cost.read, float)),
         "bits_written": (("site", "memory"), np.asarray(cost.written, float)),
         "bandwidth": (("site", "memory"), np.asarray(cost.bandwidth, float)),

@@ -157,7 +157,9 @@ Coding = ValueRange | IntegerCode
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _digit(offset_codes: Float[Array, "..."], place: Int[Array, "..."], span: int) -> Float[Array, "..."]:
     whole = jax.lax.stop_gradient(offset_codes).astype(jnp.int32)
-    return (2 * (jnp.right_shift(whole, place) & 1) - 1).astype(offset_codes.dtype)
+    digit = (2 * (jnp.right_shift(whole, place) & 1) - 1).astype(offset_codes.dtype)
+    # NaN is no word; a network that has diverged must not seem to give numbers.
+    return jnp.where(jnp.isnan(offset_codes), offset_codes, digit)
 
 
 @_digit.defjvp

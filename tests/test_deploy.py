@@ -255,6 +255,29 @@ def test_counts_do_not_round_in_a_short_word() -> None:
     assert float(amsim.deploy(function, weights, macro)(inputs)[0, 0]) == 1.0
 
 
+@pytest.mark.parametrize(
+    "macro",
+    [
+        circuits.SwitchedCapacitor(rows=8, columns=4),
+        circuits.SwitchedCapacitor(rows=8, columns=4, adc=circuits.SarAdc(bits=6)),
+        circuits.SwitchedCapacitor(rows=8, columns=4, adc=circuits.FlashAdc(), weight_bits=4, input_bits=4),
+        circuits.DigitalBinary(rows=8, columns=4),
+        circuits.MultiPrecision(),
+    ],
+    ids=["ideal converter", "SAR", "flash, four bits", "digital binary", "multi-precision"],
+)
+@pytest.mark.parametrize("positive", [False, True], ids=["signed", "unsigned"])
+def test_nan_comes_out_as_nan(macro: circuits.Macro, positive: bool) -> None:
+    def function(w: jax.Array, x: jax.Array) -> jax.Array:
+        return (jnp.abs(x) if positive else x) @ w
+
+    chip = amsim.deploy(function, MATRIX, macro, key=jax.random.key(0))
+    found = np.asarray(chip(VECTORS.at[1, 2].set(jnp.nan), key=jax.random.key(1)))
+    assert np.all(np.isnan(found[1]))
+    whole = np.asarray(chip(VECTORS, key=jax.random.key(1)))
+    np.testing.assert_array_equal(np.delete(found, 1, axis=0), np.delete(whole, 1, axis=0))
+
+
 def test_inputs_and_outputs_may_be_any_tree() -> None:
     def function(params: Any, batch: Any, scale: Any) -> Any:
         return {"sums": (batch["x"] @ params["w"]) * scale, "none": None, "pair": (batch["m"], 1.0)}

@@ -149,6 +149,28 @@ def test_what_the_data_decide_is_counted_as_it_runs() -> None:
     assert slope > 0
 
 
+def test_members_of_a_batch_leave_a_loop_at_turns_of_their_own() -> None:
+    def one(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        going = lambda s: jnp.sum((s[1] @ decision(p["cell"]["u"])) ** 2) > 4.0  # noqa: E731
+        turn = lambda s: (s[0] + 1, 0.2 * s[1] @ decision(p["cell"]["w"]))  # noqa: E731
+        return jax.lax.while_loop(going, turn, (jnp.zeros((), int), x))
+
+    def function(p: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jax.vmap(lambda row: one(p, row))(x)
+
+    scale = jnp.asarray([[0.1], [1.0], [3.0], [30.0]])
+    found = amsim.deploy(function, PARAMS, circuits.Exact())(scale * X)
+    want = [one(PARAMS, row) for row in scale * X]
+    turns = [int(row[0]) for row in want]
+    assert len(set(turns)) > 2
+    np.testing.assert_array_equal(found[0], turns)
+    np.testing.assert_allclose(found[1], jnp.stack([row[1] for row in want]), rtol=1e-5, atol=1e-6)
+    # Of each inference its own turns count, and one more answer of the condition.
+    macs = amsim.deploy(function, PARAMS, DIGITAL).cost(scale * X)["macs"] / UNITS**2
+    np.testing.assert_allclose(macs.sel(site="cell.w"), np.mean(turns), rtol=0, atol=0.5 / UNITS**2)
+    np.testing.assert_allclose(macs.sel(site="cell.u"), np.mean(turns) + 1, rtol=0, atol=0.5 / UNITS**2)
+
+
 def test_one_weight_inside_and_outside_is_stored_once() -> None:
     def function(p: Any, x: jax.Array) -> jax.Array:
         inside = jax.lax.scan(lambda h, _: (jnp.tanh(h @ p["cell"]["w"]), None), x, None, 3)[0]

@@ -15,7 +15,9 @@ from amsim import circuits
 from amsim.accelerator import Accelerator
 from amsim.setting_labels import setting_label
 from amsim.settings import continuous_settings
+from amsim.studies.measured import checked_labels
 from amsim.studies.program import peak_bytes
+from amsim.studies.sweep import check_options
 
 MACRO = circuits.SwitchedCapacitor(rows=8, columns=4, comparator=circuits.Comparator(noise=1e-3))
 KEY = jax.random.key(3)
@@ -260,7 +262,9 @@ def nothing():
         ({"axes": {"macro.supply": [0.6]}, "function": 3}, "`function` must be `amsim.study"),
         ({"axes": {"macro.supply": [0.6]}, "function": nothing}, "takes 0 arguments"),
         ({"axes": {"macro.supply": [0.6]}, "function": lambda hardware: 1.0}, "must give a dict of named arrays"),
-        ({"axes": {"macro.supply": [0.6]}, "memory_limit": 0.0}, "`memory_limit` must be above 0"),
+        ({"axes": {"macro.supply": [0.6]}, "memory_limit": 0.0}, "`memory_limit` must be a number of bytes above 0"),
+        ({"axes": {"macro.supply": [0.6]}, "client": "host:8786"}, "`client` must be a dask.distributed.Client"),
+        ({"axes": {"macro.supply": [0.6]}, "function": dict}, "`function` must tell its arguments"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(arguments, message):
@@ -278,3 +282,61 @@ def test_wrong_samples_and_points():
         amsim.samples({"a": (0.0, 1.0)}, 4, logarithmic=True)
     with pytest.raises(ValueError, match="`logarithmic` must name paths"):
         amsim.samples({"a": (0.0, 1.0)}, 4, logarithmic=["b"])
+    with pytest.raises(ValueError, match=r"but has \['ab'\]"):
+        amsim.samples({"a": (0.0, 1.0)}, 4, logarithmic="ab")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((3, None, None, False), "`store` must be the path of a folder, but is 3"),
+        ((None, None, "1 GB", False), "`memory_limit` must be a number of bytes above 0, but is '1 GB'"),
+        ((None, None, True, False), "`memory_limit` must be a number of bytes above 0, but is True"),
+        ((None, None, None, "yes"), "`progress` must be True, False or a function .* but is 'yes'"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_told(options, message):
+    # Behind the type checker of the tests, which a user does not have.
+    with pytest.raises(ValueError, match=message):
+        check_options(*options)
+
+
+@pytest.mark.parametrize("label", ["V", ("V",), (None, None)])
+def test_labels_are_a_unit_and_a_name(label):
+    with pytest.raises(ValueError, match=r"`labels` must have \(unit, long name\) for each output, but has .* for 'a'"):
+        checked_labels({"a": label})
+
+
+SUPPLY = {"macro.supply": [0.5, 0.6]}
+
+
+@pytest.mark.parametrize(
+    ("axes", "outputs", "message"),
+    [
+        (SUPPLY, {"a": 1j}, "must give arrays, but gave 'a' as complex"),
+        (SUPPLY, {"a": jnp.ones(2, jnp.complex64)}, "must give real numbers, but gave 'a' of type complex64"),
+        (SUPPLY, {"a": jax.random.key(0)}, "must give real numbers, but gave 'a' of type key"),
+        (SUPPLY, {"a": jnp.ones((2, 0))}, r"must give values, but gave 'a' of shape \(2, 0\)"),
+        (SUPPLY, {"a": jnp.ones(3), "a_0": 1.0}, "must not name an output 'a_0'"),
+        (SUPPLY, {"macro.supply": 1.0}, "must not name an output 'macro.supply'"),
+        (SUPPLY, {"study": 1.0}, "`function` must have names that files take, .* but has 'study'"),
+        (SUPPLY, {"a/b": 1.0}, "`function` must have names that files take, .* but has 'a/b'"),
+        (SUPPLY, {"a": 1.0}, "`labels` must be of the outputs a, but has 'other'"),
+        (amsim.points(SUPPLY, dim="a/b"), {"a": 1.0}, "`axes` must have names that files take, .* but has 'a/b'"),
+    ],
+)
+def test_outputs_that_no_result_can_hold_are_refused(axes, outputs, message, tmp_path):
+    labels = {"other": ("V", "else")} if "labels" in message else None
+    with pytest.raises(ValueError, match=message):
+        amsim.sweep(lambda hardware: outputs, axes, hardware=MACRO, labels=labels, store=tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+def test_outputs_of_any_word_length_are_kept(tmp_path):
+    outputs = {"half": jnp.asarray(0.5, jnp.bfloat16), "large": 2**40, "true": True, "counts": jnp.arange(3)}
+    found = amsim.sweep(lambda hardware: outputs, SUPPLY, hardware=MACRO, store=tmp_path / "study")
+    again = amsim.sweep(lambda hardware: outputs, SUPPLY, hardware=MACRO, store=tmp_path / "study")
+    xr.testing.assert_identical(found, again)
+    assert {name: found[name].values[0].tolist() for name in outputs} == {
+        "half": 0.5, "large": 2.0**40, "true": 1.0, "counts": [0.0, 1.0, 2.0],
+    }  # fmt: skip

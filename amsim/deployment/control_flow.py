@@ -91,28 +91,53 @@ def _while(
     step: Step, arguments: list[Any], run: Run, turns: Turns, tells: tuple[bool, ...]
 ) -> tuple[list[Any], Tallies]:
     params: dict[str, Any] = step.equation.params
-    own = params["cond_nconsts"]
-    first = own + params["body_nconsts"]
-    condition, body = step.bodies
+    first, condition, body = params["cond_nconsts"], *step.bodies
+    start = first + params["body_nconsts"]
+    # Under `vmap` each member of a batch may stop at a turn of its own; the others go on without it.
+    batched = bool(params["cond_jaxpr"].out_avals[0].shape)
 
-    def tested(turn: Array, carry: list[Any]) -> tuple[list[Any], Tallies]:
-        return run(condition, [*arguments[:own], *carry], (*turns, turn))
+    def tested(turn: Array, carry: list[Any]) -> tuple[Array, Tallies]:
+        found, tallies = run(condition, [*arguments[:first], *carry], (*turns, turn))
+        return found[0], tallies
 
     def one_turn(turn: Array, carry: list[Any]) -> tuple[list[Any], Tallies]:
-        found, tallies = run(body, [*arguments[own:first], *carry], (*turns, turn))
+        found, tallies = run(body, [*arguments[first:start], *carry], (*turns, turn))
         # The loop keeps nothing of its condition but the answer: what else it tells has to be asked for again.
-        return found, tallies | (tested(turn, carry)[1] if tells[0] else {})
+        going, more = tested(turn, carry) if tells[0] or batched else (jnp.ones((), bool), {})
+        return _of_active(going, found, carry), _told_by_active(going, tallies | (more if tells[0] else {}))
 
     def turned(state: tuple[Array, list[Any], Tallies]) -> tuple[Array, list[Any], Tallies]:
         turn, carry, tallies = state
         found, more = one_turn(turn, carry)
         return turn + 1, found, merged(tallies, more)
 
-    start = (jnp.zeros((), jnp.int32), arguments[first:])
-    nothing = _zeros(lambda: one_turn(*start)[1]) if any(tells) else {}
-    turn, carry, tallies = lax.while_loop(lambda state: tested(*state[:2])[0][0], turned, (*start, nothing))
+    initial = (jnp.zeros((), jnp.int32), arguments[start:])
+    nothing = _zeros(lambda: one_turn(*initial)[1]) if any(tells) else {}
+    turn, carry, tallies = lax.while_loop(lambda state: jnp.any(tested(*state[:2])[0]), turned, (*initial, nothing))
     last = tested(turn, carry)[1] if tells[0] else {}
     return carry, tallies | {site: merged(tallies[site], last[site]) for site in last}
+
+
+def _of_active(going: Array, found: list[Any], before: list[Any]) -> list[Any]:
+    """What a turn found for the members of a batch that are still going, which lie along the leading axes."""
+    if going.ndim == 0:
+        return found
+    return [
+        lax.select(lax.broadcast_in_dim(going, new.shape, tuple(range(going.ndim))), new, old)
+        for new, old in zip(found, before, strict=True)
+    ]
+
+
+def _told_by_active(going: Array, tallies: Tallies) -> Tallies:
+    """What sites tell of a turn that only a part of a batch still takes; whole numbers, of values seen, are kept."""
+    if going.ndim == 0:
+        return tallies
+
+    def part(one: Any) -> Any:
+        scales = not isinstance(one, Largest) and jnp.issubdtype(one.dtype, jnp.floating)
+        return one * jnp.mean(going, dtype=one.dtype) if scales else one
+
+    return _map_tallies(part, tallies)
 
 
 def _cond(

@@ -101,6 +101,8 @@ def samples(
     part_of("ranges", ranges, Mapping)
     if not ranges:
         raise ValueError("Argument `ranges` must have at least one path, but is empty.")
+    if isinstance(logarithmic, str):
+        logarithmic = [logarithmic]
     logs = set(ranges) if logarithmic is True else set(logarithmic or ())
     if not logs <= set(ranges):
         raise ValueError(f"Argument `logarithmic` must name paths of `ranges`, but has {sorted(logs - set(ranges))}.")

@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from amsim import networks
 from amsim.accelerator import COMPONENTS, Accelerator
-from amsim.circuits.checks import at_least_one, one_of
+from amsim.circuits.checks import at_least_one, one_of, part_of
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import deploy
@@ -235,14 +235,32 @@ def measured(function: Any, hardware: Any, labels: Mapping[str, tuple[str, str]]
             f"(hardware, die_key, read_key), but is {function!r}."
         )
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError as error:
+        raise ValueError(f"Argument `function` must tell its arguments, but {error}.") from None
     count = sum(one.kind in kinds and one.default is inspect.Parameter.empty for one in parameters)
     if not 1 <= count <= len(SCOPES):
         raise ValueError(
             "Argument `function` must take (hardware), (hardware, die_key) or (hardware, die_key, read_key), but takes "
             f"{count} arguments."
         )
-    return MeasuredFunction(function, hardware, dict(labels or {}), SCOPES[count - 1])
+    return MeasuredFunction(function, hardware, checked_labels(labels or {}), SCOPES[count - 1])
+
+
+def checked_labels(labels: Any) -> dict[str, tuple[str, str]]:
+    """Unit and long name by output.
+
+    Raises:
+        ValueError: They are something else.
+    """
+    part_of("labels", labels, Mapping)
+    for name, label in labels.items():
+        if not isinstance(label, tuple) or len(label) != 2 or not all(isinstance(text, str) for text in label):
+            raise ValueError(
+                f"Argument `labels` must have (unit, long name) for each output, but has {label!r} for {name!r}."
+            )
+    return dict(labels)
 
 
 def named_arrays(outputs: Any) -> dict[str, Array]:
@@ -253,12 +271,17 @@ def named_arrays(outputs: Any) -> dict[str, Array]:
     """
     if not isinstance(outputs, Mapping) or not outputs or not all(isinstance(name, str) for name in outputs):
         raise ValueError(f"Argument `function` must give a dict of named arrays, but gave {type(outputs).__name__}.")
-    for name, value in outputs.items():
-        if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float):
-            raise ValueError(f"Argument `function` must give arrays, but gave {name!r} as {type(value).__name__}.")
-    return {name: jnp.asarray(value).astype(_floating(value)) for name, value in outputs.items()}
+    return {name: _floating(name, value) for name, value in outputs.items()}
 
 
-def _floating(value: Any) -> Any:
-    dtype = jnp.asarray(value).dtype
-    return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
+def _floating(name: str, value: Any) -> Array:
+    """An output in float32 or float64, which every file format has."""
+    if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float):
+        raise ValueError(f"Argument `function` must give arrays, but gave {name!r} as {type(value).__name__}.")
+    array = jnp.asarray(float(value) if isinstance(value, int) else value)
+    if not jnp.isrealobj(array) or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        raise ValueError(f"Argument `function` must give real numbers, but gave {name!r} of type {array.dtype}.")
+    if array.size == 0:
+        raise ValueError(f"Argument `function` must give values, but gave {name!r} of shape {array.shape}.")
+    wide = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize >= 4
+    return array if wide else array.astype(jnp.result_type(float))

@@ -10,7 +10,8 @@ from amsim.results import UNITS_AND_NAMES, labelled
 from amsim.setting_labels import setting_label
 from amsim.studies.axes import HARDWARE, NETWORK, Block
 from amsim.studies.jobs import Job, Outputs
-from amsim.studies.measured import SCOPES, Measured
+from amsim.studies.measured import Measured
+from amsim.studies.store import GROUP
 
 POPULATION = {"point": (), "die": ("die",), "read": ("die", "read")}
 """Dimensions that a result has besides those of the study, by scope."""
@@ -26,13 +27,15 @@ class Results:
         """Make room for all results.
 
         Raises:
-            ValueError: An output has not the same shape at all points.
+            ValueError: An output has not the same shape at all points, or a name that something else has, that files
+                do not take, or that is only in the labels.
         """
         self._measured, self._dims = measured, dims
         self._sizes = {"die": dies, "read": reads}
         self._values = {job.number: _empty(job) for job in jobs}
         self._jobs = jobs
         self._variables = _variables(measured, dims, jobs)
+        _check_names(measured, dims, self._variables)
 
     def add(self, job: Job, number: int, outputs: Outputs) -> None:
         """Take the results of one call."""
@@ -104,9 +107,26 @@ def _variables(
                     f"Argument `function` must give {name!r} the same shape at every point, but gives {found[name][1]} "
                     f"and, with {dict(job.group.names)}, {one.shape}."
                 )
-            if name in outer or name in SCOPES:
-                raise ValueError(f"Argument `function` must not name an output {name!r}, which is a dimension.")
     return found
+
+
+def _check_names(measured: Measured, dims: Sequence[Block], variables: Mapping[str, Any]) -> None:
+    """Raise unless every name stands for one thing, in any file."""
+    settings = {path for block in dims for path in (block.dim, *block.choices)}
+    taken = settings | {dim for own, _ in variables.values() for dim in own} | {"die", "read"}
+    for name in variables:
+        if name in taken:
+            raise ValueError(f"Argument `function` must not name an output {name!r}, which is a dimension.")
+    for argument, names in (("axes", settings), ("function", variables)):
+        for name in names:
+            if not name or "/" in name or name.startswith((".", "__")) or name == GROUP:
+                raise ValueError(
+                    f"Argument `{argument}` must have names that files take, neither empty nor {GROUP!r}, without '/', "
+                    f"'.' or '__' in front, but has {name!r}. A '/' in the pattern of a rule may be written as '.'."
+                )
+    unknown = sorted(set(getattr(measured, "labels", ())) - set(variables))
+    if unknown:
+        raise ValueError(f"Argument `labels` must be of the outputs {', '.join(variables)}, but has {unknown[0]!r}.")
 
 
 def _coordinate(labels: list[Any], conditional: bool) -> np.ndarray:

@@ -79,8 +79,7 @@ def sweep(
     """
     integer_between("dies", dies, 1)
     integer_between("reads", reads, 1)
-    if memory_limit is not None and not memory_limit > 0:
-        raise ValueError(f"Argument `memory_limit` must be above 0, but is {memory_limit!r}.")
+    check_options(store, client, memory_limit, progress)
     thing = measured(function, hardware, labels)
     dims = blocks(axes)
     _check_calibration(function, axes)
@@ -103,6 +102,19 @@ def sweep(
     if held is not None:
         held.finish(result)
     return result
+
+
+def check_options(store: Any, client: Any, memory_limit: Any, progress: Any) -> None:
+    """Raise ValueError for an option of `sweep` that is of the wrong kind."""
+    number = isinstance(memory_limit, int | float) and not isinstance(memory_limit, bool)
+    if memory_limit is not None and not (number and memory_limit > 0):
+        raise ValueError(f"Argument `memory_limit` must be a number of bytes above 0, but is {memory_limit!r}.")
+    if store is not None and not isinstance(store, str | Path):
+        raise ValueError(f"Argument `store` must be the path of a folder, but is {store!r}.")
+    if client is not None and not hasattr(client, "scheduler_info"):
+        raise ValueError(f"Argument `client` must be a dask.distributed.Client, but is {client!r}.")
+    if not (isinstance(progress, bool) or callable(progress)):
+        raise ValueError(f"Argument `progress` must be True, False or a function (done, total), but is {progress!r}.")
 
 
 def _check_calibration(function: Any, axes: Any) -> None:

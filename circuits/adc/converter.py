@@ -167,8 +167,8 @@ class Converter(eqx.Module):
             key: Draws the noise; None is no dynamic noise.
 
         Returns:
-            Values as read, shape (..., columns), cells. The gradient goes straight through to `cells`, `offset`, the
-            sigmas of the noise and those of the static errors; it is 0 where the range clips.
+            Values as read, shape (..., columns), cells; NaN stays NaN. The gradient goes straight through to `cells`,
+            `offset`, the sigmas of the noise and those of the static errors; it is 0 where the range clips.
 
         Raises:
             ValueError: `die` is of another converter or of another number of columns.
@@ -181,7 +181,9 @@ class Converter(eqx.Module):
             decision = self.comparator_referral * decision_noise / lsb
             sampled_key, decision_key = jax.random.split(key)
             noise = ConversionNoise(sampled_key, decision_key, sampled_noise / lsb, decision)
-        return centre + lsb * self.read_codes((cells - centre) / lsb, die=die, noise=noise)
+        read = centre + lsb * self.read_codes((cells - centre) / lsb, die=die, noise=noise)
+        # No comparison with NaN is true, which a converter that compares would read as a number.
+        return jnp.where(jnp.isnan(cells), cells, read)
 
     def clipped(self, cells: Float[Array, "..."], driven_rows: Values, finest: Values = 1.0) -> Float[Array, ""]:
         """Fraction of line values outside the range by more than half a step."""
