@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from control_flow_networks import (
+    DIGITAL,
     FRAMES,
     IDEAL,
     LSTM,
