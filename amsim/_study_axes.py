@@ -22,6 +22,9 @@ POPULATION = ("die", "read")
 WHOLE = 8
 """Whole numbers on an axis that each have a tick."""
 
+EVEN = 1e-3
+"""Relative spread of the steps of a series up to which they are equal, but for float32."""
+
 WIDE = 10.0
 """Largest over smallest value from which on an axis is logarithmic, unless its values are evenly spaced."""
 
@@ -115,7 +118,7 @@ def set_scale(ax: Axes, which: str, values: xr.DataArray, *, logarithmic: bool) 
 
 
 def is_logarithmic(values: xr.DataArray, chosen: bool | Collection[str] | None = None) -> bool:
-    """Whether an axis of numbers is logarithmic: as chosen, else where it is spread over a decade and not evenly.
+    """Whether an axis of numbers is logarithmic: as chosen, else for a geometric series or a decade of uneven steps.
 
     Raises:
         ValueError: A logarithmic axis with values that are not above 0.
@@ -128,10 +131,13 @@ def is_logarithmic(values: xr.DataArray, chosen: bool | Collection[str] | None =
                 f"Argument `logarithmic` must name axes above 0, but {values.name!r} has {numbers.min():g}."
             )
         return wanted
-    if len(numbers) < 2 or numbers[0] <= 0 or numbers[-1] < WIDE * numbers[0]:
+    if len(numbers) < 2 or numbers[0] <= 0:
         return False
-    steps, ratios = np.diff(numbers), np.diff(np.log(numbers))
-    return len(numbers) == 2 or float(np.std(steps) / np.mean(steps)) > float(np.std(ratios) / np.mean(ratios))
+    wide = bool(numbers[-1] >= WIDE * numbers[0])
+    if len(numbers) == 2:
+        return wide
+    steps, ratios = (float(np.std(gaps) / np.mean(gaps)) for gaps in (np.diff(numbers), np.diff(np.log(numbers))))
+    return ratios < min(steps, np.inf if wide else EVEN)
 
 
 def numeric_axis(argument: str, values: xr.DataArray, name: Hashable) -> xr.DataArray:

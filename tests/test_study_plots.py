@@ -63,6 +63,26 @@ def test_energy_is_added_up_and_has_prefixes():
     assert "300 µV" in [text.get_text() for text in ax.get_xticklabels()]
 
 
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        (np.geomspace(0.5e-15, 4e-15, 4).astype(np.float32), "log"),
+        ([512.0, 640.0, 1024.0], "linear"),
+        ([256.0, 512.0, 1024.0], "log"),
+        ([1.0, 2.0, 3.0, 4.0], "linear"),
+        ([1.0, 3.0], "linear"),
+        ([1.0, 30.0], "log"),
+        ([1.0, 3.0, 12.0, 25.0], "log"),
+        ([0.0, 1.0, 10.0], "linear"),
+    ],
+)
+def test_the_scale_follows_from_how_values_are_spread(values, scale):
+    accuracy = ("macro.rows", np.linspace(0.5, 0.9, len(values)), {"units": "1", "long_name": "accuracy"})
+    rows = ("macro.rows", values, {"units": "1", "long_name": "rows"})
+    ax = plot_sweep(xr.Dataset({"accuracy": accuracy}, {"macro.rows": rows}))
+    assert ax.get_xscale() == scale
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="all of them are missing"):
         plot_sweep(two_axes() * np.nan, x=MAP["x"])
