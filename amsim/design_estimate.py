@@ -36,6 +36,24 @@ class Slopes(NamedTuple):
     by_params: PyTree = None
 
 
+class Designs(NamedTuple):
+    """A network on designs that differ in continuous settings.
+
+    Attributes:
+        fn: The network.
+        accelerator: The hardware, whose variables are replaced.
+        paths: Settings that vary.
+    """
+
+    fn: Callable[..., Any]
+    accelerator: Accelerator
+    paths: tuple[str, ...]
+
+    def at(self, logs: Float[Array, " variables"]) -> Accelerator:
+        """The hardware of the design with these logarithms of its variables."""
+        return at_logs(self.accelerator, self.paths, logs)
+
+
 @dataclasses.dataclass
 class Estimate:
     """Accuracy and energy of one network on designs that differ in continuous settings.
@@ -62,10 +80,15 @@ class Estimate:
     softness: float = 1.0
     evaluations: int = 0
 
+    @property
+    def designs(self) -> Designs:
+        """What is estimated."""
+        return Designs(self.fn, self.accelerator, self.paths)
+
     def energy(self, logs: np.ndarray, params: PyTree) -> tuple[float, np.ndarray]:
         """Energy an inference, J, and the derivative of its logarithm by that of each variable."""
-        point, settings = jnp.asarray(logs, float), (self.paths, self.components)
-        value, slope = _log_energy(self.fn, params, self.accelerator, point, self.activity_inputs, *settings)
+        point = jnp.asarray(logs, float)
+        value, slope = _log_energy(self.designs, params, point, self.activity_inputs, self.components)
         return float(jnp.exp(value)), np.asarray(slope, float)
 
     def accuracy(self, logs: np.ndarray, params: PyTree) -> Slopes:
@@ -81,8 +104,7 @@ class Estimate:
         self.evaluations += 1 + BACKWARD
         point, softness = jnp.asarray(logs, float), jnp.asarray(self.softness, float)
         found = [
-            _answer_slopes(self.fn, params, self.accelerator, point, reading, self.paths, softness, self.trained)
-            for reading in self.reads.all()
+            _answer_slopes(self.designs, params, point, reading, softness, self.trained) for reading in self.reads.all()
         ]
         answers = self.reads.answers
         right, smooth = (sum(float(one[n]) for one in found) / answers for n in (0, 1))
@@ -100,8 +122,7 @@ class Estimate:
 
     def _answered(self, logs: np.ndarray, params: PyTree, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
         """Which answers of a read are right, and the margins of those that are no padding."""
-        point = jnp.asarray(logs, float)
-        right, margins = _answers(self.fn, params, self.accelerator, point, reading, self.paths)
+        right, margins = _answers(self.designs, params, jnp.asarray(logs, float), reading)
         return np.asarray(right), np.asarray(margins)[np.asarray(reading.labels) >= 0]
 
 
@@ -123,34 +144,28 @@ def _smooth(margins: Any, softness: Any) -> Any:
 
 @eqx.filter_jit
 def _answers(
-    fn: Callable[..., Any],
-    params: PyTree,
-    accelerator: Accelerator,
-    logs: Float[Array, " variables"],
-    reading: Reading,
-    paths: tuple[str, ...],
+    designs: Designs, params: PyTree, logs: Float[Array, " variables"], reading: Reading
 ) -> tuple[Array, Array]:
     """Which answers are right, and the margin of each."""
-    logits = reading.logits(fn, params, at_logs(accelerator, paths, logs))
+    logits = reading.logits(designs.fn, params, designs.at(logs))
     return reading.right(logits), _signed_margins(logits, jnp.asarray(reading.labels))
 
 
 @eqx.filter_jit
 def _answer_slopes(
-    fn: Callable[..., Any],
+    designs: Designs,
     params: PyTree,
-    accelerator: Accelerator,
     logs: Float[Array, " variables"],
     reading: Reading,
-    paths: tuple[str, ...],
     softness: Float[Array, ""],
     trained: bool,
 ) -> tuple[Array, Array, Array, PyTree]:
+    """Right answers and their smooth number, its slopes by the logarithms, and those of the loss by the parameters."""
     floating, fixed = eqx.partition(params, eqx.is_inexact_array)
 
     def outputs(logs: Array, floating: PyTree) -> tuple[tuple[Array, Array], Array]:
-        hardware, own = at_logs(accelerator, paths, logs), eqx.combine(floating, fixed)
-        logits = reading.logits(fn, own, hardware, decision_rule="physical")
+        own = eqx.combine(floating, fixed)
+        logits = reading.logits(designs.fn, own, designs.at(logs), decision_rule="physical")
         smooth = reading.total(_smooth(_signed_margins(logits, jnp.asarray(reading.labels)), softness))
         return (smooth, reading.cross_entropy(logits)), jnp.sum(reading.right(logits))
 
@@ -164,19 +179,17 @@ def _answer_slopes(
 
 @eqx.filter_jit
 def _log_energy(
-    fn: Callable[..., Any],
+    designs: Designs,
     params: PyTree,
-    accelerator: Accelerator,
     logs: Float[Array, " variables"],
     inputs: Shaped[np.ndarray | Array, "batch ..."],
-    paths: tuple[str, ...],
     components: tuple[str, ...],
 ) -> tuple[Array, Array]:
     chosen = np.array([COMPONENTS.index(name) for name in components])
 
     def log_energy(logs: Array) -> Array:
-        hardware = at_logs(accelerator, paths, logs)
-        layers = deploy(fn, params, hardware).workload(inputs).layers
+        hardware = designs.at(logs)
+        layers = deploy(designs.fn, params, hardware).workload(inputs).layers
         return jnp.log(jnp.sum(evaluate(hardware, layers).energy[:, chosen]))
 
     return jax.value_and_grad(log_energy)(logs)

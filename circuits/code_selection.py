@@ -5,6 +5,7 @@ suits values of any size and counts of several batches add up.
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,29 @@ SIDE_CANDIDATES = 24
 """The same for each side of a range with a zero-point."""
 
 _SIDE = BINS_AN_OCTAVE * OCTAVES
+
+
+class _Observed(NamedTuple):
+    """Values seen: their counts by bin, and the ends of their range, which has 0 in it."""
+
+    counts: Real[Array, " bins"]
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+
+    @property
+    def largest(self) -> Float[Array, ""]:
+        """Largest magnitude."""
+        return jnp.maximum(-self.low, self.high)
+
+
+class _Wanted(NamedTuple):
+    """What is asked of a code: its words, and how its range is chosen."""
+
+    bits: int
+    signed: bool
+    method: str
+    coverage: float
+    rounding: Rounding
 
 
 def value_counts(values: Float[Array, "..."]) -> Int[Array, " bins"]:
@@ -80,16 +104,17 @@ def select_input_code(
     check_method("method", method, coverage)
     integer_between("bits", bits, 1, 16)
     known = ValueRange() if known is None else known
-    low, high = jnp.minimum(low, 0.0), jnp.maximum(high, 0.0)
+    seen = _Observed(counts, jnp.minimum(low, 0.0), jnp.maximum(high, 0.0))
+    low, high = seen.low, seen.high
     signed = float(low) < 0 and not (known.low is not None and known.low >= 0)
     if symmetric or bits == 1 or not signed:
-        fixed = jnp.maximum(-low, high) if known.limit is None else jnp.asarray(known.limit, low.dtype)
-        scale = _symmetric_scale(counts, low, high, fixed, bits, signed, method, coverage, rounding)
+        fixed = seen.largest if known.limit is None else jnp.asarray(known.limit, low.dtype)
+        scale = _symmetric_scale(seen, fixed, _Wanted(bits, signed, method, coverage, rounding))
         return IntegerCode(scale, bits, signed, rounding)
     both = known.low is not None and known.high is not None
     fixed_low, fixed_high = (known.low, known.high) if both else (low, high)
     ends = jnp.minimum(jnp.asarray(fixed_low, low.dtype), 0.0), jnp.maximum(jnp.asarray(fixed_high, low.dtype), 0.0)
-    scale, zero = _scale_and_zero(counts, low, high, *ends, bits, method, coverage, rounding)
+    scale, zero = _scale_and_zero(seen, *ends, _Wanted(bits, False, method, coverage, rounding))
     return IntegerCode(scale, bits, False, rounding, zero)
 
 
@@ -145,63 +170,47 @@ def select_weight_code(
     return IntegerCode(jnp.take_along_axis(scales, chosen[None], axis=0)[0], bits, True, rounding)
 
 
-@partial(jax.jit, static_argnames=("bits", "signed", "method", "coverage", "rounding"))
-def _symmetric_scale(
-    counts: Real[Array, " bins"],
-    low: Float[Array, ""],
-    high: Float[Array, ""],
-    fixed: Float[Array, ""],
-    bits: int,
-    signed: bool,
-    method: str,
-    coverage: float,
-    rounding: Rounding,
-) -> Float[Array, ""]:
+@partial(jax.jit, static_argnames="wanted")
+def _symmetric_scale(seen: _Observed, fixed: Float[Array, ""], wanted: _Wanted) -> Float[Array, ""]:
     """Scale of a code without a zero-point; `fixed` is a further limit to try."""
-    largest = jnp.maximum(-low, high)
+    largest = seen.largest
     limits = largest.reshape(1)
-    if method == "percentile":
-        values, shares = _points(counts, largest)
-        limits = jnp.minimum(weighted_quantile(jnp.abs(values), shares, coverage), largest).reshape(1)
-    elif method == "minimum-error":
+    if wanted.method == "percentile":
+        values, shares = _points(seen)
+        limits = jnp.minimum(weighted_quantile(jnp.abs(values), shares, wanted.coverage), largest).reshape(1)
+    elif wanted.method == "minimum-error":
         limits = largest * jnp.arange(1, CANDIDATES + 1, dtype=largest.dtype) / CANDIDATES
         limits = jnp.append(limits, fixed)
-    scales = jnp.where(limits > 0, limits, 1.0) / highest_code(bits, signed)
-    if method == "minimum-error":
-        return scales[_least_error(counts, largest, scales, None, bits, signed, rounding)]
+    scales = jnp.where(limits > 0, limits, 1.0) / highest_code(wanted.bits, wanted.signed)
+    if wanted.method == "minimum-error":
+        return scales[_least_error(seen, scales, None, wanted)]
     return scales[0]
 
 
-@partial(jax.jit, static_argnames=("bits", "method", "coverage", "rounding"))
+@partial(jax.jit, static_argnames="wanted")
 def _scale_and_zero(
-    counts: Real[Array, " bins"],
-    low: Float[Array, ""],
-    high: Float[Array, ""],
-    fixed_low: Float[Array, ""],
-    fixed_high: Float[Array, ""],
-    bits: int,
-    method: str,
-    coverage: float,
-    rounding: Rounding,
+    seen: _Observed, fixed_low: Float[Array, ""], fixed_high: Float[Array, ""], wanted: _Wanted
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Scale and zero-point of a code of unsigned words; the fixed ends are one more range to try."""
+    low, high = seen.low, seen.high
     lows, highs = low.reshape(1), high.reshape(1)
-    if method == "percentile":
-        lows, highs = (side.reshape(1) for side in _covered(counts, low, high, coverage))
-    elif method == "minimum-error":
+    if wanted.method == "percentile":
+        lows, highs = (side.reshape(1) for side in _covered(seen, wanted.coverage))
+    elif wanted.method == "minimum-error":
         parts = jnp.arange(1, SIDE_CANDIDATES + 1, dtype=low.dtype) / SIDE_CANDIDATES
         lows = jnp.append(jnp.repeat(low * parts, SIDE_CANDIDATES), fixed_low)
         highs = jnp.append(jnp.tile(high * parts, SIDE_CANDIDATES), fixed_high)
-    scales = (highs - lows) / highest_code(bits, False)
+    scales = (highs - lows) / highest_code(wanted.bits, False)
     zeros = jnp.round(-lows / scales)
-    if method == "minimum-error":
-        chosen = _least_error(counts, jnp.maximum(-low, high), scales, zeros, bits, False, rounding)
+    if wanted.method == "minimum-error":
+        chosen = _least_error(seen, scales, zeros, wanted)
         return scales[chosen], zeros[chosen]
     return scales[0], zeros[0]
 
 
-def _points(counts: Real[Array, " bins"], largest: Float[Array, ""]) -> tuple[Array, Array]:
+def _points(seen: _Observed) -> tuple[Array, Array]:
     """Values in the middle of the bins, and the part of all values in each; only what matters beside the largest."""
+    counts, largest = seen.counts, seen.largest
     side = OCTAVES_IN_USE * BINS_AN_OCTAVE
     last = jnp.floor((jnp.log2(jnp.where(largest > 0, largest, 1.0)) + OCTAVES / 2) * BINS_AN_OCTAVE).astype(jnp.int32)
     first = jnp.clip(last + 1 - side, 0, _SIDE - side)
@@ -216,11 +225,9 @@ def _points(counts: Real[Array, " bins"], largest: Float[Array, ""]) -> tuple[Ar
     return values, jnp.concatenate([negative, positive, rest.reshape(1)])
 
 
-def _covered(
-    counts: Real[Array, " bins"], low: Float[Array, ""], high: Float[Array, ""], coverage: float
-) -> tuple[Array, Array]:
+def _covered(seen: _Observed, coverage: float) -> tuple[Array, Array]:
     """Ends between which a fraction of the values lies, with half of the rest on either side that has values."""
-    values, shares = _points(counts, jnp.maximum(-low, high))
+    (values, shares), low, high = _points(seen), seen.low, seen.high
     tail = (1.0 - coverage) / jnp.where(high > 0, 2.0, 1.0)
     below = -weighted_quantile(-values, shares, 1.0 - tail)
     above = weighted_quantile(values, shares, 1.0 - tail)
@@ -232,20 +239,17 @@ def _covered(
 
 
 def _least_error(
-    counts: Real[Array, " bins"],
-    largest: Float[Array, ""],
+    seen: _Observed,
     scales: Float[Array, " candidates"],
     zeros: Float[Array, " candidates"] | None,
-    bits: int,
-    signed: bool,
-    rounding: Rounding,
+    wanted: _Wanted,
 ) -> Int[Array, ""]:
     """Which of these codes has the least mean square error."""
-    values, shares = _points(counts, largest)
+    (values, shares), largest = _points(seen), seen.largest
     size = jnp.where(largest > 0, largest, 1.0)
 
     def error(candidate: tuple[Array, Array | None]) -> Array:
-        code = IntegerCode(candidate[0], bits, signed, rounding, candidate[1])
+        code = IntegerCode(candidate[0], wanted.bits, wanted.signed, wanted.rounding, candidate[1])
         # Relative to the largest value: squares of small SI quantities would underflow in float32.
         return jnp.sum(shares * ((code.encode(values) * code.scale - values) / size) ** 2)
 
