@@ -41,6 +41,8 @@ def plot_sweep(
     x = next((dim for dim in found if dim != hue and axes.is_numeric(study[dim])), None) if x is None else x
     hue = next((dim for dim in found if dim != x), None) if hue is None else hue
     x = str(axes.numeric_axis("x", values, x).name)
+    if hue is not None and hue not in found:
+        raise ValueError(f"Argument `hue` must be an axis of {quantity!r}, of {found}, but is {hue!r}.")
     axes.check_axes("study", values, (x, hue) if hue else (x,))
     ax = style.own_axes(ax, (6.0, 4.0))
     curves = (

@@ -12,10 +12,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.accelerator import Accelerator
-from amsim.circuits.checks import at_least_one, some_items
+from amsim.circuits.checks import at_least_one, one_key, some_items
 from amsim.datasets import Split
 from amsim.deployment.calibration import Calibration
-from amsim.deployment.chip import Chip, check_key, deploy
+from amsim.deployment.chip import Chip, deploy
 from amsim.noise.random import numbered_keys
 from amsim.results import described, key_words, labelled, versions
 from amsim.statistics import mean_interval
@@ -57,12 +57,13 @@ def evaluate(
         Dataset with `accuracy` (die, read), its mean over dies and the 95 % interval of that mean.
 
     Raises:
-        ValueError: No data, a count below 1, a key that is not typed, or hardware that is none.
+        ValueError: No data, a count below 1, a key that is not typed, hardware that is none, or a network that does
+            not give logits of shape (items, classes).
         amsim.DeploymentError: The network does not fit the hardware.
     """
     at_least_one(dies=dies, reads=reads, batch=batch)
     some_items(data=data)
-    check_key("key", key)
+    one_key("key", key)
     accelerator = Accelerator.of(hardware)
     deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
     accuracy = accuracy_on_dies(
@@ -184,9 +185,19 @@ def right_answers(
         def one_batch(item: tuple[Array, Array, Array]) -> Array:
             number, batch_inputs, batch_labels = item
             logits = chip(batch_inputs, key=None if key is None else jax.random.fold_in(key, number))
+            _check_logits(logits, batch_labels.shape[0])
             return jnp.sum(jnp.argmax(logits, axis=-1) == batch_labels)
 
         counts = jax.lax.map(one_batch, (jnp.arange(np.shape(inputs)[0]), jnp.asarray(inputs), jnp.asarray(labels)))
         return jnp.sum(counts)
 
     return one_read(None).reshape(1) if read_keys is None else jax.lax.map(one_read, read_keys)
+
+
+def _check_logits(logits: Any, items: int) -> None:
+    """Raise unless there is one row of logits for each item: of anything else the largest would be no class."""
+    shape = getattr(logits, "shape", type(logits).__name__)
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[0] != items:
+        raise ValueError(
+            f"Argument `fn` must give logits of shape ({items}, classes) for {items} items, but gives {shape}."
+        )

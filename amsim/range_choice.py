@@ -12,7 +12,7 @@ from jaxtyping import Array
 from amsim.batch_statistics import batches
 from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.checks import one_of
-from amsim.circuits.code_selection import select_input_code
+from amsim.circuits.code_selection import LARGEST_COUNTED, SMALLEST_COUNTED, select_input_code
 from amsim.circuits.operands import IntegerCode, highest_code
 from amsim.deployment.calibration import Calibration, SiteRanges
 from amsim.deployment.chip import Chip, traced_chip
@@ -126,7 +126,7 @@ def _weighted(site: dict[str, Any], share: float) -> dict[str, Any]:
 def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: RangeMethods, batch: int) -> Calibration:
     options = WeightMethod(methods.weights, methods.coverage, methods.per)
     observed = _added(chip, observed_values, inputs, batch, options)
-    chosen = {}
+    chosen, largest = {}, {}
     for mapped in sites:
         site, macro, told = mapped.site, chip.accelerator.macros[mapped.macro], observed[mapped.site.name]
         if told["runs"] == 0:
@@ -134,6 +134,7 @@ def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: Ran
         low, high = -told["lowest"].value, told["highest"].value
         if not np.isfinite([low, high]).all():
             raise ValueError(f"Argument `data` must give finite values, but the inputs of site `{site.name}` are not.")
+        largest[site.name] = float(max(-low, high))
         scale = told["weight_scale"].value
         rounding = macro.operand_rounding
         input_code = select_input_code(
@@ -150,6 +151,12 @@ def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: Ran
         unused = 1.0 / highest_code(macro.weight_bits, True)
         weight_code = IntegerCode(jnp.where(scale > 0, scale, unused), macro.weight_bits, True, rounding)
         chosen[site.name] = SiteRanges(input_code, weight_code)
+    for name, size in largest.items():
+        if size and not SMALLEST_COUNTED < size < LARGEST_COUNTED:
+            raise ValueError(
+                f"Argument `data` must give inputs of a size from {SMALLEST_COUNTED:.1g} to {LARGEST_COUNTED:.1g}, but "
+                f"those of site `{name}` reach {size:.3g}; scale them."
+            )
     return Calibration(chosen)
 
 

@@ -19,6 +19,8 @@ BINS_AN_OCTAVE = 256
 OCTAVES = 96
 """Magnitudes from 2**-48 to 2**48; smaller ones count as 0, larger ones in the last bin."""
 
+SMALLEST_COUNTED, LARGEST_COUNTED = 2.0 ** (-OCTAVES / 2), 2.0 ** (OCTAVES / 2)
+
 OCTAVES_IN_USE = 24
 """Octaves below the largest magnitude that matter to a code of at most 16 bits."""
 

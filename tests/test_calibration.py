@@ -237,6 +237,8 @@ def test_batch_statistics_on_the_chip_are_those_of_a_plain_loop(case: Any) -> No
         ({"data": np.zeros((0, 196), np.float32)}, "`data` must have at least one item"),
         ({"data": np.full((2, 196), np.nan, np.float32)}, "`data` must be finite"),
         ({"data": np.full((2, 196), 3e38, np.float32)}, "inputs of site `out` are not"),
+        ({"data": np.full((2, 196), 1e20, np.float32)}, "must give inputs of a size .* site `hidden` reach 1e\\+20"),
+        ({"data": np.full((2, 196), 1e-20, np.float32)}, "must give inputs of a size .* site `hidden` reach 1e-20"),
         ({"method": "best"}, "`method` must be one of"),
         ({"method": {"adc": "min-max"}}, "`method` must be one of inputs, readout, weights"),
         ({"method": {"readout": "min-max"}}, "no site has a converter whose range to choose"),

@@ -206,6 +206,28 @@ def test_products_on_parameters_alone_or_data_alone_are_no_sites() -> None:
     assert (row.rows, row.columns) == (7, 3)
 
 
+def test_products_without_a_weight_are_counted_below_the_table() -> None:
+    closed_over = jnp.ones((7, 7))
+
+    def function(params: Any, x: jax.Array) -> jax.Array:
+        frozen = x @ closed_over
+        scores = jax.lax.fori_loop(0, 2, lambda _, h: jnp.tanh(h @ h.T), x @ x.T)
+        return scores @ (frozen @ params["w"]) @ (params["b"] @ params["b"].T)
+
+    params = {"w": WIDE, "b": WIDE.T}
+    found = amsim.deploy(function, params, circuits.Exact()).sites(X)
+    two, constant = (
+        "product of two values that depend on data",
+        "product with a constant of `fn`, which is no parameter",
+    )
+    assert [row.name for row in found] == ["w", "b"]
+    assert found.others == {two: 3, constant: 1}
+    assert str(found).endswith(f"3 x {two}: stays digital\n1 x {constant}: stays digital")
+    accelerator = amsim.Accelerator(circuits.Exact(), activation_products=True)
+    assert amsim.deploy(function, params, accelerator).sites(X).others == {constant: 1}
+    assert amsim.deploy(lambda p, x: x @ p["w"], params, circuits.Exact()).sites(X).others == {}
+
+
 def test_rules_send_sites_to_macros_in_order() -> None:
     params = {"conv1": {"w": SQUARE}, "conv2": {"w": SQUARE}, "head": {"w": WIDE}, "rest": {"w": WIDE.T}}
 

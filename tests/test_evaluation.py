@@ -129,3 +129,11 @@ def test_errors(case):
         evaluate(network, params, SC, data, key=jax.random.PRNGKey(0))
     with pytest.raises(ValueError, match="`hardware` must be a macro"):
         evaluate(network, params, "bankman", data, key=jax.random.key(0))
+    for change, given in (
+        (lambda logits: logits[:, 0], r"\(50,\)"),
+        (lambda logits: logits[:, None], r"\(50, 1, 5\)"),
+        (lambda logits: logits.T, r"\(5, 50\)"),
+        (lambda logits: (logits, logits), "tuple"),
+    ):
+        with pytest.raises(ValueError, match=rf"`fn` must give logits of shape \(50, classes\).* but gives {given}"):
+            evaluate(lambda p, x, f=change: f(network(p, x)), params, SC, data, batch=50, key=jax.random.key(0))

@@ -88,6 +88,8 @@ def test_refusals():
         plot_sweep(two_axes() * np.nan, x=MAP["x"])
     with pytest.raises(ValueError, match="`x` must be an axis of numbers"):
         plot_sweep(STUDY, x="macro.clock")
+    with pytest.raises(ValueError, match="`hue` must be an axis of 'accuracy'"):
+        plot_sweep(STUDY, x="macro.supply", hue="macro.clock")
     with pytest.raises(ValueError, match=r"has it over macro[.]rows too"):
         plot_sweep(STUDY.expand_dims({"macro.rows": [8]}), x="macro.supply", hue="macro.adc.bits")
     with pytest.raises(ValueError, match="lacks energy"):

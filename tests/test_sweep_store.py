@@ -244,6 +244,23 @@ def test_a_disk_that_turns_read_only_inside_a_part_loses_nothing(uninterrupted, 
     assert stores.stored_items(path) == (18, 18)
 
 
+def test_two_studies_do_not_write_one_store_at_once(tmp_path):
+    refused = []
+
+    def second(done, total):
+        with pytest.raises(ValueError, match="`store` must be written by one study at a time"):
+            run(tmp_path / "study")
+        refused.append(done)
+
+    first = run(tmp_path / "study", progress=second)
+    assert refused[-1] == 18
+    with pytest.raises(RuntimeError, match="stopped"):
+        run(tmp_path / "other", progress=lambda done, total: (_ for _ in ()).throw(RuntimeError("stopped")))
+    # A study that has ended, or was stopped, leaves its store to the next.
+    xr.testing.assert_identical(run(tmp_path / "study"), first)
+    xr.testing.assert_identical(run(tmp_path / "other"), first)
+
+
 def test_an_interrupted_study_shows_what_has_come(tmp_path, monkeypatch):
     path = tmp_path / "study.zarr"
     monkeypatch.setattr(programs, "CACHE_BYTES", 1)

@@ -158,7 +158,7 @@ class Chip(eqx.Module):
         return jnp.sum(evaluate(self.accelerator, _layers(self, inputs)).energy)
 
     def sites(self, *inputs: Any) -> SiteTable:
-        """What landed where, and what did not and why.
+        """What landed where, and what did not and why; below the rows, how many products have no weight at all.
 
         Args:
             *inputs: Inputs or their shapes (`jax.ShapeDtypeStruct`). May be left out once the chip has been called.
@@ -197,6 +197,9 @@ def deploy(
 
     Returns:
         The chip.
+
+    Around a product that a macro takes over, derivatives are those of the macro and of the operations inside: a
+    `jax.custom_vjp` or `custom_jvp` with such a product in it loses its rule, all others keep theirs.
 
     Raises:
         ValueError: `fn` is not callable, a parameter is NaN or infinite, hardware is none of the above, calibration is

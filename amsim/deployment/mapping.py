@@ -1,6 +1,7 @@
 """Where each product of a network lands: on which macro, read how, or why it stays digital."""
 
 import math
+from collections import Counter
 from typing import NamedTuple
 
 from amsim.accelerator import Accelerator
@@ -23,6 +24,11 @@ from amsim.deployment.steps import PRODUCTS, Enclosure, Program, Step
 
 ACTIVATIONS = "activations"
 """Name of a site that is a product of two activations."""
+
+
+TWO_ACTIVATIONS = "product of two values that depend on data"
+WITH_CONSTANT = "product with a constant of `fn`, which is no parameter"
+"""Products without a weight, as the site table counts them."""
 
 
 class DeploymentError(ValueError):
@@ -96,7 +102,7 @@ def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str
     mapper = _Mapper(accelerator, _Names(program, leaf_names))
     mapper.map(program)
     _check_found(mapper.sites, mapper.rows, accelerator, mapper.used)
-    return Mapping(tuple(mapper.sites), SiteTable(mapper.rows))
+    return Mapping(tuple(mapper.sites), SiteTable(mapper.rows, mapper.others))
 
 
 class _Mapper:
@@ -108,6 +114,7 @@ class _Mapper:
         self.sites: list[MappedSite] = []
         self.rows: list[SiteRow] = []
         self.used: set[int | None] = set()
+        self.others: Counter[str] = Counter()
 
     def map(self, program: Program) -> None:
         consumers = Consumers(program)
@@ -121,6 +128,9 @@ class _Mapper:
                 self.used.add(self.accelerator.macro_for(name))
             if step.primitive in PRODUCTS:
                 self._product(step, program, consumers)
+            elif not (step.bodies or self.accelerator.activation_products or is_chip(step.equation)):
+                products = products_inside(step.equation, step.inputs, of_activations=True)
+                self.others[TWO_ACTIVATIONS] += sum(not weights for weights in products)
 
     def _product(self, step: Step, program: Program, consumers: Consumers) -> None:
         operand = weight_operand(step)
@@ -140,6 +150,8 @@ class _Mapper:
             self._site(step, operand, program, consumers)
         elif self.accelerator.activation_products and (loaded := loaded_operand(step)) is not None:
             self._site(step, loaded, program, consumers)
+        elif any(value.data for value in step.inputs[:2]):
+            self.others[TWO_ACTIVATIONS if all(value.data for value in step.inputs[:2]) else WITH_CONSTANT] += 1
 
     def _site(self, step: Step, operand: int, program: Program, consumers: Consumers) -> None:
         params, loaded = step.inputs[operand].params, step.inputs[operand].data

@@ -1,6 +1,7 @@
 """The site table: what landed where, and what did not and why."""
 
 import io
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from rich.console import Console
@@ -28,7 +29,19 @@ class SiteRow(NamedTuple):
 
 
 class SiteTable(tuple[SiteRow, ...]):
-    """What landed where, and what did not and why; prints as a table."""
+    """What landed where, and what did not and why; prints as a table.
+
+    Attributes:
+        others: Products without a weight, which no row is about: how many operations there are of each kind.
+    """
+
+    others: dict[str, int]
+
+    def __new__(cls, rows: Iterable[SiteRow] = (), others: Mapping[str, int] | None = None) -> "SiteTable":
+        """A table of these rows, beside which there are these other products."""
+        table = super().__new__(cls, rows)
+        table.others = {kind: count for kind, count in (others or {}).items() if count}
+        return table
 
     def __str__(self) -> str:
         """The table as text."""
@@ -39,6 +52,7 @@ class SiteTable(tuple[SiteRow, ...]):
         for row in self:
             table.add_row(*map(str, row))
         console.print(table)
-        return console.export_text().rstrip()
+        lines = [f"{count} x {kind}: stays digital" for kind, count in self.others.items()]
+        return "\n".join([console.export_text().rstrip(), *lines])
 
     __repr__ = __str__

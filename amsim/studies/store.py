@@ -1,6 +1,7 @@
 """A study on disk: results as they come, what they belong to, and in the end one labelled Zarr store."""
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ class Store:
         self._waiting: list[Done] = []
         self._last_part = self._last_label = time.monotonic()
         self._header: dict[str, Any] | None = None
+        self._claim: int | None = None
         if self.path.exists():
             self._header = _read_header(self.path)
 
@@ -66,22 +68,32 @@ class Store:
         """Claim the folder for a study, or check that it is the one that is there.
 
         Raises:
-            ValueError: The store holds another study; the text names the difference.
+            ValueError: The store holds another study, with the difference named, or another process writes to it.
             OSError: The folder cannot be written.
         """
         plain = json.loads(json.dumps(fingerprint))
         if self._header is not None:
             _check_same(self.path, self._header["fingerprint"], plain)
+            if not self.complete:
+                self._claim = _claimed(self.path)
+                self._header = _read_header(self.path)  # it may have ended meanwhile
             return
         layout = [vars(job.program.lanes) for job in jobs]
         with _told(self.path):
-            self._parts.mkdir(parents=True)
+            self._parts.mkdir(parents=True, exist_ok=True)
+            self._claim = _claimed(self.path)
             for group in (self._parts, self._parts.parent):
                 (group / ".zgroup").write_text(json.dumps({"zarr_format": ZARR_FORMAT}))
             items = [job.program.count for job in jobs]
             self._header = {"fingerprint": plain, "layout": layout, "items": items, "complete": False}
             self._write_header()
             self._write_labelled(empty)
+
+    def close(self) -> None:
+        """Let other processes write to the store."""
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
     def parts(self, jobs: Sequence[Job]) -> Iterator[Done]:
         """Every call that is stored."""
@@ -189,6 +201,31 @@ def stored_items(path: Path) -> tuple[int, int] | None:
         return done, sum(counts)
     except (AssertionError, KeyError, TypeError, ValueError, IndexError):
         return None
+
+
+def _claimed(path: Path) -> int | None:
+    """A handle that keeps other processes from writing to a store until it is closed, or its process ends.
+
+    None where the system has no such locks.
+
+    Raises:
+        ValueError: Another process has one.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(path / GROUP, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        text = f"Argument `store` must be written by one study at a time, but another one is at work on {path}."
+        raise ValueError(text) from None
+    except OSError:  # a file system without locks
+        os.close(handle)
+        return None
+    return handle
 
 
 @contextmanager

@@ -92,15 +92,16 @@ def sweep(
     layout = _stored_layout(held)
     jobs = prepare(thing, found, everyone, memory_limit=memory_limit, layout=layout)
     results = Results(thing, dims, jobs, dies, reads)
-    if held is not None:
-        held.begin(_fingerprint(own, jobs), jobs, results.dataset(own | further))
-        if held.complete:
-            return held.load().assign_attrs(further)
     with ExitStack() as stack:
+        if held is not None:
+            stack.callback(held.close)
+            held.begin(_fingerprint(own, jobs), jobs, results.dataset(own | further))
+            if held.complete:
+                return held.load().assign_attrs(further)
         _run(thing, jobs, results, own | further, held, client, _reporter(progress, stack))
-    result = results.dataset(own | further)
-    if held is not None:
-        held.finish(result)
+        result = results.dataset(own | further)
+        if held is not None:
+            held.finish(result)
     return result
 
 
