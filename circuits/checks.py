@@ -73,7 +73,7 @@ def _quantity_converter(name: str, positive: bool, at_most: float | None) -> Cal
     def convert(value: Any) -> Any:
         traced = isinstance(value, jax.core.Tracer)
         try:
-            if isinstance(value, bool):  # NumPy would take it for 1 or 0
+            if isinstance(value, bool | str):  # NumPy would take them for 1 or 0, or the number that they spell
                 raise TypeError
             with np.errstate(over="ignore", under="ignore"):
                 array = value if traced and jnp.issubdtype(value.dtype, jnp.floating) else jnp.asarray(value, float)

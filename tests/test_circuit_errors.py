@@ -184,6 +184,7 @@ def test_messages_in_full():
         "Argument `unit_capacitance` must be finite and above 0, but is -1e-15."
     )
     assert refused(lambda: SwitchedCapacitor(supply="0.6 V")) == "Argument `supply` must be a number, but is '0.6 V'."
+    assert refused(lambda: SwitchedCapacitor(supply="0.6")) == "Argument `supply` must be a number, but is '0.6'."
     assert refused(lambda: MultiPrecision(utilisation=1.5)) == (
         "Argument `utilisation` must be finite and above 0 and at most 1, but is 1.5."
     )

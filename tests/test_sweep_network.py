@@ -66,6 +66,7 @@ def test_mistakes(case):
         amsim.study(network, params, MACRO, data[:0])
     with pytest.raises(ValueError, match=r"`quantities` must be one of .* but is 'speed'"):
         amsim.study(network, params, MACRO, data, quantities=["speed"])
+    assert amsim.study(network, params, MACRO, data, quantities="area").quantities == ("area",)
     with pytest.raises(ValueError, match="`fn` must be a network"):
         amsim.sweep(amsim.study(None, None, MACRO, data), {"macro.supply": [0.6]}, key=KEY)
     with pytest.raises(ValueError, match=r"`params\['kernel'\]` must be finite"):

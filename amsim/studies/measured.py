@@ -167,6 +167,7 @@ def study(
     if not isinstance(data, Split) or len(data) == 0:
         raise ValueError(f"Argument `data` must be a Split with at least one item, but is {data!r}.")
     at_least_one(batch=batch, cost_items=cost_items)
+    quantities = [quantities] if isinstance(quantities, str) else quantities  # else its letters would be tried
     for quantity in quantities:
         one_of("quantities", quantity, QUANTITIES)
     if not quantities:
