@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,13 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jax.extend import core
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.accelerator import Accelerator
 from amsim.circuits.checks import finite, one_key, one_of, part_of
 from amsim.circuits.macro import Die
 from amsim.deployment.calibration import Calibration
-from amsim.deployment.mapping import MappedSite, Mapping, check_calibrated, map_program
+from amsim.deployment.mapping import RULE_REPLACED, MappedSite, Mapping, check_calibrated, lasting_rules, map_program
 from amsim.deployment.program import flatten
 from amsim.deployment.run import Deployment, report_program, run_program
 from amsim.deployment.site_table import SiteTable
@@ -198,8 +200,9 @@ def deploy(
     Returns:
         The chip.
 
-    Around a product that a macro takes over, derivatives are those of the macro and of the operations inside: a
-    `jax.custom_vjp` or `custom_jvp` with such a product in it loses its rule, all others keep theirs.
+    A `jax.custom_vjp` or `custom_jvp` keeps its rule. Where products inside are on a macro, the rule gives derivatives
+    by what goes into it, of the plain call, and the macro those by the circuit's parameters. The macro gives all where
+    a neuron is fused with a decision behind the rule, or `decision_rule` is given; `Chip.sites` counts such rules.
 
     Raises:
         ValueError: `fn` is not callable, a parameter is NaN or infinite, hardware is none of the above, calibration is
@@ -265,11 +268,24 @@ def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
         error.add_note(_TRACING_NOTE.format(name=getattr(named, "__name__", "a network"), inputs=inputs))
         raise
     paths = jax.tree_util.tree_leaves_with_path(arrays)
-    program = flatten(closed, len(paths), activation_products=chip.accelerator.activation_products)
-    mapping = map_program(program, chip.accelerator, [leaf_name(path) for path, _ in paths])
+    program, mapping = _mapped(chip, closed, [leaf_name(path) for path, _ in paths])
     if chip.calibration is not None:
         check_calibrated(mapping, chip.calibration, chip.accelerator)
     return TracedChip(program, mapping, [leaf for _, leaf in paths], jax.tree.structure(outputs))
+
+
+def _mapped(chip: Chip, closed: core.ClosedJaxpr, names: list[str]) -> tuple[Program, Mapping]:
+    """Flat program and its sites, with the custom derivatives around them that can stay in force."""
+    flat = partial(flatten, closed, len(names), activation_products=chip.accelerator.activation_products)
+    program = flat()
+    mapping = map_program(program, chip.accelerator, names)
+    lasting = lasting_rules(program, mapping, chip.decision_rule)
+    if lasting:
+        program = flat(ruled=lasting)
+        mapping = map_program(program, chip.accelerator, names)
+    replaced = len({id(region.equation) for region in program.regions} - lasting)
+    table = SiteTable(mapping.table, mapping.table.others | {RULE_REPLACED: replaced})
+    return program, mapping._replace(table=table)
 
 
 def deployment_of(chip: Chip) -> Deployment:

@@ -26,9 +26,12 @@ ACTIVATIONS = "activations"
 """Name of a site that is a product of two activations."""
 
 
-TWO_ACTIVATIONS = "product of two values that depend on data"
-WITH_CONSTANT = "product with a constant of `fn`, which is no parameter"
+TWO_ACTIVATIONS = "product of two values that depend on data: stays digital"
+WITH_CONSTANT = "product with a constant of `fn`, which is no parameter: stays digital"
 """Products without a weight, as the site table counts them."""
+
+RULE_REPLACED = "custom derivative around a product: that of the macro stands in"
+"""Calls whose rule is not in force, as the site table counts them."""
 
 
 class DeploymentError(ValueError):
@@ -103,6 +106,31 @@ def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str
     mapper.map(program)
     _check_found(mapper.sites, mapper.rows, accelerator, mapper.used)
     return Mapping(tuple(mapper.sites), SiteTable(mapper.rows, mapper.others))
+
+
+def lasting_rules(program: Program, mapping: Mapping, decision_rule: str | None) -> set[int]:
+    """`id` of each call with a site inside whose custom derivative can stay in force.
+
+    It cannot where a neuron is fused with what stands behind the call, where another derivative of decisions is asked
+    for, or where the call also gives a weight.
+    """
+    lasting: set[int] = set()
+    broken: set[int] = set()
+    for region in program.regions:
+        leaving = {value.number for value in region.results}
+        broad = any(
+            mapped.site.step.outputs[0].number in region.numbers
+            and (decision_rule is not None or _decided_outside(mapped.chain.result.number, region.numbers, leaving))
+            for mapped in mapping.sites
+            if mapped.chain is not None
+        )
+        lasts = not broad and region.gives_data
+        (lasting if lasts else broken).add(id(region.equation))
+    return lasting - broken
+
+
+def _decided_outside(number: int, inside: range, leaving: set[int]) -> bool:
+    return number not in inside or number in leaving
 
 
 class _Mapper:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from amsim.deployment.steps import Step, Value
+from amsim.deployment.steps import Step
 
 
 def plain_results(step: Step, values: Mapping[int, Any]) -> list[Any]:
@@ -17,17 +17,19 @@ def plain_results(step: Step, values: Mapping[int, Any]) -> list[Any]:
         step: The step.
         values: Values by number.
     """
-    return core.jaxpr_as_fun(_single(step.equation))(*(values[value.number] for value in _operands(step)))
+    operands = (step.inputs[index] for index in distinct_operands(step.equation))
+    return core.jaxpr_as_fun(one_equation(step.equation))(*(values[value.number] for value in operands))
 
 
-def _operands(step: Step) -> list[Value]:
-    atoms = step.equation.invars
-    places = {atom: index for index, atom in enumerate(atoms) if not isinstance(atom, core.Literal)}
-    return [step.inputs[index] for index in places.values()]
+def distinct_operands(equation: core.JaxprEqn) -> list[int]:
+    """Places of an operation's operands, without literals and each one once."""
+    return list(
+        {atom: index for index, atom in enumerate(equation.invars) if not isinstance(atom, core.Literal)}.values()
+    )
 
 
-def _single(equation: core.JaxprEqn) -> core.ClosedJaxpr:
-    """One equation as a function of its distinct operands."""
+def one_equation(equation: core.JaxprEqn) -> core.ClosedJaxpr:
+    """One operation as a function of its distinct operands."""
     variables = list(dict.fromkeys(atom for atom in equation.invars if not isinstance(atom, core.Literal)))
     names = tuple(f"operand{index}" for index in range(len(variables)))
     results = tuple(f"result{index}" for index in range(len(equation.outvars)))

@@ -1,23 +1,25 @@
 """A traced function as a flat list of steps, with what each value depends on.
 
-Calls without a gradient rule of their own are always inlined; those with one only when a site lies inside, so that a
-user's custom derivatives stay in force everywhere else. Loops and branches with a site inside keep their place, and
-hold their bodies as programs of the same kind.
+Calls without a gradient rule of their own are always inlined; those with one only when a site lies inside, and their
+rule then stands around what they consist of. Loops and branches with a site inside keep their place, and hold their
+bodies as programs of the same kind.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 from jax.extend import core
 
 from amsim.circuits.operands import ValueRange
+from amsim.deployment import custom_rules
 from amsim.deployment.inner_products import products_inside
+from amsim.deployment.plain_step import distinct_operands
 from amsim.deployment.ranges import UNKNOWN, constant_range, dtype_range, hull, output_ranges
-from amsim.deployment.steps import PRODUCTS, Enclosure, Program, Step, Value
+from amsim.deployment.steps import PRODUCTS, Enclosure, Program, Region, Step, Value
 
 TRANSPARENT_CALLS = ("jit", "pjit", "closed_call", "core_call")
-CALLS_WITH_RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat", "remat2", "checkpoint")
+CALLS_WITH_RULES = (*custom_rules.NAMES, "remat", "remat2", "checkpoint")
 CHIP_CALL = "run_deployed_chip"
 """Name of the call that a chip makes: one inside a network that is deployed stays on its own macros."""
 _SELECTIONS = ("gather", "dynamic_slice")
@@ -26,8 +28,10 @@ _PASSES_TO_KNOW_A_RANGE = 2
 
 
 class _Flattener:
-    def __init__(self, activation_products: bool) -> None:
+    def __init__(self, activation_products: bool, ruled: Collection[int]) -> None:
         self.activation_products = activation_products
+        self.ruled = ruled
+        self.regions: list[Region] = []
         self.constants: dict[int, Any] = {}
         self.steps: list[Step] = []
         self.enclosures: tuple[Enclosure, ...] = ()
@@ -55,8 +59,7 @@ class _Flattener:
         for equation in jaxpr.eqns:
             inputs = [read(atom) for atom in equation.invars]
             if self._inlined(equation, inputs):
-                inner, inner_consts = inner_jaxpr(equation)
-                outputs = self.run(inner, inner_consts, inputs)
+                outputs = self._inline(equation, inputs)
             elif equation.primitive.name in self._with_bodies and self._holds_products(equation, inputs):
                 outputs = self._with_bodies[equation.primitive.name](equation, inputs)
             else:
@@ -73,6 +76,23 @@ class _Flattener:
         if name in TRANSPARENT_CALLS:
             return not is_chip(equation)
         return name in CALLS_WITH_RULES and self._holds_products(equation, inputs)
+
+    def _inline(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
+        inner, inner_consts = inner_jaxpr(equation)
+        if equation.primitive.name not in custom_rules.NAMES:
+            return self.run(inner, inner_consts, inputs)
+        start, ruled = self.count, id(equation) in self.ruled
+        entering = self._program_of(custom_rules.without_derivative(equation.invars), inputs) if ruled else inputs
+        results = self.run(inner, inner_consts, entering)
+        self.regions.append(Region(equation, range(start, self.count), tuple(results)))
+        if not ruled:
+            return results
+        operands = [inputs[index] for index in distinct_operands(equation)]
+        attached = self._program_of(custom_rules.with_rule(equation), [*results, *operands])
+        return [new if old.data else old for new, old in zip(attached, results, strict=True)]
+
+    def _program_of(self, closed: core.ClosedJaxpr, inputs: list[Value]) -> list[Value]:
+        return self.run(closed.jaxpr, closed.consts, inputs)
 
     def _holds_products(self, equation: core.JaxprEqn, inputs: Sequence[Value]) -> bool:
         return bool(products_inside(equation, inputs, of_activations=self.activation_products))
@@ -229,22 +249,29 @@ def _known(value: Value) -> tuple[Any, ...]:
     return value[1:]
 
 
-def flatten(closed: core.ClosedJaxpr, parameter_leaves: int, *, activation_products: bool = False) -> Program:
+def flatten(
+    closed: core.ClosedJaxpr,
+    parameter_leaves: int,
+    *,
+    activation_products: bool = False,
+    ruled: Collection[int] = (),
+) -> Program:
     """Flat program of a traced function.
 
     Args:
         closed: The function.
         parameter_leaves: How many of its first inputs are parameters.
         activation_products: Whether calls and loops are also opened for products of two activations.
+        ruled: `id` of each equation, among those of the program's regions, whose rule stays in force.
     """
-    flattener = _Flattener(activation_products)
+    flattener = _Flattener(activation_products, ruled)
     inputs = []
     for index, variable in enumerate(closed.jaxpr.invars):
         own = frozenset({index}) if index < parameter_leaves else frozenset()
         known = ValueRange() if own else dtype_range(variable.aval)
         shape = tuple(variable.aval.shape)
         inputs.append(flattener.value(own, not own, known, shape))
-    return flattener.program(closed, inputs)
+    return flattener.program(closed, inputs)._replace(regions=tuple(flattener.regions))
 
 
 def is_chip(equation: core.JaxprEqn) -> bool:

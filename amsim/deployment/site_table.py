@@ -32,7 +32,7 @@ class SiteTable(tuple[SiteRow, ...]):
     """What landed where, and what did not and why; prints as a table.
 
     Attributes:
-        others: Products without a weight, which no row is about: how many operations there are of each kind.
+        others: What no row is about, products without a weight above all: how many operations there are of each kind.
     """
 
     others: dict[str, int]
@@ -52,7 +52,7 @@ class SiteTable(tuple[SiteRow, ...]):
         for row in self:
             table.add_row(*map(str, row))
         console.print(table)
-        lines = [f"{count} x {kind}: stays digital" for kind, count in self.others.items()]
+        lines = [f"{count} x {kind}" for kind, count in self.others.items()]
         return "\n".join([console.export_text().rstrip(), *lines])
 
     __repr__ = __str__

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax.extend import core
 
 from amsim.circuits.operands import ValueRange
@@ -88,6 +89,26 @@ class Step(NamedTuple):
         return self.equation.outvars[0].aval.dtype  # type: ignore[attr-defined]
 
 
+class Region(NamedTuple):
+    """What a call with a custom derivative and a site inside has become.
+
+    Attributes:
+        equation: The call.
+        numbers: Values that came to be inside.
+        results: Values that leave it.
+    """
+
+    equation: core.JaxprEqn
+    numbers: range
+    results: tuple[Value, ...]
+
+    @property
+    def gives_data(self) -> bool:
+        """Whether all that has a derivative of what leaves it depends on data."""
+        smooth = [jnp.issubdtype(variable.aval.dtype, jnp.inexact) for variable in self.equation.outvars]  # type: ignore[attr-defined]
+        return all(value.data for value, has_slope in zip(self.results, smooth, strict=True) if has_slope)
+
+
 class Program(NamedTuple):
     """A flat function; those inside loops and branches hang on the steps that hold them.
 
@@ -97,6 +118,7 @@ class Program(NamedTuple):
         steps: Operations in an order in which they can run, those on parameters alone first.
         outputs: Values returned.
         enclosures: Loops and branches around it, the outermost first.
+        regions: Calls with a custom derivative and a site inside; of the whole function only.
     """
 
     inputs: tuple[Value, ...]
@@ -104,3 +126,4 @@ class Program(NamedTuple):
     steps: tuple[Step, ...]
     outputs: tuple[Value, ...]
     enclosures: tuple[Enclosure, ...] = ()
+    regions: tuple[Region, ...] = ()
