@@ -24,8 +24,8 @@ import numpy as np
 
 import amsim
 from amsim import circuits
-from amsim.deployment.calibration import Calibration
 from amsim.deployment.chip import run_deployed_chip
+from amsim.deployment.site_ranges import Calibration
 
 AIM = 2.0
 MACROS: dict[str, circuits.Macro] = {

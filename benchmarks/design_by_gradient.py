@@ -17,10 +17,10 @@ import numpy as np
 
 import amsim
 from amsim import circuits, networks
-from amsim.accelerator import Accelerator
-from amsim.circuit_design import CircuitDesign, design_circuit
-from amsim.design_estimate import Estimate, at_logs
-from amsim.fixed_reads import FixedReads
+from amsim.evaluation.fixed_reads import FixedReads
+from amsim.search.circuit import CircuitDesign, design_circuit
+from amsim.search.estimate import Estimate, at_logs
+from amsim.system.accelerator import Accelerator
 
 VARIABLES = {
     "macro.unit_capacitance": (0.1e-15, 3e-15),

@@ -16,8 +16,8 @@ import jax
 
 import amsim
 from amsim import circuits
-from amsim._plot_style import joules
 from amsim.foreign.published import DETECTORS, Detector, load_detector, missing_packages
+from amsim.plot.style import joules
 
 RECORD = Path("foreign_networks.json")
 ADC_BITS = {4: (4, 6, 8, 10), 8: (8,)}  # by bits of the operands: eight take four times as long as four

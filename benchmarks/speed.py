@@ -19,7 +19,7 @@ import optax
 
 import amsim
 from amsim import networks
-from amsim.designs import design
+from amsim.comparison.designs import design
 
 FORWARD_AIM, TRAINING_AIM, POPULATION_AIM = 1.5, 2.0, 1.2
 DESIGNS = (

@@ -17,7 +17,7 @@ import numpy as np
 
 import amsim
 from amsim import circuits, networks
-from amsim.designs import design
+from amsim.comparison.designs import design
 from amsim.studies import jobs
 
 POPULATION_AIM, OVERHEAD_AIM = 1.3, 0.05

@@ -17,8 +17,8 @@ from speed import DESIGNS, TRAINING_AIM, ratio
 
 import amsim
 from amsim import networks
-from amsim.accelerator import Accelerator
-from amsim.designs import design
+from amsim.comparison.designs import design
+from amsim.system.accelerator import Accelerator
 
 MEMORY_AIM = 2.0
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from amsim.noise._checks import Allowed, checked
+from amsim.noise.checks import Allowed, checked
 
 if TYPE_CHECKING:
     # Fields convert numbers to arrays, which type checkers do not follow.

@@ -8,15 +8,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity
-from amsim.circuits.macro import UNKNOWN, Die, Macro
-from amsim.circuits.memories import SramCell
-from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import Coding
-from amsim.circuits.products import Product
-from amsim.circuits.stationary import stationary_cost
-from amsim.circuits.technology import Technology, adder_tree_full_adders
+from amsim.circuits.contract.macro import UNKNOWN, Die, Macro
+from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.stationary import stationary_cost
+from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.selection.codes import Coding
+from amsim.circuits.technology.sram import SramCell
+from amsim.circuits.technology.technology import Technology, adder_tree_full_adders
 from amsim.circuits.weight_cells import WeightCellsDie, drawn_weight_cells, weights_as_read
-from amsim.circuits.work import MacroCost, Work
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 

@@ -4,11 +4,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import count
-from amsim.circuits.macro import UNKNOWN, Die, Macro
-from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import Coding
-from amsim.circuits.products import Product
-from amsim.circuits.work import MacroCost, Work
+from amsim.circuits.contract.macro import UNKNOWN, Die, Macro
+from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.selection.codes import Coding
 
 
 class Exact(Macro):

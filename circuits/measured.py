@@ -11,14 +11,14 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.checks import Quantity, count, finite, one_key, quantity, root
-from amsim.circuits.macro import UNKNOWN, Die, Macro, over_columns
-from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import Coding
-from amsim.circuits.products import Product
-from amsim.circuits.stationary import stationary_cost
-from amsim.circuits.work import MacroCost, Work
+from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
+from amsim.circuits.contract.macro import UNKNOWN, Die, Macro, over_columns
+from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.stationary import stationary_cost
+from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.selection.codes import Coding
 from amsim.noise.random import normal
 
 if TYPE_CHECKING:

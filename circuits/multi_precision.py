@@ -8,12 +8,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
-from amsim.circuits.macro import UNKNOWN, Die, Macro
-from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import Coding, Rounding
-from amsim.circuits.products import Product
-from amsim.circuits.scaling import Process
-from amsim.circuits.work import MacroCost, Work
+from amsim.circuits.contract.macro import UNKNOWN, Die, Macro
+from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.selection.codes import Coding, Rounding
+from amsim.circuits.technology.process import Process
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 

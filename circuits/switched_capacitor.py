@@ -9,16 +9,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
 from amsim.circuits.adc import Adc, select_range
-from amsim.circuits.bit_slicing import Slice, accumulate, recombine, weight_digits
-from amsim.circuits.capacitor_array import CapacitorArray
-from amsim.circuits.charge_line import switched_capacitance
-from amsim.circuits.macro import UNKNOWN, Die, no_converter, over_columns
-from amsim.circuits.neuron import Neuron
-from amsim.circuits.operands import Coding, IntegerCode
-from amsim.circuits.products import Product
-from amsim.circuits.scaling import Process
-from amsim.circuits.stationary import stationary_cost
-from amsim.circuits.work import MacroCost, Work
+from amsim.circuits.charge.array import CapacitorArray
+from amsim.circuits.charge.charge_line import switched_capacitance
+from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
+from amsim.circuits.contract.macro import UNKNOWN, Die, no_converter, over_columns
+from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.stationary import stationary_cost
+from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.selection.codes import Coding, IntegerCode
+from amsim.circuits.technology.process import Process
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -37,7 +37,7 @@ class SwitchedCapacitor(CapacitorArray):
     Noise of a read: `sqrt(kT / C_tot)` sampled at reset and the comparator's own, both Gaussian, new at every read.
     One evaluation takes `evaluation_cycles / clock`: half of it the line is reset, half of it it settles. Effects that
     depend on time or on a die's defects are parts of their own; a part that is None is ideal and costs nothing.
-    Sources: facts 1, 5.2, 5.3, 6.4, 8; the line's formulas are those of `amsim.circuits.charge_line`.
+    Sources: facts 1, 5.2, 5.3, 6.4, 8; the line's formulas are those of `amsim.circuits.charge.charge_line`.
 
     Attributes are those of `CapacitorArray`, each with its default and source.
 

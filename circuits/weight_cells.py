@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from amsim.circuits.bit_slicing import weight_digits
-from amsim.circuits.memories import SramCell
-from amsim.circuits.operands import IntegerCode
-from amsim.circuits.products import Product
+from amsim.circuits.contract.bit_slicing import weight_digits
+from amsim.circuits.contract.products import Product
+from amsim.circuits.selection.codes import IntegerCode
+from amsim.circuits.technology.sram import SramCell
 
 
 class WeightCellsDie(eqx.Module):

@@ -1,7 +1,8 @@
-"""Make `amsim/data/fashion-mnist-mini.npz` from the full Fashion-MNIST.
+"""Make `amsim/datasets/files/fashion-mnist-mini.npz` from the full Fashion-MNIST.
 
 Run it from the root of the repository as `python docs/make_fashion_mnist_mini.py [FOLDER]`, with FOLDER as for
-`amsim.datasets.load_dataset("fashion-mnist", folder=FOLDER)`. It prints the SHA-256 that `amsim/datasets.py` must name.
+`amsim.datasets.load.load_dataset("fashion-mnist", folder=FOLDER)`. It prints the SHA-256 that
+`amsim/datasets/load.py` must name.
 
 The archive carries no times, so the same pictures give the same file. (Another version of zlib may compress to other
 bytes; the arrays inside do not depend on it.)
@@ -15,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from amsim.datasets import Split, load_dataset
+from amsim.datasets.load import Split, load_dataset
 
-TARGET = Path(__file__).parents[1] / "amsim" / "data" / "fashion-mnist-mini.npz"
+TARGET = Path(__file__).parents[1] / "amsim" / "datasets" / "files" / "fashion-mnist-mini.npz"
 SEED = 0
 PER_CLASS = {"train": 400, "test": 200}
 

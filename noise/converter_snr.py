@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.noise._checks import floating, positive
+from amsim.noise.checks import floating, positive
 
 _DB_PER_BIT = 20 * math.log10(2)
 _FULL_SCALE_SINE = 10 * math.log10(1.5)

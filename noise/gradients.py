@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.noise import _rules, random
-from amsim.noise._checks import non_negative
+from amsim.noise.checks import non_negative
 
 DECISION_RULES = ("straight-through", "clipped", "tanh", "swish")
 NOISY_DECISION_RULES = ("physical", *DECISION_RULES)

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.noise._checks import floating, non_negative, positive
+from amsim.noise.checks import floating, non_negative, positive
 from amsim.noise.converter_snr import conversion_energy as conversion_energy
 from amsim.noise.converter_snr import converter_sqnr as converter_sqnr
 from amsim.noise.converter_snr import decibels, power_ratio

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.noise._checks import non_negative, positive
+from amsim.noise.checks import non_negative, positive
 
 MOM_FRINGE_COEFFICIENT = 0.0085 * math.sqrt(constants.femto)
 """Metal fringe capacitors, sqrt(F): 0.85 % at 1 fF.

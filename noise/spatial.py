@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.noise._checks import non_negative
+from amsim.noise.checks import non_negative
 
 
 def coordinates(cells: int) -> Float[Array, " cells"]:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.noise._checks import non_negative, positive
+from amsim.noise.checks import non_negative, positive
 
 LEAKAGE_TEMPERATURE = 14.0
 """K in which a leakage current grows by a factor e; twice the current each 9.7 K (facts 8: 13-15 K, recalled)."""

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.noise._checks import non_negative, positive
+from amsim.noise.checks import non_negative, positive
 
 
 def ktc_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]) -> Float[Array, "..."]:

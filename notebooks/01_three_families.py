@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -30,9 +32,9 @@ import numpy as np
 
 import amsim
 from amsim import circuits, networks, plot
-from amsim.characterisation import characterise
-from amsim.comparison import verdict
-from amsim.designs import design
+from amsim.characterisation.transfer import characterise
+from amsim.comparison.designs import design
+from amsim.comparison.families import verdict
 
 DIES = 4  # more dies, narrower intervals
 IMAGES = 1000  # of the 2000 test images

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -31,10 +33,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import amsim
-from amsim import circuits, measurement, networks, parameter_fit, plot, spice
-from amsim.characterisation import characterise
+from amsim import circuits, networks, plot, spice
+from amsim.characterisation import maximum_likelihood as parameter_fit
+from amsim.characterisation import table as measurement
+from amsim.characterisation.transfer import characterise
 from amsim.circuits import adc
-from amsim.circuits.column_error import error_variances
+from amsim.circuits.charge.column_error import error_variances
 
 DIES = 2  # more dies, smoother curves
 IMAGES = 250

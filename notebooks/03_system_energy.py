@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -30,15 +32,15 @@ import numpy as np
 from matplotlib.ticker import EngFormatter
 
 from amsim import chips, plot, workloads
-from amsim.accelerator import COMPONENTS, KILOBYTE, Accelerator, PowerManagement
 from amsim.circuits import DigitalBinary, MultiPrecision
-from amsim.circuits.dram import Dram, DramChannel
-from amsim.circuits.memories import Sram, SramOrganisation
-from amsim.circuits.register_file import RegisterFile
-from amsim.organisation import Spread, SystolicArray
-from amsim.results import labelled
-from amsim.supply import minimum_energy_supply, scaled_to_supply
-from amsim.system_cost import evaluate
+from amsim.circuits.technology.dram import Dram, DramChannel
+from amsim.circuits.technology.register_file import RegisterFile
+from amsim.circuits.technology.sram import Sram, SramOrganisation
+from amsim.results.labelled import labelled
+from amsim.system.accelerator import COMPONENTS, KILOBYTE, Accelerator, PowerManagement
+from amsim.system.cost import evaluate
+from amsim.system.organisation import Spread, SystolicArray
+from amsim.system.supply import minimum_energy_supply, scaled_to_supply
 
 
 def memory(kilobytes):

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -25,7 +27,7 @@ import numpy as np
 
 import amsim
 from amsim import circuits, networks, plot
-from amsim.designs import design
+from amsim.comparison.designs import design
 
 DIES = 4  # more dies, surer bands
 IMAGES = 200  # of the 2000 test images

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -26,9 +28,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 import amsim
 from amsim import networks, plot
-from amsim import population_statistics as population
-from amsim.designs import design
-from amsim.system_cost import evaluate
+from amsim.comparison.designs import design
+from amsim.statistics import dies as population
+from amsim.system.cost import evaluate
 
 DIES = 4  # more dies, narrower intervals
 IMAGES = 200

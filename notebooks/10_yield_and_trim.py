@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -25,9 +27,9 @@ import numpy as np
 
 import amsim
 from amsim import circuits, networks, plot
-from amsim import population_statistics as population
-from amsim.designs import design
+from amsim.comparison.designs import design
 from amsim.repairs import Trimming
+from amsim.statistics import dies as population
 
 DIES = 36  # more dies, narrower intervals: the last section says how many
 PILOT_DIES = 16

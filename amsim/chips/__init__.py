@@ -2,7 +2,6 @@
 
 import dataclasses
 
-from amsim.accelerator import Accelerator
 from amsim.chips.asilomar import asilomar2017 as asilomar2017
 from amsim.chips.audio import keyword_and_speaker_network as keyword_and_speaker_network
 from amsim.chips.audio import laika2018 as laika2018
@@ -15,6 +14,7 @@ from amsim.chips.charge_domain import jia2021 as jia2021
 from amsim.chips.charge_domain import valavi2019 as valavi2019
 from amsim.chips.envision import envision2016 as envision2016
 from amsim.chips.envision import envision2017 as envision2017
+from amsim.system.accelerator import Accelerator
 
 
 def with_word_length(accelerator: Accelerator, bits: int) -> Accelerator:

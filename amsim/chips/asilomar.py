@@ -8,15 +8,15 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.accelerator import KILOBYTE, Accelerator
 from amsim.circuits.checks import Quantity, one_of, quantity
-from amsim.circuits.dram import Dram
-from amsim.circuits.macro import Macro
-from amsim.circuits.memories import Sram, SramOrganisation
+from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
-from amsim.circuits.scaling import REFERENCE_SUPPLY, Process
-from amsim.circuits.work import MacroCost, Work
-from amsim.organisation import Organisation, Overhead
+from amsim.circuits.technology.dram import Dram
+from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
+from amsim.circuits.technology.sram import Sram, SramOrganisation
+from amsim.system.accelerator import KILOBYTE, Accelerator
+from amsim.system.organisation import Organisation, Overhead
 
 WIDEST = 16
 """Bits at which the energy of a multiply-accumulate is stated."""

@@ -19,13 +19,13 @@ element (1 % of its products).
 import dataclasses
 from typing import Any
 
-from amsim.accelerator import KILOBYTE, Accelerator, PowerManagement
 from amsim.circuits.checks import at_least_one, integer_between
-from amsim.circuits.memories import Sram, SramOrganisation
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
-from amsim.circuits.scaling import REFERENCE_SUPPLY, Process
-from amsim.circuits.technology import Technology
-from amsim.organisation import SystolicArray
+from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
+from amsim.circuits.technology.sram import Sram, SramOrganisation
+from amsim.circuits.technology.technology import Technology
+from amsim.system.accelerator import KILOBYTE, Accelerator, PowerManagement
+from amsim.system.organisation import SystolicArray
 from amsim.workloads import Workload, dense, lstm_keyword_spotter
 
 FRAME_RATE = 62.5

@@ -1,10 +1,10 @@
 """Binary image processors in 28 nm: mixed-signal (Bankman) and digital (BinarEye)."""
 
-from amsim.accelerator import Accelerator
 from amsim.circuits.checks import one_of
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
-from amsim.organisation import Spread
+from amsim.system.accelerator import Accelerator
+from amsim.system.organisation import Spread
 
 
 def bankman2018(*, digital_sites: str = "dense") -> Accelerator:

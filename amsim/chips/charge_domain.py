@@ -19,17 +19,17 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from amsim.accelerator import Accelerator
 from amsim.circuits.adc import FlashAdc, SarAdc
+from amsim.circuits.charge.bias_dac import BiasDac
+from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.checks import integer_between
-from amsim.circuits.comparator import Comparator
-from amsim.circuits.converters import BiasDac
 from amsim.circuits.digital_binary import DigitalBinary
-from amsim.circuits.memories import Sram, SramOrganisation
-from amsim.circuits.scaling import Process
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
-from amsim.circuits.technology import Technology
-from amsim.organisation import SystolicArray
+from amsim.circuits.technology.process import Process
+from amsim.circuits.technology.sram import Sram, SramOrganisation
+from amsim.circuits.technology.technology import Technology
+from amsim.system.accelerator import Accelerator
+from amsim.system.organisation import SystolicArray
 
 BIT_CELL_CAPACITOR = 1.2e-15
 """F. Metal capacitor of a cell (facts 1b, Jia'20; assumed for the others)."""

@@ -1,12 +1,12 @@
 """Envision, the precision-scalable image processor, and the chip before it."""
 
-from amsim.accelerator import KILOBYTE, Accelerator
-from amsim.circuits.memories import Sram, SramOrganisation
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
-from amsim.circuits.register_file import RegisterFile
-from amsim.circuits.scaling import Process
-from amsim.circuits.technology import Technology
-from amsim.organisation import Processor
+from amsim.circuits.technology.process import Process
+from amsim.circuits.technology.register_file import RegisterFile
+from amsim.circuits.technology.sram import Sram, SramOrganisation
+from amsim.circuits.technology.technology import Technology
+from amsim.system.accelerator import KILOBYTE, Accelerator
+from amsim.system.organisation import Processor
 
 BANKS = SramOrganisation(word_width=16, banks=32)
 """64 macros of 2 kB, half of them for weights here (facts 3)."""

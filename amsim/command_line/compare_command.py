@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from amsim._progress_bar import progress_bar
 from amsim.command_line.output import check_writable, plain, right_aligned, write_whole
+from amsim.progress import progress_bar
 
 
 def compare(
@@ -30,8 +30,8 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
 ) -> None:
     """Compare the circuit families: which reaches which accuracy at which total energy."""
-    from amsim.comparison import compare as run_comparison
-    from amsim.comparison import verdict
+    from amsim.comparison.families import compare as run_comparison
+    from amsim.comparison.families import verdict
     from amsim.plot import plot_comparison
 
     check_writable(out)

@@ -18,9 +18,9 @@ def show(
     ] = None,
 ) -> None:
     """Print what a result holds: what it is of, its axes, and means with intervals; draw it if asked."""
-    from amsim.command_line.result_file import open_result, stored_part
-    from amsim.command_line.result_picture import result_picture
-    from amsim.command_line.result_tables import facts, result_tables
+    from amsim.report.picture import result_picture
+    from amsim.report.result_file import open_result, stored_part
+    from amsim.report.tables import facts, result_tables
 
     if along is not None and plot is None:
         raise ValueError("Argument `--along` needs `--plot`, since it says along which axis to draw.")

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from amsim._progress_bar import progress_bar
 from amsim.command_line.output import check_writable, plain, write_whole
+from amsim.progress import progress_bar
 
 
 def _print_schema(wanted: bool) -> bool:
     if wanted:
-        from amsim.studies.file_layout import json_schema
+        from amsim.studies.study_file.layout import json_schema
 
         print(json.dumps(json_schema(), indent=1))
         raise typer.Exit
@@ -44,7 +44,7 @@ def sweep(
 
     Examples of files are in docs/studies. The file is checked as a whole before anything runs.
     """
-    from amsim.studies.study_file import read_study
+    from amsim.studies.study_file.study import read_study
 
     if workers is not None and scheduler is not None:
         raise ValueError("Arguments `--workers` and `--scheduler` exclude each other; give one of them.")
@@ -72,7 +72,7 @@ def sweep(
     if as_json:
         print(json.dumps(plain(result), indent=1))
         return
-    from amsim.command_line.result_tables import result_tables
+    from amsim.report.tables import result_tables
 
     console = Console(markup=False, emoji=False, highlight=False)
     for table in result_tables(result):
@@ -83,7 +83,7 @@ def sweep(
 
 
 def _picture(result: Any) -> tuple[Any, str]:
-    from amsim.command_line.result_picture import result_picture
+    from amsim.report.picture import result_picture
 
     try:
         return result_picture(result), ""

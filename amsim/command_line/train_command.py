@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from amsim._progress_bar import progress_bar
 from amsim.command_line.output import check_writable, write_whole
+from amsim.progress import progress_bar
 
 
 def train(
@@ -21,9 +21,9 @@ def train(
 ) -> None:
     """Train a reference network from scratch."""
     from amsim.circuits.checks import one_of
-    from amsim.datasets import load_dataset
+    from amsim.datasets.load import load_dataset
     from amsim.networks import NETWORKS, save_network
-    from amsim.training import train as run_training
+    from amsim.training.reference_networks import train as run_training
 
     one_of("network", network, NETWORKS)
     check_writable(out)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from amsim._progress_bar import progress_bar
 from amsim.command_line.output import check_writable, plain, write_whole
+from amsim.progress import progress_bar
 
 
 def validate(
@@ -19,7 +19,7 @@ def validate(
 
     Misses are results: they are marked and listed, and the exit status is 0.
     """
-    from amsim.validation.report import validate as run_validation
+    from amsim.validation.ladder import validate as run_validation
     from amsim.validation.tables import level_tables, misses, summary
 
     if out is not None:

@@ -14,18 +14,25 @@ import xarray as xr
 from jax.extend import core
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.accelerator import Accelerator
 from amsim.circuits.checks import finite, one_key, one_of, part_of
-from amsim.circuits.macro import Die
-from amsim.deployment.calibration import Calibration
-from amsim.deployment.mapping import RULE_REPLACED, MappedSite, Mapping, check_calibrated, lasting_rules, map_program
-from amsim.deployment.program import flatten
-from amsim.deployment.run import Deployment, report_program, run_program
-from amsim.deployment.site_table import SiteTable
-from amsim.deployment.steps import Program
+from amsim.circuits.contract.macro import Die
+from amsim.deployment.mapping.mapper import (
+    RULE_REPLACED,
+    MappedSite,
+    Mapping,
+    check_calibrated,
+    lasting_rules,
+    map_program,
+)
+from amsim.deployment.mapping.site_table import SiteTable
+from amsim.deployment.running.run import Deployment, report_program, run_program
+from amsim.deployment.site_ranges import Calibration
+from amsim.deployment.tracing.flattening import flatten
+from amsim.deployment.tracing.steps import Program
 from amsim.noise.gradients import NOISY_DECISION_RULES
-from amsim.results import labelled
-from amsim.system_cost import evaluate, labelled_cost
+from amsim.results.labelled import labelled
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import evaluate, labelled_cost
 from amsim.workloads import Layer, Workload
 
 _TRACING_NOTE = (
@@ -123,7 +130,7 @@ class Chip(eqx.Module):
         Raises:
             ValueError: Its hardware has parts that are not of amsim, or it is traced, as inside `jit`.
         """
-        from amsim.deployment.storage import save_chip  # which needs this class
+        from amsim.deployment.chip_file import save_chip  # which needs this class
 
         save_chip(self, path)
 
@@ -145,7 +152,7 @@ class Chip(eqx.Module):
             *inputs: A batch as the network takes it; its leading axis counts inferences.
 
         Returns:
-            Dataset of `amsim.system_cost.labelled_cost`, and one `clipped_...` (site) for each thing that can clip or
+            Dataset of `amsim.system.cost.labelled_cost`, and one `clipped_...` (site) for each thing that can clip or
             saturate.
 
         Raises:

@@ -6,17 +6,17 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.code_selection import select_weight_code, value_counts
-from amsim.circuits.operands import IntegerCode, input_code, weight_code
-from amsim.deployment.calibration import Calibration
+from amsim.circuits.selection.codes import IntegerCode, input_code, weight_code
+from amsim.circuits.selection.ranges import select_weight_code, value_counts
 from amsim.deployment.chip import Chip, deployment_of, traced_chip
-from amsim.deployment.control_flow import Largest
-from amsim.deployment.mapping import MappedSite
-from amsim.deployment.run import inputs_and_matrix, read_program, tally_program, value_reader
+from amsim.deployment.mapping.mapper import MappedSite
+from amsim.deployment.running.control_flow import Largest
+from amsim.deployment.running.run import inputs_and_matrix, read_program, tally_program, value_reader
+from amsim.deployment.site_ranges import Calibration
 
 
 class WeightMethod(NamedTuple):
-    """How the codes of weights are chosen: arguments of `amsim.circuits.code_selection.select_weight_code`."""
+    """How the codes of weights are chosen: arguments of `amsim.circuits.selection.ranges.select_weight_code`."""
 
     method: str
     coverage: float

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from amsim._array_file import LARGEST_CONTENT, read_array_file
+from amsim.files.array_file import LARGEST_CONTENT, read_array_file
 
 _TYPES = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "I64": np.int64, "I32": np.int32,

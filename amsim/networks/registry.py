@@ -33,5 +33,5 @@ def load(name: str | Path) -> tuple[ImageNetwork, Params]:
     if str(name).endswith(".npz"):
         return load_network(Path(name))
     one_of("name", str(name), NETWORKS)
-    with as_file(files("amsim") / "data" / f"{name}.npz") as path:
+    with as_file(files("amsim.networks") / "weights" / f"{name}.npz") as path:
         return load_network(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from amsim._array_file import write_array_file
+from amsim.files.array_file import write_array_file
 from amsim.networks.image_network import ConvolutionLayer, ImageNetwork, Params
 
 FORMAT = "amsim-network-1"

@@ -8,5 +8,5 @@ from amsim.repairs.kinds import Repair as Repair
 from amsim.repairs.kinds import ThresholdTuning as ThresholdTuning
 from amsim.repairs.kinds import Trimming as Trimming
 from amsim.repairs.last_layer import LastLayer as LastLayer
-from amsim.repairs.repair import Repaired as Repaired
-from amsim.repairs.repair import repair as repair
+from amsim.repairs.population import Repaired as Repaired
+from amsim.repairs.population import repair as repair

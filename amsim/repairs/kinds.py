@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from amsim.batch_statistics import reestimated
-from amsim.circuits.capacitor_array import CapacitorArray
+from amsim.calibration.batch_statistics import reestimated
+from amsim.circuits.charge.array import CapacitorArray
+from amsim.circuits.charge.comparator import Comparator
+from amsim.circuits.charge.trim import Trim
 from amsim.circuits.checks import integer_between
-from amsim.circuits.comparator import Comparator
-from amsim.circuits.macro import Macro
-from amsim.circuits.trim import Trim
+from amsim.circuits.contract.macro import Macro
 from amsim.deployment.chip import Chip
 from amsim.repairs.bench import Bench, Effort, with_ranges
 

@@ -11,10 +11,10 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import integer_between
 from amsim.deployment.chip import Chip
-from amsim.fine_tuning.optimiser import first_state, updated
-from amsim.fine_tuning.plan import Trainable, trained_leaves
-from amsim.fine_tuning.step import cross_entropy
 from amsim.repairs.bench import Bench, Effort
+from amsim.training.fine_tuning.plan import Trainable, trained_leaves
+from amsim.training.fine_tuning.step import cross_entropy
+from amsim.training.optimiser import first_state, updated
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.charge_line import ChargeLine
-from amsim.circuits.macro import Die
+from amsim.circuits.charge.charge_line import ChargeLine
+from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
-from amsim.results import described, labelled, versions
+from amsim.results.labelled import described, labelled, versions
 from amsim.spice.deck import MIRROR_CAPACITANCE, Deck, deck_path, netlist
 from amsim.spice.lines import Lines, Numbers, bias_codes, in_float64, physical_lines
 from amsim.spice.simulator import SpiceError, simulate, simulator, version

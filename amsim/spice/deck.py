@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from amsim.circuits.macro import Die
+from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.spice.lines import Lines, Numbers, physical_lines
 from amsim.spice.sequence import Sequence, sequence

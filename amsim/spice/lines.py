@@ -10,8 +10,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from amsim.circuits.capacitor_die import CapacitorDie, mismatch_errors, nominal_die
-from amsim.circuits.macro import Die
+from amsim.circuits.charge.die import CapacitorDie, mismatch_errors, nominal_die
+from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.noise.switching import leakage_growth
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from amsim.evaluation import population_keys
+from amsim.evaluation.accuracy import population_keys
 from amsim.studies.measured import Measured
 from amsim.studies.plan import Group
 from amsim.studies.program import Lanes, Population, Program, Traced, fitting_program, trace

@@ -11,14 +11,14 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim import networks
-from amsim.accelerator import COMPONENTS, Accelerator
 from amsim.circuits.checks import at_least_one, one_of, part_of
-from amsim.datasets import Split
-from amsim.deployment.calibration import Calibration
+from amsim.datasets.load import Split
 from amsim.deployment.chip import deploy
-from amsim.evaluation import labelled_batches, right_answers
-from amsim.results import UNITS_AND_NAMES, described
-from amsim.system_cost import evaluate as system_cost
+from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.accuracy import labelled_batches, right_answers
+from amsim.results.labelled import UNITS_AND_NAMES, described
+from amsim.system.accelerator import COMPONENTS, Accelerator
+from amsim.system.cost import evaluate as system_cost
 
 QUANTITIES = ("accuracy", "energy", "latency", "area")
 

@@ -8,9 +8,9 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from amsim.accelerator import Accelerator
-from amsim.settings import setting, with_settings
 from amsim.studies.axes import HARDWARE, NETWORK, Block
+from amsim.system.accelerator import Accelerator
+from amsim.system.settings import setting, with_settings
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

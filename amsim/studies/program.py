@@ -12,11 +12,11 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 from jaxtyping import Array
 
-from amsim._program_digest import program_digest
-from amsim.accelerator import Accelerator
-from amsim.circuits.macro import Macro
-from amsim.settings import with_numbers
+from amsim.circuits.contract.macro import Macro
+from amsim.files.program_digest import program_digest
 from amsim.studies.measured import Measurement, named_arrays
+from amsim.system.accelerator import Accelerator
+from amsim.system.settings import with_numbers
 
 CACHE_BYTES = 16 * 2**20
 """Intermediate results that are batched together on a CPU: what amortises a call and still lies near the cache."""

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from amsim.results import UNITS_AND_NAMES, labelled
-from amsim.setting_labels import setting_label
+from amsim.results.labelled import UNITS_AND_NAMES, labelled
 from amsim.studies.axes import HARDWARE, NETWORK, Block
 from amsim.studies.jobs import Job, Outputs
 from amsim.studies.measured import Measured
 from amsim.studies.store import GROUP
+from amsim.system.setting_labels import setting_label
 
 POPULATION = {"point": (), "die": ("die",), "read": ("die", "read")}
 """Dimensions that a result has besides those of the study, by scope."""

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from amsim.results import labelled
-from amsim.settings import each_path, setting
+from amsim.results.labelled import labelled
 from amsim.studies.axes import Block
+from amsim.studies.front_door import sweep
 from amsim.studies.measured import measured
-from amsim.studies.sweep import sweep
+from amsim.system.settings import each_path, setting
 
 SOURCES: Mapping[str, Mapping[str, Any]] = {
     "capacitor mismatch": {"macro.mismatch_coefficient": 0.0},

@@ -1,7 +1,7 @@
 """The ladder of trust: what amsim computes held against references that it did not compute."""
 
-from amsim.validation.report import ladder as ladder
-from amsim.validation.report import validate as validate
+from amsim.validation.ladder import ladder as ladder
+from amsim.validation.ladder import validate as validate
 from amsim.validation.rung import KINDS as KINDS
 from amsim.validation.rung import LEVELS as LEVELS
 from amsim.validation.rung import Rung as Rung

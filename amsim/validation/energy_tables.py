@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits import Adc, Process, Sram, Technology
 from amsim.circuits.adc import survey_energy
-from amsim.circuits.technology import adder_tree_full_adders
+from amsim.circuits.technology.technology import adder_tree_full_adders
 from amsim.validation.rung import Rung
 
 KILOBYTE = 8 * 1024.0

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from amsim.circuits.checks import at_least_one, every, integer_between, one_of
-from amsim.circuits.products import ConvolutionProduct, DenseProduct
-from amsim.circuits.work import Work
+from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct
+from amsim.circuits.contract.work import Work
 
 Padding = str | int
 """As in JAX: "SAME" keeps `ceil(size / stride)`, "VALID" adds nothing, a number adds that many zeros on every side."""

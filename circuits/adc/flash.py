@@ -20,7 +20,7 @@ from amsim.circuits.adc.converter import (
 )
 from amsim.circuits.adc.survey import column_conversion_time
 from amsim.circuits.checks import Quantity, count, integer_between, one_key, quantity
-from amsim.circuits.operands import limited
+from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 
 

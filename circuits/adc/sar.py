@@ -22,7 +22,7 @@ from amsim.circuits.adc.converter import (
 )
 from amsim.circuits.adc.survey import column_area, column_conversion_time
 from amsim.circuits.checks import Quantity, count, integer_between, one_key, one_of, quantity
-from amsim.circuits.operands import limited
+from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie, check_die, on_columns
 from amsim.circuits.checks import Quantity, count, integer_between, one_key, quantity
-from amsim.circuits.operands import limited
+from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from amsim._inert_pickle import Call, Rules, of_kind, read_pickle
+from amsim.files.inert_pickle import Call, Rules, of_kind, read_pickle
 
 LARGEST_CONTENT = 2**28
 """Bytes that a file may unpack to."""

@@ -1,0 +1,1 @@
+"""Post-training calibration: word ranges, converter ranges and batch statistics from sample data."""

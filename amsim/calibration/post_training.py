@@ -1,0 +1,113 @@
+"""Post-training deployment: codes and readout ranges chosen from sample data, and what each step costs in accuracy."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import xarray as xr
+from jaxtyping import PRNGKeyArray, PyTree
+
+from amsim.calibration.batch_statistics import reestimated, sample_inputs
+from amsim.calibration.loss_steps import loss_steps
+from amsim.calibration.range_choice import chosen_ranges, range_methods
+from amsim.circuits.checks import at_least_one
+from amsim.datasets.load import Split
+from amsim.deployment.chip import Chip, check_key, deploy
+from amsim.deployment.site_ranges import Calibration
+from amsim.results.labelled import described, key_words, versions
+from amsim.system.accelerator import Accelerator
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibrated:
+    """A calibrated chip, and how it came about.
+
+    Attributes:
+        chip: The chip, ready to use.
+        choice: What was chosen for each site: Dataset over `site`.
+        steps: Accuracy and loss of accuracy of each step: Dataset over `step`; None without labels.
+    """
+
+    chip: Chip
+    choice: xr.Dataset
+    steps: xr.Dataset | None
+
+    @property
+    def calibration(self) -> Calibration:
+        """The choice as `amsim.deploy` and `amsim.evaluate` take it."""
+        assert self.chip.calibration is not None
+        return self.chip.calibration
+
+
+def calibrate(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    data: Any,
+    *,
+    key: PRNGKeyArray | None = None,
+    method: str | Mapping[str, str] = "minimum-error",
+    coverage: float = 0.999,
+    symmetric: bool = True,
+    weights: str = "channel",
+    statistics: Callable[[PyTree, Any], PyTree] | None = None,
+    test: Split | None = None,
+    steps: bool = True,
+    dies: int = 8,
+    batch: int = 250,
+) -> Calibrated:
+    """Deploy a trained network on hardware with word ranges and converter ranges that suit sample data.
+
+    The plain network runs over the data and each site's values are counted; codes of inputs and weights are chosen
+    from them, and then, with those codes, the ranges of converters from the values that nominal lines take. With
+    `statistics` the network's batch statistics are measured again on the chip.
+
+    The steps lead from the plain network to the chip: `quantise` codes the operands and computes exactly, `tile` splits
+    sums over the macro's rows with an exact readout, `ADC` is the macro's own readout on the nominal die, `mismatch`
+    adds dies and `noise` their reads; with `statistics` a last step measures them anew on each die. The losses add up
+    to the whole.
+
+    Args:
+        fn: Network `fn(params, inputs)`; for steps its outputs are logits.
+        params: Its parameters.
+        hardware: A macro, an `Accelerator` or rules.
+        data: Typical inputs, shape (items, ...), or a labelled split such as `dataset.train[:500]`.
+        key: Draws the chip's die as in `amsim.deploy`, and the population of the steps as in `amsim.evaluate`. None is
+            the nominal chip, and no steps of dies.
+        method: "min-max", "percentile" or "minimum-error" (`amsim.circuits.selection.ranges.select_input_code`), for
+            all or as a mapping from "inputs", "weights" and "readout"; one that is left out there is "minimum-error".
+        coverage: For "percentile", above 0 and at most 1.
+        symmetric: Codes of inputs without a zero-point. False lets their range lie anywhere about 0.
+        weights: "channel" gives each column a scale of its own, "tensor" one to all.
+        statistics: As in `amsim.reestimated`; None keeps the network's own.
+        test: Labelled data for the steps; default: `data`, where that is labelled.
+        steps: Whether to measure the steps.
+        dies: Dies of the steps `mismatch` and `noise`.
+        batch: Inputs computed at once; bounds the memory.
+
+    Returns:
+        The chip, its choice and its steps.
+
+    Raises:
+        ValueError: No data, values not finite, an unknown method, a coverage out of range, a method for a readout that
+            no macro has, or a count below 1.
+        amsim.DeploymentError: The network does not fit the hardware.
+
+    Valid for data that are typical of those computed later: what falls outside is clipped, and `chip.cost` counts it.
+    """
+    methods = range_methods(method, coverage, symmetric, weights)
+    at_least_one(dies=dies, batch=batch)
+    check_key("key", key)
+    inputs = sample_inputs(data)
+    accelerator = Accelerator.of(hardware)
+    calibration, choice = chosen_ranges(deploy(fn, params, accelerator), inputs, methods, batch)
+    chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
+    if statistics is not None:
+        chip = reestimated(chip, statistics, inputs, batch=batch)
+    settings = methods.settings() | {"accelerator": described(accelerator)} | versions()
+    labels, found = test if test is not None else data, None
+    if steps and hasattr(labels, "labels"):
+        again = None if statistics is None else (statistics, inputs)
+        found = loss_steps(fn, params, accelerator, calibration, labels, key, dies, batch, again)
+        found = found.assign_attrs(settings | {"items": len(labels), "key": key_words(key)})
+    return Calibrated(chip, choice.assign_attrs(settings | {"items": len(inputs)}), found)

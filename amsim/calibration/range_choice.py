@@ -1,0 +1,209 @@
+"""Choice of the codes and readout ranges of all sites of a chip from sample data."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array
+
+from amsim.calibration.batch_statistics import batches
+from amsim.circuits.adc.range_selection import check_method
+from amsim.circuits.checks import one_of
+from amsim.circuits.selection.codes import IntegerCode, highest_code
+from amsim.circuits.selection.ranges import LARGEST_COUNTED, SMALLEST_COUNTED, select_input_code
+from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.mapping.mapper import DeploymentError, MappedSite
+from amsim.deployment.observation import WeightMethod, observed_codes, observed_values, reads_lines
+from amsim.deployment.running.control_flow import merged
+from amsim.deployment.site_ranges import Calibration, SiteRanges
+from amsim.results.labelled import labelled
+
+OPERANDS = ("inputs", "weights", "readout")
+"""What a method may be chosen for."""
+
+
+class RangeMethods(NamedTuple):
+    """How ranges are chosen; see `amsim.calibrate`.
+
+    Attributes:
+        inputs: Method for codes of inputs.
+        weights: Method for codes of weights.
+        readout: Method for ranges of converters.
+        coverage: For "percentile".
+        symmetric: Whether codes of inputs have no zero-point.
+        per: "channel" or "tensor", for weights.
+        needs_readout: Whether it is an error that no site has a converter.
+    """
+
+    inputs: str
+    weights: str
+    readout: str
+    coverage: float
+    symmetric: bool
+    per: str
+    needs_readout: bool
+
+    def settings(self) -> dict[str, Any]:
+        """Attributes of a result."""
+        methods = [f"{name}: {getattr(self, name)}" for name in OPERANDS]
+        return {"method": methods, "coverage": self.coverage, "symmetric": int(self.symmetric), "weights": self.per}
+
+
+def range_methods(method: str | Mapping[str, str], coverage: float, symmetric: bool, weights: str) -> RangeMethods:
+    """Methods from the arguments of `amsim.calibrate`.
+
+    Raises:
+        ValueError: An unknown method or operand, or a coverage out of range.
+    """
+    given = dict.fromkeys(OPERANDS, method) if isinstance(method, str) else dict(method)
+    for name in given:
+        one_of("method", name, OPERANDS)
+    methods = dict.fromkeys(OPERANDS, "minimum-error") | given
+    for one in methods.values():
+        check_method("method", one, coverage)
+    one_of("weights", weights, ("channel", "tensor"))
+    needs_readout = "readout" in given and not isinstance(method, str)
+    return RangeMethods(**methods, coverage=coverage, symmetric=symmetric, per=weights, needs_readout=needs_readout)
+
+
+def chosen_ranges(chip: Chip, inputs: np.ndarray, methods: RangeMethods, batch: int) -> tuple[Calibration, xr.Dataset]:
+    """The choice for each site, and its description as a Dataset over `site`.
+
+    The plain network runs twice: for the codes, and with them for the values that nominal lines take.
+
+    Args:
+        chip: A chip without calibration; its dies do not matter.
+        inputs: Sample inputs, shape (items, ...).
+        methods: How to choose.
+        batch: Inputs computed at once.
+
+    Raises:
+        ValueError: Values inside the network are not finite, or a readout is asked for where there is none.
+        amsim.DeploymentError: No site has codes.
+    """
+    sites = _coded_sites(chip, inputs[:batch])
+    if methods.needs_readout and not any(reads_lines(one, chip) for one in sites):
+        raise ValueError('Argument `method` must not have "readout": no site has a converter whose range to choose.')
+    coded = dataclasses.replace(chip, calibration=_codes(chip, sites, inputs, methods, batch))
+    observed = _added(coded, observed_codes, inputs, batch)
+    calibration = _with_readouts(coded, sites, observed, methods)
+    return calibration, _choice(sites, calibration, observed)
+
+
+def _coded_sites(chip: Chip, inputs: np.ndarray) -> list[MappedSite]:
+    macros = chip.accelerator.macros
+    sites = traced_chip(chip, (jnp.asarray(inputs),)).mapping.sites
+    coded = [one for one in sites if not macros[one.macro].keeps_product]
+    if not coded:
+        raise DeploymentError(
+            "Argument `hardware` must have a macro with codes: all sites keep their product as it is."
+        )
+    return coded
+
+
+def _added(chip: Chip, observe: Callable[..., Any], inputs: np.ndarray, batch: int, *options: Any) -> dict[str, Any]:
+    """What sites tell over all batches: counts added, the largest kept, means weighted by items."""
+    total: Any = None
+    for part in batches(inputs, batch):
+        told = {name: _weighted(site, len(part) / len(inputs)) for name, site in observe(chip, part, *options).items()}
+        total = told if total is None else merged(total, told)
+    return total
+
+
+def _weighted(site: dict[str, Any], share: float) -> dict[str, Any]:
+    """Counts of many batches as whole numbers of 64 bits, sums over runs as the part of a batch in all."""
+    weighted: dict[str, Any] = {}
+    for name, value in site.items():
+        if isinstance(value, Array):
+            value = np.asarray(value, np.int64 if jnp.issubdtype(value.dtype, jnp.integer) else np.float64)
+        weighted[name] = value if name in ("counts", "lines") or not isinstance(value, np.ndarray) else value * share
+    return weighted
+
+
+def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: RangeMethods, batch: int) -> Calibration:
+    options = WeightMethod(methods.weights, methods.coverage, methods.per)
+    observed = _added(chip, observed_values, inputs, batch, options)
+    chosen, largest = {}, {}
+    for mapped in sites:
+        site, macro, told = mapped.site, chip.accelerator.macros[mapped.macro], observed[mapped.site.name]
+        if told["runs"] == 0:
+            continue  # a branch that the data never take
+        low, high = -told["lowest"].value, told["highest"].value
+        if not np.isfinite([low, high]).all():
+            raise ValueError(f"Argument `data` must give finite values, but the inputs of site `{site.name}` are not.")
+        largest[site.name] = float(max(-low, high))
+        scale = told["weight_scale"].value
+        rounding = macro.operand_rounding
+        input_code = select_input_code(
+            jnp.asarray(told["counts"], jnp.result_type(float)),
+            low,
+            high,
+            macro.input_bits,
+            method=methods.inputs,
+            coverage=methods.coverage,
+            symmetric=methods.symmetric,
+            known=site.data.range,
+            rounding=rounding,
+        )
+        unused = 1.0 / highest_code(macro.weight_bits, True)
+        weight_code = IntegerCode(jnp.where(scale > 0, scale, unused), macro.weight_bits, True, rounding)
+        chosen[site.name] = SiteRanges(input_code, weight_code)
+    for name, size in largest.items():
+        if size and not SMALLEST_COUNTED < size < LARGEST_COUNTED:
+            raise ValueError(
+                f"Argument `data` must give inputs of a size from {SMALLEST_COUNTED:.1g} to {LARGEST_COUNTED:.1g}, but "
+                f"those of site `{name}` reach {size:.3g}; scale them."
+            )
+    return Calibration(chosen)
+
+
+def _with_readouts(chip: Chip, sites: list[MappedSite], observed: dict[str, Any], methods: RangeMethods) -> Calibration:
+    assert chip.calibration is not None
+    chosen = dict(chip.calibration.sites)
+    for mapped in sites:
+        name = mapped.site.name
+        if name in chosen and "lines" in observed[name]:
+            counts = jnp.asarray(observed[name]["lines"], jnp.result_type(float))
+            macro = chip.accelerator.macros[mapped.macro]
+            options: dict[str, Any] = {"method": methods.readout, "coverage": methods.coverage}
+            readout = macro.selected_readout_range(mapped.site.product, counts, **options)
+            chosen[name] = SiteRanges(chosen[name].inputs, chosen[name].weights, readout)
+    return Calibration(chosen)
+
+
+def _choice(sites: list[MappedSite], calibration: Calibration, observed: dict[str, Any]) -> xr.Dataset:
+    names = [mapped.site.name for mapped in sites if mapped.site.name in calibration.sites]
+    rows = [_row(calibration.of(name), observed[name]) for name in names]
+    columns = {name: (("site",), np.array([row[name] for row in rows], float)) for name in rows[0]} if rows else {}
+    return labelled(columns, {"site": names}, {})
+
+
+def _row(ranges: SiteRanges, told: dict[str, Any]) -> dict[str, float]:
+    inputs, weights = ranges.inputs, ranges.weights
+    assert inputs is not None
+    assert weights is not None
+    scale, weight_scale = float(inputs.scale), float(jnp.mean(weights.scale))
+    runs = float(told["runs"])
+    return {
+        "input_low": float(inputs.lowest_code) * scale,
+        "input_high": float(inputs.highest_code) * scale,
+        "input_scale": scale,
+        "zero_point": 0.0 if inputs.zero is None else float(inputs.zero),
+        "weight_limit": weights.highest * weight_scale,
+        "weight_scale": weight_scale,
+        "readout_range": np.nan if ranges.readout is None else float(ranges.readout),
+        "clipped_inputs": float(told["clipped_inputs"]) / runs,
+        "clipped_weights": float(told["clipped_weights"]) / runs,
+        "input_snr": _decibels(told["signal_inputs"], told["noise_inputs"]),
+        "weight_snr": _decibels(told["signal_weights"], told["noise_weights"]),
+    }
+
+
+def _decibels(signal: Any, noise: Any) -> float:
+    """Ratio of powers, dB; infinite without an error, NaN without a signal."""
+    if float(signal) == 0:
+        return np.nan
+    return np.inf if float(noise) == 0 else 10 * float(np.log10(signal / noise))

@@ -1,0 +1,1 @@
+"""One macro on the bench: transfer curves, error budgets, line values, measured tables and fitted parameters."""

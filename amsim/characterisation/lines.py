@@ -1,0 +1,136 @@
+"""What the lines of a switched-capacitor array carry before they are read, and where their readout's range ends."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Real
+
+from amsim.circuits.adc import Adc
+from amsim.circuits.contract.products import Product
+from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.observation import observed_lines
+from amsim.results.labelled import described, labelled, versions
+
+LABELS = {
+    "occurrences": ("1", "how often nominal lines take this value"),
+    "tile": ("1", "tile of rows"),
+    "high_cells": ("1", "cells that are high on a line"),
+    "driven_rows": ("1", "rows in use"),
+    "range_low": ("1", "lowest value that the converter does not clip, cells"),
+    "range_high": ("1", "highest value that the converter does not clip, cells"),
+    "lsb": ("1", "step of the converter, cells"),
+    "threshold": ("1", "threshold of a neuron, cells"),
+    "neuron": ("1", "neuron"),
+    "clipped": ("1", "fraction of line values, or of thresholds, outside the range"),
+    "cell_voltage": ("V", "step of a line by one cell"),
+    "read_noise": ("1", "standard deviation of the noise of a read, cells"),
+}
+
+
+def line_values(
+    macro: SwitchedCapacitor, inputs: Real[ArrayLike, "... rows"], weights: Real[ArrayLike, "rows columns"]
+) -> xr.Dataset:
+    """How often nominal lines take each value in a product, and the range of the converter that reads them.
+
+    Args:
+        macro: A switched-capacitor array with a converter.
+        inputs: Shape (..., rows).
+        weights: Shape (rows, columns).
+
+    Returns:
+        `occurrences` over (tile, high_cells), all input and weight digits together; `driven_rows`, `range_low`,
+        `range_high` and `lsb` over tile, in cells; `clipped`, `cell_voltage` (V) and `read_noise`.
+
+    Raises:
+        ValueError: Another kind of macro, no converter, or operands as in `matmul`.
+    """
+    _check_lines("macro", macro)
+    if macro.adc is None:
+        raise ValueError("Argument `macro` must have an `adc`, whose range its lines are compared with, but has none.")
+    inputs, weights, product = macro._dense(inputs, weights, None, None)
+    return _labelled(macro, product, _told(macro, product, inputs, weights), {"site": ""})
+
+
+def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
+    """The same for a site of a chip in a plain run of its network on sample inputs.
+
+    Args:
+        chip: A chip; its dies do not matter.
+        inputs: One batch as the network takes it.
+        site: Name as in `chip.sites()`.
+
+    Returns:
+        As `line_values`; of a site that is decided by comparators instead of the range `threshold` over neuron, in
+        cells, where it runs once a pass, and `clipped` is the fraction of thresholds that the bias DAC does not reach.
+
+    Raises:
+        ValueError: An unknown site, one that is not on a switched-capacitor array, or one with a weight of its own for
+            each member of a batch.
+    """
+    inputs = jnp.asarray(inputs)
+    mapped = {one.site.name: one for one in traced_chip(chip, (inputs,)).mapping.sites}
+    if site not in mapped:
+        raise ValueError(f"Argument `site` must be one of {', '.join(mapped)}, but is {site!r}.")
+    one = mapped[site]
+    macro = chip.accelerator.macros[one.macro]
+    _check_lines("site", macro)
+    if one.site.layout.members:
+        raise ValueError(f"Argument `site` must have one weight, but {site!r} has one for each member of a batch.")
+    macros = list(chip.accelerator.macros)
+    assert isinstance(macro, SwitchedCapacitor)
+    if macro.adc is None:
+        # What lines take does not depend on what reads them.
+        macros[one.macro] = dataclasses.replace(macro, adc=Adc())
+    counting = dataclasses.replace(chip, accelerator=dataclasses.replace(chip.accelerator, macros=tuple(macros)))
+    told = observed_lines(counting, inputs, site)
+    ranges = None if chip.calibration is None else chip.calibration.of(site)
+    used = macro if ranges is None or one.chain is not None else ranges.macro(macro)
+    return _labelled(used, one.site.product, told, {"site": site})
+
+
+@eqx.filter_jit
+def _told(macro: SwitchedCapacitor, product: Product, inputs: Array, weights: Array) -> dict[str, Array]:
+    return dict(macro.report(product, inputs, weights)) | {"lines": macro.line_counts(product, inputs, weights)}
+
+
+def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: dict[str, Any]) -> xr.Dataset:
+    counts = np.asarray(told["lines"])
+    driven = np.asarray(jnp.sum(product.driven_rows(macro.rows), axis=1), float)
+    fused = "clipped_thresholds" in told
+    variables: dict[str, Any] = {
+        "occurrences": (("tile", "high_cells"), counts),
+        "driven_rows": (("tile",), driven),
+        "clipped": ((), float(told["clipped_thresholds" if fused else "clipped_adc"])),
+        "cell_voltage": ((), float(macro.supply / macro.total_units)),
+        "read_noise": ((), float(macro.noise_counts) / 2),
+    }
+    if fused and "shift" in told:
+        # A line of n rows and h high cells is a sum of 2 h - n.
+        variables["threshold"] = (("neuron",), (driven[0] - np.asarray(told["shift"], float)) / 2)
+    if not fused:
+        adc = macro.adc
+        # Half cells occur where cells are undriven, and the converter then resolves them.
+        finest = 0.5 if counts[:, 1::2].any() else 1.0
+        lsb = np.asarray(adc.lsb(jnp.asarray(driven, float), finest), float)
+        centre = np.floor(driven / 2)
+        variables["lsb"] = (("tile",), lsb)
+        variables["range_low"] = (("tile",), centre + lsb * (adc.lowest_code - 0.5))
+        variables["range_high"] = (("tile",), centre + lsb * (adc.highest_code + 0.5))
+    coordinates: dict[str, Any] = {"tile": np.arange(len(counts)), "high_cells": np.arange(counts.shape[1]) / 2}
+    if "threshold" in variables:
+        coordinates["neuron"] = np.arange(len(variables["threshold"][1]))
+    attributes |= {"macro": described(macro), **versions()}
+    return labelled(variables, coordinates, attributes, labels=LABELS)
+
+
+def _check_lines(name: str, macro: Any) -> None:
+    if not isinstance(macro, SwitchedCapacitor):
+        raise ValueError(
+            f"Argument `{name}` must be a switched-capacitor array, or on one, but is {type(macro).__name__}: no line."
+        )

@@ -1,0 +1,218 @@
+"""Physical parameters of a switched-capacitor array from a table of measured reads, by maximum likelihood."""
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from amsim.characterisation.likelihood import Noise, Sweep, fitted_noise, fitted_static
+from amsim.characterisation.table import read_table
+from amsim.circuits.adc import Adc
+from amsim.circuits.charge.array import PARTS
+from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
+from amsim.results.labelled import described, versions
+
+UNITS = {
+    "comparator.noise": "V",
+    "temperature": "K",
+    "mismatch_coefficient": "sqrt(F)",
+    "comparator.offset_sigma": "V",
+}
+"""Parameters that `fit` knows, by their path in the macro, and their units."""
+
+STARTS = {
+    "comparator.noise": 1e-3,
+    "temperature": 300.0,
+    "mismatch_coefficient": MOM_FRINGE_COEFFICIENT,
+    "comparator.offset_sigma": 1e-3,
+}
+"""Where the search starts for a parameter that is 0 in the macro."""
+
+FEWEST_READS = 8
+"""Below it the mean does not say well enough where between two ADC levels a value lies."""
+
+FEWEST_LINES = 4
+"""Columns times dies below which a spread over columns is no statistics."""
+
+LARGEST_ERROR = 0.5
+"""Relative standard error above which a parameter counts as not identified."""
+
+_NOISE, _STATIC = ("comparator.noise", "temperature"), ("mismatch_coefficient", "comparator.offset_sigma")
+
+
+class Fit(NamedTuple):
+    """Result of `fit`.
+
+    Attributes:
+        parameters: Dataset over `parameter` with `value`, `standard_error` and `start`, units in coordinate `unit`.
+        macro: The macro with the fitted values.
+    """
+
+    parameters: xr.Dataset
+    macro: SwitchedCapacitor
+
+
+def fit(
+    table: str | Path | xr.Dataset,
+    macro: SwitchedCapacitor,
+    parameters: Sequence[str] = ("comparator.noise", "mismatch_coefficient"),
+    *,
+    reads: int | None = None,
+) -> Fit:
+    """Fit parameters of a switched-capacitor array to a table of reads; all others stay as the macro has them.
+
+    Three independent pieces: the sigmas give the noise of a read, whose square is chi-square distributed; how the
+    means wander from count to count gives the mismatch; and how they differ between columns gives the offset.
+
+    What a table can tell: one of "comparator.noise" and "temperature", since noise is one number, and the other is as
+    given; "mismatch_coefficient", relative to sqrt(unit_capacitance), which is as given, as are supply, parasitics
+    and ADC; "comparator.offset_sigma", where the macro has no trim. Offset and mismatch do not need each other.
+
+    Args:
+        table: As `amsim.characterisation.table.read_table` takes it, swept as `characterise` does.
+        macro: The array with all that is known of it, read by an `Adc`; its values of `parameters` start the search.
+        parameters: Paths of the parameters, of those in `UNITS`.
+        reads: Reads behind every mean and sigma; None is what the table says.
+
+    Returns:
+        Values with standard errors, from the inverse Hessian of the likelihood, and the fitted macro. Attributes: the
+        analog noise of a read `noise_sigma` in counts, and `noise_dispersion` and `static_dispersion`, the mean squares
+        of what is left in units of what the model expects. They are near 1 where the model has the right shape (the
+        first up to 2 for few reads and noise below the ADC's step, which the standard error of the noise includes).
+
+    Raises:
+        ValueError: An unknown or repeated parameter, one that this table cannot identify, a macro that the fit does not
+            know, fewer than 8 reads, a table of more rows than a line has, or no convergence.
+
+    Validity: mismatch well below 1, Gaussian noise above a quarter of the ADC's step, settled lines; counts whose reads
+    come near the end of the ADC's range are left out. With 8 reads and noise near a quarter step the noise comes out up
+    to 1 % low. A macro with optional parts (drivers, layout, faults ...) or another converter than `Adc` is refused.
+    """
+    names = _checked_names(parameters, macro)
+    measured = read_table(table)
+    reads = measured.attrs.get("reads") if reads is None else reads
+    if reads is None:
+        raise ValueError("Argument `reads` must be given, since the table does not say how many there were.")
+    integer_between("reads", reads, FEWEST_READS)
+    with _float64():
+        wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf, macro)
+        sweep = Sweep.of(measured, wide, int(reads))
+        noise = fitted_noise(sweep)
+        found = {name: _noise_parameter(name, wide, noise) for name in names if name in _NOISE}
+        static = [name for name in names if name in _STATIC]
+        dispersion = np.nan
+        if static:
+            _check_static(static, sweep)
+            errors, dispersion = fitted_static({name: _start(name, wide) for name in static}, wide, sweep, noise.sigma)
+            found |= errors
+        for name, (value, error) in found.items():
+            _check_identified(name, value, error)
+        attributes = {"reads": int(reads), "lines": len(sweep.mean), "noise_sigma": noise.sigma}
+        attributes |= {"noise_dispersion": noise.dispersion, "static_dispersion": dispersion}
+    fitted = macro
+    for name in names:
+        fitted = _with_value(fitted, name, found[name][0])
+    return Fit(_labelled(names, found, macro, attributes), fitted)
+
+
+def _noise_parameter(name: str, macro: SwitchedCapacitor, noise: Noise) -> tuple[float, float]:
+    """Value and standard error of the parameter that explains the noise; its variance is affine in `power` of it."""
+    power = 2 if name == "comparator.noise" else 1
+    reference = _start(name, macro)
+    rest = float(_with_value(macro, name, 0.0).noise_counts) ** 2
+    slope = float(_with_value(macro, name, reference).noise_counts) ** 2 - rest
+    share = noise.sigma**2 - rest
+    if share <= 0 or slope <= 0:
+        raise ValueError(
+            f"This table cannot identify `{name}`: of its noise, {noise.sigma:.3g} counts, the rest of the macro alone "
+            f"explains {np.sqrt(rest):.3g}."
+        )
+    value = reference * (share / slope) ** (1 / power)
+    return value, value * 2 * noise.sigma * noise.error / (power * share)
+
+
+def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
+    if not isinstance(macro, SwitchedCapacitor) or not isinstance(macro.adc, Adc) or macro.comparator is None:
+        raise ValueError(
+            "Argument `macro` must be a SwitchedCapacitor with a comparator and the uniform converter `Adc`; another "
+            "one's own errors would be taken for those of the line."
+        )
+    for part in (*PARTS, "supply_noise"):
+        if getattr(macro, part) is not None:
+            raise ValueError(f"Argument `macro` must have no part `{part}`, whose effect on a sweep this fit lacks.")
+    names = [parameters] if isinstance(parameters, str) else list(parameters)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"Argument `parameters` must have one or more names, each once, but is {parameters!r}.")
+    for name in names:
+        one_of("parameters", name, UNITS)
+    if set(_NOISE) <= set(names):
+        raise ValueError(
+            "Argument `parameters` must have only one of comparator.noise and temperature: the noise of a read is one "
+            "number, which does not tell them apart."
+        )
+    if "comparator.offset_sigma" in names and macro.comparator.trim is not None:
+        raise ValueError(
+            "Argument `macro` must have a comparator without trim to fit comparator.offset_sigma: a trimmed offset "
+            "shows the trim's step, not the offset."
+        )
+    return names
+
+
+def _check_static(names: list[str], sweep: Sweep) -> None:
+    if len(sweep.mean) < FEWEST_LINES:
+        raise ValueError(
+            f"This table cannot identify `{names[0]}`: a spread over columns and dies needs {FEWEST_LINES} of them, "
+            f"but here are {len(sweep.mean)}."
+        )
+
+
+def _check_identified(name: str, value: float, error: float) -> None:
+    if not error <= LARGEST_ERROR * value:
+        raise ValueError(
+            f"This table cannot identify `{name}`: its standard error, {error:.3g} {UNITS[name]}, is not well below "
+            f"its value, {value:.3g} {UNITS[name]}."
+        )
+
+
+def _value(name: str, macro: SwitchedCapacitor) -> float:
+    owner: Any = macro
+    for part in name.split("."):
+        owner = getattr(owner, part)
+    return float(owner)
+
+
+def _start(name: str, macro: SwitchedCapacitor) -> float:
+    return _value(name, macro) or STARTS[name]
+
+
+def _with_value(owner: Any, name: str, value: float) -> Any:
+    field, _, rest = name.partition(".")
+    return dataclasses.replace(owner, **{field: _with_value(getattr(owner, field), rest, value) if rest else value})
+
+
+def _float64() -> contextlib.AbstractContextManager[Any]:
+    # Sums over 1e5 cells of a likelihood and its Hessian need it; JAX 0.8 gave it this shorter name.
+    named = getattr(jax, "enable_x64", None)
+    return jax.experimental.enable_x64(True) if named is None else named(True)  # type: ignore[attr-defined]
+
+
+def _labelled(
+    names: list[str], found: dict[str, tuple[float, float]], macro: SwitchedCapacitor, attributes: dict[str, Any]
+) -> xr.Dataset:
+    columns = {
+        "value": ([found[name][0] for name in names], "fitted value, unit in coordinate `unit`"),
+        "standard_error": ([found[name][1] for name in names], "standard error of the fitted value"),
+        "start": ([_start(name, macro) for name in names], "value that the search started from"),
+    }
+    variables = {name: (("parameter",), values, {"long_name": text}) for name, (values, text) in columns.items()}
+    coordinates = {"parameter": names, "unit": (("parameter",), [UNITS[name] for name in names])}
+    return xr.Dataset(variables, coordinates, {"macro": described(macro), **attributes, **versions()})

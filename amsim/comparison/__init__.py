@@ -1,0 +1,1 @@
+"""Circuit families side by side on one network."""

@@ -1,0 +1,104 @@
+"""The designs that `amsim compare` puts side by side: a circuit family at a word length, with a network to match."""
+
+import dataclasses
+import re
+
+import equinox as eqx
+
+from amsim import chips
+from amsim.circuits.adc import Adc
+from amsim.circuits.charge.comparator import Comparator
+from amsim.circuits.digital_binary import DigitalBinary
+from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.circuits.technology.dram import Dram
+from amsim.system.accelerator import Accelerator
+
+FAMILIES = ("switched-capacitor", "digital-binary", "multi-precision")
+WORD_LENGTHS = (1, 2, 4, 8)
+DEFAULT_DESIGNS = (
+    "switched-capacitor-1b",
+    "digital-binary-1b",
+    "switched-capacitor-2b",
+    "multi-precision-2b",
+    "multi-precision-4b",
+    "multi-precision-8b",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """One circuit family at one word length.
+
+    All designs have the same memories, those of Bankman's chip (261.5 kB for weights, 64 kB for activations), so that
+    they differ by their circuits alone; with more than one bit a DRAM takes what does not fit.
+
+    Attributes:
+        family: One of `FAMILIES`.
+        bits: Word length of weights and activations.
+    """
+
+    family: str
+    bits: int
+
+    @property
+    def name(self) -> str:
+        """Family and word length, such as `multi-precision-4b`."""
+        return f"{self.family}-{self.bits}b"
+
+    @property
+    def network(self) -> str:
+        """Reference network of this word length."""
+        return "binary-fashion" if self.bits == 1 else f"{self.bits}-bit-fashion"
+
+    def accelerator(self) -> Accelerator:
+        """The hardware.
+
+        A one-bit switched-capacitor design is the published chip (comparators, last layer digital). More bits are
+        read by 8-bit ADCs, weights side by side and inputs bit by bit; since the noise of all slices adds up, the array
+        runs at 0.8 V with comparators of 0.2 mV, and the first layer, whose few rows on a long line give the smallest
+        signal, is digital.
+        """
+        if self.family == "switched-capacitor":
+            if self.bits == 1:
+                return chips.bankman2018()
+            array = SwitchedCapacitor(
+                weight_bits=self.bits,
+                input_bits=self.bits,
+                supply=0.8,
+                comparator=Comparator(noise=0.2e-3),
+                adc=Adc(bits=8),
+            )
+            first = DigitalBinary(columns=16, weight_bits=self.bits, input_bits=self.bits, clock=10e6)
+            return Accelerator({"conv1": first, ".*": array})
+        if self.family == "digital-binary":
+            chip = chips.with_word_length(chips.binareye2018(), self.bits)
+            # What the binary chips do without, since their networks fit.
+            return chip if self.bits == 1 else dataclasses.replace(chip, dram=Dram())
+        envision, common = chips.envision2017(self.bits), chips.binareye2018()
+        return eqx.tree_at(
+            lambda a: (a.weight_memory, a.activation_memory),
+            envision,
+            (common.weight_memory, common.activation_memory),
+        )
+
+
+def design(name: str) -> Design:
+    """The design of a name such as `switched-capacitor-1b`.
+
+    Args:
+        name: `FAMILY-Nb`, such as `switched-capacitor-1b`.
+
+    Returns:
+        The design, whose `accelerator()` is its hardware.
+
+    Raises:
+        ValueError: The name is not `FAMILY-Nb` with a known family and word length.
+    """
+    match = re.fullmatch(r"(.+)-(\d+)b", name)
+    if match and match[1] in FAMILIES and int(match[2]) in WORD_LENGTHS:
+        return Design(match[1], int(match[2]))
+    families, lengths = ", ".join(FAMILIES), ", ".join(map(str, WORD_LENGTHS))
+    raise ValueError(
+        f"Argument `designs` must have names FAMILY-Nb with FAMILY one of {families} and N one of {lengths}, such as "
+        f"{DEFAULT_DESIGNS[0]}, but has {name!r}."
+    )

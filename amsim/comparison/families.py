@@ -1,0 +1,154 @@
+"""The main job: which circuit family reaches which accuracy at which total energy."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from amsim import networks
+from amsim.circuits.checks import integer_between
+from amsim.comparison.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design
+from amsim.datasets.load import Dataset, load_dataset
+from amsim.deployment.chip import deploy
+from amsim.evaluation.accuracy import evaluate
+from amsim.networks.image_network import ImageNetwork
+from amsim.results.labelled import described, labelled, versions
+from amsim.training.reference_networks import plain_accuracy
+
+COST_IMAGES = 64
+"""Images whose activity the energy is averaged over."""
+
+
+def compare(
+    designs: Sequence[str] | None = None,
+    *,
+    network: str | Path | None = None,
+    data: str | Dataset = "fashion-mnist-mini",
+    dies: int = 16,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> xr.Dataset:
+    """Compare circuit families: accuracy over dies against the energy, latency and area of the whole system.
+
+    Args:
+        designs: Names `FAMILY-Nb`; None is the default set, or with `network` every family at its word length.
+        network: Reference network or network file to put on every design; None gives each design the reference
+            network of its word length.
+        data: Name of a data set, or one already loaded.
+        dies: Dies of each design; die `n` of a design is the same whatever else is compared.
+        seed: Fixes dies and reads.
+        progress: Called with (design, dies done, dies).
+
+    Returns:
+        Dataset over (design, die, component): accuracy of each die, its mean and 95 % interval, accuracy without
+        circuits, energy by component, latency, area and MACs of one inference.
+
+    Raises:
+        ValueError: An unknown design, network or data set, designs named twice, or a count below 1.
+    """
+    integer_between("dies", dies, 1)
+    integer_between("seed", seed, 0, 2**32 - 1)
+    chosen = _chosen(designs, network)
+    dataset = load_dataset(data) if isinstance(data, str) else data
+    key = jax.random.key(seed)
+    rows = [_measure(one, network, dataset, dies, key, progress) for one in chosen]
+    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    dims: dict[str, tuple[str, ...]] = dict.fromkeys(stacked, ("design",))
+    dims |= {"accuracy": ("design", "die"), "energy": ("design", "component")}
+    variables = {name: (dims[name], values) for name, values in stacked.items() if name != "component"}
+    return labelled(
+        variables,
+        {
+            "design": [one.name for one in chosen],
+            "die": np.arange(dies),
+            "component": rows[0]["component"],
+        },
+        {
+            "network": "" if network is None else str(network),
+            "data": dataset.name,
+            "images": len(dataset.test),
+            "seed": seed,
+            "accelerators": [described(one.accelerator()) for one in chosen],
+            **versions(),
+        },
+    )
+
+
+def verdict(comparison: xr.Dataset) -> str:
+    """One line: which design needs the least energy up to which accuracy.
+
+    A design that costs more wins beyond the accuracy of a cheaper one only if their 95 % intervals do not overlap.
+
+    Args:
+        comparison: Result of `amsim.compare`.
+
+    Returns:
+        A sentence, with energies in uJ and accuracies in percent.
+    """
+    energy = comparison["energy"].sum("component").values
+    mean = comparison["accuracy_mean"].values
+    low, high = (
+        np.where(np.isnan(ends), mean, ends)
+        for ends in (comparison["accuracy_low"].values, comparison["accuracy_high"].values)
+    )
+    winners: list[int] = []
+    for index in np.lexsort((-mean, energy)):
+        if not winners or low[index] > high[winners[-1]]:
+            winners.append(int(index))
+    reached = [f"{100 * mean[index]:.1f} %" for index in winners]
+    names = [f"{comparison['design'].values[i]} ({1e6 * energy[i]:.3g} uJ)" for i in winners]
+    parts = [f"up to {reached[0]} {names[0]}"]
+    parts += [f"from there to {up_to} {name}" for up_to, name in zip(reached[1:], names[1:], strict=True)]
+    return "Least energy an inference: " + ", ".join(parts) + "."
+
+
+def _chosen(designs: Sequence[str] | None, network: str | Path | None) -> list[Design]:
+    if designs is not None:
+        if not designs:
+            raise ValueError("Argument `designs` must name at least one design, but is empty.")
+        if len(set(designs)) < len(designs):
+            raise ValueError(f"Argument `designs` must not name a design twice, but is {', '.join(designs)}.")
+        return [design(name) for name in designs]
+    if network is None:
+        return [design(name) for name in DEFAULT_DESIGNS]
+    bits = networks.load(network)[0].bits
+    length = next(one for one in WORD_LENGTHS if one >= bits)
+    return [Design(family, length) for family in FAMILIES]
+
+
+def _measure(
+    one: Design,
+    network: str | Path | None,
+    data: Dataset,
+    dies: int,
+    key: Any,
+    progress: Callable[[str, int, int], None] | None,
+) -> dict[str, np.ndarray]:
+    net, params = networks.load(one.network if network is None else network)
+    _check_shape(net, data)
+    accelerator = one.accelerator()
+    report = None if progress is None else lambda done, total: progress(one.name, done, total)
+    accuracy = evaluate(net, params, accelerator, data.test, dies=dies, key=key, progress=report)
+    cost = deploy(net, params, accelerator).cost(data.test.inputs[:COST_IMAGES])
+    return {
+        "accuracy": accuracy["accuracy"].mean("read").values,
+        **{name: accuracy[name].values for name in ("accuracy_mean", "accuracy_low", "accuracy_high")},
+        "plain_accuracy": np.asarray(plain_accuracy(net, params, data.test)),
+        "energy": cost["energy"].sum("site").values,
+        "latency": cost["latency"].sum("site").values,
+        "area": cost["area"].values,
+        "macs": cost["macs"].sum("site").values,
+        "component": cost["component"].values,
+    }
+
+
+def _check_shape(net: ImageNetwork, data: Dataset) -> None:
+    if data.test.inputs.shape[1:] != net.input_shape:
+        height, width = net.input_shape
+        raise ValueError(
+            f"Argument `data` must have images of {height} x {width}, which the network takes, but {data.name} has "
+            f"shape {data.test.inputs.shape[1:]}."
+        )

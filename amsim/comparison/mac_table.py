@@ -1,0 +1,116 @@
+"""The three ways to build a multiply-accumulate, side by side: area, energy, flexibility and accuracy by word length.
+
+Slides that say "analog 500 TOPS/W, digital 200, multi-precision 0.5 to 10" compare unlike things: arrays with systems,
+peaks with averages, operations with multiply-accumulates. Here every figure is of the model, two
+operations a multiply-accumulate, the array alone and the whole system in columns of their own.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from amsim.circuits.checks import integer_between
+from amsim.circuits.contract.products import DenseProduct
+from amsim.circuits.contract.work import Work
+from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, Design
+from amsim.comparison.families import compare
+from amsim.results.labelled import labelled, versions
+from amsim.workloads import Workload, binary_image_network
+
+FLEXIBILITY = {
+    "switched-capacitor": "low: one bit a cell; more bits take columns, passes, converters and quieter circuits",
+    "digital-binary": "medium: one bit a cell, exact; more bits take more columns and passes",
+    "multi-precision": "high: a programmable processor with modes of 4, 8 and 16 bit",
+}
+"""What each family gives up, after the talk of which this table is."""
+
+TRAPS = (
+    "Operations: a multiply-accumulate is two; slide figures of MMAC a frame for the binary networks are operations.",
+    "Peak against system: 532 TOPS/W of the analog chip are its system, 230 of the digital one a peak; that has 140.",
+    "Sparsity: 10 TOPS/W of the multi-precision chip are 4 bit with zeros skipped; dense 16 bit are 0.26.",
+    "Modes: the multi-precision chip has no mode of its own below 4 bit.",
+)
+"""Where published figures mislead (facts 0)."""
+
+
+def circuit_table(
+    bits: Any = (16, 8, 4, 2, 1),
+    *,
+    workload: Workload | None = None,
+    dies: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> xr.Dataset:
+    """Area, energy an operation, flexibility and accuracy of the three families.
+
+    Args:
+        bits: Word lengths of weights and inputs, 1 to 16.
+        workload: Network whose shape the system runs at every word length. None is the binary image network of 256
+            maps, on which the two binary chips are published.
+        dies: Dies on which accuracy is measured, with the reference network of each word length up to 8 bit on the
+            small data set; 0 leaves accuracy out.
+        progress: Called with (design, steps done, steps) while accuracy is measured.
+
+    Returns:
+        Dataset over (family, bits): `array_energy` of one operation in the array with its readout, `operation_energy`
+        of the whole system, both J; `array_area` for one multiply-accumulate a cycle and `area` of the system, m^2;
+        `accuracy_mean` with its interval, NaN where not measured; `flexibility` (family). Unknown data: half of the
+        cells high, no zeros.
+
+    Raises:
+        ValueError: No word length, one outside 1..16, or a negative number of dies.
+    """
+    integer_between("dies", dies, 0)
+    if not isinstance(bits, Sequence) or not bits:
+        raise ValueError(f"Argument `bits` must be a sequence of one word length at least, but is {bits!r}.")
+    lengths = list(bits)
+    for one in lengths:
+        integer_between("bits", one, 1, 16)
+    network = binary_image_network() if workload is None else workload
+    designs = [[Design(family, one) for one in lengths] for family in FAMILIES]
+    rows = [[_figures(design, network) for design in family] for family in designs]
+    variables: dict[str, Any] = {
+        name: (("family", "bits"), np.array([[cell[name] for cell in row] for row in rows])) for name in rows[0][0]
+    }
+    variables |= _accuracies(designs, dies, progress)
+    variables["flexibility"] = (("family",), np.asarray([FLEXIBILITY[family] for family in FAMILIES], str))
+    attributes = {
+        "workload": network.name,
+        "traps": "\n".join(TRAPS),
+        **versions(),
+    }
+    return labelled(variables, {"family": list(FAMILIES), "bits": lengths}, attributes)
+
+
+def _figures(design: Design, network: Workload) -> dict[str, float]:
+    """Energies and areas of one design."""
+    accelerator = design.accelerator()
+    array = accelerator.macros[-1]
+    columns = max(array.columns // design.bits, 1) if design.family != "multi-precision" else array.columns
+    # As many positions as fill every way of the units.
+    work = Work(DenseProduct(array.rows, columns), 64, 64 * array.rows, 1.0)
+    found = array.cost(work, {})
+    cost = accelerator.cost(network)
+    return {
+        "array_energy": float(found.energy) / (2 * work.macs),
+        "operation_energy": float(cost["energy"].sum()) / (2 * network.macs),
+        "array_area": float(array.area / found.peak_macs),
+        "area": float(accelerator.area),
+    }
+
+
+def _accuracies(
+    designs: list[list[Design]], dies: int, progress: Callable[[str, int, int], None] | None
+) -> dict[str, Any]:
+    names = ("accuracy_mean", "accuracy_low", "accuracy_high")
+    found = {name: np.full((len(designs), len(designs[0])), np.nan) for name in names}
+    measured = [design.name for family in designs for design in family if design.bits in WORD_LENGTHS] if dies else []
+    if measured:
+        result = compare(measured, dies=dies, progress=progress)
+        for row, family in enumerate(designs):
+            for column, design in enumerate(family):
+                if design.name in measured:
+                    for name in names:
+                        found[name][row, column] = float(result[name].sel(design=design.name))
+    return {name: (("family", "bits"), values) for name, values in found.items()}

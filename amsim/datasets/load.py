@@ -1,0 +1,303 @@
+"""Image data sets: a small one inside the package, and readers for the full sets that a user has on disk.
+
+Nothing is fetched from anywhere, and nothing in a data file can run code. A file that is not what it should be is
+refused rather than repaired: results carry the name of the data set, so one name must always mean the same pictures.
+"""
+
+import difflib
+import gzip
+import hashlib
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer, Shaped, UInt8
+
+from amsim.datasets import cifar_batch as _cifar_batch
+
+FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+class CorruptFileError(ValueError):
+    """A data file is not what its name promises; the text names the file and what is wrong."""
+
+    def __init__(self, path: Path | str, problem: str):
+        super().__init__(f"{path}: {problem}.")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """One part of a data set. `len(split)` counts its items; `split[:64]` and `split[indices]` are smaller splits.
+
+    Attributes:
+        inputs: The items, shape (batch, ...). The sets of this module: read-only uint8 pictures, 0 to 255.
+        labels: Index of each item's class, shape (batch,), or one for each place of it, shape (batch, ...). The sets of
+            this module: read-only int32, shape (batch,).
+    """
+
+    inputs: Shaped[np.ndarray, "batch ..."]
+    labels: Shaped[np.ndarray, "batch ..."]
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.labels):
+            raise ValueError(
+                f"Argument `labels` must have one entry for each of the {len(self.inputs)} inputs, "
+                f"but has {len(self.labels)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: slice | np.ndarray) -> "Split":
+        if not isinstance(index, slice | np.ndarray):
+            raise TypeError(f"Argument `index` must be a slice or an array, but is {index!r}.")
+        return Split(self.inputs[index], self.labels[index])
+
+    def __repr__(self) -> str:
+        return f"Split({len(self)} items, inputs {self.inputs.dtype}{self.inputs.shape[1:]})"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A labelled data set in two parts that share no item.
+
+    Attributes:
+        name: The name that `load_dataset` knows it by.
+        train: What a network may learn from.
+        test: What a result is quoted on.
+        classes: Name of each class; a label is an index into it.
+        source: Where the data come from.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    source: str
+
+
+def load_dataset(name: str = "fashion-mnist-mini", *, folder: str | os.PathLike[str] | None = None) -> Dataset:
+    """Load a data set by name.
+
+    | name | train / test | inputs | where from |
+    | --- | --- | --- | --- |
+    | `fashion-mnist-mini` | 4000 / 2000 | (28, 28) | inside the package; every class equally often |
+    | `fashion-mnist` | 60000 / 10000 | (28, 28) | a folder of the four published `.gz` files |
+    | `cifar-10` | 50000 / 10000 | (32, 32, 3) | a folder of the unpacked binary or Python version |
+
+    With no `folder`, the folder that the environment variable `AMSIM_DATA` names is searched, then, for Fashion-MNIST,
+    where Debian's package `dataset-fashion-mnist` puts it. Files may lie in the folder itself or in a sub-folder with
+    the set's name (CIFAR-10: or the archive's, `cifar-10-batches-bin` or `cifar-10-batches-py`). Of the two versions
+    of CIFAR-10 the binary one is preferred.
+
+    Args:
+        name: One of the names above.
+        folder: Where the files of a full set are; not for the set inside the package.
+
+    Returns:
+        The set, its inputs uint8 and its labels int32. Fashion-MNIST is checked against the published content by
+        SHA-256; CIFAR-10 by sizes, label range and the published number of pictures a class.
+
+    Raises:
+        ValueError: The name is unknown, or a folder is given for the set inside the package.
+        FileNotFoundError: Files are missing; the text says which, where they were sought and how to get them.
+        CorruptFileError: A file does not hold what it should.
+    """
+    if name not in _LOADERS:
+        close = difflib.get_close_matches(name.lower().replace("_", "-"), _LOADERS, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"Argument `name` must be one of {', '.join(map(repr, _LOADERS))}, but is {name!r}.{hint}")
+    return _LOADERS[name](None if folder is None else Path(folder))
+
+
+# --- Fashion-MNIST, the part inside the package ---------------------------------------------------------------------
+
+# Of the file that docs/make_fashion_mnist_mini.py writes.
+MINI_SHA256 = "8f6ea60fe981c63aa9abab6d7d4908d9ede49e8b7e2e8c58a5e22f312b9eb1ad"
+
+
+def _load_mini(folder: Path | None) -> Dataset:
+    name = "fashion-mnist-mini"
+    if folder is not None:
+        raise ValueError(f"Argument `folder` must be None for {name!r}, which is inside the package, but is {folder}.")
+    file = resources.files("amsim.datasets").joinpath("files", "fashion-mnist-mini.npz")
+    raw = file.read_bytes()
+    _check_sha256(str(file), raw, MINI_SHA256, "the file that this version of amsim was made with")
+    with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
+        train, test = (_split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test"))
+    return Dataset(name, train, test, FASHION_CLASSES, "subset of Fashion-MNIST (Zalando SE, MIT) inside amsim")
+
+
+# --- Fashion-MNIST, in full -----------------------------------------------------------------------------------------
+
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """A gzip-compressed file in the IDX format: the shape of its bytes and the SHA-256 of its decompressed content.
+
+    Attributes:
+        name: Of the file.
+        shape: Of its bytes.
+        sha256: Hash of the decompressed content, hexadecimal.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    sha256: str
+
+
+# The hashes are of the decompressed files: to compress the same content again is legitimate.
+FASHION_FILES = (
+    IdxFile(
+        "train-images-idx3-ubyte.gz",
+        (60000, 28, 28),
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    ),
+    IdxFile("train-labels-idx1-ubyte.gz", (60000,), "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+    IdxFile(
+        "t10k-images-idx3-ubyte.gz",
+        (10000, 28, 28),
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    ),
+    IdxFile("t10k-labels-idx1-ubyte.gz", (10000,), "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+)
+
+
+def _load_fashion(folder: Path | None) -> Dataset:
+    name = "fashion-mnist"
+    advice = (
+        "On Debian, install the package dataset-fashion-mnist; elsewhere put the four files of Fashion-MNIST into a "
+        "folder and pass it as `folder` or name it in the environment variable AMSIM_DATA."
+    )
+    system = () if folder is not None else (DEBIAN_FOLDER,)
+    places = (*_places(folder, (name,)), *system)
+    place, _ = _find("Fashion-MNIST", places, (tuple(file.name for file in FASHION_FILES),), advice)
+    arrays = [_read_idx(place / file.name, file) for file in FASHION_FILES]
+    return Dataset(name, _split(*arrays[:2]), _split(*arrays[2:]), FASHION_CLASSES, f"Fashion-MNIST from {place}")
+
+
+def _read_idx(path: Path, file: IdxFile) -> UInt8[np.ndarray, "..."]:
+    """Read an IDX file: two zero bytes, 8 for unsigned bytes, the number of axes, big-endian sizes, then the bytes."""
+    header = struct.pack(f">HBB{len(file.shape)}I", 0, 8, len(file.shape), *file.shape)
+    size = len(header) + int(np.prod(file.shape))
+    try:
+        with gzip.open(path) as stream:
+            raw = stream.read(size + 1)  # never more than this, whatever the file would decompress to
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CorruptFileError(path, f"is not a complete gzip file ({error})") from error
+    if raw[:4] != header[:4]:
+        found = raw[:4].hex() or "nothing"
+        raise CorruptFileError(path, f"must start with the IDX magic number {header[:4].hex()}, not {found}")
+    if len(raw) >= len(header) and raw[: len(header)] != header:
+        shape = struct.unpack_from(f">{len(file.shape)}I", raw, 4)
+        raise CorruptFileError(path, f"must have the shape {file.shape}, but its header says {shape}")
+    if len(raw) != size:
+        held = "more" if len(raw) > size else len(raw)
+        raise CorruptFileError(path, f"must hold {size} bytes once decompressed, but holds {held}")
+    _check_sha256(path, raw, file.sha256, "the published Fashion-MNIST")
+    return np.frombuffer(raw, np.uint8, offset=len(header)).reshape(file.shape)
+
+
+# --- CIFAR-10 -------------------------------------------------------------------------------------------------------
+
+CIFAR_IMAGES_PER_FILE = 10000
+
+
+def _load_cifar(folder: Path | None) -> Dataset:
+    name = "cifar-10"
+    advice = (
+        "Unpack the published archive of CIFAR-10, its binary version (`.bin` files) or its Python version (the same "
+        "names without `.bin`), and pass the folder as `folder` or name it in the environment variable AMSIM_DATA."
+    )
+    pickled = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+    binary = tuple(f"{stem}.bin" for stem in pickled)
+    places = _places(folder, (name, "cifar-10-batches-bin", "cifar-10-batches-py"))
+    place, files = _find("CIFAR-10", places, (binary, pickled), advice)
+    images, labels = zip(*(_read_cifar(place / file) for file in files), strict=True)
+    train = _split(np.concatenate(images[:-1]), np.concatenate(labels[:-1]))
+    test = _split(images[-1], labels[-1])
+    for part, content in (("data_batch_1 to 5", train), ("test_batch", test)):
+        occurrences = np.bincount(content.labels, minlength=len(CIFAR_CLASSES))
+        if np.any(occurrences != len(content) // len(CIFAR_CLASSES)):
+            raise CorruptFileError(place, f"{part} must hold every class equally often, not {occurrences} times")
+    return Dataset(name, train, test, CIFAR_CLASSES, f"CIFAR-10 from {place}")
+
+
+def _read_cifar(path: Path) -> _cifar_batch.Batch:
+    count = CIFAR_IMAGES_PER_FILE
+    binary = path.suffix == ".bin"
+    limit = count * (_cifar_batch.BINARY_BYTES_PER_IMAGE if binary else _cifar_batch.PICKLED_BYTES_PER_IMAGE)
+    if path.stat().st_size > limit:
+        raise CorruptFileError(path, f"must have at most {limit} bytes, but has {path.stat().st_size}")
+    parse = _cifar_batch.parse_binary if binary else _cifar_batch.parse_pickled
+    try:
+        return parse(path.read_bytes(), count)
+    except ValueError as error:
+        raise CorruptFileError(path, str(error)) from error
+
+
+# --- Shared ---------------------------------------------------------------------------------------------------------
+
+
+def _places(folder: Path | None, below: Sequence[str]) -> list[Path]:
+    """List the folders to search: `folder`, else the one that AMSIM_DATA names, each with its sub-folders `below`."""
+    root = folder or os.environ.get("AMSIM_DATA")
+    if not root:
+        return []
+    root = Path(root).expanduser()
+    return [root, *(root / name for name in below)]
+
+
+def _find(
+    title: str, places: Sequence[Path], choices: Sequence[tuple[str, ...]], advice: str
+) -> tuple[Path, tuple[str, ...]]:
+    """Return the first place that holds all files of a choice, and that choice; an earlier choice goes first."""
+    for names in choices:
+        for place in places:
+            if all((place / name).is_file() for name in names):
+                return place, names
+    lines = [f"{title} was not found. Looked in:"]
+    for place in places:
+        lacking = min(([name for name in names if not (place / name).is_file()] for names in choices), key=len)
+        lines.append(f"  {place}: {'lacks ' + ', '.join(lacking) if place.is_dir() else 'no such folder'}")
+    if not places:
+        lines.append("  no folder: none was given, and the environment variable AMSIM_DATA is not set")
+    raise FileNotFoundError("\n".join([*lines, advice]))
+
+
+def _check_sha256(path: Path | str, raw: bytes, expected: str, what: str) -> None:
+    found = hashlib.sha256(raw).hexdigest()
+    if found != expected:
+        raise CorruptFileError(
+            path,
+            f"differs from {what}, so results on it would not be comparable: "
+            f"the SHA-256 of the content is {found}, expected {expected}",
+        )
+
+
+def _split(images: UInt8[np.ndarray, "batch ..."], labels: Integer[np.ndarray, " batch"]) -> Split:
+    split = Split(images, labels.astype(np.int32))
+    split.inputs.setflags(write=False)
+    split.labels.setflags(write=False)
+    return split
+
+
+_LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
+    "fashion-mnist-mini": _load_mini,
+    "fashion-mnist": _load_fashion,
+    "cifar-10": _load_cifar,
+}
+
+DATASETS = tuple(_LOADERS)
+"""Names that `load_dataset` knows."""

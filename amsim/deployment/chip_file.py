@@ -1,0 +1,155 @@
+"""Chips as files: arrays without pickle, and a description of parts that are amsim's own; no code is stored or run."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from amsim.circuits.contract.macro import Macro
+from amsim.deployment.chip import Chip, chip_of
+from amsim.deployment.site_ranges import Calibration
+from amsim.files.array_file import read_array_file, write_array_file
+from amsim.files.hardware_parts import Decoder, Encoder
+from amsim.noise.gradients import NOISY_DECISION_RULES
+from amsim.system.accelerator import Accelerator
+
+FORMAT = "amsim-chip"
+VERSION = 3
+_HEADER = "header"
+
+
+def save_chip(chip: Chip, path: str | Path) -> None:
+    """Write a chip with parameters, hardware, dies and calibration; not its function, which `load_chip` is given again.
+
+    The file appears whole or not at all.
+
+    Args:
+        chip: The chip.
+        path: File to write, a NumPy archive.
+
+    Raises:
+        ValueError: Its hardware has parts that are not of amsim, or it is traced, as inside `jit`.
+    """
+    encoder = Encoder()
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "params": _described(encoder, chip.params),
+        "accelerator": encoder.part("accelerator", chip.accelerator),
+        "dies": encoder.part("dies", chip.dies),
+        "calibration": encoder.part("calibration", chip.calibration),
+        "decision_rule": chip.decision_rule,
+    }
+    text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
+    write_array_file(Path(path), {_HEADER: text} | encoder.arrays)
+
+
+def load_chip(path: str | Path, fn: Callable[..., Any], *, params: PyTree = None) -> Chip:
+    """Read a chip that `Chip.save` wrote; its outputs are those of the chip that was saved, bit for bit.
+
+    Args:
+        path: The file.
+        fn: The network, `fn(params, *inputs)`, that was deployed.
+        params: Parameters of the same structure, any numbers, where theirs is more than dicts, lists and tuples: that
+            of an Equinox module, for instance. Default: the structure is in the file.
+
+    Returns:
+        The chip.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, of another kind, of a newer version, or holds numbers of 64 bits while JAX is
+            set to 32; `fn` cannot be called; `params` are missing or of another structure.
+    """
+    if not callable(fn):
+        raise ValueError(f"Argument `fn` must be a function fn(params, *inputs), but is {fn!r}.")
+    arrays = read_array_file(Path(path))
+    try:
+        header = _header(arrays)
+        decoder = Decoder(arrays, earlier=header["version"] < VERSION)
+        accelerator, dies = decoder.part(header["accelerator"]), decoder.part(header["dies"])
+        calibration = decoder.part(header.get("calibration"))
+        if not isinstance(calibration, Calibration | None):
+            raise ValueError("it has something else in place of a calibration")
+        rule = header.get("decision_rule")
+        if rule is not None and rule not in NOISY_DECISION_RULES:
+            raise ValueError(f"it has the unknown decision rule {rule!r}")
+        stored = _restored(decoder, header["params"], params)
+        _check_hardware(accelerator, dies)
+        unread = sorted(set(arrays) - decoder.read)
+        if unread:
+            raise ValueError(f"it has the unexpected arrays {unread[:4]}")
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
+        raise ValueError(f"Chip file {path} cannot be used: {error}.") from None
+    return chip_of(fn, stored, accelerator, dies, calibration, rule)
+
+
+def _header(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    text = arrays.pop(_HEADER, None)
+    if text is None or text.dtype != np.uint8:
+        raise ValueError("it is not a file of a chip")
+    header = json.loads(text.tobytes().decode("utf-8"))
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError("it is not a file of a chip")
+    version = header.get("version")
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise ValueError(f"it is of version {version!r}, and this amsim reads versions 1 to {VERSION}")
+    if set(header) != {"format", "version", "params", "accelerator", "dies"} | (
+        {"calibration", "decision_rule"} if version > 1 else set()
+    ):
+        raise ValueError(f"it has the entries {sorted(header)}")
+    return header
+
+
+def _described(encoder: Encoder, params: PyTree) -> Any:
+    """Parameters with their structure if that is plain, else their arrays by path."""
+    if _is_plain(params):
+        return {"tree": encoder.part("params", params)}
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(params, eqx.is_array))
+    return {"leaves": [[jax.tree_util.keystr(path), encoder.part("params", leaf)] for path, leaf in leaves]}
+
+
+def _is_plain(tree: Any) -> bool:
+    if type(tree) is dict:
+        return all(isinstance(name, str) and _is_plain(value) for name, value in tree.items())
+    if type(tree) in (list, tuple):
+        return all(map(_is_plain, tree))
+    return tree is None or isinstance(tree, bool | int | float | str) or eqx.is_array(tree)
+
+
+def _restored(decoder: Decoder, described: dict[str, Any], params: PyTree) -> PyTree:
+    if "tree" in described:
+        return decoder.part(described["tree"])
+    stored = [(path, decoder.part(leaf)) for path, leaf in described["leaves"]]
+    arrays, rest = eqx.partition(params, eqx.is_array)
+    given = [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(arrays)]
+    different = [
+        path
+        for (path, leaf), (own_path, own) in zip(stored, given, strict=False)
+        if path != own_path or leaf.shape != own.shape or leaf.dtype != own.dtype
+    ]
+    if len(stored) != len(given) or different:
+        what = different[0] if different else f"{len(given)} arrays for {len(stored)}"
+        raise ValueError(f"argument `params` must be of the structure that was saved, but differs: {what}")
+    return eqx.combine(jax.tree.unflatten(jax.tree.structure(arrays), [leaf for _, leaf in stored]), rest)
+
+
+def _check_hardware(accelerator: Any, dies: Any) -> None:
+    if not isinstance(accelerator, Accelerator) or not isinstance(dies, tuple):
+        raise ValueError("it has no accelerator with dies")
+    rules, macros = accelerator.patterns, accelerator.macros
+    if not macros or not all(isinstance(macro, Macro) for macro in macros):
+        raise ValueError("its accelerator has no macros")
+    if not len(rules) == len(macros) == len(dies) == len(accelerator.spreads):
+        raise ValueError(f"it has {len(rules)} rules for {len(macros)} macros and {len(dies)} dies")
+    for rule in rules:
+        try:
+            re.compile(rule)
+        except (re.error, TypeError) as error:
+            raise ValueError(f"its rule {rule!r} is no pattern: {error}") from None

@@ -1,0 +1,1 @@
+"""Sites, fused neurons and the macros that take them."""

@@ -1,0 +1,349 @@
+"""Where each product of a network lands: on which macro, read how, or why it stays digital."""
+
+import math
+from collections import Counter
+from typing import NamedTuple
+
+from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.work import Work
+from amsim.deployment.mapping.neurons import Consumers, NeuronChain, find_chain
+from amsim.deployment.mapping.site_table import SiteRow, SiteTable
+from amsim.deployment.mapping.sites import (
+    Site,
+    UnmappableError,
+    chosen_operand,
+    loaded_operand,
+    site_of,
+    weight_operand,
+)
+from amsim.deployment.site_ranges import Calibration
+from amsim.deployment.tracing.flattening import is_chip
+from amsim.deployment.tracing.inner_products import products_inside
+from amsim.deployment.tracing.steps import PRODUCTS, Enclosure, Program, Step
+from amsim.system.accelerator import Accelerator
+
+ACTIVATIONS = "activations"
+"""Name of a site that is a product of two activations."""
+
+
+TWO_ACTIVATIONS = "product of two values that depend on data: stays digital"
+WITH_CONSTANT = "product with a constant of `fn`, which is no parameter: stays digital"
+"""Products without a weight, as the site table counts them."""
+
+RULE_REPLACED = "custom derivative around a product: that of the macro stands in"
+"""Calls whose rule is not in force, as the site table counts them."""
+
+
+class DeploymentError(ValueError):
+    """A network cannot be deployed on this hardware; the text names the site and says what would work."""
+
+
+class MappedSite(NamedTuple):
+    """A site on a macro.
+
+    Attributes:
+        site: The site.
+        macro: Index of its macro in the accelerator.
+        chain: The neuron it is fused with, or None when the product is read as a number.
+        enclosures: Loops and branches around it, the outermost first.
+        weight_slices: Different weights that its runs use, one after the other, as in a scan over stacked layers.
+    """
+
+    site: Site
+    macro: int
+    chain: NeuronChain | None
+    enclosures: tuple[Enclosure, ...] = ()
+    weight_slices: int = 1
+
+    @property
+    def turns(self) -> int:
+        """Products by all scans around it and all members of its batch axes."""
+        return self.site.members * math.prod(one.turns for one in self.enclosures if one.turns is not None)
+
+    @property
+    def runs_by_data(self) -> bool:
+        """Whether the data decide how often it runs."""
+        return any(one.turns is None for one in self.enclosures)
+
+    @property
+    def weight_name(self) -> str:
+        """Equal where two sites use one stored weight."""
+        product = self.site.product
+        return f"{self.site.weight.source}:{product.rows}x{product.columns}x{self.weight_slices}"
+
+    def share(self, inferences: int) -> tuple[Work, int, float]:
+        """Of one inference where the batch holds `inferences`: counts of a run, runs, and which part of them is real.
+
+        A scan may go through the batch, so that a run holds only a part of it, and not the same part of each.
+        """
+        together, vectors = inferences, self.site.vectors
+        if self.turns > 1 and vectors % inferences:
+            together = math.gcd(vectors, inferences)
+        work, runs = self.site.work(together), max(self.turns * together // inferences, 1)
+        real = self.turns * vectors / (inferences * runs * work.positions) if self.turns > 1 else 1.0
+        return work, runs, real
+
+
+class Mapping(NamedTuple):
+    """All products of a program that involve a weight.
+
+    Attributes:
+        sites: Those on macros, by number of the value their product writes.
+        table: One row for each, and for those that stay digital.
+    """
+
+    sites: tuple[MappedSite, ...]
+    table: SiteTable
+
+
+def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str]) -> Mapping:
+    """Assign every site to its macro.
+
+    Raises:
+        DeploymentError: No site at all, a rule that matches no site, or a site that its macro cannot do.
+    """
+    mapper = _Mapper(accelerator, _Names(program, leaf_names))
+    mapper.map(program)
+    _check_found(mapper.sites, mapper.rows, accelerator, mapper.used)
+    return Mapping(tuple(mapper.sites), SiteTable(mapper.rows, mapper.others))
+
+
+def lasting_rules(program: Program, mapping: Mapping, decision_rule: str | None) -> set[int]:
+    """`id` of each call with a site inside whose custom derivative can stay in force.
+
+    It cannot where a neuron is fused with what stands behind the call, where another derivative of decisions is asked
+    for, or where the call also gives a weight.
+    """
+    lasting: set[int] = set()
+    broken: set[int] = set()
+    for region in program.regions:
+        leaving = {value.number for value in region.results}
+        broad = any(
+            mapped.site.step.outputs[0].number in region.numbers
+            and (decision_rule is not None or _decided_outside(mapped.chain.result.number, region.numbers, leaving))
+            for mapped in mapping.sites
+            if mapped.chain is not None
+        )
+        lasts = not broad and region.gives_data
+        (lasting if lasts else broken).add(id(region.equation))
+    return lasting - broken
+
+
+def _decided_outside(number: int, inside: range, leaving: set[int]) -> bool:
+    return number not in inside or number in leaving
+
+
+class _Mapper:
+    """Sites and table of a program, those inside its loops and branches where these stand."""
+
+    def __init__(self, accelerator: Accelerator, names: "_Names") -> None:
+        self.accelerator = accelerator
+        self.names = names
+        self.sites: list[MappedSite] = []
+        self.rows: list[SiteRow] = []
+        self.used: set[int | None] = set()
+        self.others: Counter[str] = Counter()
+
+    def map(self, program: Program) -> None:
+        consumers = Consumers(program)
+        for step in program.steps:
+            for body in step.bodies:
+                self.map(body)
+            for weight in () if step.bodies else _weights_inside(step, self.accelerator.activation_products):
+                name = self.names.of(weight) if weight else self.names.numbered(ACTIVATIONS)
+                inside = "a chip of its own" if is_chip(step.equation) else f"a `{step.primitive}`"
+                self.rows.append(_digital(name, step, program, f"it is inside {inside}"))
+                self.used.add(self.accelerator.macro_for(name))
+            if step.primitive in PRODUCTS:
+                self._product(step, program, consumers)
+            elif not (step.bodies or self.accelerator.activation_products or is_chip(step.equation)):
+                products = products_inside(step.equation, step.inputs, of_activations=True)
+                self.others[TWO_ACTIVATIONS] += sum(not weights for weights in products)
+
+    def _product(self, step: Step, program: Program, consumers: Consumers) -> None:
+        operand = weight_operand(step)
+        chosen = chosen_operand(step) if operand is None else None
+        if chosen is not None:
+            name = self.names.of(step.inputs[chosen].params)
+            self.rows.append(
+                _digital(
+                    name,
+                    step,
+                    program,
+                    "data decide which weight it takes, or the loop that makes its weight takes data",
+                )
+            )
+            self.used.add(self.accelerator.macro_for(name))
+        elif operand is not None:
+            self._site(step, operand, program, consumers)
+        elif self.accelerator.activation_products and (loaded := loaded_operand(step)) is not None:
+            self._site(step, loaded, program, consumers)
+        elif any(value.data for value in step.inputs[:2]):
+            self.others[TWO_ACTIVATIONS if all(value.data for value in step.inputs[:2]) else WITH_CONSTANT] += 1
+
+    def _site(self, step: Step, operand: int, program: Program, consumers: Consumers) -> None:
+        params, loaded = step.inputs[operand].params, step.inputs[operand].data
+        name = self.names.numbered(ACTIVATIONS) if loaded else self.names.of(params)
+        index = self.accelerator.macro_for(name)
+        if index is None:
+            self.rows.append(_digital(name, step, program, "no rule matches its name"))
+            return
+        self.used.add(index)
+        try:
+            site = site_of(name, step, operand)
+        except UnmappableError as error:
+            self.rows.append(_digital(name, step, program, str(error)))
+            return
+        macro = self.accelerator.macros[index]
+        mapped = _place(site, index, macro, consumers)._replace(
+            enclosures=program.enclosures,
+            weight_slices=site.members if loaded else _weight_slices(site, self.names.size(params)),
+        )
+        self.sites.append(mapped)
+        self.rows.append(_row(mapped, macro))
+
+
+def _weight_slices(site: Site, leaf_size: int) -> int:
+    """Different weights of a site; where only the data tell how many turns there are, as many as its leaf holds."""
+    loops = [loop.turns for loop in site.weight.loops]
+    known = [turns for turns in loops if turns is not None]
+    words = math.prod(site.weight.shape)
+    slices = math.prod(known) if len(known) == len(loops) else max(leaf_size // max(words, 1), 1)
+    return slices * max(site.members, 1)
+
+
+def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> MappedSite:
+    if macro.keeps_product:
+        return MappedSite(site, index, None)
+    reason = f"{type(macro).__name__} has no comparator readout"
+    try:
+        if macro.decides:
+            macro.check_neuron(site.product)
+            several = "its weight has batch axes, a different weight for each member of a batch"
+            chain = several if site.layout.members else find_chain(site, consumers)
+            if isinstance(chain, NeuronChain):
+                return MappedSite(site, index, chain)
+            reason = chain
+        elif not macro.reads_numbers:
+            macro.check_neuron(site.product)
+    except ValueError as error:
+        reason = str(error)
+    if not macro.reads_numbers:
+        longer = f"a macro with at least {site.product.rows} rows, " if site.product.rows > macro.rows else ""
+        raise DeploymentError(
+            f"Site `{site.name}` cannot be a decision of {type(macro).__name__}, which has a comparator readout only: "
+            f"{reason.rstrip('.')}. What would work: an ADC readout (argument `adc`), {longer}or a rule that sends "
+            "this site to a macro that reads numbers."
+        )
+    try:
+        macro.tiles(site.product)
+    except ValueError as error:
+        raise DeploymentError(f"Site `{site.name}` does not fit {type(macro).__name__}: {error}") from None
+    return MappedSite(site, index, None)
+
+
+def _row(mapped: MappedSite, macro: Macro) -> SiteRow:
+    site = mapped.site
+    known = site.data.range
+    limits = "from data" if known.limit is None else f"{known.low:g} to {known.high:g}"
+    return SiteRow(
+        name=site.name,
+        operation=site.step.primitive,
+        rows=site.product.rows,
+        columns=site.product.columns,
+        tiles=macro.tiles(site.product),
+        macro=type(macro).__name__,
+        readout="number" if mapped.chain is None else "comparator",
+        weight_bits=macro.weight_bits,
+        input_bits=macro.input_bits,
+        input_range=limits,
+        inside=_inside(mapped.enclosures),
+        reason="",
+    )
+
+
+def _digital(name: str, step: Step, program: Program, reason: str) -> SiteRow:
+    inside = _inside(program.enclosures)
+    return SiteRow(name, step.primitive, 0, 0, 0, "-", "-", 0, 0, "-", inside, f"stays digital: {reason}")
+
+
+def _inside(enclosures: tuple[Enclosure, ...]) -> str:
+    return ", ".join(map(str, enclosures))
+
+
+def _check_found(sites: list[MappedSite], rows: list[SiteRow], accelerator: Accelerator, used: set[int | None]) -> None:
+    if not sites and not rows:
+        raise DeploymentError(
+            "Argument `fn` has no product of a parameter with an input: nothing to put on a macro. Weights must come "
+            "in through `params`, not through a closure."
+        )
+    for index, pattern in enumerate(accelerator.patterns):
+        if index not in used and pattern != ".*":
+            names = ", ".join(sorted({row.name for row in rows}))
+            raise DeploymentError(
+                f"Rule {pattern!r} of argument `hardware` is the first to match none of the sites {names}."
+            )
+
+
+def check_calibrated(mapping: Mapping, calibration: Calibration, accelerator: Accelerator) -> None:
+    """Raise DeploymentError for a choice of a site that no macro codes."""
+    coded = [one.site.name for one in mapping.sites if not accelerator.macros[one.macro].keeps_product]
+    unknown = sorted(set(calibration.sites) - set(coded))
+    if unknown:
+        raise DeploymentError(
+            f"Argument `calibration` must be of the sites {', '.join(coded)}, but has {', '.join(unknown)}."
+        )
+
+
+class _Names:
+    """Names of sites: the module path of the weight, made unique."""
+
+    def __init__(self, program: Program, leaf_names: list[str]) -> None:
+        self.leaf_names = leaf_names
+        self.sizes = [math.prod(value.shape) for value in program.inputs]
+        self.given: dict[str, int] = {}
+        leaves = {self._leaf(weight) for weight in _weights(program)}
+        modules = [self._module(leaf) for leaf in leaves]
+        # Two weights of one module keep their own names.
+        self.shared = {module for module in modules if modules.count(module) > 1}
+
+    def of(self, weight: frozenset[int]) -> str:
+        leaf = self._leaf(weight)
+        module = self._module(leaf)
+        name = self.leaf_names[leaf] if module in self.shared else module
+        return self.numbered(name)
+
+    def numbered(self, name: str) -> str:
+        """A name, made unique."""
+        self.given[name] = self.given.get(name, 0) + 1
+        return name if self.given[name] == 1 else f"{name}#{self.given[name]}"
+
+    def size(self, weight: frozenset[int]) -> int:
+        return self.sizes[self._leaf(weight)]
+
+    def _leaf(self, leaves: frozenset[int]) -> int:
+        # A quantised or normalised weight depends on several leaves: the weight is the largest.
+        return max(sorted(leaves), key=self.sizes.__getitem__)
+
+    def _module(self, leaf: int) -> str:
+        name = self.leaf_names[leaf]
+        return name.rpartition(".")[0] or name
+
+
+def _weights(program: Program) -> list[frozenset[int]]:
+    """Parameter leaves of the weight of every product that a program holds."""
+    found: list[frozenset[int]] = []
+    for step in program.steps:
+        operand = None
+        if step.primitive in PRODUCTS:
+            operand = chosen_operand(step) if weight_operand(step) is None else weight_operand(step)
+        found += [] if operand is None else [step.inputs[operand].params]
+        found += [] if step.bodies else _weights_inside(step)
+        for body in step.bodies:
+            found += _weights(body)
+    return found
+
+
+def _weights_inside(step: Step, of_activations: bool = False) -> list[frozenset[int]]:
+    products = products_inside(step.equation, step.inputs, of_activations=of_activations)
+    return [frozenset().union(*(step.inputs[index].params for index in weights)) for weights in products]

@@ -1,0 +1,261 @@
+"""Sites: products of a weight with data, brought to the one form that macros work on."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct, Product
+from amsim.circuits.contract.work import Work
+from amsim.deployment.tracing.steps import Step, Value
+
+
+class UnmappableError(Exception):
+    """A product of a weight with data has a form that no macro takes; the text is the reason."""
+
+
+class Site(NamedTuple):
+    """One product of the network, and how its operands map to rows and columns.
+
+    Attributes:
+        name: Module path of the weight.
+        step: The operation.
+        product: The product in macro form.
+        weight_operand: Which operand is the weight, 0 or 1.
+        layout: Conversions between the operation's own layout and the macro's.
+    """
+
+    name: str
+    step: Step
+    product: Product
+    weight_operand: int
+    layout: "DenseLayout | ConvolutionLayout"
+
+    @property
+    def weight(self) -> Value:
+        """The weight operand."""
+        return self.step.inputs[self.weight_operand]
+
+    @property
+    def data(self) -> Value:
+        """The input operand."""
+        return self.step.inputs[1 - self.weight_operand]
+
+    @property
+    def members(self) -> int:
+        """Products of equal shape, each with a weight of its own, that one run does along the batch axes."""
+        return math.prod(self.layout.members)
+
+    @property
+    def vectors(self) -> int:
+        """Output vectors of one product of a run, of all inferences together."""
+        return math.prod(self.step.outputs[0].shape) // max(self.product.columns * self.members, 1)
+
+    def work(self, inferences: int) -> Work:
+        """Counts of one inference when one run holds `inferences` of them."""
+        return Work(
+            product=self.product,
+            positions=max(self.vectors // inferences, 1),
+            input_words=max(math.prod(self.data.shape) // max(inferences * self.members, 1), 1),
+            window_fetches=self.layout.window_fetches,
+        )
+
+
+class DenseLayout(NamedTuple):
+    """Axes of a `dot_general`; with batch axes, inputs, matrices and sums have one for each member in front."""
+
+    input_batch: tuple[int, ...]
+    weight_batch: tuple[int, ...]
+    members: tuple[int, ...]
+    input_free: tuple[int, ...]
+    input_summed: tuple[int, ...]
+    weight_free: tuple[int, ...]
+    weight_summed: tuple[int, ...]
+    weight_first: bool
+    column_shape: tuple[int, ...]
+
+    @property
+    def window_fetches(self) -> float:
+        """Each input is fetched once."""
+        return 1.0
+
+    @property
+    def padding(self) -> tuple[tuple[int, int], ...]:
+        """No map, hence no zeros around it."""
+        return ()
+
+    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """No map."""
+        return ()
+
+    def inputs(self, values: Array) -> Float[Array, "... rows"]:
+        """Inputs with their rows last."""
+        kept = self.input_batch + self.input_free
+        moved = jnp.transpose(values, kept + self.input_summed)
+        rows = math.prod(values.shape[axis] for axis in self.input_summed)
+        return moved.reshape(*moved.shape[: len(kept)], rows)
+
+    def matrix(self, weights: Array) -> Float[Array, "... rows columns"]:
+        """Weights as a matrix."""
+        rows = math.prod(weights.shape[axis] for axis in self.weight_summed)
+        moved = jnp.transpose(weights, self.weight_batch + self.weight_summed + self.weight_free)
+        return moved.reshape(*self.members, rows, math.prod(self.column_shape))
+
+    def result(self, sums: Float[Array, "... columns"]) -> Array:
+        """Sums in the operation's own layout."""
+        split = sums.reshape(*sums.shape[:-1], *self.column_shape)
+        if not self.weight_first:
+            return split
+        first = len(self.members)
+        middle = first + len(self.input_free)
+        return jnp.transpose(split, (*range(first), *range(middle, split.ndim), *range(first, middle)))
+
+    def to_columns(self, values: Array) -> Array:
+        """A value that broadcasts to the result, with its columns last."""
+        free, columns = len(self.input_free), len(self.column_shape)
+        values = values.reshape((1,) * (free + columns - values.ndim) + values.shape)
+        if self.weight_first:
+            values = jnp.transpose(values, (*range(columns, columns + free), *range(columns)))
+        whole = jnp.broadcast_to(values, values.shape[:free] + self.column_shape)
+        return whole.reshape(*whole.shape[:free], -1)
+
+
+class ConvolutionLayout(NamedTuple):
+    """Axis orders of a `conv_general_dilated`, its padding and the spacing of its input."""
+
+    input_order: tuple[int, ...]
+    kernel_order: tuple[int, ...]
+    result_order: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    spacing: tuple[int, ...]
+    window_fetches: float
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """No batch axes: one kernel for all images."""
+        return ()
+
+    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Size of the input map for an operand of this shape, spaced out, before padding."""
+        axes = zip(self.input_order[1:-1], self.spacing, strict=True)
+        return tuple((shape[axis] - 1) * step + 1 for axis, step in axes)
+
+    def inputs(self, values: Array) -> Array:
+        """Inputs (batch, *space, channels), padded and spaced out with zeros."""
+        moved = jnp.transpose(values, self.input_order)
+        if not any(low or high for low, high in self.padding) and all(step == 1 for step in self.spacing):
+            return moved
+        space = [(low, high, step - 1) for (low, high), step in zip(self.padding, self.spacing, strict=True)]
+        return jax.lax.pad(moved, jnp.zeros((), moved.dtype), [(0, 0, 0), *space, (0, 0, 0)])
+
+    def matrix(self, weights: Array) -> Float[Array, "rows columns"]:
+        """Kernel as a matrix with rows in the order (channel, *kernel)."""
+        moved = jnp.transpose(weights, self.kernel_order)
+        return moved.reshape(-1, moved.shape[-1])
+
+    def result(self, sums: Array) -> Array:
+        """Sums in the operation's own layout."""
+        inverse = sorted(range(len(self.result_order)), key=self.result_order.__getitem__)
+        return jnp.transpose(sums, inverse)
+
+    def to_columns(self, values: Array) -> Array:
+        """A value that broadcasts to the result, with its columns last."""
+        values = values.reshape((1,) * (len(self.result_order) - values.ndim) + values.shape)
+        return jnp.transpose(values, self.result_order)
+
+
+def weight_operand(step: Step) -> int | None:
+    """Which operand of a product is a weight while the other depends on data; None for any other product."""
+    for index in (1, 0):
+        if step.inputs[index].is_weight and step.inputs[1 - index].data:
+            return index
+    return None
+
+
+def loaded_operand(step: Step) -> int | None:
+    """Which operand of a product of two activations a macro loads as weights; None for any other product.
+
+    The second, unless only that one is known not to be negative: inputs have an unsigned code, weights do not.
+    """
+    operands = step.inputs[:2]
+    if not all(value.data for value in operands):
+        return None
+    first, second = (value.range.low is not None and value.range.low >= 0 for value in operands)
+    return 0 if second and not first else 1
+
+
+def chosen_operand(step: Step) -> int | None:
+    """Which operand of a product is a choice among weights while the other depends on data; None for any other."""
+    for index in (1, 0):
+        other = step.inputs[1 - index]
+        if step.inputs[index].chosen and other.data and not other.chosen:
+            return index
+    return None
+
+
+def site_of(name: str, step: Step, operand: int) -> Site:
+    """The site of a product.
+
+    Raises:
+        UnmappableError: The product has a form that no macro takes.
+    """
+    if not jnp.issubdtype(step.dtype, jnp.floating):
+        raise UnmappableError("its result is not floating point")
+    if step.primitive == "ragged_dot_general":
+        raise UnmappableError("data decide which of its weights each row takes")
+    product, layout = _dense(step, operand) if step.primitive == "dot_general" else _convolution(step, operand)
+    return Site(name, step, product, operand, layout)
+
+
+def _dense(step: Step, operand: int) -> tuple[Product, DenseLayout]:
+    summed, batch = step.equation.params["dimension_numbers"]
+    weight_summed, input_summed = summed[operand], summed[1 - operand]
+    weight_batch, input_batch = tuple(batch[operand]), tuple(batch[1 - operand])
+    weight, data = step.inputs[operand].shape, step.inputs[1 - operand].shape
+    weight_free = tuple(axis for axis in range(len(weight)) if axis not in (*weight_summed, *weight_batch))
+    input_free = tuple(axis for axis in range(len(data)) if axis not in (*input_summed, *input_batch))
+    column_shape = tuple(weight[axis] for axis in weight_free)
+    product = DenseProduct(math.prod(weight[axis] for axis in weight_summed), math.prod(column_shape))
+    return product, DenseLayout(
+        input_batch=input_batch,
+        weight_batch=weight_batch,
+        members=tuple(weight[axis] for axis in weight_batch),
+        input_free=input_free,
+        input_summed=tuple(input_summed),
+        weight_free=weight_free,
+        weight_summed=tuple(weight_summed),
+        weight_first=operand == 0,
+        column_shape=column_shape,
+    )
+
+
+def _convolution(step: Step, operand: int) -> tuple[Product, ConvolutionLayout]:
+    params: dict[str, Any] = step.equation.params
+    if operand == 0:
+        raise UnmappableError("its weight stands in the place of the image")
+    if params["batch_group_count"] != 1:
+        raise UnmappableError("it splits its batch into groups")
+    numbers = params["dimension_numbers"]
+    kernel_shape = step.inputs[1].shape
+    kernel = tuple(kernel_shape[axis] for axis in numbers.rhs_spec[2:])
+    strides = tuple(params["window_strides"])
+    product = ConvolutionProduct(
+        kernel=kernel,
+        channels=kernel_shape[numbers.rhs_spec[1]],
+        columns=kernel_shape[numbers.rhs_spec[0]],
+        strides=strides,
+        dilation=tuple(params["rhs_dilation"]),
+        groups=params["feature_group_count"],
+    )
+    layout = ConvolutionLayout(
+        input_order=(numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1]),
+        kernel_order=(*numbers.rhs_spec[1:], numbers.rhs_spec[0]),
+        result_order=(numbers.out_spec[0], *numbers.out_spec[2:], numbers.out_spec[1]),
+        padding=tuple((int(low), int(high)) for low, high in params["padding"]),
+        spacing=tuple(params["lhs_dilation"]),
+        # The window keeps its columns while it slides along the last axis.
+        window_fetches=max(1.0, math.prod(kernel[:-1]) / math.prod(strides[:-1])),
+    )
+    return product, layout

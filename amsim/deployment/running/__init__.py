@@ -1,0 +1,1 @@
+"""Execution of a mapped program: products on macros, control flow and decision rules."""

@@ -1,0 +1,286 @@
+"""Runs a mapped program: macro products and fused neurons at their sites, plain JAX everywhere else."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from amsim.circuits.contract.macro import Die, Macro, over_columns
+from amsim.circuits.contract.products import Product
+from amsim.deployment.mapping.mapper import MappedSite, Mapping
+from amsim.deployment.mapping.neurons import Decision
+from amsim.deployment.mapping.sites import Site
+from amsim.deployment.running.control_flow import Tallies, Turns, run_bodies
+from amsim.deployment.running.decision_rules import decided_by_sign, decided_value, has_slope, sign_kept
+from amsim.deployment.site_ranges import Calibration
+from amsim.deployment.tracing.plain_step import plain_results
+from amsim.deployment.tracing.steps import Program, Step, Value
+
+
+class Deployment(NamedTuple):
+    """What the sites of a program run on.
+
+    Attributes:
+        macros: The macros.
+        dies: A die for each macro, or None for the nominal one.
+        calibration: What was chosen for the sites.
+        decision_rule: Derivative of the decisions of fused neurons; None is the network's own.
+    """
+
+    macros: Sequence[Macro]
+    dies: Sequence[Die]
+    calibration: Calibration
+    decision_rule: str | None
+
+    def prepared(self) -> "Deployment":
+        """The same with dies in the form that many reads use."""
+        pairs = zip(self.macros, self.dies, strict=True)
+        return self._replace(dies=[macro.prepare(die) for macro, die in pairs])
+
+
+def run_program(
+    program: Program,
+    mapping: Mapping,
+    deployment: Deployment,
+    arguments: Sequence[Any],
+    key: PRNGKeyArray | None,
+) -> list[Any]:
+    """Outputs of a program on macros.
+
+    Args:
+        program: The flat program.
+        mapping: Its sites on macros.
+        deployment: The macros and their dies.
+        arguments: Parameter leaves and inputs.
+        key: Draws the dynamic noise; None is no dynamic noise. Each turn of a loop is a read of its own.
+    """
+    return _run_on_macros(program, mapping, deployment, arguments, key)[0]
+
+
+def read_program(
+    program: Program,
+    mapping: Mapping,
+    deployment: Deployment,
+    arguments: Sequence[Any],
+    key: PRNGKeyArray | None,
+) -> dict[str, Array]:
+    """What each column gives on average: of fused neurons the decision, -1 or +1, else the number read.
+
+    Arguments as those of `run_program`; by site, each result has shape (columns,). Plain products have none.
+    """
+    tallies = _run_on_macros(program, mapping, deployment, arguments, key, counting=True)[1]
+    names = {_result(mapped).number: mapped.site.name for mapped in mapping.sites}
+    return {names[number]: _averaged(*tally)[0]["read"] for number, tally in tallies.items()}
+
+
+def _run_on_macros(
+    program: Program,
+    mapping: Mapping,
+    deployment: Deployment,
+    arguments: Sequence[Any],
+    key: PRNGKeyArray | None,
+    counting: bool = False,
+) -> tuple[list[Any], Tallies]:
+    """Outputs, and while counting what each site gives on average."""
+    keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
+    # Once for all sites, and outside loops.
+    deployment = deployment.prepared()
+    results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
+    replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
+    ruled = {} if deployment.decision_rule is None else _ruled(mapping)
+
+    def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
+        values = _start(program, arguments)
+        tallies: Tallies = {}
+        for step in program.steps:
+            number = step.outputs[0].number if step.outputs else -1
+            if number in results:
+                index, mapped = results[number]
+                site_key = None if keys is None else functools.reduce(jax.random.fold_in, turns, keys[index])
+                values[number], read = _on_macro(mapped, deployment, values, site_key)
+                if counting and read is not None:
+                    tallies[number] = ({"read": _column_mean(mapped, read)}, jnp.ones((), jnp.result_type(float)))
+            elif number in ruled:
+                result, one = ruled[number]
+                values[number] = result(one, values)
+            elif step.bodies:
+                tallies |= run_bodies(step, values, run, turns, results if counting else ())
+            elif number not in replaced:
+                _plain(step, values)
+        return [values[value.number] for value in program.outputs], tallies
+
+    return run(program, arguments, ())
+
+
+def report_program(
+    program: Program, mapping: Mapping, deployment: Deployment, arguments: Sequence[Any]
+) -> list[tuple[dict[str, Array], Array]]:
+    """Activity and clipping of each site, averaged over its runs, and their number; from a plain run of the network."""
+
+    def report(mapped: MappedSite, values: dict[int, Any]) -> dict[str, Any]:
+        return _report(mapped, deployment, values)
+
+    return [_averaged(*tally) for tally in tally_program(program, mapping, arguments, report)]
+
+
+def tally_program(
+    program: Program,
+    mapping: Mapping,
+    arguments: Sequence[Any],
+    tell: Callable[[MappedSite, dict[int, Any]], dict[str, Any]],
+) -> list[tuple[dict[str, Any], Array]]:
+    """What each site tells in a plain run of the network, merged over its runs, and their number.
+
+    Args:
+        program: The flat program.
+        mapping: Its sites on macros.
+        arguments: Parameter leaves and inputs.
+        tell: What one run of a site tells, from the site and the values by number: arrays, of which the sum counts,
+            and `Largest`.
+    """
+    sites = {mapped.site.step.outputs[0].number: mapped for mapped in mapping.sites}
+
+    def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
+        values = _start(program, arguments)
+        tallies: Tallies = {}
+        for step in program.steps:
+            number = step.outputs[0].number if step.outputs else -1
+            if step.bodies:
+                tallies |= run_bodies(step, values, run, turns, sites)
+            else:
+                _plain(step, values)
+            if number in sites:
+                products = jnp.asarray(sites[number].site.members, jnp.result_type(float))
+                tallies[number] = (tell(sites[number], values), products)
+        return [values[value.number] for value in program.outputs], tallies
+
+    tallies = run(program, arguments, ())[1]
+    return [tallies[number] for number in sites]
+
+
+def _averaged(sums: dict[str, Any], runs: Array) -> tuple[dict[str, Array], Array]:
+    """A site that did not run shows no activity."""
+    return {name: total / jnp.maximum(runs, 1.0) for name, total in sums.items()}, runs
+
+
+def _report(mapped: MappedSite, deployment: Deployment, values: dict[int, Any]) -> dict[str, Any]:
+    site, ranges = mapped.site, deployment.calibration.of(mapped.site.name)
+
+    def report(inputs: Array, matrix: Array) -> dict[str, Array]:
+        found = ranges.macro(deployment.macros[mapped.macro]).report(
+            site.product,
+            inputs,
+            matrix,
+            neuron=None if mapped.chain is None else mapped.chain.neuron(site, value_reader(values)),
+            **ranges.coding(site.data.range, site.weight.range),
+        )
+        return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in found.items()}
+
+    for _ in site.layout.members:
+        report = jax.vmap(report)
+    return jax.tree.map(jnp.sum, report(*inputs_and_matrix(site, values)))
+
+
+def _start(program: Program, arguments: Sequence[Any]) -> dict[int, Any]:
+    values = dict(program.constants)
+    values |= {value.number: argument for value, argument in zip(program.inputs, arguments, strict=True)}
+    return values
+
+
+def _result(mapped: MappedSite) -> Value:
+    return mapped.site.step.outputs[0] if mapped.chain is None else mapped.chain.result
+
+
+def _replaced(mapped: MappedSite) -> list[int]:
+    if mapped.chain is None:
+        return []
+    return [mapped.site.step.outputs[0].number, *(step.outputs[0].number for step in mapped.chain.steps)]
+
+
+def value_reader(values: dict[int, Any]) -> Any:
+    """Function from a value of the program to what it is in this run."""
+    return lambda value: values[value.number]
+
+
+def _ruled(mapping: Mapping) -> dict[int, tuple[Callable[..., Array], Decision]]:
+    """Steps behind fused neurons whose derivative is that of the rule, by the number of their result."""
+    chains = [mapped.chain for mapped in mapping.sites if mapped.chain is not None and mapped.chain.threshold is None]
+    steps = [(sign_kept, one) for chain in chains for one in chain.kept]
+    steps += [(decided_by_sign, one) for chain in chains for one in chain.decisions]
+    return {one.step.outputs[0].number: (result, one) for result, one in steps if has_slope(one)}
+
+
+def _on_macro(
+    mapped: MappedSite, deployment: Deployment, values: dict[int, Any], key: PRNGKeyArray | None
+) -> tuple[Array, Array | None]:
+    """The value that the network goes on with, and what the macro read, columns last: sums, or margins of decisions."""
+    site, ranges = mapped.site, deployment.calibration.of(mapped.site.name)
+    macro, die, rule = deployment.macros[mapped.macro], deployment.dies[mapped.macro], deployment.decision_rule
+    if macro.keeps_product:
+        _plain(site.step, values)
+        return values[site.step.outputs[0].number], None
+    inputs, matrix = inputs_and_matrix(site, values)
+    macro = ranges.macro(macro)
+    options: dict[str, Any] = {"die": die, "key": key} | ranges.coding(site.data.range, site.weight.range)
+    if mapped.chain is None:
+        sums = _multiplied(macro, site.product, site.layout.members, inputs, matrix, **options)
+        if ranges.offset is not None:
+            sums = sums + over_columns(ranges.offset, sums.ndim).astype(sums.dtype)
+        return site.layout.result(sums).astype(site.step.dtype), sums
+    neuron = dataclasses.replace(mapped.chain.neuron(site, value_reader(values)), tuning=ranges.tuning)
+    if rule is None or mapped.chain.threshold is not None:
+        read = margins = _margin(macro, site.product, inputs, matrix, neuron, **options)
+    else:
+        read = macro.margin(site.product, inputs, matrix, neuron, **options)
+        margins = decided_value(rule, read, macro, site.product, inputs, matrix, neuron, options)
+    margins = site.layout.result(margins)
+    value = mapped.chain.decided(margins, value_reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
+    return value, read
+
+
+def _column_mean(mapped: MappedSite, read: Array) -> Array:
+    given = read if mapped.chain is None else jnp.where(read >= 0, 1.0, -1.0)
+    return jnp.mean(given, axis=tuple(range(given.ndim - 1)), dtype=jnp.result_type(float))
+
+
+# Sites of equal shape are traced once; the compiler sees through these calls.
+@eqx.filter_jit
+def _multiplied(
+    macro: Macro,
+    product: Product,
+    members: tuple[int, ...],
+    inputs: Array,
+    matrix: Array,
+    *,
+    key: PRNGKeyArray | None,
+    **options: Any,
+) -> Array:
+    def multiply(inputs: Array, matrix: Array, key: PRNGKeyArray | None) -> Array:
+        return macro.multiply(product, inputs, matrix, key=key, **options)
+
+    # Each member of the batch axes is a read of its own, one after the other on the same die.
+    for _ in members:
+        multiply = jax.vmap(multiply, (0, 0, None if key is None else 0))
+    return multiply(inputs, matrix, jax.random.split(key, members) if key is not None and members else key)
+
+
+@eqx.filter_jit
+def _margin(macro: Macro, *operands: Any, **options: Any) -> Array:
+    return macro.margin(*operands, **options)
+
+
+def inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:
+    """Operands of a site as its macro takes them, from the values by number."""
+    dtype = jnp.result_type(float)  # a shorter word does not hold every count
+    inputs = site.layout.inputs(jnp.asarray(values[site.data.number], dtype))
+    return inputs, site.layout.matrix(jnp.asarray(values[site.weight.number], dtype))
+
+
+def _plain(step: Step, values: dict[int, Any]) -> None:
+    results = plain_results(step, values)
+    values |= {value.number: found for value, found in zip(step.outputs, results, strict=True)}

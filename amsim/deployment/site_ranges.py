@@ -1,0 +1,84 @@
+"""What calibration chose for each site: codes of the operands and the range of the readout."""
+
+from collections.abc import Collection
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float
+
+from amsim.circuits.checks import Quantity, finite, part_of, quantity
+from amsim.circuits.contract.macro import Macro
+from amsim.circuits.selection.codes import IntegerCode, ValueRange
+
+
+class SiteRanges(eqx.Module):
+    """The choice of one site; None leaves what the site has without one.
+
+    Attributes:
+        inputs: Code of its inputs.
+        weights: Code of its weights, signed and without a zero-point, one scale or one for each column.
+        readout: Range of its converters, as their field `range`, 1.
+        tuning: What the bias DACs of fused neurons add towards the upper decision, counts, shape (columns,).
+        offset: What is added to results read as numbers, in units of inputs times weights, shape (columns,).
+
+    Raises:
+        ValueError: A part of the wrong kind, a range that is not above 0, or an offset or tuning that is not finite.
+    """
+
+    inputs: IntegerCode | None = None
+    weights: IntegerCode | None = None
+    readout: Quantity | None = quantity("readout", positive=True, optional=True)
+    tuning: Float[Array, " columns"] | None = None
+    offset: Float[Array, " columns"] | None = None
+
+    def __check_init__(self) -> None:
+        """Check the codes."""
+        part_of("inputs", self.inputs, IntegerCode, optional=True)
+        part_of("weights", self.weights, IntegerCode, optional=True)
+        for name in ("tuning", "offset"):
+            values = getattr(self, name)
+            if values is not None and not isinstance(values, jax.core.Tracer):
+                finite(name, values)
+
+    def macro(self, macro: Macro) -> Macro:
+        """The macro as this site uses it."""
+        return macro if self.readout is None else macro.with_readout_range(self.readout)
+
+    def coding(self, inputs: ValueRange, weights: ValueRange) -> dict[str, Any]:
+        """Arguments of a macro for its operands: the codes that were chosen, or else what is known of the ranges."""
+        return {
+            "input_range": inputs if self.inputs is None else self.inputs,
+            "weight_range": weights if self.weights is None else self.weights,
+        }
+
+
+class Calibration(eqx.Module):
+    """The choice of each site by its name; sites that are not in it are as without calibration.
+
+    Attributes:
+        sites: Choices by site name.
+
+    Raises:
+        ValueError: A name that is no text, or a choice that is none.
+    """
+
+    sites: dict[str, SiteRanges] = eqx.field(default_factory=dict, converter=dict)
+
+    def __check_init__(self) -> None:
+        """Check names and choices."""
+        for name, ranges in self.sites.items():
+            part_of("sites", name, str)
+            part_of(f"sites[{name!r}]", ranges, SiteRanges)
+
+    def of(self, name: str) -> SiteRanges:
+        """The choice of a site."""
+        return self.sites.get(name, SiteRanges())
+
+    def only(self, names: Collection[str]) -> "Calibration":
+        """The choices of these sites."""
+        return Calibration({name: ranges for name, ranges in self.sites.items() if name in names})
+
+    def without_readout(self) -> "Calibration":
+        """The codes alone, for readouts that need no range."""
+        return Calibration({name: SiteRanges(one.inputs, one.weights) for name, one in self.sites.items()})

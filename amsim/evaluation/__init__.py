@@ -1,0 +1,1 @@
+"""A network on dies: accuracy, detection, unseen dies and sources of error by site."""

@@ -1,0 +1,203 @@
+"""Accuracy of a network over a population of dies and reads, in one compiled call whose memory does not grow."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
+
+from amsim.circuits.checks import at_least_one, one_key, some_items
+from amsim.datasets.load import Split
+from amsim.deployment.chip import Chip, deploy
+from amsim.deployment.site_ranges import Calibration
+from amsim.noise.random import numbered_keys
+from amsim.results.labelled import described, key_words, labelled, versions
+from amsim.statistics.intervals import mean_interval
+from amsim.system.accelerator import Accelerator
+
+Progress = Callable[[int, int], None]
+
+
+def evaluate(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    data: Split,
+    *,
+    key: PRNGKeyArray,
+    dies: int = 16,
+    reads: int = 1,
+    batch: int = 250,
+    calibration: Calibration | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Accuracy of a network on many dies, each read several times.
+
+    Dies and reads follow one another inside one compiled function, so memory is that of one batch on one die. Where
+    neither the dies nor the reads of the hardware differ, one is computed and stands for all.
+
+    Args:
+        fn: Network `fn(params, inputs) -> logits`.
+        params: Its parameters.
+        hardware: A macro, an `Accelerator` or rules.
+        data: Labelled inputs, such as `dataset.test`.
+        key: Draws dies and reads; die `n` is the same for any number of dies and any other setting.
+        dies: Number of dies.
+        reads: Passes over the data on each die, each with its own dynamic noise.
+        batch: Inputs computed at once; bounds the memory.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
+        progress: Called with (dies done, dies) as they come.
+
+    Returns:
+        Dataset with `accuracy` (die, read), its mean over dies and the 95 % interval of that mean.
+
+    Raises:
+        ValueError: No data, a count below 1, a key that is not typed, hardware that is none, or a network that does
+            not give logits of shape (items, classes).
+        amsim.DeploymentError: The network does not fit the hardware.
+    """
+    at_least_one(dies=dies, reads=reads, batch=batch)
+    some_items(data=data)
+    one_key("key", key)
+    accelerator = Accelerator.of(hardware)
+    deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
+    accuracy = accuracy_on_dies(
+        fn, params, accelerator, data, *population_keys(key, dies, reads),
+        batch=batch, calibration=calibration, progress=progress,
+    )  # fmt: skip
+    deterministic = accelerator.deterministic
+    interval = mean_interval(accuracy.mean(axis=1), deterministic=deterministic)
+    return labelled(
+        {
+            "accuracy": (("die", "read"), accuracy),
+            "accuracy_mean": ((), interval.mean),
+            "accuracy_low": ((), interval.low),
+            "accuracy_high": ((), interval.high),
+        },
+        {"die": np.arange(dies), "read": np.arange(reads)},
+        {
+            "items": len(data),
+            "key": key_words(key),
+            "accelerator": described(accelerator),
+            "calibration": described(calibration),
+            **versions(),
+        },
+    )
+
+
+def population_keys(key: PRNGKeyArray, dies: int, reads: int) -> tuple[Key[Array, " dies"], Key[Array, "dies reads"]]:
+    """Keys of dies and of their reads, the same for any number of them."""
+    die_key, read_key = jax.random.split(key)
+    read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(read_key, dies))
+    return numbered_keys(die_key, dies), read_keys
+
+
+def accuracy_on_dies(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    data: Split,
+    die_keys: Sequence[PRNGKeyArray | None] | Key[Array, " dies"],
+    read_keys: Key[Array, "dies reads"],
+    *,
+    batch: int = 250,
+    calibration: Calibration | None = None,
+    progress: Progress | None = None,
+) -> Float[np.ndarray, "dies reads"]:
+    """Accuracy on the dies of these keys (None: the nominal macros), arguments already checked.
+
+    Where neither dies nor reads differ, one is computed and stands for all.
+    """
+    dies, reads = read_keys.shape
+    deterministic = accelerator.deterministic
+    inputs, labels = labelled_batches(data, batch)
+    accuracy = np.zeros((dies, reads))
+    for die in range(1 if deterministic else dies):
+        drawn = die_keys[die], read_keys[die]
+        correct = correct_reads(fn, params, accelerator, calibration, *drawn, inputs, labels)
+        accuracy[die] = np.asarray(correct) / len(data)
+        if progress is not None:
+            progress(die + 1, dies)
+    if deterministic:
+        accuracy[:] = accuracy[0, 0]
+        if progress is not None:
+            progress(dies, dies)
+    return accuracy
+
+
+def labelled_batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and labels in equal batches, the last one filled up with items that are never right.
+
+    Raises:
+        ValueError: An item has several labels.
+    """
+    if np.ndim(data.labels) != 1:
+        raise ValueError(
+            f"Argument `data` must have one label for each item, but its labels have shape {np.shape(data.labels)}; "
+            "places inside items are scored by `amsim.evaluate_detector`."
+        )
+    inputs = equal_batches(data.inputs, batch)
+    missing = inputs.shape[0] * inputs.shape[1] - len(data)
+    labels = np.concatenate([np.asarray(data.labels, np.int32), np.full(missing, -1, np.int32)])
+    return inputs, labels.reshape(inputs.shape[:2])
+
+
+def equal_batches(inputs: np.ndarray, batch: int) -> np.ndarray:
+    """Items in batches of `batch` at most, the last one filled up with the last item; shape (batches, items, ...)."""
+    batch = min(batch, len(inputs))
+    padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % batch, axis=0)])
+    return padded.reshape(-1, batch, *inputs.shape[1:])
+
+
+@eqx.filter_jit
+def correct_reads(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    calibration: Calibration | None,
+    die_key: PRNGKeyArray | None,
+    read_keys: Key[Array, " reads"] | None,
+    inputs: Shaped[ArrayLike, "batches batch ..."],
+    labels: Shaped[ArrayLike, "batches batch"],
+) -> Array:
+    """Right answers of each read of one die, shape (reads,); no keys are the nominal die and one read without noise."""
+    return right_answers(
+        deploy(fn, params, accelerator, key=die_key, calibration=calibration), read_keys, inputs, labels
+    )
+
+
+@eqx.filter_jit
+def right_answers(
+    chip: Chip,
+    read_keys: Key[Array, " reads"] | None,
+    inputs: Shaped[ArrayLike, "batches batch ..."],
+    labels: Shaped[ArrayLike, "batches batch"],
+) -> Array:
+    """Right answers of each read of a chip, shape (reads,); no keys are one read without noise."""
+    chip = chip.prepared()
+
+    def one_read(key: PRNGKeyArray | None) -> Array:
+        def one_batch(item: tuple[Array, Array, Array]) -> Array:
+            number, batch_inputs, batch_labels = item
+            logits = chip(batch_inputs, key=None if key is None else jax.random.fold_in(key, number))
+            _check_logits(logits, batch_labels.shape[0])
+            return jnp.sum(jnp.argmax(logits, axis=-1) == batch_labels)
+
+        counts = jax.lax.map(one_batch, (jnp.arange(np.shape(inputs)[0]), jnp.asarray(inputs), jnp.asarray(labels)))
+        return jnp.sum(counts)
+
+    return one_read(None).reshape(1) if read_keys is None else jax.lax.map(one_read, read_keys)
+
+
+def _check_logits(logits: Any, items: int) -> None:
+    """Raise unless there is one row of logits for each item: of anything else the largest would be no class."""
+    shape = getattr(logits, "shape", type(logits).__name__)
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[0] != items:
+        raise ValueError(
+            f"Argument `fn` must give logits of shape ({items}, classes) for {items} items, but gives {shape}."
+        )

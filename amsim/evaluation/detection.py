@@ -1,0 +1,127 @@
+"""How well a network tells two things apart on hardware: scores and ROC area over a population of dies."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from amsim.circuits.checks import at_least_one
+from amsim.datasets.load import Split
+from amsim.deployment.chip import check_key, deploy
+from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.accuracy import equal_batches
+from amsim.noise.random import numbered_keys
+from amsim.results.labelled import described, key_words, labelled, versions
+from amsim.statistics.intervals import mean_interval, roc_area, roc_area_error
+from amsim.system.accelerator import Accelerator
+
+
+def evaluate_detector(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    data: Split,
+    *,
+    key: PRNGKeyArray,
+    dies: int = 16,
+    batch: int = 100,
+    calibration: Calibration | None = None,
+) -> xr.Dataset:
+    """Scores of a detector on many dies, and how well they separate what is from what is not.
+
+    Accuracy at one threshold says little of a detector, whose threshold is chosen later; the area under the ROC curve
+    is the probability that a positive item scores above a negative one, at any threshold.
+
+    Args:
+        fn: Detector `fn(params, inputs) -> scores`, one a item of the batch or several, of the same shape as the
+            labels: larger means more likely.
+        params: Its parameters.
+        hardware: A macro, an `Accelerator` or rules.
+        data: Inputs, and labels of 1 for positive and 0 for negative; -1 is left out.
+        key: Draws dies and reads; die `n` is the same for any number of dies and any other setting.
+        dies: Number of dies, each read once.
+        batch: Inputs computed at once; bounds the memory.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
+
+    Returns:
+        Dataset with `score` and `label` (die, item), `auc` (die), its mean with the 95 % interval over dies
+        (`auc_mean`, `auc_low`, `auc_high`), and `auc_error`, the standard error that the finite number of items gives
+        the mean (Hanley and McNeil).
+
+    Raises:
+        ValueError: No positive or no negative item, a count below 1, a key that is not typed, or hardware that is none.
+        amsim.DeploymentError: The network does not fit the hardware.
+    """
+    at_least_one(dies=dies, batch=batch)
+    check_key("key", key)
+    labels = np.asarray(data.labels)
+    taken = labels >= 0
+    positives, negatives = _counted(labels)
+    accelerator = Accelerator.of(hardware)
+    deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
+    die_keys, read_keys = (numbered_keys(one, dies) for one in jax.random.split(key))
+    deterministic = accelerator.deterministic
+    inputs = equal_batches(np.asarray(data.inputs), batch)
+    scores = []
+    for die in range(1 if deterministic else dies):
+        found = np.asarray(_scores(fn, params, accelerator, calibration, die_keys[die], read_keys[die], inputs))
+        found = found.reshape(-1, *found.shape[2:])[: len(data)]
+        if found.shape != labels.shape:
+            raise ValueError(
+                f"Argument `fn` must return scores of the labels' shape {labels.shape}, but they have {found.shape}."
+            )
+        scores.append(found[taken])
+    score = np.stack(scores * dies if deterministic else scores)
+    truth = labels[taken]
+    areas = np.array([roc_area(one, truth) for one in score])
+    interval = mean_interval(areas, deterministic=deterministic)
+    return labelled(
+        {
+            "score": (("die", "item"), score),
+            "label": (("item",), truth),
+            "auc": (("die",), areas),
+            "auc_mean": ((), interval.mean),
+            "auc_low": ((), interval.low),
+            "auc_high": ((), min(interval.high, 1.0)),
+            "auc_error": ((), roc_area_error(interval.mean, positives, negatives)),
+        },
+        {"die": np.arange(dies), "item": np.arange(len(truth))},
+        {
+            "items": len(data),
+            "key": key_words(key),
+            "accelerator": described(accelerator),
+            "calibration": described(calibration),
+            **versions(),
+        },
+    )
+
+
+def _counted(labels: np.ndarray) -> tuple[int, int]:
+    positives, negatives = int(np.sum(labels == 1)), int(np.sum(labels == 0))
+    if not positives or not negatives or positives + negatives != np.sum(labels >= 0):
+        raise ValueError("Argument `data` must have labels of 1 and of 0 (-1 is left out), and at least one of each.")
+    return positives, negatives
+
+
+@eqx.filter_jit
+def _scores(
+    fn: Callable[..., Any],
+    params: PyTree,
+    accelerator: Accelerator,
+    calibration: Calibration | None,
+    die_key: PRNGKeyArray,
+    read_key: PRNGKeyArray,
+    inputs: Any,
+) -> Array:
+    chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration).prepared()
+
+    def one_batch(item: tuple[Array, Array]) -> Array:
+        number, batch_inputs = item
+        return chip(batch_inputs, key=jax.random.fold_in(read_key, number))
+
+    return jax.lax.map(one_batch, (jnp.arange(len(inputs)), jnp.asarray(inputs)))

@@ -1,0 +1,94 @@
+"""Fixed dies, reads and data on which designs are compared: common random numbers."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
+
+from amsim.datasets.load import Split
+from amsim.deployment.chip import deploy
+from amsim.evaluation.accuracy import labelled_batches
+from amsim.noise.random import numbered_keys
+from amsim.system.accelerator import Accelerator
+
+
+class Reading(NamedTuple):
+    """One read of one batch on one die.
+
+    Attributes:
+        inputs: Of the network.
+        labels: Class of each item, -1 for padding.
+        die: Draws the die.
+        read: Draws the dynamic noise.
+    """
+
+    inputs: Shaped[np.ndarray | Array, "batch ..."]
+    labels: Int[np.ndarray | Array, " batch"]
+    die: Key[Array, ""]
+    read: Key[Array, ""]
+
+    def logits(
+        self, fn: Callable[..., Any], params: PyTree, hardware: Accelerator, *, decision_rule: str | None = None
+    ) -> Float[Array, "batch classes"]:
+        """Outputs of a network on this hardware."""
+        return deploy(fn, params, hardware, key=self.die, decision_rule=decision_rule)(self.inputs, key=self.read)
+
+    def right(self, logits: Float[Array, "batch classes"]) -> Array:
+        """Which answers are right, as `amsim.evaluate` judges ties and NaN; padding never is."""
+        return jnp.argmax(logits, axis=-1) == jnp.asarray(self.labels)
+
+    def total(self, values: Float[Array, " batch"]) -> Float[Array, ""]:
+        """Sum over the items that are no padding."""
+        return jnp.sum(jnp.where(jnp.asarray(self.labels) >= 0, values, 0.0))
+
+    def cross_entropy(self, logits: Float[Array, "batch classes"]) -> Float[Array, ""]:
+        """Cross-entropy, summed over items."""
+        classes = jnp.maximum(jnp.asarray(self.labels), 0)
+        return self.total(optax.softmax_cross_entropy_with_integer_labels(logits, classes))
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedReads:
+    """Dies and data that are the same for all designs, one read each.
+
+    Attributes:
+        inputs: Data in batches, shape (batches, batch, ...).
+        labels: Their labels, -1 for padding.
+        items: Number of items.
+        keys: A die and a read key each.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    items: int
+    keys: list[tuple[PRNGKeyArray, PRNGKeyArray]]
+
+    @classmethod
+    def of(cls, data: Split, batch: int, key: PRNGKeyArray, dies: int) -> "FixedReads":
+        """Reads of all items on so many dies."""
+        dies_key, reads_key = jax.random.split(key)
+        keys = list(zip(numbered_keys(dies_key, dies), numbered_keys(reads_key, dies), strict=True))
+        return cls(*labelled_batches(data, batch), len(data), keys)
+
+    @property
+    def answers(self) -> int:
+        """Answers that an accuracy is the mean of."""
+        return self.items * len(self.keys)
+
+    def one(self, die: int, batch: int) -> Reading:
+        """One batch on one die."""
+        die_key, read_key = self.keys[die]
+        return Reading(self.inputs[batch], self.labels[batch], die_key, jax.random.fold_in(read_key, batch))
+
+    def of_die(self, die: int) -> list[Reading]:
+        """All batches on one die."""
+        return [self.one(die, batch) for batch in range(len(self.inputs))]
+
+    def all(self) -> list[Reading]:
+        """All batches on all dies, one die after the other."""
+        return [reading for die in range(len(self.keys)) for reading in self.of_die(die)]

@@ -1,0 +1,123 @@
+"""Accuracy on dies and items that training has met beside dies and items that it has never met."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+from jaxtyping import PRNGKeyArray, PyTree
+
+from amsim.circuits.checks import at_least_one, one_key, some_items
+from amsim.datasets.load import Split
+from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.accuracy import accuracy_on_dies
+from amsim.noise.random import numbered_keys
+from amsim.results.labelled import described, key_words, labelled, versions
+from amsim.statistics.intervals import MeanInterval, mean_interval, yield_interval
+from amsim.system.accelerator import Accelerator
+
+
+def unseen_dies_report(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    test: Split,
+    *,
+    key: PRNGKeyArray,
+    train: Split | None = None,
+    seen: Sequence[PRNGKeyArray | None] = (),
+    dies: int = 16,
+    reads: int = 1,
+    accuracy_limit: float | None = None,
+    calibration: Calibration | None = None,
+    batch: int = 250,
+) -> xr.Dataset:
+    """Accuracy by dies (seen or unseen in training) and by items (of the training or the test data).
+
+    A die is as good as its mean over reads. Where the hardware has no errors that differ, one die stands for all.
+
+    Args:
+        fn: Network `fn(params, inputs) -> logits`.
+        params: Its parameters.
+        hardware: A macro, an `Accelerator` or rules.
+        test: Items that training has not met.
+        key: Draws the unseen dies and all reads; die `n` is the same for any number of dies and any parameters.
+        train: Items that training has met; None leaves them out.
+        seen: Keys of the dies that training has met, as `amsim.deploy` takes them; None is the nominal macros.
+        dies: Number of unseen dies.
+        reads: Passes over the items on each die.
+        accuracy_limit: What a die must reach to count as good, 0 to 1; None leaves the yield out.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`.
+        batch: Inputs computed at once.
+
+    Returns:
+        Dataset with `accuracy` (part, data, die, read), NaN where a part has fewer dies, its mean over dies with the
+        95 % interval of that mean, `accuracy_worst`, and with a limit the `yield` with its 95 % Wilson interval, all
+        (part, data).
+
+    Raises:
+        ValueError: No items, a count below 1, a limit outside 0..1, or a key that is not typed.
+        amsim.DeploymentError: The network does not fit the hardware.
+    """
+    at_least_one(dies=dies, reads=reads, batch=batch)
+    one_key("key", key)
+    if accuracy_limit is not None and not 0 <= accuracy_limit <= 1:
+        raise ValueError(f"Argument `accuracy_limit` must be from 0 to 1, but is {accuracy_limit!r}.")
+    splits = {"test": test} if train is None else {"train": train, "test": test}
+    some_items(**splits)
+    accelerator = Accelerator.of(hardware)
+    die_key, read_key = jax.random.split(key)
+    parts: dict[str, list[PRNGKeyArray | None]] = {"seen": list(seen)} if seen else {}
+    parts["unseen"] = list(numbered_keys(die_key, dies))
+    most = max(map(len, parts.values()))
+    accuracy = np.full((len(parts), len(splits), most, reads), np.nan)
+    for row, (part, keys) in enumerate(parts.items()):
+        stream = jax.random.fold_in(read_key, 0 if part == "unseen" else 1)
+        read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(stream, len(keys)))
+        for column, split in enumerate(splits.values()):
+            found = accuracy_on_dies(
+                fn, params, accelerator, split, keys, read_keys, calibration=calibration, batch=batch
+            )
+            accuracy[row, column, : len(keys)] = found
+    deterministic = accelerator.deterministic
+    return labelled(
+        {"accuracy": (("part", "data", "die", "read"), accuracy)} | _summary(accuracy, deterministic, accuracy_limit),
+        {"part": list(parts), "data": list(splits), "die": np.arange(most), "read": np.arange(reads)},
+        {
+            "items": [len(split) for split in splits.values()],
+            "key": key_words(key),
+            "accelerator": described(accelerator),
+            "calibration": described(calibration),
+            **versions(),
+        }
+        | ({} if accuracy_limit is None else {"accuracy_limit": float(accuracy_limit)}),
+    )
+
+
+def _summary(accuracy: np.ndarray, deterministic: bool, limit: float | None) -> dict[str, Any]:
+    """Mean, worst die and yield of each part and data; missing dies are NaN."""
+    parts, splits = accuracy.shape[:2]
+    numbers: dict[str, np.ndarray] = {}
+
+    def put(row: int, column: int, **values: float) -> None:
+        for name, value in values.items():
+            numbers.setdefault(name, np.full((parts, splits), np.nan))[row, column] = value
+
+    for row, column in np.ndindex(parts, splits):
+        by_die = accuracy[row, column].mean(axis=1)
+        by_die = by_die[~np.isnan(by_die)]
+        mean = mean_interval(by_die, deterministic=deterministic)
+        put(row, column, accuracy_mean=mean.mean, accuracy_low=mean.low, accuracy_high=mean.high)
+        put(row, column, accuracy_worst=float(by_die.min()))
+        if limit is not None:
+            good = _yield(by_die, limit, deterministic)
+            put(row, column, **{"yield": good.mean, "yield_low": good.low, "yield_high": good.high})
+    return {name: (("part", "data"), values) for name, values in numbers.items()}
+
+
+def _yield(by_die: np.ndarray, limit: float, deterministic: bool) -> MeanInterval:
+    passing = int(np.sum(by_die >= limit))
+    if deterministic:
+        return MeanInterval(*[float(passing > 0)] * 3)
+    return yield_interval(passing, len(by_die))

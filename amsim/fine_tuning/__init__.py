@@ -1,5 +1,0 @@
-"""Training of a network through the errors of the hardware it will run on."""
-
-from amsim.fine_tuning.loop import fine_tune as fine_tune
-from amsim.fine_tuning.result import FineTuned as FineTuned
-from amsim.fine_tuning.step import TrainingDivergedError as TrainingDivergedError

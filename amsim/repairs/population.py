@@ -1,0 +1,151 @@
+"""Repairs of a population of dies, one after the other, with the accuracy that each gains and what it takes."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from amsim.circuits.checks import at_least_one, one_of, some_items
+from amsim.datasets.load import Split
+from amsim.deployment.chip import Chip, check_key, deploy
+from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.accuracy import Progress, labelled_batches, population_keys, right_answers
+from amsim.repairs.bench import Bench, Effort
+from amsim.repairs.kinds import REPAIRS, Repair
+from amsim.results.labelled import described, key_words, labelled, versions
+from amsim.statistics.intervals import mean_interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Repaired:
+    """Dies after their repairs.
+
+    Attributes:
+        chips: The repaired chips, one for each die.
+        report: Dataset over `repair`, the first of which is "none".
+    """
+
+    chips: tuple[Chip, ...]
+    report: xr.Dataset
+
+
+def repair(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    samples: Split,
+    test: Split,
+    *,
+    key: PRNGKeyArray,
+    repairs: Sequence[Any] = tuple(REPAIRS),
+    dies: int = 8,
+    reads: int = 1,
+    batch: int = 250,
+    calibration: Calibration | None = None,
+    progress: Progress | None = None,
+) -> Repaired:
+    """Repair dies by measurements on them, and say what each repair gains and takes.
+
+    Repairs follow one another in the order given, each on what those before it have left. Dies, reads and test data
+    are the same throughout, so that gains are compared die by die. The dies and reads are those of
+    `amsim.evaluate(..., key=key)`.
+
+    Args:
+        fn: Network `fn(params, inputs) -> logits`.
+        params: Its parameters.
+        hardware: A macro, an `Accelerator` or rules.
+        samples: What the dies are measured with.
+        test: What they are scored on, not the same as `samples`.
+        key: Draws dies, reads and the noise of measurements.
+        repairs: Names of `amsim.repairs.REPAIRS` ("trim", "thresholds", "offsets"), or pairs of a name of your own and
+            a repair, such as `("last layer", amsim.repairs.LastLayer("dense.*"))`.
+        dies: Number of dies.
+        reads: Passes over the test data on each die.
+        batch: Items computed at once.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`.
+        progress: Called with (dies done, dies).
+
+    Returns:
+        The chips, and a Dataset over `repair` with `accuracy` (repair, die), its mean and 95 % interval, `gain` and its
+        interval over the repair before (paired by die), and what the repair takes on one die: `stored_bits`,
+        `inferences`, `decisions` and `repair_energy` (J).
+
+    Raises:
+        ValueError: No data, no dies, an unknown or repeated repair, or a key that is not typed.
+        amsim.DeploymentError: The network does not fit the hardware.
+    """
+    at_least_one(dies=dies, reads=reads, batch=batch)
+    check_key("key", key)
+    some_items(samples=samples, test=test)
+    wanted = _named(repairs)
+    nominal = deploy(fn, params, hardware, calibration=calibration)
+    codes = None if calibration is None else calibration.without_readout()
+    ideal = deploy(fn, params, nominal.accelerator.ideal(), calibration=codes)
+    die_keys, read_keys = population_keys(key, dies, reads)
+    measuring_key = jax.random.split(key, 3)[2]
+    inputs, labels = labelled_batches(test, batch)
+    accuracy = np.zeros((len(wanted) + 1, dies, reads))
+    efforts: list[list[Effort]] = []
+    chips: list[Chip] = []
+    for die in range(dies):
+        chip = deploy(fn, params, nominal.accelerator, key=die_keys[die], calibration=calibration)
+        bench = Bench(ideal, samples, min(batch, len(samples)), jax.random.fold_in(measuring_key, die))
+        accuracy[0, die] = _accuracy(chip, read_keys[die], inputs, labels, len(test))
+        efforts.append([Effort()])
+        for row, one in enumerate(wanted.values(), 1):
+            chip, effort = one(chip, bench)
+            accuracy[row, die] = _accuracy(chip, read_keys[die], inputs, labels, len(test))
+            efforts[-1].append(effort)
+        chips.append(chip)
+        if progress is not None:
+            progress(die + 1, dies)
+    attributes = {
+        "samples": len(samples),
+        "items": len(test),
+        "key": key_words(key),
+        "accelerator": described(nominal.accelerator),
+        "repairs": [str(one) for one in wanted.values()],
+        **versions(),
+    }
+    return Repaired(tuple(chips), _report(["none", *wanted], accuracy, efforts, attributes))
+
+
+def _named(repairs: Sequence[Any]) -> dict[str, Repair]:
+    found: dict[str, Repair] = {}
+    for one in repairs:
+        if isinstance(one, str):
+            one_of("repairs", one, REPAIRS)
+            one = (one, REPAIRS[one]())
+        name, kind = one
+        if name in found or name == "none" or not callable(kind):
+            raise ValueError(
+                f"Argument `repairs` must have different names with a repair each, but has {name!r} with {kind!r}."
+            )
+        found[name] = kind
+    return found
+
+
+def _accuracy(chip: Chip, read_keys: Array, inputs: np.ndarray, labels: np.ndarray, items: int) -> np.ndarray:
+    return np.asarray(right_answers(chip, read_keys, inputs, labels)) / items
+
+
+def _report(
+    names: list[str], accuracy: np.ndarray, efforts: list[list[Effort]], attributes: dict[str, Any]
+) -> xr.Dataset:
+    by_die = accuracy.mean(axis=2)
+    gain = np.diff(by_die, axis=0, prepend=by_die[:1])
+    means, gains = [mean_interval(row) for row in by_die], [mean_interval(row) for row in gain]
+    variables: dict[str, Any] = {"accuracy": (("repair", "die", "read"), accuracy)}
+    for end in ("mean", "low", "high"):
+        variables[f"accuracy_{end}"] = (("repair",), [getattr(one, end) for one in means])
+        variables["gain" if end == "mean" else f"gain_{end}"] = (("repair",), [getattr(one, end) for one in gains])
+    taken = {"stored_bits": "stored_bits", "inferences": "inferences", "decisions": "decisions"}
+    for variable, field in (taken | {"repair_energy": "energy"}).items():
+        values = np.array([[getattr(one, field) for one in die] for die in efforts], float)
+        variables[variable] = (("repair",), values.mean(axis=0))
+    dies, reads = accuracy.shape[1:]
+    return labelled(variables, {"repair": names, "die": np.arange(dies), "read": np.arange(reads)}, attributes)

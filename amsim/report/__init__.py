@@ -1,0 +1,1 @@
+"""Any result as tables and pictures."""

@@ -1,0 +1,1 @@
+"""The best design: settings that need the least energy at an accuracy."""

@@ -1,0 +1,198 @@
+"""The search for one design: steps by gradient, a bisection to the limit, and what was found on the way."""
+
+import dataclasses
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import xarray as xr
+from jaxtyping import PRNGKeyArray, PyTree
+
+from amsim.results.labelled import described, key_words, labelled, versions
+from amsim.search.estimate import Estimate, Slopes, at_logs
+from amsim.search.steps import Points, step
+from amsim.system.accelerator import Accelerator
+from amsim.system.settings import continuous_setting
+from amsim.training.fine_tuning.plan import Trainable, trained_leaves
+from amsim.training.optimiser import first_state, updated
+
+Progress = Callable[[int, int], None]
+
+LONGEST_STEP, SHORTEST_STEP = 0.5, 0.03
+"""Trust radius of the first and last step, in natural logarithms: a factor of 1.6 and 3 %."""
+
+MARGIN_SHARE = 0.5
+"""Width of the smooth accuracy over the median margin of the given network."""
+
+FIRST_SEARCH_STEP, SEARCH_STEPS = 0.1, 5
+"""Of the search along a line at the end: its first step in logarithms, and bisections."""
+
+
+class DesignDivergedError(FloatingPointError):
+    """A search met a value that is not finite.
+
+    Attributes:
+        accelerator: The last hardware with finite values.
+        params: The parameters then.
+    """
+
+    def __init__(self, message: str, accelerator: Accelerator, params: PyTree) -> None:
+        super().__init__(message)
+        self.accelerator = accelerator
+        self.params = params
+
+
+@dataclasses.dataclass(frozen=True)
+class DesignPoint:
+    """A design that was looked at: logarithms of its variables, energy (J) and accuracy."""
+
+    logs: np.ndarray
+    energy: float
+    accuracy: float
+
+
+class DesignSearch:
+    """State of one search."""
+
+    def __init__(
+        self,
+        estimate: Estimate,
+        params: PyTree,
+        bounds: tuple[np.ndarray, np.ndarray],
+        limit: float,
+        learning_rate: float,
+        trainable: Trainable,
+    ) -> None:
+        self.estimate, self.params, self.bounds, self.limit = estimate, params, bounds, limit
+        start = [float(continuous_setting(estimate.accelerator, "variables", path)) for path in estimate.paths]
+        self.logs = np.clip(np.log(np.maximum(start, np.finfo(float).tiny)), *bounds)
+        estimate.set_softness(self.logs, params, MARGIN_SHARE)
+        self.points = Points(estimate.reads.answers)
+        self.seen: list[DesignPoint] = []
+        self.rows: list[tuple[np.ndarray, float, float, float, float]] = []
+        kinds = {"trained": optax.adam(learning_rate), "kept": optax.set_to_zero()}
+        self.optimiser = optax.multi_transform(kinds, self._kinds(params, trainable))
+        self.state = first_state(self.optimiser, _floating(params)) if estimate.trained else None
+
+    def run(self, steps: int, progress: Progress | None) -> None:
+        """Take so many steps."""
+        shrink = (SHORTEST_STEP / LONGEST_STEP) ** (1 / max(steps - 1, 1))
+        for number in range(steps):
+            energy, energy_slope = self.estimate.energy(self.logs, self.params)
+            found = self.estimate.slopes(self.logs, self.params)
+            self._check_finite(number, energy, energy_slope, found)
+            assert found.by_log is not None
+            self.points.add(self.logs, found.smooth, found.by_log)
+            self.seen.append(DesignPoint(self.logs, energy, found.accuracy))
+            missing, radius = self.limit - found.accuracy, LONGEST_STEP * shrink**number
+            following, weight = step(self.logs, energy_slope, self.points.slope(), missing, self.bounds, radius)
+            self.rows.append((np.exp(self.logs), energy, found.accuracy, found.smooth, weight))
+            self._train(found)
+            self.logs = following
+            if progress is not None:
+                progress(number + 1, steps)
+
+    def finish(self) -> DesignPoint:
+        """Bisection to the limit, and the best point of all."""
+        if self.estimate.trained:
+            # Other parameters made the accuracies seen so far.
+            self.seen = []
+        self._look(self.logs)
+        best = self._best()
+        if best.accuracy >= self.limit:
+            direction = -self.estimate.energy(best.logs, self.params)[1]
+        else:
+            direction = self.points.slope()
+        self._bisect(best, direction)
+        return self._best()
+
+    def _bisect(self, start: DesignPoint, direction: np.ndarray) -> None:
+        low, high = self.bounds
+        blocked = ((start.logs <= low) & (direction < 0)) | ((start.logs >= high) & (direction > 0))
+        direction = np.where(blocked, 0.0, direction)
+        length = float(np.linalg.norm(direction))
+        if length == 0:
+            return
+        direction, was = direction / length, start.accuracy >= self.limit
+        inside, outside = 0.0, FIRST_SEARCH_STEP
+        for _ in range(SEARCH_STEPS):
+            found = self._look(np.clip(start.logs + outside * direction, low, high))
+            if (found.accuracy >= self.limit) != was:
+                break
+            inside, outside = outside, 2 * outside
+        else:
+            return
+        for _ in range(SEARCH_STEPS):
+            middle = (inside + outside) / 2
+            same = (self._look(np.clip(start.logs + middle * direction, low, high)).accuracy >= self.limit) == was
+            inside, outside = (middle, outside) if same else (inside, middle)
+
+    def _look(self, logs: np.ndarray) -> DesignPoint:
+        found = self.estimate.accuracy(logs, self.params)
+        self.seen.append(DesignPoint(logs, self.estimate.energy(logs, self.params)[0], found.accuracy))
+        return self.seen[-1]
+
+    def _best(self) -> DesignPoint:
+        reached = [point for point in self.seen if point.accuracy >= self.limit]
+        if reached:
+            return min(reached, key=lambda point: point.energy)
+        return max(self.seen, key=lambda point: (point.accuracy, -point.energy))
+
+    def _train(self, found: Slopes) -> None:
+        if not self.estimate.trained:
+            return
+        floating, fixed = eqx.partition(self.params, eqx.is_inexact_array)
+        after, self.state = updated(self.optimiser, found.by_params, self.state, floating)
+        self.params = getattr(self.estimate.fn, "constrained", lambda params: params)(eqx.combine(after, fixed))
+
+    def _kinds(self, params: PyTree, trainable: Trainable) -> PyTree:
+        """Which of the floating leaves are trained."""
+        named = getattr(self.estimate.fn, "trainable", None) if trainable is None else trainable
+        mask = eqx.filter(trained_leaves(params, named)[0], jax.tree.map(eqx.is_inexact_array, params))
+        return jax.tree.map(lambda chosen: "trained" if chosen else "kept", mask)
+
+    def _check_finite(self, number: int, energy: float, energy_slope: np.ndarray, found: Slopes) -> None:
+        values = np.concatenate([[energy, found.smooth], energy_slope, np.asarray(found.by_log)])
+        if np.all(np.isfinite(values)):
+            self.good = (self.logs, self.params)
+            return
+        logs, params = getattr(self, "good", (self.logs, self.params))
+        accelerator = at_logs(self.estimate.accelerator, self.estimate.paths, jnp.asarray(logs, float))
+        raise DesignDivergedError(
+            f"A value is not finite at step {number + 1} (energy {energy:g} J, smooth accuracy {found.smooth:g}); the "
+            "last good design is in this error.",
+            accelerator,
+            params,
+        )
+
+    def history(self, key: PRNGKeyArray) -> xr.Dataset:
+        """What was found at each step."""
+        values, energy, accuracy, smooth, weight = (np.array(column) for column in zip(*self.rows, strict=True))
+        return labelled(
+            {
+                "setting_value": (("step", "setting"), values),
+                "energy": (("step",), energy),
+                "accuracy": (("step",), accuracy),
+                "smooth_accuracy": (("step",), smooth),
+                "multiplier": (("step",), weight),
+            },
+            {"step": np.arange(len(self.rows)), "setting": list(self.estimate.paths)},
+            {
+                "limit": self.limit,
+                "items": self.estimate.reads.items,
+                "dies": len(self.estimate.reads.keys),
+                "components": list(self.estimate.components),
+                "softness": self.estimate.softness,
+                "evaluations": self.estimate.evaluations,
+                "key": key_words(key),
+                "accelerator": described(self.estimate.accelerator),
+                **versions(),
+            },
+        )
+
+
+def _floating(params: PyTree) -> PyTree:
+    return eqx.filter(params, eqx.is_inexact_array)

@@ -1,0 +1,1 @@
+"""Statistics of dies: intervals, yield, paired differences and Pareto fronts."""

@@ -1,0 +1,1 @@
+"""Study files: TOML that describes one sweep."""

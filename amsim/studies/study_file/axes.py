@@ -1,0 +1,148 @@
+"""Hardware and axes of a study file as `amsim.sweep` takes them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from amsim import networks
+from amsim.networks import NETWORKS
+from amsim.studies.axes import HARDWARE, NETWORK, Block, Conditional, blocks, points
+from amsim.studies.plan import groups
+from amsim.studies.study_file.hardware import CHIPS, DESIGNS, NamedHardware, named_hardware
+from amsim.studies.study_file.kinds import shown
+from amsim.studies.study_file.refusals import refusals
+from amsim.system.accelerator import Accelerator
+from amsim.system.settings import check_path, with_settings
+
+
+def hardware_and_axes(
+    content: Mapping[str, Any], folder: Path, mistakes: list[str]
+) -> tuple[Accelerator | None, list[Any]]:
+    """What `amsim.study` takes as hardware, and `amsim.sweep` as axes.
+
+    Args:
+        content: The file as read by its layout.
+        folder: Where paths in it start.
+        mistakes: Takes a line for each mistake.
+    """
+    given = content.get("hardware")
+    several = given if isinstance(given, list) else []
+    single = None if given is None or several else given[1]
+    named = _named(several, mistakes)
+    tables = {"axes": content.get("axes", {}), "points": content.get("points", {})}
+    places = {path: table for table, values in tables.items() for path in values}
+    used = _used(tables, named, mistakes)
+    if HARDWARE not in places and named:
+        used = named
+    if single is None and not used and HARDWARE not in places:
+        mistakes.append("[hardware] is missing; it must be a table with one of design, chip, macro or sites.")
+    if NETWORK not in content["study"] and NETWORK not in places:
+        mistakes.append("[study] network is missing; give it, or an axis `network`.")
+    sampled = content.get("samples")
+    if sampled is not None:
+        places |= dict.fromkeys(sampled.values, "samples.ranges")
+    _check_paths(places, list(used.values()) or [single], mistakes)
+    if mistakes:
+        return single, []
+    try:
+        axes: list[Any] = [{HARDWARE: used}] if used and HARDWARE not in places else []
+        plain: list[Any] = []
+        conditional: list[Any] = []
+        for path, values in tables["axes"].items():
+            (conditional if isinstance(values, Conditional) else plain).append(
+                {path: _values(path, values, used, folder)}
+            )
+        axes += plain
+        if tables["points"]:
+            axes.append(points({path: _values(path, one, used, folder) for path, one in tables["points"].items()}))
+        # What a condition is on comes before; TOML does not keep the order of paths with and without quotes.
+        axes += ([] if sampled is None else [sampled]) + conditional
+        dims = blocks(axes)
+    except ValueError as error:
+        mistakes.append(f"[axes] {error}")
+        return single, []
+    _check_values(dims, places, list(used.values()) or [single], mistakes)
+    return single, axes
+
+
+def load_network(name: str, folder: Path) -> tuple[Callable[..., Any], Any]:
+    """A reference network by name, or a network of an `.npz` or `.onnx` file."""
+    if name.endswith(".onnx"):
+        from amsim.foreign import load_onnx
+
+        try:
+            return load_onnx(folder / name)
+        except ImportError as error:
+            raise ValueError(f"Network {name} cannot be read: {error}") from None
+    return networks.load(folder / name if name.endswith(".npz") else name)
+
+
+def _named(several: Sequence[NamedHardware], mistakes: list[str]) -> dict[str, Accelerator]:
+    found: dict[str, Accelerator] = {}
+    for label, accelerator in several:
+        if label in found:
+            mistakes.append(f"[[hardware]] name must differ between tables, but {label!r} stands twice.")
+        found[label] = accelerator
+    return found
+
+
+def _used(
+    tables: Mapping[str, Mapping[str, Any]], named: Mapping[str, Accelerator], mistakes: list[str]
+) -> dict[str, Accelerator]:
+    """Hardware that an axis names."""
+    found: dict[str, Accelerator] = {}
+    for table, values in tables.items():
+        for name in values.get(HARDWARE, []):
+            accelerator = named[name] if name in named else named_hardware(name)
+            if accelerator is None:
+                allowed = ", ".join([*named, *DESIGNS, *CHIPS])
+                mistakes.append(f"{shown((table, HARDWARE))} must have names among {allowed}, but has {name!r}.")
+            elif name in found:
+                mistakes.append(f"{shown((table, HARDWARE))} must name nothing twice, but does so with {name!r}.")
+            else:
+                found[name] = accelerator
+    return found
+
+
+def _check_paths(places: Mapping[str, str], hardware: Sequence[Accelerator | None], mistakes: list[str]) -> None:
+    for path, table in places.items():
+        for one in hardware:
+            # What is inside of a part that another axis sets is checked with that part, value by value.
+            if one is None or _inside(path, places) or path in (HARDWARE, NETWORK):
+                continue
+            try:
+                check_path(one, path)
+            except ValueError as error:
+                mistakes.append(f"{shown((table, path))}: {error}")
+                break
+
+
+def _check_values(
+    dims: Sequence[Block], places: Mapping[str, str], hardware: Sequence[Accelerator | None], mistakes: list[str]
+) -> None:
+    """Each value that the hardware does not allow; what is allowed alone is checked when the study begins."""
+    choices = {path: found for block in dims for path, found in block.choices.items()}
+    found: list[str] = []
+    for path, table in places.items():
+        if path in (HARDWARE, NETWORK) or _inside(path, places):
+            continue
+        tried = [(one, value) for one in hardware if one is not None for _, value in choices[path]]
+        texts = [text for one, value in tried for text in refusals(partial(with_settings, one), {path: value}).values()]
+        found += [f"{shown((table, path))}: {text}" for text in dict.fromkeys(texts)]
+    # A value may be allowed beside that of another axis.
+    if found and refusals(lambda _: groups(dims, hardware[0], networks=True), {}):
+        mistakes += found
+
+
+def _inside(path: str, places: Mapping[str, str]) -> bool:
+    """Whether a path is one of a part that another axis sets."""
+    return any(path.startswith(f"{other}.") for other in places)
+
+
+def _values(path: str, values: Any, hardware: Mapping[str, Accelerator], folder: Path) -> Any:
+    if path == HARDWARE:
+        return {name: hardware[name] for name in values}
+    if path == NETWORK:
+        return [name if name in NETWORKS else (name, *load_network(name, folder)) for name in values]
+    return values

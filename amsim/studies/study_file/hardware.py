@@ -1,0 +1,210 @@
+"""Hardware of a study file: a design, a published chip, a macro with its parts, or macros by site."""
+
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, Union
+
+from amsim import chips, circuits
+from amsim.circuits import (
+    BiasDac,
+    Comparator,
+    Converter,
+    Drivers,
+    Faults,
+    Layout,
+    Leakage,
+    ResetSwitch,
+    SramCell,
+    Technology,
+)
+from amsim.circuits.checks import Quantity
+from amsim.circuits.contract.macro import Macro
+from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, design
+from amsim.studies.axes import NONE as NONE_LABEL
+from amsim.studies.study_file.kinds import (
+    NUMBER,
+    TEXT,
+    TRUTH,
+    ByKey,
+    Chosen,
+    Either,
+    Key,
+    ListOf,
+    Table,
+    integer,
+    words,
+)
+from amsim.studies.study_file.refusals import RefusedValuesError, all_refusals
+from amsim.system.accelerator import Accelerator
+from amsim.system.settings import with_settings
+
+NamedHardware = tuple[str, Accelerator]
+"""Hardware and its label on an axis."""
+
+NONE = dataclasses.replace(words(NONE_LABEL), build=lambda word: None)
+"""A part or an effect that is left out: ideal, at no cost."""
+
+DESIGNS = tuple(f"{family}-{bits}b" for family in FAMILIES for bits in WORD_LENGTHS)
+
+
+def _chips() -> dict[str, Any]:
+    """Presets by name."""
+    found = inspect.getmembers(chips, inspect.isfunction)
+    return {
+        name: one
+        for name, one in found
+        if inspect.signature(one).return_annotation is Accelerator
+        and all(p.default is not inspect.Parameter.empty for p in inspect.signature(one).parameters.values())
+    }
+
+
+CHIPS = _chips()
+
+
+def named_hardware(name: str) -> Accelerator | None:
+    """The design or chip of a name, or None."""
+    if name in DESIGNS:
+        return design(name).accelerator()
+    return CHIPS[name]() if name in CHIPS else None
+
+
+def _concrete(base: type) -> dict[str, type]:
+    """Classes of a kind of part that can be made, by name."""
+    public = [one for _, one in inspect.getmembers(circuits, inspect.isclass) if issubclass(one, base)]
+    return {one.__name__: one for one in dict.fromkeys([base, *public]) if not inspect.isabstract(one)}
+
+
+@functools.cache
+def _part(base: type) -> Chosen:
+    """A part of a macro, its class under `kind`."""
+    classes = _concrete(base)
+    default = base.__name__ if base.__name__ in classes else None
+    return Chosen("kind", {name: Table(_fields(one), build=one) for name, one in classes.items()}, default)
+
+
+@functools.cache
+def _fields(cls: type) -> Mapping[str, Key]:
+    """Settings of a class that a file can give."""
+    hints = typing.get_type_hints(cls)
+    kinds = {field.name: _kind(hints[field.name]) for field in dataclasses.fields(cls) if field.init}
+    return {name: Key(kind, required=name in _needed(cls)) for name, kind in kinds.items() if kind is not None}
+
+
+def _needed(cls: type) -> set[str]:
+    """Fields without a default."""
+    missing = dataclasses.MISSING
+    fields = [field for field in dataclasses.fields(cls) if field.init]
+    return {field.name for field in fields if field.default is missing and field.default_factory is missing}
+
+
+def _kind(hint: Any) -> Any:
+    """What a file may give for a field, or None where it can give nothing."""
+    if hint is Quantity:
+        return NUMBER
+    for plain, kind in ((bool, TRUTH), (int, integer()), (float, NUMBER), (str, TEXT)):
+        if hint is plain:
+            return kind
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return words(*inside)
+    if origin in (Union, UnionType):
+        kinds = [_kind(one) for one in inside if one is not NoneType]
+        return None if None in kinds or NoneType not in inside else _optional(kinds[0])
+    if origin is tuple and len(inside) == 2 and inside[1] is Ellipsis:
+        part = _kind(inside[0])
+        return ListOf(part, build=tuple) if isinstance(part, Chosen) else None
+    return _part(hint) if inspect.isclass(hint) and dataclasses.is_dataclass(hint) else None
+
+
+def _optional(kind: Any) -> Either:
+    return Either((kind, NONE))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NamedPart:
+    """A part as a value on an axis, with its label."""
+
+    name: str
+    part: Any
+
+
+def _named_part(cls: type, *, name: str | None = None, **given: Any) -> NamedPart:
+    return NamedPart(name or cls.__name__, cls(**given))
+
+
+def any_part() -> Chosen:
+    """Any part of a macro as a value on an axis, its class under `kind`."""
+    bases = (BiasDac, Comparator, Converter, Drivers, Faults, Layout, Leakage, ResetSwitch, SramCell, Technology)
+    classes = {name: one for base in bases for name, one in _concrete(base).items()}
+    label = {"name": Key(TEXT, "label on the axis; the class where there is none")}
+    tables = {
+        name: Table({**label, **_fields(one)}, build=functools.partial(_named_part, one))
+        for name, one in classes.items()
+    }
+    return Chosen("kind", tables)
+
+
+def _arguments(function: Any) -> dict[str, Key]:
+    """Arguments of a preset that a file can give."""
+    kinds = {
+        name: NUMBER if one.annotation is Any else _kind(one.annotation)
+        for name, one in inspect.signature(function).parameters.items()
+    }
+    return {name: Key(kind) for name, kind in kinds.items() if kind is not None}
+
+
+def _labelled(
+    make: Callable[..., Any],
+    word: str,
+    *,
+    name: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> NamedHardware:
+    """Hardware from the keys of its table."""
+    accelerator = Accelerator.of(make(**given))
+    if settings:
+        try:
+            accelerator = all_refusals(functools.partial(with_settings, accelerator), settings)
+        except RefusedValuesError as error:
+            raise RefusedValuesError({("settings", *path): text for path, text in error.refused.items()}) from None
+    return name or word, accelerator
+
+
+def _table(make: Callable[..., Any], word: str, keys: Mapping[str, Key]) -> Table:
+    return Table({**keys, **COMMON}, build=functools.partial(_labelled, make, word))
+
+
+LABEL = Either((NUMBER, TEXT, TRUTH))
+SCALAR = Either((NONE, LABEL))
+"""Value of a setting."""
+
+COMMON = {
+    "name": Key(TEXT, "label on the axis `hardware`"),
+    "settings": Key(Table(others=SCALAR, path_ends=()), "other settings by their paths"),
+}
+
+MACROS = tuple(name for name, one in _concrete(Macro).items() if _needed(one) <= set(_fields(one)))
+
+_DESIGN_TABLES = {name: _table(design(name).accelerator, name, {}) for name in DESIGNS}
+_CHIP_TABLES = {name: _table(one, name, _arguments(one)) for name, one in CHIPS.items()}
+_MACRO_TABLES = {name: _table(getattr(circuits, name), name, _fields(getattr(circuits, name))) for name in MACROS}
+_PLAIN_MACROS = {name: Table(_fields(getattr(circuits, name)), build=getattr(circuits, name)) for name in MACROS}
+
+HARDWARE = ByKey(
+    {
+        "design": Chosen("design", _DESIGN_TABLES),
+        "chip": Chosen("chip", _CHIP_TABLES),
+        "macro": Chosen("macro", _MACRO_TABLES),
+        "sites": _table(
+            lambda sites: Accelerator(sites),
+            "sites",
+            {"sites": Key(Table(others=Chosen("macro", _PLAIN_MACROS)), "a macro for each pattern of site names")},
+        ),
+    }
+)
+"""A table of hardware; it gives its name and the accelerator."""

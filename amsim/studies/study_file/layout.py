@@ -1,0 +1,168 @@
+"""The layout of a study file: every table and key, once, for the check and for the JSON schema."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from amsim.datasets.load import DATASETS
+from amsim.networks import NETWORKS
+from amsim.studies.axes import HARDWARE, NETWORK, NONE, Points, only_where, samples
+from amsim.studies.measured import QUANTITIES
+from amsim.studies.study_file.hardware import HARDWARE as HARDWARE_TABLE
+from amsim.studies.study_file.hardware import LABEL, SCALAR, NamedPart, any_part
+from amsim.studies.study_file.kinds import (
+    NUMBER,
+    TEXT,
+    ByKey,
+    Either,
+    Key,
+    ListOf,
+    Scalar,
+    Table,
+    integer,
+    names_or_files,
+    schema,
+    words,
+)
+
+SPACINGS = ("linear", "log")
+
+LARGEST_SEED = 2**32 - 1
+"""Without 64-bit numbers JAX takes larger ones for the rest of a division by 2**32."""
+
+AXIS_KEYS = ("from", "to", "count", "spacing", "values", "where")
+"""Keys of a table that is an axis; a table with others is a part of a path."""
+
+
+def _axis_list(values: list[Any]) -> Any:
+    """A list as it is; parts by their names, among them the one for no part."""
+    if not any(isinstance(one, NamedPart) for one in values):
+        return values
+    named: dict[str, Any] = {}
+    for one in values:
+        if not (isinstance(one, NamedPart) or one is None):
+            raise ValueError(f'parts are tables or "{NONE}", but one is {one!r}.')
+        name, part = (NONE, None) if one is None else (one.name, one.part)
+        if name in named:
+            raise ValueError(f"two parts have the name {name!r}; give each its own `name`.")
+        named[name] = part
+    return named
+
+
+def _listed(*, values: Any, where: Mapping[str, Any] | None = None) -> Any:
+    return values if where is None else only_where(values, where)
+
+
+def _range(*, count: int, spacing: str = "linear", where: Mapping[str, Any] | None = None, **ends: int | float) -> Any:
+    low, high = _ends(spacing, ends)
+    values = np.geomspace(low, high, count) if spacing == "log" else np.linspace(low, high, count)
+    # The values in between are rounded: from 4 to 16 comes 7.999999999999999.
+    whole = isinstance(low, int) and isinstance(high, int) and np.allclose(values, np.round(values), rtol=1e-12, atol=0)
+    found = [round(one) if whole else float(one) for one in values]
+    return found if where is None else only_where(found, where)
+
+
+def _ends(spacing: str, ends: Mapping[str, int | float]) -> tuple[int | float, int | float]:
+    low, high = ends["from"], ends["to"]
+    if not low < high or (spacing == "log" and low <= 0):
+        raise ValueError(f"`from` must be below `to`{' and above 0' if spacing == 'log' else ''}, but is {low}.")
+    return low, high
+
+
+def _sample_range(*, spacing: str = "linear", **ends: int | float) -> tuple[str, int | float, int | float]:
+    return (spacing, *_ends(spacing, ends))
+
+
+def _samples(*, count: int, ranges: Mapping[str, Any], seed: int = 0) -> Points:
+    limits = {path: one if isinstance(one, list) else (float(one[1]), float(one[2])) for path, one in ranges.items()}
+    logs = [path for path, one in ranges.items() if isinstance(one, tuple) and one[0] == "log"]
+    return samples(limits, count, logarithmic=logs, seed=seed)
+
+
+def _study(**given: Any) -> dict[str, Any]:
+    if "images" in given and "share" in given:
+        raise ValueError("`images` and `share` say the same in two ways; give one of them.")
+    return given
+
+
+ENDS = {
+    "from": Key(NUMBER, "first value", required=True),
+    "to": Key(NUMBER, "last value", required=True),
+    "spacing": Key(words(*SPACINGS), "linear where there is none"),
+}
+WHERE = Key(
+    Table(others=Either((LABEL, ListOf(LABEL))), path_ends=()),
+    "for each other axis the values at which this one exists",
+)
+VALUES = ListOf(Either((SCALAR, any_part())), build=_axis_list)
+AXIS = Either(
+    (
+        VALUES,
+        ByKey(
+            {
+                "from": Table(
+                    {**ENDS, "count": Key(integer(2), "number of values", required=True), "where": WHERE}, build=_range
+                ),
+                "values": Table({"values": Key(VALUES, required=True), "where": WHERE}, build=_listed),
+            }
+        ),
+    )
+)
+NETWORKS_AND_FILES = names_or_files(NETWORKS, (".npz", ".onnx"))
+NAMES = {
+    NETWORK: Key(ListOf(NETWORKS_AND_FILES), "reference networks, .npz or .onnx files"),
+    HARDWARE: Key(ListOf(TEXT), "names of [[hardware]] tables, designs or chips"),
+}
+SHARE = Scalar(
+    "a number above 0 and at most 1",
+    lambda value: NUMBER.fits(value) and 0 < value <= 1,
+    {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+)
+
+STUDY_FILE = Table(
+    {
+        "study": Key(
+            Table(
+                {
+                    "network": Key(NETWORKS_AND_FILES, "reference network, .npz or .onnx file"),
+                    "data": Key(names_or_files(DATASETS, (".npz",)), "data set, or .npz file with inputs and labels"),
+                    "images": Key(integer(1), "number of items, the first of the test set; all where there is none"),
+                    "share": Key(SHARE, "share of the items, instead of their number"),
+                    "dies": Key(integer(1), "16 where there is none"),
+                    "reads": Key(integer(1), "reads of each die, 1 where there is none"),
+                    "seed": Key(integer(0, LARGEST_SEED), "fixes dies and reads, 0 where there is none"),
+                    "quantities": Key(ListOf(words(*QUANTITIES)), "all where there is none"),
+                    "batch": Key(integer(1), "items computed at once, 250 where there is none"),
+                },
+                build=_study,
+            ),
+            "what is measured",
+            required=True,
+        ),
+        "hardware": Key(Either((HARDWARE_TABLE, ListOf(HARDWARE_TABLE))), "one, or several as an axis"),
+        "axes": Key(Table(NAMES, others=AXIS, path_ends=AXIS_KEYS), "a grid: the values of each path"),
+        "points": Key(Table(NAMES, others=VALUES, path_ends=AXIS_KEYS), "paths whose values change together"),
+        "samples": Key(
+            Table(
+                {
+                    "count": Key(integer(1), "number of points", required=True),
+                    "seed": Key(integer(0), "fixes the points"),
+                    "ranges": Key(
+                        Table(others=Either((ListOf(SCALAR), Table(ENDS, build=_sample_range))), path_ends=AXIS_KEYS),
+                        "a range for each path, or values to choose from",
+                        required=True,
+                    ),
+                },
+                build=_samples,
+            ),
+            "points that fill ranges evenly",
+        ),
+    }
+)
+"""All that a study file may hold. Numbers are in SI units, paths as in `amsim.system.settings`."""
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of a study file, for editors that complete and check TOML."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "amsim study"} | schema(STUDY_FILE)

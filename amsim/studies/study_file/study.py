@@ -1,0 +1,138 @@
+"""Studies as files: a TOML file becomes the very call `amsim.sweep(amsim.study(...), axes, ...)`."""
+
+import dataclasses
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import xarray as xr
+from jaxtyping import PRNGKeyArray
+
+from amsim.datasets.load import Split, load_dataset
+from amsim.files.array_file import read_array_file
+from amsim.studies.front_door import sweep
+from amsim.studies.measured import QUANTITIES, Study, study
+from amsim.studies.study_file.axes import hardware_and_axes, load_network
+from amsim.studies.study_file.kinds import read
+from amsim.studies.study_file.layout import STUDY_FILE
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FileStudy:
+    """A study as a file describes it.
+
+    Attributes:
+        path: The file.
+        measure: What is measured.
+        axes: Axes as `amsim.sweep` takes them.
+        key: Draws dies and reads.
+        dies: Number of dies.
+        reads: Reads of each die.
+        text: Content of the file.
+    """
+
+    path: Path
+    measure: Study
+    axes: list[Any]
+    key: PRNGKeyArray
+    dies: int
+    reads: int
+    text: str
+
+    def run(
+        self,
+        *,
+        store: str | Path | None = None,
+        client: Any = None,
+        progress: bool | Callable[[int, int], None] = False,
+    ) -> xr.Dataset:
+        """The study's result, as `amsim.sweep` gives it, with the file's text as the attribute `study_file`.
+
+        A store has it too; one of the same study goes on whatever remarks the file has.
+
+        Args:
+            store: As in `amsim.sweep`.
+            client: As in `amsim.sweep`.
+            progress: As in `amsim.sweep`.
+
+        Raises:
+            ValueError: Settings that do not go together; the text names the file.
+            OSError: The store cannot be written; what it holds is kept.
+        """
+        try:
+            return sweep(
+                self.measure,
+                self.axes,
+                key=self.key,
+                dies=self.dies,
+                reads=self.reads,
+                attributes={"study_file": self.text},
+                store=store,
+                client=client,
+                progress=progress,
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from error
+
+
+def read_study(path: str | Path, *, dies: int | None = None, images: int | None = None) -> FileStudy:
+    """Read a study from a TOML file and check it as a whole.
+
+    Args:
+        path: The file; paths in it start at its folder. `docs/studies` has examples, `amsim sweep --schema` all keys.
+        dies: Number of dies instead of the file's.
+        images: Number of items of the data instead of the file's.
+
+    Raises:
+        ValueError: The file is no TOML, or has mistakes: all of them, each with its table, key and what is allowed.
+        OSError: The file, or one that it names, cannot be read.
+    """
+    path = Path(path)
+    text, document = _document(path)
+    changes = {name: value for name, value in (("dies", dies), ("images", images)) if value is not None}
+    if isinstance(document.get("study"), dict) and changes:
+        kept = {name: value for name, value in document["study"].items() if images is None or name != "share"}
+        document["study"] = kept | changes
+    mistakes: list[str] = []
+    content = read(STUDY_FILE, document, (), mistakes)
+    if not mistakes:
+        hardware, axes = hardware_and_axes(content, path.parent, mistakes)
+    if mistakes:
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise ValueError("\n  ".join([f"{path} has {count}:", *mistakes]))
+    given = {"dies": 16, "reads": 1, "seed": 0, "quantities": list(QUANTITIES), "batch": 250} | content["study"]
+    fn, params = (None, None) if "network" not in given else load_network(given["network"], path.parent)
+    data = _data(given, path.parent)
+    measure = study(fn, params, hardware, data, quantities=given["quantities"], batch=given["batch"])
+    return FileStudy(path, measure, axes, jax.random.key(given["seed"]), given["dies"], given["reads"], text)
+
+
+def _document(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{path} is no TOML file: {error}.") from None
+    except RecursionError:
+        raise ValueError(f"{path} cannot be read: its lists or tables are nested too deeply.") from None
+    return text, document
+
+
+def _data(given: Mapping[str, Any], folder: Path) -> Split:
+    """The items to measure on: the first ones of the test set, or of a file of `inputs` and `labels`."""
+    name = given.get("data", "fashion-mnist-mini")
+    if name.endswith(".npz"):
+        arrays = read_array_file(folder / name)
+        if set(arrays) != {"inputs", "labels"}:
+            raise ValueError(
+                f"[study] data: {folder / name} must hold `inputs` and `labels`, but has {sorted(arrays)}."
+            )
+        whole = Split(arrays["inputs"], arrays["labels"])
+    else:
+        whole = load_dataset(name).test
+    count = given.get("images", max(round(given.get("share", 1.0) * len(whole)), 1))
+    if count > len(whole):
+        raise ValueError(f"[study] images must be at most {len(whole)}, which is what {name} has, but is {count}.")
+    return whole[:count]

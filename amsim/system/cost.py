@@ -1,0 +1,276 @@
+"""Energy, time and area of a whole inference, by site and component: the one place where a system's cost is added up.
+
+`E = MACs + registers + memories + DRAM + control + leakage x time`. `evaluate` is a pure function of the accelerator's
+parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float
+
+from amsim.circuits.checks import quotient
+from amsim.results.labelled import described, labelled, versions
+from amsim.system.accelerator import COMPONENTS, Accelerator
+from amsim.system.organisation import ACCUMULATOR_BITS
+from amsim.system.site_counts import SiteCounts, site_counts
+from amsim.system.traffic import MEMORIES, Traffic, bandwidths, memory_energies, traffic, transfer_cycles
+from amsim.workloads import Layer
+
+IDLE = "(idle)"
+"""Name of the last row of a cost where inferences come at a given rate: the time between them."""
+
+RATE_MARGIN = 1.0 + 1e-5
+"""Busy part of the time between two inferences, 1, that counts as all of it: a rate may be the highest, rounded."""
+
+
+class SystemCost(eqx.Module):
+    """Cost of one inference; rows are the sites in order and, with a rate, the idle time after them.
+
+    Attributes:
+        energy: J, shape (sites, components).
+        seconds: Time of each site, s, shape (sites,).
+        cycles: Clock cycles of each site, stalls included, shape (sites,).
+        stalls: Clock cycles in which nothing is computed, because of memories, loads or instructions, shape (sites,).
+        utilisation: Multiply-accumulates against those that all cells could do in that time, 1, shape (sites,).
+        read: Bits read at each of `memory_traffic.MEMORIES`, shape (sites, memories).
+        written: Bits written, shape (sites, memories).
+        bandwidth: Bits a second that each memory can move, infinite where it takes no time, shape (sites, memories).
+        clock: Hz, shape (sites,).
+        peak_macs: Multiply-accumulates a cycle that all cells could do, shape (sites,).
+        stored: Weight bits that a site keeps, shape (sites,).
+        live: Bits of its inputs and outputs, shape (sites,).
+        area: m^2, shape (components,).
+    """
+
+    energy: Float[Array, "sites components"]
+    seconds: Float[Array, " sites"]
+    cycles: Float[Array, " sites"]
+    stalls: Float[Array, " sites"]
+    utilisation: Float[Array, " sites"]
+    read: Float[Array, "sites memories"]
+    written: Float[Array, "sites memories"]
+    bandwidth: Float[Array, "sites memories"]
+    clock: Float[Array, " sites"]
+    peak_macs: Float[Array, " sites"]
+    stored: Float[Array, " sites"]
+    live: Float[Array, " sites"]
+    area: Float[Array, " components"]
+
+
+def evaluate(accelerator: Accelerator, layers: Sequence[Layer]) -> SystemCost:
+    """Cost of one inference of a network.
+
+    Args:
+        accelerator: The hardware.
+        layers: The layers of a workload: sites with their counts and activity.
+
+    Returns:
+        Energy, time, traffic and cycles by site, and area by component; differentiable.
+
+    Raises:
+        ValueError: A site that no rule of the accelerator takes or that does not fit its macro.
+        RuntimeError: At run time, a network that does not fit the memories of an accelerator without DRAM, or more
+            inferences a second than it can do.
+    """
+    cost = _unchecked(accelerator, tuple(layers))
+    if accelerator.dram is None:
+        text = "The network does not fit the memories of an accelerator without DRAM."
+        cost = eqx.error_if(cost, jnp.sum(cost.read[:, MEMORIES.index("dram")]) > 0, text)
+    if accelerator.power.rate is not None and layers:
+        text = "Argument `rate` must be at most one over the time of an inference."
+        cost = eqx.error_if(cost, jnp.sum(cost.seconds[:-1]) * accelerator.power.rate > RATE_MARGIN, text)
+    return cost
+
+
+@eqx.filter_jit
+def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:
+    area = accelerator.component_area
+    if not layers:
+        columns = {"energy": len(COMPONENTS)} | dict.fromkeys(("read", "written", "bandwidth"), len(MEMORIES))
+        names = [field.name for field in dataclasses.fields(SystemCost) if field.name != "area"]
+        shapes = {name: (0, columns[name]) if name in columns else (0,) for name in names}
+        return SystemCost(**{name: jnp.zeros(shape) for name, shape in shapes.items()}, area=area)
+    counts = site_counts(accelerator, layers)
+    moved = traffic(accelerator, counts)
+    cycles = _cycles(accelerator, counts, moved)
+    seconds = cycles / counts.clock + counts.waiting
+    peak = (cycles + counts.waiting * counts.clock) * counts.peak_macs
+    cost = SystemCost(
+        energy=_energy(accelerator, counts, moved, cycles, seconds),
+        seconds=seconds,
+        cycles=cycles,
+        stalls=cycles - counts.compute_cycles,
+        utilisation=quotient(counts.macs, peak),
+        read=moved.read,
+        written=moved.written,
+        bandwidth=bandwidths(accelerator, counts.clock),
+        clock=counts.clock,
+        peak_macs=counts.peak_macs,
+        stored=counts.stored_bits,
+        live=counts.live_bits,
+        area=area,
+    )
+    return cost if accelerator.power.rate is None else _with_idle_time(accelerator, cost)
+
+
+def _cycles(accelerator: Accelerator, counts: SiteCounts, moved: Traffic) -> Float[Array, " sites"]:
+    """Cycles of each site: activations move beside computing, loads and DRAM transfers only with double buffering."""
+    weights, activations, shared, outside = jnp.unstack(transfer_cycles(accelerator, moved, counts.clock), axis=-1)
+    streams = counts.streams > 0
+    working = jnp.maximum(counts.compute_cycles + counts.waiting_cycles, activations)
+    working = jnp.where(streams, jnp.maximum(working, weights), working)
+    batch = accelerator.inferences_per_load
+    loading = jnp.where(streams, 0.0, jnp.maximum(counts.load_cycles / batch, weights))
+    arriving = jnp.maximum(shared, outside)
+    if accelerator.double_buffered:
+        return jnp.maximum(working, jnp.maximum(loading, arriving))
+    return working + loading + arriving
+
+
+def _energy(
+    accelerator: Accelerator, counts: SiteCounts, moved: Traffic, cycles: Array, seconds: Array
+) -> Float[Array, "sites components"]:
+    gates, squared = accelerator.technology, counts.supply**2
+    adder = ACCUMULATOR_BITS * (gates.full_adder_capacitance + gates.library.flip_flop_capacitance)
+    weights, activations, shared, outside = memory_energies(accelerator, moved)
+    if accelerator.dram is not None:
+        outside = outside + accelerator.dram.background_energy(seconds)
+    by_component = {
+        "mac": counts.mac_energy + counts.additions * adder * squared,
+        "registers": counts.register_energy,
+        "weight_memory": weights,
+        "activation_memory": activations,
+        "global_memory": shared,
+        "dram": outside,
+        "control": counts.instruction_energy + cycles * accelerator.organisation.control_capacitance * squared,
+        "leakage": counts.leakage * seconds,
+    }
+    return jnp.stack([by_component[name] for name in COMPONENTS], axis=-1)
+
+
+def idle_energy(accelerator: Accelerator, seconds: Float[Array, ""]) -> Float[Array, " components"]:
+    """Energy by component, J, of that time between inferences, in which only leakage and refresh go on.
+
+    Args:
+        accelerator: The hardware.
+        seconds: Time in which nothing is computed, shape (), s.
+
+    Returns:
+        In the order of `amsim.system.accelerator.COMPONENTS`, shape (components,), J.
+    """
+    row = jnp.zeros((len(COMPONENTS),)).at[COMPONENTS.index("leakage")].set(seconds * accelerator.idle_leakage)
+    if accelerator.dram is not None:
+        row = row.at[COMPONENTS.index("dram")].set(accelerator.dram.background_energy(seconds))
+    return row
+
+
+def _with_idle_time(accelerator: Accelerator, cost: SystemCost) -> SystemCost:
+    """Cost with a last row for the time until the next inference, in which only leakage and refresh go on."""
+    assert accelerator.power.rate is not None
+    idle = jnp.maximum(1.0 / accelerator.power.rate - jnp.sum(cost.seconds), 0.0)
+    rows = {"energy": idle_energy(accelerator, idle), "seconds": idle}
+
+    def longer(name: str) -> Array:
+        values = getattr(cost, name)
+        return jnp.concatenate([values, rows.get(name, jnp.zeros_like(values[0]))[None]])
+
+    grown = (field.name for field in dataclasses.fields(cost) if field.name != "area")
+    return SystemCost(**{name: longer(name) for name in grown}, area=cost.area)
+
+
+def _macs(layer: Layer) -> int | float:
+    """Multiply-accumulates of a layer as often as it ran."""
+    return layer.macs if "runs" not in layer.activity else layer.work.macs * float(layer.runs)
+
+
+def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Dataset:
+    """Cost of one inference as a Dataset; of a batch the share of one inference, of its time too.
+
+    Args:
+        accelerator: The hardware.
+        layers: The layers of a workload.
+
+    Returns:
+        `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`,
+        `peak_macs`, `stored_bits` and `live_bits` (site); `bits_read`, `bits_written` and `bandwidth` (site, memory);
+        `area` and `component_area` (component) in m^2. With a rate a last site `(idle)` has what leaks between
+        inferences. The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
+
+    Raises:
+        ValueError: As `evaluate`, saying what would fit; more inferences a second than the accelerator can do.
+    """
+    cost = _unchecked_by_value(accelerator, tuple(layers))
+    _check_fit(accelerator, cost)
+    _check_rate(accelerator, cost)
+    names, macs = [layer.name for layer in layers], [_macs(layer) for layer in layers]
+    if accelerator.power.rate is not None and names:
+        names, macs = [*names, IDLE], [*macs, 0]
+    by_site = {
+        "latency": cost.seconds,
+        "cycles": cost.cycles,
+        "stalls": cost.stalls,
+        "utilisation": cost.utilisation,
+        "clock": cost.clock,
+        "peak_macs": cost.peak_macs,
+        "stored_bits": cost.stored,
+        "live_bits": cost.live,
+    }
+    variables: dict[str, Any] = {
+        "energy": (("site", "component"), np.asarray(cost.energy, float)),
+        **{name: (("site",), np.asarray(values, float)) for name, values in by_site.items()},
+        "macs": (("site",), np.rint(macs).astype(int)),
+        "bits_read": (("site", "memory"), np.asarray(cost.read, float)),
+        "bits_written": (("site", "memory"), np.asarray(cost.written, float)),
+        "bandwidth": (("site", "memory"), np.asarray(cost.bandwidth, float)),
+        "area": ((), float(jnp.sum(cost.area))),
+        "component_area": (("component",), np.asarray(cost.area, float)),
+    }
+    coordinates = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
+    attributes = {
+        **versions(),
+        "accelerator": described(accelerator),
+        "extrapolated": ", ".join(accelerator.extrapolated),
+    }
+    return labelled(variables, coordinates, attributes)
+
+
+def _unchecked_by_value(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:
+    """The cost; what is out of range raises ValueError with its value, which compiled code cannot tell."""
+    try:
+        return _unchecked(accelerator, layers)
+    except eqx.EquinoxRuntimeError:
+        with jax.disable_jit():
+            return _unchecked(accelerator, layers)
+
+
+def _check_fit(accelerator: Accelerator, cost: SystemCost) -> None:
+    if accelerator.dram is not None or float(jnp.sum(cost.read[:, MEMORIES.index("dram")])) == 0:
+        return
+    weights, batch = float(jnp.sum(cost.stored)), float(accelerator.inferences_per_load)
+    live, between = batch * float(jnp.max(cost.live)), accelerator.global_memory
+    raise ValueError(
+        f"The network does not fit: it has {weights:.0f} bits of weights and up to {live:.0f} bits of inputs and "
+        f"outputs at a time ({batch:g} inferences together), but `weight_memory` holds "
+        f"{float(accelerator.weight_memory.capacity):.0f} and `activation_memory` "
+        f"{float(accelerator.activation_memory.capacity):.0f} bits, `global_memory` "
+        f"{0.0 if between is None else float(between.capacity):.0f}; larger ones would do, or a `dram`."
+    )
+
+
+def _check_rate(accelerator: Accelerator, cost: SystemCost) -> None:
+    rate = accelerator.power.rate
+    if rate is None or not cost.seconds.size:
+        return
+    busy = float(jnp.sum(cost.seconds[:-1]))
+    if busy * float(rate) > RATE_MARGIN:
+        raise ValueError(
+            f"Argument `rate` must be at most {1 / busy:.4g} inferences a second, which take {busy:.4g} s each, but is "
+            f"{float(rate):g}."
+        )

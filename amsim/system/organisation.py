@@ -1,0 +1,196 @@
+"""How multiply-accumulate units are spread, fed and ordered: a systolic array or a programmable processor."""
+
+import math
+from abc import abstractmethod
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real
+
+from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity, quotient
+from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
+from amsim.circuits.technology.register_file import RegisterFile
+from amsim.circuits.technology.sram import Sram
+
+ACCUMULATOR_BITS = 24
+"""Width of a partial sum: 16-bit products of 256 rows, or 2 x 8 bits and 2^8 of them."""
+
+
+class Spread(eqx.Module):
+    """Several equal macros side by side, and how a site is split over them.
+
+    Over output channels all macros see the same inputs, fetched once for all; over pixels they hold the same weights,
+    fetched once for all; over input channels each sums a part of the rows and the partial sums are added.
+    All copies are taken to have the static errors of one die of the macro and share one control; the array's energy is
+    that of the site as a whole, so that readouts which a split over input channels adds are left out.
+
+    Attributes:
+        count: Macros (static). Default 1.
+        over: "output channels", "pixels" or "input channels" (static).
+
+    Raises:
+        ValueError: A count below 1 or another word.
+    """
+
+    count: int = count(default=1)
+    over: str = eqx.field(static=True, default="output channels")
+
+    def __check_init__(self) -> None:
+        """Check count and word."""
+        integer_between("count", self.count, 1)
+        one_of("over", self.over, SHARED_BY)
+
+
+class Overhead(eqx.Module):
+    """What feeding and ordering the units adds to a site, an inference.
+
+    Attributes:
+        register_energy: Local registers, J.
+        control_energy: Control, clock and instructions, J; of what happens once a cycle not included.
+        cycles: Clock cycles beside those of computing.
+    """
+
+    register_energy: Float[Array, ""]
+    control_energy: Float[Array, ""]
+    cycles: Float[Array, ""]
+
+
+class Organisation(eqx.Module):
+    """A way to build an accelerator around its macros.
+
+    Attributes:
+        control_capacitance: Switched every cycle by control and clock at the array's supply, F.
+    """
+
+    control_capacitance: eqx.AbstractVar[Quantity]
+
+    @abstractmethod
+    def overhead(self, macro: Macro, work: Work, cost: MacroCost, busiest: MacroCost) -> Overhead:
+        """What a site adds.
+
+        Args:
+            macro: The macro that does it.
+            work: All of the site.
+            cost: Of all of the site.
+            busiest: Cost of the largest part when the site is spread over several macros.
+        """
+
+    @property
+    @abstractmethod
+    def area(self) -> Float[Array, ""]:
+        """Area beside macros and memories, m^2, for one macro."""
+
+    def leakage_power(self, temperature: Real[ArrayLike, ""]) -> Float[Array, ""]:
+        """Leakage of what that area holds, W, for one macro; here none.
+
+        Args:
+            temperature: K, shape ().
+        """
+        return jnp.zeros(())
+
+
+class SystolicArray(Organisation):
+    """Weight-stationary array: weights stay in the cells, inputs and sums flow through them.
+
+    With `registers` every multiply-accumulate (on arrays of one-bit cells, each of its bit products) writes its input
+    and its partial sum into pipeline registers, and each pass over the array takes `rows + columns - 2` cycles more to
+    fill and drain. Without (default) a column sums at once on its line or in its adder tree, and the macro's own energy
+    has all of it.
+
+    Attributes:
+        control_capacitance: Switched every cycle by control and clock, F. Default 70 pF: calibrated so that Bankman's
+            system costs 3.8 uJ a frame (facts 1.1).
+        registers: Pipeline registers of one cell, or None. A word holds one input and one partial sum.
+    """
+
+    control_capacitance: Quantity = quantity("control_capacitance", default=70e-12)
+    registers: RegisterFile | None = None
+
+    def __check_init__(self) -> None:
+        """Check the registers."""
+        part_of("registers", self.registers, RegisterFile, optional=True)
+
+    def overhead(self, macro: Macro, work: Work, cost: MacroCost, busiest: MacroCost) -> Overhead:
+        """Pipeline registers, fill and drain."""
+        zero = jnp.zeros(())
+        if self.registers is None:
+            return Overhead(zero, zero, zero)
+        cells_hold_words = math.isinf(cost.fills)
+        steps = 1 if cells_hold_words else macro.weight_bits * macro.input_bits
+        input_bits = macro.input_bits if cells_hold_words else 1
+        bits = jnp.asarray(float(work.macs * steps) * (input_bits + ACCUMULATOR_BITS))
+        filling = busiest.passes * float(macro.rows + macro.columns - 2)
+        return Overhead(self.registers.write_energy(bits), zero, zero + filling)
+
+    @property
+    def area(self) -> Float[Array, ""]:
+        """0: registers and control are part of the macro's cells."""
+        return jnp.zeros(())
+
+
+class Processor(Organisation):
+    """Programmable processor: an instruction starts a vector of multiply-accumulates on local registers.
+
+    Instructions: `MACs / (vector_width * subwords) * (1 + overhead)`, the overhead being loops, addresses, loads and
+    stores; each is fetched from the instruction memory, and no cycle starts more than one on each copy of the macro,
+    which has an instruction memory of its own. A multiply-accumulate reads its two operands from registers, each read
+    being shared by `operand_reuse` units, and reads and writes its sum.
+
+    Attributes:
+        control_capacitance: Switched every cycle by decoding, control and clock, F. Default 97 pF: calibrated on
+            Envision's 290 mW at 16 bit (facts 3).
+        vector_width: Units that one instruction starts. Default 256, the two-dimensional vector of Envision.
+        instruction_overhead: Other instructions for each vector instruction, 1. Default 0.35: 74 % of the cycles
+            compute (facts 3).
+        instruction_bits: Width of an instruction, bits. Default 128 (assumed: a long word with several slots).
+        operand_reuse: Units that one operand read serves. Default 16 (a row or column of Envision's array).
+        instruction_memory: Program memory. Default 16 kB at 0.8 V.
+        registers: Register file of one unit. Default 16 words of 16 bits at 0.8 V.
+
+    Raises:
+        ValueError: A quantity out of range or a part of the wrong kind.
+    """
+
+    control_capacitance: Quantity = quantity("control_capacitance", default=97e-12)
+    vector_width: Quantity = quantity("vector_width", positive=True, default=256.0)
+    instruction_overhead: Quantity = quantity("instruction_overhead", default=0.35)
+    instruction_bits: Quantity = quantity("instruction_bits", default=128.0)
+    operand_reuse: Quantity = quantity("operand_reuse", positive=True, default=16.0)
+    instruction_memory: Sram = eqx.field(default_factory=lambda: Sram(capacity=16 * 8 * 1024.0))
+    registers: RegisterFile = eqx.field(default_factory=RegisterFile)
+
+    def __check_init__(self) -> None:
+        """Check the parts."""
+        part_of("instruction_memory", self.instruction_memory, Sram)
+        part_of("registers", self.registers, RegisterFile)
+
+    def overhead(self, macro: Macro, work: Work, cost: MacroCost, busiest: MacroCost) -> Overhead:
+        """Instructions, registers, and cycles in which the units wait for instructions."""
+        macs = float(work.macs)
+        subwords = jnp.maximum(jnp.asarray(cost.peak_macs) / float(macro.rows * macro.columns), 1.0)
+        instructions = macs / (self.vector_width * subwords) * (1.0 + self.instruction_overhead)
+        share = quotient(busiest.compute_cycles, cost.compute_cycles)
+        operands = macs / self.operand_reuse * (macro.weight_bits + macro.input_bits)
+        sums = jnp.asarray(macs * ACCUMULATOR_BITS)
+        registers = self.registers.read_energy(operands + sums) + self.registers.write_energy(operands + sums)
+        return Overhead(
+            register_energy=registers,
+            control_energy=self.instruction_memory.energy(instructions * self.instruction_bits),
+            cycles=jnp.maximum(instructions * share - busiest.compute_cycles, 0.0),
+        )
+
+    @property
+    def area(self) -> Float[Array, ""]:
+        """Instruction memory, and a register file for each unit of the vector, m^2."""
+        return self.instruction_memory.area() + self.vector_width * self.registers.area()
+
+    def leakage_power(self, temperature: Real[ArrayLike, ""]) -> Float[Array, ""]:
+        """Leakage of the same, W.
+
+        Args:
+            temperature: K, shape ().
+        """
+        registers = self.vector_width * self.registers.leakage_power(temperature)
+        return self.instruction_memory.leakage_power(temperature) + registers

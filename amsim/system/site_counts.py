@@ -1,0 +1,174 @@
+"""What each site of a network asks of an accelerator in one inference: cycles, bits and joules before memories."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
+from amsim.system.accelerator import Accelerator
+from amsim.workloads import Layer
+
+
+class SiteCounts(eqx.Module):
+    """Counts of all sites, each of shape (sites,).
+
+    Attributes:
+        macs: Multiply-accumulates.
+        peak_macs: Multiply-accumulates a cycle that all copies of the macro could do.
+        clock: Hz.
+        supply: Of the macro, V.
+        mac_energy: Multiply-accumulates with drivers and readout, J.
+        additions: Partial sums that are added after the readout, words.
+        register_energy: Local registers, J.
+        instruction_energy: Instructions, J.
+        compute_cycles: Clock cycles of computing on the busiest copy.
+        waiting_cycles: Clock cycles in which instructions, fill and drain hold it up.
+        load_cycles: Clock cycles in which cells take up weights.
+        waiting: Time that no clock counts, s.
+        stored_bits: Weights that the site keeps; 0 where another site has them already.
+        cell_bits: Those of them that stay in the cells of the macros and need no memory.
+        weight_bits: Weight bits fetched from the weight memory.
+        input_bits: Input bits fetched from the activation memory.
+        output_bits: Output bits written to it.
+        live_bits: Inputs and outputs that are there at the same time.
+        repeats: Times the site runs in an inference, on average, each with so many live bits.
+        streams: 1 where weights stream through the macro instead of staying in its cells.
+        leakage: Leakage power while the site runs, W.
+    """
+
+    macs: Float[Array, " sites"]
+    peak_macs: Float[Array, " sites"]
+    clock: Float[Array, " sites"]
+    supply: Float[Array, " sites"]
+    mac_energy: Float[Array, " sites"]
+    additions: Float[Array, " sites"]
+    register_energy: Float[Array, " sites"]
+    instruction_energy: Float[Array, " sites"]
+    compute_cycles: Float[Array, " sites"]
+    waiting_cycles: Float[Array, " sites"]
+    load_cycles: Float[Array, " sites"]
+    waiting: Float[Array, " sites"]
+    stored_bits: Float[Array, " sites"]
+    cell_bits: Float[Array, " sites"]
+    weight_bits: Float[Array, " sites"]
+    input_bits: Float[Array, " sites"]
+    output_bits: Float[Array, " sites"]
+    live_bits: Float[Array, " sites"]
+    repeats: Float[Array, " sites"]
+    streams: Float[Array, " sites"]
+    leakage: Float[Array, " sites"]
+
+
+def site_counts(accelerator: Accelerator, layers: Sequence[Layer]) -> SiteCounts:
+    """Counts of the layers on an accelerator.
+
+    A site that is spread over several macros takes as long as its largest part. What the parts have in common (inputs
+    over output channels, weights over pixels) is fetched once; over input channels their partial sums are added.
+    Weights are loaded at each inference, and each time a layer repeats, unless all weights of a macro fit its cells:
+    the largest parts of all its sites together fill one copy at most.
+
+    Args:
+        accelerator: The hardware.
+        layers: The layers of a workload.
+
+    Returns:
+        One array for each quantity, shape (sites,).
+
+    Raises:
+        ValueError: A site that no rule takes or that does not fit its macro.
+    """
+    indices = [_macro_index(accelerator, layer) for layer in layers]
+    sites = [_one_site(accelerator, index, layer) for index, layer in zip(indices, layers, strict=True)]
+    names = [layer.weights for layer in layers]
+    kept = _kept_in_cells(indices, names, [site.pop("fills") for site in sites])
+    # What any site cannot keep in cells has to be in a memory.
+    in_cells = {name for name in names if all(stays for other, stays in zip(names, kept, strict=True) if other == name)}
+    for i, (site, stays) in enumerate(zip(sites, kept, strict=True)):
+        site |= {name: 0.0 for name in ("load_cycles", "weight_bits") if stays}
+        site |= {"stored_bits": 0.0} if names[i] in names[:i] else {}
+        site["cell_bits"] = site["stored_bits"] if names[i] in in_cells else 0.0
+    dtype = jnp.result_type(float)
+    return SiteCounts(**{name: jnp.stack([jnp.asarray(site[name], dtype) for site in sites]) for name in sites[0]})
+
+
+def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, Any]:
+    """Counts of one site by name, and which part of the macro's cells its weights fill."""
+    macro, spread, work, times = accelerator.macros[index], accelerator.spreads[index], layer.work, layer.runs
+    whole = macro.cost(work, layer.activity)
+    largest = work if spread.count == 1 else work.part(spread.over, spread.count)
+    part = whole if spread.count == 1 else macro.cost(largest, layer.activity)
+    overhead = accelerator.organisation.overhead(macro, work, whole, part)
+    shared = SHARED_BY[spread.over]
+    every_time: dict[str, Any] = {
+        "macs": float(work.macs),
+        "mac_energy": whole.energy,
+        "additions": _additions(macro, layer, largest) if shared == "sums" else whole.additions,
+        "register_energy": overhead.register_energy,
+        "instruction_energy": overhead.control_energy,
+        "compute_cycles": part.compute_cycles,
+        "waiting_cycles": overhead.cycles,
+        "load_cycles": part.load_cycles,
+        "waiting": part.waiting,
+        "weight_bits": (part if shared == "weights" else whole).weight_bits,
+        "input_bits": (part if shared == "inputs" else whole).input_bits,
+        "output_bits": whole.output_bits,
+    }
+    counts = {name: times * value for name, value in every_time.items()} | {
+        "peak_macs": whole.peak_macs * float(spread.count),
+        "clock": whole.clock,
+        "supply": macro.operating_supply,
+        "stored_bits": layer.weight_slices * whole.stored_bits,
+        "live_bits": float(work.input_words * macro.input_bits) + whole.output_bits,
+        "repeats": times * 1.0,
+        "streams": float(math.isinf(whole.fills)),
+        "leakage": accelerator.active_leakage(index),
+        "fills": layer.weight_slices * part.fills,
+    }
+    return _loaded_each_time(accelerator, counts, whole) if layer.weights_are_activations else counts
+
+
+def _loaded_each_time(accelerator: Accelerator, counts: dict[str, Any], whole: MacroCost) -> dict[str, Any]:
+    """Counts of a site whose weights are activations: they come from their memory, at each inference of a batch too."""
+    return counts | {
+        "input_bits": counts["input_bits"] + counts["weight_bits"],
+        "weight_bits": 0.0,
+        "load_cycles": counts["load_cycles"] * accelerator.inferences_per_load,
+        "stored_bits": 0.0,
+        "live_bits": counts["live_bits"] + whole.stored_bits,
+        # Other weights in these cells are lost.
+        "fills": math.inf,
+    }
+
+
+def _additions(macro: Macro, layer: Layer, largest: Work) -> float:
+    """Partial sums that are added when the input channels of a layer are split: in each part, then between parts."""
+    work = layer.work
+    parts, rest = divmod(work.product.blocks, largest.product.blocks)
+    within = parts * macro.cost(largest, layer.activity).additions
+    if rest:
+        last = dataclasses.replace(work, product=work.product.part(blocks=rest))
+        within += macro.cost(last, layer.activity).additions
+    return within + float((parts + bool(rest) - 1) * work.positions * work.product.columns)
+
+
+def _macro_index(accelerator: Accelerator, layer: Layer) -> int:
+    index = accelerator.macro_for(layer.name)
+    if index is None:
+        patterns = ", ".join(accelerator.patterns)
+        raise ValueError(f"Site {layer.name!r} matches none of the rules {patterns}; a last rule '.*' takes the rest.")
+    return index
+
+
+def _kept_in_cells(indices: Sequence[int], weights: Sequence[str], fills: Sequence[float]) -> list[bool]:
+    """Whether the weights of a site stay in the cells for good: where all weights of its macro fit there together."""
+    by_weight: dict[int, dict[str, float]] = {}
+    for index, name, part in zip(indices, weights, fills, strict=True):
+        by_weight.setdefault(index, {})[name] = part
+    # The share of cells that a column takes may be no binary fraction.
+    return [math.fsum(by_weight[index].values()) <= 1.0 + 1e-9 for index in indices]

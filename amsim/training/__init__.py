@@ -1,0 +1,1 @@
+"""Training of networks, on ideal arithmetic and through the errors of the hardware."""

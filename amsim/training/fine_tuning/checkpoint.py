@@ -1,0 +1,133 @@
+"""Checkpoints of a training: arrays and JSON in one file that appears whole; no code is stored or run."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from amsim.files.array_file import read_array_file, write_array_file
+from amsim.files.hardware_parts import Decoder, Encoder
+
+FORMAT = "amsim-fine-tuning-1"
+_HEADER = "header"
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a training stands at the end of an epoch.
+
+    Attributes:
+        params: All parameters.
+        state: Of the optimiser.
+        best: Parameters of the best epoch so far.
+        best_epoch: Its number, 0 before training.
+        epoch: Epochs done.
+        stopped: Whether training is over.
+        history: A number for each step, by name.
+        validation: Validation accuracy of each epoch, the first before training.
+    """
+
+    params: PyTree
+    state: PyTree
+    best: PyTree
+    best_epoch: int
+    epoch: int
+    stopped: bool
+    history: dict[str, list[float]]
+    validation: list[float]
+
+    @property
+    def trees(self) -> list[PyTree]:
+        """What of it is arrays."""
+        return [eqx.filter(tree, eqx.is_array) for tree in (self.params, self.state, self.best)]
+
+
+def save_progress(path: Path, settings: dict[str, Any], progress: Progress) -> None:
+    """Write a checkpoint; a file of the same name is replaced at once."""
+    encoder = Encoder()
+    header = {
+        "format": FORMAT,
+        "settings": settings,
+        "structure": _structure(progress),
+        "leaves": encoder.part("leaves", jax.tree.leaves(progress.trees)),
+        "numbers": encoder.part(
+            "numbers",
+            {
+                "best_epoch": progress.best_epoch,
+                "epoch": progress.epoch,
+                "stopped": progress.stopped,
+                "history": progress.history,
+                "validation": progress.validation,
+            },
+        ),
+    }
+    text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
+    write_array_file(path, {_HEADER: text} | encoder.arrays)
+
+
+def load_progress(path: Path, settings: dict[str, Any], start: Progress) -> Progress:
+    """Read a checkpoint, to the bit.
+
+    Args:
+        path: The file.
+        settings: Those of the training that is to go on.
+        start: Its state before the first step, for the structure of parameters and optimiser.
+
+    Raises:
+        ValueError: The file is damaged, of another kind or of a training with other settings, which are named.
+    """
+    arrays = read_array_file(path)
+    try:
+        header = json.loads(arrays.pop(_HEADER).tobytes().decode("utf-8"))
+        if header["format"] != FORMAT:
+            raise ValueError(f"it is of format {header['format']!r}")
+        different = _differences(header["settings"], settings)
+        if different:
+            raise ValueError(f"it is of a training with other settings: {'; '.join(different)}")
+        if header["structure"] != _structure(start):
+            raise ValueError("it is of a training with another optimiser or other parameters")
+        decoder = Decoder(arrays)
+        leaves, numbers = decoder.part(header["leaves"]), decoder.part(header["numbers"])
+        params, state, best = jax.tree.unflatten(jax.tree.structure(start.trees), leaves)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
+        text = str(error).rstrip(".")
+        raise ValueError(f"Checkpoint {path} cannot be used: {text}. Delete it to start anew.") from None
+    return Progress(
+        eqx.combine(params, start.params), eqx.combine(state, start.state), eqx.combine(best, start.best), **numbers
+    )
+
+
+def _structure(progress: Progress) -> list[list[Any]]:
+    """Path, type and shape of every array."""
+    leaves = jax.tree_util.tree_leaves_with_path(progress.trees)
+    return [[jax.tree_util.keystr(path), str(leaf.dtype), list(leaf.shape)] for path, leaf in leaves]
+
+
+def _differences(stored: dict[str, Any], own: dict[str, Any]) -> list[str]:
+    there, here = dict(_flat("", _with_bare_names(stored))), dict(_flat("", _with_bare_names(own)))
+    names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+    return [f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in names]
+
+
+def _with_bare_names(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with functions of amsim's own by their bare names, which stay when a module moves."""
+    functions = settings.get("functions")
+    if not isinstance(functions, dict):
+        return settings
+    own = {name: str(one).rpartition(".")[2] for name, one in functions.items() if str(one).startswith("amsim.")}
+    return settings | {"functions": functions | own}
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Numbers and words of nested settings by dotted path."""
+    if isinstance(value, dict | list):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _flat(f"{path}.{name}" if path else str(name), item)
+    else:
+        yield path, value

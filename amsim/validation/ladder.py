@@ -1,0 +1,96 @@
+"""The whole ladder of trust, run and laid out as a Dataset."""
+
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from amsim.results.labelled import labelled, versions
+from amsim.spice import SpiceError
+from amsim.validation.circuits import circuit_rungs
+from amsim.validation.published_chips import chip_rungs
+from amsim.validation.rung import LEVELS, Rung
+
+
+def ladder() -> tuple[Rung, ...]:
+    """Every rung that amsim is held against, from closed forms up to published curves.
+
+    Returns:
+        Rungs in the order of `LEVELS`.
+    """
+    rungs = circuit_rungs() + chip_rungs()
+    return tuple(sorted(rungs, key=lambda rung: LEVELS.index(rung.level)))
+
+
+def validate(
+    rungs: Sequence[Rung] | None = None, *, progress: Callable[[str, int, int], None] | None = None
+) -> xr.Dataset:
+    """Hold the model against its references, rung by rung.
+
+    A miss is a result and no error. A rung whose circuit simulator is missing or fails is left out, and the attribute
+    `absent` says why.
+
+    Args:
+        rungs: What to compare; None is `ladder()`.
+        progress: Called with (level, rungs done, rungs).
+
+    Returns:
+        Dataset over `rung`: `model`, `reference` (of a range, the end nearest to the model), its ends `reference_low`
+        and `reference_high`, `ratio` of model to reference (NaN for a reference of 0), `tolerance` (relative, or in
+        the unit where `absolute`), `within`, `unit`, `level`, `kind`, `held_out`, `source` and `note`.
+
+    Raises:
+        ValueError: No rung, or two of one name.
+    """
+    chosen = ladder() if rungs is None else tuple(rungs)
+    names = [rung.name for rung in chosen]
+    if not names or len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(
+            "Argument `rungs` must hold one rung at least and each name once, but "
+            + (f"names {', '.join(twice)} twice." if twice else "is empty.")
+        )
+    done: list[tuple[Rung, float]] = []
+    absent: list[str] = []
+    for number, rung in enumerate(chosen):
+        if progress is not None:
+            progress(rung.level, number, len(chosen))
+        try:
+            done.append((rung, float(np.asarray(rung.model()))))
+        except SpiceError as error:
+            absent.append(f"{rung.name}: {error}")
+    if progress is not None:
+        progress("done", len(chosen), len(chosen))
+    return _laid_out(done, absent)
+
+
+def _laid_out(done: list[tuple[Rung, float]], absent: list[str]) -> xr.Dataset:
+    numbers = {
+        "model": [value for _, value in done],
+        "reference": [rung.nearest_end(value) for rung, value in done],
+        "reference_low": [rung.ends[0] for rung, _ in done],
+        "reference_high": [rung.ends[1] for rung, _ in done],
+        "ratio": [rung.ratio(value) for rung, value in done],
+        "tolerance": [rung.tolerance for rung, _ in done],
+    }
+    flags = {
+        "absolute": [rung.absolute for rung, _ in done],
+        "within": [rung.within(value) for rung, value in done],
+        "held_out": [rung.held_out for rung, _ in done],
+    }
+    texts = {name: [getattr(rung, name) for rung, _ in done] for name in ("unit", "level", "kind", "source", "note")}
+    columns = {
+        **{name: np.asarray(values, float) for name, values in numbers.items()},
+        **{name: np.asarray(values, bool) for name, values in flags.items()},
+        **{name: np.asarray(values, str) for name, values in texts.items()},
+    }
+    return labelled(
+        {name: (("rung",), values) for name, values in columns.items()},
+        {"rung": np.asarray([rung.name for rung, _ in done], str)},
+        {
+            "absent": "; ".join(absent),
+            "precision": str(jnp.result_type(float)),
+            **versions(),
+        },
+    )

@@ -1,0 +1,1 @@
+"""The charge domain: lines, capacitor arrays, comparators and the errors of their parts."""

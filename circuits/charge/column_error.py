@@ -1,0 +1,191 @@
+"""Error of one column in closed form: what each source adds to the mean square error of a read, in counts."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import ndtr
+from jaxtyping import Array, Float
+
+from amsim.circuits.charge.array import CapacitorArray
+from amsim.circuits.charge.layout import nominal_layout
+from amsim.circuits.charge.trim import residual_sigma
+from amsim.circuits.checks import integer_between, one_of, root
+from amsim.noise.mismatch import capacitor_mismatch_sigma
+
+READOUTS = ("adc", "comparator")
+LATTICE = 64
+"""Whole cells on either side of the truth that a rounded read is followed to; beyond it is spread over many anyway."""
+
+
+def error_variances(
+    macro: CapacitorArray, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
+) -> dict[str, Float[Array, ""]]:
+    r"""Give each source's part of the mean square error of one read, counts^2.
+
+    The sum runs over `rows` independent products, +1 with probability `activity`; the mean is over dies, reads and
+    operands. With h high of `rows` cells, `H` high units on the line, `T` its total, `g` its gain:
+
+    - sampled, drivers, last_value, comparator: the variances of the noise, `CapacitorArray.noise_variances`.
+    - supply: `(sigma / supply)^2 E[(S + (1 - tracking) middle)^2]`.
+    - mismatch: `4 s^2 g^2 (E H - 2 E H^2 / T + n E H^2 / T^2)`, n all units and bias capacitors on the line: each moves
+      the line by itself and divides it as a part of T.
+    - layout: the same for errors e that belong together and sum to E,
+      `4 g^2 [p (1 - p) (sum e^2 - 2 E^2 / T + rows E^2 / T^2) + (p - H / T)^2 E^2]`.
+    - offset: residual after trim of the comparator's, the switch's and the leakage's spread.
+    - settling: the deviation of a nominal line's transfer from the ideal one, constant and slope: settling and droop,
+      and the charges that all lines have in common where no trim takes them away.
+    - faults: stuck cells; dead columns are a matter of yield and left out.
+    - converter: static variance of its transitions (ADC only).
+    - quantisation: `LSB^2 / 12`; where the ADC resolves one cell, what rounding adds to the rest: negative where it
+      takes noise away, so that the sum of all is the error that is read (ADC only).
+
+    Args:
+        macro: The array.
+        rows: Products summed; None is all rows of the macro.
+        activity: Probability of +1, between 0 and 1.
+        readout: "adc" or "comparator" (with half of the bias DAC high); None is the ADC where there is one.
+
+    Returns:
+        Variance of each source that the macro has; differentiable in every quantity of it.
+
+    Raises:
+        ValueError: An argument out of range, or a readout that the macro does not have.
+
+    Validity: first order in static errors, sums well inside the ADC's range, a settling error below about 10 % (the
+    spread of drivers on a line that settles less is left out), layout errors of full columns, common charges well
+    inside the trim's range.
+    Source: facts 1.3, 5; derived in the docstring.
+    """
+    driven = _checked(macro, rows, activity, readout)
+    chosen = readout or ("adc" if macro.adc is not None else "comparator")
+    bits = jnp.sum(macro.bias_dac.section_units()[:-1])
+    bias_high = bits / 2 if chosen == "comparator" else jnp.zeros_like(bits)
+    gain = macro.nominal_gain
+    variances = _dynamic(macro, driven, activity, 2 * bias_high)
+    variances |= _static(macro, driven, activity, bias_high, gain)
+    if chosen == "comparator":
+        return variances
+    adc = macro.adc
+    assert adc is not None
+    lsb = 2.0 * adc.lsb(float(driven))
+    variances["converter"] = adc.static_variance() * lsb**2
+    before = sum(variances.values(), start=jnp.zeros_like(gain))
+    # A step of one cell, two counts, meets values two counts apart: no error of its own without noise.
+    whole = jnp.where(lsb <= 2.0, 4.0 * _rounded_square(before / 4.0) - before, lsb**2 / 12)
+    return variances | {"quantisation": whole}
+
+
+def _checked(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
+    if not isinstance(macro, CapacitorArray):
+        raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
+    driven = macro.rows if rows is None else rows
+    integer_between("rows", driven, 1, macro.rows)
+    if not 0 < activity < 1:
+        raise ValueError(f"Argument `activity` must be between 0 and 1, but is {activity}.")
+    if readout is not None:
+        one_of("readout", readout, READOUTS)
+        if getattr(macro, readout) is None:
+            raise ValueError(f"Argument `readout` must be one that the macro has, but it has no {readout}.")
+    return driven
+
+
+def _dynamic(macro: CapacitorArray, rows: int, activity: float, bias: Array) -> dict[str, Array]:
+    variances = dict(macro.noise_variances())
+    variances["comparator"] = macro.decision_noise_counts**2
+    if macro.supply_noise is not None:
+        relative = macro.supply_noise / macro.supply
+        mean = rows * (2 * activity - 1) + (1.0 - macro.reference_tracking) * (rows + bias)
+        variances["supply"] = relative**2 * (_sum_variance(rows, activity) + mean**2)
+    return variances
+
+
+def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> dict[str, Array]:
+    total, spread = macro.total_units, _sum_variance(rows, activity) / 4
+    high = rows * activity + bias_high
+    high_square = high**2 + spread
+    capacitors = macro.rows + jnp.sum(macro.bias_dac.section_units())
+    sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
+    shared = high - 2 * high_square / total + capacitors * high_square / total**2
+    variances = {"mismatch": 4 * sigma**2 * gain**2 * shared, "offset": _offset(macro)}
+    if macro.layout is not None:
+        size = macro.rows, macro.columns
+        fixed = macro.layout.errors(nominal_layout(*size), *size)
+        cells = rows * (macro.layout.cell_variance(*size) + jnp.mean(fixed**2))
+        columns = jnp.mean(macro.layout.column_variance(*size) + jnp.sum(fixed, axis=0) ** 2)
+        mean_left = activity - high / total
+        around = cells - columns * (2 - rows / total) / total
+        variances["layout"] = 4 * gain**2 * (activity * (1 - activity) * around + mean_left**2 * columns)
+    if macro.has_common_effects:
+        variances["settling"] = _settling(macro, rows, activity, bias_high, gain)
+    if macro.faults is not None:
+        up, down = macro.faults.stuck_high, macro.faults.stuck_low
+        mean = 2 * (up * (1 - activity) - down * activity)
+        square = 4 * (up * (1 - activity) + down * activity)
+        # A cell that is stuck high on a spare row adds two counts, which nothing there expects.
+        spare = macro.rows - rows
+        around = rows * (square - mean**2) + spare * 4 * up * (1 - up)
+        variances["faults"] = around + (rows * mean + spare * 2 * up) ** 2
+    return variances
+
+
+def _offset(macro: CapacitorArray) -> Array:
+    comparator = macro.comparator
+    assert comparator is not None
+    variance, kept = comparator.offset_sigma**2, 1.0 / (1.0 - macro.reset_left)
+    if macro.reset is not None:
+        variance = variance + (kept * macro.reset.spread * macro.reset.step(macro.total_capacitance)) ** 2
+    if macro.leakage is not None:
+        drop = macro.leakage.drop(macro.total_capacitance, macro.temperature)
+        variance = variance + (kept * macro.leakage.spread * drop) ** 2
+    left = residual_sigma(dataclasses.replace(comparator, offset_sigma=root(variance)))
+    return (left * macro.counts_per_volt) ** 2
+
+
+def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> Array:
+    """Mean square of (line's transfer less the ideal one), by its value and slope at the mean."""
+    middle = rows / 2 + bias_high
+
+    def moved(high: Array) -> Array:
+        """Counts that the line moves when so many units go high."""
+        settled = 2 * gain * high
+        if macro.drivers is None or macro.drivers.supply_resistance is None:
+            return settled
+        physics = macro.evaluation_time, macro.unit_capacitance, macro.total_units
+        return settled * macro.drivers.rail_gain(high, *physics)
+
+    reference = 2 * middle + macro.reference_tracking * (moved(middle) - 2 * middle)
+    mean = rows * activity + bias_high
+    value, slope = jax.jvp(moved, (mean,), (jnp.ones_like(mean),))
+    constant = value - reference - 2 * (mean - middle)
+    if macro.comparator is not None and macro.comparator.trim is None:
+        constant = constant + (1.0 - macro.reference_tracking) * macro.common_shift * macro.counts_per_volt
+    return constant**2 + (slope / 2 - 1) ** 2 * _sum_variance(rows, activity)
+
+
+def _sum_variance(rows: int, activity: float) -> float:
+    return 4 * rows * activity * (1 - activity)
+
+
+def _rounded_square(variance: Array) -> Array:
+    """Mean square of a Gaussian rounded to whole numbers: `sum_k k^2 P(k)`."""
+    sigma = jnp.where(variance > 0, root(variance), 1.0)
+    edges = (jnp.arange(2 * LATTICE + 2, dtype=sigma.dtype) - LATTICE - 0.5) / sigma
+    numbers = jnp.arange(2 * LATTICE + 1, dtype=sigma.dtype) - LATTICE
+    square = jnp.sum(numbers**2 * (ndtr(edges[1:]) - ndtr(edges[:-1])))
+    # Spread over many numbers, or none: a wide Gaussian is rounded by 1/12.
+    spread = jnp.where(sigma > LATTICE / 6, variance + 1 / 12, square)
+    return jnp.where(variance > 0, spread, 0.0)
+
+
+def signal_to_noise(variances: dict[str, Float[Array, ""]], rows: int, activity: float = 0.5) -> Float[Array, ""]:
+    """Compute SNR, dB: variance of the sum itself over that of its error.
+
+    Args:
+        variances: As from `error_variances`.
+        rows: Products summed.
+        activity: Probability of +1.
+    """
+    error = jnp.sum(jnp.stack(list(variances.values())))
+    return 10 / math.log(10) * jnp.log(_sum_variance(rows, activity) / error)

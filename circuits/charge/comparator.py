@@ -1,0 +1,235 @@
+"""Clocked comparator: input noise, trimmed offset, time to decide, and the energy that buys low noise."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real
+from scipy import constants
+
+from amsim.circuits.charge.trim import Trim
+from amsim.circuits.checks import Quantity, part_of, quantity, root
+from amsim.noise.mismatch import pelgrom_sigma
+from amsim.noise.switching import coupled_step
+
+
+class ComparatorSizes(eqx.Module):
+    r"""Transistors of a dynamic comparator, from which its noise, offset, energy and area follow.
+
+    With the gate areas `A = W L` of each of the two input transistors and of each latch transistor and the capacitance
+    of one integration node `C = wire_capacitance + gate_capacitance (A_pair + A_latch)`:
+    `offset_sigma^2 = A_VT^2 (1 / A_pair + 1 / (A_latch latch_gain^2))`, `noise^2 = noise_factor k T / C`,
+    `energy = energy_floor + 2 C supply^2`, `area = layout_factor (2 A_pair + 4 A_latch)`.
+
+    Attributes:
+        pair_width: Gate width of an input transistor, m.
+        pair_length: Its gate length, m.
+        latch_width: Gate width of a regeneration transistor, m.
+        latch_length: Its gate length, m.
+        threshold_coefficient: A_VT, V m. Default 2 mV um: 28 nm bulk (facts 5.3, 1.5-2.5).
+        latch_gain: Gain from the input to the latch, by which the latch's offset is divided, 1. Default 5 (assumed).
+        gate_capacitance: For each gate area, F/m^2. Default 15 fF/um^2 (assumed, 28 nm with overlaps).
+        wire_capacitance: Of one integration node, F. Default 0.5 fF (assumed).
+        supply: V. Default 0.6 V (facts 1.1).
+        temperature: K. Default 300 K.
+        noise_factor: Noise power of a decision in kT/C, 1. Default 2 (assumed: 6 fJ mV^2 at 0.6 V, 11 at 0.8 V, within
+            the 5-20 fJ mV^2 of facts 5.3).
+        layout_factor: Layout area for each gate area, 1. Default 4 (assumed).
+
+    Raises:
+        ValueError: A width, length, supply, gain or factor that is not above 0, or another quantity below 0.
+
+    Source: Pelgrom area law and `noise^2` proportional to kT/C at the integration node (facts 5.3). Valid for an
+    offset that the threshold voltages dominate.
+    """
+
+    pair_width: Quantity = quantity("pair_width", positive=True)
+    pair_length: Quantity = quantity("pair_length", positive=True)
+    latch_width: Quantity = quantity("latch_width", positive=True)
+    latch_length: Quantity = quantity("latch_length", positive=True)
+    threshold_coefficient: Quantity = quantity("threshold_coefficient", default=2e-9)
+    latch_gain: Quantity = quantity("latch_gain", positive=True, default=5.0)
+    gate_capacitance: Quantity = quantity("gate_capacitance", positive=True, default=15e-3)
+    wire_capacitance: Quantity = quantity("wire_capacitance", default=0.5e-15)
+    supply: Quantity = quantity("supply", positive=True, default=0.6)
+    temperature: Quantity = quantity("temperature", default=300.0)
+    noise_factor: Quantity = quantity("noise_factor", positive=True, default=2.0)
+    layout_factor: Quantity = quantity("layout_factor", positive=True, default=4.0)
+
+    @property
+    def node_capacitance(self) -> Float[Array, ""]:
+        """Capacitance of one of the two integration nodes, F."""
+        gates = self.pair_width * self.pair_length + self.latch_width * self.latch_length
+        return self.wire_capacitance + self.gate_capacitance * gates
+
+    @property
+    def offset_sigma(self) -> Float[Array, ""]:
+        """Standard deviation of the input-referred offset, V."""
+        pair = pelgrom_sigma(1.0, self.pair_width, self.pair_length)
+        latch = pelgrom_sigma(1.0, self.latch_width, self.latch_length) / self.latch_gain
+        return self.threshold_coefficient * jnp.sqrt(pair**2 + latch**2)
+
+    @property
+    def noise(self) -> Float[Array, ""]:
+        """Input-referred noise of one decision, V rms."""
+        return root(self.noise_factor * constants.k * self.temperature / self.node_capacitance)
+
+    @property
+    def energy_noise_product(self) -> Float[Array, ""]:
+        """Energy above the floor times noise power, J V^2: `2 noise_factor k T supply^2`, whatever the size."""
+        return 2.0 * self.noise_factor * (constants.k * self.temperature) * self.supply**2
+
+    @property
+    def area(self) -> Float[Array, ""]:
+        """Layout area, m^2: two input transistors and a latch of four."""
+        gates = 2.0 * self.pair_width * self.pair_length + 4.0 * self.latch_width * self.latch_length
+        return self.layout_factor * gates
+
+
+class Comparator(eqx.Module):
+    r"""Dynamic comparator that decides whether its input is above its reference.
+
+    Input-referred noise of standard deviation `noise` is drawn at every decision; the offset is drawn once a die and
+    trimmed to a grid of codes. Energy of a decision: `E = energy_floor + energy_noise_product / noise**2`, since the
+    noise power falls with the integration capacitance that is charged at every decision. After `integration_time` the
+    latch holds `gain` times the input and regenerates, `gain |V| exp(t / tau)`, until half of `swing` is decided.
+
+    Attributes:
+        noise: Input-referred noise, V rms. Default 0.4 mV: dynamic-bias double-tail, 65 nm (facts 5.3, recalled).
+        offset_sigma: Standard deviation of the untrimmed offset, V. Default 8 mV: post-layout figure of a 65 nm
+            low-noise dynamic comparator (facts 5.3, CSSP'23 abstract).
+        trim: Offset trim, or None for none. Default 8 bit over +-32 mV.
+        energy_floor: Energy of a decision that does not depend on noise, J. Default 5 fJ (facts 5.3: 3-10 fJ).
+        energy_noise_product: Energy times noise power, J V^2. Default 1e-20, which is 10 fJ mV^2 (facts 5.3: 6-20).
+        regeneration_time_constant: tau, s. Default 20 ps (assumed).
+        integration_time: Time before the latch regenerates, s. Default 50 ps (assumed).
+        gain: Gain from the input to the latch, 1. Default 5 (assumed).
+        swing: Difference of the two logic levels, V. Default 0.6 V (facts 1.1).
+        input_capacitance: Of the input that loads a line, F. Default 1 fF (facts 8).
+        kickback: Step behind the input capacitance at a decision, V; a line of total capacitance C moves by
+            `kickback * input_capacitance / C`. None is a cancelled kickback.
+        area: m^2. Default 20 um^2 (assumed).
+
+    Raises:
+        ValueError: A value is negative or not finite, or tau, gain or swing is not above 0.
+    """
+
+    error_sizes: ClassVar[tuple[str, ...]] = ("noise", "offset_sigma")
+
+    noise: Quantity = quantity("noise", default=0.4e-3)
+    offset_sigma: Quantity = quantity("offset_sigma", default=8e-3)
+    trim: Trim | None = eqx.field(default_factory=Trim)
+    energy_floor: Quantity = quantity("energy_floor", default=5e-15)
+    energy_noise_product: Quantity = quantity("energy_noise_product", default=1e-20)
+    regeneration_time_constant: Quantity = quantity("regeneration_time_constant", positive=True, default=20e-12)
+    integration_time: Quantity = quantity("integration_time", default=50e-12)
+    gain: Quantity = quantity("gain", positive=True, default=5.0)
+    swing: Quantity = quantity("swing", positive=True, default=0.6)
+    input_capacitance: Quantity = quantity("input_capacitance", default=1e-15)
+    kickback: Quantity | None = quantity("kickback", optional=True)
+    area: Quantity = quantity("area", default=20e-12)
+
+    def __check_init__(self) -> None:
+        """Check the trim."""
+        part_of("trim", self.trim, Trim, optional=True)
+
+    @staticmethod
+    def sized(sizes: ComparatorSizes, **settings: Any) -> "Comparator":
+        """Comparator whose noise, offset, energy, area, gain, swing and input follow from its transistors.
+
+        Args:
+            sizes: The transistors.
+            settings: Further fields of `Comparator`, such as `trim` or `energy_floor`; they win over the sizes.
+
+        Returns:
+            The comparator, differentiable in every size.
+        """
+        found = {
+            "noise": sizes.noise,
+            "offset_sigma": sizes.offset_sigma,
+            "energy_noise_product": sizes.energy_noise_product,
+            "gain": sizes.latch_gain,
+            "swing": sizes.supply,
+            "input_capacitance": sizes.gate_capacitance * sizes.pair_width * sizes.pair_length,
+            "area": sizes.area,
+        }
+        return Comparator(**(found | settings))
+
+    def offset(self, standard_draw: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
+        """Offset before trim, V, from standard draws of the die."""
+        return self.offset_sigma * standard_draw
+
+    def residual_offset(
+        self, offset: Float[Array, "*lines"], measurement_draw: Float[Array, "*lines"] | None = None
+    ) -> Float[Array, "*lines"]:
+        """Offset left after trim, `offset - code * step`.
+
+        The trim measures everything static at its input, so whatever else shifts the decision of a line belongs in
+        `offset`. The code is a constant to a derivative, so that the residual moves with the offset.
+
+        Args:
+            offset: Total static offset at the comparator's input, shape (*lines), V.
+            measurement_draw: Standard draws of the error of the die's one measurement, shape (*lines), 1; None
+                measures without error.
+
+        Returns:
+            Residual offset, shape (*lines), V; the offset itself without trim.
+        """
+        if self.trim is None:
+            return offset
+        measured = offset
+        if measurement_draw is not None:
+            measured = offset + self.trim.measurement_sigma(self.noise) * measurement_draw
+        return offset - self.trim.correction(measured)
+
+    def kicked_step(self, total: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
+        """Step of a line of this total capacitance (F) when the comparator decides, V."""
+        if self.kickback is None:
+            return jnp.zeros_like(total)
+        return coupled_step(self.input_capacitance, self.kickback, total)
+
+    def energy(self) -> Float[Array, ""]:
+        """Energy of one decision, J; a comparator set to zero noise is charged the floor alone."""
+        noise = jnp.where(self.noise > 0, self.noise, jnp.inf)
+        return self.energy_floor + self.energy_noise_product / noise / noise
+
+    def decision_time(self, voltage: Real[ArrayLike, "*lines"]) -> Float[Array, "*lines"]:
+        """Time to decide on an input, `integration_time + tau ln(swing / (2 gain |V|))`.
+
+        Args:
+            voltage: Input less the offset, shape (*lines), V.
+
+        Returns:
+            Time, shape (*lines), s: `integration_time` for an input that needs no regeneration, infinite at 0 V. A
+            decision that fails with probability P for inputs spread over `lsb` takes `decision_time(P * lsb / 2)`.
+
+        Source: exponential regeneration (facts 5.3). The noise, which moves the latch too, is left out.
+        """
+        size = jnp.abs(jnp.asarray(voltage, self.gain.dtype))
+        needed = jnp.log(self.swing / 2 / self.gain / jnp.where(size > 0, size, 1.0))
+        time = self.integration_time + self.regeneration_time_constant * jnp.maximum(needed, 0.0)
+        return jnp.where(size > 0, time, jnp.inf)
+
+    def metastability(self, lsb: Real[ArrayLike, "*lines"], time: Real[ArrayLike, "*lines"]) -> Float[Array, "*lines"]:
+        """Probability that a decision is not ready, `swing / (gain lsb) exp(-(time - integration_time) / tau)`.
+
+        Args:
+            lsb: Width over which the input, centred on the threshold, is uniformly distributed, shape (*lines), V.
+            time: Time given to the decision, integration included, shape (*lines), s.
+
+        Returns:
+            Probability, at most 1, shape (*lines), 1; it is 1 until the integration is over, and where `lsb` is 0.
+
+        Source: facts 5.3.
+        """
+        width, given = (jnp.asarray(value, self.gain.dtype) for value in (lsb, time))
+        regenerated = (given - self.integration_time) / self.regeneration_time_constant
+        exponent = jnp.log(self.swing / self.gain / jnp.where(width > 0, width, 1.0)) - regenerated
+        ready = (width > 0) & (regenerated >= 0)
+        return jnp.exp(jnp.where(ready, jnp.minimum(exponent, 0.0), 0.0))
+
+    def ideal(self) -> "Comparator":
+        """The same comparator without noise, offset and kickback."""
+        return dataclasses.replace(self, noise=0.0, offset_sigma=0.0, kickback=None)

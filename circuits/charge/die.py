@@ -1,0 +1,120 @@
+"""Draws of one die of a switched-capacitor array: made, checked against a macro, and what they do to its capacitors."""
+
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from amsim.circuits.charge.faults import FaultsDie
+from amsim.circuits.charge.layout import LayoutDie
+from amsim.noise.mismatch import capacitor_mismatch_sigma
+
+if TYPE_CHECKING:
+    from amsim.circuits.charge.array import CapacitorArray
+else:
+    CapacitorArray = Any
+
+
+class CapacitorDie(eqx.Module):
+    """Standard draws (mean 0, sigma 1) of one die; None for a part that the macro does not have.
+
+    Attributes:
+        units: Unit capacitors.
+        bias: Capacitors of each column's bias DAC.
+        comparator: Comparator offset of each column.
+        trim: Error of the one measurement that each comparator's trim rests on.
+        unit_drivers: Driver resistance of each cell.
+        bias_drivers: Driver resistance of each capacitor of the bias DACs.
+        switch: Charge of each column's reset switch.
+        leakage: Leakage current of each column.
+        layout: Gradients and correlated errors.
+        faults: Stuck cells and dead columns, uniform draws.
+        adc: Converters.
+    """
+
+    units: Float[Array, "rows columns"]
+    bias: Float[Array, "columns sections"]
+    comparator: Float[Array, " columns"]
+    trim: Float[Array, " columns"]
+    unit_drivers: Float[Array, "rows columns"] | None = None
+    bias_drivers: Float[Array, "columns sections"] | None = None
+    switch: Float[Array, " columns"] | None = None
+    leakage: Float[Array, " columns"] | None = None
+    layout: LayoutDie | None = None
+    faults: FaultsDie | None = None
+    adc: Any = None
+
+
+def drawn_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
+    """Standard draws of all capacitors, comparators and further parts of one sample."""
+    units, bias, comparator = jax.random.split(key, 3)
+    trim, unit_drivers, bias_drivers, switch, leakage, layout, faults, adc = (
+        jax.random.fold_in(key, number) for number in range(3, 11)
+    )
+    cells, bias_shape, line = (macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,)
+    return CapacitorDie(
+        jax.random.normal(units, cells),
+        jax.random.normal(bias, bias_shape),
+        jax.random.normal(comparator, line),
+        jax.random.normal(trim, line),
+        None if macro.drivers is None else jax.random.normal(unit_drivers, cells),
+        None if macro.drivers is None else jax.random.normal(bias_drivers, bias_shape),
+        None if macro.reset is None else jax.random.normal(switch, line),
+        None if macro.leakage is None else jax.random.normal(leakage, line),
+        None if macro.layout is None else macro.layout.fabricate(layout, *cells),
+        None if macro.faults is None else macro.faults.fabricate(faults, *cells),
+        None if macro.adc is None else macro.adc.fabricate(adc, macro.columns),
+    )
+
+
+def nominal_die(macro: CapacitorArray) -> CapacitorDie:
+    """A die on which every draw is 0: nominal capacitors, and the effects that nominal ones have."""
+    cells, bias, line = (
+        jnp.zeros(shape)
+        for shape in ((macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,))
+    )
+    return CapacitorDie(cells, bias, line, line, cells, bias, line, line)
+
+
+def checked_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
+    """Return die; raise ValueError unless it is one of this macro, with all that the macro has."""
+    if not isinstance(die, CapacitorDie):
+        raise ValueError(
+            f"Argument `die` must be a die of this macro, from `fabricate`, but is of type {type(die).__name__}."
+        )
+    if die.units.shape != (macro.rows, macro.columns) or die.bias.shape[1] != macro.bias_dac.sections:
+        raise ValueError(
+            f"Argument `die` must be a die of this macro ({macro.rows} rows, {macro.columns} columns, "
+            f"{macro.bias_dac.sections} bias capacitors), but has {die.units.shape[0]} rows, "
+            f"{die.units.shape[1]} columns, {die.bias.shape[1]} bias capacitors."
+        )
+    draws = {
+        "drivers": die.unit_drivers,
+        "reset": die.switch,
+        "leakage": die.leakage,
+        "layout": die.layout,
+        "faults": die.faults,
+    }
+    for name, drawn in draws.items():
+        if getattr(macro, name) is not None and drawn is None:
+            raise ValueError(
+                f"Argument `die` must be a die of this macro, but was fabricated without its part `{name}`; "
+                "fabricate it from this macro (the same key gives the same die)."
+            )
+    if macro.adc is not None and die.adc is None:
+        adc, columns = macro.adc, macro.columns
+        if eqx.filter_eval_shape(lambda: adc.fabricate(jax.random.key(0), columns)) is not None:
+            raise ValueError(
+                f"Argument `die` must be a die of this macro, but was fabricated without its {type(adc).__name__}."
+            )
+    return die
+
+
+def mismatch_errors(
+    macro: CapacitorArray, die: CapacitorDie
+) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
+    """Random deviations of a die's cells and bias capacitors by the area law, in unit capacitors."""
+    sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
+    return sigma * die.units, sigma * jnp.sqrt(macro.bias_dac.section_units())[None, :] * die.bias

@@ -1,0 +1,56 @@
+"""Drivers of the bottom plates: the resistance that a line settles through, its noise, and the rail behind them."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amsim.circuits.charge.charge_line import matched_time_constant, shared_supply_time_constant
+from amsim.circuits.checks import Quantity, quantity
+from amsim.noise.switching import settled_fraction
+
+
+class Drivers(eqx.Module):
+    r"""Resistance in series with every capacitor of a line, and of the rail that they share.
+
+    A driver of a unit capacitor has `R_i = resistance (1 + spread z_i)`; a capacitor of n units is driven through
+    `R_i / n`. The line then is an exact linear network (`amsim.circuits.charge.rc_line`). Charges that drivers have
+    not taken back at the end of a reset act on the next evaluation (`CapacitorArray.drive_left`). Where
+    `supply_resistance` is given, what goes high hangs on one rail: a data-dependent pole `R_supply C_H (C_tot - C_H) / C_tot`.
+
+    Attributes:
+        resistance: Of a driver with its switch, Ohm. Default 10 kOhm (facts 8: 5-20 kOhm at 0.6 V, recalled).
+        spread: Relative standard deviation of one driver's resistance, at most 0.3. Default 0.05 (assumed).
+        supply_resistance: Of the rail as one line sees it, Ohm; a rail that n lines load at once counts n times. None
+            is an ideal rail.
+        noise_fraction: Part of the drivers' noise power within the reader's bandwidth, 0 to 1. Default 1, the most.
+
+    Raises:
+        ValueError: A resistance that is not above 0, or a spread or fraction out of its range.
+
+    Validity: both poles at once are taken one after the other, which is exact when one is much faster.
+    Source: facts 8; the network itself follows from Kirchhoff's laws.
+    """
+
+    error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
+
+    resistance: Quantity = quantity("resistance", positive=True, default=10e3)
+    spread: Quantity = quantity("spread", at_most=0.3, default=0.05)
+    supply_resistance: Quantity | None = quantity("supply_resistance", positive=True, optional=True)
+    noise_fraction: Quantity = quantity("noise_fraction", at_most=1.0, default=1.0)
+
+    def nominal_gain(
+        self, time: Float[Array, ""], unit: Float[Array, ""], parasitic: Float[Array, ""], total: Float[Array, ""]
+    ) -> Float[Array, ""]:
+        """Settled fraction after `time` (s) of a line without spread; capacitances in F."""
+        return settled_fraction(time, matched_time_constant(self.resistance * unit, parasitic, total))
+
+    def rail_gain(
+        self, high: Float[Array, "..."], time: Float[Array, ""], unit: Float[Array, "..."], total: Float[Array, ""]
+    ) -> Float[Array, "..."]:
+        """Settled fraction behind the shared rail after `time` (s) when `high` of `total` units go to the supply."""
+        assert self.supply_resistance is not None
+        inside = jnp.clip(high, 0.0, total)
+        tau = shared_supply_time_constant(self.supply_resistance * unit, inside, total)
+        return settled_fraction(time, tau)

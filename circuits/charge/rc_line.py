@@ -1,0 +1,123 @@
+r"""A floating line behind many resistor-capacitor branches: its step response, exact for a linear network.
+
+Branch `i` has a driver of resistance `R_i` in series with capacitor `C_i`; the line has `C_par` to ground. The response
+to a unit step of driver `i` has the Laplace transform `(1 / s) y_i / (C_par + sum_j y_j)` with
+`y_i = C_i / (1 + s R_i C_i)`. All poles are real and negative.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from amsim.circuits.checks import Quantity
+from amsim.noise.checks import non_negative
+
+BISECTIONS = 80
+
+
+def step_response(
+    resistances: Float[Array, " branches"],
+    capacitances: Float[Array, " branches"],
+    parasitic: Quantity,
+    time: Quantity,
+) -> Float[Array, " branches"]:
+    r"""Line voltage at `time` after each driver alone has made a unit step, V/V.
+
+    Since the network is linear, drivers that step by `dL_i` together move the line by `sum_i response_i dL_i`; long
+    after, `response_i = C_i / C_tot`.
+
+    The Laplace transform is inverted along the parabola `s t = mu (i u + 1)^2` by the midpoint rule, whose error falls
+    as `2.85**-nodes` for real negative poles, whatever they are. Relative to a full step: 1e-11 in float64, 3e-6 in
+    float32. Cost: a few operations for each branch and node, no eigenvalues, so that equal poles need no care.
+
+    Args:
+        resistances: R, Ohm; above 0.
+        capacitances: C, F; above 0.
+        parasitic: C_par, F; above 0.
+        time: t, s; at least 0.
+
+    Returns:
+        Part of its step by which each driver moves the line, shape (branches,), V/V.
+
+    Source: Weideman and Trefethen, "Parabolic and hyperbolic contours for computing the Bromwich integral",
+    Math. Comp. 76 (2007), section 3.
+    """
+    dtype, time = capacitances.dtype, non_negative("time", time)
+    nodes, weights = _parabola(24 if dtype == jnp.float64 else 13)
+    imaginary = jnp.complex128 if dtype == jnp.float64 else jnp.complex64
+    total = parasitic + jnp.sum(capacitances)
+    started = time > 0
+    # Only ratios to t and to the total enter: seconds and farads of a line would leave float32 when multiplied.
+    slowness = resistances * capacitances / jnp.where(started, time, 1.0)
+    shares, grounded = (capacitances / total).astype(imaginary), (parasitic / total).astype(imaginary)
+
+    def at_node(node: Array, weight: Array) -> Array:
+        branches = shares / (1 + node * slowness.astype(imaginary))
+        return (weight * branches / (grounded + jnp.sum(branches))).real
+
+    response = jnp.sum(jax.vmap(at_node)(jnp.asarray(nodes, imaginary), jnp.asarray(weights, imaginary)), axis=0)
+    return jnp.where(started, response, 0.0)
+
+
+def _parabola(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes `s t` in the upper half plane and weights, the factor `1 / (s t)` of a step included."""
+    spacing, mu = 3.0 / count, math.pi * count / 12
+    u = (np.arange(count) + 0.5) * spacing
+    nodes = mu * (1j * u + 1) ** 2
+    # ds/du / (2 pi i) = mu (i u + 1) / pi; the lower half plane is the mirror image, hence twice the real part.
+    return nodes, 2 * spacing / math.pi * mu * (1j * u + 1) * np.exp(nodes) / nodes
+
+
+def extreme_time_constants(
+    resistances: Float[Array, " branches"], capacitances: Float[Array, " branches"], parasitic: Quantity
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Fastest and slowest time constant of the line, s.
+
+    The decay rates are the eigenvalues of `diag(1 / (R_i C_i)) + r r^T / C_par`, `r_i = R_i**-0.5`: the roots of
+    `1 + sum_i w_i / (d_i - rate)` with `d_i = 1 / (R_i C_i)` and `w_i = 1 / (R_i C_par)`, one between each two `d_i`.
+
+    Args:
+        resistances: R, Ohm; above 0.
+        capacitances: C, F; above 0.
+        parasitic: C_par, F; above 0.
+
+    Returns:
+        Fastest and slowest, each of shape (), s.
+
+    Source: secular equation of a rank-one update, Golub, SIAM Review 15 (1973), section 5.
+    """
+    rates = 1 / (resistances * capacitances)
+    order = jnp.argsort(rates)
+    scale = jax.lax.stop_gradient(rates[order[-1]])
+    poles, residues = rates[order] / scale, (1 / (resistances * parasitic) / scale)[order]
+    ends = jnp.append(poles, poles[-1] + jnp.sum(residues))
+    slowest = _secular_root(poles, residues, ends[0], ends[1])
+    fastest = _secular_root(poles, residues, ends[-2], ends[-1])
+    return 1 / (fastest * scale), 1 / (slowest * scale)
+
+
+def _secular_root(
+    poles: Float[Array, " branches"], residues: Float[Array, " branches"], low: Array, high: Array
+) -> Float[Array, ""]:
+    """The one root above the pole `low` and not above `high`; two equal poles have it between them."""
+    distance, gap = poles - low, high - low
+
+    def secular(above: Array) -> Array:
+        return 1 + jnp.sum(residues / (distance - above))
+
+    def halve(_: Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        middle = (bracket[0] + bracket[1]) / 2
+        below = secular(middle) < 0
+        return jnp.where(below, middle, bracket[0]), jnp.where(below, bracket[1], middle)
+
+    start = jax.lax.stop_gradient((jnp.zeros_like(gap), gap))
+    bracket = jax.lax.fori_loop(0, BISECTIONS, halve, start)
+    root = jax.lax.stop_gradient((bracket[0] + bracket[1]) / 2)
+    apart = gap > 0
+    safe = jnp.where(apart, root, -1.0)
+    # One Newton step changes nothing in value and carries the derivatives of the root.
+    slope = jax.lax.stop_gradient(jnp.sum(residues / (distance - safe) ** 2))
+    return jnp.where(apart, low + safe - (secular(safe) - jax.lax.stop_gradient(secular(safe))) / slope, low)

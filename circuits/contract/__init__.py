@@ -1,0 +1,1 @@
+"""What every macro offers: products, neurons, work and cost."""

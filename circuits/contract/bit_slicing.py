@@ -1,0 +1,102 @@
+"""Multi-bit operands on one-bit cells: bit-parallel weights, bit-serial inputs, tiles of rows, digital recombination.
+
+With `q_x = g_x sum_b 2**b s_b + c_x` and `q_w = g_w sum_j 2**j t_j + c_w` (digits s, t of -1 and +1, see operands):
+`sum_i q_x q_w = g_x g_w sum_bj 2**(b+j) S_bj + c_w sum_i q_x + c_x sum_i q_w - R c_x c_w`, where each `S_bj` is one
+line value per tile of rows. Weight digit j of filter c lives on physical column `(c * bits + j) mod columns`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from amsim.circuits.contract.products import Product
+from amsim.circuits.selection.codes import IntegerCode
+
+LAID_OUT_SLICES = 8
+"""XLA lays out a scan up to this length: on CPU a convolution's gradient is tens of times slower inside a loop."""
+
+
+class Slice(NamedTuple):
+    """One evaluation of the lines: one input digit on one tile of rows."""
+
+    sums: Float[Array, "..."]
+    tile: Int[Array, ""] | int
+    place_value: Float[Array, ""] | float
+    order: Int[Array, ""] | int
+
+
+def weight_digits(code: IntegerCode, integers: Float[Array, "rows columns"]) -> Float[Array, "rows slices"]:
+    """Digits of integer weights side by side: filter-major, least significant digit first."""
+    return code.digits(integers).reshape(integers.shape[0], -1)
+
+
+def accumulate(
+    product: Product,
+    line_rows: int,
+    input_code: IntegerCode,
+    input_integers: Float[Array, "..."],
+    digit_matrix: Float[Array, "rows slices"],
+    cells: Float[Array, "line_rows slices"] | None,
+    contribution: Callable[[Slice], PyTree[Array]],
+) -> PyTree[Array]:
+    """Sum of `contribution` over all slices, one compiled body for any number of bits and tiles.
+
+    Args:
+        product: The product; its columns are the columns of `digit_matrix`.
+        line_rows: Rows of the line.
+        input_code: Code of the inputs.
+        input_integers: Integer inputs.
+        digit_matrix: Weight digits.
+        cells: Relative weight of each cell of the physical line; None for nominal cells.
+        contribution: What one slice adds.
+
+    Returns:
+        The summed contributions.
+    """
+    tiles = product.tiles(line_rows)
+    matrices = product.split_matrix(digit_matrix, line_rows)
+    if cells is not None:
+        matrices = matrices * cells[None, : matrices.shape[1]]
+    if tiles * input_code.bits == 1:
+        sums = product.sums(input_code.digit(input_integers, 0), matrices[0])
+        return contribution(Slice(sums, 0, 1.0, 0))
+    inputs = product.split_inputs(input_integers, line_rows)
+
+    def one(index: Int[Array, ""]) -> PyTree[Array]:
+        tile, place = index // input_code.bits, index % input_code.bits
+        sums = product.sums(input_code.digit(inputs[tile], place), matrices[tile])
+        place_value = jnp.exp2(place.astype(sums.dtype))
+        return contribution(Slice(sums, tile, place_value, index))
+
+    def step(total: PyTree[Array], index: Int[Array, ""]) -> tuple[PyTree[Array], None]:
+        return jax.tree.map(jnp.add, total, one(index)), None
+
+    shapes = eqx.filter_eval_shape(one, jnp.zeros((), int))
+    zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    count = tiles * input_code.bits
+    return jax.lax.scan(step, zero, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)[0]
+
+
+def recombine(
+    product: Product,
+    slice_sums: Float[Array, "... slices"],
+    input_code: IntegerCode,
+    input_integers: Float[Array, "..."],
+    weight_code: IntegerCode,
+    weight_integers: Float[Array, "rows columns"],
+) -> Float[Array, "... columns"]:
+    """Integer product from line values that are already summed over tiles and input digits."""
+    digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, weight_code.bits)
+    places = jnp.exp2(jnp.arange(weight_code.bits, dtype=digits.dtype))
+    recombined = jnp.matmul(digits, places, precision=jax.lax.Precision.HIGHEST)
+    total = input_code.digit_gain * weight_code.digit_gain * recombined
+    if not weight_code.centred:
+        total = total + weight_code.digit_offset * product.input_sums(input_integers)
+    if not input_code.centred:
+        column_sums = jnp.sum(weight_integers, axis=0) - product.rows * weight_code.digit_offset
+        total = total + input_code.digit_offset * column_sums.reshape((1,) * (total.ndim - 1) + (-1,))
+    return total

@@ -1,0 +1,395 @@
+"""The contract of every circuit family: draw a die, multiply on it, decide on it, and say what that costs."""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real, Shaped
+
+from amsim.circuits.checks import finite, integer_between, one_key, signs
+from amsim.circuits.contract.error_scale import with_scaled_errors
+from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.products import DenseProduct, Product
+from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.selection.codes import Coding, IntegerCode, Rounding, ValueRange, input_code, weight_code
+from amsim.noise.gradients import decision
+from amsim.noise.switching import REFERENCE_TEMPERATURE
+
+if TYPE_CHECKING:
+    Die = Any
+else:
+    Die = PyTree[Array]
+"""Static errors of one manufactured sample, as standard draws (mean 0, sigma 1); None where a family has none."""
+
+UNKNOWN = ValueRange()
+
+
+class Macro(eqx.Module):
+    """A block of `rows` x `columns` cells with drivers and readout; every family implements this and nothing else.
+
+    Operations on a site of a network take the same arguments, which are checked already (`matmul` and `decide` check
+    what a user gives): `product`, its rows, columns and geometry; `inputs` of its shape; `matrix`, its weights, shape
+    (rows, columns); `neuron`, slope and threshold of each column; `die`, from `fabricate` or `prepare`, None for the
+    nominal macro; `key`, which draws the dynamic noise of this read, None for none; `input_range` and `weight_range`,
+    codes of the operands or what is known of their values.
+
+    Attributes:
+        rows: Products that one column sums at once (static).
+        columns: Physical columns (static).
+        weight_bits: Bits of a weight (static).
+        input_bits: Bits of an input (static).
+    """
+
+    rows: eqx.AbstractVar[int]
+    columns: eqx.AbstractVar[int]
+    weight_bits: eqx.AbstractVar[int]
+    input_bits: eqx.AbstractVar[int]
+
+    def __check_init__(self) -> None:
+        """Check sizes and word lengths."""
+        integer_between("rows", self.rows, 1)
+        integer_between("columns", self.columns, 1)
+        integer_between("weight_bits", self.weight_bits, 1, 16)
+        integer_between("input_bits", self.input_bits, 1, 16)
+
+    @property
+    def reads_numbers(self) -> bool:
+        """Whether a product can be read out as a number."""
+        return True
+
+    @property
+    def decides(self) -> bool:
+        """Whether a fused neuron (product, threshold, sign) is what the circuit does."""
+        return False
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether all dies and all reads are equal."""
+        return False
+
+    @property
+    def keeps_product(self) -> bool:
+        """Whether a product on this macro is the plain one, so that it may stay as the network wrote it."""
+        return False
+
+    @property
+    def operand_rounding(self) -> Rounding:
+        """How operands are rounded to their codes."""
+        return "nearest"
+
+    @property
+    def readout_range(self) -> Float[Array, ""] | None:
+        """Full scale of the converters of its lines, 1, in a product read as a number; None without such converters."""
+        return None
+
+    @abstractmethod
+    def fabricate(self, key: PRNGKeyArray) -> Die:
+        """Static errors of one sample; the same key gives the same die whatever the other settings are.
+
+        Args:
+            key: One typed key.
+        """
+
+    def prepare(self, die: Die) -> Die:
+        """The die in the form that many reads of it use, accepted wherever a die is; here the die itself.
+
+        A loop over batches prepares once. The circuit's parameters have done their work on it: derivatives by them and
+        later changes of them need the die itself.
+        """
+        return die
+
+    def with_error_scale(self, scale: Float[Array, ""]) -> "Macro":
+        """The same macro with static errors and dynamic noise `scale` times as large; a die of it stays valid.
+
+        Here the fields that each part names in `error_sizes`; a family without errors is unchanged.
+
+        Args:
+            scale: At least 0, shape (), 1; may be traced.
+        """
+        return with_scaled_errors(self, scale)
+
+    @abstractmethod
+    def multiply(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """Product in units of inputs times weights, read as a number, columns last."""
+
+    def margin(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        neuron: Neuron,
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """The neuron's affine expression of the product as the comparator sees it; its sign is the decision.
+
+        Returns:
+            Columns last, in the unit of the expression.
+
+        Raises:
+            ValueError: The macro has no comparator readout.
+        """
+        raise ValueError(f"{type(self).__name__} has no comparator readout, so it cannot decide; it reads numbers.")
+
+    def margin_noise(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        neuron: Neuron,
+        *,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        """Standard deviation of the Gaussian noise that a read adds to `margin`, in its unit.
+
+        Returns:
+            Broadcastable to `margin`.
+
+        Raises:
+            ValueError: The macro has no comparator readout.
+        """
+        raise ValueError(f"{type(self).__name__} has no comparator readout, so no decision has noise.")
+
+    @abstractmethod
+    def report(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        neuron: Neuron | None = None,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
+    ) -> dict[str, Array]:
+        """Data-dependent activity that `cost` needs and fractions that clip (names `clipped_...`)."""
+
+    def line_counts(
+        self,
+        product: Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        input_range: Coding = UNKNOWN,
+        weight_range: Coding = UNKNOWN,
+    ) -> Int[Array, "tiles values"]:
+        """How often nominal lines take each value that they can take, in each tile; for `selected_readout_range`.
+
+        Raises:
+            ValueError: The macro has no converter whose range could be chosen.
+        """
+        raise ValueError(no_converter(self))
+
+    def selected_readout_range(
+        self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
+    ) -> Float[Array, ""]:
+        """Range of the converters that suits those line values, by a method of `amsim.circuits.adc.select_range`.
+
+        Args:
+            product: Whose lines they are.
+            counts: From `line_counts`, of one input or added up over many.
+            method: Name of the method.
+            coverage: Part of the values that must be inside, for methods that take one.
+
+        Returns:
+            Full scale relative to the swing of the driven rows, 1.
+
+        Raises:
+            ValueError: The macro has no converter whose range could be chosen.
+        """
+        raise ValueError(no_converter(self))
+
+    def with_readout_range(self, full_scale: Float[Array, ""]) -> "Macro":
+        """The same macro with another range of its converters; it has the same dies.
+
+        Args:
+            full_scale: Relative to the swing of the driven rows, 1; as `readout_range`.
+
+        Raises:
+            ValueError: The macro has no converter.
+        """
+        raise ValueError(no_converter(self))
+
+    @abstractmethod
+    def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
+        """Cost of one site an inference.
+
+        Args:
+            work: What the site asks.
+            activity: From `report`, averaged over inputs; a family states what it assumes of what is not there.
+        """
+
+    @property
+    @abstractmethod
+    def operating_supply(self) -> Float[Array, ""]:
+        """Supply of the array in use, V: control and clock beside it run at the same."""
+
+    @property
+    @abstractmethod
+    def area(self) -> Float[Array, ""]:
+        """Area, m^2."""
+
+    def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
+        """Power while powered and idle, W; here none.
+
+        Args:
+            temperature: K, shape ().
+        """
+        return jnp.zeros(())
+
+    @abstractmethod
+    def ideal(self) -> "Macro":
+        """The same macro without noise, mismatch and offset, and with a readout that resolves one count."""
+
+    def tiles(self, product: Product) -> int:
+        """Tiles that the rows of a product are split into.
+
+        Raises:
+            ValueError: Rows that cannot be separated do not fit.
+        """
+        return product.tiles(self.rows)
+
+    def check_neuron(self, product: Product) -> None:
+        """Raise ValueError, saying what would work, unless one column can decide on a sum over these rows."""
+        if not self.decides:
+            raise ValueError(
+                f"{type(self).__name__} cannot decide: that needs a comparator readout and one-bit operands, but here "
+                f"are {self.weight_bits}-bit weights and {self.input_bits}-bit inputs; `matmul` gives numbers."
+            )
+        if product.rows > self.rows:
+            raise ValueError(
+                f"A decision over {product.rows} rows does not fit a line of {self.rows} rows; give the macro at least "
+                f"{product.rows} rows, or an ADC readout, whose partial sums are added digitally."
+            )
+
+    def matmul(
+        self,
+        inputs: Real[ArrayLike, "... rows"],
+        weights: Real[ArrayLike, "rows columns"],
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "... columns"]:
+        """Inputs times weights on this macro; more rows than the line has are split into tiles.
+
+        Args:
+            inputs: Shape (..., rows).
+            weights: Shape (rows, columns).
+            die: A die of this macro, from `fabricate`; None is the nominal macro.
+            key: Draws the dynamic noise of this read; None is no dynamic noise.
+
+        Returns:
+            Shape (..., columns), unit of inputs times weights.
+
+        Raises:
+            ValueError: Shapes do not match, a value is not finite, the die or key is of the wrong kind, or the readout
+                gives no numbers.
+        """
+        if not self.reads_numbers:
+            raise ValueError(
+                f"{type(self).__name__} has only a comparator readout, which decides and gives no numbers; use "
+                "`decide`, or give it an ADC (argument `adc`)."
+            )
+        inputs, weights, product = self._dense(inputs, weights, die, key)
+        return self.multiply(product, inputs, weights, die=die, key=key)
+
+    def decide(
+        self,
+        inputs: Real[ArrayLike, "... rows"],
+        weights: Real[ArrayLike, "rows columns"],
+        thresholds: Real[ArrayLike, "*columns"] = 0.0,
+        *,
+        die: Die = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "... columns"]:
+        """Decision of each column, +1 where the product is at least its threshold and -1 below.
+
+        Args:
+            inputs: Values of -1 and +1 (0 leaves a row undriven), shape (..., rows).
+            weights: Values of -1 and +1 (0 leaves a cell undriven), shape (rows, columns).
+            thresholds: In units of inputs times weights, scalar or shape (columns,).
+            die: A die of this macro; None is the nominal macro.
+            key: Draws the dynamic noise of this read; None is no dynamic noise.
+
+        Returns:
+            -1 or +1, shape (..., columns).
+
+        Raises:
+            ValueError: Shapes do not match, an operand is not -1, 0 or +1, a threshold is not finite, the die or key
+                is of the wrong kind, more rows than the line has, or the macro has no comparator readout.
+        """
+        inputs, weights, product = self._dense(inputs, weights, die, key)
+        self.check_neuron(product)
+        inputs, weights = signs("inputs", inputs), signs("weights", weights)
+        intercept = -finite("thresholds", jnp.asarray(thresholds, inputs.dtype))
+        if intercept.shape not in ((), (product.columns,)):
+            raise ValueError(
+                f"Argument `thresholds` must be one number or have shape ({product.columns},), one for each column of "
+                f"`weights`, but has shape {intercept.shape}."
+            )
+        neuron = Neuron(jnp.ones_like(intercept), intercept)
+        unit = ValueRange(-1.0, 1.0)
+        return decision(
+            self.margin(product, inputs, weights, neuron, die=die, key=key, input_range=unit, weight_range=unit)
+        )
+
+    def _encode(
+        self,
+        product: Product,
+        inputs: Array,
+        matrix: Array,
+        input_range: Coding,
+        weight_range: Coding,
+    ) -> tuple[IntegerCode, Array, IntegerCode, Array]:
+        """Codes of both operands at the macro's word lengths, and the integers that they become."""
+        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes, self.operand_rounding)
+        w_code = weight_code(matrix, self.weight_bits, weight_range, self.operand_rounding)
+        return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
+
+    def _decode(self, sums: Float[Array, "..."], x_code: IntegerCode, w_code: IntegerCode) -> Float[Array, "..."]:
+        """Sums of products of codes, columns last, in units of inputs times weights."""
+        return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
+
+    def _dense(self, inputs: Any, weights: Any, die: Any, key: Any) -> tuple[Array, Array, DenseProduct]:
+        inputs, weights = jnp.asarray(inputs, float), jnp.asarray(weights, float)
+        if key is not None:
+            one_key("key", key)
+        if self.deterministic and die is not None:
+            raise ValueError(f"Argument `die` must be None: all dies of {type(self).__name__} compute the same.")
+        if weights.ndim != 2:
+            raise ValueError(f"Argument `weights` must have shape (rows, columns), but has shape {weights.shape}.")
+        if inputs.ndim < 1 or inputs.shape[-1] != weights.shape[0]:
+            raise ValueError(
+                f"Argument `inputs` must have shape (..., {weights.shape[0]}) to match the rows of `weights`, but has "
+                f"shape {inputs.shape}."
+            )
+        if 0 in weights.shape:
+            raise ValueError(
+                f"Argument `weights` must have a row and a column at least, but has shape {weights.shape}."
+            )
+        return finite("inputs", inputs), finite("weights", weights), DenseProduct(*weights.shape)
+
+
+def no_converter(macro: Macro) -> str:
+    """Text of the error where a macro has no converter whose range could be chosen."""
+    return f"{type(macro).__name__} has no converter whose range to choose; a switched-capacitor array takes an `adc`."
+
+
+def over_columns(values: Shaped[Array, "..."], ndim: int) -> Shaped[Array, "..."]:
+    """One value or one for each column, shaped to meet a result of `ndim` axes whose last is the columns."""
+    return values.reshape((1,) * (ndim - 1) + (-1,))

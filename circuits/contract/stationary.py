@@ -1,0 +1,64 @@
+"""Counts that all weight-stationary binary arrays share: evaluations, passes, loads and the bits that they move."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.work import MacroCost, Work
+
+
+def column_slices(macro: Macro, work: Work) -> int:
+    """Columns that the weights of a site take side by side, one for each bit of a weight."""
+    return work.product.columns * macro.weight_bits
+
+
+def line_evaluations(macro: Macro, work: Work) -> int:
+    """Evaluations of each of those columns in an inference: positions, tiles of rows and input bits."""
+    return work.positions * work.product.tiles(macro.rows) * macro.input_bits
+
+
+def stationary_cost(
+    macro: Macro,
+    work: Work,
+    *,
+    evaluation_energy: Float[Array, ""],
+    evaluation_cycles: Float[Array, ""],
+    load_width: Float[Array, ""],
+    clock: Float[Array, ""],
+    waiting: Float[Array, ""] | float = 0.0,
+) -> MacroCost:
+    """Cost of a site whose weights stay in the array while the window slides over the map.
+
+    Weights take bit slices side by side, inputs come bit after bit; more slices than columns take more passes, in each
+    of which all inputs are fetched again.
+
+    Args:
+        macro: The array: its sizes and word lengths.
+        work: The site.
+        evaluation_energy: Of one column evaluation with readout, J.
+        evaluation_cycles: Clock cycles of one evaluation.
+        load_width: Weight bits that the array takes up in one cycle.
+        clock: Hz.
+        waiting: Time of one evaluation that no clock counts, s.
+    """
+    product, slices = work.product, column_slices(macro, work)
+    evaluations = float(line_evaluations(macro, work))
+    passes = -(-slices // macro.columns)
+    stored = float(product.rows * slices)
+    partial_sums = product.tiles(macro.rows) * macro.weight_bits * macro.input_bits
+    bits_a_mac = macro.weight_bits * macro.input_bits
+    return MacroCost(
+        energy=evaluations * slices * evaluation_energy,
+        compute_cycles=evaluations * passes * evaluation_cycles,
+        clock=clock,
+        weight_bits=stored,
+        input_bits=float(work.input_words * macro.input_bits * passes) * work.window_fetches,
+        output_bits=float(work.positions * product.columns * macro.input_bits),
+        stored_bits=stored,
+        load_cycles=stored / load_width,
+        waiting=evaluations * passes * jnp.asarray(waiting),
+        additions=float(work.positions * product.columns * (partial_sums - 1)),
+        fills=product.tiles(macro.rows) * slices / macro.columns,
+        peak_macs=macro.rows * macro.columns / (bits_a_mac * evaluation_cycles),
+        passes=float(product.tiles(macro.rows) * passes),
+    )

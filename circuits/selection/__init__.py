@@ -1,0 +1,1 @@
+"""Integer codes of operands and their choice from data."""

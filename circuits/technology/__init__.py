@@ -1,0 +1,1 @@
+"""Technology nodes, gates, wires and memories."""

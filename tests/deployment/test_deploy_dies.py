@@ -1,0 +1,177 @@
+"""Dies and reads: same key same draw, whatever else is set; and a circuit family that amsim does not know."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array, Float, PRNGKeyArray
+
+import amsim
+from amsim import circuits
+from amsim.circuits.checks import Quantity, quantity
+from amsim.circuits.contract.macro import UNKNOWN
+from amsim.datasets.load import Split
+from amsim.deployment.chip import check_key
+
+INPUTS = jnp.where(jax.random.normal(jax.random.key(0), (4, 16)) >= 0, 1.0, -1.0)
+PARAMS = {
+    "a": jnp.where(jax.random.normal(jax.random.key(1), (16, 5)) >= 0, 1.0, -1.0),
+    "b": jnp.where(jax.random.normal(jax.random.key(2), (16, 5)) >= 0, 1.0, -1.0),
+}
+ARRAY = circuits.SwitchedCapacitor(rows=16, columns=5, unit_capacitance=0.1e-15)
+
+
+def one_site(params: Any, inputs: jax.Array) -> jax.Array:
+    return inputs @ params["a"]
+
+
+def two_sites(params: Any, inputs: jax.Array) -> jax.Array:
+    return jnp.concatenate([inputs @ params["a"], inputs @ params["b"]], axis=1)
+
+
+def units(chip: amsim.Chip) -> np.ndarray:
+    (die,) = chip.dies
+    assert isinstance(die, circuits.capacitor_line.CapacitorDie)
+    return np.asarray(die.units)
+
+
+def test_same_key_same_die_whatever_else_is_set() -> None:
+    key = jax.random.key(3)
+    want = units(amsim.deploy(one_site, PARAMS, ARRAY, key=key))
+    others = [
+        dataclasses.replace(ARRAY, unit_capacitance=5e-15),
+        dataclasses.replace(ARRAY, supply=0.9, adc=None),
+        circuits.SwitchedCapacitor(rows=16, columns=5, comparator=circuits.Comparator(noise=0.0)),
+    ]
+    for macro in others:
+        np.testing.assert_array_equal(units(amsim.deploy(one_site, PARAMS, macro, key=key)), want)
+    np.testing.assert_array_equal(units(amsim.deploy(two_sites, PARAMS, {".*": ARRAY}, key=key)), want)
+    # Also where another macro joins it.
+    rules = {"b": ARRAY, "a": circuits.DigitalBinary()}
+    joined = amsim.deploy(two_sites, PARAMS, rules, key=key)
+    np.testing.assert_array_equal(joined.dies[0].units, want)
+    assert joined.dies[1] is None
+
+
+def test_dies_and_reads_differ_by_key_and_repeat() -> None:
+    def outputs(die: int | None, read: int | None) -> bytes:
+        keys = [None if seed is None else jax.random.key(seed) for seed in (die, read)]
+        chip = amsim.deploy(one_site, PARAMS, noisy, key=keys[0])
+        return np.asarray(chip(INPUTS, key=keys[1])).tobytes()
+
+    noisy = dataclasses.replace(ARRAY, unit_capacitance=1e-18)
+    draws = [outputs(die, read) for die in (None, 0, 1) for read in (None, 0, 1)]
+    assert draws == [outputs(die, read) for die in (None, 0, 1) for read in (None, 0, 1)]
+    assert len(set(draws)) == 9
+
+
+def test_without_keys_a_chip_is_nominal_and_silent() -> None:
+    got = amsim.deploy(one_site, PARAMS, ARRAY)(INPUTS)
+    np.testing.assert_array_equal(got, one_site(PARAMS, INPUTS))
+
+
+def test_sites_share_the_physical_columns_but_not_the_noise() -> None:
+    same = {"a": PARAMS["a"], "b": PARAMS["a"]}
+    chip = amsim.deploy(two_sites, same, dataclasses.replace(ARRAY, unit_capacitance=1e-18), key=jax.random.key(4))
+    quiet, noisy = chip(INPUTS), chip(INPUTS, key=jax.random.key(5))
+    np.testing.assert_array_equal(quiet[:, :5], quiet[:, 5:])
+    assert not np.array_equal(quiet, two_sites(same, INPUTS))
+    assert not np.array_equal(noisy[:, :5], noisy[:, 5:])
+
+
+def test_a_key_must_be_one_typed_key() -> None:
+    raw, several = jax.random.key_data(jax.random.key(0)), jax.random.split(jax.random.key(0), 2)
+    message = r"Argument `key` must be one key from jax\.random\.key, but has dtype uint32"
+    with pytest.raises(ValueError, match=message):
+        amsim.deploy(one_site, PARAMS, ARRAY, key=raw)
+    with pytest.raises(ValueError, match=message):
+        amsim.deploy(one_site, PARAMS, ARRAY)(INPUTS, key=raw)
+    for wrong in (raw, several, 0, "key"):
+        with pytest.raises(ValueError, match="Argument `read` must be one key"):
+            check_key("read", wrong)
+    check_key("read", None)
+
+
+class Crossbar(circuits.Macro):
+    """A fourth family: resistors with Gaussian relative errors, read without quantisation."""
+
+    rows: int = eqx.field(static=True, default=8)
+    columns: int = eqx.field(static=True, default=4)
+    weight_bits: int = eqx.field(static=True, default=8)
+    input_bits: int = eqx.field(static=True, default=8)
+    spread: Quantity = quantity("spread", default=0.1)
+
+    @property
+    def operating_supply(self) -> Float[Array, ""]:
+        return jnp.asarray(1.0)
+
+    @property
+    def area(self) -> Float[Array, ""]:
+        return jnp.asarray(1e-9)
+
+    def fabricate(self, key: PRNGKeyArray) -> Float[Array, "rows columns"]:
+        return jax.random.normal(key, (self.rows, self.columns))
+
+    def multiply(
+        self,
+        product: circuits.Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        die: Any = None,
+        key: PRNGKeyArray | None = None,
+        input_range: circuits.ValueRange = UNKNOWN,
+        weight_range: circuits.ValueRange = UNKNOWN,
+    ) -> Float[Array, "..."]:
+        if die is not None:
+            cells = die[jnp.arange(product.rows) % self.rows][:, jnp.arange(product.columns) % self.columns]
+            matrix = matrix * (1 + self.spread * cells)
+        return product.sums(inputs, matrix)
+
+    def report(
+        self,
+        product: circuits.Product,
+        inputs: Float[Array, "..."],
+        matrix: Float[Array, "rows columns"],
+        *,
+        neuron: circuits.Neuron | None = None,
+        input_range: circuits.ValueRange = UNKNOWN,
+        weight_range: circuits.ValueRange = UNKNOWN,
+    ) -> dict[str, Array]:
+        return {"clipped_current": jnp.zeros(())}
+
+    def cost(self, work: circuits.Work, activity: dict[str, Array]) -> circuits.MacroCost:
+        bits = float(work.product.rows * work.product.columns * self.weight_bits)
+        cycles = jnp.asarray(float(work.positions))
+        return circuits.MacroCost(work.macs * jnp.asarray(1e-15), cycles, cycles * 1e-6, bits, 0.0, 0.0, bits)
+
+    def ideal(self) -> "Crossbar":
+        return Crossbar(self.rows, self.columns, spread=0.0)
+
+
+def test_a_fourth_family_needs_no_edit_elsewhere() -> None:
+    # `dies` holds arrays of a type that amsim has never seen.
+    macro = Crossbar()
+    ideal = amsim.deploy(one_site, PARAMS, macro.ideal(), key=jax.random.key(0))
+    np.testing.assert_allclose(ideal(INPUTS), one_site(PARAMS, INPUTS), rtol=1e-6, atol=1e-6)
+    chip = amsim.deploy(two_sites, PARAMS, {"a": macro, ".*": circuits.DigitalBinary()}, key=jax.random.key(0))
+    outputs = chip(INPUTS, key=jax.random.key(1))
+    want = two_sites(PARAMS, INPUTS)
+    assert not np.allclose(outputs[:, :5], want[:, :5])
+    np.testing.assert_array_equal(outputs[:, 5:], want[:, 5:])
+    assert [(row.name, row.macro, row.tiles) for row in chip.sites()] == [
+        ("a", "Crossbar", 2),
+        ("b", "DigitalBinary", 1),
+    ]
+    cost = chip.cost(INPUTS)
+    np.testing.assert_allclose(cost["energy"].sel(site="a", component="mac"), 16 * 5 * 1e-15, rtol=1e-6)
+    assert cost["clipped_current"].attrs["long_name"] == "fraction of current out of range"
+    slope = eqx.filter_grad(lambda m: jnp.sum(amsim.deploy(one_site, PARAMS, m, key=jax.random.key(0))(INPUTS) ** 2))
+    assert float(slope(macro).spread) != 0
+    labels = np.argmax(np.asarray(one_site(PARAMS, INPUTS)), axis=1)
+    result = amsim.evaluate(one_site, PARAMS, macro, Split(np.asarray(INPUTS), labels), key=jax.random.key(2), dies=3)
+    assert result["accuracy"].shape == (3, 1)

@@ -1,0 +1,102 @@
+"""The reference describes every public name, and links of the repository hold on the site."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from amsim import circuits
+
+DOCS = Path(__file__).parents[2] / "docs"
+MODULES = [
+    "amsim",
+    "amsim.chips",
+    "amsim.circuits",
+    "amsim.circuits.adc",
+    "amsim.datasets.load",
+    "amsim.deployment",
+    "amsim.training.fine_tuning",
+    "amsim.foreign",
+    "amsim.foreign.published",
+    "amsim.characterisation.table",
+    "amsim.networks",
+    "amsim.noise",
+    "amsim.plot",
+    "amsim.repairs",
+    "amsim.spice",
+    "amsim.studies",
+    "amsim.validation",
+    "amsim.workloads",
+]
+
+
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+names = loaded("public_names")
+links = loaded("links")
+REFERENCE = "\n".join(page.read_text() for page in sorted((DOCS / "reference").glob("*.md")))
+DESCRIBED = {names.origin(name) for name in names.described(REFERENCE)}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_name_is_in_the_reference(module):
+    public = {name: names.origin(f"{module}.{name}") for name in names.public_names(module)}
+    assert public
+    packages = {name for name, origin in public.items() if names.source(origin).exists()}
+    missing = {n for n, origin in public.items() if not {origin, origin.rpartition(".")[0]} & DESCRIBED} - packages
+    assert not missing
+
+
+def test_modules_and_names_of_the_reference_exist():
+    for name in names.described(REFERENCE):
+        module, _, last = name.rpartition(".")
+        assert names.source(name).exists() or last in names.public_names(module), name
+
+
+def test_how_the_public_names_are_found():
+    """Against what an import gives."""
+    found = names.public_names("amsim.circuits")
+    assert set(found) == {name for name in vars(circuits) if name[0].isupper()} | {"trim_bits"}
+    assert names.origin("amsim.repair") == "amsim.repairs.population.repair"
+    assert names.origin("amsim.circuits.adc.SarAdc") == circuits.SarAdc.__module__ + ".SarAdc"
+
+
+def test_links_of_the_repository_hold_on_the_site():
+    pages = {"index.md", "facts.md", "how_tos/a.md", "how_tos/b.md", "tutorials/01_x.md", "results/speed.md"}
+
+    def linked(text, page):
+        return links.linked(text, page, pages, {"amsim.circuits.ChargeLine"})
+
+    assert linked("![x](docs/compare.png) [y](docs/facts.md#5)", "index.md") == "![x](compare.png) [y](facts.md#5)"
+    assert linked("`docs/results/speed.md` `notebooks/01_x`", "index.md") == (
+        "[`docs/results/speed.md`](results/speed.md) [`notebooks/01_x`](tutorials/01_x.md)"
+    )
+    assert linked("[y](b.md) [z](../../README.md#top) [w](https://w.org)", "how_tos/a.md") == (
+        "[y](b.md) [z](../index.md#top) [w](https://w.org)"
+    )
+    assert linked("![p](01_x/output.png) `02_y`", "tutorials/01_x.md") == "![p](01_x/output.png) `02_y`"
+    name = "amsim.circuits.ChargeLine.settled"
+    assert linked(f"`{name}`", "facts.md") == f"[`{name}`][{name}]"
+    assert linked(f"| a | `{name}` |", "facts.md") == f"| a | [`ChargeLine.settled`][{name}] |"
+    for unchanged in ("```python\n`amsim.circuits.ChargeLine`\n```", "`amsim.circuits.ChargeLines`", "`facts.md`"):
+        assert linked(unchanged, "facts.md") == unchanged
+
+
+def test_what_examples_import_is_in_the_reference():
+    root = DOCS.parent
+    pages = [root / "README.md", *(DOCS / "how_tos").glob("*.md"), *(root / "notebooks").glob("[0-9]*.py")]
+    text = "\n".join(page.read_text() for page in pages)
+    imported = {
+        names.origin(f"{module}.{name}")
+        for module, found in re.findall(r"^from (amsim[.][\w.]+) import ([\w, ]+)$", text, re.MULTILINE)
+        for name in found.replace(" ", "").split(",")
+        if name in names.public_names(module)
+    }
+    assert "amsim.characterisation.transfer.characterise" in imported
+    assert not {one for one in imported if not {one, one.rpartition(".")[0]} & DESCRIBED}

@@ -1,0 +1,67 @@
+"""A checkpoint that an earlier amsim wrote goes on where it was, to the result of a training never interrupted."""
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import amsim
+from amsim import circuits
+from amsim.datasets import Split
+
+DATA = Path(__file__).parent / "data"
+
+
+def network(params, inputs):
+    return jnp.where(inputs @ params["first"] >= 0, 1.0, -1.0) @ params["last"]
+
+
+def tune(checkpoint, steps, **changed):
+    rng = np.random.default_rng(0)
+    data = Split(np.sign(rng.standard_normal((40, 8))).astype(np.float32), rng.integers(0, 3, 40))
+    params = {
+        "first": jnp.asarray(np.sign(rng.standard_normal((8, 6))), jnp.float32),
+        "last": jnp.asarray(rng.standard_normal((6, 3)), jnp.float32),
+    }
+    array = circuits.SwitchedCapacitor(rows=16, columns=4, comparator=circuits.Comparator(noise=2e-3))
+    options = {"epochs": 4, "batch": 8, "learning_rate": 0.05, "distil": 0.3, "validation": 0.2} | changed
+    return amsim.fine_tune(
+        network, params, array, data, key=jax.random.key(3), noise=optax.linear_schedule(0.2, 1.0, 12),
+        checkpoint=checkpoint, progress=lambda step, total, loss: steps.append(step), **options,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """The file, as if it had been written with the libraries that are installed."""
+    with np.load(DATA / "fine_tuning_1.npz") as file:
+        arrays = dict(file)
+    header = json.loads(arrays["header"].tobytes())
+    header["settings"]["versions"] |= {name: importlib.metadata.version(name) for name in ("jax", "optax")}
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(tmp_path / "checkpoint.npz", **arrays)
+    return tmp_path / "checkpoint.npz"
+
+
+def test_an_earlier_checkpoint_goes_on(checkpoint):
+    steps = []
+    tuned = tune(checkpoint, steps)
+    assert min(steps) == 9  # two epochs of four steps are in the file
+    with np.load(DATA / "fine_tuning_1_result.npz") as expected:
+        np.testing.assert_allclose(tuned.history["loss"], expected["loss"], rtol=1e-4)
+        np.testing.assert_array_equal(tuned.history["validation_accuracy"], expected["validation"])
+        for name in ("first", "last"):
+            np.testing.assert_allclose(tuned.params[name], expected[name], rtol=1e-4)
+
+
+def test_an_earlier_checkpoint_of_another_loss_is_refused(checkpoint):
+    def other(logits, labels):
+        return -jnp.mean(logits)
+
+    with pytest.raises(ValueError, match=r"functions.loss is 'cross_entropy' there and .*other.* here"):
+        tune(checkpoint, [], loss=other)

@@ -1,0 +1,175 @@
+"""Checkpoints: exact resume after a kill, refusal of other trainings, and what stays after a divergence."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import amsim
+from amsim import circuits
+from amsim.datasets.load import Split
+
+KEY = jax.random.key(3)
+
+TRAINING = """
+    import os, signal, sys
+    import jax, jax.numpy as jnp, numpy as np, optax
+    import amsim
+    from amsim import circuits
+    from amsim.datasets.load import Split
+
+    def network(params, inputs):
+        return jnp.where(inputs @ params["first"] >= 0, 1.0, -1.0) @ params["last"]
+
+    rng = np.random.default_rng(0)
+    data = Split(np.sign(rng.standard_normal((40, 8))).astype(np.float32), rng.integers(0, 3, 40))
+    params = {
+        "first": jnp.asarray(np.sign(rng.standard_normal((8, 6))), jnp.float32),
+        "last": jnp.asarray(rng.standard_normal((6, 3)), jnp.float32),
+    }
+    array = circuits.SwitchedCapacitor(rows=16, columns=4, comparator=circuits.Comparator(noise=2e-3))
+
+    def tune(path, progress=False):
+        return amsim.fine_tune(
+            network, params, array, data, key=jax.random.key(3), epochs=4, batch=8, learning_rate=0.05,
+            distil=0.3, validation=0.2, noise=optax.linear_schedule(0.2, 1.0, 12), checkpoint=path, progress=progress,
+        )
+
+    path, result, fatal_step = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    def kill(step, steps, loss):
+        if step == fatal_step:
+            os.kill(os.getpid(), signal.SIGKILL)
+    tuned = tune(path, kill)
+    np.savez(result, **tuned.params, loss=tuned.history["loss"], validation=tuned.history["validation_accuracy"])
+"""
+
+
+def test_resume_after_a_kill_is_exact(tmp_path):
+    script = tmp_path / "training.py"
+    script.write_text(textwrap.dedent(TRAINING))
+
+    def start(checkpoint, fatal_step):
+        arguments = [str(tmp_path / checkpoint), str(tmp_path / f"{checkpoint}.npz"), str(fatal_step)]
+        # Compiled code in one place for all runs, to save time; the processes themselves share nothing.
+        cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+        return subprocess.run(
+            [sys.executable, str(script), *arguments], env=os.environ | cache, capture_output=True, text=True
+        )
+
+    whole = start("whole", 0)
+    assert whole.returncode == 0, whole.stderr
+    killed = start("killed", 10)  # 4 steps an epoch: in the middle of the third
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed.npz").exists()
+    resumed = start("killed", 0)
+    assert resumed.returncode == 0, resumed.stderr
+    with np.load(tmp_path / "whole.npz") as expected, np.load(tmp_path / "killed.npz") as found:
+        assert set(expected.files) == {"first", "last", "loss", "validation"}
+        assert expected["loss"].shape == (16,)
+        for name in expected.files:
+            np.testing.assert_array_equal(found[name], expected[name], strict=True)
+
+
+@pytest.fixture
+def tune(tmp_path):
+    rng = np.random.default_rng(0)
+    data = Split(np.sign(rng.standard_normal((16, 8))).astype(np.float32), rng.integers(0, 3, 16))
+    params = {"weight": jnp.asarray(rng.standard_normal((8, 3)), jnp.float32)}
+
+    def tune(**options):
+        settings = {"key": KEY, "epochs": 2, "batch": 8, "checkpoint": tmp_path / "checkpoint"} | options
+        hardware, own = settings.pop("hardware", circuits.Exact()), settings.pop("params", params)
+        network = settings.pop("network", lambda p, x: x @ p["weight"])
+        return amsim.fine_tune(network, own, hardware, data, **settings)
+
+    return tune
+
+
+def test_a_finished_training_is_read_not_repeated(tune, tmp_path):
+    first = tune()
+    seen = []
+    again = tune(progress=lambda *step: seen.append(step))
+    assert not seen
+    np.testing.assert_array_equal(first.params["weight"], again.params["weight"])
+    np.testing.assert_array_equal(first.history["loss"], again.history["loss"])
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        ({"epochs": 3}, "epochs is 2 there and 3 here"),
+        ({"key": jax.random.key(4)}, "key.1 is 3 there and 4 here"),
+        ({"learning_rate": 0.5}, "learning_rate is 0.001 there and 0.5 here"),
+        ({"dies": 4}, "dies is 'redrawn' there and 4 here"),
+        ({"hardware": circuits.Exact(rows=2)}, "hardware.macros.0.rows is 1 there and 2 here"),
+        ({"noise": 0.5}, "noise.0 is 1.0 there and 0.5 here"),
+        ({"params": {"weight": jnp.ones((8, 3))}}, "other settings: params is '"),
+        ({"network": lambda p, x: jnp.tanh(x @ p["weight"])}, "other settings: network is '"),
+        ({"optimiser": optax.sgd(0.1)}, "learning_rate is 0.001 there and None here"),
+    ],
+)
+def test_another_training_is_refused(tune, options, difference):
+    tune()
+    with pytest.raises(ValueError, match=difference):
+        tune(**options)
+
+
+def test_another_optimiser_is_refused(tune):
+    tune(optimiser=optax.adam(0.1))
+    for other in (optax.sgd(0.1), optax.adam(0.2)):
+        with pytest.raises(ValueError, match="other settings: optimiser is '"):
+            tune(optimiser=other)
+
+
+def test_a_damaged_file_is_refused(tune, tmp_path):
+    tune()
+    path = tmp_path / "checkpoint"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="cannot be used"):
+        tune()
+    np.savez(path.with_suffix(".npz"), weight=np.zeros(3))
+    path.write_bytes(path.with_suffix(".npz").read_bytes())
+    with pytest.raises(ValueError, match="cannot be used: 'header'"):
+        tune()
+
+
+def test_divergence_keeps_the_last_good_checkpoint(tune, tmp_path):
+    path, good = tmp_path / "checkpoint", []
+
+    def each_epoch(params):
+        if not path.exists():
+            return params
+        good.append((path.read_bytes(), params))
+        return {"weight": jnp.full((8, 3), jnp.nan)}
+
+    with pytest.raises(amsim.TrainingDivergedError, match=r"not finite after epoch 2.*keeps the state after epoch 1"):
+        tune(epochs=4, each_epoch=each_epoch)
+    assert path.read_bytes() == good[0][0]
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step(tune):
+    def loss(outputs, labels):
+        return jnp.where(jnp.all(outputs == 0), jnp.inf, jnp.sum(outputs))
+
+    with pytest.raises(
+        amsim.TrainingDivergedError, match=r"inf, not finite, at step 1; lower.*No checkpoint"
+    ) as raised:
+        tune(loss=loss, constrain=lambda params: {"weight": 0 * params["weight"]}, checkpoint=None)
+    assert isinstance(raised.value, FloatingPointError)
+    assert not np.any(raised.value.params["weight"])
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_is_used(tune, tmp_path):
+    with pytest.raises(amsim.TrainingDivergedError, match=r"at step 0.*There is no epoch to keep") as raised:
+        tune(loss=lambda outputs, labels: jnp.mean(outputs**2) + jnp.sqrt(0.0 * jnp.sum(outputs)))
+    assert np.isfinite(raised.value.params["weight"]).all()
+    assert not (tmp_path / "checkpoint").exists()
