@@ -17,7 +17,8 @@ class Drivers(eqx.Module):
     A driver of a unit capacitor has `R_i = resistance (1 + spread z_i)`; a capacitor of n units is driven through
     `R_i / n`. The line then is an exact linear network (`amsim.circuits.charge.rc_line`). Charges that drivers have
     not taken back at the end of a reset act on the next evaluation (`CapacitorArray.drive_left`). Where
-    `supply_resistance` is given, what goes high hangs on one rail: a data-dependent pole `R_supply C_H (C_tot - C_H) / C_tot`.
+    `supply_resistance` is given, what goes high hangs on one rail: a data-dependent pole
+    `R_supply C_H (C_tot - C_H) / C_tot`.
 
     Attributes:
         resistance: Of a driver with its switch, Ohm. Default 10 kOhm (facts 8: 5-20 kOhm at 0.6 V, recalled).
