@@ -8,18 +8,23 @@ import xarray as xr
 
 from amsim.results.labelled import labelled, versions
 from amsim.spice import SpiceError
-from amsim.validation.circuits import circuit_rungs
+from amsim.validation.closed_forms import CLOSED_FORMS
+from amsim.validation.converter_tests import CONVERTER_TESTS
+from amsim.validation.energy_tables import ENERGY_TABLES
+from amsim.validation.exactness import EXACTNESS
 from amsim.validation.published_chips import chip_rungs
 from amsim.validation.rung import LEVELS, Rung
+from amsim.validation.simulator_cases import SIMULATOR_CASES
 
 
-def ladder() -> tuple[Rung, ...]:
+def all_rungs() -> tuple[Rung, ...]:
     """Every rung that amsim is held against, from closed forms up to published curves.
 
     Returns:
         Rungs in the order of `LEVELS`.
     """
-    rungs = circuit_rungs() + chip_rungs()
+    circuits = CLOSED_FORMS + ENERGY_TABLES + SIMULATOR_CASES + CONVERTER_TESTS + EXACTNESS
+    rungs = circuits + chip_rungs()
     return tuple(sorted(rungs, key=lambda rung: LEVELS.index(rung.level)))
 
 
@@ -32,7 +37,7 @@ def validate(
     `absent` says why.
 
     Args:
-        rungs: What to compare; None is `ladder()`.
+        rungs: What to compare; None is `all_rungs()`.
         progress: Called with (level, rungs done, rungs).
 
     Returns:
@@ -43,7 +48,7 @@ def validate(
     Raises:
         ValueError: No rung, or two of one name.
     """
-    chosen = ladder() if rungs is None else tuple(rungs)
+    chosen = all_rungs() if rungs is None else tuple(rungs)
     names = [rung.name for rung in chosen]
     if not names or len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})

@@ -17,10 +17,10 @@ from scipy import constants, stats
 import amsim
 from amsim.command_line import main
 from amsim.results.labelled import UNITS_AND_NAMES
-from amsim.validation import KINDS, LEVELS, Rung, ladder
+from amsim.validation import KINDS, LEVELS, Rung, all_rungs
 from amsim.validation.tables import level_tables, misses, shown, summary
 
-WHOLE = ladder()
+WHOLE = all_rungs()
 CASES = json.loads((Path(__file__).parents[1] / "spice" / "data" / "spice_cases.json").read_text())["cases"]
 
 
@@ -300,7 +300,7 @@ def test_units_as_shown(value, unit, text):
 
 
 def run(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr("amsim.validation.ladder.ladder", lambda: FEW)
+    monkeypatch.setattr("amsim.validation.ladder.all_rungs", lambda: FEW)
     monkeypatch.setattr("sys.argv", ["amsim", "validate", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -383,7 +383,7 @@ def test_mistakes_end_with_status_2(monkeypatch, capsys, arguments, message):
 
 def test_command_says_what_is_left_out(monkeypatch, capsys):
     live = next(one for one in WHOLE if one.source == "ngspice as installed")
-    monkeypatch.setattr("amsim.validation.ladder.ladder", lambda: (live, *FEW))
+    monkeypatch.setattr("amsim.validation.ladder.all_rungs", lambda: (live, *FEW))
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("sys.argv", ["amsim", "validate"])
     with pytest.raises(SystemExit) as ended:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amsim import networks
+from amsim.foreign import load_onnx
 from amsim.networks import NETWORKS
 from amsim.studies.axes import HARDWARE, NETWORK, Block, Conditional, blocks, points
 from amsim.studies.plan import groups
@@ -69,8 +70,6 @@ def hardware_and_axes(
 def load_network(name: str, folder: Path) -> tuple[Callable[..., Any], Any]:
     """A reference network by name, or a network of an `.npz` or `.onnx` file."""
     if name.endswith(".onnx"):
-        from amsim.foreign import load_onnx
-
         try:
             return load_onnx(folder / name)
         except ImportError as error:
