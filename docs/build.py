@@ -52,7 +52,7 @@ def assemble(folder: Path, notebooks: Path) -> None:
     (folder / "tutorials").mkdir()
     for source in sorted(notebooks.glob("[0-9]*.ipynb")):
         texts[f"tutorials/{source.stem}.md"] = tutorial(source, folder / "tutorials")
-    for path in (path for kind in ("png", "css") for path in DOCS.rglob(f"*.{kind}")):
+    for path in (path for kind in ("png", "svg", "css") for path in DOCS.rglob(f"*.{kind}")):
         (folder / path.relative_to(DOCS)).parent.mkdir(parents=True, exist_ok=True)
         (folder / path.relative_to(DOCS)).write_bytes(path.read_bytes())
     names = set()

@@ -1,6 +1,7 @@
 """The repository's shape: storeys whose imports go down only, no circle, every folder in the wheel, safe data files."""
 
 import ast
+import re
 import sys
 import tomllib
 from functools import cache
@@ -183,3 +184,12 @@ def test_every_stored_file_is_free_of_pickle():
             assert all(arrays[name].dtype != object for name in arrays.files)
     weights = [path for path in files if "fashion-mnist" not in path.name]
     assert sum(path.stat().st_size for path in weights) < 3_000_000
+
+
+def test_the_architecture_page_shows_the_storeys():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = dict(re.findall(r"^\| (\d) \| (`[^|]+`) \|", page, re.MULTILINE))
+    shown = {int(number): tuple(re.findall(r"`(\w+)`", rooms)) for number, rooms in rows.items()}
+    assert shown == dict(enumerate(STOREYS))
+    drawn = re.findall(r">(\w+)</text>", (ROOT / "docs" / "architecture.svg").read_text())
+    assert [name for name in drawn if not name.isdigit()] == [name for rooms in STOREYS for name in rooms]
