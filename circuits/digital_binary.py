@@ -8,12 +8,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity
-from amsim.circuits.contract.macro import UNKNOWN, Die, Macro
+from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
-from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding
 from amsim.circuits.technology.sram import SramCell
 from amsim.circuits.technology.technology import Technology, adder_tree_full_adders
 from amsim.circuits.weight_cells import WeightCellsDie, drawn_weight_cells, weights_as_read
@@ -101,40 +100,21 @@ class DigitalBinary(Macro):
         key = one_key("key", key)
         return None if self.weight_cells is None else drawn_weight_cells(key, self.rows, self.columns)
 
-    def multiply(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
+    def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """Integer product of the operands' codes, which is what all bit slices add up to."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        coded = self.coded(operands)
+        weights = coded.w
         if self.weight_cells is not None and die is not None:
             checked = self._checked_die(die)
-            w = weights_as_read(product, w_code, w, checked.failing(self.weight_cells, self.supply), checked.state)
-        sums = product.sums(x, w)
-        return self._decode(sums, x_code, w_code)
+            weights = weights_as_read(coded, checked.failing(self.weight_cells, self.supply), checked.state)
+        return coded.decode(coded.product.sums(coded.x, weights))
 
-    def report(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: Neuron | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Switching activity of the products and the fractions that clip."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        activity = {"clipped_inputs": x_code.clipped(inputs), "clipped_weights": w_code.clipped(matrix)}
-        if x_code.bits == 1 and w_code.bits == 1:
-            ones = (product.sums(x_code.digit(x, 0), w) / product.rows + 1) / 2
+        coded = self.coded(operands)
+        product, activity = coded.product, coded.clipped()
+        if coded.x_code.bits == 1 and coded.w_code.bits == 1:
+            ones = (product.sums(coded.x_code.digit(coded.x, 0), coded.w) / product.rows + 1) / 2
             activity["toggling"] = jnp.mean(2 * ones * (1 - ones))
         return activity
 

@@ -8,11 +8,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
-from amsim.circuits.contract.macro import UNKNOWN, Die, Macro
+from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding, Rounding
+from amsim.circuits.selection.codes import Rounding
 from amsim.circuits.technology.process import Process
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -144,45 +145,22 @@ class MultiPrecision(Macro):
         """None: dies do not differ."""
         return None
 
-    def multiply(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
+    def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """Integer product, saturated to the accumulator."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        sums = product.sums(x, w)
+        coded = self.coded(operands)
         largest = 2.0 ** (self.accumulator_bits - 1)
-        sums = jnp.clip(sums, -largest, largest - 1)
-        return self._decode(sums, x_code, w_code)
+        return coded.decode(jnp.clip(coded.product.sums(coded.x, coded.w), -largest, largest - 1))
 
-    def report(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: Neuron | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Fraction of products without a zero operand, and the fractions that clip or saturate."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        coded = self.coded(operands)
+        product, x, w = coded.product, coded.x, coded.w
         sums, largest = product.sums(x, w), 2.0 ** (self.accumulator_bits - 1)
         # The units multiply words, and what a zero-point adds is a constant of the column.
-        live = product.sums((x_code.words(x) != 0).astype(x.dtype), (w != 0).astype(w.dtype))
-        return {
-            "nonzero": jnp.mean(live) / product.rows,
-            "clipped_inputs": x_code.clipped(inputs),
-            "clipped_weights": w_code.clipped(matrix),
-            "clipped_accumulator": jnp.mean((sums < -largest) | (sums > largest - 1), dtype=sums.dtype),
-        }
+        live = product.sums((coded.x_code.words(x) != 0).astype(x.dtype), (w != 0).astype(w.dtype))
+        activity = {"nonzero": jnp.mean(live) / product.rows} | coded.clipped()
+        overflows = (sums < -largest) | (sums > largest - 1)
+        return activity | {"clipped_accumulator": jnp.mean(overflows, dtype=sums.dtype)}
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
         """MACs without a zero operand (unknown data have none); a weight serves a row of units, an input a column."""

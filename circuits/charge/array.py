@@ -21,7 +21,8 @@ from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity, root
 from amsim.circuits.contract.error_scale import with_scaled_errors
-from amsim.circuits.contract.macro import Die, Macro, over_columns
+from amsim.circuits.contract.macro import Die, Macro
+from amsim.circuits.contract.products import over_columns
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.random import normal
 from amsim.noise.switching import settled_fraction

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real, Shaped
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real
 
 from amsim.circuits.checks import finite, integer_between, one_key, signs
 from amsim.circuits.contract.error_scale import with_scaled_errors
 from amsim.circuits.contract.neuron import Neuron
-from amsim.circuits.contract.products import DenseProduct, Product
+from amsim.circuits.contract.operands import Coded, Operands
+from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding, IntegerCode, Rounding, ValueRange, input_code, weight_code
+from amsim.circuits.selection.codes import Rounding, ValueRange, input_code, weight_code
 from amsim.noise.gradients import decision
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -23,17 +24,16 @@ else:
     Die = PyTree[Array]
 """Static errors of one manufactured sample, as standard draws (mean 0, sigma 1); None where a family has none."""
 
-UNKNOWN = ValueRange()
+SIGNS = ValueRange(-1.0, 1.0)
 
 
 class Macro(eqx.Module):
     """A block of `rows` x `columns` cells with drivers and readout; every family implements this and nothing else.
 
     Operations on a site of a network take the same arguments, which are checked already (`matmul` and `decide` check
-    what a user gives): `product`, its rows, columns and geometry; `inputs` of its shape; `matrix`, its weights, shape
-    (rows, columns); `neuron`, slope and threshold of each column; `die`, from `fabricate` or `prepare`, None for the
-    nominal macro; `key`, which draws the dynamic noise of this read, None for none; `input_range` and `weight_range`,
-    codes of the operands or what is known of their values.
+    what a user gives): `operands`, inputs and weights of the product, and what is known of them; `neuron`, slope and
+    threshold of each column; `die`, from `fabricate` or `prepare`, None for the nominal macro; `key`, which draws the
+    dynamic noise of this read, None for none.
 
     Attributes:
         rows: Products that one column sums at once (static).
@@ -111,30 +111,11 @@ class Macro(eqx.Module):
         return with_scaled_errors(self, scale)
 
     @abstractmethod
-    def multiply(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
+    def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """Product in units of inputs times weights, read as a number, columns last."""
 
     def margin(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        neuron: Neuron,
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
+        self, operands: Operands, neuron: Neuron, *, die: Die = None, key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
         """The neuron's affine expression of the product as the comparator sees it; its sign is the decision.
 
@@ -146,16 +127,7 @@ class Macro(eqx.Module):
         """
         raise ValueError(f"{type(self).__name__} has no comparator readout, so it cannot decide; it reads numbers.")
 
-    def margin_noise(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        neuron: Neuron,
-        *,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
+    def margin_noise(self, operands: Operands, neuron: Neuron) -> Float[Array, "..."]:
         """Standard deviation of the Gaussian noise that a read adds to `margin`, in its unit.
 
         Returns:
@@ -167,27 +139,10 @@ class Macro(eqx.Module):
         raise ValueError(f"{type(self).__name__} has no comparator readout, so no decision has noise.")
 
     @abstractmethod
-    def report(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: Neuron | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Data-dependent activity that `cost` needs and fractions that clip (names `clipped_...`)."""
 
-    def line_counts(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Int[Array, "tiles values"]:
+    def line_counts(self, operands: Operands) -> Int[Array, "tiles values"]:
         """How often nominal lines take each value that they can take, in each tile; for `selected_readout_range`.
 
         Raises:
@@ -305,8 +260,8 @@ class Macro(eqx.Module):
                 f"{type(self).__name__} has only a comparator readout, which decides and gives no numbers; use "
                 "`decide`, or give it an ADC (argument `adc`)."
             )
-        inputs, weights, product = self._dense(inputs, weights, die, key)
-        return self.multiply(product, inputs, weights, die=die, key=key)
+        self._check_read(die, key)
+        return self.multiply(Operands.dense(inputs, weights), die=die, key=key)
 
     def decide(
         self,
@@ -333,63 +288,33 @@ class Macro(eqx.Module):
             ValueError: Shapes do not match, an operand is not -1, 0 or +1, a threshold is not finite, the die or key
                 is of the wrong kind, more rows than the line has, or the macro has no comparator readout.
         """
-        inputs, weights, product = self._dense(inputs, weights, die, key)
+        self._check_read(die, key)
+        given = Operands.dense(inputs, weights)
+        product = given.product
         self.check_neuron(product)
-        inputs, weights = signs("inputs", inputs), signs("weights", weights)
-        intercept = -finite("thresholds", jnp.asarray(thresholds, inputs.dtype))
+        operands = Operands(product, signs("inputs", given.inputs), signs("weights", given.matrix), SIGNS, SIGNS)
+        intercept = -finite("thresholds", jnp.asarray(thresholds, operands.inputs.dtype))
         if intercept.shape not in ((), (product.columns,)):
             raise ValueError(
                 f"Argument `thresholds` must be one number or have shape ({product.columns},), one for each column of "
                 f"`weights`, but has shape {intercept.shape}."
             )
-        neuron = Neuron(jnp.ones_like(intercept), intercept)
-        unit = ValueRange(-1.0, 1.0)
-        return decision(
-            self.margin(product, inputs, weights, neuron, die=die, key=key, input_range=unit, weight_range=unit)
-        )
+        return decision(self.margin(operands, Neuron(jnp.ones_like(intercept), intercept), die=die, key=key))
 
-    def _encode(
-        self,
-        product: Product,
-        inputs: Array,
-        matrix: Array,
-        input_range: Coding,
-        weight_range: Coding,
-    ) -> tuple[IntegerCode, Array, IntegerCode, Array]:
-        """Codes of both operands at the macro's word lengths, and the integers that they become."""
-        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes, self.operand_rounding)
-        w_code = weight_code(matrix, self.weight_bits, weight_range, self.operand_rounding)
-        return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
+    def coded(self, operands: Operands) -> Coded:
+        """Operands as integer codes of this macro's word lengths."""
+        inputs, matrix, vectors = operands.inputs, operands.matrix, operands.product.vector_axes
+        x_code = input_code(inputs, self.input_bits, operands.input_range, vectors, self.operand_rounding)
+        w_code = weight_code(matrix, self.weight_bits, operands.weight_range, self.operand_rounding)
+        return Coded(operands, x_code, x_code.encode(inputs), w_code, w_code.encode(matrix))
 
-    def _decode(self, sums: Float[Array, "..."], x_code: IntegerCode, w_code: IntegerCode) -> Float[Array, "..."]:
-        """Sums of products of codes, columns last, in units of inputs times weights."""
-        return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
-
-    def _dense(self, inputs: Any, weights: Any, die: Any, key: Any) -> tuple[Array, Array, DenseProduct]:
-        inputs, weights = jnp.asarray(inputs, float), jnp.asarray(weights, float)
+    def _check_read(self, die: Any, key: Any) -> None:
         if key is not None:
             one_key("key", key)
         if self.deterministic and die is not None:
             raise ValueError(f"Argument `die` must be None: all dies of {type(self).__name__} compute the same.")
-        if weights.ndim != 2:
-            raise ValueError(f"Argument `weights` must have shape (rows, columns), but has shape {weights.shape}.")
-        if inputs.ndim < 1 or inputs.shape[-1] != weights.shape[0]:
-            raise ValueError(
-                f"Argument `inputs` must have shape (..., {weights.shape[0]}) to match the rows of `weights`, but has "
-                f"shape {inputs.shape}."
-            )
-        if 0 in weights.shape:
-            raise ValueError(
-                f"Argument `weights` must have a row and a column at least, but has shape {weights.shape}."
-            )
-        return finite("inputs", inputs), finite("weights", weights), DenseProduct(*weights.shape)
 
 
 def no_converter(macro: Macro) -> str:
     """Text of the error where a macro has no converter whose range could be chosen."""
     return f"{type(macro).__name__} has no converter whose range to choose; a switched-capacitor array takes an `adc`."
-
-
-def over_columns(values: Shaped[Array, "..."], ndim: int) -> Shaped[Array, "..."]:
-    """One value or one for each column, shaped to meet a result of `ndim` axes whose last is the columns."""
-    return values.reshape((1,) * (ndim - 1) + (-1,))

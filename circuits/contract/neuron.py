@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.selection.codes import IntegerCode
+from amsim.circuits.contract.operands import Coded
 
 
 class Neuron(eqx.Module):
@@ -23,19 +23,18 @@ class Neuron(eqx.Module):
     ties_up: bool = eqx.field(static=True, default=True)
     tuning: Float[Array, "..."] | None = None
 
-    def in_counts(
-        self, x_code: IntegerCode, w_code: IntegerCode, weights: Float[Array, "rows columns"], ndim: int
-    ) -> "Neuron":
+    def in_counts(self, coded: Coded) -> "Neuron":
         """The same neuron on the line's own value, the sum of one-bit products -1 and +1.
 
         With inputs `scale_x (g s + c)` and weights `scale_w t`, the product is `scale_x scale_w (g S + c sum_i t_i)`.
         """
+        x_code, w_code, ndim = coded.x_code, coded.w_code, coded.x.ndim
         scale = _to_rank(x_code.scale, ndim) * _to_rank(w_code.scale, ndim)
         slope = _to_rank(self.slope, ndim) * scale * x_code.digit_gain
         neuron = Neuron(slope, _to_rank(self.intercept, ndim), self.ties_up)
         if x_code.centred:
             return self._tuned(neuron, ndim)
-        column_sums = _to_rank(jnp.sum(weights, axis=0), ndim) * (x_code.digit_offset / x_code.digit_gain)
+        column_sums = _to_rank(jnp.sum(coded.w, axis=0), ndim) * (x_code.digit_offset / x_code.digit_gain)
         # The exact shift first: the rounding error of a sum with the weights could hide a tie.
         intercept = slope * (neuron.exact_shift() + column_sums)
         return self._tuned(Neuron(slope, jnp.where(slope == 0, neuron.intercept, intercept), self.ties_up), ndim)

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 
 class Product(eqx.Module):
@@ -218,3 +218,8 @@ class ConvolutionProduct(Product):
             window_dilation=(1, *self.dilation, 1),
         )
         return windows if self.groups == 1 else jnp.repeat(windows, self.columns // self.groups, axis=-1)
+
+
+def over_columns(values: Shaped[Array, "..."], ndim: int) -> Shaped[Array, "..."]:
+    """One value or one for each column, shaped to meet a result of `ndim` axes whose last is the columns."""
+    return values.reshape((1,) * (ndim - 1) + (-1,))
