@@ -15,7 +15,7 @@ from amsim.circuits.charge.layout import Layout as Layout
 from amsim.circuits.charge.leakage import Leakage as Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch as ResetSwitch
 from amsim.circuits.charge.trim import Trim as Trim
-from amsim.circuits.charge.trim import trim_bits as trim_bits
+from amsim.circuits.charge.trim_choice import trim_bits as trim_bits
 from amsim.circuits.contract.macro import Macro as Macro
 from amsim.circuits.contract.neuron import Neuron as Neuron
 from amsim.circuits.contract.operands import Coded as Coded

@@ -15,7 +15,7 @@ from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.technology.sram import SramCell
 from amsim.circuits.technology.technology import Technology, adder_tree_full_adders
-from amsim.circuits.weight_cells import WeightCellsDie, drawn_weight_cells, weights_as_read
+from amsim.circuits.weight_cells import WeightCellsDie, draw_weight_cells, weights_as_read
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
@@ -98,21 +98,21 @@ class DigitalBinary(Macro):
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """Draws of the weight cells; None where they cannot fail."""
         key = one_key("key", key)
-        return None if self.weight_cells is None else drawn_weight_cells(key, self.rows, self.columns)
+        return None if self.weight_cells is None else draw_weight_cells(key, self.rows, self.columns)
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """Integer product of the operands' codes, which is what all bit slices add up to."""
         coded = self.coded(operands)
         weights = coded.w
         if self.weight_cells is not None and die is not None:
-            checked = self._checked_die(die)
+            checked = self._check_die(die)
             weights = weights_as_read(coded, checked.failing(self.weight_cells, self.supply), checked.state)
         return coded.decode(coded.product.sums(coded.x, weights))
 
     def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Switching activity of the products and the fractions that clip."""
         coded = self.coded(operands)
-        product, activity = coded.product, coded.clipped()
+        product, activity = coded.product, coded.clipped_fractions()
         if coded.x_code.bits == 1 and coded.w_code.bits == 1:
             ones = (product.sums(coded.x_code.digit(coded.x, 0), coded.w) / product.rows + 1) / 2
             activity["toggling"] = jnp.mean(2 * ones * (1 - ones))
@@ -136,7 +136,7 @@ class DigitalBinary(Macro):
         """The same array with weight cells that never fail: it is exact."""
         return dataclasses.replace(self, weight_cells=None)
 
-    def _checked_die(self, die: Die) -> WeightCellsDie:
+    def _check_die(self, die: Die) -> WeightCellsDie:
         size = self.rows, self.columns
         if isinstance(die, WeightCellsDie) and die.state.shape == size:
             return die

@@ -187,7 +187,7 @@ class Measured(Macro):
 
     def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Fractions of the operands that clip; the measured energy does not depend on the data."""
-        return self.coded(operands).clipped()
+        return self.coded(operands).clipped_fractions()
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
         """Measured energy and time of each evaluation of a column; a tile costs a whole line."""

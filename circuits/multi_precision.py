@@ -158,7 +158,7 @@ class MultiPrecision(Macro):
         sums, largest = product.sums(x, w), 2.0 ** (self.accumulator_bits - 1)
         # The units multiply words, and what a zero-point adds is a constant of the column.
         live = product.sums((coded.x_code.words(x) != 0).astype(x.dtype), (w != 0).astype(w.dtype))
-        activity = {"nonzero": jnp.mean(live) / product.rows} | coded.clipped()
+        activity = {"nonzero": jnp.mean(live) / product.rows} | coded.clipped_fractions()
         overflows = (sums < -largest) | (sums > largest - 1)
         return activity | {"clipped_accumulator": jnp.mean(overflows, dtype=sums.dtype)}
 

@@ -11,7 +11,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.charge_line import switched_capacitance
+from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
+from amsim.circuits.charge.folded_line import CapacitorLine, fold_die, track_reference
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
+from amsim.circuits.checks import one_key
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.contract.macro import Die, no_converter
 from amsim.circuits.contract.neuron import Neuron
@@ -22,6 +25,9 @@ from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.technology.process import Process
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
+
+SUPPLY_DRAW = 2**31 - 1
+"""Number of the key that draws the supply's noise, beyond those of slices."""
 
 
 class SwitchedCapacitor(CapacitorArray):
@@ -78,6 +84,18 @@ class SwitchedCapacitor(CapacitorArray):
         """
         current = self.cell_leakage * Process().leakage_ratio(self.supply, temperature)
         return self.rows * self.columns * self.supply * current
+
+    def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
+        """Standard draws of all capacitors, comparators and further parts of one sample."""
+        return draw_die(self, one_key("key", key))
+
+    def prepare(self, die: Die) -> Die:
+        """The die folded into one weight for each capacitor, for many reads of it."""
+        if die is None:
+            return None
+        if isinstance(die, CapacitorLine) and die.cells.shape == (self.rows, self.columns):
+            return die
+        return fold_die(self, check_die(self, die))
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """Product read through the ADC: one conversion for each tile, input bit and weight bit."""
@@ -154,15 +172,15 @@ class SwitchedCapacitor(CapacitorArray):
                 "high_cells": jnp.mean(cells),
             }
             if neuron is None and self.adc is not None:
-                found["clipped_adc"] = self.adc.clipped(cells, driven[slice_.tile], finest)
+                found["clipped_adc"] = self.adc.clipped_fraction(cells, driven[slice_.tile], finest)
             return found
 
         totals = accumulate(coded, weight_digits(coded), self.rows, one)
         activity = {name: total / (product.tiles(self.rows) * coded.x_code.bits) for name, total in totals.items()}
-        activity |= coded.clipped()
+        activity |= coded.clipped_fractions()
         if neuron is not None:
             shift = neuron.in_counts(coded).shift(product.rows)
-            activity["clipped_thresholds"] = self.bias_dac.clipped(shift, float(product.rows))
+            activity["clipped_thresholds"] = self.bias_dac.clipped_fraction(shift, float(product.rows))
         return activity
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
@@ -263,3 +281,38 @@ class SwitchedCapacitor(CapacitorArray):
         if self.adc is None:
             raise ValueError(no_converter(self))
         return eqx.tree_at(lambda macro: macro.adc.range, self, full_scale.astype(self.adc.range.dtype))
+
+    def _line(self, die: Die, slices: int) -> CapacitorLine | None:
+        """Lines behind the slices of a site; None where they are nominal and ideal."""
+        if die is None and not self.has_common_effects:
+            return None
+        line = fold_die(self, nominal_die(self)) if die is None else self.prepare(die)
+        return line.behind(slices)
+
+    def _at_decision(
+        self, line: CapacitorLine | None, counts: Array, middle: Array | float, key: PRNGKeyArray | None
+    ) -> Array:
+        """Line in counts above its reference at the decision, from its settled value behind an ideal supply.
+
+        Args:
+            line: Its static errors, or None.
+            counts: Settled value above the reference.
+            middle: Counts from no cell high to half of them, which the reference stands for.
+            key: Draws the supply's noise.
+        """
+        gain = jnp.ones_like(self.supply) if line is None else line.gain
+        own, in_common = track_reference(gain, self.reference_tracking), self.reference_tracking * gain
+        if self.drivers is not None and self.drivers.supply_resistance is not None:
+            high, unit, whole = (counts + own * middle) / 2, self.unit_capacitance, self.total_units
+            size = 1.0 if line is None else over_columns(line.size, counts.ndim)
+            settled = self.drivers.rail_gain(high, self.evaluation_time, unit * size, whole)
+            half = jnp.asarray(middle, counts.dtype) / 2
+            at_middle = self.drivers.rail_gain(half, self.evaluation_time, unit, whole)
+            # The reference is a line too, with half of its cells high.
+            counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
+        if self.supply_noise is not None and key is not None:
+            swing = self.supply_noise / self.supply
+            shape = (*counts.shape[:-1], 1)
+            relative = swing * normal(jax.random.fold_in(key, SUPPLY_DRAW), shape, counts.dtype)
+            counts = counts + relative * (counts + (own - in_common) * middle)
+        return counts if line is None else counts + over_columns(line.offset, counts.ndim)

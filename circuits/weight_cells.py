@@ -27,7 +27,7 @@ class WeightCellsDie(eqx.Module):
         return cell.mean + cell.sigma * self.minimum_supply > supply
 
 
-def drawn_weight_cells(key: PRNGKeyArray, rows: int, columns: int) -> WeightCellsDie:
+def draw_weight_cells(key: PRNGKeyArray, rows: int, columns: int) -> WeightCellsDie:
     """Draws of one die; a failing cell reads 0 or 1 with equal probability (facts 7.5)."""
     supply, state = jax.random.split(key)
     shape = (rows, columns)

@@ -120,7 +120,7 @@ def _coded(name: str, code: IntegerCode, values: Float[Array, "..."]) -> dict[st
     return {
         f"signal_{name}": jnp.mean((values / unit) ** 2),
         f"noise_{name}": jnp.mean(error**2),
-        f"clipped_{name}": code.clipped(values),
+        f"clipped_{name}": code.clipped_fraction(values),
     }
 
 

@@ -6,32 +6,25 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 from scipy import constants
 
 from amsim.circuits.adc import Adc, Converter
 from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.comparator import Comparator
-from amsim.circuits.charge.die import CapacitorDie, checked_die, drawn_die, nominal_die
 from amsim.circuits.charge.drivers import Drivers
 from amsim.circuits.charge.faults import Faults
-from amsim.circuits.charge.folded_line import CapacitorLine, folded, followed
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch
-from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity, root
+from amsim.circuits.checks import Quantity, count, part_of, quantity, root
 from amsim.circuits.contract.error_scale import with_scaled_errors
-from amsim.circuits.contract.macro import Die, Macro
-from amsim.circuits.contract.products import over_columns
+from amsim.circuits.contract.macro import Macro
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
-from amsim.noise.random import normal
 from amsim.noise.switching import settled_fraction
 
 PARTS = {"drivers": Drivers, "reset": ResetSwitch, "leakage": Leakage, "layout": Layout, "faults": Faults}
 """Effects that a switched-capacitor array has only where they are given."""
-
-SUPPLY_DRAW = 2**31 - 1
-"""Number of the key that draws the supply's noise, beyond those of slices."""
 
 
 class CapacitorArray(Macro):
@@ -175,7 +168,7 @@ class CapacitorArray(Macro):
                 self.evaluation_time, self.unit_capacitance, self.parasitic_capacitance, self.total_capacitance
             )
         if self.leakage is not None:
-            gain = gain * self.leakage.kept(self.total_capacitance, self.temperature)
+            gain = gain * self.leakage.kept_fraction(self.total_capacitance, self.temperature)
         return gain
 
     @property
@@ -211,7 +204,7 @@ class CapacitorArray(Macro):
         """
         assert self.comparator is not None
         total = self.total_capacitance
-        shift, added = self.comparator.kicked_step(total), jnp.zeros_like(total)
+        shift, added = self.comparator.kickback_step(total), jnp.zeros_like(total)
         if self.reset is not None:
             added = added + self.reset.step(total)
         if self.leakage is not None:
@@ -264,50 +257,3 @@ class CapacitorArray(Macro):
         if leakage is None:
             return scaled
         return eqx.tree_at(lambda one: one.leakage, scaled, with_scaled_errors(leakage, scale))
-
-    def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
-        """Standard draws of all capacitors, comparators and further parts of one sample."""
-        return drawn_die(self, one_key("key", key))
-
-    def prepare(self, die: Die) -> Die:
-        """The die folded into one weight for each capacitor, for many reads of it."""
-        if die is None:
-            return None
-        if isinstance(die, CapacitorLine) and die.cells.shape == (self.rows, self.columns):
-            return die
-        return folded(self, checked_die(self, die))
-
-    def _line(self, die: Die, slices: int) -> CapacitorLine | None:
-        """Lines behind the slices of a site; None where they are nominal and ideal."""
-        if die is None and not self.has_common_effects:
-            return None
-        line = folded(self, nominal_die(self)) if die is None else self.prepare(die)
-        return line.behind(slices)
-
-    def _at_decision(
-        self, line: CapacitorLine | None, counts: Array, middle: Array | float, key: PRNGKeyArray | None
-    ) -> Array:
-        """Line in counts above its reference at the decision, from its settled value behind an ideal supply.
-
-        Args:
-            line: Its static errors, or None.
-            counts: Settled value above the reference.
-            middle: Counts from no cell high to half of them, which the reference stands for.
-            key: Draws the supply's noise.
-        """
-        gain = jnp.ones_like(self.supply) if line is None else line.gain
-        own, in_common = followed(gain, self.reference_tracking), self.reference_tracking * gain
-        if self.drivers is not None and self.drivers.supply_resistance is not None:
-            high, unit, whole = (counts + own * middle) / 2, self.unit_capacitance, self.total_units
-            size = 1.0 if line is None else over_columns(line.size, counts.ndim)
-            settled = self.drivers.rail_gain(high, self.evaluation_time, unit * size, whole)
-            half = jnp.asarray(middle, counts.dtype) / 2
-            at_middle = self.drivers.rail_gain(half, self.evaluation_time, unit, whole)
-            # The reference is a line too, with half of its cells high.
-            counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
-        if self.supply_noise is not None and key is not None:
-            swing = self.supply_noise / self.supply
-            shape = (*counts.shape[:-1], 1)
-            relative = swing * normal(jax.random.fold_in(key, SUPPLY_DRAW), shape, counts.dtype)
-            counts = counts + relative * (counts + (own - in_common) * middle)
-        return counts if line is None else counts + over_columns(line.offset, counts.ndim)

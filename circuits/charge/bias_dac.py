@@ -44,7 +44,7 @@ class BiasDac(eqx.Module):
         largest = 2**self.bits - 1
         return limited(rounded(counts / self.lsb), -largest, largest)
 
-    def clipped(self, counts: Float[Array, "..."], reach: Float[Array, "..."] | float) -> Float[Array, ""]:
+    def clipped_fraction(self, counts: Float[Array, "..."], reach: Float[Array, "..."] | float) -> Float[Array, ""]:
         """Fraction of wanted shifts that the DAC misses by more than half a step, so that a decision may change.
 
         A DAC that shifts further than the line's `reach`, in counts, decides a threshold beyond both as it should.

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.layout import nominal_layout
-from amsim.circuits.charge.trim import residual_sigma
+from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checks import integer_between, one_of, root
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
@@ -58,7 +58,7 @@ def error_variances(
     inside the trim's range.
     Source: facts 1.3, 5; derived in the docstring.
     """
-    driven = _checked(macro, rows, activity, readout)
+    driven = _check(macro, rows, activity, readout)
     chosen = readout or ("adc" if macro.adc is not None else "comparator")
     bits = jnp.sum(macro.bias_dac.section_units()[:-1])
     bias_high = bits / 2 if chosen == "comparator" else jnp.zeros_like(bits)
@@ -73,11 +73,11 @@ def error_variances(
     variances["converter"] = adc.static_variance() * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(gain))
     # A step of one cell, two counts, meets values two counts apart: no error of its own without noise.
-    whole = jnp.where(lsb <= 2.0, 4.0 * _rounded_square(before / 4.0) - before, lsb**2 / 12)
+    whole = jnp.where(lsb <= 2.0, 4.0 * _square_of_rounded(before / 4.0) - before, lsb**2 / 12)
     return variances | {"quantisation": whole}
 
 
-def _checked(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
+def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
     if not isinstance(macro, CapacitorArray):
         raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
     driven = macro.rows if rows is None else rows
@@ -168,7 +168,7 @@ def _sum_variance(rows: int, activity: float) -> float:
     return 4 * rows * activity * (1 - activity)
 
 
-def _rounded_square(variance: Array) -> Array:
+def _square_of_rounded(variance: Array) -> Array:
     """Mean square of a Gaussian rounded to whole numbers: `sum_k k^2 P(k)`."""
     sigma = jnp.where(variance > 0, root(variance), 1.0)
     edges = (jnp.arange(2 * LATTICE + 2, dtype=sigma.dtype) - LATTICE - 0.5) / sigma

@@ -184,7 +184,7 @@ class Comparator(eqx.Module):
             measured = offset + self.trim.measurement_sigma(self.noise) * measurement_draw
         return offset - self.trim.correction(measured)
 
-    def kicked_step(self, total: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
+    def kickback_step(self, total: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
         """Step of a line of this total capacitance (F) when the comparator decides, V."""
         if self.kickback is None:
             return jnp.zeros_like(total)

@@ -68,7 +68,7 @@ class Faults(eqx.Module):
         cells, readouts = jax.random.split(one_key("key", key))
         return FaultsDie(jax.random.uniform(cells, (rows, columns)), jax.random.uniform(readouts, (columns,)))
 
-    def stuck(self, die: FaultsDie) -> Float[Array, "rows columns"]:
+    def cell_states(self, die: FaultsDie) -> Float[Array, "rows columns"]:
         """State of each cell: -1 bottom plate always low, 0 working, +1 always high."""
         high = self.stuck_high
         if self._traced:
@@ -76,7 +76,7 @@ class Faults(eqx.Module):
             high = eqx.error_if(high, bad, "Arguments `stuck_high` and `stuck_low` must be at most 1 together.")
         return _state(die.cells, high, self.stuck_low)
 
-    def dead(self, die: FaultsDie) -> Float[Array, " columns"]:
+    def column_states(self, die: FaultsDie) -> Float[Array, " columns"]:
         """State of each column's readout: -1 stuck at its lowest value, 0 working, +1 stuck at its highest."""
         return _state(die.columns, self.dead_column / 2, self.dead_column / 2)
 

@@ -4,23 +4,18 @@ Values are counts: sums of -1 and +1, so that one cell going high moves the line
 volts. Every formula is that of one explicit line (`amsim.circuits.charge.charge_line`), in units of one capacitor.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.bias_dac import BiasDac
-from amsim.circuits.charge.die import CapacitorDie as CapacitorDie
-from amsim.circuits.charge.die import mismatch_errors
+from amsim.circuits.charge.die import CapacitorDie, mismatch_errors
 from amsim.circuits.charge.faults import FaultsDie
 from amsim.circuits.charge.rc_line import step_response
-
-if TYPE_CHECKING:
-    from amsim.circuits.charge.array import CapacitorArray
-else:
-    CapacitorArray = Any
 
 
 class CapacitorLine(eqx.Module):
@@ -89,7 +84,7 @@ class CapacitorLine(eqx.Module):
         return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)
 
 
-def folded(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
+def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     """The physical lines of a die: mismatch, settling, droop, offsets and faults as one weight for each capacitor."""
     bias_units = macro.bias_dac.section_units()
     unit_errors, bias_errors = mismatch_errors(macro, die)
@@ -105,16 +100,16 @@ def folded(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     else:
         cells, bias = _settling(macro, die, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
     if macro.leakage is not None:
-        kept = macro.leakage.kept(totals, macro.temperature)
+        kept = macro.leakage.kept_fraction(totals, macro.temperature)
         cells, bias = cells * kept[None, :], bias * kept[:, None]
-    reference_gain = followed(macro.nominal_gain, macro.reference_tracking)
+    reference_gain = track_reference(macro.nominal_gain, macro.reference_tracking)
     bias_middle = jnp.sum(bias[:, :-1] - reference_gain * bias_units[None, :-1], axis=1)
     offset = _offset(macro, die, totals)
     line = CapacitorLine(cells, None, bias, bias_middle, offset, size, macro.nominal_gain, reference_gain, die.adc)
     return line if macro.faults is None or die.faults is None else _with_faults(macro, die.faults, line)
 
 
-def followed(gain: Float[Array, ""], tracking: Float[Array, ""]) -> Float[Array, ""]:
+def track_reference(gain: Float[Array, ""], tracking: Float[Array, ""]) -> Float[Array, ""]:
     """Gain of the level half way that the readout compares with, from that of nominal lines: `1 + tracking (g - 1)`."""
     return 1.0 + tracking * (gain - 1.0)
 
@@ -148,7 +143,7 @@ def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " col
     """Shift of each column's decision in counts, after the trim has seen all of it."""
     comparator = macro.comparator
     assert comparator is not None
-    shift = comparator.offset(die.comparator) + comparator.kicked_step(totals)
+    shift = comparator.offset(die.comparator) + comparator.kickback_step(totals)
     added = jnp.zeros_like(totals)
     if macro.reset is not None:
         assert die.switch is not None
@@ -164,7 +159,7 @@ def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " col
 
 def _with_faults(macro: CapacitorArray, faults: FaultsDie, line: CapacitorLine) -> CapacitorLine:
     assert macro.faults is not None
-    stuck, dead = macro.faults.stuck(faults), macro.faults.dead(faults)
+    stuck, dead = macro.faults.cell_states(faults), macro.faults.column_states(faults)
     # More than every cell and bias capacitor together: no input changes the decision of a dead column.
     far = 4.0 * macro.total_units
     return eqx.tree_at(

@@ -36,7 +36,7 @@ class Leakage(eqx.Module):
     spread: Quantity = quantity("spread", default=0.3)
     temperature_scale: Quantity = quantity("temperature_scale", positive=True, default=LEAKAGE_TEMPERATURE)
 
-    def kept(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
+    def kept_fraction(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         """Part of a value above the reset level that a line of this total capacitance (F) still has at the decision."""
         resistance = self.off_resistance / leakage_growth(temperature, self.temperature_scale)
         return approached(1.0, 0.0, self.hold_time, resistance * total)

@@ -1,11 +1,11 @@
 """A binary neuron's threshold: the affine chain between product and sign, in the units of a line."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.contract.operands import Coded
+from amsim.noise.gradients import with_gradient_of
 
 
 class Neuron(eqx.Module):
@@ -33,13 +33,13 @@ class Neuron(eqx.Module):
         slope = _to_rank(self.slope, ndim) * scale * x_code.digit_gain
         neuron = Neuron(slope, _to_rank(self.intercept, ndim), self.ties_up)
         if x_code.centred:
-            return self._tuned(neuron, ndim)
+            return self._with_tuning(neuron, ndim)
         column_sums = _to_rank(jnp.sum(coded.w, axis=0), ndim) * (x_code.digit_offset / x_code.digit_gain)
         # The exact shift first: the rounding error of a sum with the weights could hide a tie.
         intercept = slope * (neuron.exact_shift() + column_sums)
-        return self._tuned(Neuron(slope, jnp.where(slope == 0, neuron.intercept, intercept), self.ties_up), ndim)
+        return self._with_tuning(Neuron(slope, jnp.where(slope == 0, neuron.intercept, intercept), self.ties_up), ndim)
 
-    def _tuned(self, in_counts: "Neuron", ndim: int) -> "Neuron":
+    def _with_tuning(self, in_counts: "Neuron", ndim: int) -> "Neuron":
         if self.tuning is None:
             return in_counts
         slope, intercept = in_counts.slope, in_counts.intercept
@@ -54,7 +54,7 @@ class Neuron(eqx.Module):
         exact = jnp.where(self.slope == 0, 0.0, self.intercept / slope)
         whole = jnp.round(exact)
         close = jnp.abs(exact - whole) <= 8 * jnp.finfo(exact.dtype).eps * jnp.maximum(jnp.abs(exact), 1)
-        return _with_gradient_of(jnp.where(close, whole, exact), exact)
+        return with_gradient_of(jnp.where(close, whole, exact), exact)
 
     def shift(self, rows: int) -> Float[Array, "..."]:
         """What the bias DAC must add to a sum over `rows` products so that its sign is the decision, in counts.
@@ -68,7 +68,7 @@ class Neuron(eqx.Module):
         up = jnp.ceil(threshold) if self.ties_up else jnp.floor(threshold) + 1
         down = jnp.floor(threshold) + 1 if self.ties_up else jnp.ceil(threshold)
         first_above = 2 * jnp.where(self.slope >= 0, up, down) + odd
-        return _with_gradient_of(1.0 - first_above, exact)
+        return with_gradient_of(1.0 - first_above, exact)
 
     def decisive_shift(self, shift: Float[Array, "..."]) -> Float[Array, "..."]:
         """A shift that a circuit realises, with a 64th of what it leaves of the exact one, of one count at most.
@@ -86,13 +86,3 @@ def _to_rank(value: Array, ndim: int) -> Array:
     if value.ndim > ndim:
         return value.reshape(value.shape[value.ndim - ndim :])
     return value.reshape((1,) * (ndim - value.ndim) + value.shape)
-
-
-@jax.custom_jvp
-def _with_gradient_of(value: Array, surrogate: Array) -> Array:
-    return value
-
-
-@_with_gradient_of.defjvp
-def _with_gradient_of_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    return primals[0], tangents[1]

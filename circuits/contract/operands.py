@@ -84,9 +84,9 @@ class Coded(eqx.Module):
         """Sums of products of codes, columns last, in units of inputs times weights."""
         return sums * self.x_code.scale * over_columns(self.w_code.scale, sums.ndim)
 
-    def clipped(self) -> dict[str, Any]:
+    def clipped_fractions(self) -> dict[str, Any]:
         """Fractions of both operands that clip, as a report names them."""
         return {
-            "clipped_inputs": self.x_code.clipped(self.operands.inputs),
-            "clipped_weights": self.w_code.clipped(self.operands.matrix),
+            "clipped_inputs": self.x_code.clipped_fraction(self.operands.inputs),
+            "clipped_weights": self.w_code.clipped_fraction(self.operands.matrix),
         }

@@ -123,7 +123,7 @@ class IntegerCode(eqx.Module):
             steps = steps + jax.lax.stop_gradient(jnp.floor(steps + up) - steps)
         return limited(rounded(steps), self.lowest_code, self.highest_code)
 
-    def clipped(self, values: Float[Array, "..."]) -> Float[Array, ""]:
+    def clipped_fraction(self, values: Float[Array, "..."]) -> Float[Array, ""]:
         """Fraction of the values outside the range by more than half a step."""
         steps = values / self.scale
         return jnp.mean((steps > self.highest_code + 0.5) | (steps < self.lowest_code - 0.5), dtype=values.dtype)
@@ -181,7 +181,7 @@ def highest_code(bits: int, signed: bool) -> int:
     return max(2 ** (bits - 1) - 1, 1) if signed else 2**bits - 1
 
 
-def _given(name: str, code: IntegerCode, bits: int, dtype: Any) -> IntegerCode:
+def _convert_code(name: str, code: IntegerCode, bits: int, dtype: Any) -> IntegerCode:
     """A code as it is given, in the operand's type."""
     if code.bits != bits:
         raise ValueError(f"Argument `{name}` must be a code of {bits} bits, the macro's, but has {code.bits}.")
@@ -204,7 +204,7 @@ def input_code(
         ValueError: A given code has another word length.
     """
     if isinstance(known, IntegerCode):
-        return _given("input_range", known, bits, inputs.dtype)
+        return _convert_code("input_range", known, bits, inputs.dtype)
     signed = not (known.low is not None and known.low >= 0)
     return IntegerCode(_scale(inputs, known, vector_axes, highest_code(bits, signed)), bits, signed, rounding)
 
@@ -222,7 +222,7 @@ def weight_code(
     if isinstance(known, IntegerCode):
         if not known.signed or known.zero is not None:
             raise ValueError("Argument `weight_range` must be a signed code without a zero-point.")
-        return _given("weight_range", known, bits, matrix.dtype)
+        return _convert_code("weight_range", known, bits, matrix.dtype)
     return IntegerCode(_scale(matrix, known, (0,), highest_code(bits, True)), bits, True, rounding)
 
 

@@ -197,7 +197,7 @@ def _scale_and_zero(
     low, high = seen.low, seen.high
     lows, highs = low.reshape(1), high.reshape(1)
     if wanted.method == "percentile":
-        lows, highs = (side.reshape(1) for side in _covered(seen, wanted.coverage))
+        lows, highs = (side.reshape(1) for side in _covering_ends(seen, wanted.coverage))
     elif wanted.method == "minimum-error":
         parts = jnp.arange(1, SIDE_CANDIDATES + 1, dtype=low.dtype) / SIDE_CANDIDATES
         lows = jnp.append(jnp.repeat(low * parts, SIDE_CANDIDATES), fixed_low)
@@ -227,7 +227,7 @@ def _points(seen: _Observed) -> tuple[Array, Array]:
     return values, jnp.concatenate([negative, positive, rest.reshape(1)])
 
 
-def _covered(seen: _Observed, coverage: float) -> tuple[Array, Array]:
+def _covering_ends(seen: _Observed, coverage: float) -> tuple[Array, Array]:
     """Ends between which a fraction of the values lies, with half of the rest on either side that has values."""
     (values, shares), low, high = _points(seen), seen.low, seen.high
     tail = (1.0 - coverage) / jnp.where(high > 0, 2.0, 1.0)
