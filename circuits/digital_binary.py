@@ -36,7 +36,7 @@ class DigitalBinary(Macro):
         input_bits: Bits of an input (static).
         supply: V. Default 0.66 V (facts 2, low end, recalled).
         overhead: Registers, clock and wires over bare gates at half activity, 1. Default 3.0: calibrated so that
-            1024 rows cost the 12.3 fJ a MAC derived for the synthesised array (facts 1.1; 2-3 expected, facts 7.3).
+            1024 rows cost the 12.3 fJ per MAC derived for the synthesised array (facts 1.1; 2-3 expected, facts 7.3).
         clock: Hz. Default 6 MHz, where 150 frames/s cost 14.4 uJ (facts 2).
         evaluation_cycles: Clock cycles of one evaluation.
         load_width: Weight bits loaded in one cycle.
@@ -75,9 +75,9 @@ class DigitalBinary(Macro):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """A weight flip-flop, an XNOR and a share of the adder tree for each cell, m^2."""
+        """A weight flip-flop, an XNOR and a share of the adder tree per cell, m^2."""
         gates = self.technology
-        tree = gates.full_adder_area * self._full_adders_a_row
+        tree = gates.full_adder_area * self._full_adders_per_row
         return self.rows * self.columns * (gates.flip_flop_area + gates.xor_area + tree)
 
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
@@ -89,10 +89,10 @@ class DigitalBinary(Macro):
         flip_flop, xor, full_adder = (
             self.technology.leakage_power(gate, self.supply, temperature) for gate in ("flip_flop", "xor", "full_adder")
         )
-        return self.rows * self.columns * (flip_flop + xor + full_adder * self._full_adders_a_row)
+        return self.rows * self.columns * (flip_flop + xor + full_adder * self._full_adders_per_row)
 
     @property
-    def _full_adders_a_row(self) -> float:
+    def _full_adders_per_row(self) -> float:
         return adder_tree_full_adders(self.rows) / self.rows
 
     def fabricate(self, key: PRNGKeyArray) -> Die:
@@ -101,7 +101,7 @@ class DigitalBinary(Macro):
         return None if self.weight_cells is None else draw_weight_cells(key, self.rows, self.columns)
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
-        """Integer product of the operands' codes, which is what all bit slices add up to."""
+        """Integer product of the operands' codes, the sum of all bit slices."""
         coded = self.coded(operands)
         weights = coded.w
         if self.weight_cells is not None and die is not None:
@@ -119,9 +119,9 @@ class DigitalBinary(Macro):
         return activity
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Gates by the activity of the site; multi-bit digits and unknown data toggle like coin tosses."""
+        """Gates by the activity of the site; digits of multi-bit operands and unknown data toggle like coin tosses."""
         gates, rows = self.technology, work.product.rows / work.product.tiles(self.rows)
-        row = gates.xor_capacitance + gates.full_adder_capacitance * self._full_adders_a_row
+        row = gates.xor_capacitance + gates.full_adder_capacitance * self._full_adders_per_row
         toggling = activity.get("toggling", jnp.asarray(0.5)) / 0.5
         return stationary_cost(
             self,
@@ -133,7 +133,7 @@ class DigitalBinary(Macro):
         )
 
     def ideal(self) -> "DigitalBinary":
-        """The same array with weight cells that never fail: it is exact."""
+        """The same array with weight cells that never fail, which is exact."""
         return dataclasses.replace(self, weight_cells=None)
 
     def _check_die(self, die: Die) -> WeightCellsDie:

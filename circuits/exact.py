@@ -12,7 +12,7 @@ from amsim.circuits.contract.work import MacroCost, Work
 
 
 class Exact(Macro):
-    """Products in floating point, unchanged; it has no cost, because it is no circuit.
+    """Products in floating point, unchanged; without cost, because it is not a circuit.
 
     Attributes:
         rows: Rows of a product, which do not limit it (static).

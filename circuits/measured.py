@@ -1,4 +1,4 @@
-"""An array known by measurement: its transfer and its noise come from a table instead of from physics."""
+"""Array known by measurement: its transfer and its noise come from a table instead of from physics."""
 
 import dataclasses
 from collections.abc import Callable
@@ -29,7 +29,7 @@ else:
 
 
 class MeasuredDie(eqx.Module):
-    """Which of the measured dies a chip is.
+    """Choice of one of the measured dies.
 
     Attributes:
         draw: Uniform draw in [0, 1); die `floor(draw * dies)` of the table.
@@ -71,7 +71,7 @@ def _count_axis() -> Any:
 
 
 class Measured(Macro):
-    r"""Array of binary cells whose read value is looked up: for each column and ideal count, its mean and its spread.
+    r"""Array of binary cells whose read value is looked up: mean and spread per column and ideal count.
 
     A count is a sum of products -1 and +1 over one line. A read of column c at count n is
     `mean[c, n] + sigma[c, n] * z`, z standard normal and new at every read; between the counts of the table both are
@@ -142,7 +142,7 @@ class Measured(Macro):
 
     @property
     def decides(self) -> bool:
-        """With one-bit operands, which is what one comparison can decide on."""
+        """With one-bit operands, the only ones that one comparison can decide on."""
         return self.weight_bits == 1 and self.input_bits == 1
 
     @property
@@ -161,7 +161,7 @@ class Measured(Macro):
         return None if self.mean.shape[0] == 1 else MeasuredDie(jax.random.uniform(key))
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
-        """Product from table reads: one for each tile, input bit and weight bit."""
+        """Product from table reads: one per tile, input bit and weight bit."""
         coded, reading = self.coded(operands), self._reading(die)
 
         def read(one: Slice) -> Float[Array, "..."]:
@@ -174,7 +174,7 @@ class Measured(Macro):
     def margin(
         self, operands: Operands, neuron: Neuron, *, die: Die = None, key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
-        """`slope * product + intercept` of the read value; the threshold half way between two sums, without a step."""
+        """`slope * product + intercept` of the read value; the threshold half way between two sums, not quantised."""
         coded, product, reading = self.coded(operands), operands.product, self._reading(die)
         counts = reading(product.sums(coded.x_code.digit(coded.x, 0), coded.w), key)
         in_counts = neuron.in_counts(coded)

@@ -12,7 +12,7 @@ from amsim.circuits.adc import Adc
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.charge_line import switched_capacitance
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
-from amsim.circuits.charge.folded_line import CapacitorLine, fold_die, track_reference
+from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
 from amsim.circuits.checks import one_key
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
@@ -26,9 +26,6 @@ from amsim.circuits.technology.process import Process
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
-SUPPLY_DRAW = 2**31 - 1
-"""Number of the key that draws the supply's noise, beyond those of slices."""
-
 
 class SwitchedCapacitor(CapacitorArray):
     r"""Charge-domain XNOR array after Bankman et al. (ISSCC'18, JSSC'19).
@@ -41,9 +38,9 @@ class SwitchedCapacitor(CapacitorArray):
     A 0 among one-bit weights or inputs leaves its cell undriven, its bottom plate at mid level.
 
     Each line is read by its comparator (a fused neuron whose threshold is a code of the bias DAC) or by an ADC.
-    Noise of a read: `sqrt(kT / C_tot)` sampled at reset and the comparator's own, both Gaussian, new at every read.
-    One evaluation takes `evaluation_cycles / clock`: half of it the line is reset, half of it it settles. Effects that
-    depend on time or on a die's defects are parts of their own; a part that is None is ideal and costs nothing.
+    Noise of a read: kT/C noise `sqrt(kT / C_tot)` of reset and the comparator's own, both Gaussian, new at every read.
+    One evaluation takes `evaluation_cycles / clock`; the line is reset in the first half and settles in the second.
+    Effects of time and of a die's defects are separate parts; a part that is None is ideal and costs nothing.
     Sources: facts 1, 5.2, 5.3, 6.4, 8; the line's formulas are those of `amsim.circuits.charge.charge_line`.
 
     Attributes are those of `CapacitorArray`, each with its default and source.
@@ -60,7 +57,7 @@ class SwitchedCapacitor(CapacitorArray):
 
     @property
     def decides(self) -> bool:
-        """With one-bit operands, which is what a comparator can decide on."""
+        """With one-bit operands, the only ones that a comparator can decide on."""
         return self.weight_bits == 1 and self.input_bits == 1
 
     @property
@@ -90,7 +87,7 @@ class SwitchedCapacitor(CapacitorArray):
         return draw_die(self, one_key("key", key))
 
     def prepare(self, die: Die) -> Die:
-        """The die folded into one weight for each capacitor, for many reads of it."""
+        """The die folded into one weight per capacitor, for many reads of it."""
         if die is None:
             return None
         if isinstance(die, CapacitorLine) and die.cells.shape == (self.rows, self.columns):
@@ -98,7 +95,7 @@ class SwitchedCapacitor(CapacitorArray):
         return fold_die(self, check_die(self, die))
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
-        """Product read through the ADC: one conversion for each tile, input bit and weight bit."""
+        """Product read through the ADC: one conversion per tile, input bit and weight bit."""
         adc = self.adc
         assert adc is not None
         coded, product = self.coded(operands), operands.product
@@ -113,7 +110,7 @@ class SwitchedCapacitor(CapacitorArray):
             rows = jnp.sum(driven[one.tile])
             counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
             slice_key = None if key is None else jax.random.fold_in(key, one.order)
-            counts = self._at_decision(line, counts, rows, slice_key)
+            counts = counts_at_decision(self, line, counts, rows, slice_key)
             cells = adc.convert(
                 (counts + rows) / 2,
                 rows,
@@ -148,13 +145,13 @@ class SwitchedCapacitor(CapacitorArray):
             driven = jnp.ones((product.rows,), counts.dtype)
             counts = counts + error + over_columns(line.middle(driven, with_bias=True), counts.ndim)
         middle = product.rows + jnp.sum(self.bias_dac.section_units()[:-1])
-        counts = self._at_decision(line, counts, middle, key)
+        counts = counts_at_decision(self, line, counts, middle, key)
         if key is not None:
             counts = counts + self.noise_counts * normal(key, counts.shape, counts.dtype)
         return in_counts.from_counts(counts)
 
     def margin_noise(self, operands: Operands, neuron: Neuron) -> Float[Array, "..."]:
-        """`|slope|` times the noise of line and comparator; that of the supply, common to a read, is left out."""
+        """`|slope|` times the noise of line and comparator; supply noise, common to all columns, is left out."""
         return jnp.abs(neuron.in_counts(self.coded(operands)).slope) * self.noise_counts
 
     def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
@@ -184,16 +181,16 @@ class SwitchedCapacitor(CapacitorArray):
         return activity
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Capacitors by the activity of the site, cell logic by events, one readout for each line evaluation.
+        """Capacitors by the activity of the site, cell logic by events, one readout per line evaluation.
 
-        Of unknown data half of the cells go high.
+        For unknown data half of the cells go high.
         """
         fused = "clipped_thresholds" in activity
         assert self.comparator is not None
         readout, converting = self.comparator.energy(), jnp.zeros_like(self.supply)
         if not fused and self.adc is not None:
             readout = self.adc.energy(self.supply, readout)
-            # The line holds while the converter works, and is waited for where that takes longer than settling.
+            # The line holds while the converter works; a conversion longer than settling adds waiting time.
             converting = jnp.maximum(self.adc.conversion_time(float(self.rows)) - self.evaluation_time, 0.0)
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
         driven = work.product.rows / work.product.tiles(self.rows)
@@ -214,7 +211,7 @@ class SwitchedCapacitor(CapacitorArray):
         )
 
     def ideal(self) -> "SwitchedCapacitor":
-        """No mismatch, noise, offset, temperature or further part, and an ADC that resolves one count over the line.
+        """The array without mismatch, noise, offset, temperature or parts, its ADC resolving one count over the line.
 
         Exact up to 16383 rows, where the ADC's 16 bits end.
         """
@@ -238,7 +235,7 @@ class SwitchedCapacitor(CapacitorArray):
         method: str = "minimum-error",
         coverage: float = 0.999,
     ) -> "SwitchedCapacitor":
-        """The same macro with its converter's range chosen from the line values that a sample of data causes.
+        """The same macro with its converter's range chosen from the line values of sample data.
 
         Args:
             inputs: Typical inputs, shape (..., rows).
@@ -263,7 +260,7 @@ class SwitchedCapacitor(CapacitorArray):
         return None if self.adc is None else self.adc.range
 
     def line_counts(self, operands: Operands) -> Int[Array, "tiles values"]:
-        """How often nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact."""
+        """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact."""
         if self.adc is None:
             raise ValueError(no_converter(self))
         return count_line_values(self.coded(operands), self.rows)
@@ -277,7 +274,7 @@ class SwitchedCapacitor(CapacitorArray):
         return select_full_scale(self.adc, product, self.rows, counts, method=method, coverage=coverage)
 
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":
-        """The same macro with another range of its converter."""
+        """The same macro with another converter range."""
         if self.adc is None:
             raise ValueError(no_converter(self))
         return eqx.tree_at(lambda macro: macro.adc.range, self, full_scale.astype(self.adc.range.dtype))
@@ -288,31 +285,3 @@ class SwitchedCapacitor(CapacitorArray):
             return None
         line = fold_die(self, nominal_die(self)) if die is None else self.prepare(die)
         return line.behind(slices)
-
-    def _at_decision(
-        self, line: CapacitorLine | None, counts: Array, middle: Array | float, key: PRNGKeyArray | None
-    ) -> Array:
-        """Line in counts above its reference at the decision, from its settled value behind an ideal supply.
-
-        Args:
-            line: Its static errors, or None.
-            counts: Settled value above the reference.
-            middle: Counts from no cell high to half of them, which the reference stands for.
-            key: Draws the supply's noise.
-        """
-        gain = jnp.ones_like(self.supply) if line is None else line.gain
-        own, in_common = track_reference(gain, self.reference_tracking), self.reference_tracking * gain
-        if self.drivers is not None and self.drivers.supply_resistance is not None:
-            high, unit, whole = (counts + own * middle) / 2, self.unit_capacitance, self.total_units
-            size = 1.0 if line is None else over_columns(line.size, counts.ndim)
-            settled = self.drivers.rail_gain(high, self.evaluation_time, unit * size, whole)
-            half = jnp.asarray(middle, counts.dtype) / 2
-            at_middle = self.drivers.rail_gain(half, self.evaluation_time, unit, whole)
-            # The reference is a line too, with half of its cells high.
-            counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
-        if self.supply_noise is not None and key is not None:
-            swing = self.supply_noise / self.supply
-            shape = (*counts.shape[:-1], 1)
-            relative = swing * normal(jax.random.fold_in(key, SUPPLY_DRAW), shape, counts.dtype)
-            counts = counts + relative * (counts + (own - in_common) * middle)
-        return counts if line is None else counts + over_columns(line.offset, counts.ndim)

@@ -1,4 +1,4 @@
-"""Weight cells of a digital array below their safe supply: which of them fail on a die, and what is read then."""
+"""Weight cells of a digital array below their safe supply: the failing cells of a die, and the weights then read."""
 
 import equinox as eqx
 import jax
@@ -16,14 +16,14 @@ class WeightCellsDie(eqx.Module):
 
     Attributes:
         minimum_supply: Standard draws (mean 0, sigma 1) of each cell's lowest working supply.
-        state: What a failing cell holds, -1 or +1.
+        state: Value that a failing cell holds, -1 or +1.
     """
 
     minimum_supply: Float[Array, "rows columns"]
     state: Float[Array, "rows columns"]
 
     def failing(self, cell: SramCell, supply: Float[Array, ""]) -> Bool[Array, "rows columns"]:
-        """Cells whose lowest working supply is above the one they have (V); those at one supply also fail below it."""
+        """Cells whose lowest working supply is above `supply` (V); a cell that fails also fails at lower supplies."""
         return cell.mean + cell.sigma * self.minimum_supply > supply
 
 
@@ -47,7 +47,7 @@ def weights_as_read(
     Args:
         coded: The operands.
         failing: Where a cell of the array fails.
-        state: What it then holds, -1 or +1.
+        state: Value that it then holds, -1 or +1.
     """
     line_rows, line_columns = state.shape
     product, code = coded.product, coded.w_code

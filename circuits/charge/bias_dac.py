@@ -54,7 +54,7 @@ class BiasDac(eqx.Module):
         return jnp.mean(missed, dtype=counts.dtype)
 
     def levels(self, code: Float[Array, "..."]) -> Float[Array, "... sections"]:
-        """What each capacitor adds to a shift, in its own size: -1 or +1 for a bit, 0 or 2 for the half LSB."""
+        """Contribution of each capacitor to a shift, in its own size: -1 or +1 for a bit, 0 or 2 for the half LSB."""
         whole = code.astype(jnp.int32)
         even = 1 - (whole & 1)
         # Bits of -1 and +1 sum to odd numbers only: an even code is the odd one below it plus the half LSB.

@@ -1,4 +1,4 @@
-"""Draws of one die of a switched-capacitor array: made, checked against a macro, and what they do to its capacitors."""
+"""Draws of one die of a switched-capacitor array: drawing, checking against a macro, and the capacitors that result."""
 
 from typing import Any
 

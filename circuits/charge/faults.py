@@ -12,11 +12,11 @@ from amsim.circuits.checks import Quantity, integer_between, one_key, quantity
 
 
 class FaultsDie(eqx.Module):
-    """Uniform draws in [0, 1) of the faults of one die; they turn into faults by `Faults`.
+    """Uniform draws in [0, 1) of the faults of one die; `Faults` turns them into faults.
 
     Attributes:
-        cells: One for each cell.
-        columns: One for each column.
+        cells: One draw per cell.
+        columns: One draw per column.
     """
 
     cells: Float[Array, "rows columns"]
@@ -26,8 +26,9 @@ class FaultsDie(eqx.Module):
 class Faults(eqx.Module):
     """Independent faults of cells and columns.
 
-    A cell whose draw is below `stuck_high` is stuck high, one in the uppermost `stuck_low` is stuck low: what is faulty
-    at one probability stays so at a larger one. A dead column is stuck at its highest or lowest value, equally likely.
+    A cell whose draw is below `stuck_high` is stuck high, one in the uppermost `stuck_low` is stuck low: a cell that is
+    faulty at one probability stays so at a larger one. A dead column is stuck at its highest or lowest value, both
+    equally likely.
 
     Attributes:
         stuck_high: Probability that a cell goes high in every evaluation, 0 to 1; reset still takes its bottom plate
@@ -39,7 +40,7 @@ class Faults(eqx.Module):
         ValueError: A probability outside 0..1, or `stuck_high + stuck_low` above 1.
 
     Validity: permanent faults without clusters; probabilities are resolved to 1e-7 in float32. Faults have no
-    derivative by the probabilities: differentiate an expectation over dies by finite differences.
+    derivative with respect to the probabilities: differentiate an expectation over dies by finite differences.
     """
 
     error_sizes: ClassVar[tuple[str, ...]] = ("stuck_high", "stuck_low", "dead_column")

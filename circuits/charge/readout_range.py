@@ -1,4 +1,4 @@
-"""Values that the lines of an array take in a product, and the range of a converter that suits them."""
+"""Line values of a product on an array, and the converter range that suits them."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from amsim.circuits.contract.products import Product, over_columns
 
 
 def finest_step(coded: Coded) -> Float[Array, "..."]:
-    """Step in cells between the possible values of a line: half a cell where a cell may be undriven."""
+    """Step between the possible values of a line, cells: half a cell where a cell may be undriven."""
     product, x, w = coded.product, coded.x, coded.w
     undriven = jnp.zeros((1,) * x.ndim, bool)
     if coded.x_code.centred:

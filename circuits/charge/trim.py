@@ -17,7 +17,7 @@ class Trim(eqx.Module):
     r"""Digital code, written once, that a small converter subtracts from a comparator's offset.
 
     Codes are the integers `-2**bits // 2 .. 2**bits // 2 - 1` times `step = 2 range / 2**bits` (code 0 subtracts
-    nothing; no bits are no trim). The offset is found by successive approximation, each of `bits` steps a majority vote
+    nothing; 0 bits are no trim). The offset is found by successive approximation, each of `bits` steps a majority vote
     of `averages` decisions. With input noise `s`, `n` decisions at a distance `d` from the threshold give a fraction of
     ones about `Phi(d / s)`; its variance `1 / (4 n)` over its slope squared `1 / (2 pi s^2)` makes the distance known
     with variance `(pi / 2) s^2 / n`. The nearest code to the offset with that one Gaussian error is chosen, clipped to
@@ -53,7 +53,7 @@ class Trim(eqx.Module):
 
     @property
     def decisions(self) -> Float[Array, ""]:
-        """Decisions that one trim takes, 1."""
+        """Decisions per trim, 1."""
         return self.bits * self.averages
 
     def measurement_sigma(self, noise: Float[Array, ""]) -> Float[Array, ""]:
@@ -76,9 +76,9 @@ class Trim(eqx.Module):
         return codes * self.step
 
     def energy(self, decision_energy: Float[Array, ""] | float) -> Float[Array, ""]:
-        """Energy of trimming one comparator once, J: its decisions; the search logic is not counted."""
+        """Energy of trimming one comparator once, J: its decisions of `decision_energy` (J); no search logic."""
         return self.decisions * decision_energy
 
     def time(self, decision_time: Float[Array, ""] | float) -> Float[Array, ""]:
-        """Time of trimming one comparator once, s: its decisions one after another."""
+        """Time of trimming one comparator once, s: its decisions of `decision_time` (s) one after another."""
         return self.decisions * decision_time

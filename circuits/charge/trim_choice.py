@@ -1,4 +1,4 @@
-"""Choice of a comparator's offset trim: what a trim leaves in closed form, and the fewest bits that do."""
+"""Choice of a comparator's offset trim: the residual offset in closed form, and the fewest bits that meet a limit."""
 
 import dataclasses
 import math
@@ -23,7 +23,7 @@ _PICO = 1e-12
 
 
 class TrimChoice(NamedTuple):
-    """Fewest trim bits that do, and what they cost.
+    """Fewest trim bits that meet a limit, and their cost.
 
     Attributes:
         bits: Resolution.
@@ -32,7 +32,7 @@ class TrimChoice(NamedTuple):
         residual_sigma: Standard deviation of the offset left, V.
         probability: Probability that the offset left is within the limit, 1.
         energy: Energy of the one-time trim of one comparator, J.
-        time: Duration of that, every decision given the time of an input of half a step, s.
+        time: Duration of that trim, every decision given the time that an input of half a step needs, s.
     """
 
     bits: int
@@ -45,7 +45,7 @@ class TrimChoice(NamedTuple):
 
 
 def residual_sigma(comparator: Comparator) -> Float[Array, ""]:
-    """Give the standard deviation, about 0, of the offset that a comparator's trim leaves.
+    """Standard deviation, about 0, of the offset that a comparator's trim leaves.
 
     `E[r^2] = s^2 m^2 / S^2 + sum_c integral over bin c of (y s^2 / S^2 - c step)^2 phi(y / S) / S dy` with the offset's
     sigma s, the measurement's m and `S^2 = s^2 + m^2`; the bins of the outermost codes reach to infinity. It is
@@ -79,7 +79,7 @@ def residual_sigma(comparator: Comparator) -> Float[Array, ""]:
 
 
 def residual_probability(comparator: Comparator, limit: Float[Array, ""] | float) -> Float[Array, ""]:
-    """Give the probability that the offset left by a comparator's trim is within `limit`.
+    """Probability that the offset left by a comparator's trim is within `limit`.
 
     `integral phi(z) sum_c P(|o - c step| <= limit and o + m z in bin c) dz` with the offset o and the measurement's
     sigma m; the inner probability is a difference of two normal CDFs, the outer integral is split at its kinks. Where
@@ -126,7 +126,7 @@ def _over_offsets(trim: Trim, own: Array, error: Array, limit: Array) -> Float[A
     """Probability within the limit as an integral over the offset; smooth where `own` is below `error`."""
     codes, low, high = _bins(trim, trim.step)
     lows, highs = (jnp.clip((codes * trim.step + edge) / own, -_END, _END) for edge in (-limit, limit))
-    # Far enough to be infinite, and finite for the derivative by `error`.
+    # Far enough to be infinite, and finite for the derivative with respect to `error`.
     far = jax.lax.stop_gradient(2 * trim.range + 2 * _END * (own + error))
     low, high = jnp.clip(low, -far, far), jnp.clip(high, -far, far)
 
@@ -146,21 +146,21 @@ def trim_bits(
     averages: float | None = None,
     range: float | None = None,
 ) -> TrimChoice:
-    """Find the fewest trim bits that leave an offset within a limit.
+    """Fewest trim bits that leave an offset within a limit.
 
     Args:
         comparator: Its Gaussian offset and noise.
         limit: Largest magnitude of the offset left, above 0, V.
-        probability: How many of the comparators must meet it, between 0 and 1.
+        probability: Fraction of the comparators that must meet it, between 0 and 1.
         averages: Decisions in each vote; None takes those of the comparator's trim, or of `Trim()` without one.
         range: Largest offset cancelled, V; None as above.
 
     Returns:
-        The choice and what it costs, plain numbers.
+        The choice and its cost, plain numbers.
 
     Raises:
-        ValueError: A limit or probability out of range, a traced comparator, or no resolution of up to 16 bits does;
-            the message says whether the range or the measurement's noise stands in the way.
+        ValueError: A limit or probability out of range, a traced comparator, or no resolution of up to 16 bits
+            suffices; the message says whether the range or the measurement's noise stands in the way.
     """
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(comparator)):
         raise ValueError("Argument `comparator` must hold numbers, but is traced: a number of bits has no derivative.")
@@ -187,7 +187,7 @@ def trim_bits(
     raise ValueError(_why_not(comparator, given, limit, probability))
 
 
-# Once for each number of bits, whatever the values.
+# Compiled once per number of bits, whatever the values.
 _compiled_probability = eqx.filter_jit(residual_probability)
 
 
@@ -214,7 +214,7 @@ def _why_not(comparator: Comparator, trim: Trim, limit: float, probability: floa
 
 
 def _bins(trim: Trim, step: Float[Array, ""]) -> tuple[Array, Array, Array]:
-    """Codes, and the ends of what each is nearest to, in the unit of `step`."""
+    """Codes, and the ends of the interval to which each is nearest, in the unit of `step`."""
     codes = jnp.arange(2**trim.bits, dtype=step.dtype) - 2**trim.bits // 2
     order = jnp.arange(2**trim.bits)
     low = jnp.where(order == 0, -jnp.inf, (codes - 0.5) * step)

@@ -1,6 +1,6 @@
 """Multi-bit operands on one-bit cells: bit-parallel weights, bit-serial inputs, tiles of rows, digital recombination.
 
-With `q_x = g_x sum_b 2**b s_b + c_x` and `q_w = g_w sum_j 2**j t_j + c_w` (digits s, t of -1 and +1, see operands):
+With `q_x = g_x sum_b 2**b s_b + c_x` and `q_w = g_w sum_j 2**j t_j + c_w` (digits s, t of -1 and +1, `IntegerCode`):
 `sum_i q_x q_w = g_x g_w sum_bj 2**(b+j) S_bj + c_w sum_i q_x + c_x sum_i q_w - R c_x c_w`, where each `S_bj` is one
 line value per tile of rows. Weight digit j of filter c lives on physical column `(c * bits + j) mod columns`.
 """
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from amsim.circuits.contract.operands import Coded
 
 LAID_OUT_SLICES = 8
-"""XLA lays out a scan up to this length: on CPU a convolution's gradient is tens of times slower inside a loop."""
+"""Longest scan that is unrolled: on a CPU a convolution's gradient is tens of times slower inside a loop."""
 
 
 class Slice(NamedTuple):
@@ -41,13 +41,13 @@ def accumulate(
     *,
     cells: Float[Array, "line_rows slices"] | None = None,
 ) -> PyTree[Array]:
-    """Sum of `contribution` over all slices, one compiled body for any number of bits and tiles.
+    """Sum of `contribution` over all slices, with one compiled body for any number of bits and tiles.
 
     Args:
         coded: The operands.
         digits: Digits of the weights, from `weight_digits`.
         line_rows: Rows of the line.
-        contribution: What one slice adds.
+        contribution: Contribution of one slice.
         cells: Relative weight of each cell of the physical line; None for nominal cells.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The contract of every circuit family: draw a die, multiply on it, decide on it, and say what that costs."""
+"""Contract of every circuit family: draw a die, multiply on it, decide on it, and state the cost."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,13 @@ SIGNS = ValueRange(-1.0, 1.0)
 class Macro(eqx.Module):
     """A block of `rows` x `columns` cells with drivers and readout; every family implements this and nothing else.
 
-    Operations on a site of a network take the same arguments, which are checked already (`matmul` and `decide` check
-    what a user gives): `operands`, inputs and weights of the product, and what is known of them; `neuron`, slope and
-    threshold of each column; `die`, from `fabricate` or `prepare`, None for the nominal macro; `key`, which draws the
-    dynamic noise of this read, None for none.
+    Operations on a site of a network take the same arguments, already checked (`matmul` and `decide` check those of a
+    user): `operands`, inputs and weights of the product and the ranges known of them; `neuron`, slope and threshold of
+    each column; `die`, from `fabricate` or `prepare`, None for the nominal macro; `key`, which draws the dynamic noise
+    of this read, None for no noise.
 
     Attributes:
-        rows: Products that one column sums at once (static).
+        rows: Products summed per column in one evaluation (static).
         columns: Physical columns (static).
         weight_bits: Bits of a weight (static).
         input_bits: Bits of an input (static).
@@ -61,27 +61,27 @@ class Macro(eqx.Module):
 
     @property
     def decides(self) -> bool:
-        """Whether a fused neuron (product, threshold, sign) is what the circuit does."""
+        """Whether the circuit can compute a fused neuron (product, threshold, sign)."""
         return False
 
     @property
     def deterministic(self) -> bool:
-        """Whether all dies and all reads are equal."""
+        """Whether all dies and all reads give equal results."""
         return False
 
     @property
     def keeps_product(self) -> bool:
-        """Whether a product on this macro is the plain one, so that it may stay as the network wrote it."""
+        """Whether a product on this macro is exact, so that it may stay as the network wrote it."""
         return False
 
     @property
     def operand_rounding(self) -> Rounding:
-        """How operands are rounded to their codes."""
+        """Rounding of operands to their codes."""
         return "nearest"
 
     @property
     def readout_range(self) -> Float[Array, ""] | None:
-        """Full scale of the converters of its lines, 1, in a product read as a number; None without such converters."""
+        """Full scale of the converters that read its lines as numbers, 1; None without such converters."""
         return None
 
     @abstractmethod
@@ -93,10 +93,10 @@ class Macro(eqx.Module):
         """
 
     def prepare(self, die: Die) -> Die:
-        """The die in the form that many reads of it use, accepted wherever a die is; here the die itself.
+        """The die prepared for many reads, accepted wherever a die is; here the die itself.
 
-        A loop over batches prepares once. The circuit's parameters have done their work on it: derivatives by them and
-        later changes of them need the die itself.
+        A loop over batches prepares once. A prepared die has the circuit's parameters baked in; to change or
+        differentiate them, use the original die.
         """
         return die
 
@@ -143,7 +143,7 @@ class Macro(eqx.Module):
         """Data-dependent activity that `cost` needs and fractions that clip (names `clipped_...`)."""
 
     def line_counts(self, operands: Operands) -> Int[Array, "tiles values"]:
-        """How often nominal lines take each value that they can take, in each tile; for `selected_readout_range`.
+        """Number of times that nominal lines take each possible value, per tile; for `selected_readout_range`.
 
         Raises:
             ValueError: The macro has no converter whose range could be chosen.
@@ -153,13 +153,13 @@ class Macro(eqx.Module):
     def selected_readout_range(
         self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
     ) -> Float[Array, ""]:
-        """Range of the converters that suits those line values, by a method of `amsim.circuits.adc.select_range`.
+        """Range of the converters that suits these line values, by a method of `amsim.circuits.adc.select_range`.
 
         Args:
-            product: Whose lines they are.
-            counts: From `line_counts`, of one input or added up over many.
+            product: Product that the lines compute.
+            counts: From `line_counts`, for one input or summed over many.
             method: Name of the method.
-            coverage: Part of the values that must be inside, for methods that take one.
+            coverage: Fraction of the values that must lie inside, for methods that use one.
 
         Returns:
             Full scale relative to the swing of the driven rows, 1.
@@ -170,7 +170,7 @@ class Macro(eqx.Module):
         raise ValueError(no_converter(self))
 
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "Macro":
-        """The same macro with another range of its converters; it has the same dies.
+        """The same macro with another converter range; its dies stay valid.
 
         Args:
             full_scale: Relative to the swing of the driven rows, 1; as `readout_range`.
@@ -182,17 +182,17 @@ class Macro(eqx.Module):
 
     @abstractmethod
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Cost of one site an inference.
+        """Cost of one site per inference.
 
         Args:
-            work: What the site asks.
-            activity: From `report`, averaged over inputs; a family states what it assumes of what is not there.
+            work: Work of the site.
+            activity: From `report`, averaged over inputs; a family states what it assumes for missing entries.
         """
 
     @property
     @abstractmethod
     def operating_supply(self) -> Float[Array, ""]:
-        """Supply of the array in use, V: control and clock beside it run at the same."""
+        """Supply of the array in use, V; control and clock around it run at the same supply."""
 
     @property
     @abstractmethod
@@ -200,7 +200,7 @@ class Macro(eqx.Module):
         """Area, m^2."""
 
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
-        """Power while powered and idle, W; here none.
+        """Power drawn while powered and idle, W; here none.
 
         Args:
             temperature: K, shape ().
@@ -212,7 +212,7 @@ class Macro(eqx.Module):
         """The same macro without noise, mismatch and offset, and with a readout that resolves one count."""
 
     def tiles(self, product: Product) -> int:
-        """Tiles that the rows of a product are split into.
+        """Number of tiles that the rows of a product are split into.
 
         Raises:
             ValueError: Rows that cannot be separated do not fit.
@@ -316,5 +316,5 @@ class Macro(eqx.Module):
 
 
 def no_converter(macro: Macro) -> str:
-    """Text of the error where a macro has no converter whose range could be chosen."""
+    """Error message for a macro without a converter whose range could be chosen."""
     return f"{type(macro).__name__} has no converter whose range to choose; a switched-capacitor array takes an `adc`."

@@ -9,13 +9,13 @@ from amsim.noise.gradients import with_gradient_of
 
 
 class Neuron(eqx.Module):
-    """Decides on the sign of `slope * product + intercept`, columns last.
+    """Binary neuron that decides on the sign of `slope * product + intercept`, columns last.
 
     Attributes:
         slope: Broadcastable to the product; 0 makes the neuron a constant.
         intercept: Broadcastable to the product.
         ties_up: Whether an expression of exactly 0 gives the upper decision (static).
-        tuning: Counts that a threshold tuned on its die adds towards the upper decision, columns last; None is none.
+        tuning: Counts by which tuning on the die moves the threshold towards the upper decision, columns last, or None.
     """
 
     slope: Float[Array, "..."]
@@ -48,7 +48,7 @@ class Neuron(eqx.Module):
     def exact_shift(self) -> Float[Array, "..."]:
         """Shift in counts that puts the threshold itself at 0; 0 for a constant neuron, which no line decides.
 
-        Within rounding error of a whole count it is whole: a computed threshold may miss an exact tie.
+        Rounded when within rounding error of a whole count, since a computed threshold may just miss an exact tie.
         """
         slope = jnp.where(self.slope == 0, 1.0, self.slope)
         exact = jnp.where(self.slope == 0, 0.0, self.intercept / slope)
@@ -57,7 +57,7 @@ class Neuron(eqx.Module):
         return with_gradient_of(jnp.where(close, whole, exact), exact)
 
     def shift(self, rows: int) -> Float[Array, "..."]:
-        """What the bias DAC must add to a sum over `rows` products so that its sign is the decision, in counts.
+        """Shift that the bias DAC must add to a sum over `rows` products so that its sign is the decision, counts.
 
         The sum moves in steps of 2; the shift puts 0 half way between the last sum below the threshold and the first
         above. Its gradient is that of `intercept / slope`, the shift without steps.
@@ -71,14 +71,15 @@ class Neuron(eqx.Module):
         return with_gradient_of(1.0 - first_above, exact)
 
     def decisive_shift(self, shift: Float[Array, "..."]) -> Float[Array, "..."]:
-        """A shift that a circuit realises, with a 64th of what it leaves of the exact one, of one count at most.
+        """Realised shift plus 1/64 of its distance from the exact one, that distance limited to one count.
 
-        With an odd number of undriven cells a sum may lie half way, where the shift alone gives no answer.
+        With an odd number of undriven cells a sum may lie half way between two others, exactly on a threshold realised
+        there; the added fraction then decides.
         """
         return shift + jnp.clip(self.exact_shift() - shift, -1, 1) / 64
 
     def from_counts(self, shifted: Float[Array, "..."]) -> Float[Array, "..."]:
-        """The expression's value for a line value that has the threshold's shift added."""
+        """Value of the expression for a line value with the threshold's shift added."""
         return jnp.where(self.slope == 0, self.intercept, self.slope * shifted)
 
 

@@ -1,4 +1,4 @@
-"""Operands of a product: what a macro multiplies, what is known of it, and the integer codes that it computes with."""
+"""Operands of a product as a macro gets them, and the integer codes that it computes with."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ UNKNOWN = ValueRange()
 
 
 class Operands(eqx.Module):
-    """Inputs and weights of one product, and what is known of their values.
+    """Inputs and weights of one product, with the ranges known of their values.
 
     Attributes:
         product: Rows, columns and geometry: how inputs meet weights.
@@ -34,7 +34,7 @@ class Operands(eqx.Module):
 
     @staticmethod
     def dense(inputs: Real[ArrayLike, "... rows"], weights: Real[ArrayLike, "rows columns"]) -> "Operands":
-        """Checked operands of a matrix product, nothing known of their values.
+        """Checked operands of a matrix product, without known ranges.
 
         Args:
             inputs: Shape (..., rows).
@@ -77,7 +77,7 @@ class Coded(eqx.Module):
 
     @property
     def product(self) -> Product:
-        """How inputs meet weights."""
+        """Product that the operands belong to."""
         return self.operands.product
 
     def decode(self, sums: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -85,7 +85,7 @@ class Coded(eqx.Module):
         return sums * self.x_code.scale * over_columns(self.w_code.scale, sums.ndim)
 
     def clipped_fractions(self) -> dict[str, Any]:
-        """Fractions of both operands that clip, as a report names them."""
+        """Fraction of each operand's values that clips, under the names of a report."""
         return {
             "clipped_inputs": self.x_code.clipped_fraction(self.operands.inputs),
             "clipped_weights": self.w_code.clipped_fraction(self.operands.matrix),
