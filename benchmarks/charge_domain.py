@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from speed import ratio, report
 
 from amsim import circuits
-from amsim.circuits import DenseProduct, Neuron, ValueRange
+from amsim.circuits import DenseProduct, Neuron, Operands, ValueRange
 
 AIM = 2.0
 BATCHES = 8
@@ -33,12 +33,12 @@ EVERYTHING = STATIC | {"drivers": circuits.Drivers(supply_resistance=100.0), "su
 def decided(macro: Any, inputs: Any, weights: Any, die: Any, key: Any) -> Any:
     product = DenseProduct(*weights.shape)
     neuron = Neuron(jnp.ones(product.columns), jnp.zeros(product.columns))
-    return macro.margin(product, inputs, weights, neuron, die=die, key=key, input_range=SIGNS, weight_range=SIGNS)
+    return macro.margin(Operands(product, inputs, weights, SIGNS, SIGNS), neuron, die=die, key=key)
 
 
 def read(macro: Any, inputs: Any, weights: Any, die: Any, key: Any) -> Any:
     product = DenseProduct(*weights.shape)
-    return macro.multiply(product, inputs, weights, die=die, key=key, input_range=SIGNS, weight_range=SIGNS)
+    return macro.multiply(Operands(product, inputs, weights, SIGNS, SIGNS), die=die, key=key)
 
 
 def many(function: Any) -> Any:

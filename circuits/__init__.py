@@ -15,9 +15,11 @@ from amsim.circuits.charge.layout import Layout as Layout
 from amsim.circuits.charge.leakage import Leakage as Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch as ResetSwitch
 from amsim.circuits.charge.trim import Trim as Trim
-from amsim.circuits.charge.trim import trim_bits as trim_bits
+from amsim.circuits.charge.trim_choice import trim_bits as trim_bits
 from amsim.circuits.contract.macro import Macro as Macro
 from amsim.circuits.contract.neuron import Neuron as Neuron
+from amsim.circuits.contract.operands import Coded as Coded
+from amsim.circuits.contract.operands import Operands as Operands
 from amsim.circuits.contract.products import ConvolutionProduct as ConvolutionProduct
 from amsim.circuits.contract.products import DenseProduct as DenseProduct
 from amsim.circuits.contract.products import Product as Product

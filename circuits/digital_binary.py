@@ -8,15 +8,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity
-from amsim.circuits.contract.macro import UNKNOWN, Die, Macro
+from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
-from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding
 from amsim.circuits.technology.sram import SramCell
 from amsim.circuits.technology.technology import Technology, adder_tree_full_adders
-from amsim.circuits.weight_cells import WeightCellsDie, drawn_weight_cells, weights_as_read
+from amsim.circuits.weight_cells import WeightCellsDie, draw_weight_cells, weights_as_read
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
@@ -37,7 +36,7 @@ class DigitalBinary(Macro):
         input_bits: Bits of an input (static).
         supply: V. Default 0.66 V (facts 2, low end, recalled).
         overhead: Registers, clock and wires over bare gates at half activity, 1. Default 3.0: calibrated so that
-            1024 rows cost the 12.3 fJ a MAC derived for the synthesised array (facts 1.1; 2-3 expected, facts 7.3).
+            1024 rows cost the 12.3 fJ per MAC derived for the synthesised array (facts 1.1; 2-3 expected, facts 7.3).
         clock: Hz. Default 6 MHz, where 150 frames/s cost 14.4 uJ (facts 2).
         evaluation_cycles: Clock cycles of one evaluation.
         load_width: Weight bits loaded in one cycle.
@@ -76,9 +75,9 @@ class DigitalBinary(Macro):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """A weight flip-flop, an XNOR and a share of the adder tree for each cell, m^2."""
+        """A weight flip-flop, an XNOR and a share of the adder tree per cell, m^2."""
         gates = self.technology
-        tree = gates.full_adder_area * self._full_adders_a_row
+        tree = gates.full_adder_area * self._full_adders_per_row
         return self.rows * self.columns * (gates.flip_flop_area + gates.xor_area + tree)
 
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
@@ -90,58 +89,39 @@ class DigitalBinary(Macro):
         flip_flop, xor, full_adder = (
             self.technology.leakage_power(gate, self.supply, temperature) for gate in ("flip_flop", "xor", "full_adder")
         )
-        return self.rows * self.columns * (flip_flop + xor + full_adder * self._full_adders_a_row)
+        return self.rows * self.columns * (flip_flop + xor + full_adder * self._full_adders_per_row)
 
     @property
-    def _full_adders_a_row(self) -> float:
+    def _full_adders_per_row(self) -> float:
         return adder_tree_full_adders(self.rows) / self.rows
 
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """Draws of the weight cells; None where they cannot fail."""
         key = one_key("key", key)
-        return None if self.weight_cells is None else drawn_weight_cells(key, self.rows, self.columns)
+        return None if self.weight_cells is None else draw_weight_cells(key, self.rows, self.columns)
 
-    def multiply(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
-        """Integer product of the operands' codes, which is what all bit slices add up to."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+    def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
+        """Integer product of the operands' codes, the sum of all bit slices."""
+        coded = self.coded(operands)
+        weights = coded.w
         if self.weight_cells is not None and die is not None:
-            checked = self._checked_die(die)
-            w = weights_as_read(product, w_code, w, checked.failing(self.weight_cells, self.supply), checked.state)
-        sums = product.sums(x, w)
-        return self._decode(sums, x_code, w_code)
+            checked = self._check_die(die)
+            weights = weights_as_read(coded, checked.failing(self.weight_cells, self.supply), checked.state)
+        return coded.decode(coded.product.sums(coded.x, weights))
 
-    def report(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: Neuron | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Switching activity of the products and the fractions that clip."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        activity = {"clipped_inputs": x_code.clipped(inputs), "clipped_weights": w_code.clipped(matrix)}
-        if x_code.bits == 1 and w_code.bits == 1:
-            ones = (product.sums(x_code.digit(x, 0), w) / product.rows + 1) / 2
+        coded = self.coded(operands)
+        product, activity = coded.product, coded.clipped_fractions()
+        if coded.x_code.bits == 1 and coded.w_code.bits == 1:
+            ones = (product.sums(coded.x_code.digit(coded.x, 0), coded.w) / product.rows + 1) / 2
             activity["toggling"] = jnp.mean(2 * ones * (1 - ones))
         return activity
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Gates by the activity of the site; multi-bit digits and unknown data toggle like coin tosses."""
+        """Gates by the activity of the site; digits of multi-bit operands and unknown data toggle like coin tosses."""
         gates, rows = self.technology, work.product.rows / work.product.tiles(self.rows)
-        row = gates.xor_capacitance + gates.full_adder_capacitance * self._full_adders_a_row
+        row = gates.xor_capacitance + gates.full_adder_capacitance * self._full_adders_per_row
         toggling = activity.get("toggling", jnp.asarray(0.5)) / 0.5
         return stationary_cost(
             self,
@@ -153,10 +133,10 @@ class DigitalBinary(Macro):
         )
 
     def ideal(self) -> "DigitalBinary":
-        """The same array with weight cells that never fail: it is exact."""
+        """The same array with weight cells that never fail, which is exact."""
         return dataclasses.replace(self, weight_cells=None)
 
-    def _checked_die(self, die: Die) -> WeightCellsDie:
+    def _check_die(self, die: Die) -> WeightCellsDie:
         size = self.rows, self.columns
         if isinstance(die, WeightCellsDie) and die.state.shape == size:
             return die

@@ -4,15 +4,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import count
-from amsim.circuits.contract.macro import UNKNOWN, Die, Macro
+from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding
 
 
 class Exact(Macro):
-    """Products in floating point, unchanged; it has no cost, because it is no circuit.
+    """Products in floating point, unchanged; without cost, because it is not a circuit.
 
     Attributes:
         rows: Rows of a product, which do not limit it (static).
@@ -54,30 +54,11 @@ class Exact(Macro):
         """None: nothing is manufactured."""
         return None
 
-    def multiply(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
+    def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """The product."""
-        return product.sums(inputs, matrix)
+        return operands.product.sums(operands.inputs, operands.matrix)
 
-    def report(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: Neuron | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Nothing clips."""
         return {}
 

@@ -1,4 +1,4 @@
-"""An array known by measurement: its transfer and its noise come from a table instead of from physics."""
+"""Array known by measurement: its transfer and its noise come from a table instead of from physics."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import Quantity, count, finite, one_key, quantity, root
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
-from amsim.circuits.contract.macro import UNKNOWN, Die, Macro, over_columns
+from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
-from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.operands import Operands
+from amsim.circuits.contract.products import over_columns
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding
 from amsim.noise.random import normal
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ else:
 
 
 class MeasuredDie(eqx.Module):
-    """Which of the measured dies a chip is.
+    """Choice of one of the measured dies.
 
     Attributes:
         draw: Uniform draw in [0, 1); die `floor(draw * dies)` of the table.
@@ -71,7 +71,7 @@ def _count_axis() -> Any:
 
 
 class Measured(Macro):
-    r"""Array of binary cells whose read value is looked up: for each column and ideal count, its mean and its spread.
+    r"""Array of binary cells whose read value is looked up: mean and spread per column and ideal count.
 
     A count is a sum of products -1 and +1 over one line. A read of column c at count n is
     `mean[c, n] + sigma[c, n] * z`, z standard normal and new at every read; between the counts of the table both are
@@ -142,7 +142,7 @@ class Measured(Macro):
 
     @property
     def decides(self) -> bool:
-        """With one-bit operands, which is what one comparison can decide on."""
+        """With one-bit operands, the only ones that one comparison can decide on."""
         return self.weight_bits == 1 and self.input_bits == 1
 
     @property
@@ -160,74 +160,34 @@ class Measured(Macro):
         key = one_key("key", key)
         return None if self.mean.shape[0] == 1 else MeasuredDie(jax.random.uniform(key))
 
-    def multiply(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
-        """Product from table reads: one for each tile, input bit and weight bit."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        reading = self._reading(die)
+    def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
+        """Product from table reads: one per tile, input bit and weight bit."""
+        coded, reading = self.coded(operands), self._reading(die)
 
         def read(one: Slice) -> Float[Array, "..."]:
             slice_key = None if key is None else jax.random.fold_in(key, one.order)
             return one.place_value * reading(one.sums, slice_key)
 
-        sums = accumulate(product, self.rows, x_code, x, weight_digits(w_code, w), None, read)
-        return self._decode(recombine(product, sums, x_code, x, w_code, w), x_code, w_code)
+        sums = accumulate(coded, weight_digits(coded), self.rows, read)
+        return coded.decode(recombine(coded, sums))
 
     def margin(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        neuron: Neuron,
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
+        self, operands: Operands, neuron: Neuron, *, die: Die = None, key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
-        """`slope * product + intercept` of the read value; the threshold half way between two sums, without a step."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        counts = self._reading(die)(product.sums(x_code.digit(x, 0), w), key)
-        in_counts = neuron.in_counts(x_code, w_code, w, counts.ndim)
+        """`slope * product + intercept` of the read value; the threshold half way between two sums, not quantised."""
+        coded, product, reading = self.coded(operands), operands.product, self._reading(die)
+        counts = reading(product.sums(coded.x_code.digit(coded.x, 0), coded.w), key)
+        in_counts = neuron.in_counts(coded)
         return in_counts.from_counts(counts + in_counts.decisive_shift(in_counts.shift(product.rows)))
 
-    def margin_noise(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        neuron: Neuron,
-        *,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
+    def margin_noise(self, operands: Operands, neuron: Neuron) -> Float[Array, "..."]:
         """`|slope|` times the root mean square of the measured sigma over all counts, columns and dies."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        slope = neuron.in_counts(x_code, w_code, w, x.ndim).slope
+        slope = neuron.in_counts(self.coded(operands)).slope
         return jnp.abs(slope) * root(jnp.mean(self.sigma**2))
 
-    def report(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: Neuron | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Fractions of the operands that clip; the measured energy does not depend on the data."""
-        x_code, _, w_code, _ = self._encode(product, inputs, matrix, input_range, weight_range)
-        return {"clipped_inputs": x_code.clipped(inputs), "clipped_weights": w_code.clipped(matrix)}
+        return self.coded(operands).clipped_fractions()
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
         """Measured energy and time of each evaluation of a column; a tile costs a whole line."""

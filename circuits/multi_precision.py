@@ -8,24 +8,25 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
-from amsim.circuits.contract.macro import UNKNOWN, Die, Macro
+from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding, Rounding
+from amsim.circuits.selection.codes import Rounding
 from amsim.circuits.technology.process import Process
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
 class PrecisionMode(eqx.Module):
-    """One way to run the unit.
+    """Operating mode of the unit.
 
     Attributes:
         bits: Widest operand (static).
-        subwords: Products a cycle of one unit (static).
+        subwords: Products per cycle of one unit (static).
         supply: V.
         clock: Hz.
-        capacitance_ratio: Active capacitance against that of the widest mode, 1.
+        capacitance_ratio: Active capacitance relative to that of the widest mode, 1.
     """
 
     bits: int = count(default=16)
@@ -52,10 +53,10 @@ class MultiPrecision(Macro):
     r"""Dynamic-voltage-accuracy-frequency-scaled units after Envision (Moons et al., ISSCC'17).
 
     Operands are integers of 1 to 16 bits; the mode is the narrowest subword that holds both. A 16-bit unit then does
-    `subwords` products a cycle at a lower clock and supply: `E_mac = E_16 (V / V_16)**2 / (k3 * subwords)`.
+    `subwords` products per cycle at a lower clock and supply: `E_mac = E_16 (V / V_16)**2 / (k3 * subwords)`.
     Operands narrower than their subword toggle less: `mean(bits) / subword`. A product with a zero operand is skipped
     and costs nothing. Sums are exact in float32 while the magnitudes of their terms add up to less than 2**24, and
-    within 6e-8 of that total for each addition beyond; sums saturate once, at the end.
+    within 6e-8 of that total per addition beyond; sums saturate once, at the end.
 
     Attributes:
         rows: Rows of units that share a weight: output pixels side by side (static). Default 16.
@@ -70,7 +71,7 @@ class MultiPrecision(Macro):
         utilisation: Fraction of cycles that compute, 1. Default 0.74: 76 of 102.4 GOPS (facts 3).
         unit_area: Area of a 16-bit unit with its share of control, m^2. Default 4770e-12: calibrated on Envision's
             1.87 mm^2 less its SRAM and registers (facts 3).
-        unit_leakage: Of one unit at 0.8 V and 300 K, A. Default 0.5 uA: its area in NAND2 of 50 pA (assumed).
+        unit_leakage: Leakage of one unit at 0.8 V and 300 K, A. Default 0.5 uA: its area in NAND2 of 50 pA (assumed).
         modes: Ways to run the units, the narrowest first.
 
     Raises:
@@ -114,7 +115,7 @@ class MultiPrecision(Macro):
 
     @property
     def operand_rounding(self) -> Rounding:
-        """As `rounding` says."""
+        """The field `rounding`."""
         return self.rounding
 
     @property
@@ -137,55 +138,32 @@ class MultiPrecision(Macro):
         return self.rows * self.columns * self.unit_leakage * supply * Process().leakage_ratio(supply, temperature)
 
     def tiles(self, product: Product) -> int:
-        """1: an accumulator sums any number of rows, one after another."""
+        """1: an accumulator sums any number of rows one after another."""
         return 1
 
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """None: dies do not differ."""
         return None
 
-    def multiply(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
+    def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """Integer product, saturated to the accumulator."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        sums = product.sums(x, w)
+        coded = self.coded(operands)
         largest = 2.0 ** (self.accumulator_bits - 1)
-        sums = jnp.clip(sums, -largest, largest - 1)
-        return self._decode(sums, x_code, w_code)
+        return coded.decode(jnp.clip(coded.product.sums(coded.x, coded.w), -largest, largest - 1))
 
-    def report(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: Neuron | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Fraction of products without a zero operand, and the fractions that clip or saturate."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        coded = self.coded(operands)
+        product, x, w = coded.product, coded.x, coded.w
         sums, largest = product.sums(x, w), 2.0 ** (self.accumulator_bits - 1)
-        # The units multiply words, and what a zero-point adds is a constant of the column.
-        live = product.sums((x_code.words(x) != 0).astype(x.dtype), (w != 0).astype(w.dtype))
-        return {
-            "nonzero": jnp.mean(live) / product.rows,
-            "clipped_inputs": x_code.clipped(inputs),
-            "clipped_weights": w_code.clipped(matrix),
-            "clipped_accumulator": jnp.mean((sums < -largest) | (sums > largest - 1), dtype=sums.dtype),
-        }
+        # The units multiply words; the contribution of a zero-point is a constant of the column.
+        live = product.sums((coded.x_code.words(x) != 0).astype(x.dtype), (w != 0).astype(w.dtype))
+        activity = {"nonzero": jnp.mean(live) / product.rows} | coded.clipped_fractions()
+        overflows = (sums < -largest) | (sums > largest - 1)
+        return activity | {"clipped_accumulator": jnp.mean(overflows, dtype=sums.dtype)}
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """MACs without a zero operand (unknown data have none); a weight serves a row of units, an input a column."""
+        """MACs without a zero operand (none in unknown data); a weight serves a row of units, an input a column."""
         mode, macs = self.mode, float(work.macs)
         narrow = (self.weight_bits + self.input_bits) / 2 / mode.bits
         relative = (mode.supply / self.modes[-1].supply) ** 2 * mode.capacitance_ratio / mode.subwords

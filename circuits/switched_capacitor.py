@@ -8,16 +8,20 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
-from amsim.circuits.adc import Adc, select_range
+from amsim.circuits.adc import Adc
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.charge_line import switched_capacitance
+from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
+from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die
+from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
+from amsim.circuits.checks import one_key
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
-from amsim.circuits.contract.macro import UNKNOWN, Die, no_converter, over_columns
+from amsim.circuits.contract.macro import Die, no_converter
 from amsim.circuits.contract.neuron import Neuron
-from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.operands import Operands
+from amsim.circuits.contract.products import Product, over_columns
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding, IntegerCode
 from amsim.circuits.technology.process import Process
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
@@ -34,9 +38,9 @@ class SwitchedCapacitor(CapacitorArray):
     A 0 among one-bit weights or inputs leaves its cell undriven, its bottom plate at mid level.
 
     Each line is read by its comparator (a fused neuron whose threshold is a code of the bias DAC) or by an ADC.
-    Noise of a read: `sqrt(kT / C_tot)` sampled at reset and the comparator's own, both Gaussian, new at every read.
-    One evaluation takes `evaluation_cycles / clock`: half of it the line is reset, half of it it settles. Effects that
-    depend on time or on a die's defects are parts of their own; a part that is None is ideal and costs nothing.
+    Noise of a read: kT/C noise `sqrt(kT / C_tot)` of reset and the comparator's own, both Gaussian, new at every read.
+    One evaluation takes `evaluation_cycles / clock`; the line is reset in the first half and settles in the second.
+    Effects of time and of a die's defects are separate parts; a part that is None is ideal and costs nothing.
     Sources: facts 1, 5.2, 5.3, 6.4, 8; the line's formulas are those of `amsim.circuits.charge.charge_line`.
 
     Attributes are those of `CapacitorArray`, each with its default and source.
@@ -53,7 +57,7 @@ class SwitchedCapacitor(CapacitorArray):
 
     @property
     def decides(self) -> bool:
-        """With one-bit operands, which is what a comparator can decide on."""
+        """With one-bit operands, the only ones that a comparator can decide on."""
         return self.weight_bits == 1 and self.input_bits == 1
 
     @property
@@ -78,33 +82,35 @@ class SwitchedCapacitor(CapacitorArray):
         current = self.cell_leakage * Process().leakage_ratio(self.supply, temperature)
         return self.rows * self.columns * self.supply * current
 
-    def multiply(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
-        """Product read through the ADC: one conversion for each tile, input bit and weight bit."""
+    def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
+        """Standard draws of all capacitors, comparators and further parts of one sample."""
+        return draw_die(self, one_key("key", key))
+
+    def prepare(self, die: Die) -> Die:
+        """The die folded into one weight per capacitor, for many reads of it."""
+        if die is None:
+            return None
+        if isinstance(die, CapacitorLine) and die.cells.shape == (self.rows, self.columns):
+            return die
+        return fold_die(self, check_die(self, die))
+
+    def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
+        """Product read through the ADC: one conversion per tile, input bit and weight bit."""
         adc = self.adc
         assert adc is not None
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        digits = weight_digits(w_code, w)
+        coded, product = self.coded(operands), operands.product
+        digits = weight_digits(coded)
         driven = product.driven_rows(self.rows).astype(digits.dtype)
         line = self._line(die, digits.shape[1])
         middles = None if line is None else line.middle(driven, with_bias=False)
-        finest = self._finest_step(product, x_code, x, w)
+        finest = finest_step(coded)
         sampled, decided = self.sampled_noise_counts / 2, self.decision_noise_counts / 2
 
         def read(one: Slice) -> Float[Array, "..."]:
             rows = jnp.sum(driven[one.tile])
             counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
             slice_key = None if key is None else jax.random.fold_in(key, one.order)
-            counts = self._at_decision(line, counts, rows, slice_key)
+            counts = counts_at_decision(self, line, counts, rows, slice_key)
             cells = adc.convert(
                 (counts + rows) / 2,
                 rows,
@@ -116,31 +122,22 @@ class SwitchedCapacitor(CapacitorArray):
             )
             return one.place_value * (2 * cells - rows)
 
-        sums = accumulate(product, self.rows, x_code, x, digits, None if line is None else line.cells, read)
-        return self._decode(recombine(product, sums, x_code, x, w_code, w), x_code, w_code)
+        sums = accumulate(coded, digits, self.rows, read, cells=None if line is None else line.cells)
+        return coded.decode(recombine(coded, sums))
 
     def margin(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        neuron: Neuron,
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
+        self, operands: Operands, neuron: Neuron, *, die: Die = None, key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
         """`slope * product + intercept` as the comparator sees it, the threshold realised by the bias DAC.
 
         The DAC puts the decision half way between the two neighbouring sums, so that without noise the decision
         equals that of the exact expression; `Neuron.decisive_shift` gives the answer where a sum lies half way itself.
         """
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
+        coded, product = self.coded(operands), operands.product
         line = self._line(die, product.columns)
-        cells = w if line is None else w * line.cells[: product.rows]
-        counts = product.sums(x_code.digit(x, 0), cells)
-        in_counts = neuron.in_counts(x_code, w_code, w, counts.ndim)
+        cells = coded.w if line is None else coded.w * line.cells[: product.rows]
+        counts = product.sums(coded.x_code.digit(coded.x, 0), cells)
+        in_counts = neuron.in_counts(coded)
         code = self.bias_dac.code(in_counts.shift(product.rows))
         counts = counts + in_counts.decisive_shift(code * self.bias_dac.lsb)
         if line is not None:
@@ -148,39 +145,20 @@ class SwitchedCapacitor(CapacitorArray):
             driven = jnp.ones((product.rows,), counts.dtype)
             counts = counts + error + over_columns(line.middle(driven, with_bias=True), counts.ndim)
         middle = product.rows + jnp.sum(self.bias_dac.section_units()[:-1])
-        counts = self._at_decision(line, counts, middle, key)
+        counts = counts_at_decision(self, line, counts, middle, key)
         if key is not None:
             counts = counts + self.noise_counts * normal(key, counts.shape, counts.dtype)
         return in_counts.from_counts(counts)
 
-    def margin_noise(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        neuron: Neuron,
-        *,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
-        """`|slope|` times the noise of line and comparator; that of the supply, common to a read, is left out."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        return jnp.abs(neuron.in_counts(x_code, w_code, w, x.ndim).slope) * self.noise_counts
+    def margin_noise(self, operands: Operands, neuron: Neuron) -> Float[Array, "..."]:
+        """`|slope|` times the noise of line and comparator; supply noise, common to all columns, is left out."""
+        return jnp.abs(neuron.in_counts(self.coded(operands)).slope) * self.noise_counts
 
-    def report(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: Neuron | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Mean switched capacitance of an evaluation, in unit capacitors, and the fractions that clip."""
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        driven = jnp.sum(product.driven_rows(self.rows).astype(w.dtype), axis=-1)
-        finest = self._finest_step(product, x_code, x, w)
+        coded, product = self.coded(operands), operands.product
+        driven = jnp.sum(product.driven_rows(self.rows).astype(coded.w.dtype), axis=-1)
+        finest = finest_step(coded)
         # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
         bias_high = 0.0 if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
 
@@ -191,28 +169,28 @@ class SwitchedCapacitor(CapacitorArray):
                 "high_cells": jnp.mean(cells),
             }
             if neuron is None and self.adc is not None:
-                found["clipped_adc"] = self.adc.clipped(cells, driven[slice_.tile], finest)
+                found["clipped_adc"] = self.adc.clipped_fraction(cells, driven[slice_.tile], finest)
             return found
 
-        totals = accumulate(product, self.rows, x_code, x, weight_digits(w_code, w), None, one)
-        activity = {name: total / (product.tiles(self.rows) * x_code.bits) for name, total in totals.items()}
-        activity |= {"clipped_inputs": x_code.clipped(inputs), "clipped_weights": w_code.clipped(matrix)}
+        totals = accumulate(coded, weight_digits(coded), self.rows, one)
+        activity = {name: total / (product.tiles(self.rows) * coded.x_code.bits) for name, total in totals.items()}
+        activity |= coded.clipped_fractions()
         if neuron is not None:
-            shift = neuron.in_counts(x_code, w_code, w, inputs.ndim).shift(product.rows)
-            activity["clipped_thresholds"] = self.bias_dac.clipped(shift, float(product.rows))
+            shift = neuron.in_counts(coded).shift(product.rows)
+            activity["clipped_thresholds"] = self.bias_dac.clipped_fraction(shift, float(product.rows))
         return activity
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Capacitors by the activity of the site, cell logic by events, one readout for each line evaluation.
+        """Capacitors by the activity of the site, cell logic by events, one readout per line evaluation.
 
-        Of unknown data half of the cells go high.
+        For unknown data half of the cells go high.
         """
         fused = "clipped_thresholds" in activity
         assert self.comparator is not None
         readout, converting = self.comparator.energy(), jnp.zeros_like(self.supply)
         if not fused and self.adc is not None:
             readout = self.adc.energy(self.supply, readout)
-            # The line holds while the converter works, and is waited for where that takes longer than settling.
+            # The line holds while the converter works; a conversion longer than settling adds waiting time.
             converting = jnp.maximum(self.adc.conversion_time(float(self.rows)) - self.evaluation_time, 0.0)
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
         driven = work.product.rows / work.product.tiles(self.rows)
@@ -233,7 +211,7 @@ class SwitchedCapacitor(CapacitorArray):
         )
 
     def ideal(self) -> "SwitchedCapacitor":
-        """No mismatch, noise, offset, temperature or further part, and an ADC that resolves one count over the line.
+        """The array without mismatch, noise, offset, temperature or parts, its ADC resolving one count over the line.
 
         Exact up to 16383 rows, where the ADC's 16 bits end.
         """
@@ -257,7 +235,7 @@ class SwitchedCapacitor(CapacitorArray):
         method: str = "minimum-error",
         coverage: float = 0.999,
     ) -> "SwitchedCapacitor":
-        """The same macro with its converter's range chosen from the line values that a sample of data causes.
+        """The same macro with its converter's range chosen from the line values of sample data.
 
         Args:
             inputs: Typical inputs, shape (..., rows).
@@ -271,37 +249,21 @@ class SwitchedCapacitor(CapacitorArray):
         Raises:
             ValueError: Operands as in `matmul`, an unknown method, or a macro without a converter.
         """
-        inputs, weights, product = self._dense(inputs, weights, None, None)
-        counts = self.line_counts(product, inputs, weights)
-        return self.with_readout_range(self.selected_readout_range(product, counts, method=method, coverage=coverage))
+        operands = Operands.dense(inputs, weights)
+        counts = self.line_counts(operands)
+        chosen = self.selected_readout_range(operands.product, counts, method=method, coverage=coverage)
+        return self.with_readout_range(chosen)
 
     @property
     def readout_range(self) -> Float[Array, ""] | None:
         """Full scale of the converter relative to the swing of the driven rows, 1."""
         return None if self.adc is None else self.adc.range
 
-    def line_counts(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Int[Array, "tiles values"]:
-        """How often nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact."""
+    def line_counts(self, operands: Operands) -> Int[Array, "tiles values"]:
+        """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact."""
         if self.adc is None:
             raise ValueError(no_converter(self))
-        x_code, x, w_code, w = self._encode(product, inputs, matrix, input_range, weight_range)
-        driven = jnp.sum(product.driven_rows(self.rows), axis=1).astype(x.dtype)
-        tiles, values = len(driven), 2 * product.tile_blocks(self.rows) * product.row_block + 1
-
-        def one(slice_: Slice) -> Int[Array, "tiles values"]:
-            half_cells = (slice_.sums + driven[slice_.tile]).astype(jnp.int32)
-            found = jnp.bincount(half_cells.ravel(), length=values)
-            return jnp.zeros((tiles, values), found.dtype).at[slice_.tile].add(found)
-
-        return accumulate(product, self.rows, x_code, x, weight_digits(w_code, w), None, one)
+        return count_line_values(self.coded(operands), self.rows)
 
     def selected_readout_range(
         self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
@@ -309,24 +271,17 @@ class SwitchedCapacitor(CapacitorArray):
         """Range of the converter that suits these line values."""
         if self.adc is None:
             raise ValueError(no_converter(self))
-        driven = jnp.sum(product.driven_rows(self.rows), axis=1, keepdims=True).astype(float)
-        cells = jnp.broadcast_to(jnp.arange(counts.shape[1], dtype=driven.dtype).reshape(1, -1) / 2, counts.shape)
-        levels = self.adc.levels
-        bits = max((levels - 1).bit_length(), 1)
-        chosen = select_range(cells, driven, bits, levels=levels, method=method, coverage=coverage, counts=counts)
-        return jax.lax.stop_gradient(chosen)
+        return select_full_scale(self.adc, product, self.rows, counts, method=method, coverage=coverage)
 
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":
-        """The same macro with another range of its converter."""
+        """The same macro with another converter range."""
         if self.adc is None:
             raise ValueError(no_converter(self))
         return eqx.tree_at(lambda macro: macro.adc.range, self, full_scale.astype(self.adc.range.dtype))
 
-    def _finest_step(self, product: Product, x_code: IntegerCode, x: Array, w: Array) -> Array | float:
-        """Step in cells between the possible values of a line: half a cell where a cell may be undriven."""
-        undriven = jnp.zeros((1,) * x.ndim, bool)
-        if x_code.bits == 1 and x_code.signed:
-            undriven = jnp.any(x == 0, axis=product.vector_axes, keepdims=True)
-        if self.weight_bits == 1:
-            undriven = undriven | over_columns(jnp.any(w == 0, axis=0), x.ndim)
-        return jnp.where(undriven, 0.5, 1.0).astype(x.dtype)
+    def _line(self, die: Die, slices: int) -> CapacitorLine | None:
+        """Lines behind the slices of a site; None where they are nominal and ideal."""
+        if die is None and not self.has_common_effects:
+            return None
+        line = fold_die(self, nominal_die(self)) if die is None else self.prepare(die)
+        return line.behind(slices)

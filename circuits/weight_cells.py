@@ -1,4 +1,4 @@
-"""Weight cells of a digital array below their safe supply: which of them fail on a die, and what is read then."""
+"""Weight cells of a digital array below their safe supply: the failing cells of a die, and the weights then read."""
 
 import equinox as eqx
 import jax
@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from amsim.circuits.contract.bit_slicing import weight_digits
-from amsim.circuits.contract.products import Product
-from amsim.circuits.selection.codes import IntegerCode
+from amsim.circuits.contract.operands import Coded
 from amsim.circuits.technology.sram import SramCell
 
 
@@ -17,18 +16,18 @@ class WeightCellsDie(eqx.Module):
 
     Attributes:
         minimum_supply: Standard draws (mean 0, sigma 1) of each cell's lowest working supply.
-        state: What a failing cell holds, -1 or +1.
+        state: Value that a failing cell holds, -1 or +1.
     """
 
     minimum_supply: Float[Array, "rows columns"]
     state: Float[Array, "rows columns"]
 
     def failing(self, cell: SramCell, supply: Float[Array, ""]) -> Bool[Array, "rows columns"]:
-        """Cells whose lowest working supply is above the one they have (V); those at one supply also fail below it."""
+        """Cells whose lowest working supply is above `supply` (V); a cell that fails also fails at lower supplies."""
         return cell.mean + cell.sigma * self.minimum_supply > supply
 
 
-def drawn_weight_cells(key: PRNGKeyArray, rows: int, columns: int) -> WeightCellsDie:
+def draw_weight_cells(key: PRNGKeyArray, rows: int, columns: int) -> WeightCellsDie:
     """Draws of one die; a failing cell reads 0 or 1 with equal probability (facts 7.5)."""
     supply, state = jax.random.split(key)
     shape = (rows, columns)
@@ -36,9 +35,7 @@ def drawn_weight_cells(key: PRNGKeyArray, rows: int, columns: int) -> WeightCell
 
 
 def weights_as_read(
-    product: Product,
-    code: IntegerCode,
-    integers: Float[Array, "rows columns"],
+    coded: Coded,
     failing: Bool[Array, "line_rows line_columns"],
     state: Float[Array, "line_rows line_columns"],
 ) -> Float[Array, "rows columns"]:
@@ -48,14 +45,13 @@ def weights_as_read(
     sites share the cells. A weight bit in a failing cell has the gradient 0.
 
     Args:
-        product: The site's product.
-        code: Of the weights.
-        integers: Their codes.
+        coded: The operands.
         failing: Where a cell of the array fails.
-        state: What it then holds, -1 or +1.
+        state: Value that it then holds, -1 or +1.
     """
     line_rows, line_columns = state.shape
-    digits = weight_digits(code, integers)
+    product, code = coded.product, coded.w_code
+    digits = weight_digits(coded)
     rows = np.arange(product.rows) % (product.tile_blocks(line_rows) * product.row_block)
     copies = -(-digits.shape[1] // line_columns)
 
@@ -65,5 +61,5 @@ def weights_as_read(
 
     read = jnp.where(behind(failing), behind(state).astype(digits.dtype), digits)
     places = jnp.exp2(jnp.arange(code.bits, dtype=digits.dtype))
-    words = jnp.matmul(read.reshape(*integers.shape, code.bits), places, precision=jax.lax.Precision.HIGHEST)
+    words = jnp.matmul(read.reshape(*coded.w.shape, code.bits), places, precision=jax.lax.Precision.HIGHEST)
     return code.digit_gain * words + code.digit_offset

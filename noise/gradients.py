@@ -4,6 +4,7 @@ A step has no useful derivative, so the user names what stands in for it. One ru
 comparator has Gaussian noise, so the expected decision is a normal CDF, and its derivative is exact.
 """
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
@@ -120,6 +121,25 @@ def noisy_decision(
     sigma = non_negative("sigma", sigma)
     shape = jnp.broadcast_shapes(x.shape, sigma.shape)
     return _rules.noisy_decision(random.uniform(key, shape, x.dtype, method=method), x, sigma, rule)
+
+
+@jax.custom_jvp
+def with_gradient_of(value: Float[Array, "..."], surrogate: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Value of one array with the derivative of another.
+
+    Args:
+        value: Result, shape (...), any unit.
+        surrogate: What is differentiated in its place, shape (...), same unit.
+
+    Returns:
+        `value`.
+    """
+    return value
+
+
+@with_gradient_of.defjvp
+def _with_gradient_of_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    return primals[0], tangents[1]
 
 
 def _known(rule: str, allowed: tuple[str, ...]) -> str:

@@ -62,7 +62,7 @@ fast, slow = line.time_constants(resistances)
 
 fig, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 ax.semilogx(times, 1e3 * voltages, color=BLUE)
-ax.axhline(1e3 * float(line.settled(high)), color="black", linewidth=0.8, linestyle="--")
+ax.axhline(1e3 * float(line.settled_voltage(high)), color="black", linewidth=0.8, linestyle="--")
 for time, name in ((fast, "fastest"), (slow, "slowest")):
     ax.axvline(float(time), color=ORANGE, linewidth=1)
     ax.annotate(f"{name} time constant\n{1e12 * float(time):.1f} ps", (float(time), 320), fontsize=8)

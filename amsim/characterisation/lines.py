@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Real
 
 from amsim.circuits.adc import Adc
+from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.deployment.chip import Chip, traced_chip
@@ -53,8 +54,8 @@ def line_values(
     _check_lines("macro", macro)
     if macro.adc is None:
         raise ValueError("Argument `macro` must have an `adc`, whose range its lines are compared with, but has none.")
-    inputs, weights, product = macro._dense(inputs, weights, None, None)
-    return _labelled(macro, product, _told(macro, product, inputs, weights), {"site": ""})
+    operands = Operands.dense(inputs, weights)
+    return _labelled(macro, operands.product, _told(macro, operands), {"site": ""})
 
 
 def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
@@ -95,8 +96,8 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
 
 
 @eqx.filter_jit
-def _told(macro: SwitchedCapacitor, product: Product, inputs: Array, weights: Array) -> dict[str, Array]:
-    return dict(macro.report(product, inputs, weights)) | {"lines": macro.line_counts(product, inputs, weights)}
+def _told(macro: SwitchedCapacitor, operands: Operands) -> dict[str, Array]:
+    return dict(macro.report(operands)) | {"lines": macro.line_counts(operands)}
 
 
 def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: dict[str, Any]) -> xr.Dataset:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from amsim.circuits.checks import at_least_one, one_key
 from amsim.circuits.contract.macro import Die, Macro
+from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import DenseProduct
 from amsim.noise.random import numbered_keys
 from amsim.results.labelled import described, key_words, labelled, versions
@@ -162,7 +163,7 @@ def _out_of_range(macro: Macro, inputs: Float[Array, "counts rows"]) -> Array:
     product = DenseProduct(*weights.shape)
 
     def one(vector: Float[Array, " rows"]) -> Array:
-        report = macro.report(product, vector[None], weights)
+        report = macro.report(Operands(product, vector[None], weights))
         clipped = [value for name, value in report.items() if name.startswith("clipped_")]
         return jnp.max(jnp.stack(clipped)) if clipped else jnp.zeros(())
 

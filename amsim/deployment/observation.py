@@ -6,12 +6,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.selection.codes import IntegerCode, input_code, weight_code
+from amsim.circuits.selection.codes import IntegerCode
 from amsim.circuits.selection.ranges import select_weight_code, value_counts
 from amsim.deployment.chip import Chip, deployment_of, traced_chip
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.running.control_flow import Largest
-from amsim.deployment.running.run import inputs_and_matrix, read_program, tally_program, value_reader
+from amsim.deployment.running.run import inputs_and_matrix, read_program, site_operands, tally_program, value_reader
 from amsim.deployment.site_ranges import Calibration
 
 
@@ -58,16 +58,15 @@ def observed_codes(chip: Chip, inputs: Array) -> dict[str, dict[str, Any]]:
         assert chip.calibration is not None
         site, ranges = mapped.site, chip.calibration.of(mapped.site.name)
         macro = chip.accelerator.macros[mapped.macro]
-        padded, matrix = inputs_and_matrix(site, values)
+        operands = site_operands(site, ranges, values)
         told: dict[str, Any] = {}
         if ranges.inputs is not None:
-            data = jnp.asarray(values[site.data.number], padded.dtype)
+            data = jnp.asarray(values[site.data.number], operands.inputs.dtype)
             told |= _coded("inputs", ranges.inputs, data)
         if ranges.weights is not None:
-            told |= _coded("weights", ranges.weights, matrix)
+            told |= _coded("weights", ranges.weights, operands.matrix)
         if reads_lines(mapped, chip):
-            coding = ranges.coding(site.data.range, site.weight.range)
-            told["lines"] = macro.line_counts(site.product, padded, matrix, **coding)
+            told["lines"] = macro.line_counts(operands)
         return told
 
     return _told(chip, inputs, tell)
@@ -85,17 +84,12 @@ def observed_lines(chip: Chip, inputs: Array, name: str) -> dict[str, Array]:
             return {}
         site, ranges = mapped.site, (chip.calibration or Calibration()).of(name)
         macro = ranges.macro(chip.accelerator.macros[mapped.macro])
-        padded, matrix = inputs_and_matrix(site, values)
-        coding = ranges.coding(site.data.range, site.weight.range)
+        operands = site_operands(site, ranges, values)
         neuron = None if mapped.chain is None else mapped.chain.neuron(site, value_reader(values))
-        told = dict(macro.report(site.product, padded, matrix, neuron=neuron, **coding))
-        told["lines"] = macro.line_counts(site.product, padded, matrix, **coding)
+        told = dict(macro.report(operands, neuron=neuron))
+        told["lines"] = macro.line_counts(operands)
         if neuron is not None and mapped.turns == 1:
-            vectors = site.product.vector_axes
-            x_code = input_code(padded, macro.input_bits, coding["input_range"], vectors, macro.operand_rounding)
-            w_code = weight_code(matrix, macro.weight_bits, coding["weight_range"], macro.operand_rounding)
-            in_counts = neuron.in_counts(x_code, w_code, w_code.encode(matrix), padded.ndim)
-            told["shift"] = in_counts.shift(site.product.rows).ravel()
+            told["shift"] = neuron.in_counts(macro.coded(operands)).shift(site.product.rows).ravel()
         return told
 
     traced = traced_chip(chip, (inputs,))
@@ -126,7 +120,7 @@ def _coded(name: str, code: IntegerCode, values: Float[Array, "..."]) -> dict[st
     return {
         f"signal_{name}": jnp.mean((values / unit) ** 2),
         f"noise_{name}": jnp.mean(error**2),
-        f"clipped_{name}": code.clipped(values),
+        f"clipped_{name}": code.clipped_fraction(values),
     }
 
 

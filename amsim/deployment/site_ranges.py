@@ -1,7 +1,6 @@
 """What calibration chose for each site: codes of the operands and the range of the readout."""
 
 from collections.abc import Collection
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,7 +8,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.checks import Quantity, finite, part_of, quantity
 from amsim.circuits.contract.macro import Macro
-from amsim.circuits.selection.codes import IntegerCode, ValueRange
+from amsim.circuits.selection.codes import IntegerCode
 
 
 class SiteRanges(eqx.Module):
@@ -44,13 +43,6 @@ class SiteRanges(eqx.Module):
     def macro(self, macro: Macro) -> Macro:
         """The macro as this site uses it."""
         return macro if self.readout is None else macro.with_readout_range(self.readout)
-
-    def coding(self, inputs: ValueRange, weights: ValueRange) -> dict[str, Any]:
-        """Arguments of a macro for its operands: the codes that were chosen, or else what is known of the ranges."""
-        return {
-            "input_range": inputs if self.inputs is None else self.inputs,
-            "weight_range": weights if self.weights is None else self.weights,
-        }
 
 
 class Calibration(eqx.Module):

@@ -11,8 +11,8 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 from amsim.circuits.charge.array import CapacitorArray
-from amsim.circuits.charge.die import CapacitorDie, checked_die, mismatch_errors
-from amsim.circuits.charge.folded_line import folded
+from amsim.circuits.charge.die import CapacitorDie, check_die, mismatch_errors
+from amsim.circuits.charge.folded_line import fold_die
 from amsim.circuits.checks import one_of
 from amsim.plot import style
 
@@ -52,7 +52,7 @@ def plot_die_map(macro: Any, die: Any, *, part: str = "unit_capacitance", ax: Ax
     needed = {"layout": "layout", "driver_resistance": "drivers"}.get(part)
     if needed is not None and getattr(macro, needed) is None:
         raise ValueError(f"Argument `part` must be one that the macro has, but {part!r} needs its `{needed}`.")
-    checked = checked_die(macro, die)
+    checked = check_die(macro, die)
     if part == "comparator_offset":
         return _offsets(macro, checked, ax)
     errors = np.asarray(_errors(macro, checked, part))
@@ -91,13 +91,13 @@ def _errors(macro: CapacitorArray, die: CapacitorDie, part: str) -> Float[Array,
 @eqx.filter_jit
 def _shifts(macro: CapacitorArray, die: CapacitorDie) -> Float[Array, " columns"]:
     """Shift of each column's decision, V."""
-    return folded(macro, die).offset / macro.counts_per_volt
+    return fold_die(macro, die).offset / macro.counts_per_volt
 
 
 def _mark_faults(ax: Axes, macro: CapacitorArray, die: CapacitorDie) -> None:
     if macro.faults is None or die.faults is None:
         return
-    stuck = np.asarray(macro.faults.stuck(die.faults))
+    stuck = np.asarray(macro.faults.cell_states(die.faults))
     look: dict[str, Any] = {"linestyle": "none", "markeredgecolor": "white", "markeredgewidth": 0.6, "markersize": 6}
     for state, marker, colour, name in ((1, "^", style.VERMILLION, "high"), (-1, "v", style.BLACK, "low")):
         rows, columns = np.nonzero(stuck == state)
@@ -119,7 +119,7 @@ def _mark_faults(ax: Axes, macro: CapacitorArray, die: CapacitorDie) -> None:
 def _dead(macro: CapacitorArray, die: CapacitorDie) -> np.ndarray:
     if macro.faults is None or die.faults is None:
         return np.zeros(macro.columns, bool)
-    return np.asarray(macro.faults.dead(die.faults)) != 0
+    return np.asarray(macro.faults.column_states(die.faults)) != 0
 
 
 def _counted(number: int, name: str) -> str:

@@ -43,7 +43,7 @@ class Trimming:
                 trimmed = dataclasses.replace(macro.comparator, trim=self.trim)
                 bits += macro.columns * self.trim.bits
                 decisions += macro.columns * float(self.trim.decisions)
-                energy += macro.columns * float(self.trim.energy(trimmed))
+                energy += macro.columns * float(self.trim.energy(trimmed.energy()))
                 macros.append(dataclasses.replace(macro, comparator=trimmed))
             else:
                 macros.append(macro)

@@ -147,8 +147,8 @@ def _one_line(
             value = line.after_reset(value, macro.reset_time, macro.reset.resistance)
         value = value + edge + moved[number]
         if leakage_current is not None:
-            value = line.drooped(value, hold_time, jnp.asarray(lines.off_resistance))
-            value = line.leaked(value, hold_time, jnp.asarray(leakage_current))
+            value = line.drooped_voltage(value, hold_time, jnp.asarray(lines.off_resistance))
+            value = line.leaked_voltage(value, hold_time, jnp.asarray(leakage_current))
         found.append(value)
         value = value - moved[number] - edge
     return jnp.stack(found), line.supply_energy(high)
@@ -163,14 +163,14 @@ def _moved(
 ) -> Float[Array, " evaluations"]:
     """Move of the line from the step of the bottom plates to the hold, V."""
     if resistances is None:
-        return line.settled(high) - line.reset_level
+        return line.settled_voltage(high) - line.reset_level
     assert macro.drivers is not None
     moved = line.settling(high, macro.evaluation_time, resistances) - line.reset_level
     if macro.drivers.supply_resistance is None:
         return moved
     behind_rail = line.settling_shared_supply(high, macro.evaluation_time, macro.drivers.supply_resistance)
     # Both poles one after the other, as in the macro; where nothing rises, nothing moves either.
-    ideal = line.settled(high) - line.reset_level
+    ideal = line.settled_voltage(high) - line.reset_level
     rises = ideal != 0
     return moved * jnp.where(rises, (behind_rail - line.reset_level) / jnp.where(rises, ideal, 1.0), 1.0)
 

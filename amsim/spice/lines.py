@@ -131,13 +131,13 @@ def _stuck(macro: SwitchedCapacitor, die: Die, columns: int) -> Int[np.ndarray, 
     if macro.faults is None or die is None or die.faults is None:
         return np.zeros((columns, macro.rows), int)
     # In the dtype of the draws, so that the same cells are stuck as in the macro.
-    dead = np.flatnonzero(np.asarray(macro.faults.dead(die.faults))[:columns])
+    dead = np.flatnonzero(np.asarray(macro.faults.column_states(die.faults))[:columns])
     if dead.size:
         raise ValueError(
             f"Argument `die` must have no dead column among the {columns} in use, but column {dead[0]} is dead: a "
             "readout that is stuck has no electrical model; leave it out of `weights` or set `dead_column=0`."
         )
-    return np.asarray(macro.faults.stuck(die.faults)).astype(int)[:, :columns].T
+    return np.asarray(macro.faults.cell_states(die.faults)).astype(int)[:, :columns].T
 
 
 def _bias_levels(macro: SwitchedCapacitor, codes: Int[np.ndarray, " columns"]) -> Int[np.ndarray, "columns sections"]:

@@ -21,7 +21,7 @@ def _line(capacitors: int) -> ChargeLine:
 
 def _line_step() -> Float[Array, ""]:
     one_cell = jnp.zeros((UNITS + BIAS,)).at[0].set(1.0)
-    return _line(UNITS + BIAS).settled(one_cell)
+    return _line(UNITS + BIAS).settled_voltage(one_cell)
 
 
 def _redistribution_energy() -> Float[Array, ""]:

@@ -30,7 +30,7 @@ def _mismatched_line() -> Float[Array, ""]:
     line = ChargeLine(
         _farads(*units, 0.8448957, 1.633831, 3.265166), parasitic=1.843904e-15, supply=0.839, reset_level=0.4195
     )
-    return line.settled(_levels("10010011 110"))
+    return line.settled_voltage(_levels("10010011 110"))
 
 
 def _matched_settling() -> Float[Array, ""]:
@@ -67,8 +67,8 @@ def _droop() -> Float[Array, ""]:
     line = ChargeLine(
         _farads(*units, 1.153746, 2.271899, 4.587587), parasitic=3.030095e-15, supply=0.819, reset_level=0.4095
     )
-    start = line.settled(_levels("01001001 000"))
-    return line.drooped(start, jnp.asarray(7.089e-7, float), jnp.asarray(591.25e6, float))
+    start = line.settled_voltage(_levels("01001001 000"))
+    return line.drooped_voltage(start, jnp.asarray(7.089e-7, float), jnp.asarray(591.25e6, float))
 
 
 def _sampled_noise() -> Float[Array, ""]:

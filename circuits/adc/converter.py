@@ -38,7 +38,7 @@ class ConversionNoise(eqx.Module):
     sampled: Values
     decision: Values
 
-    def frozen_on(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
+    def add_sampled(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
         """Values with the noise that stays the same during a conversion."""
         return values + self.sampled * normal(self.sampled_key, values.shape, values.dtype)
 
@@ -52,7 +52,7 @@ class ConversionNoise(eqx.Module):
         sigma = jnp.broadcast_to(jnp.asarray(self.decision, values.dtype), values.shape)
         return sigma[..., None] * normal(self.decision_key, (*values.shape, comparators), values.dtype)
 
-    def combined_on(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
+    def add_combined(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
         """Values with one draw of the combined variance, for a converter that decides once for all levels."""
         variance = jnp.asarray(self.sampled, values.dtype) ** 2 + jnp.asarray(self.decision, values.dtype) ** 2
         return values + root(variance) * normal(self.sampled_key, values.shape, values.dtype)
@@ -185,7 +185,9 @@ class Converter(eqx.Module):
         # No comparison with NaN is true, which a converter that compares would read as a number.
         return jnp.where(jnp.isnan(cells), cells, read)
 
-    def clipped(self, cells: Float[Array, "..."], driven_rows: Values, finest: Values = 1.0) -> Float[Array, ""]:
+    def clipped_fraction(
+        self, cells: Float[Array, "..."], driven_rows: Values, finest: Values = 1.0
+    ) -> Float[Array, ""]:
         """Fraction of line values outside the range by more than half a step."""
         lsb, centre = self._scale(driven_rows, finest)
         code = (cells - centre) / lsb
@@ -196,18 +198,7 @@ class Converter(eqx.Module):
         return self.lsb(driven_rows, finest), jnp.floor(jnp.asarray(driven_rows) / 2)
 
 
-@jax.custom_jvp
-def standing_in(codes: Float[Array, "..."], surrogate: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Return `codes` with the derivative of `surrogate`."""
-    return codes
-
-
-@standing_in.defjvp
-def _standing_in_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    return primals[0], tangents[1]
-
-
-def reached(
+def exceeds(
     values: Float[Array, "..."], transition: Float[Array, "..."], even: Bool[Array, "..."] | bool
 ) -> Bool[Array, "..."]:
     """Whether values are above a transition; a tie goes to the even code, as in rounding."""

@@ -13,15 +13,14 @@ from amsim.circuits.adc.converter import (
     Converter,
     ConverterDie,
     check_die,
+    exceeds,
     nearest_transition,
     on_columns,
-    reached,
-    standing_in,
 )
 from amsim.circuits.adc.survey import column_conversion_time
 from amsim.circuits.checks import Quantity, count, integer_between, one_key, quantity
 from amsim.circuits.selection.codes import limited
-from amsim.noise.gradients import rounded
+from amsim.noise.gradients import rounded, with_gradient_of
 
 
 class FlashDie(ConverterDie):
@@ -126,7 +125,7 @@ class FlashAdc(Converter):
         """Number of comparators that fire, from the lowest code."""
         if values.ndim:
             check_die(die, FlashDie, {"comparators": (self.comparators,)}, values.shape[-1])
-        noisy = values if noise is None else noise.frozen_on(values)
+        noisy = values if noise is None else noise.add_sampled(values)
         # Comparators on a last axis that XLA sums away in the same loop, draws included.
         each = noisy[..., None]
         shifts = on_columns(self.shifts(die), each.ndim)
@@ -134,11 +133,11 @@ class FlashAdc(Converter):
         if noise is not None:
             shifts = shifts - noise.of_comparators(noisy, self.comparators)
         number = jnp.arange(1, self.levels).reshape((1,) * noisy.ndim + (-1,))
-        fires = reached(each, ideal + shifts, (number + self.lowest_code) % 2 == 0)
+        fires = exceeds(each, ideal + shifts, (number + self.lowest_code) % 2 == 0)
         codes = jnp.sum(fires, axis=-1, dtype=values.dtype) + self.lowest_code
         nearest = (nearest_transition(noisy, self)[..., None] == number).astype(values.dtype)
         shift = jnp.sum(nearest * shifts, axis=-1)
-        return standing_in(codes, limited(rounded(noisy - shift), self.lowest_code, self.highest_code))
+        return with_gradient_of(codes, limited(rounded(noisy - shift), self.lowest_code, self.highest_code))
 
     def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
         """Energy of one conversion, J."""

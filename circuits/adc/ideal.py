@@ -68,7 +68,7 @@ class Adc(Converter):
     ) -> Float[Array, "..."]:
         """Nearest code, ties to even."""
         _no_die(die)
-        noisy = values if noise is None else noise.combined_on(values)
+        noisy = values if noise is None else noise.add_combined(values)
         return limited(rounded(noisy), self.lowest_code, self.highest_code)
 
     def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:

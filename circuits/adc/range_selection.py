@@ -62,11 +62,11 @@ def select_range(
     rows = jnp.asarray(driven_rows, cells.dtype)
     codes = 2**bits if levels is None else levels
     integer_between("levels", codes, 2)
-    return _selected(cells, rows, shares, codes, method, coverage, finest)
+    return _select(cells, rows, shares, codes, method, coverage, finest)
 
 
 @partial(jax.jit, static_argnames=("codes", "method", "coverage", "finest"))
-def _selected(
+def _select(
     cells: Float[Array, "..."],
     rows: Float[Array, "..."],
     shares: Float[Array, "..."],

@@ -15,15 +15,14 @@ from amsim.circuits.adc.converter import (
     Converter,
     ConverterDie,
     check_die,
+    exceeds,
     nearest_transition,
     on_columns,
-    reached,
-    standing_in,
 )
 from amsim.circuits.adc.survey import column_area, column_conversion_time
 from amsim.circuits.checks import Quantity, count, integer_between, one_key, one_of, quantity
 from amsim.circuits.selection.codes import limited
-from amsim.noise.gradients import rounded
+from amsim.noise.gradients import rounded, with_gradient_of
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
 
 TOPOLOGIES = ("bottom-plate", "shared-line", "split")
@@ -167,7 +166,7 @@ class SarAdc(Converter):
         if values.ndim:
             check_die(die, SarDie, {"offset": ()}, values.shape[-1])
         dac = self.dac_levels(die)
-        noisy = values if noise is None else noise.frozen_on(values)
+        noisy = values if noise is None else noise.add_sampled(values)
         first = on_columns(dac.offset, values.ndim)
         nearest = nearest_transition(noisy, self)
         one = jnp.ones((), nearest.dtype)
@@ -181,7 +180,7 @@ class SarAdc(Converter):
             draw = jnp.zeros_like(noisy) if noise is None else noise.of_decision(place, noisy)
             trial = level + weight
             # All trials but that of the last bit are even codes; the one trial of one bit is code 0.
-            kept = reached(noisy + draw, trial, (place > 0) | (self.bits == 1))
+            kept = exceeds(noisy + draw, trial, (place > 0) | (self.bits == 1))
             near_level = near_level + ((nearest >> place) & 1).astype(weight.dtype) * weight
             decides_nearest = (nearest & ((one << (place + 1)) - 1)) == (one << place)
             found = (
@@ -200,7 +199,7 @@ class SarAdc(Converter):
         )
         shift = near_level + first - (nearest.astype(values.dtype) + (self.lowest_code - 0.5))
         surrogate = limited(rounded(noisy + near_noise - shift), self.lowest_code, self.highest_code)
-        return standing_in(code + self.lowest_code, surrogate)
+        return with_gradient_of(code + self.lowest_code, surrogate)
 
     def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
         """Energy of one conversion, J; the reference of the array is the supply."""

@@ -120,7 +120,7 @@ class SingleSlopeAdc(Converter):
         """Count at which the ramp passes the value."""
         draws = {} if values.ndim == 0 else {"gain": (), "bow": (), "delay": ()}
         check_die(die, SingleSlopeDie, draws, values.shape[-1] if values.ndim else None)
-        noisy = values if noise is None else noise.combined_on(values)
+        noisy = values if noise is None else noise.add_combined(values)
         if isinstance(die, SingleSlopeDie):
             noisy = noisy + self._lateness(noisy, die)
         return limited(rounded(noisy), self.lowest_code, self.highest_code)

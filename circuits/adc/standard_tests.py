@@ -135,7 +135,7 @@ def fit_sine(samples: Real[np.ndarray, " samples"], frequency: float | None = No
             raise ValueError(f"Argument `frequency` must be between 0 and 0.5 cycles a sample, but is {frequency}.")
         w = 2 * np.pi * frequency
     else:
-        w = _refined(values, n, 2 * np.pi * _spectral_peak(values))
+        w = _refine(values, n, 2 * np.pi * _spectral_peak(values))
     a, b, c = np.linalg.lstsq(_columns(w, n), values, rcond=None)[0]
     residual = float(np.sqrt(np.mean((values - _columns(w, n) @ np.array([a, b, c])) ** 2)))
     amplitude = float(np.hypot(a, b))
@@ -247,7 +247,7 @@ def _columns(w: float, n: np.ndarray) -> np.ndarray:
     return np.stack([np.cos(w * n), np.sin(w * n), np.ones_like(n)], axis=1)
 
 
-def _refined(values: np.ndarray, n: np.ndarray, w: float) -> float:
+def _refine(values: np.ndarray, n: np.ndarray, w: float) -> float:
     for _ in range(SINE_FIT_STEPS):
         three = _columns(w, n)
         a, b, _ = np.linalg.lstsq(three, values, rcond=None)[0]

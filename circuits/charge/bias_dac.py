@@ -44,7 +44,7 @@ class BiasDac(eqx.Module):
         largest = 2**self.bits - 1
         return limited(rounded(counts / self.lsb), -largest, largest)
 
-    def clipped(self, counts: Float[Array, "..."], reach: Float[Array, "..."] | float) -> Float[Array, ""]:
+    def clipped_fraction(self, counts: Float[Array, "..."], reach: Float[Array, "..."] | float) -> Float[Array, ""]:
         """Fraction of wanted shifts that the DAC misses by more than half a step, so that a decision may change.
 
         A DAC that shifts further than the line's `reach`, in counts, decides a threshold beyond both as it should.
@@ -54,7 +54,7 @@ class BiasDac(eqx.Module):
         return jnp.mean(missed, dtype=counts.dtype)
 
     def levels(self, code: Float[Array, "..."]) -> Float[Array, "... sections"]:
-        """What each capacitor adds to a shift, in its own size: -1 or +1 for a bit, 0 or 2 for the half LSB."""
+        """Contribution of each capacitor to a shift, in its own size: -1 or +1 for a bit, 0 or 2 for the half LSB."""
         whole = code.astype(jnp.int32)
         even = 1 - (whole & 1)
         # Bits of -1 and +1 sum to odd numbers only: an even code is the odd one below it plus the half LSB.

@@ -17,7 +17,7 @@ from amsim.noise.thermal import driver_sigma, ktc_sigma
 
 
 def switched_capacitance(high: Float[Array, "..."], total: Float[Array, "..."] | float) -> Float[Array, "..."]:
-    """Capacitance that the supply charges at an evaluation: `C_H (C_tot - C_H) / C_tot`, in the unit of `high`.
+    """Capacitance that the supply charges in an evaluation: `C_H (C_tot - C_H) / C_tot`, in the unit of `high`.
 
     Times `supply**2` it is the energy drawn when `C_H` goes high from bottom plates reset to ground: the series of the
     capacitors that go high with all that stays.
@@ -82,8 +82,8 @@ class ChargeLine(eqx.Module):
         supply: V.
         reset_level: V_cm of the line in reset, V.
         bottom_reset_level: Every bottom plate in reset, V.
-        bottom_parasitics: Bottom plate to ground, one or each, shape () or (capacitors,), F; it costs charge and moves
-            nothing.
+        bottom_parasitics: Bottom plate to ground, one or each, shape () or (capacitors,), F; it costs charge and
+            does not move the line.
         feedthrough_capacitance: From the reset switch's clock to the line, F.
 
     Raises:
@@ -116,7 +116,7 @@ class ChargeLine(eqx.Module):
 
     @property
     def grounded_capacitance(self) -> Float[Array, ""]:
-        """What no driver moves, F: parasitic and feedthrough."""
+        """Capacitance that no driver moves, F: parasitic and feedthrough."""
         return self.parasitic + self.feedthrough_capacitance
 
     @property
@@ -124,7 +124,9 @@ class ChargeLine(eqx.Module):
         """C_tot, F."""
         return jnp.sum(self.capacitances) + self.grounded_capacitance
 
-    def settled(self, high: Float[Array, "... capacitors"], start: Quantity | None = None) -> Float[Array, "..."]:
+    def settled_voltage(
+        self, high: Float[Array, "... capacitors"], start: Quantity | None = None
+    ) -> Float[Array, "..."]:
         """Line long after the bottom plates have moved, V.
 
         Args:
@@ -132,14 +134,14 @@ class ChargeLine(eqx.Module):
             start: Line at the end of reset, V; None is `reset_level`.
         """
         shares = self.capacitances / self.total_capacitance
-        return (self.reset_level if start is None else start) + self._moved(high, shares)
+        return (self.reset_level if start is None else start) + self._line_step(high, shares)
 
-    def fed_through(self, edge: Quantity) -> Float[Array, ""]:
+    def feedthrough_step(self, edge: Quantity) -> Float[Array, ""]:
         """Step of the floating line at a clock edge of this height, V."""
         return coupled_step(self.feedthrough_capacitance, edge, self.total_capacitance)
 
     def after_reset(self, initial: Quantity, time: Quantity, resistance: Quantity) -> Float[Array, ""]:
-        """Line at the end of a reset that started at `initial`, V: what is left of it adds to the next evaluation."""
+        """Line at the end of a reset that started at `initial`, V; its error adds to the next evaluation."""
         return approached(initial, self.reset_level, time, self.reset_time_constant(resistance))
 
     def reset_time_constant(self, resistance: Quantity) -> Float[Array, ""]:
@@ -149,16 +151,16 @@ class ChargeLine(eqx.Module):
     def settling_matched(
         self, high: Float[Array, "... capacitors"], time: Float[Array, "..."], branch_time_constant: Quantity
     ) -> Float[Array, "..."]:
-        """Line a time after the bottom plates' step, V, all drivers having the same R_i C_i (s)."""
+        """Line at a time (s) after the bottom plates' step, V, all drivers having the same R_i C_i (s)."""
         tau = matched_time_constant(branch_time_constant, self.grounded_capacitance, self.total_capacitance)
-        return approached(self.reset_level, self.settled(high), time, tau)
+        return approached(self.reset_level, self.settled_voltage(high), time, tau)
 
     def settling(
         self, high: Float[Array, "... capacitors"], time: Quantity, resistances: Float[Array, " capacitors"]
     ) -> Float[Array, "..."]:
-        """Line a time after the bottom plates' step through drivers of any resistance (Ohm), V."""
+        """Line at a time (s) after the bottom plates' step through drivers of any resistance (Ohm), V."""
         response = step_response(resistances, self.capacitances, self.grounded_capacitance, time)
-        return self.reset_level + self._moved(high, response)
+        return self.reset_level + self._line_step(high, response)
 
     def time_constants(self, resistances: Float[Array, " capacitors"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Fastest and slowest time constant of `settling`, s."""
@@ -167,17 +169,19 @@ class ChargeLine(eqx.Module):
     def settling_shared_supply(
         self, high: Float[Array, "... capacitors"], time: Float[Array, "..."], resistance: Quantity
     ) -> Float[Array, "..."]:
-        """Line a time after the step, V, where all that rises hangs on one rail behind `resistance` (Ohm)."""
+        """Line at a time (s) after the step, V, all rising capacitors sharing one rail behind `resistance` (Ohm)."""
         tau = shared_supply_time_constant(resistance, self.high_capacitance(high), self.total_capacitance)
-        return approached(self.reset_level, self.settled(high), time, tau)
+        return approached(self.reset_level, self.settled_voltage(high), time, tau)
 
-    def drooped(
+    def drooped_voltage(
         self, voltage: Float[Array, "..."], time: Float[Array, "..."], resistance: Quantity
     ) -> Float[Array, "..."]:
         """Line held for a time while the open reset switch of `resistance` (Ohm) leaks to the reset level, V."""
         return approached(voltage, self.reset_level, time, self.reset_time_constant(resistance))
 
-    def leaked(self, voltage: Float[Array, "..."], time: Float[Array, "..."], current: Quantity) -> Float[Array, "..."]:
+    def leaked_voltage(
+        self, voltage: Float[Array, "..."], time: Float[Array, "..."], current: Quantity
+    ) -> Float[Array, "..."]:
         """Line held for a time while a constant current (A) flows out of it, V."""
         return voltage - leakage_drop(current, time, self.total_capacitance)
 
@@ -197,7 +201,7 @@ class ChargeLine(eqx.Module):
         return self.supply * self.supply_charge(high)
 
     def reset_rail_energy(self, high: Float[Array, "... capacitors"]) -> Float[Array, "..."]:
-        """Energy that the bottom plates' reset rail delivers when all return to it, J; negative: it takes back."""
+        """Energy from the bottom plates' reset rail when all return to it, J; negative where it takes energy back."""
         return -self.bottom_reset_level * self._charge(high, jnp.ones_like(high))
 
     def cycle_energy(self, high: Float[Array, "... capacitors"]) -> Float[Array, "..."]:
@@ -211,7 +215,7 @@ class ChargeLine(eqx.Module):
         a step what the step's difference field stores. Half of `cycle_energy`.
         """
         step = self.supply * high - self.bottom_reset_level
-        line = self._moved(high, self.capacitances / self.total_capacitance)
+        line = self._line_step(high, self.capacitances / self.total_capacitance)
         across = jnp.square(step - line[..., None]) @ self.capacitances + jnp.square(step) @ self._bottoms
         return (across + self.grounded_capacitance * jnp.square(line)) / 2
 
@@ -227,7 +231,7 @@ class ChargeLine(eqx.Module):
     def _bottoms(self) -> Float[Array, " capacitors"]:
         return jnp.broadcast_to(self.bottom_parasitics, self.capacitances.shape)
 
-    def _moved(
+    def _line_step(
         self, high: Float[Array, "... capacitors"], response: Float[Array, " capacitors"]
     ) -> Float[Array, "..."]:
         steps = self.supply * high - self.bottom_reset_level
@@ -237,5 +241,5 @@ class ChargeLine(eqx.Module):
         self, high: Float[Array, "... capacitors"], counted: Float[Array, "... capacitors"]
     ) -> Float[Array, "..."]:
         steps = self.supply * high - self.bottom_reset_level
-        line = self._moved(high, self.capacitances / self.total_capacitance)
+        line = self._line_step(high, self.capacitances / self.total_capacitance)
         return (counted * (steps - line[..., None])) @ self.capacitances + (counted * steps) @ self._bottoms

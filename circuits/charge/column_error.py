@@ -1,4 +1,4 @@
-"""Error of one column in closed form: what each source adds to the mean square error of a read, in counts."""
+"""Error of one column in closed form: contribution of each source to the mean square error of a read, in counts."""
 
 import dataclasses
 import math
@@ -10,19 +10,19 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.layout import nominal_layout
-from amsim.circuits.charge.trim import residual_sigma
+from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checks import integer_between, one_of, root
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 READOUTS = ("adc", "comparator")
 LATTICE = 64
-"""Whole cells on either side of the truth that a rounded read is followed to; beyond it is spread over many anyway."""
+"""Whole cells that a rounded read is summed over on either side of the truth; a wider error needs no lattice."""
 
 
 def error_variances(
     macro: CapacitorArray, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
 ) -> dict[str, Float[Array, ""]]:
-    r"""Give each source's part of the mean square error of one read, counts^2.
+    r"""Contribution of each source to the mean square error of one read, counts^2.
 
     The sum runs over `rows` independent products, +1 with probability `activity`; the mean is over dies, reads and
     operands. With h high of `rows` cells, `H` high units on the line, `T` its total, `g` its gain:
@@ -30,16 +30,16 @@ def error_variances(
     - sampled, drivers, last_value, comparator: the variances of the noise, `CapacitorArray.noise_variances`.
     - supply: `(sigma / supply)^2 E[(S + (1 - tracking) middle)^2]`.
     - mismatch: `4 s^2 g^2 (E H - 2 E H^2 / T + n E H^2 / T^2)`, n all units and bias capacitors on the line: each moves
-      the line by itself and divides it as a part of T.
-    - layout: the same for errors e that belong together and sum to E,
+      the line by itself and divides it as part of T.
+    - layout: the same for correlated errors e of a column, which sum to E,
       `4 g^2 [p (1 - p) (sum e^2 - 2 E^2 / T + rows E^2 / T^2) + (p - H / T)^2 E^2]`.
     - offset: residual after trim of the comparator's, the switch's and the leakage's spread.
-    - settling: the deviation of a nominal line's transfer from the ideal one, constant and slope: settling and droop,
-      and the charges that all lines have in common where no trim takes them away.
-    - faults: stuck cells; dead columns are a matter of yield and left out.
+    - settling: deviation of a nominal line's transfer from the ideal one, constant and slope: settling and droop, and
+      the charges that all lines have in common where no trim removes them.
+    - faults: stuck cells; dead columns are a matter of yield and are left out.
     - converter: static variance of its transitions (ADC only).
-    - quantisation: `LSB^2 / 12`; where the ADC resolves one cell, what rounding adds to the rest: negative where it
-      takes noise away, so that the sum of all is the error that is read (ADC only).
+    - quantisation: `LSB^2 / 12`; where the ADC resolves one cell, the change that rounding makes to the rest,
+      negative where it removes noise, so that the sum of all is the error of the read (ADC only).
 
     Args:
         macro: The array.
@@ -58,7 +58,7 @@ def error_variances(
     inside the trim's range.
     Source: facts 1.3, 5; derived in the docstring.
     """
-    driven = _checked(macro, rows, activity, readout)
+    driven = _check(macro, rows, activity, readout)
     chosen = readout or ("adc" if macro.adc is not None else "comparator")
     bits = jnp.sum(macro.bias_dac.section_units()[:-1])
     bias_high = bits / 2 if chosen == "comparator" else jnp.zeros_like(bits)
@@ -72,12 +72,12 @@ def error_variances(
     lsb = 2.0 * adc.lsb(float(driven))
     variances["converter"] = adc.static_variance() * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(gain))
-    # A step of one cell, two counts, meets values two counts apart: no error of its own without noise.
-    whole = jnp.where(lsb <= 2.0, 4.0 * _rounded_square(before / 4.0) - before, lsb**2 / 12)
+    # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
+    whole = jnp.where(lsb <= 2.0, 4.0 * _square_of_rounded(before / 4.0) - before, lsb**2 / 12)
     return variances | {"quantisation": whole}
 
 
-def _checked(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
+def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
     if not isinstance(macro, CapacitorArray):
         raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
     driven = macro.rows if rows is None else rows
@@ -168,7 +168,7 @@ def _sum_variance(rows: int, activity: float) -> float:
     return 4 * rows * activity * (1 - activity)
 
 
-def _rounded_square(variance: Array) -> Array:
+def _square_of_rounded(variance: Array) -> Array:
     """Mean square of a Gaussian rounded to whole numbers: `sum_k k^2 P(k)`."""
     sigma = jnp.where(variance > 0, root(variance), 1.0)
     edges = (jnp.arange(2 * LATTICE + 2, dtype=sigma.dtype) - LATTICE - 0.5) / sigma
@@ -180,7 +180,7 @@ def _rounded_square(variance: Array) -> Array:
 
 
 def signal_to_noise(variances: dict[str, Float[Array, ""]], rows: int, activity: float = 0.5) -> Float[Array, ""]:
-    """Compute SNR, dB: variance of the sum itself over that of its error.
+    """Signal-to-noise ratio, dB: variance of the sum itself over that of its error.
 
     Args:
         variances: As from `error_variances`.

@@ -30,19 +30,19 @@ class ComparatorSizes(eqx.Module):
         latch_length: Its gate length, m.
         threshold_coefficient: A_VT, V m. Default 2 mV um: 28 nm bulk (facts 5.3, 1.5-2.5).
         latch_gain: Gain from the input to the latch, by which the latch's offset is divided, 1. Default 5 (assumed).
-        gate_capacitance: For each gate area, F/m^2. Default 15 fF/um^2 (assumed, 28 nm with overlaps).
-        wire_capacitance: Of one integration node, F. Default 0.5 fF (assumed).
+        gate_capacitance: Capacitance per gate area, F/m^2. Default 15 fF/um^2 (assumed, 28 nm with overlaps).
+        wire_capacitance: Wire capacitance of one integration node, F. Default 0.5 fF (assumed).
         supply: V. Default 0.6 V (facts 1.1).
         temperature: K. Default 300 K.
         noise_factor: Noise power of a decision in kT/C, 1. Default 2 (assumed: 6 fJ mV^2 at 0.6 V, 11 at 0.8 V, within
             the 5-20 fJ mV^2 of facts 5.3).
-        layout_factor: Layout area for each gate area, 1. Default 4 (assumed).
+        layout_factor: Layout area per gate area, 1. Default 4 (assumed).
 
     Raises:
         ValueError: A width, length, supply, gain or factor that is not above 0, or another quantity below 0.
 
     Source: Pelgrom area law and `noise^2` proportional to kT/C at the integration node (facts 5.3). Valid for an
-    offset that the threshold voltages dominate.
+    offset dominated by the threshold voltages.
     """
 
     pair_width: Quantity = quantity("pair_width", positive=True)
@@ -91,7 +91,7 @@ class ComparatorSizes(eqx.Module):
 class Comparator(eqx.Module):
     r"""Dynamic comparator that decides whether its input is above its reference.
 
-    Input-referred noise of standard deviation `noise` is drawn at every decision; the offset is drawn once a die and
+    Input-referred noise of standard deviation `noise` is drawn at every decision; the offset is drawn once per die and
     trimmed to a grid of codes. Energy of a decision: `E = energy_floor + energy_noise_product / noise**2`, since the
     noise power falls with the integration capacitance that is charged at every decision. After `integration_time` the
     latch holds `gain` times the input and regenerates, `gain |V| exp(t / tau)`, until half of `swing` is decided.
@@ -107,7 +107,7 @@ class Comparator(eqx.Module):
         integration_time: Time before the latch regenerates, s. Default 50 ps (assumed).
         gain: Gain from the input to the latch, 1. Default 5 (assumed).
         swing: Difference of the two logic levels, V. Default 0.6 V (facts 1.1).
-        input_capacitance: Of the input that loads a line, F. Default 1 fF (facts 8).
+        input_capacitance: Capacitance of the input that loads a line, F. Default 1 fF (facts 8).
         kickback: Step behind the input capacitance at a decision, V; a line of total capacitance C moves by
             `kickback * input_capacitance / C`. None is a cancelled kickback.
         area: m^2. Default 20 um^2 (assumed).
@@ -184,8 +184,8 @@ class Comparator(eqx.Module):
             measured = offset + self.trim.measurement_sigma(self.noise) * measurement_draw
         return offset - self.trim.correction(measured)
 
-    def kicked_step(self, total: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
-        """Step of a line of this total capacitance (F) when the comparator decides, V."""
+    def kickback_step(self, total: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
+        """Kickback on a line of this total capacitance (F) when the comparator decides, V."""
         if self.kickback is None:
             return jnp.zeros_like(total)
         return coupled_step(self.input_capacitance, self.kickback, total)

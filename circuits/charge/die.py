@@ -1,20 +1,16 @@
-"""Draws of one die of a switched-capacitor array: made, checked against a macro, and what they do to its capacitors."""
+"""Draws of one die of a switched-capacitor array: drawing, checking against a macro, and the capacitors that result."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.faults import FaultsDie
 from amsim.circuits.charge.layout import LayoutDie
 from amsim.noise.mismatch import capacitor_mismatch_sigma
-
-if TYPE_CHECKING:
-    from amsim.circuits.charge.array import CapacitorArray
-else:
-    CapacitorArray = Any
 
 
 class CapacitorDie(eqx.Module):
@@ -47,7 +43,7 @@ class CapacitorDie(eqx.Module):
     adc: Any = None
 
 
-def drawn_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
+def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
     """Standard draws of all capacitors, comparators and further parts of one sample."""
     units, bias, comparator = jax.random.split(key, 3)
     trim, unit_drivers, bias_drivers, switch, leakage, layout, faults, adc = (
@@ -78,7 +74,7 @@ def nominal_die(macro: CapacitorArray) -> CapacitorDie:
     return CapacitorDie(cells, bias, line, line, cells, bias, line, line)
 
 
-def checked_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
+def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
     """Return die; raise ValueError unless it is one of this macro, with all that the macro has."""
     if not isinstance(die, CapacitorDie):
         raise ValueError(

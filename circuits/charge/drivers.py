@@ -1,4 +1,4 @@
-"""Drivers of the bottom plates: the resistance that a line settles through, its noise, and the rail behind them."""
+"""Drivers of the bottom plates: the resistance that a line settles through, its noise, and the shared supply rail."""
 
 from typing import ClassVar
 
@@ -17,20 +17,21 @@ class Drivers(eqx.Module):
     A driver of a unit capacitor has `R_i = resistance (1 + spread z_i)`; a capacitor of n units is driven through
     `R_i / n`. The line then is an exact linear network (`amsim.circuits.charge.rc_line`). Charges that drivers have
     not taken back at the end of a reset act on the next evaluation (`CapacitorArray.drive_left`). Where
-    `supply_resistance` is given, what goes high hangs on one rail: a data-dependent pole
+    `supply_resistance` is given, all that goes high shares one rail: a data-dependent pole
     `R_supply C_H (C_tot - C_H) / C_tot`.
 
     Attributes:
-        resistance: Of a driver with its switch, Ohm. Default 10 kOhm (facts 8: 5-20 kOhm at 0.6 V, recalled).
+        resistance: Resistance of a driver with its switch, Ohm. Default 10 kOhm (facts 8: 5-20 kOhm at
+            0.6 V, recalled).
         spread: Relative standard deviation of one driver's resistance, at most 0.3. Default 0.05 (assumed).
-        supply_resistance: Of the rail as one line sees it, Ohm; a rail that n lines load at once counts n times. None
-            is an ideal rail.
-        noise_fraction: Part of the drivers' noise power within the reader's bandwidth, 0 to 1. Default 1, the most.
+        supply_resistance: Resistance of the rail as one line sees it, Ohm: n times its own where n lines load it at
+            once. None is an ideal rail.
+        noise_fraction: Fraction of the drivers' noise power within the readout's bandwidth, 0 to 1. Default 1.
 
     Raises:
         ValueError: A resistance that is not above 0, or a spread or fraction out of its range.
 
-    Validity: both poles at once are taken one after the other, which is exact when one is much faster.
+    Validity: the two poles are applied one after the other, which is exact when one is much faster.
     Source: facts 8; the network itself follows from Kirchhoff's laws.
     """
 

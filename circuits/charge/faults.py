@@ -12,11 +12,11 @@ from amsim.circuits.checks import Quantity, integer_between, one_key, quantity
 
 
 class FaultsDie(eqx.Module):
-    """Uniform draws in [0, 1) of the faults of one die; they turn into faults by `Faults`.
+    """Uniform draws in [0, 1) of the faults of one die; `Faults` turns them into faults.
 
     Attributes:
-        cells: One for each cell.
-        columns: One for each column.
+        cells: One draw per cell.
+        columns: One draw per column.
     """
 
     cells: Float[Array, "rows columns"]
@@ -26,8 +26,9 @@ class FaultsDie(eqx.Module):
 class Faults(eqx.Module):
     """Independent faults of cells and columns.
 
-    A cell whose draw is below `stuck_high` is stuck high, one in the uppermost `stuck_low` is stuck low: what is faulty
-    at one probability stays so at a larger one. A dead column is stuck at its highest or lowest value, equally likely.
+    A cell whose draw is below `stuck_high` is stuck high, one in the uppermost `stuck_low` is stuck low: a cell that is
+    faulty at one probability stays so at a larger one. A dead column is stuck at its highest or lowest value, both
+    equally likely.
 
     Attributes:
         stuck_high: Probability that a cell goes high in every evaluation, 0 to 1; reset still takes its bottom plate
@@ -39,7 +40,7 @@ class Faults(eqx.Module):
         ValueError: A probability outside 0..1, or `stuck_high + stuck_low` above 1.
 
     Validity: permanent faults without clusters; probabilities are resolved to 1e-7 in float32. Faults have no
-    derivative by the probabilities: differentiate an expectation over dies by finite differences.
+    derivative with respect to the probabilities: differentiate an expectation over dies by finite differences.
     """
 
     error_sizes: ClassVar[tuple[str, ...]] = ("stuck_high", "stuck_low", "dead_column")
@@ -68,7 +69,7 @@ class Faults(eqx.Module):
         cells, readouts = jax.random.split(one_key("key", key))
         return FaultsDie(jax.random.uniform(cells, (rows, columns)), jax.random.uniform(readouts, (columns,)))
 
-    def stuck(self, die: FaultsDie) -> Float[Array, "rows columns"]:
+    def cell_states(self, die: FaultsDie) -> Float[Array, "rows columns"]:
         """State of each cell: -1 bottom plate always low, 0 working, +1 always high."""
         high = self.stuck_high
         if self._traced:
@@ -76,7 +77,7 @@ class Faults(eqx.Module):
             high = eqx.error_if(high, bad, "Arguments `stuck_high` and `stuck_low` must be at most 1 together.")
         return _state(die.cells, high, self.stuck_low)
 
-    def dead(self, die: FaultsDie) -> Float[Array, " columns"]:
+    def column_states(self, die: FaultsDie) -> Float[Array, " columns"]:
         """State of each column's readout: -1 stuck at its lowest value, 0 working, +1 stuck at its highest."""
         return _state(die.columns, self.dead_column / 2, self.dead_column / 2)
 

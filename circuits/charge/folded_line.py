@@ -4,33 +4,33 @@ Values are counts: sums of -1 and +1, so that one cell going high moves the line
 volts. Every formula is that of one explicit line (`amsim.circuits.charge.charge_line`), in units of one capacitor.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.bias_dac import BiasDac
-from amsim.circuits.charge.die import CapacitorDie as CapacitorDie
-from amsim.circuits.charge.die import mismatch_errors
+from amsim.circuits.charge.die import CapacitorDie, mismatch_errors
 from amsim.circuits.charge.faults import FaultsDie
 from amsim.circuits.charge.rc_line import step_response
+from amsim.circuits.contract.products import over_columns
+from amsim.noise.random import normal
 
-if TYPE_CHECKING:
-    from amsim.circuits.charge.array import CapacitorArray
-else:
-    CapacitorArray = Any
+SUPPLY_DRAW = 2**31 - 1
+"""Number of the key that draws the supply's noise, beyond those of slices."""
 
 
 class CapacitorLine(eqx.Module):
-    """Lines of an array with their static errors: what a read needs of a die, and nothing that it must compute again.
+    """Lines of an array with the static errors of a die folded into weights, so that no read computes them again.
 
     Attributes:
         cells: Weight of each working cell in counts, gain included; 0 for a stuck one.
-        held: What the stuck cells of a line add when they go high or not, counts; None without faults.
+        held: Contribution of a line's stuck cells, counts; None without faults.
         bias: Weight of each bias capacitor in counts, gain included.
-        bias_middle: What the bias DAC's bits add half way, beyond what the reference follows, counts.
+        bias_middle: Contribution of the bias DAC's bits half way, beyond what the reference tracks, counts.
         offset: Shift of the decision, counts: the comparator's trimmed offset and the charges of switch and leakage.
         size: Total capacitance relative to the nominal one.
         gain: Gain of a line of nominal capacitors; 1 when it settles and holds.
@@ -52,13 +52,13 @@ class CapacitorLine(eqx.Module):
         """Lines behind the slices of a site: slice `j` is on physical column `j mod columns`."""
         copies = -(-slices // self.offset.shape[0])
 
-        def over_columns(values: Array, axis: int) -> Array:
+        def repeat_columns(values: Array, axis: int) -> Array:
             # Copies side by side: picking columns by number costs as much as the product.
             repeated = values if copies == 1 else jnp.concatenate([values] * copies, axis)
             return jax.lax.slice_in_dim(repeated, 0, slices, axis=axis)
 
         def lines(parts: Any, axis: int = 0) -> Any:
-            return jax.tree.map(lambda values: over_columns(values, axis), parts)
+            return jax.tree.map(lambda values: repeat_columns(values, axis), parts)
 
         return CapacitorLine(
             lines(self.cells, 1),
@@ -89,8 +89,8 @@ class CapacitorLine(eqx.Module):
         return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)
 
 
-def folded(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
-    """The physical lines of a die: mismatch, settling, droop, offsets and faults as one weight for each capacitor."""
+def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
+    """The physical lines of a die: mismatch, settling, droop, offsets and faults as one weight per capacitor."""
     bias_units = macro.bias_dac.section_units()
     unit_errors, bias_errors = mismatch_errors(macro, die)
     if macro.layout is not None and die.layout is not None:
@@ -99,24 +99,58 @@ def folded(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     size = 1.0 + total_error / macro.total_units
     totals = macro.total_capacitance * size
     if macro.drivers is None:
-        # By the deviations, so that the gain of a die without mismatch is exactly 1.
+        # From the deviations, so that the gain of a die without mismatch is exactly 1.
         share = macro.total_units / (macro.total_units + total_error)
         cells, bias = (1.0 + unit_errors) * share[None, :], (bias_units[None, :] + bias_errors) * share[:, None]
     else:
         cells, bias = _settling(macro, die, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
     if macro.leakage is not None:
-        kept = macro.leakage.kept(totals, macro.temperature)
+        kept = macro.leakage.kept_fraction(totals, macro.temperature)
         cells, bias = cells * kept[None, :], bias * kept[:, None]
-    reference_gain = followed(macro.nominal_gain, macro.reference_tracking)
+    reference_gain = track_reference(macro.nominal_gain, macro.reference_tracking)
     bias_middle = jnp.sum(bias[:, :-1] - reference_gain * bias_units[None, :-1], axis=1)
     offset = _offset(macro, die, totals)
     line = CapacitorLine(cells, None, bias, bias_middle, offset, size, macro.nominal_gain, reference_gain, die.adc)
     return line if macro.faults is None or die.faults is None else _with_faults(macro, die.faults, line)
 
 
-def followed(gain: Float[Array, ""], tracking: Float[Array, ""]) -> Float[Array, ""]:
-    """Gain of the level half way that the readout compares with, from that of nominal lines: `1 + tracking (g - 1)`."""
+def track_reference(gain: Float[Array, ""], tracking: Float[Array, ""]) -> Float[Array, ""]:
+    """Gain of the half-way level that the readout compares with, from that of nominal lines: `1 + tracking (g - 1)`."""
     return 1.0 + tracking * (gain - 1.0)
+
+
+def counts_at_decision(
+    macro: CapacitorArray,
+    line: CapacitorLine | None,
+    counts: Float[Array, "..."],
+    middle: Float[Array, ""] | float,
+    key: PRNGKeyArray | None,
+) -> Float[Array, "..."]:
+    """Counts of lines above their reference at the decision, from their settled values behind an ideal supply.
+
+    Args:
+        macro: The array.
+        line: Its static errors, or None for nominal and ideal lines.
+        counts: Settled values above the reference, columns last.
+        middle: Counts between no cell high and half of them high, the level that the reference stands for.
+        key: Draws the supply's noise; None is no noise.
+    """
+    gain = jnp.ones_like(macro.supply) if line is None else line.gain
+    own, in_common = track_reference(gain, macro.reference_tracking), macro.reference_tracking * gain
+    if macro.drivers is not None and macro.drivers.supply_resistance is not None:
+        high, unit, whole = (counts + own * middle) / 2, macro.unit_capacitance, macro.total_units
+        size = 1.0 if line is None else over_columns(line.size, counts.ndim)
+        settled = macro.drivers.rail_gain(high, macro.evaluation_time, unit * size, whole)
+        half = jnp.asarray(middle, counts.dtype) / 2
+        at_middle = macro.drivers.rail_gain(half, macro.evaluation_time, unit, whole)
+        # The reference is a line too, with half of its cells high.
+        counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
+    if macro.supply_noise is not None and key is not None:
+        swing = macro.supply_noise / macro.supply
+        shape = (*counts.shape[:-1], 1)
+        relative = swing * normal(jax.random.fold_in(key, SUPPLY_DRAW), shape, counts.dtype)
+        counts = counts + relative * (counts + (own - in_common) * middle)
+    return counts if line is None else counts + over_columns(line.offset, counts.ndim)
 
 
 def _settling(
@@ -148,7 +182,7 @@ def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " col
     """Shift of each column's decision in counts, after the trim has seen all of it."""
     comparator = macro.comparator
     assert comparator is not None
-    shift = comparator.offset(die.comparator) + comparator.kicked_step(totals)
+    shift = comparator.offset(die.comparator) + comparator.kickback_step(totals)
     added = jnp.zeros_like(totals)
     if macro.reset is not None:
         assert die.switch is not None
@@ -164,7 +198,7 @@ def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " col
 
 def _with_faults(macro: CapacitorArray, faults: FaultsDie, line: CapacitorLine) -> CapacitorLine:
     assert macro.faults is not None
-    stuck, dead = macro.faults.stuck(faults), macro.faults.dead(faults)
+    stuck, dead = macro.faults.cell_states(faults), macro.faults.column_states(faults)
     # More than every cell and bias capacitor together: no input changes the decision of a dead column.
     far = 4.0 * macro.total_units
     return eqx.tree_at(
@@ -172,7 +206,7 @@ def _with_faults(macro: CapacitorArray, faults: FaultsDie, line: CapacitorLine) 
         line,
         (
             jnp.where((stuck == 0) & (dead[None, :] == 0), line.cells, 0.0),
-            # Every evaluation takes a cell that is stuck high from low in reset to high: two counts, on spare rows too.
+            # A cell stuck high goes from low in reset to high in every evaluation: two counts, on spare rows too.
             2.0 * jnp.sum(jnp.where(stuck > 0, line.cells, 0.0), axis=0),
             jnp.where(dead == 0, line.offset, far * dead),
         ),

@@ -1,4 +1,4 @@
-"""Placement of an array's unit capacitors: systematic errors by place, and what the arrangement does about them."""
+"""Placement of an array's unit capacitors: systematic errors by position, and arrangements that cancel them."""
 
 from typing import ClassVar
 
@@ -28,7 +28,7 @@ class LayoutDie(eqx.Module):
 
 
 def nominal_layout(rows: int, columns: int) -> LayoutDie:
-    """A die on which every draw is 0: what is the same on every die."""
+    """Layout of a die on which every draw is 0: the errors that all dies share."""
     return LayoutDie(jnp.zeros((2,)), jnp.zeros((3,)), jnp.zeros((rows, columns)))
 
 
@@ -46,17 +46,17 @@ class Layout(eqx.Module):
     Attributes:
         linear_gradient: Standard deviation, over dies, of the relative change of capacitance from the centre to the
             edge along each axis, 1; the direction is uniformly distributed.
-        quadratic_gradient: The same for each second-order term, 1.
+        quadratic_gradient: The same per second-order term, 1.
         correlated_sigma: Standard deviation of the correlated mismatch, 1.
-        correlation_length: In cells; 0 makes the field white.
-        edge_error: Magnitude of the relative error by each side without a neighbour, 1; the same on every die.
+        correlation_length: Correlation length, cells; 0 makes the field white.
+        edge_error: Magnitude of the relative error per side without a neighbour, 1; the same on every die.
         arrangement: "plain" or "common-centroid" (static).
         dummies: Dummy cells around the array (static).
 
     Raises:
         ValueError: A negative quantity or an unknown arrangement.
 
-    Every quantity is 0 by default, for want of published numbers at 1 fF. Valid for errors far below 1.
+    All errors are 0 by default, for want of published numbers at 1 fF. Valid for errors far below 1.
     """
 
     error_sizes: ClassVar[tuple[str, ...]] = ("linear_gradient", "quadratic_gradient", "correlated_sigma", "edge_error")
@@ -120,7 +120,7 @@ class Layout(eqx.Module):
 
         Each source by itself: `(rows x)^2` for the linear gradient (0 in pairs), `(sum y^2)^2 + (rows x^2)^2` for the
         quadratic one and `n + 2 sum_k (n - k) rho^k` for the correlated field, times `(1 + rho^d) / 2` in pairs whose
-        columns stand d apart. What is multiplied is the square of the source's sigma.
+        columns stand d apart. Each is multiplied by the square of its source's sigma.
 
         Args:
             rows: Number of rows.

@@ -13,12 +13,13 @@ class Leakage(eqx.Module):
     """Two ways in which a held line loses its charge, both growing with temperature as `exp((T - 300 K) / T_e)`.
 
     The open reset switch leaks to the reset level, `exp(-t / (R_off C_tot))` of the value is left; a constant current
-    takes `I t / C_tot` off.
+    lowers it by `I t / C_tot`.
 
     Attributes:
-        hold_time: Time from the settled line to the decision, s; an evaluation takes as much longer. Default 100 ns
+        hold_time: Time from the settled line to the decision, s; an evaluation is that much longer. Default 100 ns
             (facts 8: decide within about that).
-        off_resistance: Of the open switch at 300 K, Ohm. Default 30 GOhm: 0.3 V and 10 pA (facts 8, 1-100 pA).
+        off_resistance: Resistance of the open switch at 300 K, Ohm. Default 30 GOhm: 0.3 V and 10 pA
+            (facts 8, 1-100 pA).
         current: Constant current out of the line at 300 K, A. Default 10 pA (facts 8).
         spread: Relative standard deviation of the current between lines, common to all cells of one. Default 0.3
             (assumed).
@@ -36,18 +37,18 @@ class Leakage(eqx.Module):
     spread: Quantity = quantity("spread", default=0.3)
     temperature_scale: Quantity = quantity("temperature_scale", positive=True, default=LEAKAGE_TEMPERATURE)
 
-    def kept(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
-        """Part of a value above the reset level that a line of this total capacitance (F) still has at the decision."""
+    def kept_fraction(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
+        """Fraction of a value above reset that a line of this total capacitance (F) keeps until the decision."""
         resistance = self.off_resistance / leakage_growth(temperature, self.temperature_scale)
         return approached(1.0, 0.0, self.hold_time, resistance * total)
 
     def drop(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
-        """Voltage that the constant current takes off a line of this total capacitance (F) by the decision, V."""
+        """Voltage that a line of this total capacitance (F) loses to the constant current by the decision, V."""
         current = self.current * leakage_growth(temperature, self.temperature_scale)
         return leakage_drop(current, self.hold_time, total)
 
     def kept_at(self, temperature: Float[Array, ""], measured: Float[Array, ""]) -> "Leakage":
-        """Leakage that at one temperature (K) is what this one is at another, `measured` (K)."""
+        """Leakage that is at `temperature` (K) what this one is at `measured` (K)."""
         scale = self.temperature_scale
         growth = leakage_growth(measured, scale) / leakage_growth(temperature, scale)
         changed = self.off_resistance / growth, self.current * growth

@@ -31,7 +31,7 @@ def step_response(
 
     The Laplace transform is inverted along the parabola `s t = mu (i u + 1)^2` by the midpoint rule, whose error falls
     as `2.85**-nodes` for real negative poles, whatever they are. Relative to a full step: 1e-11 in float64, 3e-6 in
-    float32. Cost: a few operations for each branch and node, no eigenvalues, so that equal poles need no care.
+    float32. Cost: a few operations per branch and node, no eigenvalues, so that equal poles need no care.
 
     Args:
         resistances: R, Ohm; above 0.
@@ -40,7 +40,7 @@ def step_response(
         time: t, s; at least 0.
 
     Returns:
-        Part of its step by which each driver moves the line, shape (branches,), V/V.
+        Fraction of its step by which each driver moves the line, shape (branches,), V/V.
 
     Source: Weideman and Trefethen, "Parabolic and hyperbolic contours for computing the Bromwich integral",
     Math. Comp. 76 (2007), section 3.

@@ -1,4 +1,4 @@
-"""Switch that resets a line: how far it gets in the time it has, and what its clock edge adds."""
+"""Reset switch of a line: incomplete reset, clock feedthrough and charge injection."""
 
 from typing import ClassVar
 
@@ -10,18 +10,18 @@ from amsim.noise.switching import coupled_step, injected_step
 
 
 class ResetSwitch(eqx.Module):
-    """Switch of n type between a line and its reset level.
+    """n-type switch between a line and its reset level.
 
     Reset ends after a finite time: `exp(-t / (R C_tot))` of an error of the line's charge is left. When the switch
     opens, its falling clock edge couples `-c_feed dV / C_tot` into the line and its channel charge
     `-p W L C_ox V_overdrive / C_tot`.
 
     Attributes:
-        resistance: When closed, Ohm. Default 1 kOhm, a switch sized for 1.8 pF (assumed).
+        resistance: On-resistance, Ohm. Default 1 kOhm, a switch sized for 1.8 pF (assumed).
         feedthrough_capacitance: Overlap of gate and line, F; it counts in C_tot. Default 0.1 fF (facts 8, recalled).
         clock_swing: Height of the clock edge, V. Default 0.6 V (facts 1.1).
         channel_capacitance: W L C_ox, F. Default 0.31 fF (facts 8, a minimum switch in 65 nm).
-        injected_fraction: Part of the channel charge that goes into the line. Default 0.5 (facts 8).
+        injected_fraction: Fraction of the channel charge that goes into the line. Default 0.5 (facts 8).
         overdrive: Gate voltage above threshold before it opens, V. Default 0.2 V (assumed).
         spread: Relative standard deviation of both charges between switches. Default 0.05 (assumed).
 
@@ -45,5 +45,5 @@ class ResetSwitch(eqx.Module):
         return injected - coupled_step(self.feedthrough_capacitance, self.clock_swing, total)
 
     def clock_energy(self) -> Float[Array, ""]:
-        """Energy to close and open the switch once, J: its channel and both overlaps charged to the clock's swing."""
+        """Energy of closing and opening the switch once, J: channel and both overlaps charged to the clock's swing."""
         return (self.channel_capacitance + 2.0 * self.feedthrough_capacitance) * self.clock_swing**2

@@ -1,1 +1,1 @@
-"""What every macro offers: products, neurons, work and cost."""
+"""Contract of every macro: products, operands, neurons, work and cost."""

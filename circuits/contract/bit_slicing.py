@@ -1,6 +1,6 @@
 """Multi-bit operands on one-bit cells: bit-parallel weights, bit-serial inputs, tiles of rows, digital recombination.
 
-With `q_x = g_x sum_b 2**b s_b + c_x` and `q_w = g_w sum_j 2**j t_j + c_w` (digits s, t of -1 and +1, see operands):
+With `q_x = g_x sum_b 2**b s_b + c_x` and `q_w = g_w sum_j 2**j t_j + c_w` (digits s, t of -1 and +1, `IntegerCode`):
 `sum_i q_x q_w = g_x g_w sum_bj 2**(b+j) S_bj + c_w sum_i q_x + c_x sum_i q_w - R c_x c_w`, where each `S_bj` is one
 line value per tile of rows. Weight digit j of filter c lives on physical column `(c * bits + j) mod columns`.
 """
@@ -13,11 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from amsim.circuits.contract.products import Product
-from amsim.circuits.selection.codes import IntegerCode
+from amsim.circuits.contract.operands import Coded
 
 LAID_OUT_SLICES = 8
-"""XLA lays out a scan up to this length: on CPU a convolution's gradient is tens of times slower inside a loop."""
+"""Longest scan that is unrolled: on a CPU a convolution's gradient is tens of times slower inside a loop."""
 
 
 class Slice(NamedTuple):
@@ -29,42 +28,40 @@ class Slice(NamedTuple):
     order: Int[Array, ""] | int
 
 
-def weight_digits(code: IntegerCode, integers: Float[Array, "rows columns"]) -> Float[Array, "rows slices"]:
-    """Digits of integer weights side by side: filter-major, least significant digit first."""
-    return code.digits(integers).reshape(integers.shape[0], -1)
+def weight_digits(coded: Coded) -> Float[Array, "rows slices"]:
+    """Digits of the weights side by side: filter-major, least significant digit first."""
+    return coded.w_code.digits(coded.w).reshape(coded.w.shape[0], -1)
 
 
 def accumulate(
-    product: Product,
+    coded: Coded,
+    digits: Float[Array, "rows slices"],
     line_rows: int,
-    input_code: IntegerCode,
-    input_integers: Float[Array, "..."],
-    digit_matrix: Float[Array, "rows slices"],
-    cells: Float[Array, "line_rows slices"] | None,
     contribution: Callable[[Slice], PyTree[Array]],
+    *,
+    cells: Float[Array, "line_rows slices"] | None = None,
 ) -> PyTree[Array]:
-    """Sum of `contribution` over all slices, one compiled body for any number of bits and tiles.
+    """Sum of `contribution` over all slices, with one compiled body for any number of bits and tiles.
 
     Args:
-        product: The product; its columns are the columns of `digit_matrix`.
+        coded: The operands.
+        digits: Digits of the weights, from `weight_digits`.
         line_rows: Rows of the line.
-        input_code: Code of the inputs.
-        input_integers: Integer inputs.
-        digit_matrix: Weight digits.
+        contribution: Contribution of one slice.
         cells: Relative weight of each cell of the physical line; None for nominal cells.
-        contribution: What one slice adds.
 
     Returns:
         The summed contributions.
     """
+    product, input_code = coded.product, coded.x_code
     tiles = product.tiles(line_rows)
-    matrices = product.split_matrix(digit_matrix, line_rows)
+    matrices = product.split_matrix(digits, line_rows)
     if cells is not None:
         matrices = matrices * cells[None, : matrices.shape[1]]
     if tiles * input_code.bits == 1:
-        sums = product.sums(input_code.digit(input_integers, 0), matrices[0])
+        sums = product.sums(input_code.digit(coded.x, 0), matrices[0])
         return contribution(Slice(sums, 0, 1.0, 0))
-    inputs = product.split_inputs(input_integers, line_rows)
+    inputs = product.split_inputs(coded.x, line_rows)
 
     def one(index: Int[Array, ""]) -> PyTree[Array]:
         tile, place = index // input_code.bits, index % input_code.bits
@@ -81,22 +78,16 @@ def accumulate(
     return jax.lax.scan(step, zero, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)[0]
 
 
-def recombine(
-    product: Product,
-    slice_sums: Float[Array, "... slices"],
-    input_code: IntegerCode,
-    input_integers: Float[Array, "..."],
-    weight_code: IntegerCode,
-    weight_integers: Float[Array, "rows columns"],
-) -> Float[Array, "... columns"]:
+def recombine(coded: Coded, slice_sums: Float[Array, "... slices"]) -> Float[Array, "... columns"]:
     """Integer product from line values that are already summed over tiles and input digits."""
+    product, input_code, weight_code = coded.product, coded.x_code, coded.w_code
     digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, weight_code.bits)
     places = jnp.exp2(jnp.arange(weight_code.bits, dtype=digits.dtype))
     recombined = jnp.matmul(digits, places, precision=jax.lax.Precision.HIGHEST)
     total = input_code.digit_gain * weight_code.digit_gain * recombined
     if not weight_code.centred:
-        total = total + weight_code.digit_offset * product.input_sums(input_integers)
+        total = total + weight_code.digit_offset * product.input_sums(coded.x)
     if not input_code.centred:
-        column_sums = jnp.sum(weight_integers, axis=0) - product.rows * weight_code.digit_offset
+        column_sums = jnp.sum(coded.w, axis=0) - product.rows * weight_code.digit_offset
         total = total + input_code.digit_offset * column_sums.reshape((1,) * (total.ndim - 1) + (-1,))
     return total

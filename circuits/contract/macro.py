@@ -1,4 +1,4 @@
-"""The contract of every circuit family: draw a die, multiply on it, decide on it, and say what that costs."""
+"""Contract of every circuit family: draw a die, multiply on it, decide on it, and state the cost."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real, Shaped
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real
 
 from amsim.circuits.checks import finite, integer_between, one_key, signs
 from amsim.circuits.contract.error_scale import with_scaled_errors
 from amsim.circuits.contract.neuron import Neuron
-from amsim.circuits.contract.products import DenseProduct, Product
+from amsim.circuits.contract.operands import Coded, Operands
+from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding, IntegerCode, Rounding, ValueRange, input_code, weight_code
+from amsim.circuits.selection.codes import Rounding, ValueRange, input_code, weight_code
 from amsim.noise.gradients import decision
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -23,20 +24,19 @@ else:
     Die = PyTree[Array]
 """Static errors of one manufactured sample, as standard draws (mean 0, sigma 1); None where a family has none."""
 
-UNKNOWN = ValueRange()
+SIGNS = ValueRange(-1.0, 1.0)
 
 
 class Macro(eqx.Module):
     """A block of `rows` x `columns` cells with drivers and readout; every family implements this and nothing else.
 
-    Operations on a site of a network take the same arguments, which are checked already (`matmul` and `decide` check
-    what a user gives): `product`, its rows, columns and geometry; `inputs` of its shape; `matrix`, its weights, shape
-    (rows, columns); `neuron`, slope and threshold of each column; `die`, from `fabricate` or `prepare`, None for the
-    nominal macro; `key`, which draws the dynamic noise of this read, None for none; `input_range` and `weight_range`,
-    codes of the operands or what is known of their values.
+    Operations on a site of a network take the same arguments, already checked (`matmul` and `decide` check those of a
+    user): `operands`, inputs and weights of the product and the ranges known of them; `neuron`, slope and threshold of
+    each column; `die`, from `fabricate` or `prepare`, None for the nominal macro; `key`, which draws the dynamic noise
+    of this read, None for no noise.
 
     Attributes:
-        rows: Products that one column sums at once (static).
+        rows: Products summed per column in one evaluation (static).
         columns: Physical columns (static).
         weight_bits: Bits of a weight (static).
         input_bits: Bits of an input (static).
@@ -61,27 +61,27 @@ class Macro(eqx.Module):
 
     @property
     def decides(self) -> bool:
-        """Whether a fused neuron (product, threshold, sign) is what the circuit does."""
+        """Whether the circuit can compute a fused neuron (product, threshold, sign)."""
         return False
 
     @property
     def deterministic(self) -> bool:
-        """Whether all dies and all reads are equal."""
+        """Whether all dies and all reads give equal results."""
         return False
 
     @property
     def keeps_product(self) -> bool:
-        """Whether a product on this macro is the plain one, so that it may stay as the network wrote it."""
+        """Whether a product on this macro is exact, so that it may stay as the network wrote it."""
         return False
 
     @property
     def operand_rounding(self) -> Rounding:
-        """How operands are rounded to their codes."""
+        """Rounding of operands to their codes."""
         return "nearest"
 
     @property
     def readout_range(self) -> Float[Array, ""] | None:
-        """Full scale of the converters of its lines, 1, in a product read as a number; None without such converters."""
+        """Full scale of the converters that read its lines as numbers, 1; None without such converters."""
         return None
 
     @abstractmethod
@@ -93,10 +93,10 @@ class Macro(eqx.Module):
         """
 
     def prepare(self, die: Die) -> Die:
-        """The die in the form that many reads of it use, accepted wherever a die is; here the die itself.
+        """The die prepared for many reads, accepted wherever a die is; here the die itself.
 
-        A loop over batches prepares once. The circuit's parameters have done their work on it: derivatives by them and
-        later changes of them need the die itself.
+        A loop over batches prepares once. A prepared die has the circuit's parameters baked in; to change or
+        differentiate them, use the original die.
         """
         return die
 
@@ -111,30 +111,11 @@ class Macro(eqx.Module):
         return with_scaled_errors(self, scale)
 
     @abstractmethod
-    def multiply(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
+    def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """Product in units of inputs times weights, read as a number, columns last."""
 
     def margin(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        neuron: Neuron,
-        *,
-        die: Die = None,
-        key: PRNGKeyArray | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
+        self, operands: Operands, neuron: Neuron, *, die: Die = None, key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
         """The neuron's affine expression of the product as the comparator sees it; its sign is the decision.
 
@@ -146,16 +127,7 @@ class Macro(eqx.Module):
         """
         raise ValueError(f"{type(self).__name__} has no comparator readout, so it cannot decide; it reads numbers.")
 
-    def margin_noise(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        neuron: Neuron,
-        *,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Float[Array, "..."]:
+    def margin_noise(self, operands: Operands, neuron: Neuron) -> Float[Array, "..."]:
         """Standard deviation of the Gaussian noise that a read adds to `margin`, in its unit.
 
         Returns:
@@ -167,28 +139,11 @@ class Macro(eqx.Module):
         raise ValueError(f"{type(self).__name__} has no comparator readout, so no decision has noise.")
 
     @abstractmethod
-    def report(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: Neuron | None = None,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Data-dependent activity that `cost` needs and fractions that clip (names `clipped_...`)."""
 
-    def line_counts(
-        self,
-        product: Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        input_range: Coding = UNKNOWN,
-        weight_range: Coding = UNKNOWN,
-    ) -> Int[Array, "tiles values"]:
-        """How often nominal lines take each value that they can take, in each tile; for `selected_readout_range`.
+    def line_counts(self, operands: Operands) -> Int[Array, "tiles values"]:
+        """Number of times that nominal lines take each possible value, per tile; for `selected_readout_range`.
 
         Raises:
             ValueError: The macro has no converter whose range could be chosen.
@@ -198,13 +153,13 @@ class Macro(eqx.Module):
     def selected_readout_range(
         self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
     ) -> Float[Array, ""]:
-        """Range of the converters that suits those line values, by a method of `amsim.circuits.adc.select_range`.
+        """Range of the converters that suits these line values, by a method of `amsim.circuits.adc.select_range`.
 
         Args:
-            product: Whose lines they are.
-            counts: From `line_counts`, of one input or added up over many.
+            product: Product that the lines compute.
+            counts: From `line_counts`, for one input or summed over many.
             method: Name of the method.
-            coverage: Part of the values that must be inside, for methods that take one.
+            coverage: Fraction of the values that must lie inside, for methods that use one.
 
         Returns:
             Full scale relative to the swing of the driven rows, 1.
@@ -215,7 +170,7 @@ class Macro(eqx.Module):
         raise ValueError(no_converter(self))
 
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "Macro":
-        """The same macro with another range of its converters; it has the same dies.
+        """The same macro with another converter range; its dies stay valid.
 
         Args:
             full_scale: Relative to the swing of the driven rows, 1; as `readout_range`.
@@ -227,17 +182,17 @@ class Macro(eqx.Module):
 
     @abstractmethod
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Cost of one site an inference.
+        """Cost of one site per inference.
 
         Args:
-            work: What the site asks.
-            activity: From `report`, averaged over inputs; a family states what it assumes of what is not there.
+            work: Work of the site.
+            activity: From `report`, averaged over inputs; a family states what it assumes for missing entries.
         """
 
     @property
     @abstractmethod
     def operating_supply(self) -> Float[Array, ""]:
-        """Supply of the array in use, V: control and clock beside it run at the same."""
+        """Supply of the array in use, V; control and clock around it run at the same supply."""
 
     @property
     @abstractmethod
@@ -245,7 +200,7 @@ class Macro(eqx.Module):
         """Area, m^2."""
 
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
-        """Power while powered and idle, W; here none.
+        """Power drawn while powered and idle, W; here none.
 
         Args:
             temperature: K, shape ().
@@ -257,7 +212,7 @@ class Macro(eqx.Module):
         """The same macro without noise, mismatch and offset, and with a readout that resolves one count."""
 
     def tiles(self, product: Product) -> int:
-        """Tiles that the rows of a product are split into.
+        """Number of tiles that the rows of a product are split into.
 
         Raises:
             ValueError: Rows that cannot be separated do not fit.
@@ -305,8 +260,8 @@ class Macro(eqx.Module):
                 f"{type(self).__name__} has only a comparator readout, which decides and gives no numbers; use "
                 "`decide`, or give it an ADC (argument `adc`)."
             )
-        inputs, weights, product = self._dense(inputs, weights, die, key)
-        return self.multiply(product, inputs, weights, die=die, key=key)
+        self._check_read(die, key)
+        return self.multiply(Operands.dense(inputs, weights), die=die, key=key)
 
     def decide(
         self,
@@ -333,63 +288,33 @@ class Macro(eqx.Module):
             ValueError: Shapes do not match, an operand is not -1, 0 or +1, a threshold is not finite, the die or key
                 is of the wrong kind, more rows than the line has, or the macro has no comparator readout.
         """
-        inputs, weights, product = self._dense(inputs, weights, die, key)
+        self._check_read(die, key)
+        given = Operands.dense(inputs, weights)
+        product = given.product
         self.check_neuron(product)
-        inputs, weights = signs("inputs", inputs), signs("weights", weights)
-        intercept = -finite("thresholds", jnp.asarray(thresholds, inputs.dtype))
+        operands = Operands(product, signs("inputs", given.inputs), signs("weights", given.matrix), SIGNS, SIGNS)
+        intercept = -finite("thresholds", jnp.asarray(thresholds, operands.inputs.dtype))
         if intercept.shape not in ((), (product.columns,)):
             raise ValueError(
                 f"Argument `thresholds` must be one number or have shape ({product.columns},), one for each column of "
                 f"`weights`, but has shape {intercept.shape}."
             )
-        neuron = Neuron(jnp.ones_like(intercept), intercept)
-        unit = ValueRange(-1.0, 1.0)
-        return decision(
-            self.margin(product, inputs, weights, neuron, die=die, key=key, input_range=unit, weight_range=unit)
-        )
+        return decision(self.margin(operands, Neuron(jnp.ones_like(intercept), intercept), die=die, key=key))
 
-    def _encode(
-        self,
-        product: Product,
-        inputs: Array,
-        matrix: Array,
-        input_range: Coding,
-        weight_range: Coding,
-    ) -> tuple[IntegerCode, Array, IntegerCode, Array]:
-        """Codes of both operands at the macro's word lengths, and the integers that they become."""
-        x_code = input_code(inputs, self.input_bits, input_range, product.vector_axes, self.operand_rounding)
-        w_code = weight_code(matrix, self.weight_bits, weight_range, self.operand_rounding)
-        return x_code, x_code.encode(inputs), w_code, w_code.encode(matrix)
+    def coded(self, operands: Operands) -> Coded:
+        """Operands as integer codes of this macro's word lengths."""
+        inputs, matrix, vectors = operands.inputs, operands.matrix, operands.product.vector_axes
+        x_code = input_code(inputs, self.input_bits, operands.input_range, vectors, self.operand_rounding)
+        w_code = weight_code(matrix, self.weight_bits, operands.weight_range, self.operand_rounding)
+        return Coded(operands, x_code, x_code.encode(inputs), w_code, w_code.encode(matrix))
 
-    def _decode(self, sums: Float[Array, "..."], x_code: IntegerCode, w_code: IntegerCode) -> Float[Array, "..."]:
-        """Sums of products of codes, columns last, in units of inputs times weights."""
-        return sums * x_code.scale * over_columns(w_code.scale, sums.ndim)
-
-    def _dense(self, inputs: Any, weights: Any, die: Any, key: Any) -> tuple[Array, Array, DenseProduct]:
-        inputs, weights = jnp.asarray(inputs, float), jnp.asarray(weights, float)
+    def _check_read(self, die: Any, key: Any) -> None:
         if key is not None:
             one_key("key", key)
         if self.deterministic and die is not None:
             raise ValueError(f"Argument `die` must be None: all dies of {type(self).__name__} compute the same.")
-        if weights.ndim != 2:
-            raise ValueError(f"Argument `weights` must have shape (rows, columns), but has shape {weights.shape}.")
-        if inputs.ndim < 1 or inputs.shape[-1] != weights.shape[0]:
-            raise ValueError(
-                f"Argument `inputs` must have shape (..., {weights.shape[0]}) to match the rows of `weights`, but has "
-                f"shape {inputs.shape}."
-            )
-        if 0 in weights.shape:
-            raise ValueError(
-                f"Argument `weights` must have a row and a column at least, but has shape {weights.shape}."
-            )
-        return finite("inputs", inputs), finite("weights", weights), DenseProduct(*weights.shape)
 
 
 def no_converter(macro: Macro) -> str:
-    """Text of the error where a macro has no converter whose range could be chosen."""
+    """Error message for a macro without a converter whose range could be chosen."""
     return f"{type(macro).__name__} has no converter whose range to choose; a switched-capacitor array takes an `adc`."
-
-
-def over_columns(values: Shaped[Array, "..."], ndim: int) -> Shaped[Array, "..."]:
-    """One value or one for each column, shaped to meet a result of `ndim` axes whose last is the columns."""
-    return values.reshape((1,) * (ndim - 1) + (-1,))

@@ -1,4 +1,4 @@
-"""Matrix products in the one form that macros work on: rows are summed, columns are filters.
+"""Matrix products in the single form that macros work on: rows are summed, columns are filters.
 
 A dense layer and a convolution differ only in how inputs meet the weight matrix. Both say how many rows they sum,
 how those rows split into tiles that fit a line, and how one digit of the inputs meets one matrix.
@@ -12,15 +12,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 
 class Product(eqx.Module):
     """A product of inputs with a weight matrix of shape (rows, columns); the result has its columns last.
 
     Attributes:
-        rows: Products that a column sums (static).
-        columns: Results of an input vector (static).
+        rows: Products summed per column (static).
+        columns: Results per input vector (static).
     """
 
     rows: eqx.AbstractVar[int]
@@ -29,7 +29,7 @@ class Product(eqx.Module):
     @property
     @abstractmethod
     def row_block(self) -> int:
-        """Rows that cannot be separated: they share one input channel."""
+        """Number of rows that cannot be separated, because they share one input channel."""
 
     @property
     @abstractmethod
@@ -38,7 +38,7 @@ class Product(eqx.Module):
 
     @abstractmethod
     def sums(self, inputs: Float[Array, "..."], matrix: Float[Array, "rows columns"]) -> Float[Array, "..."]:
-        """Sum over rows of inputs times matrix, columns last; a matrix of fewer rows meets as many inputs."""
+        """Sum over rows of inputs times matrix, columns last; a matrix of fewer rows takes as many inputs."""
 
     @abstractmethod
     def input_sums(self, inputs: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -74,7 +74,7 @@ class Product(eqx.Module):
         """Inputs of each tile, stacked; missing channels of the last tile are 0 (undriven)."""
         blocks, count = self.tile_blocks(line_rows), self.tiles(line_rows)
         if count == 1:
-            # Whatever groups the channels fall into.
+            # One tile takes all channels, whatever their groups.
             return inputs[None]
         padding = [(0, 0)] * (inputs.ndim - 1) + [(0, blocks * count - self.blocks)]
         padded = jnp.pad(inputs, padding).reshape(*inputs.shape[:-1], count, blocks)
@@ -97,8 +97,8 @@ class DenseProduct(Product):
     """Inputs (..., rows) times matrix (rows, columns).
 
     Attributes:
-        rows: Products that a column sums (static).
-        columns: Results of an input vector (static).
+        rows: Products summed per column (static).
+        columns: Results per input vector (static).
     """
 
     rows: int = eqx.field(static=True)
@@ -110,7 +110,7 @@ class DenseProduct(Product):
 
     @property
     def row_block(self) -> int:
-        """Every row has an input of its own."""
+        """1: every row has an input of its own."""
         return 1
 
     @property
@@ -134,12 +134,12 @@ class ConvolutionProduct(Product):
 
     Attributes:
         kernel: Spatial kernel shape (static).
-        channels: Input channels that one column sums (static).
+        channels: Input channels summed per column (static).
         columns: Filters (static).
         strides: Window strides (static).
         dilation: Kernel dilation (static).
         groups: Feature groups (static).
-        rows: Products that one column sums, which follows from the kernel and its channels (static).
+        rows: Products summed per column, kernel positions times channels (static).
     """
 
     kernel: tuple[int, ...] = eqx.field(static=True)
@@ -151,7 +151,7 @@ class ConvolutionProduct(Product):
     rows: int = eqx.field(static=True, init=False)
 
     def __post_init__(self) -> None:
-        """Count the products that one column sums."""
+        """Count the products summed per column."""
         self.rows = self.channels * math.prod(self.kernel)
 
     def part(self, *, columns: int | None = None, blocks: int | None = None) -> "ConvolutionProduct":
@@ -164,7 +164,7 @@ class ConvolutionProduct(Product):
 
     @property
     def row_block(self) -> int:
-        """The kernel positions of one channel."""
+        """Kernel positions of one channel."""
         return math.prod(self.kernel)
 
     @property
@@ -210,7 +210,7 @@ class ConvolutionProduct(Product):
         grouped = jnp.sum(inputs.reshape(*inputs.shape[:-1], self.groups, self.channels), axis=-1)
         windows = jax.lax.reduce_window(
             grouped,
-            np.zeros((), grouped.dtype),  # a NumPy zero: only with one that `jit` does not trace has it a gradient
+            np.zeros((), grouped.dtype),  # NumPy's, which `jit` does not trace: a traced zero would have no gradient
             jax.lax.add,
             (1, *self.kernel, 1),
             (1, *self.strides, 1),
@@ -218,3 +218,8 @@ class ConvolutionProduct(Product):
             window_dilation=(1, *self.dilation, 1),
         )
         return windows if self.groups == 1 else jnp.repeat(windows, self.columns // self.groups, axis=-1)
+
+
+def over_columns(values: Shaped[Array, "..."], ndim: int) -> Shaped[Array, "..."]:
+    """One value or one per column, shaped to broadcast against a result of `ndim` axes, columns last."""
+    return values.reshape((1,) * (ndim - 1) + (-1,))

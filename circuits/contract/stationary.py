@@ -1,4 +1,4 @@
-"""Counts that all weight-stationary binary arrays share: evaluations, passes, loads and the bits that they move."""
+"""Event counts common to all weight-stationary binary arrays: evaluations, passes, loads and the bits moved."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -8,12 +8,12 @@ from amsim.circuits.contract.work import MacroCost, Work
 
 
 def column_slices(macro: Macro, work: Work) -> int:
-    """Columns that the weights of a site take side by side, one for each bit of a weight."""
+    """Columns that the weights of a site occupy side by side, one per weight bit."""
     return work.product.columns * macro.weight_bits
 
 
 def line_evaluations(macro: Macro, work: Work) -> int:
-    """Evaluations of each of those columns in an inference: positions, tiles of rows and input bits."""
+    """Evaluations of each of those columns per inference: positions times tiles of rows times input bits."""
     return work.positions * work.product.tiles(macro.rows) * macro.input_bits
 
 
@@ -29,24 +29,24 @@ def stationary_cost(
 ) -> MacroCost:
     """Cost of a site whose weights stay in the array while the window slides over the map.
 
-    Weights take bit slices side by side, inputs come bit after bit; more slices than columns take more passes, in each
-    of which all inputs are fetched again.
+    Weight bits lie side by side, input bits follow one another; more slices than columns need more passes, each of
+    which fetches all inputs again.
 
     Args:
         macro: The array: its sizes and word lengths.
         work: The site.
-        evaluation_energy: Of one column evaluation with readout, J.
-        evaluation_cycles: Clock cycles of one evaluation.
-        load_width: Weight bits that the array takes up in one cycle.
+        evaluation_energy: Energy of one column evaluation with readout, J.
+        evaluation_cycles: Clock cycles per evaluation.
+        load_width: Weight bits loaded per cycle.
         clock: Hz.
-        waiting: Time of one evaluation that no clock counts, s.
+        waiting: Time per evaluation on top of its clock cycles, s.
     """
     product, slices = work.product, column_slices(macro, work)
     evaluations = float(line_evaluations(macro, work))
     passes = -(-slices // macro.columns)
     stored = float(product.rows * slices)
     partial_sums = product.tiles(macro.rows) * macro.weight_bits * macro.input_bits
-    bits_a_mac = macro.weight_bits * macro.input_bits
+    bits_per_mac = macro.weight_bits * macro.input_bits
     return MacroCost(
         energy=evaluations * slices * evaluation_energy,
         compute_cycles=evaluations * passes * evaluation_cycles,
@@ -59,6 +59,6 @@ def stationary_cost(
         waiting=evaluations * passes * jnp.asarray(waiting),
         additions=float(work.positions * product.columns * (partial_sums - 1)),
         fills=product.tiles(macro.rows) * slices / macro.columns,
-        peak_macs=macro.rows * macro.columns / (bits_a_mac * evaluation_cycles),
+        peak_macs=macro.rows * macro.columns / (bits_per_mac * evaluation_cycles),
         passes=float(product.tiles(macro.rows) * passes),
     )

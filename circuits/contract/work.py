@@ -1,4 +1,4 @@
-"""What one site of a network asks of a macro in an inference, and what that costs."""
+"""Work of one network site on a macro per inference, and its cost."""
 
 import dataclasses
 import math
@@ -9,17 +9,17 @@ from jaxtyping import Array, Float
 from amsim.circuits.contract.products import Product
 
 SHARED_BY = {"output channels": "inputs", "pixels": "weights", "input channels": "sums"}
-"""Ways to split a site over several equal macros, and what all of them then have in common."""
+"""Ways to split a site over several equal macros, and the operand that they then share."""
 
 
 class Work(eqx.Module):
-    """What one site of a network asks of a macro in one inference; counts only.
+    """Work of one network site on a macro per inference; counts only.
 
     Attributes:
         product: Rows, columns and how they tile.
-        positions: Output vectors an inference (pixels of a feature map, 1 for a dense layer).
-        input_words: Elements of the site's input an inference.
-        window_fetches: Times each input element is fetched while the window slides over the map once.
+        positions: Output vectors per inference (pixels of a feature map, 1 for a dense layer).
+        input_words: Elements of the site's input per inference.
+        window_fetches: Fetches per input element while the window slides over the map once.
     """
 
     product: Product
@@ -29,7 +29,7 @@ class Work(eqx.Module):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates an inference."""
+        """Multiply-accumulates per inference."""
         return self.positions * self.product.rows * self.product.columns
 
     def part(self, over: str, ways: int) -> "Work":
@@ -50,23 +50,23 @@ class Work(eqx.Module):
 
 
 class MacroCost(eqx.Module):
-    """Cost of one site on a macro, an inference.
+    """Cost of one site on a macro per inference.
 
     Attributes:
         energy: Energy of the multiply-accumulates with drivers and readout, J.
         compute_cycles: Clock cycles of computing.
-        load_cycles: Clock cycles in which the macro takes up weights.
-        clock: Of those cycles, Hz.
-        waiting: Time that no clock counts, as for a slow converter, s.
+        load_cycles: Clock cycles of loading weights.
+        clock: Frequency of those cycles, Hz.
+        waiting: Time on top of the clock cycles, as for a slow converter, s.
         weight_bits: Bits fetched from the weight memory.
         input_bits: Bits fetched from the activation memory.
         output_bits: Bits written to the activation memory.
         stored_bits: Weight bits that the site keeps somewhere.
         additions: Partial sums of tiles and bit slices that are added after the readout, words.
-        fills: Part of the macro's cells that its weights take, 1; above 1 they are loaded again at each inference, and
+        fills: Share of the macro's cells that its weights occupy, 1; above 1 they are reloaded at each inference, and
             infinite where weights stream through.
-        peak_macs: Multiply-accumulates a cycle with all cells in use.
-        passes: Times that data flow through the cells, each time on other weights.
+        peak_macs: Multiply-accumulates per cycle with all cells in use.
+        passes: Passes of the data through the cells, each with other weights.
     """
 
     energy: Float[Array, ""]

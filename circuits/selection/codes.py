@@ -19,7 +19,7 @@ Rounding = Literal["nearest", "truncate"]
 
 
 class ValueRange(NamedTuple):
-    """What is known of a tensor's values before any data are seen; None where nothing is known.
+    """Range of a tensor's values as known before any data are seen; None where nothing is known.
 
     Attributes:
         low: Smallest value, in the unit of the tensor.
@@ -52,7 +52,7 @@ class IntegerCode(eqx.Module):
         zero: Zero-point, the word of the value 0, a whole number, shape (); None is the word 0.
 
     Raises:
-        ValueError: Bits outside 1..16, or a zero-point that is no word or stands with one signed bit.
+        ValueError: Bits outside 1..16, or a zero-point that is not a word or is given with one signed bit.
     """
 
     scale: Float[Array, "..."]
@@ -99,7 +99,7 @@ class IntegerCode(eqx.Module):
 
     @property
     def centred(self) -> bool:
-        """Whether the digit sum zero is the code 0: one signed bit."""
+        """Whether a digit sum of zero is the code 0, as for one signed bit."""
         return self.bits == 1 and self.signed
 
     @property
@@ -109,7 +109,7 @@ class IntegerCode(eqx.Module):
 
     @property
     def digit_offset(self) -> Float[Array, ""] | float:
-        """Integer code of the digit sum zero."""
+        """Integer code of a digit sum of zero."""
         return 0.0 if self.centred else self.lowest_code + (2**self.bits - 1) / 2
 
     def encode(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -123,7 +123,7 @@ class IntegerCode(eqx.Module):
             steps = steps + jax.lax.stop_gradient(jnp.floor(steps + up) - steps)
         return limited(rounded(steps), self.lowest_code, self.highest_code)
 
-    def clipped(self, values: Float[Array, "..."]) -> Float[Array, ""]:
+    def clipped_fraction(self, values: Float[Array, "..."]) -> Float[Array, ""]:
         """Fraction of the values outside the range by more than half a step."""
         steps = values / self.scale
         return jnp.mean((steps > self.highest_code + 0.5) | (steps < self.lowest_code - 0.5), dtype=values.dtype)
@@ -141,7 +141,7 @@ class IntegerCode(eqx.Module):
     def digits(self, codes: Float[Array, "..."]) -> Float[Array, "... bits"]:
         """All -1/+1 digits, least significant first.
 
-        The gradient is shared out over the digits so that that of the recombined code is exactly 1.
+        The gradient is divided among the digits so that the gradient of the recombined code is exactly 1.
         """
         if self.centred:
             return codes[..., None]
@@ -151,14 +151,14 @@ class IntegerCode(eqx.Module):
 
 
 Coding = ValueRange | IntegerCode
-"""How an operand is coded: what is known of its range, from which a macro makes its code, or the code itself."""
+"""Coding of an operand: its known range, from which a macro derives the code, or the code itself."""
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _digit(offset_codes: Float[Array, "..."], place: Int[Array, "..."], span: int) -> Float[Array, "..."]:
     whole = jax.lax.stop_gradient(offset_codes).astype(jnp.int32)
     digit = (2 * (jnp.right_shift(whole, place) & 1) - 1).astype(offset_codes.dtype)
-    # NaN is no word; a network that has diverged must not seem to give numbers.
+    # NaN is not a word; a network that has diverged must not seem to give numbers.
     return jnp.where(jnp.isnan(offset_codes), offset_codes, digit)
 
 
@@ -172,7 +172,7 @@ def _digit_jvp(span: int, primals: tuple[Array, Array], tangents: tuple[Array, A
 def limited(
     values: Float[Array, "..."], low: Float[Array, ""] | int, high: Float[Array, ""] | int
 ) -> Float[Array, "..."]:
-    """Values within `low..high`; gradient 1 inside, ends included (`jnp.clip` has 1/2 there), and 0 outside."""
+    """Values limited to `low..high`; gradient 1 inside, ends included (`jnp.clip` has 1/2 there), and 0 outside."""
     return jnp.where(values > high, high, jnp.where(values < low, low, values))
 
 
@@ -181,8 +181,8 @@ def highest_code(bits: int, signed: bool) -> int:
     return max(2 ** (bits - 1) - 1, 1) if signed else 2**bits - 1
 
 
-def _given(name: str, code: IntegerCode, bits: int, dtype: Any) -> IntegerCode:
-    """A code as it is given, in the operand's type."""
+def _convert_code(name: str, code: IntegerCode, bits: int, dtype: Any) -> IntegerCode:
+    """A given code in the operand's dtype."""
     if code.bits != bits:
         raise ValueError(f"Argument `{name}` must be a code of {bits} bits, the macro's, but has {code.bits}.")
     return cast(IntegerCode, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), code))
@@ -198,13 +198,13 @@ def input_code(
     """Code of the inputs: unsigned when they are known not to be negative, scaled to the known range.
 
     Without a known range each input vector is scaled by its own largest magnitude (as digital front ends do), so
-    that no sample depends on another. A code that is given is taken as it is.
+    that no sample depends on another. A given code is used as it is.
 
     Raises:
         ValueError: A given code has another word length.
     """
     if isinstance(known, IntegerCode):
-        return _given("input_range", known, bits, inputs.dtype)
+        return _convert_code("input_range", known, bits, inputs.dtype)
     signed = not (known.low is not None and known.low >= 0)
     return IntegerCode(_scale(inputs, known, vector_axes, highest_code(bits, signed)), bits, signed, rounding)
 
@@ -214,7 +214,7 @@ def weight_code(
 ) -> IntegerCode:
     """Signed code of a weight matrix, scaled to the known range or else to each column's largest magnitude.
 
-    A code that is given is taken as it is.
+    A given code is used as it is.
 
     Raises:
         ValueError: A given code has another word length, is unsigned or has a zero-point.
@@ -222,7 +222,7 @@ def weight_code(
     if isinstance(known, IntegerCode):
         if not known.signed or known.zero is not None:
             raise ValueError("Argument `weight_range` must be a signed code without a zero-point.")
-        return _given("weight_range", known, bits, matrix.dtype)
+        return _convert_code("weight_range", known, bits, matrix.dtype)
     return IntegerCode(_scale(matrix, known, (0,), highest_code(bits, True)), bits, True, rounding)
 
 

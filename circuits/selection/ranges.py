@@ -1,7 +1,7 @@
-"""Choice of the integer codes of inputs and weights from the values that they take.
+"""Choice of the integer codes of inputs and weights from their observed values.
 
-Values are counted in bins that are even in their logarithm, `BINS_AN_OCTAVE` to each factor of two, so that one count
-suits values of any size and counts of several batches add up.
+Values are counted in logarithmic bins, `BINS_PER_OCTAVE` per factor of two, so that one count suits values of any size
+and counts of several batches add up.
 """
 
 from functools import partial
@@ -15,7 +15,7 @@ from amsim.circuits.adc.range_selection import check_method, weighted_quantile
 from amsim.circuits.checks import integer_between
 from amsim.circuits.selection.codes import IntegerCode, Rounding, ValueRange, highest_code
 
-BINS_AN_OCTAVE = 256
+BINS_PER_OCTAVE = 256
 OCTAVES = 96
 """Magnitudes from 2**-48 to 2**48; smaller ones count as 0, larger ones in the last bin."""
 
@@ -28,13 +28,13 @@ CANDIDATES = 64
 """Limits that "minimum-error" tries, evenly spaced up to the one that clips nothing."""
 
 SIDE_CANDIDATES = 24
-"""The same for each side of a range with a zero-point."""
+"""Limits tried per side of a range with a zero-point."""
 
-_SIDE = BINS_AN_OCTAVE * OCTAVES
+_SIDE = BINS_PER_OCTAVE * OCTAVES
 
 
 class _Observed(NamedTuple):
-    """Values seen: their counts by bin, and the ends of their range, which has 0 in it."""
+    """Observed values: counts per bin, and the ends of their range, which contains 0."""
 
     counts: Real[Array, " bins"]
     low: Float[Array, ""]
@@ -47,7 +47,7 @@ class _Observed(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """What is asked of a code: its words, and how its range is chosen."""
+    """Requirements on a code: its words, and the method that chooses its range."""
 
     bits: int
     signed: bool
@@ -57,9 +57,9 @@ class _Wanted(NamedTuple):
 
 
 def value_counts(values: Float[Array, "..."]) -> Int[Array, " bins"]:
-    """How often values fall into each bin: the negative magnitudes, the positive ones, and last those of 0."""
+    """Number of values per bin: negative magnitudes, positive ones, and zeros last."""
     magnitudes = jnp.abs(values).ravel()
-    place = jnp.floor((jnp.log2(jnp.where(magnitudes > 0, magnitudes, 1.0)) + OCTAVES / 2) * BINS_AN_OCTAVE)
+    place = jnp.floor((jnp.log2(jnp.where(magnitudes > 0, magnitudes, 1.0)) + OCTAVES / 2) * BINS_PER_OCTAVE)
     bins = jnp.clip(place, 0, _SIDE - 1).astype(jnp.int32) + jnp.where(values.ravel() > 0, _SIDE, 0)
     small = (magnitudes == 0) | (place < 0)
     return jnp.bincount(jnp.where(small, 2 * _SIDE, bins), length=2 * _SIDE + 1)
@@ -85,7 +85,7 @@ def select_input_code(
     words reach from the smallest value, or 0, to the largest, or 0. One bit is always symmetric: -1, +1 about 0.
 
     Args:
-        counts: From `value_counts`, added up over batches.
+        counts: From `value_counts`, summed over batches.
         low: Smallest value observed, shape ().
         high: Largest value observed, shape ().
         bits: Word length, 1 to 16.
@@ -137,7 +137,7 @@ def select_weight_code(
         bits: Word length, 1 to 16.
         method: "min-max", "percentile" or "minimum-error".
         coverage: For "percentile".
-        per: "channel" chooses a scale for each column, "tensor" one for all.
+        per: "channel" chooses a scale per column, "tensor" one for all.
         known: Range that the program fixes, if any.
         rounding: Of the code.
 
@@ -197,7 +197,7 @@ def _scale_and_zero(
     low, high = seen.low, seen.high
     lows, highs = low.reshape(1), high.reshape(1)
     if wanted.method == "percentile":
-        lows, highs = (side.reshape(1) for side in _covered(seen, wanted.coverage))
+        lows, highs = (side.reshape(1) for side in _covering_ends(seen, wanted.coverage))
     elif wanted.method == "minimum-error":
         parts = jnp.arange(1, SIDE_CANDIDATES + 1, dtype=low.dtype) / SIDE_CANDIDATES
         lows = jnp.append(jnp.repeat(low * parts, SIDE_CANDIDATES), fixed_low)
@@ -211,13 +211,13 @@ def _scale_and_zero(
 
 
 def _points(seen: _Observed) -> tuple[Array, Array]:
-    """Values in the middle of the bins, and the part of all values in each; only what matters beside the largest."""
+    """Mid-bin values and the share of all values in each; only bins that matter beside the largest value."""
     counts, largest = seen.counts, seen.largest
-    side = OCTAVES_IN_USE * BINS_AN_OCTAVE
-    last = jnp.floor((jnp.log2(jnp.where(largest > 0, largest, 1.0)) + OCTAVES / 2) * BINS_AN_OCTAVE).astype(jnp.int32)
+    side = OCTAVES_IN_USE * BINS_PER_OCTAVE
+    last = jnp.floor((jnp.log2(jnp.where(largest > 0, largest, 1.0)) + OCTAVES / 2) * BINS_PER_OCTAVE).astype(jnp.int32)
     first = jnp.clip(last + 1 - side, 0, _SIDE - side)
     places = (first + jnp.arange(side, dtype=first.dtype)).astype(largest.dtype)
-    octaves = (places + 0.5) / BINS_AN_OCTAVE - OCTAVES / 2
+    octaves = (places + 0.5) / BINS_PER_OCTAVE - OCTAVES / 2
     middles = jnp.minimum(jnp.exp2(octaves), largest)
     shares = (counts / jnp.maximum(jnp.sum(counts), 1)).astype(largest.dtype)
     negative = jax.lax.dynamic_slice_in_dim(shares, first, side)
@@ -227,7 +227,7 @@ def _points(seen: _Observed) -> tuple[Array, Array]:
     return values, jnp.concatenate([negative, positive, rest.reshape(1)])
 
 
-def _covered(seen: _Observed, coverage: float) -> tuple[Array, Array]:
+def _covering_ends(seen: _Observed, coverage: float) -> tuple[Array, Array]:
     """Ends between which a fraction of the values lies, with half of the rest on either side that has values."""
     (values, shares), low, high = _points(seen), seen.low, seen.high
     tail = (1.0 - coverage) / jnp.where(high > 0, 2.0, 1.0)
@@ -246,7 +246,7 @@ def _least_error(
     zeros: Float[Array, " candidates"] | None,
     wanted: _Wanted,
 ) -> Int[Array, ""]:
-    """Which of these codes has the least mean square error."""
+    """Index of the code with the least mean square error."""
     (values, shares), largest = _points(seen), seen.largest
     size = jnp.where(largest > 0, largest, 1.0)
 

@@ -127,11 +127,11 @@ def test_choice_is_what_the_chip_uses(case: Any, result: Any) -> None:
     # The converter's range is that which the macro alone chooses for the same operands.
     x_code, w_code = ranges.inputs, ranges.weights
     product, matrix = circuits.DenseProduct(196, 24), params["hidden"]["w"]
-    coding = {"input_range": x_code, "weight_range": w_code}
-    counts = ARRAY.line_counts(product, jnp.asarray(train.inputs), matrix, **coding)
+    operands = circuits.Operands(product, jnp.asarray(train.inputs), matrix, x_code, w_code)
+    counts = ARRAY.line_counts(operands)
     alone = ARRAY.selected_readout_range(product, counts, method="minimum-error", coverage=1.0)
     assert float(ranges.readout) == pytest.approx(float(alone), rel=1e-5)
-    want = ARRAY.with_readout_range(ranges.readout).multiply(product, jnp.asarray(train.inputs), matrix, **coding)
+    want = ARRAY.with_readout_range(ranges.readout).multiply(operands)
     only = amsim.deploy(
         lambda p, x: x @ p["hidden"]["w"], params, ARRAY, calibration=result.calibration.only(["hidden"])
     )

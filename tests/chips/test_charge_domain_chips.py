@@ -12,7 +12,7 @@ import pytest
 
 import amsim
 from amsim.chips.charge_domain import ConvertedArray, c3sram2020, jia2020, jia2021, valavi2019
-from amsim.circuits import DenseProduct, MacroCost, Neuron, SwitchedCapacitor, Work
+from amsim.circuits import DenseProduct, MacroCost, Neuron, Operands, SwitchedCapacitor, Work
 from amsim.system.accelerator import Accelerator
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -76,7 +76,7 @@ def measured(chip: Callable[[], Accelerator], double: bool = False) -> Measured:
 
     @eqx.filter_jit
     def costs(array: SwitchedCapacitor, inputs: jax.Array, weights: jax.Array) -> list[MacroCost]:
-        activity = array.report(product, inputs, weights, neuron=neuron)
+        activity = array.report(Operands(product, inputs, weights), neuron=neuron)
         return [array.cost(Work(product, count, count * array.rows, 1.0), activity) for count in (1, 2)]
 
     one, two = costs(array, jnp.asarray(inputs, float), jnp.asarray(weights, float))

@@ -197,7 +197,7 @@ def test_clipped_counts_values_beyond_the_outermost_codes(adc):
     adc, rows, middle = in_codes(adc)
     values = np.linspace(-1.5 * adc.levels, 1.5 * adc.levels, 1001, dtype=np.float32)
     wanted = np.mean((values < adc.lowest_code - 0.5) | (values > adc.highest_code + 0.5))
-    assert float(adc.clipped(jnp.asarray(values) + middle, rows)) == pytest.approx(wanted, abs=0.003)
+    assert float(adc.clipped_fraction(jnp.asarray(values) + middle, rows)) == pytest.approx(wanted, abs=0.003)
 
 
 # Dies and errors.

@@ -207,10 +207,10 @@ def test_survey_checks_known_arguments_beside_traced_ones():
 def test_ranges_are_what_their_method_says():
     values = jnp.asarray(np.random.default_rng(8).normal(128, 10, 20000), jnp.float32)
     full = float(select_range(values, ROWS, 4, method="min-max"))
-    outside = Adc(bits=4, range=full).clipped(values, ROWS)
+    outside = Adc(bits=4, range=full).clipped_fraction(values, ROWS)
     assert float(outside) < 1e-4
     most = float(select_range(values, ROWS, 4, method="percentile", coverage=0.99))
-    assert float(Adc(bits=4, range=most).clipped(values, ROWS)) == pytest.approx(0.01, abs=0.002)
+    assert float(Adc(bits=4, range=most).clipped_fraction(values, ROWS)) == pytest.approx(0.01, abs=0.002)
     best = float(select_range(values, ROWS, 4, method="minimum-error"))
 
     def error(one):

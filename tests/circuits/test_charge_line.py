@@ -100,7 +100,7 @@ def test_charge_is_conserved_and_energy_balances():
     with jax.enable_x64(True):
         line = line_of(1, parasitic=4e-15)
         high = jnp.asarray([1.0, 0, 0, 1, 1, 0, 1, 0, 0])
-        v = float(line.settled(high))
+        v = float(line.settled_voltage(high))
         c, bottom = np.asarray(line.capacitances), np.asarray(line.bottom_parasitics)
         levels, grounded = 0.8 * np.asarray(high), 4e-15 + 0.2e-15
 
@@ -128,15 +128,15 @@ def test_a_batch_is_its_rows():
 
 TIME, RESISTANCES = 2e-11, 1e4 * np.linspace(0.7, 1.4, 9)
 QUANTITIES = {
-    "settled": lambda line, high: line.settled(high),
+    "settled": lambda line, high: line.settled_voltage(high),
     "settling": lambda line, high: line.settling(high, jnp.asarray(TIME), jnp.asarray(RESISTANCES)),
     "slowest": lambda line, high: 1e11 * line.time_constants(jnp.asarray(RESISTANCES))[1],
     "matched": lambda line, high: line.settling_matched(high, jnp.asarray(2e-12), jnp.asarray(1e-11)),
     "rail": lambda line, high: line.settling_shared_supply(high, jnp.asarray(1e-11), jnp.asarray(2e3)),
-    "drooped": lambda line, high: line.drooped(line.settled(high), jnp.asarray(1e-6), jnp.asarray(1e9)),
-    "leaked": lambda line, high: line.leaked(line.settled(high), jnp.asarray(1e-6), jnp.asarray(1e-9)),
+    "drooped": lambda line, high: line.drooped_voltage(line.settled_voltage(high), jnp.asarray(1e-6), jnp.asarray(1e9)),
+    "leaked": lambda line, high: line.leaked_voltage(line.settled_voltage(high), jnp.asarray(1e-6), jnp.asarray(1e-9)),
     "reset": lambda line, high: line.after_reset(jnp.asarray(0.7), jnp.asarray(1e-9), jnp.asarray(5e4)),
-    "feedthrough": lambda line, high: line.fed_through(jnp.asarray(0.8)),
+    "feedthrough": lambda line, high: line.feedthrough_step(jnp.asarray(0.8)),
     "energy": lambda line, high: 1e15 * line.supply_energy(high),
     "cycle": lambda line, high: 1e15 * line.cycle_energy(high),
     "heat": lambda line, high: 1e15 * line.dissipation(high),

@@ -18,7 +18,6 @@ from amsim.circuits import (
     CellLibrary,
     Comparator,
     ConvolutionProduct,
-    DenseProduct,
     DigitalBinary,
     Dram,
     Drivers,
@@ -28,6 +27,7 @@ from amsim.circuits import (
     Leakage,
     MultiPrecision,
     Neuron,
+    Operands,
     RegisterFile,
     ResetSwitch,
     Sram,
@@ -297,7 +297,7 @@ def test_decisions_that_do_not_fit():
         )
         neuron = Neuron(jnp.ones(2), jnp.ones(2))
         refused(
-            lambda macro=macro, neuron=neuron: macro.margin(DenseProduct(8, 2), INPUTS, WEIGHTS, neuron),
+            lambda macro=macro, neuron=neuron: macro.margin(Operands.dense(INPUTS, WEIGHTS), neuron),
             type(macro).__name__,
             "no comparator",
         )

@@ -22,6 +22,7 @@ from amsim.circuits import (
     Layout,
     Leakage,
     Neuron,
+    Operands,
     ResetSwitch,
     SarAdc,
     SingleSlopeAdc,
@@ -56,10 +57,10 @@ def square_error(macro, key, activity, rows, readout, dies=DIES):
         inputs = jnp.where(agree, 1.0, -1.0)
         weights = jnp.ones((rows, macro.columns))
         if readout == "comparator":
-            found = macro.margin(product, inputs, weights, neuron, die=die, key=read_key, input_range=SIGNS)
+            found = macro.margin(Operands(product, inputs, weights, SIGNS), neuron, die=die, key=read_key)
             nominal = silent_margin(macro, product, inputs, weights, neuron)
             return jnp.mean((found - nominal) ** 2)
-        found = macro.multiply(product, inputs, weights, die=die, key=read_key, input_range=SIGNS, weight_range=SIGNS)
+        found = macro.multiply(Operands(product, inputs, weights, SIGNS, SIGNS), die=die, key=read_key)
         return jnp.mean((found - inputs @ weights) ** 2)
 
     return jax.lax.map(one, jax.random.split(key, dies))
@@ -67,7 +68,7 @@ def square_error(macro, key, activity, rows, readout, dies=DIES):
 
 def silent_margin(macro, product, inputs, weights, neuron):
     ideal = dataclasses.replace(macro.ideal(), bias_dac=macro.bias_dac)
-    return ideal.margin(product, inputs, weights, neuron, input_range=SIGNS)
+    return ideal.margin(Operands(product, inputs, weights, SIGNS), neuron)
 
 
 SOURCES = {

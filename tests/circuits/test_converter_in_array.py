@@ -15,6 +15,7 @@ from amsim.circuits import (
     DenseProduct,
     Drivers,
     FlashAdc,
+    Operands,
     SarAdc,
     SingleSlopeAdc,
     SwitchedCapacitor,
@@ -83,7 +84,8 @@ def test_cost_follows_the_converter(adc):
     macro = SwitchedCapacitor(rows=64, columns=8, adc=adc)
     inputs, weights = operands()
     product = DenseProduct(64, 8)
-    cost = macro.cost(Work(product, 3, 64, 1.0), macro.report(product, jnp.asarray(inputs), jnp.asarray(weights)))
+    report = macro.report(Operands(product, jnp.asarray(inputs), jnp.asarray(weights)))
+    cost = macro.cost(Work(product, 3, 64, 1.0), report)
     alone = dataclasses.replace(macro, cell_capacitance=0.0, unit_capacitance=1e-22).cost(
         Work(product, 3, 64, 1.0), {"switched_units": jnp.zeros(()), "high_cells": jnp.zeros(())}
     )
@@ -125,7 +127,7 @@ def test_a_range_fits_any_number_of_levels():
     macro = clean(FlashAdc(levels=10))
     wide = macro.with_selected_range(inputs, weights, method="min-max")
     cells = jnp.asarray((inputs @ weights + 64) / 2, jnp.float32)
-    assert float(wide.adc.clipped(cells, 64.0)) == 0
+    assert float(wide.adc.clipped_fraction(cells, 64.0)) == 0
     best = macro.with_selected_range(inputs, weights)
 
     def error(one):

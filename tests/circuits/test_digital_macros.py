@@ -21,6 +21,7 @@ from amsim.circuits import (
     MacroCost,
     MultiPrecision,
     Neuron,
+    Operands,
     Sram,
     SwitchedCapacitor,
     Technology,
@@ -41,14 +42,12 @@ def f32(values):
 
 @eqx.filter_jit
 def multiply(macro, inputs, matrix, input_range=UNKNOWN, weight_range=UNKNOWN):
-    return macro.multiply(
-        DenseProduct(*matrix.shape), inputs, matrix, input_range=input_range, weight_range=weight_range
-    )
+    return macro.multiply(Operands(DenseProduct(*matrix.shape), inputs, matrix, input_range, weight_range))
 
 
 @eqx.filter_jit
 def report_on(macro, inputs, matrix, input_range=UNKNOWN, weight_range=UNKNOWN):
-    return macro.report(DenseProduct(*matrix.shape), inputs, matrix, input_range=input_range, weight_range=weight_range)
+    return macro.report(Operands(DenseProduct(*matrix.shape), inputs, matrix, input_range, weight_range))
 
 
 # Digital binary.
@@ -258,7 +257,7 @@ def test_exact_is_the_product_itself():
     assert macro.keeps_product
     assert macro.deterministic
     assert macro.fabricate(jax.random.key(0)) is None
-    assert macro.report(DenseProduct(9, 3), f32(x), f32(w)) == {}
+    assert macro.report(Operands.dense(x, w)) == {}
     cost = macro.cost(Work(DenseProduct(9, 3), 1, 9, 1.0), {})
     assert (float(cost.energy), float(cost.seconds), cost.weight_bits) == (0, 0, 0)
     assert macro.ideal() is macro
@@ -314,16 +313,17 @@ class CurrentMode(Macro):
     def fabricate(self, key):
         return jax.random.normal(key, (self.rows, self.columns))
 
-    def multiply(self, product, inputs, matrix, *, die=None, key=None, input_range=UNKNOWN, weight_range=UNKNOWN):
+    def multiply(self, operands, *, die=None, key=None):
+        product, matrix = operands.product, operands.matrix
         if die is not None:
             rows, columns = jnp.arange(product.rows) % self.rows, jnp.arange(product.columns) % self.columns
             matrix = matrix * (1 + self.cell_sigma * die[rows][:, columns])
-        sums = product.sums(inputs, matrix)
+        sums = product.sums(operands.inputs, matrix)
         if key is None:
             return sums
         return sums + self.read_sigma * math.sqrt(product.rows) * normal(key, sums.shape)
 
-    def report(self, product, inputs, matrix, *, neuron=None, input_range=UNKNOWN, weight_range=UNKNOWN):
+    def report(self, operands, *, neuron=None):
         return {}
 
     def cost(self, work, activity):
@@ -352,7 +352,7 @@ def test_a_fourth_family_is_one_class():
     with pytest.raises(ValueError, match=r"Argument `weight_bits` must be .*17"):
         CurrentMode(weight_bits=17)
     with pytest.raises(ValueError, match="CurrentMode has no comparator"):
-        macro.margin(DenseProduct(100, 20), f32(inputs), f32(weights), Neuron(jnp.ones(20), jnp.ones(20)))
+        macro.margin(Operands.dense(inputs, weights), Neuron(jnp.ones(20), jnp.ones(20)))
     slope = jax.grad(lambda macro: jnp.mean(run(macro, die, None) ** 2))(macro)
     assert float(slope.cell_sigma) > 0
 

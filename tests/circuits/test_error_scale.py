@@ -64,8 +64,8 @@ def test_every_size_is_proportional_to_the_scale():
     total = FULL.total_capacitance
     for scale in (0.0, 0.5, 1.5):
         one = FULL.with_error_scale(jnp.asarray(scale))
-        kept = one.leakage.kept(total, one.temperature)
-        assert float(kept) == pytest.approx(float(FULL.leakage.kept(total, FULL.temperature)), rel=1e-5, abs=0)
+        kept = one.leakage.kept_fraction(total, one.temperature)
+        assert float(kept) == pytest.approx(float(FULL.leakage.kept_fraction(total, FULL.temperature)), rel=1e-5, abs=0)
         drop = one.leakage.drop(total, one.temperature)
         assert float(drop) == pytest.approx(float(FULL.leakage.drop(total, FULL.temperature)), rel=1e-4, abs=0)
 
@@ -158,7 +158,9 @@ def test_cells_that_cannot_fail_are_exact_and_a_foreign_die_is_refused():
         LOW.matmul(x, w, die=dataclasses.replace(LOW, rows=65).fabricate(KEY))
     code = circuits.IntegerCode(jnp.ones(()), 1, True)
     cells = jnp.zeros((4, 2), bool), jnp.ones((4, 2))
-    np.testing.assert_array_equal(weights_as_read(circuits.DenseProduct(8, 3), code, jnp.ones((8, 3)), *cells), 1.0)
+    ones = jnp.ones((1, 8)), jnp.ones((8, 3))
+    coded = circuits.Coded(circuits.Operands.dense(*ones), code, ones[0], code, ones[1])
+    np.testing.assert_array_equal(weights_as_read(coded, *cells), 1.0)
 
 
 # --- Reports over dies -----------------------------------------------------------------------------------------------

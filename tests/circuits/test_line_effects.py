@@ -20,6 +20,7 @@ from amsim.circuits import (
     Layout,
     Leakage,
     Neuron,
+    Operands,
     ResetSwitch,
     SwitchedCapacitor,
     Trim,
@@ -74,7 +75,7 @@ def explicit_line(macro, die, column):
 def voltage(macro, die, column, high):
     """Line at the decision above its reset level, by the functions of one explicit line; `high` cells, then bias."""
     line, draw = explicit_line(macro, die, column), (lambda draws: 0.0 if die is None else draws(die))
-    value = line.settled(high)
+    value = line.settled_voltage(high)
     time = macro.evaluation_time
     if macro.drivers is not None:
         sizes = np.asarray(macro.bias_dac.section_units())
@@ -101,13 +102,13 @@ def voltage(macro, die, column, high):
         nominal = explicit_line(macro, None, 0)
         one = jnp.ones_like(macro.supply)
         left = nominal.after_reset(one, macro.reset_time, macro.reset.resistance)
-        step = charge * (line.fed_through(-macro.reset.clock_swing) - injected / line.total_capacitance)
+        step = charge * (line.feedthrough_step(-macro.reset.clock_swing) - injected / line.total_capacitance)
         value = value + step * jnp.sum(left ** jnp.arange(2000.0))
     if macro.leakage is not None:
         growth = leakage_growth(macro.temperature, macro.leakage.temperature_scale)
         current = macro.leakage.current * growth * (1 + macro.leakage.spread * draw(lambda d: d.leakage[column]))
-        value = line.drooped(value, macro.leakage.hold_time, macro.leakage.off_resistance / growth)
-        value = line.leaked(value, macro.leakage.hold_time, current)
+        value = line.drooped_voltage(value, macro.leakage.hold_time, macro.leakage.off_resistance / growth)
+        value = line.leaked_voltage(value, macro.leakage.hold_time, current)
     kick = macro.comparator.kickback
     kick = 0.0 if kick is None else kick * (macro.comparator.input_capacitance / line.total_capacitance)
     return value + kick + draw(lambda d: macro.comparator.offset_sigma * d.comparator[column])
@@ -120,7 +121,7 @@ def counts_by_voltages(macro, die, column, products, levels):
     bias = bias.at[-1].set(levels[-1] / 2)
     high = jnp.concatenate([(1 + jnp.asarray(products, float)) / 2, spare, bias])
     half = jnp.concatenate([jnp.full(products.size, 0.5), spare, jnp.full(macro.bias_dac.bits, 0.5), jnp.zeros(1)])
-    fixed = explicit_line(macro, None, 0).settled(half)
+    fixed = explicit_line(macro, None, 0).settled_voltage(half)
     replica = voltage(macro, None, 0, half)
     reference = fixed + macro.reference_tracking * (replica - fixed)
     return (voltage(macro, die, column, high) - reference) * macro.counts_per_volt
@@ -138,24 +139,15 @@ def test_a_decision_sees_the_explicit_line(effect, tracking):
         inputs[0, :2] = 0
         # An odd number of rows and an even shift: the exact threshold is the one that the DAC realises.
         neuron = Neuron(jnp.ones(5), jnp.full(5, -2.0))
-        found = macro.margin(
-            DenseProduct(9, 5), jnp.asarray(inputs), jnp.asarray(weights), neuron, die=die, input_range=SIGNS
-        )
+        operands = Operands(DenseProduct(9, 5), jnp.asarray(inputs), jnp.asarray(weights), SIGNS)
+        found = macro.margin(operands, neuron, die=die)
         levels = np.asarray(macro.bias_dac.levels(jnp.asarray(-2.0)))
         expected = [
             [counts_by_voltages(macro, die, c % COLUMNS, inputs[b] * weights[:, c], levels) for c in range(5)]
             for b in range(4)
         ]
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-        folded = macro.margin(
-            DenseProduct(9, 5),
-            jnp.asarray(inputs),
-            jnp.asarray(weights),
-            neuron,
-            die=macro.prepare(die),
-            input_range=SIGNS,
-        )
-        np.testing.assert_array_equal(folded, found)
+        np.testing.assert_array_equal(macro.margin(operands, neuron, die=macro.prepare(die)), found)
 
 
 @pytest.mark.parametrize("effect", [name for name in EFFECTS if name not in ("settled", "layout")])
@@ -170,7 +162,7 @@ def test_a_nominal_array_has_the_effects_of_nominal_lines(effect):
         )
         inputs, weights = jnp.ones((1, 11)), jnp.ones((11, 2))
         neuron = Neuron(jnp.ones(2), jnp.zeros(2))
-        found = macro.margin(DenseProduct(11, 2), inputs, weights, neuron, input_range=SIGNS)
+        found = macro.margin(Operands(DenseProduct(11, 2), inputs, weights, SIGNS), neuron)
         levels = np.asarray(macro.bias_dac.levels(jnp.asarray(0.0)))
         expected = counts_by_voltages(macro, None, 0, np.ones(11), levels)
         settled = counts_by_voltages(without, None, 0, np.ones(11), levels)
@@ -199,9 +191,8 @@ def reads(macro, sums=0, count=2000, seed=0):
 
     @eqx.filter_jit
     def read(macro, key):
-        margins = macro.margin(product, inputs[None], weights, neuron, key=key, input_range=SIGNS)[0]
-        nominal = macro.margin(product, inputs[None], weights, neuron, input_range=SIGNS)[0]
-        return margins - nominal
+        operands = Operands(product, inputs[None], weights, SIGNS)
+        return macro.margin(operands, neuron, key=key)[0] - macro.margin(operands, neuron)[0]
 
     return np.asarray(eqx.filter_vmap(read, in_axes=(None, 0))(macro, jax.random.split(jax.random.key(seed), count)))
 
@@ -265,21 +256,19 @@ def test_trim_takes_away_what_switches_and_leakage_add():
 def test_stuck_cells_and_dead_columns():
     macro = quiet(faults=Faults(stuck_high=0.1, stuck_low=0.05, dead_column=0.2))
     die = macro.fabricate(jax.random.key(3))
-    stuck, dead = np.asarray(macro.faults.stuck(die.faults)), np.asarray(macro.faults.dead(die.faults))
+    stuck, dead = np.asarray(macro.faults.cell_states(die.faults)), np.asarray(macro.faults.column_states(die.faults))
     assert set(np.unique(stuck)) == set(np.unique(dead)) == {-1.0, 0.0, 1.0}
     random = np.random.default_rng(0)
     inputs, weights = random.choice([-1.0, 1.0], (20, 64)), random.choice([-1.0, 1.0], (64, 32))
     neuron, product = Neuron(jnp.ones(32), jnp.ones(32)), DenseProduct(64, 32)
-    found = np.asarray(
-        macro.margin(product, jnp.asarray(inputs, jnp.float32), jnp.asarray(weights, jnp.float32), neuron, die=die)
-    )
+    operands = Operands(product, jnp.asarray(inputs, jnp.float32), jnp.asarray(weights, jnp.float32))
+    found = np.asarray(macro.margin(operands, neuron, die=die))
     cells = np.where(stuck == 0, inputs[:, :, None] * weights[None], stuck[None])
     expected = cells.sum(axis=1) + 1
     alive = dead == 0
     # On spare rows a cell that is stuck high goes high too, and one that is stuck low does as all others do.
-    some = macro.margin(
-        DenseProduct(40, 32), *(jnp.asarray(v, jnp.float32) for v in (inputs[:, :40], weights[:40])), neuron, die=die
-    )
+    fewer = (jnp.asarray(v, jnp.float32) for v in (inputs[:, :40], weights[:40]))
+    some = macro.margin(Operands(DenseProduct(40, 32), *fewer), neuron, die=die)
     spare = 2 * (stuck[40:] > 0).sum(axis=0)
     np.testing.assert_allclose(np.asarray(some)[:, alive], (cells[:, :40].sum(axis=1) + 1 + spare)[:, alive], atol=1e-3)
     np.testing.assert_allclose(found[:, alive], expected[:, alive], atol=1e-3)
@@ -367,9 +356,8 @@ def test_derivatives_by_every_part_agree_with_central_differences(quantity):
             for place, log in zip(PARAMETERS.values(), logs, strict=True):
                 macro = eqx.tree_at(place, macro, place(base) * jnp.exp(log))
             if quantity == "line":
-                return jnp.mean(
-                    macro.margin(product, inputs, weights, neuron, die=die, key=key, input_range=SIGNS) ** 2
-                )
+                line = macro.margin(Operands(product, inputs, weights, SIGNS), neuron, die=die, key=key)
+                return jnp.mean(line**2)
             return macro.noise_counts
 
         value, steps = jax.jit(statistic), 1e-4 * jnp.eye(len(PARAMETERS))

@@ -212,14 +212,16 @@ def test_gradients_are_those_of_finite_differences():
             assert float(jnp.sum(slopes[index] * way[index])) == pytest.approx(float(difference), rel=1e-6, abs=0)
             assert np.all(np.asarray(slopes[index])[0] == 0)  # the other die
         # By an input: the slope of the table between the neighbouring counts.
-        product, one = DenseProduct(16, 3), jnp.ones((1, 16)).at[0, :5].set(-1.0)
-        unit = circuits.ValueRange(-1.0, 1.0)
-        options = {"input_range": unit, "weight_range": unit}
-        slope = jax.grad(lambda x: macro.multiply(product, x, jnp.ones((16, 3)), **options)[0, 1])(one)
+        one, unit = jnp.ones((1, 16)).at[0, :5].set(-1.0), circuits.ValueRange(-1.0, 1.0)
+
+        def operands(x):
+            return circuits.Operands(DenseProduct(16, 3), x, jnp.ones((16, 3)), unit, unit)
+
+        slope = jax.grad(lambda x: macro.multiply(operands(x))[0, 1])(one)
         mean = np.asarray(macro.mean).mean(0)[1]
         np.testing.assert_allclose(slope, np.full((1, 16), (mean[-1] - mean[-2]) / 10), rtol=1e-9)
         neuron = Neuron(jnp.full((3,), -2.0), jnp.full((3,), 0.5))
-        slope = jax.grad(lambda x: macro.margin(product, x, jnp.ones((16, 3)), neuron, **options)[0, 1])(one)
+        slope = jax.grad(lambda x: macro.margin(operands(x), neuron)[0, 1])(one)
         np.testing.assert_allclose(slope, np.full((1, 16), -2 * (mean[-1] - mean[-2]) / 10), rtol=1e-9)
 
 

@@ -167,10 +167,10 @@ def test_clipped_counts_what_is_off_by_more_than_half_a_step():
     code = input_code(f32([0.0]), 3, ValueRange(-3.0, 3.0), (-1,))
     # Codes -4..3 of step 1.
     values = f32([-4.6, -4.4, -4, 0, 3, 3.4, 3.6, 100])
-    assert float(code.clipped(values)) == pytest.approx(3 / 8)
-    assert float(code.clipped(values[1:6])) == 0
+    assert float(code.clipped_fraction(values)) == pytest.approx(3 / 8)
+    assert float(code.clipped_fraction(values[1:6])) == 0
     unsigned = input_code(f32([0.0]), 2, ValueRange(0.0, 3.0), (-1,))
-    assert float(unsigned.clipped(f32([-0.6, -0.4, 3.4, 4]))) == pytest.approx(0.5)
+    assert float(unsigned.clipped_fraction(f32([-0.6, -0.4, 3.4, 4]))) == pytest.approx(0.5)
 
 
 def test_scale_carries_no_gradient():

@@ -240,7 +240,7 @@ def test_adc_is_a_uniform_quantiser(bits, range_, rows, finest, seed):
     np.testing.assert_allclose(np.abs(read - cells), np.abs(cells[:, None] - levels).min(1), atol=1e-4 * rows)
     assert np.all(np.diff(read) >= -1e-4 * rows)
     outside = np.mean((cells < levels[0] - lsb / 2) | (cells > levels[-1] + lsb / 2))
-    assert float(adc.clipped(jnp.asarray(cells), float(rows), finest)) == pytest.approx(outside, abs=0.011)
+    assert float(adc.clipped_fraction(jnp.asarray(cells), float(rows), finest)) == pytest.approx(outside, abs=0.011)
 
 
 def test_number_readout_clips_at_the_range_of_the_adc():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from switched_capacitor_calls import IDEAL, SIGNS, SMALL, bits_of, f32, margin, multiply
 
-from amsim.circuits import ConvolutionProduct, DenseProduct, Neuron, SwitchedCapacitor, ValueRange, Work
+from amsim.circuits import ConvolutionProduct, DenseProduct, Neuron, Operands, SwitchedCapacitor, ValueRange, Work
 
 # Derivatives in the circuit's own parameters.
 
@@ -39,10 +39,10 @@ def test_derivatives_agree_with_central_differences(quantity):
             for place, log in zip(PLACES.values(), logs, strict=True):
                 macro = eqx.tree_at(place, macro, place(base) * jnp.exp(log))
             if quantity == "margin":
-                line = macro.margin(product, inputs, weights, neuron, die=die, key=key, input_range=SIGNS)
+                line = macro.margin(Operands(product, inputs, weights, SIGNS), neuron, die=die, key=key)
                 return jnp.mean(line**2)
             if quantity == "energy":
-                report = macro.report(product, inputs, weights, neuron=neuron)
+                report = macro.report(Operands(product, inputs, weights), neuron=neuron)
                 return macro.cost(Work(product, 6, 72, 1.0), report).energy * 1e12
             return macro.noise_counts
 
@@ -114,10 +114,8 @@ def test_gradient_of_a_multi_bit_convolution_is_that_of_the_convolution(groups):
     cotangent = f32(generator.normal(size=(2, 3, 2, 4)))
 
     def through_macro(x, w):
-        return jnp.sum(
-            macro.multiply(product, x, w, input_range=ValueRange(0.0, 3.0), weight_range=ValueRange(-3.0, 3.0))
-            * cotangent
-        )
+        operands = Operands(product, x, w, ValueRange(0.0, 3.0), ValueRange(-3.0, 3.0))
+        return jnp.sum(macro.multiply(operands) * cotangent)
 
     def plain(x, w):
         kernel = jnp.moveaxis(w.reshape(2, 2, 2, 4), 0, 2)

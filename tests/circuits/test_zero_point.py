@@ -14,6 +14,7 @@ from amsim.circuits import (
     Measured,
     MultiPrecision,
     Neuron,
+    Operands,
     SwitchedCapacitor,
     ValueRange,
 )
@@ -61,7 +62,9 @@ def test_zero_is_exact_and_both_ends_are_reached():
         weighted = digits @ 2.0 ** np.arange(BITS)
         np.testing.assert_array_equal(one.digit_gain * weighted + float(one.digit_offset), codes)
         outside = (values / SCALE > 7 - zero + 0.5) | (values / SCALE < -zero - 0.5)
-        assert float(one.clipped(jnp.asarray(values, jnp.float32))) == pytest.approx(np.mean(outside), rel=1e-6)
+        assert float(one.clipped_fraction(jnp.asarray(values, jnp.float32))) == pytest.approx(
+            np.mean(outside), rel=1e-6
+        )
     signed = code(-3, signed=True)
     assert (float(signed.lowest_code), float(signed.highest_code)) == (-1, 6)
 
@@ -79,11 +82,7 @@ def test_dense_product_is_that_of_integers(name):
     scales = np.array([[1.0, 0.5, 2.0, 1.0]], np.float32)
     w_code = IntegerCode(jnp.asarray(scales), 3, True)
     found = MACROS[name].multiply(
-        DenseProduct(33, 4),
-        jnp.asarray(inputs),
-        jnp.asarray(weights * scales),
-        input_range=code(3),
-        weight_range=w_code,
+        Operands(DenseProduct(33, 4), jnp.asarray(inputs), jnp.asarray(weights * scales), code(3), w_code)
     )
     np.testing.assert_allclose(found, integers(inputs, 3) @ weights * SCALE * scales, rtol=1e-5, atol=1e-5)
 
@@ -96,12 +95,9 @@ def test_padded_convolution_is_that_of_integers(name):
     # Padding is the value 0, whatever word stands for it.
     padded = np.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
     product = ConvolutionProduct((2, 2), 3, 4, (1, 1), (1, 1))
+    w_code = IntegerCode(jnp.ones(()), 3, True)
     found = MACROS[name].multiply(
-        product,
-        jnp.asarray(padded),
-        jnp.asarray(weights.reshape(12, 4)),
-        input_range=code(3),
-        weight_range=IntegerCode(jnp.ones(()), 3, True),
+        Operands(product, jnp.asarray(padded), jnp.asarray(weights.reshape(12, 4)), code(3), w_code)
     )
     x, want = integers(padded, 3), np.zeros((2, 6, 6, 4))
     for i in range(6):
@@ -115,9 +111,9 @@ def test_skipped_products_are_those_of_a_zero_word():
     inputs = jnp.asarray([[-0.75, 0.0, 0.25, 0.5]])
     weights = jnp.asarray([[1.0], [0.0], [3.0], [2.0]])
     macro = MACROS["multi-precision"]
-    options = {"input_range": code(3), "weight_range": IntegerCode(jnp.ones(()), 3, True)}
+    operands = Operands(DenseProduct(4, 1), inputs, weights, code(3), IntegerCode(jnp.ones(()), 3, True))
     # Words 0, 3, 4, 5: the first is skipped, and the second for its weight.
-    assert float(macro.report(DenseProduct(4, 1), inputs, weights, **options)["nonzero"]) == pytest.approx(0.5)
+    assert float(macro.report(operands)["nonzero"]) == pytest.approx(0.5)
 
 
 def test_a_one_bit_word_with_a_zero_point_decides_as_its_integers():
@@ -126,14 +122,9 @@ def test_a_one_bit_word_with_a_zero_point_decides_as_its_integers():
     inputs = random.choice([-SCALE, 0.0], (40, 16)).astype(np.float32)
     weights = random.choice([-1.0, 1.0], (16, 4)).astype(np.float32)
     neuron = Neuron(jnp.ones((4,)), jnp.asarray([0.1, -0.3, 0.6, 0.0]))
-    margins = macro.margin(
-        DenseProduct(16, 4),
-        jnp.asarray(inputs),
-        jnp.asarray(weights),
-        neuron,
-        input_range=code(1, bits=1),
-        weight_range=ValueRange(-1.0, 1.0),
-    )
+    x_code, signs = code(1, bits=1), ValueRange(-1.0, 1.0)
+    operands = Operands(DenseProduct(16, 4), jnp.asarray(inputs), jnp.asarray(weights), x_code, signs)
+    margins = macro.margin(operands, neuron)
     want = inputs @ weights + np.array([0.1, -0.3, 0.6, 0.0])
     np.testing.assert_array_equal(np.asarray(margins) >= 0, want >= 0)
 
@@ -155,4 +146,4 @@ def test_wrong_codes_are_refused(call, match):
 
 
 def product_with(**options):
-    return MACROS["digital"].multiply(DenseProduct(3, 2), jnp.ones((1, 3)), jnp.ones((3, 2)), **options)
+    return MACROS["digital"].multiply(Operands(DenseProduct(3, 2), jnp.ones((1, 3)), jnp.ones((3, 2)), **options))

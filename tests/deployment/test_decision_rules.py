@@ -68,13 +68,14 @@ def linear_loss(sign: Any, rule: str | None, params: Params, macro: Any, key: An
 @eqx.filter_jit
 def margins_of(params: Params, macro: circuits.SwitchedCapacitor, key: Any) -> tuple[jax.Array, jax.Array]:
     """Margins of the neurons and their noise, by the macro alone."""
-    product = circuits.products.DenseProduct(ROWS, COLUMNS)
+    product = circuits.DenseProduct(ROWS, COLUMNS)
     neuron = circuits.neuron.Neuron(jnp.full((1, 1), 0.25, params["b"].dtype), params["b"][None])
     die = macro.fabricate(jax.random.split(KEYS[4], 1)[0])
-    unit = circuits.operands.ValueRange(-1.0, 1.0)
+    unit = circuits.ValueRange(-1.0, 1.0)
     site_key = None if key is None else jax.random.split(key, 1)[0]
-    operands = INPUTS.astype(float), decision(params["w"], "straight-through")
-    found = macro.margin(product, *operands, neuron, die=die, key=site_key, input_range=unit, weight_range=unit)
+    weights = decision(params["w"], "straight-through")
+    operands = circuits.Operands(product, INPUTS.astype(float), weights, unit, unit)
+    found = macro.margin(operands, neuron, die=die, key=site_key)
     return found, 0.25 * macro.noise_counts
 
 

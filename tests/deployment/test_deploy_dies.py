@@ -13,7 +13,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 import amsim
 from amsim import circuits
 from amsim.circuits.checks import Quantity, quantity
-from amsim.circuits.contract.macro import UNKNOWN
 from amsim.datasets.load import Split
 from amsim.deployment.chip import check_key
 
@@ -35,7 +34,7 @@ def two_sites(params: Any, inputs: jax.Array) -> jax.Array:
 
 def units(chip: amsim.Chip) -> np.ndarray:
     (die,) = chip.dies
-    assert isinstance(die, circuits.capacitor_line.CapacitorDie)
+    assert isinstance(die, circuits.charge.die.CapacitorDie)
     return np.asarray(die.units)
 
 
@@ -117,31 +116,15 @@ class Crossbar(circuits.Macro):
         return jax.random.normal(key, (self.rows, self.columns))
 
     def multiply(
-        self,
-        product: circuits.Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        die: Any = None,
-        key: PRNGKeyArray | None = None,
-        input_range: circuits.ValueRange = UNKNOWN,
-        weight_range: circuits.ValueRange = UNKNOWN,
+        self, operands: circuits.Operands, *, die: Any = None, key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
+        product, matrix = operands.product, operands.matrix
         if die is not None:
             cells = die[jnp.arange(product.rows) % self.rows][:, jnp.arange(product.columns) % self.columns]
             matrix = matrix * (1 + self.spread * cells)
-        return product.sums(inputs, matrix)
+        return product.sums(operands.inputs, matrix)
 
-    def report(
-        self,
-        product: circuits.Product,
-        inputs: Float[Array, "..."],
-        matrix: Float[Array, "rows columns"],
-        *,
-        neuron: circuits.Neuron | None = None,
-        input_range: circuits.ValueRange = UNKNOWN,
-        weight_range: circuits.ValueRange = UNKNOWN,
-    ) -> dict[str, Array]:
+    def report(self, operands: circuits.Operands, *, neuron: circuits.Neuron | None = None) -> dict[str, Array]:
         return {"clipped_current": jnp.zeros(())}
 
     def cost(self, work: circuits.Work, activity: dict[str, Array]) -> circuits.MacroCost:

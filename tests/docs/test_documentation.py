@@ -81,9 +81,9 @@ def test_links_of_the_repository_hold_on_the_site():
         "[y](b.md) [z](../index.md#top) [w](https://w.org)"
     )
     assert linked("![p](01_x/output.png) `02_y`", "tutorials/01_x.md") == "![p](01_x/output.png) `02_y`"
-    name = "amsim.circuits.ChargeLine.settled"
+    name = "amsim.circuits.ChargeLine.settled_voltage"
     assert linked(f"`{name}`", "facts.md") == f"[`{name}`][{name}]"
-    assert linked(f"| a | `{name}` |", "facts.md") == f"| a | [`ChargeLine.settled`][{name}] |"
+    assert linked(f"| a | `{name}` |", "facts.md") == f"| a | [`ChargeLine.settled_voltage`][{name}] |"
     for unchanged in ("```python\n`amsim.circuits.ChargeLine`\n```", "`amsim.circuits.ChargeLines`", "`facts.md`"):
         assert linked(unchanged, "facts.md") == unchanged
 

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from hypothesis import strategies as st
 
-from amsim.circuits import DenseProduct, Neuron, SwitchedCapacitor, ValueRange
+from amsim.circuits import DenseProduct, Neuron, Operands, SwitchedCapacitor, ValueRange
 
 SIGNS = ValueRange(-1.0, 1.0)
 LINE_ROWS, LINES = 12, 5
@@ -15,15 +15,14 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 @eqx.filter_jit
 def multiply(macro, inputs, matrix, die=None, key=None, input_range=SIGNS, weight_range=SIGNS):
-    product = DenseProduct(*matrix.shape)
-    return macro.multiply(product, inputs, matrix, die=die, key=key, input_range=input_range, weight_range=weight_range)
+    operands = Operands(DenseProduct(*matrix.shape), inputs, matrix, input_range, weight_range)
+    return macro.multiply(operands, die=die, key=key)
 
 
 @eqx.filter_jit
 def margin(macro, inputs, matrix, slope, intercept, die=None, key=None, input_range=SIGNS, ties_up=True):
-    neuron = Neuron(slope, intercept, ties_up)
-    product = DenseProduct(*matrix.shape)
-    return macro.margin(product, inputs, matrix, neuron, die=die, key=key, input_range=input_range, weight_range=SIGNS)
+    operands = Operands(DenseProduct(*matrix.shape), inputs, matrix, input_range, SIGNS)
+    return macro.margin(operands, Neuron(slope, intercept, ties_up), die=die, key=key)
 
 
 @eqx.filter_jit
@@ -33,8 +32,7 @@ def decide(macro, inputs, weights, thresholds, die=None, key=None):
 
 @eqx.filter_jit
 def report_on(macro, inputs, matrix, neuron=None):
-    product = DenseProduct(*matrix.shape)
-    return macro.report(product, inputs, matrix, neuron=neuron, input_range=SIGNS, weight_range=SIGNS)
+    return macro.report(Operands(DenseProduct(*matrix.shape), inputs, matrix, SIGNS, SIGNS), neuron=neuron)
 
 
 def bits_of(generator, *shape):

@@ -23,6 +23,7 @@ from amsim.circuits import (
     Layout,
     Leakage,
     Neuron,
+    Operands,
     ResetSwitch,
     SwitchedCapacitor,
     ValueRange,
@@ -75,9 +76,9 @@ def folded_voltages(macro, die, weights, inputs, codes, reset_level):
     with jax.enable_x64(True):
         macro, die = in_float64(macro), in_float64(die)
         neuron = Neuron(jnp.ones(len(codes)), jnp.asarray(codes, float) * macro.bias_dac.lsb)
-        signs = {"input_range": ValueRange(-1.0, 1.0), "weight_range": ValueRange(-1.0, 1.0)}
+        signs = ValueRange(-1.0, 1.0)
         x, w = jnp.asarray(inputs, float), jnp.asarray(weights, float)
-        counts = macro.margin(DenseProduct(*w.shape), x, w, neuron, die=die, **signs)
+        counts = macro.margin(Operands(DenseProduct(*w.shape), x, w, signs, signs), neuron, die=die)
         middle = macro.rows + jnp.sum(macro.bias_dac.section_units()[:-1])
         # The array expects a last evaluation, and slow drivers to keep part of it; a first one has none.
         return np.asarray(reset_level + (counts + middle) / macro.counts_per_volt - macro.drive_shift)

@@ -52,21 +52,21 @@ def drives(given):
 
 def settled(given):
     line = charge_line(given)
-    found = {"v_line_V": line.settled(drives(given)), "c_total_F": line.total_capacitance}
+    found = {"v_line_V": line.settled_voltage(drives(given)), "c_total_F": line.total_capacitance}
     if "act" in given:
         found["p_sum"] = int(np.dot(given["act"], given["wgt"]))
     return found
 
 
 def decision(given):
-    voltages = charge_line(given).settled(drives(given))
+    voltages = charge_line(given).settled_voltage(drives(given))
     return {"v_line_V": voltages, "decision": np.asarray(voltages > given["v_cmp_ref_V"]).astype(int)}
 
 
 def settling(given):
     line, high = charge_line(given), drives(given)
     times = jnp.asarray(given["t_eval_s"], float)
-    found = {"v_settled_V": line.settled(high)}
+    found = {"v_settled_V": line.settled_voltage(high)}
     if given["topology"] == "matched_rc":
         branch = jnp.mean(jnp.asarray(given["r_drive_ohm"], float) * line.capacitances)
         found["tau_s"] = matched_time_constant(branch, line.parasitic, line.total_capacitance)
@@ -82,29 +82,31 @@ def settling(given):
 
 def droop(given):
     line = charge_line(given)
-    start, times = line.settled(drives(given)), jnp.asarray(given["t_hold_s"], float)
+    start, times = line.settled_voltage(drives(given)), jnp.asarray(given["t_hold_s"], float)
     if given["mode"] == "r_off":
         resistance = jnp.asarray(given["r_off_ohm"], float)
         tau = line.reset_time_constant(resistance)
-        return {"v_settled_V": start, "tau_s": tau, "v_line_V": line.drooped(start, times, resistance)}
-    return {"v_settled_V": start, "v_line_V": line.leaked(start, times, jnp.asarray(given["i_leak_A"], float))}
+        return {"v_settled_V": start, "tau_s": tau, "v_line_V": line.drooped_voltage(start, times, resistance)}
+    return {"v_settled_V": start, "v_line_V": line.leaked_voltage(start, times, jnp.asarray(given["i_leak_A"], float))}
 
 
 def reset(given):
     line, high = charge_line(given), drives(given)
     found = {"c_total_F": line.total_capacitance}
     if given["mode"] == "feedthrough":
-        return found | {"v_line_V": line.settled(high) + line.fed_through(jnp.asarray(given["dv_feed_V"], float))}
+        return found | {
+            "v_line_V": line.settled_voltage(high) + line.feedthrough_step(jnp.asarray(given["dv_feed_V"], float))
+        }
     resistance = jnp.asarray(given["r_reset_ohm"], float)
     after = line.after_reset(jnp.asarray(given["v_init_V"], float), jnp.asarray(given["t_reset_s"], float), resistance)
     tau = line.reset_time_constant(resistance)
-    return found | {"v_after_reset_V": after, "tau_s": tau, "v_line_V": line.settled(high, after)}
+    return found | {"v_after_reset_V": after, "tau_s": tau, "v_line_V": line.settled_voltage(high, after)}
 
 
 def energy(given):
     line, high = charge_line(given), drives(given)
     return {
-        "v_line_V": line.settled(high),
+        "v_line_V": line.settled_voltage(high),
         "q_vdd_eval_C": line.supply_charge(high),
         "e_vdd_eval_J": line.supply_energy(high),
         "e_reset_rail_J": line.reset_rail_energy(high),

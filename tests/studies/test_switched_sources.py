@@ -45,7 +45,7 @@ def test_what_leaks_does_not_depend_on_which_sources_are_on():
 
     def measure(hardware):
         leakage = hardware.leakage or circuits.Leakage(hold_time=0.0)
-        lost = leakage.drop(total, hardware.temperature), 1.0 - leakage.kept(total, hardware.temperature)
+        lost = leakage.drop(total, hardware.temperature), 1.0 - leakage.kept_fraction(total, hardware.temperature)
         return {"drop": lost[0], "decay": lost[1], "heat": hardware.temperature}
 
     labels = {"drop": ("V", "drop"), "decay": ("1", "decay"), "heat": ("K", "temperature")}

@@ -12,23 +12,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
-from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.operands import Operands
 from amsim.deployment.mapping.neurons import Decision
 from amsim.deployment.tracing.plain_step import plain_results
 from amsim.noise.gradients import decision, expected_decision
 
 
 def decided_value(
-    rule: str,
-    margin: Float[Array, "..."],
-    macro: Macro,
-    product: Product,
-    inputs: Float[Array, "..."],
-    matrix: Float[Array, "rows columns"],
-    neuron: Neuron,
-    options: dict[str, Any],
+    rule: str, margin: Float[Array, "..."], macro: Macro, operands: Operands, neuron: Neuron, die: Die
 ) -> Float[Array, "..."]:
     """Half of a decision, with the sign of the margin and the derivative of the rule.
 
@@ -37,17 +30,13 @@ def decided_value(
             read, `2 Phi(m / sigma) - 1` with the margin m without noise, in weights and in the circuit's parameters.
         margin: As read, columns last.
         macro: Where it was read.
-        product: What was read.
-        inputs: Of the product.
-        matrix: Of the product.
+        operands: What was multiplied.
         neuron: What is decided.
-        options: What else the margin was read with.
+        die: The die, or None for the nominal macro.
     """
     if rule == "physical":
-        ranges = {name: value for name, value in options.items() if name not in ("die", "key")}
-        noise = macro.margin_noise(product, inputs, matrix, neuron, **ranges)
-        still = macro.margin(product, inputs, matrix, neuron, **(options | {"key": None}))
-        slope = expected_decision(still, noise)
+        noise = macro.margin_noise(operands, neuron)
+        slope = expected_decision(macro.margin(operands, neuron, die=die), noise)
     else:
         slope = decision(margin, rule)
     return _with_tangent_of(jnp.sign(margin) / 2, slope)

@@ -10,14 +10,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from amsim.circuits.contract.macro import Die, Macro, over_columns
-from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.macro import Die, Macro
+from amsim.circuits.contract.neuron import Neuron
+from amsim.circuits.contract.operands import Operands
+from amsim.circuits.contract.products import over_columns
 from amsim.deployment.mapping.mapper import MappedSite, Mapping
 from amsim.deployment.mapping.neurons import Decision
 from amsim.deployment.mapping.sites import Site
 from amsim.deployment.running.control_flow import Tallies, Turns, run_bodies
 from amsim.deployment.running.decision_rules import decided_by_sign, decided_value, has_slope, sign_kept
-from amsim.deployment.site_ranges import Calibration
+from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.deployment.tracing.plain_step import plain_results
 from amsim.deployment.tracing.steps import Program, Step, Value
 
@@ -170,20 +172,18 @@ def _averaged(sums: dict[str, Any], runs: Array) -> tuple[dict[str, Array], Arra
 
 def _report(mapped: MappedSite, deployment: Deployment, values: dict[int, Any]) -> dict[str, Any]:
     site, ranges = mapped.site, deployment.calibration.of(mapped.site.name)
+    operands = site_operands(site, ranges, values)
 
     def report(inputs: Array, matrix: Array) -> dict[str, Array]:
         found = ranges.macro(deployment.macros[mapped.macro]).report(
-            site.product,
-            inputs,
-            matrix,
+            dataclasses.replace(operands, inputs=inputs, matrix=matrix),
             neuron=None if mapped.chain is None else mapped.chain.neuron(site, value_reader(values)),
-            **ranges.coding(site.data.range, site.weight.range),
         )
         return {name: jnp.asarray(value, jnp.result_type(float)) for name, value in found.items()}
 
     for _ in site.layout.members:
         report = jax.vmap(report)
-    return jax.tree.map(jnp.sum, report(*inputs_and_matrix(site, values)))
+    return jax.tree.map(jnp.sum, report(operands.inputs, operands.matrix))
 
 
 def _start(program: Program, arguments: Sequence[Any]) -> dict[int, Any]:
@@ -224,20 +224,19 @@ def _on_macro(
     if macro.keeps_product:
         _plain(site.step, values)
         return values[site.step.outputs[0].number], None
-    inputs, matrix = inputs_and_matrix(site, values)
+    operands = site_operands(site, ranges, values)
     macro = ranges.macro(macro)
-    options: dict[str, Any] = {"die": die, "key": key} | ranges.coding(site.data.range, site.weight.range)
     if mapped.chain is None:
-        sums = _multiplied(macro, site.product, site.layout.members, inputs, matrix, **options)
+        sums = _multiplied(macro, site.layout.members, operands, die, key)
         if ranges.offset is not None:
             sums = sums + over_columns(ranges.offset, sums.ndim).astype(sums.dtype)
         return site.layout.result(sums).astype(site.step.dtype), sums
     neuron = dataclasses.replace(mapped.chain.neuron(site, value_reader(values)), tuning=ranges.tuning)
     if rule is None or mapped.chain.threshold is not None:
-        read = margins = _margin(macro, site.product, inputs, matrix, neuron, **options)
+        read = margins = _margin(macro, operands, neuron, die, key)
     else:
-        read = macro.margin(site.product, inputs, matrix, neuron, **options)
-        margins = decided_value(rule, read, macro, site.product, inputs, matrix, neuron, options)
+        read = macro.margin(operands, neuron, die=die, key=key)
+        margins = decided_value(rule, read, macro, operands, neuron, die)
     margins = site.layout.result(margins)
     value = mapped.chain.decided(margins, value_reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
     return value, read
@@ -251,27 +250,29 @@ def _column_mean(mapped: MappedSite, read: Array) -> Array:
 # Sites of equal shape are traced once; the compiler sees through these calls.
 @eqx.filter_jit
 def _multiplied(
-    macro: Macro,
-    product: Product,
-    members: tuple[int, ...],
-    inputs: Array,
-    matrix: Array,
-    *,
-    key: PRNGKeyArray | None,
-    **options: Any,
+    macro: Macro, members: tuple[int, ...], operands: Operands, die: Die, key: PRNGKeyArray | None
 ) -> Array:
     def multiply(inputs: Array, matrix: Array, key: PRNGKeyArray | None) -> Array:
-        return macro.multiply(product, inputs, matrix, key=key, **options)
+        return macro.multiply(dataclasses.replace(operands, inputs=inputs, matrix=matrix), die=die, key=key)
 
     # Each member of the batch axes is a read of its own, one after the other on the same die.
     for _ in members:
         multiply = jax.vmap(multiply, (0, 0, None if key is None else 0))
-    return multiply(inputs, matrix, jax.random.split(key, members) if key is not None and members else key)
+    keys = jax.random.split(key, members) if key is not None and members else key
+    return multiply(operands.inputs, operands.matrix, keys)
 
 
 @eqx.filter_jit
-def _margin(macro: Macro, *operands: Any, **options: Any) -> Array:
-    return macro.margin(*operands, **options)
+def _margin(macro: Macro, operands: Operands, neuron: Neuron, die: Die, key: PRNGKeyArray | None) -> Array:
+    return macro.margin(operands, neuron, die=die, key=key)
+
+
+def site_operands(site: Site, ranges: SiteRanges, values: dict[int, Any]) -> Operands:
+    """Operands of a site, coded as was chosen for it, or else by what is known of their ranges."""
+    inputs, matrix = inputs_and_matrix(site, values)
+    input_range = site.data.range if ranges.inputs is None else ranges.inputs
+    weight_range = site.weight.range if ranges.weights is None else ranges.weights
+    return Operands(site.product, inputs, matrix, input_range, weight_range)
 
 
 def inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:

@@ -1,0 +1,69 @@
+"""Line values of a product on an array, and the converter range that suits them."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Real
+
+from amsim.circuits.adc import Converter, select_range
+from amsim.circuits.contract.bit_slicing import Slice, accumulate, weight_digits
+from amsim.circuits.contract.operands import Coded
+from amsim.circuits.contract.products import Product, over_columns
+
+
+def finest_step(coded: Coded) -> Float[Array, "..."]:
+    """Step between the possible values of a line, cells: half a cell where a cell may be undriven."""
+    product, x, w = coded.product, coded.x, coded.w
+    undriven = jnp.zeros((1,) * x.ndim, bool)
+    if coded.x_code.centred:
+        undriven = jnp.any(x == 0, axis=product.vector_axes, keepdims=True)
+    if coded.w_code.bits == 1:
+        undriven = undriven | over_columns(jnp.any(w == 0, axis=0), x.ndim)
+    return jnp.where(undriven, 0.5, 1.0).astype(x.dtype)
+
+
+def count_line_values(coded: Coded, line_rows: int) -> Int[Array, "tiles values"]:
+    """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact.
+
+    Args:
+        coded: The operands.
+        line_rows: Rows of a line.
+    """
+    product = coded.product
+    driven = jnp.sum(product.driven_rows(line_rows), axis=1).astype(coded.x.dtype)
+    tiles, values = len(driven), 2 * product.tile_blocks(line_rows) * product.row_block + 1
+
+    def one(slice_: Slice) -> Int[Array, "tiles values"]:
+        half_cells = (slice_.sums + driven[slice_.tile]).astype(jnp.int32)
+        found = jnp.bincount(half_cells.ravel(), length=values)
+        return jnp.zeros((tiles, values), found.dtype).at[slice_.tile].add(found)
+
+    return accumulate(coded, weight_digits(coded), line_rows, one)
+
+
+def select_full_scale(
+    adc: Converter,
+    product: Product,
+    line_rows: int,
+    counts: Real[Array, "tiles values"],
+    *,
+    method: str,
+    coverage: float,
+) -> Float[Array, ""]:
+    """Full scale of a converter that suits counted line values, relative to the swing of the driven rows, 1.
+
+    Args:
+        adc: The converter, of which the number of codes matters.
+        product: Whose lines they are.
+        line_rows: Rows of a line.
+        counts: From `count_line_values`, added up over batches.
+        method: As in `amsim.circuits.adc.select_range`.
+        coverage: As there.
+
+    Returns:
+        The range, a constant of the choice.
+    """
+    driven = jnp.sum(product.driven_rows(line_rows), axis=1, keepdims=True).astype(float)
+    cells = jnp.broadcast_to(jnp.arange(counts.shape[1], dtype=driven.dtype).reshape(1, -1) / 2, counts.shape)
+    bits = max((adc.levels - 1).bit_length(), 1)
+    chosen = select_range(cells, driven, bits, levels=adc.levels, method=method, coverage=coverage, counts=counts)
+    return jax.lax.stop_gradient(chosen)
