@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import quotient
+from amsim.circuits.at_zero import quotient
 from amsim.results.labelled import described, labelled, versions
 from amsim.system.accelerator import COMPONENTS, Accelerator
 from amsim.system.organisation import ACCUMULATOR_BITS

@@ -11,7 +11,9 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, count, integer_between, quantity, root
+from amsim.circuits.at_zero import root
+from amsim.circuits.checks import integer_between
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.noise.gradients import rounded
 
 if TYPE_CHECKING:
@@ -52,9 +54,9 @@ class Trim(eqx.Module):
     Source: facts 5.3 for the decision probability; the variance is derived above.
     """
 
-    bits: int = count(default=8)
-    range: Quantity = quantity("range", default=32e-3)
-    averages: Quantity = quantity("averages", positive=True, default=64.0)
+    bits: int = count(unit="bit", default=8)
+    range: Quantity = quantity("range", unit="V", symbol="R", default=32e-3)
+    averages: Quantity = quantity("averages", unit="1", symbol="n", positive=True, default=64.0)
 
     def __check_init__(self) -> None:
         """Check the resolution."""

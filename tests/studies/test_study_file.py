@@ -376,6 +376,16 @@ def test_files_that_cannot_be_used(written, tiny_network, monkeypatch):
         read_study(written(STUDY + ARRAY + NOISE)).run()
 
 
+def test_the_schema_gives_units():
+    macros = json_schema()["properties"]["hardware"]["anyOf"][0]["anyOf"][2]["anyOf"]
+    (array,) = (one for one in macros if one["properties"]["macro"] == {"const": "SwitchedCapacitor"})
+    assert array["properties"]["unit_capacitance"]["description"] == "C_u, in F"
+    cell = next(one for one in macros if one["properties"]["macro"] == {"const": "DigitalBinary"})
+    (cells, _none) = cell["properties"]["weight_cells"]["anyOf"]
+    assert cells["anyOf"][0]["properties"]["mean"]["description"] == "mean lowest supply, mu, in V"
+    assert "description" not in array["properties"]["rows"]
+
+
 def test_the_schema_finds_what_the_check_finds(written):
     schema = json_schema()
     for wrong in ("[study]\nnetwrk = 1\n", STUDY + "[hardware]\nmacro = 'Analog'\n", STUDY + "reads = 0\n"):
