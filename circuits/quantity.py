@@ -1,6 +1,7 @@
 """Fields of parts: the unit, symbol and name of each quantity, and the values that it may take, in one place."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -118,13 +119,13 @@ def quantity(
     Raises:
         ValueError: The unit is none.
     """
-    label = {"unit": unit, "symbol": symbol, "long_name": long_name}
+    field = functools.partial(physical, unit=unit, symbol=symbol, long_name=long_name)
     converter = _quantity_converter(name, positive, at_most)
     if optional:
-        return physical(**label, converter=lambda value: None if value is None else converter(value), default=None)
+        return field(converter=lambda value: None if value is None else converter(value), default=None)
     if default is None:
-        return physical(**label, converter=converter)
-    return physical(**label, converter=converter, default=default)
+        return field(converter=converter)
+    return field(converter=converter, default=default)
 
 
 def _quantity_converter(name: str, positive: bool, at_most: float | None) -> Callable[[Any], Any]:
