@@ -19,7 +19,7 @@ from amsim.circuits.charge.array import PARTS
 from amsim.circuits.checks import integer_between, one_of
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
-from amsim.results.labelled import described, versions
+from amsim.results.provenance import provenance
 from amsim.system.settings import setting_label
 
 STARTS = {
@@ -213,4 +213,4 @@ def _labelled(
     }
     variables = {name: (("parameter",), values, {"long_name": text}) for name, (values, text) in columns.items()}
     coordinates = {"parameter": names, "unit": (("parameter",), [_unit(name, macro) for name in names])}
-    return xr.Dataset(variables, coordinates, {"macro": described(macro), **attributes, **versions()})
+    return xr.Dataset(variables, coordinates, {**attributes, **provenance(macro=macro)})

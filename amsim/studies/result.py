@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from amsim.results.labelled import UNITS_AND_NAMES, labelled
+from amsim.results.labelled import labelled
+from amsim.results.quantities import QUANTITIES
 from amsim.results.units import NOT_GIVEN
 from amsim.studies.axes import HARDWARE, NETWORK, Block
 from amsim.studies.jobs import Job, Outputs
@@ -61,7 +62,7 @@ class Results:
         inner = {dim: values for dim, values in self._measured.coordinates.items() if dim in used}
         people = {dim: np.arange(size) for dim, size in self._sizes.items() if dim in used}
         coordinates: dict[str, Any] = {**inner, **people}
-        labels = {name: UNITS_AND_NAMES[name] for name in (*inner, *people)}
+        labels = {name: QUANTITIES[name] for name in (*inner, *people)}
         for block in self._dims:
             if block.dim not in block.choices:
                 coordinates[block.dim] = np.arange(block.size)

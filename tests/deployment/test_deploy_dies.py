@@ -14,7 +14,7 @@ import amsim
 from amsim import circuits
 from amsim.circuits.contract.macro import UNKNOWN
 from amsim.circuits.quantity import Quantity, quantity
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 from amsim.deployment.chip import check_key
 
 INPUTS = jnp.where(jax.random.normal(jax.random.key(0), (4, 16)) >= 0, 1.0, -1.0)

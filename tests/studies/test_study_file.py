@@ -14,7 +14,7 @@ import amsim
 from amsim import chips, circuits
 from amsim.circuits.multi_precision import PrecisionMode
 from amsim.comparison.designs import design
-from amsim.results.labelled import described
+from amsim.results.provenance import described
 from amsim.studies.study_file import study as study_file
 from amsim.studies.study_file.axes import load_network
 from amsim.studies.study_file.layout import json_schema
@@ -79,7 +79,7 @@ def test_a_file_is_the_call(written, tiny_network, monkeypatch):
     ((measure, axes, options),) = calls
     fn, params = load_network("tiny.onnx", tiny_network)
     arrays = np.load(tiny_network / "tiny.npz")
-    data = amsim.datasets.load.Split(arrays["inputs"][:20], arrays["labels"][:20])
+    data = amsim.datasets.Split(arrays["inputs"][:20], arrays["labels"][:20])
     comparator = circuits.Comparator(gain=4.0, trim=None)
     macro = circuits.SwitchedCapacitor(rows=16, columns=4, comparator=comparator)
     expected = amsim.study(fn, params, macro, data, quantities=["accuracy"])
