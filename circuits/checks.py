@@ -4,90 +4,15 @@ import difflib
 import functools
 import re
 from collections.abc import Callable, Iterable, Sized
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from amsim.noise.checks import Allowed, checked
-
-if TYPE_CHECKING:
-    # Fields convert numbers to arrays, which type checkers do not follow.
-    Quantity = Any
-else:
-    Quantity = Float[Array, ""]
-"""Field of a physical quantity: a scalar float array, given as any real number."""
-
-
-def count(*, default: int) -> Any:
-    """Field of a static count; a number of NumPy, as in a swept array, becomes a plain one.
-
-    Args:
-        default: Default of the field.
-
-    Returns:
-        An equinox field.
-    """
-    return eqx.field(static=True, converter=_plain_number, default=default)
-
-
-def _plain_number(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def quantity(
-    name: str, *, positive: bool = False, at_most: float | None = None, default: Any = None, optional: bool = False
-) -> Any:
-    """Field of a physical quantity: a scalar float array that must be finite and at least 0.
-
-    Args:
-        name: Name used in the error.
-        positive: Demand a value above 0.
-        at_most: Demand a value not above this one.
-        default: Default of the field; none when None.
-        optional: Whether the field may be None, which then is its default: the effect is off and costs nothing.
-
-    Returns:
-        An equinox field whose converter raises ValueError for concrete values and a run-time error under `jit`.
-    """
-    converter = _quantity_converter(name, positive, at_most)
-    if optional:
-        return eqx.field(converter=lambda value: None if value is None else converter(value), default=None)
-    if default is None:
-        return eqx.field(converter=converter)
-    return eqx.field(converter=converter, default=default)
-
-
-def _quantity_converter(name: str, positive: bool, at_most: float | None) -> Callable[[Any], Any]:
-    allowed = "above 0" if positive else "at least 0"
-    if at_most is not None:
-        allowed += f" and at most {at_most:g}"
-
-    def inside(value: Any) -> Any:
-        above = value > 0 if positive else value >= 0
-        return above & (abs(value) < np.inf if at_most is None else value <= at_most)
-
-    def convert(value: Any) -> Any:
-        traced = isinstance(value, jax.core.Tracer)
-        try:
-            if isinstance(value, bool | str):  # NumPy would take them for 1 or 0, or the number that they spell
-                raise TypeError
-            with np.errstate(over="ignore", under="ignore"):
-                array = value if traced and jnp.issubdtype(value.dtype, jnp.floating) else jnp.asarray(value, float)
-        except (TypeError, ValueError):
-            raise ValueError(f"Argument `{name}` must be a number, but is {value!r}.") from None
-        if array.shape != ():
-            raise ValueError(f"Argument `{name}` must be a single number, but has shape {array.shape}; use jax.vmap.")
-        rule = f"Argument `{name}` must be finite and {allowed}"
-        # In the array's dtype, since what is above 0 as given may be 0 in float32; not the array, which `jit` traces.
-        with np.errstate(over="ignore", under="ignore"):
-            stored = value if traced else np.asarray(value, array.dtype)
-        return enforced(array, stored, inside, lambda _: f"{rule}, but is {value}.", f"{rule}.")
-
-    return convert
 
 
 def enforced(
@@ -199,13 +124,3 @@ def every(name: str, values: Array, *, positive: bool = False) -> None:
         lambda others: f"{rule}, but has values such as {others[0]:g}.",
         lambda traced, _: traced,
     )
-
-
-def root(value: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Square root whose derivative at 0 is 0: where there is no noise, no noise stays."""
-    return jnp.where(value > 0, jnp.sqrt(jnp.where(value > 0, value, 1.0)), 0.0)
-
-
-def quotient(top: Float[Array, "..."], bottom: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Ratio whose value and derivatives are 0 where there is nothing to divide by."""
-    return jnp.where(bottom > 0, top / jnp.where(bottom > 0, bottom, 1.0), 0.0)

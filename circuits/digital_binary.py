@@ -7,12 +7,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from amsim.circuits.checks import Quantity, count, one_key, part_of, quantity
+from amsim.circuits.checks import one_key, part_of
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.technology.sram import SramCell
 from amsim.circuits.technology.technology import Technology, adder_tree_full_adders
 from amsim.circuits.weight_cells import WeightCellsDie, draw_weight_cells, weights_as_read
@@ -49,13 +50,13 @@ class DigitalBinary(Macro):
 
     rows: int = count(default=1024)
     columns: int = count(default=64)
-    weight_bits: int = count(default=1)
-    input_bits: int = count(default=1)
-    supply: Quantity = quantity("supply", positive=True, default=0.66)
-    overhead: Quantity = quantity("overhead", positive=True, default=3.0)
-    clock: Quantity = quantity("clock", positive=True, default=6e6)
-    evaluation_cycles: Quantity = quantity("evaluation_cycles", positive=True, default=2.0)
-    load_width: Quantity = quantity("load_width", positive=True, default=256.0)
+    weight_bits: int = count(unit="bit", symbol="b_w", default=1)
+    input_bits: int = count(unit="bit", symbol="b_x", default=1)
+    supply: Quantity = quantity("supply", unit="V", symbol="V_DD", positive=True, default=0.66)
+    overhead: Quantity = quantity("overhead", unit="1", positive=True, default=3.0)
+    clock: Quantity = quantity("clock", unit="Hz", symbol="f_clk", positive=True, default=6e6)
+    evaluation_cycles: Quantity = quantity("evaluation_cycles", unit="1", positive=True, default=2.0)
+    load_width: Quantity = quantity("load_width", unit="bit", positive=True, default=256.0)
     technology: Technology = eqx.field(default_factory=Technology)
     weight_cells: SramCell | None = None
 

@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import count
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.quantity import count
 
 
 class Exact(Macro):
@@ -23,8 +23,8 @@ class Exact(Macro):
 
     rows: int = count(default=1)
     columns: int = count(default=1)
-    weight_bits: int = count(default=16)
-    input_bits: int = count(default=16)
+    weight_bits: int = count(unit="bit", symbol="b_w", default=16)
+    input_bits: int = count(unit="bit", symbol="b_x", default=16)
 
     @property
     def keeps_product(self) -> bool:

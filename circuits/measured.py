@@ -11,7 +11,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import Quantity, count, finite, one_key, quantity, root
+from amsim.circuits.at_zero import root
+from amsim.circuits.checks import finite, one_key
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
@@ -19,6 +20,7 @@ from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import over_columns
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.quantity import Quantity, count, physical, quantity
 from amsim.noise.random import normal
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class MeasuredDie(eqx.Module):
     draw: Float[Array, ""]
 
 
-def _table(name: str, lowest: float) -> Any:
+def _table(name: str, long_name: str, lowest: float) -> Any:
     def convert(values: ArrayLike) -> Array:
         try:
             array = jnp.asarray(values, float)
@@ -56,7 +58,7 @@ def _table(name: str, lowest: float) -> Any:
             raise ValueError(f"Argument `{name}` must be at least {lowest:g}, but has {np.min(np.asarray(array)):g}.")
         return array
 
-    return eqx.field(converter=convert)
+    return physical(unit="1", long_name=long_name, converter=convert)
 
 
 def _whole_counts(values: Any) -> tuple[int, ...]:
@@ -67,7 +69,7 @@ def _whole_counts(values: Any) -> tuple[int, ...]:
 
 
 def _count_axis() -> Any:
-    return eqx.field(static=True, converter=_whole_counts)
+    return physical(unit="1", static=True, converter=_whole_counts)
 
 
 class Measured(Macro):
@@ -107,18 +109,18 @@ class Measured(Macro):
     """
 
     counts: tuple[int, ...] = _count_axis()
-    mean: Table = _table("mean", -np.inf)
-    sigma: Table = _table("sigma", 0.0)
-    evaluation_energy: Quantity = quantity("evaluation_energy")
-    evaluation_time: Quantity = quantity("evaluation_time", positive=True)
-    array_area: Quantity = quantity("array_area")
-    supply: Quantity = quantity("supply", positive=True)
+    mean: Table = _table("mean", "mean read value", -np.inf)
+    sigma: Table = _table("sigma", "standard deviation of a read", 0.0)
+    evaluation_energy: Quantity = quantity("evaluation_energy", unit="J")
+    evaluation_time: Quantity = quantity("evaluation_time", unit="s", positive=True)
+    array_area: Quantity = quantity("array_area", unit="m2")
+    supply: Quantity = quantity("supply", unit="V", symbol="V_DD", positive=True)
     rows: int = count(default=1024)
     columns: int = count(default=64)
-    weight_bits: int = count(default=1)
-    input_bits: int = count(default=1)
-    evaluation_cycles: Quantity = quantity("evaluation_cycles", positive=True, default=2.0)
-    load_width: Quantity = quantity("load_width", positive=True, default=256.0)
+    weight_bits: int = count(unit="bit", symbol="b_w", default=1)
+    input_bits: int = count(unit="bit", symbol="b_x", default=1)
+    evaluation_cycles: Quantity = quantity("evaluation_cycles", unit="1", positive=True, default=2.0)
+    load_width: Quantity = quantity("load_width", unit="bit", positive=True, default=256.0)
 
     def __check_init__(self) -> None:
         """Check that the table has an answer for every sum of every column."""

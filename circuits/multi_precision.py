@@ -7,12 +7,13 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity
+from amsim.circuits.checks import integer_between, one_of, part_of
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import Rounding
 from amsim.circuits.technology.process import Process
 from amsim.noise.switching import REFERENCE_TEMPERATURE
@@ -29,11 +30,11 @@ class PrecisionMode(eqx.Module):
         capacitance_ratio: Active capacitance relative to that of the widest mode, 1.
     """
 
-    bits: int = count(default=16)
-    subwords: int = count(default=1)
-    supply: Quantity = quantity("supply", positive=True, default=1.03)
-    clock: Quantity = quantity("clock", positive=True, default=200e6)
-    capacitance_ratio: Quantity = quantity("capacitance_ratio", positive=True, default=1.0)
+    bits: int = count(unit="bit", symbol="b", default=16)
+    subwords: int = count(unit="1", symbol="n", default=1)
+    supply: Quantity = quantity("supply", unit="V", symbol="V_DD", positive=True, default=1.03)
+    clock: Quantity = quantity("clock", unit="Hz", symbol="f_clk", positive=True, default=200e6)
+    capacitance_ratio: Quantity = quantity("capacitance_ratio", unit="1", symbol="k_3", positive=True, default=1.0)
 
 
 def precision_modes() -> tuple[PrecisionMode, ...]:
@@ -80,14 +81,14 @@ class MultiPrecision(Macro):
 
     rows: int = count(default=16)
     columns: int = count(default=16)
-    weight_bits: int = count(default=8)
-    input_bits: int = count(default=8)
-    accumulator_bits: int = count(default=32)
+    weight_bits: int = count(unit="bit", symbol="b_w", default=8)
+    input_bits: int = count(unit="bit", symbol="b_x", default=8)
+    accumulator_bits: int = count(unit="bit", default=32)
     rounding: Rounding = eqx.field(static=True, default="nearest")
-    mac_energy: Quantity = quantity("mac_energy", positive=True, default=6.7e-12)
-    utilisation: Quantity = quantity("utilisation", positive=True, at_most=1.0, default=0.74)
-    unit_area: Quantity = quantity("unit_area", default=4770e-12)
-    unit_leakage: Quantity = quantity("unit_leakage", default=0.5e-6)
+    mac_energy: Quantity = quantity("mac_energy", unit="J", symbol="E_16", positive=True, default=6.7e-12)
+    utilisation: Quantity = quantity("utilisation", unit="1", positive=True, at_most=1.0, default=0.74)
+    unit_area: Quantity = quantity("unit_area", unit="m2", default=4770e-12)
+    unit_leakage: Quantity = quantity("unit_leakage", unit="A", default=0.5e-6)
     modes: tuple[PrecisionMode, ...] = eqx.field(default_factory=precision_modes)
 
     def __check_init__(self) -> None:

@@ -1,5 +1,6 @@
-"""Classes in the reference: fields of an Equinox module are its arguments, and described attributes exist."""
+"""Classes in the reference: fields of an Equinox module are its arguments, with units; described attributes exist."""
 
+import ast
 from typing import Any
 
 import griffe
@@ -12,11 +13,24 @@ def default(value: Any) -> str | None:
     """Default of a field as it is written, also inside of `quantity(...)`, `count(...)` or `eqx.field(...)`."""
     if not isinstance(value, griffe.ExprCall):
         return None if value is None else str(value)
-    given = {word.name: str(word.value) for word in value.arguments if isinstance(word, griffe.ExprKeyword)}
+    given = _keywords(value)
     if "default_factory" in given:
         made = given["default_factory"]
         return made.removeprefix("lambda: ") if made.startswith("lambda") else f"{made}()"
     return given.get("default", "None" if "optional" in given else None)
+
+
+def unit(value: Any) -> str | None:
+    """Symbol and unit that a field declares, such as "sigma_n in V"; None where it declares no unit."""
+    given = _keywords(value) if isinstance(value, griffe.ExprCall) else {}
+    if "unit" not in given:
+        return None
+    symbol, text = (ast.literal_eval(given.get(name, "''")) for name in ("symbol", "unit"))
+    return f"{symbol} in {text}".strip() if text != "1" else symbol or None
+
+
+def _keywords(call: griffe.ExprCall) -> dict[str, str]:
+    return {word.name: str(word.value) for word in call.arguments if isinstance(word, griffe.ExprKeyword)}
 
 
 def missing_attributes(cls: griffe.Class) -> list[str]:
@@ -34,13 +48,18 @@ class ModuleFields(griffe.Extension):
         modules = [pkg]
         for module in modules:
             modules += [part for part in module.modules.values() if not part.is_alias]
-            for cls in module.classes.values():
-                # What an `__init__` makes cannot all be seen without running it.
-                if cls.is_alias or "__init__" in cls.members:
-                    continue
-                self.add(cls)
-                if names := missing_attributes(cls):
-                    LOG.warning(f"{cls.path} describes attributes that it does not have: {', '.join(names)}")
+        classes = [cls for module in modules for cls in module.classes.values() if not cls.is_alias]
+        for cls in classes:
+            # What an `__init__` makes cannot all be seen without running it.
+            if "__init__" in cls.members:
+                continue
+            self.add(cls)
+            if names := missing_attributes(cls):
+                LOG.warning(f"{cls.path} describes attributes that it does not have: {', '.join(names)}")
+        # After all signatures, which share annotations with attributes: what describes an attribute also says its unit.
+        for part in (part for cls in classes for part in cls.attributes.values()):
+            if text := unit(part.value):
+                part.annotation = f"{part.annotation}, {text}"
 
     @staticmethod
     def add(cls: griffe.Class) -> None:

@@ -56,10 +56,13 @@ def with_memories(accelerator, weight_kilobytes, activation_kilobytes):
     )
 
 
+AXES = {"capacity": ("bit", "memory capacity"), "parallel_macs": ("1", "multiply-accumulates in parallel")}
+
+
 def swept(name, values, energies):
     """Energy by component against what was swept, labelled."""
     variables = {"energy": ((name, "component"), np.asarray(energies, float))}
-    return labelled(variables, {name: np.asarray(values, float), "component": list(COMPONENTS)}, {})
+    return labelled(variables, {name: np.asarray(values, float), "component": list(COMPONENTS)}, {}, labels=AXES)
 
 
 def compared(costs):
@@ -349,7 +352,7 @@ for (bits, values), (colour, marker) in zip(energies.items(), LOOKS, strict=True
 ax.set_xticks(WIDTHS, [str(width) for width in WIDTHS])
 ax.minorticks_off()
 ax.set_xlabel("filters of every layer, three blocks of three layers")
-ax.set_ylabel("energy an inference (J)")
+ax.set_ylabel("energy per inference (J)")
 ax.yaxis.set_major_formatter(EngFormatter(unit="J"))
 ax.legend(fontsize=8)
 ax.grid(alpha=0.3)

@@ -25,9 +25,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
 import amsim
-from amsim import networks, plot
+from amsim import networks, plot, statistics
 from amsim.comparison.designs import design
-from amsim.statistics import dies as population
 from amsim.system.cost import evaluate
 
 DIES = 4  # more dies, narrower intervals
@@ -105,7 +104,7 @@ crossing = {}
 for rows in analog[ROWS].values:
     for capacitor in analog[CAPACITOR].values[1:]:
         curve = analog["accuracy"].sel({ROWS: rows, CAPACITOR: capacitor}, drop=True)
-        crossing[rows, capacitor] = found = population.iso_crossing(curve, TARGET, NOISE, logarithmic=True)
+        crossing[rows, capacitor] = found = statistics.iso_crossing(curve, TARGET, NOISE, logarithmic=True)
         print(f"{rows:5.0f} rows, {1e15 * capacitor:.1f} fF: {100 * TARGET:.0f} % up to", end=" ")
         print(
             "{:.2f} mV ({:.2f} .. {:.2f})".format(*(1e3 * float(found[name]) for name in ("crossing", "low", "high")))
@@ -199,7 +198,7 @@ turns = {
 }
 gains, prices = {}, {}
 for knob, (before, after) in turns.items():
-    gains[knob] = population.paired_difference(after["accuracy"], before["accuracy"]) * 100
+    gains[knob] = statistics.paired_difference(after["accuracy"], before["accuracy"]) * 100
     prices[knob] = 100 * (float(after["energy"].sum()) / float(before["energy"].sum()) - 1)
     ends = [float(gains[knob][name]) for name in ("difference", "low", "high")]
     print(f"{knob:30s}{ends[0]:+6.1f} points ({ends[1]:+.1f} .. {ends[2]:+.1f}), energy {prices[knob]:+7.1f} %")

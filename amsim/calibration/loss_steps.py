@@ -9,15 +9,16 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.calibration.batch_statistics import reestimated
+from amsim.calibration.quantities import LABELS
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.exact import Exact
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import correct_reads, labelled_batches, population_keys
 from amsim.results.labelled import labelled
-from amsim.statistics.intervals import mean_interval
+from amsim.statistics.intervals import interval_variables, mean_interval
 from amsim.system.accelerator import Accelerator
 
 Statistics = tuple[Callable[[PyTree, Any], PyTree], np.ndarray]
@@ -105,11 +106,9 @@ def _labelled(values: dict[str, np.ndarray], deterministic: bool, dies: int) -> 
     means = [mean_interval(row, deterministic=same) for row, same in zip(accuracy, alike, strict=True)]
     losses = [mean_interval(row, deterministic=same) for row, same in zip(loss, alike, strict=True)]
     variables: dict[str, Any] = {"accuracy": (("step", "die"), accuracy)}
-    for end in ("mean", "low", "high"):
-        variables[f"accuracy_{end}"] = (("step",), [getattr(one, end) for one in means])
-        name = "accuracy_loss" if end == "mean" else f"accuracy_loss_{end}"
-        variables[name] = (("step",), [getattr(one, end) for one in losses])
-    return labelled(variables, {"step": list(values), "die": np.arange(dies)}, {})
+    variables |= interval_variables("accuracy", means, ("step",))
+    variables |= interval_variables("accuracy_loss", losses, ("step",), mean="accuracy_loss")
+    return labelled(variables, {"step": list(values), "die": np.arange(dies)}, {}, labels=LABELS)
 
 
 def _with_macros(accelerator: Accelerator, instead: Callable[[Macro], Macro]) -> Accelerator:

@@ -11,10 +11,10 @@ from amsim.calibration.batch_statistics import reestimated, sample_inputs
 from amsim.calibration.loss_steps import loss_steps
 from amsim.calibration.range_choice import chosen_ranges, range_methods
 from amsim.circuits.checks import at_least_one
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.results.labelled import described, key_words, versions
+from amsim.results.provenance import key_words, provenance
 from amsim.system.accelerator import Accelerator
 
 
@@ -104,7 +104,7 @@ def calibrate(
     chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
     if statistics is not None:
         chip = reestimated(chip, statistics, inputs, batch=batch)
-    settings = methods.settings() | {"accelerator": described(accelerator)} | versions()
+    settings = methods.settings() | provenance(accelerator=accelerator)
     labels, found = test if test is not None else data, None
     if steps and hasattr(labels, "labels"):
         again = None if statistics is None else (statistics, inputs)

@@ -10,6 +10,7 @@ import xarray as xr
 from jaxtyping import Array
 
 from amsim.calibration.batch_statistics import batches
+from amsim.calibration.quantities import LABELS
 from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.checks import one_of
 from amsim.circuits.selection.codes import IntegerCode, highest_code
@@ -178,7 +179,7 @@ def _choice(sites: list[MappedSite], calibration: Calibration, observed: dict[st
     names = [mapped.site.name for mapped in sites if mapped.site.name in calibration.sites]
     rows = [_row(calibration.of(name), observed[name]) for name in names]
     columns = {name: (("site",), np.array([row[name] for row in rows], float)) for name in rows[0]} if rows else {}
-    return labelled(columns, {"site": names}, {})
+    return labelled(columns, {"site": names}, {}, labels=LABELS)
 
 
 def _row(ranges: SiteRanges, told: dict[str, Any]) -> dict[str, float]:

@@ -5,9 +5,11 @@ import math
 import numpy as np
 import xarray as xr
 
+from amsim.characterisation.quantities import LABELS
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.column_error import error_variances, signal_to_noise
-from amsim.results.labelled import described, labelled, versions
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 
 
 def noise_budget(
@@ -45,10 +47,10 @@ def noise_budget(
         },
         {"source": list(found)},
         {
-            "macro": described(macro),
+            **provenance(macro=macro),
             "rows": products,
             "activity": activity,
             "readout": readout or ("adc" if macro.adc is not None else "comparator"),
-            **versions(),
         },
+        labels=LABELS,
     )

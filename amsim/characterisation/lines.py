@@ -16,7 +16,8 @@ from amsim.circuits.contract.products import Product
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.observation import observed_lines
-from amsim.results.labelled import described, labelled, versions
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 
 LABELS = {
     "occurrences": ("1", "how often nominal lines take this value"),
@@ -126,7 +127,7 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
     coordinates: dict[str, Any] = {"tile": np.arange(len(counts)), "high_cells": np.arange(counts.shape[1]) / 2}
     if "threshold" in variables:
         coordinates["neuron"] = np.arange(len(variables["threshold"][1]))
-    attributes |= {"macro": described(macro), **versions()}
+    attributes |= provenance(macro=macro)
     return labelled(variables, coordinates, attributes, labels=LABELS)
 
 

@@ -19,15 +19,8 @@ from amsim.circuits.charge.array import PARTS
 from amsim.circuits.checks import integer_between, one_of
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
-from amsim.results.labelled import described, versions
-
-UNITS = {
-    "comparator.noise": "V",
-    "temperature": "K",
-    "mismatch_coefficient": "sqrt(F)",
-    "comparator.offset_sigma": "V",
-}
-"""Parameters that `fit` knows, by their path in the macro, and their units."""
+from amsim.results.provenance import provenance
+from amsim.system.settings import setting_label
 
 STARTS = {
     "comparator.noise": 1e-3,
@@ -35,7 +28,7 @@ STARTS = {
     "mismatch_coefficient": MOM_FRINGE_COEFFICIENT,
     "comparator.offset_sigma": 1e-3,
 }
-"""Where the search starts for a parameter that is 0 in the macro."""
+"""Parameters that `fit` knows, by their path in the macro, and where the search starts for one that is 0 there."""
 
 FEWEST_READS = 8
 """Below it the mean does not say well enough where between two ADC levels a value lies."""
@@ -80,7 +73,7 @@ def fit(
     Args:
         table: As `amsim.characterisation.table.read_table` takes it, swept as `characterise` does.
         macro: The array with all that is known of it, read by an `Adc`; its values of `parameters` start the search.
-        parameters: Paths of the parameters, of those in `UNITS`.
+        parameters: Paths of the parameters, of those in `STARTS`.
         reads: Reads behind every mean and sigma; None is what the table says.
 
     Returns:
@@ -115,7 +108,7 @@ def fit(
             errors, dispersion = fitted_static({name: _start(name, wide) for name in static}, wide, sweep, noise.sigma)
             found |= errors
         for name, (value, error) in found.items():
-            _check_identified(name, value, error)
+            _check_identified(name, value, error, macro)
         attributes = {"reads": int(reads), "lines": len(sweep.mean), "noise_sigma": noise.sigma}
         attributes |= {"noise_dispersion": noise.dispersion, "static_dispersion": dispersion}
     fitted = macro
@@ -153,7 +146,7 @@ def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
     if not names or len(set(names)) < len(names):
         raise ValueError(f"Argument `parameters` must have one or more names, each once, but is {parameters!r}.")
     for name in names:
-        one_of("parameters", name, UNITS)
+        one_of("parameters", name, STARTS)
     if set(_NOISE) <= set(names):
         raise ValueError(
             "Argument `parameters` must have only one of comparator.noise and temperature: the noise of a read is one "
@@ -175,12 +168,17 @@ def _check_static(names: list[str], sweep: Sweep) -> None:
         )
 
 
-def _check_identified(name: str, value: float, error: float) -> None:
+def _check_identified(name: str, value: float, error: float, macro: SwitchedCapacitor) -> None:
     if not error <= LARGEST_ERROR * value:
+        unit = _unit(name, macro)
         raise ValueError(
-            f"This table cannot identify `{name}`: its standard error, {error:.3g} {UNITS[name]}, is not well below "
-            f"its value, {value:.3g} {UNITS[name]}."
+            f"This table cannot identify `{name}`: its standard error, {error:.3g} {unit}, is not well below "
+            f"its value, {value:.3g} {unit}."
         )
+
+
+def _unit(name: str, macro: SwitchedCapacitor) -> str:
+    return setting_label(macro, f"macro.{name}")[0]
 
 
 def _value(name: str, macro: SwitchedCapacitor) -> float:
@@ -214,5 +212,5 @@ def _labelled(
         "start": ([_start(name, macro) for name in names], "value that the search started from"),
     }
     variables = {name: (("parameter",), values, {"long_name": text}) for name, (values, text) in columns.items()}
-    coordinates = {"parameter": names, "unit": (("parameter",), [UNITS[name] for name in names])}
-    return xr.Dataset(variables, coordinates, {"macro": described(macro), **attributes, **versions()})
+    coordinates = {"parameter": names, "unit": (("parameter",), [_unit(name, macro) for name in names])}
+    return xr.Dataset(variables, coordinates, {**attributes, **provenance(macro=macro)})

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from amsim.characterisation.quantities import LABELS
 from amsim.circuits.checks import integer_between
 from amsim.circuits.measured import Measured
 from amsim.results.labelled import labelled
@@ -76,6 +77,7 @@ def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, mono
         {"count_read": (_AXES, table.mean), "count_sigma": (_AXES, table.sigma)},
         dict(zip(_AXES, table.axes, strict=True)),
         attributes,
+        labels=LABELS,
     )
 
 

@@ -9,12 +9,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from amsim.characterisation.quantities import LABELS
 from amsim.circuits.checks import at_least_one, one_key
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import DenseProduct
 from amsim.noise.random import numbered_keys
-from amsim.results.labelled import described, key_words, labelled, versions
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 
 POINTS = 68
 """Sums a sweep has at most, from all products -1 to all products +1; a sweep of decisions adds as many around 0.
@@ -89,12 +91,11 @@ def characterise(
         variables,
         coordinates,
         {
-            "macro": described(macro),
+            **provenance(key=key, macro=macro),
             "rows": products,
             "reads": reads,
-            "key": key_words(key),
-            **versions(),
         },
+        labels=LABELS,
     )
 
 

@@ -8,10 +8,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, one_of, quantity
+from amsim.circuits.checks import one_of
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.circuits.technology.dram import Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.sram import Sram, SramOrganisation
@@ -66,9 +67,9 @@ class LocalBuffers(Organisation):
         control_capacitance: Switched every cycle by control and clock, F. Default 0: no part of the source's model.
     """
 
-    read_energy: Quantity = quantity("read_energy")
-    image_energy: Quantity = quantity("image_energy")
-    control_capacitance: Quantity = quantity("control_capacitance", default=0.0)
+    read_energy: Quantity = quantity("read_energy", unit="J", symbol="E_L")
+    image_energy: Quantity = quantity("image_energy", unit="J/bit")
+    control_capacitance: Quantity = quantity("control_capacitance", unit="F", symbol="C_control", default=0.0)
 
     def overhead(self, macro: Macro, work: Work, cost: MacroCost, busiest: MacroCost) -> Overhead:
         """Reads of the two buffers, and the image."""

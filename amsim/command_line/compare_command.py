@@ -53,6 +53,8 @@ def compare(
 
 def comparison_tables(result: Any) -> list[Table]:
     """Two tables that fit 80 columns: the designs, and where their energy goes."""
+    from amsim.statistics.intervals import interval_names
+
     title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
     designs = right_aligned(title, "design", "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
     split = right_aligned(
@@ -60,11 +62,11 @@ def comparison_tables(result: Any) -> list[Table]:
     )
     for index, name in enumerate(result["design"].values):
         row = result.isel(design=index)
-        low, high = 100 * float(row["accuracy_low"]), 100 * float(row["accuracy_high"])
+        mean, low, high = (100 * float(row[name]) for name in interval_names("accuracy"))
         energies = np.asarray(row["energy"].values, float)
         designs.add_row(
             str(name),
-            f"{100 * float(row['accuracy_mean']):.2f}",
+            f"{mean:.2f}",
             "one die" if math.isnan(low) else f"{low:.2f} .. {high:.2f}",
             f"{1e6 * energies.sum():.3g}",
             f"{1e3 * float(row['latency']):.3g}",

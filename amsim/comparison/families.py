@@ -11,11 +11,15 @@ import xarray as xr
 from amsim import networks
 from amsim.circuits.checks import integer_between
 from amsim.comparison.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design
-from amsim.datasets.load import Dataset, load_dataset
+from amsim.comparison.quantities import LABELS
+from amsim.datasets.load import load_dataset
+from amsim.datasets.split import Dataset
 from amsim.deployment.chip import deploy
 from amsim.evaluation.accuracy import evaluate
 from amsim.networks.image_network import ImageNetwork
-from amsim.results.labelled import described, labelled, versions
+from amsim.results.labelled import labelled
+from amsim.results.provenance import described, provenance
+from amsim.statistics.intervals import interval_names
 from amsim.training.reference_networks import plain_accuracy
 
 COST_IMAGES = 64
@@ -72,8 +76,9 @@ def compare(
             "images": len(dataset.test),
             "seed": seed,
             "accelerators": [described(one.accelerator()) for one in chosen],
-            **versions(),
+            **provenance(),
         },
+        labels=LABELS,
     )
 
 
@@ -89,11 +94,8 @@ def verdict(comparison: xr.Dataset) -> str:
         A sentence, with energies in uJ and accuracies in percent.
     """
     energy = comparison["energy"].sum("component").values
-    mean = comparison["accuracy_mean"].values
-    low, high = (
-        np.where(np.isnan(ends), mean, ends)
-        for ends in (comparison["accuracy_low"].values, comparison["accuracy_high"].values)
-    )
+    mean, *ends = (comparison[name].values for name in interval_names("accuracy"))
+    low, high = (np.where(np.isnan(end), mean, end) for end in ends)
     winners: list[int] = []
     for index in np.lexsort((-mean, energy)):
         if not winners or low[index] > high[winners[-1]]:
@@ -102,7 +104,7 @@ def verdict(comparison: xr.Dataset) -> str:
     names = [f"{comparison['design'].values[i]} ({1e6 * energy[i]:.3g} uJ)" for i in winners]
     parts = [f"up to {reached[0]} {names[0]}"]
     parts += [f"from there to {up_to} {name}" for up_to, name in zip(reached[1:], names[1:], strict=True)]
-    return "Least energy an inference: " + ", ".join(parts) + "."
+    return "Least energy per inference: " + ", ".join(parts) + "."
 
 
 def _chosen(designs: Sequence[str] | None, network: str | Path | None) -> list[Design]:
@@ -135,7 +137,7 @@ def _measure(
     cost = deploy(net, params, accelerator).cost(data.test.inputs[:COST_IMAGES])
     return {
         "accuracy": accuracy["accuracy"].mean("read").values,
-        **{name: accuracy[name].values for name in ("accuracy_mean", "accuracy_low", "accuracy_high")},
+        **{name: accuracy[name].values for name in interval_names("accuracy")},
         "plain_accuracy": np.asarray(plain_accuracy(net, params, data.test)),
         "energy": cost["energy"].sum("site").values,
         "latency": cost["latency"].sum("site").values,

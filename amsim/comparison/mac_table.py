@@ -16,7 +16,10 @@ from amsim.circuits.contract.products import DenseProduct
 from amsim.circuits.contract.work import Work
 from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, Design
 from amsim.comparison.families import compare
-from amsim.results.labelled import labelled, versions
+from amsim.comparison.quantities import LABELS
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
+from amsim.statistics.intervals import interval_names
 from amsim.workloads import Workload, binary_image_network
 
 FLEXIBILITY = {
@@ -42,7 +45,7 @@ def circuit_table(
     dies: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> xr.Dataset:
-    """Area, energy an operation, flexibility and accuracy of the three families.
+    """Area, energy per operation, flexibility and accuracy of the three families.
 
     Args:
         bits: Word lengths of weights and inputs, 1 to 16.
@@ -78,9 +81,9 @@ def circuit_table(
     attributes = {
         "workload": network.name,
         "traps": "\n".join(TRAPS),
-        **versions(),
+        **provenance(),
     }
-    return labelled(variables, {"family": list(FAMILIES), "bits": lengths}, attributes)
+    return labelled(variables, {"family": list(FAMILIES), "bits": lengths}, attributes, labels=LABELS)
 
 
 def _figures(design: Design, network: Workload) -> dict[str, float]:
@@ -103,7 +106,7 @@ def _figures(design: Design, network: Workload) -> dict[str, float]:
 def _accuracies(
     designs: list[list[Design]], dies: int, progress: Callable[[str, int, int], None] | None
 ) -> dict[str, Any]:
-    names = ("accuracy_mean", "accuracy_low", "accuracy_high")
+    names = interval_names("accuracy")
     found = {name: np.full((len(designs), len(designs[0])), np.nan) for name in names}
     measured = [design.name for family in designs for design in family if design.bits in WORD_LENGTHS] if dies else []
     if measured:

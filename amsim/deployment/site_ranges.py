@@ -6,8 +6,9 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, finite, part_of, quantity
+from amsim.circuits.checks import finite, part_of
 from amsim.circuits.contract.macro import Macro
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.circuits.selection.codes import IntegerCode
 
 
@@ -27,7 +28,7 @@ class SiteRanges(eqx.Module):
 
     inputs: IntegerCode | None = None
     weights: IntegerCode | None = None
-    readout: Quantity | None = quantity("readout", positive=True, optional=True)
+    readout: Quantity | None = quantity("readout", unit="1", positive=True, optional=True)
     tuning: Float[Array, " columns"] | None = None
     offset: Float[Array, " columns"] | None = None
 

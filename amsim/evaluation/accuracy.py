@@ -12,12 +12,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.circuits.checks import at_least_one, one_key, some_items
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.noise.random import numbered_keys
-from amsim.results.labelled import described, key_words, labelled, versions
-from amsim.statistics.intervals import mean_interval
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
+from amsim.statistics.intervals import interval_variables, mean_interval
 from amsim.system.accelerator import Accelerator
 
 Progress = Callable[[int, int], None]
@@ -75,17 +76,12 @@ def evaluate(
     return labelled(
         {
             "accuracy": (("die", "read"), accuracy),
-            "accuracy_mean": ((), interval.mean),
-            "accuracy_low": ((), interval.low),
-            "accuracy_high": ((), interval.high),
+            **interval_variables("accuracy", interval),
         },
         {"die": np.arange(dies), "read": np.arange(reads)},
         {
             "items": len(data),
-            "key": key_words(key),
-            "accelerator": described(accelerator),
-            "calibration": described(calibration),
-            **versions(),
+            **provenance(key=key, accelerator=accelerator, calibration=calibration),
         },
     )
 

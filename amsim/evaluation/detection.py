@@ -11,13 +11,15 @@ import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import equal_batches
+from amsim.evaluation.quantities import LABELS
 from amsim.noise.random import numbered_keys
-from amsim.results.labelled import described, key_words, labelled, versions
-from amsim.statistics.intervals import mean_interval, roc_area, roc_area_error
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
+from amsim.statistics.intervals import interval_variables, mean_interval, roc_area, roc_area_error
 from amsim.system.accelerator import Accelerator
 
 
@@ -85,19 +87,15 @@ def evaluate_detector(
             "score": (("die", "item"), score),
             "label": (("item",), truth),
             "auc": (("die",), areas),
-            "auc_mean": ((), interval.mean),
-            "auc_low": ((), interval.low),
-            "auc_high": ((), min(interval.high, 1.0)),
+            **interval_variables("auc", interval._replace(high=min(interval.high, 1.0))),
             "auc_error": ((), roc_area_error(interval.mean, positives, negatives)),
         },
         {"die": np.arange(dies), "item": np.arange(len(truth))},
         {
             "items": len(data),
-            "key": key_words(key),
-            "accelerator": described(accelerator),
-            "calibration": described(calibration),
-            **versions(),
+            **provenance(key=key, accelerator=accelerator, calibration=calibration),
         },
+        labels=LABELS,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
 
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import deploy
 from amsim.evaluation.accuracy import labelled_batches
 from amsim.noise.random import numbered_keys

@@ -13,10 +13,12 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.checks import at_least_one, one_of, some_items
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.evaluation.fixed_reads import FixedReads, Reading
-from amsim.results.labelled import described, key_words, labelled, versions
+from amsim.evaluation.quantities import LABELS
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 from amsim.search.circuit import one_macro_a_site
 from amsim.system.accelerator import Accelerator
 from amsim.system.cost import evaluate as system_cost
@@ -103,10 +105,9 @@ def sensitivity(
             "accuracy": float(on.accuracy.mean()),
             "items": len(data),
             "dies": dies,
-            "key": key_words(key),
-            "accelerator": described(given),
-            **versions(),
+            **provenance(key=key, accelerator=given),
         },
+        labels=LABELS,
     )
 
 

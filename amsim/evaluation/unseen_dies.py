@@ -9,12 +9,14 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, one_key, some_items
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import accuracy_on_dies
+from amsim.evaluation.quantities import LABELS
 from amsim.noise.random import numbered_keys
-from amsim.results.labelled import described, key_words, labelled, versions
-from amsim.statistics.intervals import MeanInterval, mean_interval, yield_interval
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
+from amsim.statistics.intervals import MeanInterval, interval_variables, mean_interval, yield_interval
 from amsim.system.accelerator import Accelerator
 
 
@@ -86,34 +88,24 @@ def unseen_dies_report(
         {"part": list(parts), "data": list(splits), "die": np.arange(most), "read": np.arange(reads)},
         {
             "items": [len(split) for split in splits.values()],
-            "key": key_words(key),
-            "accelerator": described(accelerator),
-            "calibration": described(calibration),
-            **versions(),
+            **provenance(key=key, accelerator=accelerator, calibration=calibration),
         }
         | ({} if accuracy_limit is None else {"accuracy_limit": float(accuracy_limit)}),
+        labels=LABELS,
     )
 
 
 def _summary(accuracy: np.ndarray, deterministic: bool, limit: float | None) -> dict[str, Any]:
     """Mean, worst die and yield of each part and data; missing dies are NaN."""
-    parts, splits = accuracy.shape[:2]
-    numbers: dict[str, np.ndarray] = {}
-
-    def put(row: int, column: int, **values: float) -> None:
-        for name, value in values.items():
-            numbers.setdefault(name, np.full((parts, splits), np.nan))[row, column] = value
-
-    for row, column in np.ndindex(parts, splits):
-        by_die = accuracy[row, column].mean(axis=1)
-        by_die = by_die[~np.isnan(by_die)]
-        mean = mean_interval(by_die, deterministic=deterministic)
-        put(row, column, accuracy_mean=mean.mean, accuracy_low=mean.low, accuracy_high=mean.high)
-        put(row, column, accuracy_worst=float(by_die.min()))
-        if limit is not None:
-            good = _yield(by_die, limit, deterministic)
-            put(row, column, **{"yield": good.mean, "yield_low": good.low, "yield_high": good.high})
-    return {name: (("part", "data"), values) for name, values in numbers.items()}
+    dims = ("part", "data")
+    by_die = [[each[~np.isnan(each)] for each in row] for row in accuracy.mean(axis=3)]
+    means = [[mean_interval(each, deterministic=deterministic) for each in row] for row in by_die]
+    found = interval_variables("accuracy", means, dims)
+    found["accuracy_worst"] = (dims, np.array([[each.min() for each in row] for row in by_die]))
+    if limit is None:
+        return found
+    good = [[_yield(each, limit, deterministic) for each in row] for row in by_die]
+    return found | interval_variables("yield", good, dims, mean="yield")
 
 
 def _yield(by_die: np.ndarray, limit: float, deterministic: bool) -> MeanInterval:

@@ -56,7 +56,7 @@ def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Ax
         ax.xaxis.set_major_formatter(style.JOULE)
     ax.set_yticks(position, [str(name) for name in comparison[bar].values])
     ax.set_ylim(len(energy) - 0.5, -0.5)
-    quantity = "share of the energy an inference (%)" if share else "energy an inference (J)"
+    quantity = "share of the energy per inference (%)" if share else "energy per inference (J)"
     style.finish(ax, quantity, "", grid="x", columns=3)
     ax.tick_params(axis="y", length=0)
     return ax

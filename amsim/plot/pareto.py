@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from amsim.plot import axes, style
 from amsim.plot.label_placement import place_labels
 from amsim.statistics.dies import summary
+from amsim.statistics.intervals import interval_names
 from amsim.statistics.pareto import pareto_front
 
 LABELS = 10
@@ -19,7 +20,7 @@ LABELS = 10
 
 
 def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of each design against its total energy an inference.
+    """Draw the accuracy of each design against its total energy per inference.
 
     Large markers are means over dies with their 95 % interval, dots are single dies. Designs that no other one beats
     in both accuracy and energy are joined by steps.
@@ -34,13 +35,13 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
     Raises:
         ValueError: No Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
     """
-    needed = ("accuracy", "accuracy_mean", "accuracy_low", "accuracy_high", "energy")
+    needed = ("accuracy", *interval_names("accuracy"), "energy")
     style.check_dataset("comparison", comparison, needed, ("design", "die", "component"))
     energy = comparison["energy"].sum("component").values
     if not np.all(energy > 0):
         raise ValueError("Argument `comparison` must have an energy above 0 for every design, but one has not.")
     dies = 100 * comparison["accuracy"].transpose("design", "die").values
-    mean, low, high = (100 * comparison[f"accuracy_{name}"].values for name in ("mean", "low", "high"))
+    mean, low, high = (100 * comparison[name].values for name in interval_names("accuracy"))
     names = [str(name) for name in comparison["design"].values]
     styles = _family_styles(names)
 
@@ -63,7 +64,7 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
     ax.xaxis.set_major_formatter(style.JOULE)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.margins(y=0.12)
-    style.finish(ax, "energy an inference (J)", "accuracy (%)", grid="both", columns=3)
+    style.finish(ax, "energy per inference (J)", "accuracy (%)", grid="both", columns=3)
 
     whiskers = np.stack([energy, np.fmin(low, mean), energy, np.fmax(high, mean)], axis=1)
     dots = np.stack([energy, dies.min(axis=1), energy, dies.max(axis=1)], axis=1)

@@ -196,7 +196,7 @@ def plot_energy_sweep(dataset: xr.Dataset, x: str, *, stacked: bool = True, ax: 
     if stacked:
         ax.set_ylim(0, 1.12 * float(total.max()) or 1.0)
     ax.yaxis.set_major_formatter(style.JOULE)
-    style.finish(ax, _axis_name(dataset[x]), "energy an inference (J)", grid="both", columns=4)
+    style.finish(ax, _axis_name(dataset[x]), "energy per inference (J)", grid="both", columns=4)
     return ax
 
 

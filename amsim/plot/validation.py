@@ -100,5 +100,5 @@ def plot_circuit_table(table: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_major_formatter(style.JOULE)
-    style.finish(ax, "word length of weights and inputs (bit)", "energy an operation (J)", grid="both", columns=3)
+    style.finish(ax, "word length of weights and inputs (bit)", "energy per operation (J)", grid="both", columns=3)
     return ax

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.calibration.batch_statistics import batches
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.observation import column_means

@@ -10,14 +10,27 @@ import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, one_of, some_items
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import Progress, labelled_batches, population_keys, right_answers
 from amsim.repairs.bench import Bench, Effort
 from amsim.repairs.kinds import REPAIRS, Repair
-from amsim.results.labelled import described, key_words, labelled, versions
-from amsim.statistics.intervals import mean_interval
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
+from amsim.statistics.intervals import interval_variables, mean_interval
+
+LABELS = {
+    "repair": ("1", "repair, on top of those before it"),
+    "gain": ("1", "accuracy gained over the repair before, mean over dies"),
+    "gain_low": ("1", "lower end of the 95 % interval of the gain"),
+    "gain_high": ("1", "upper end of the 95 % interval of the gain"),
+    "inferences": ("1", "inferences that a repair runs on a die"),
+    "decisions": ("1", "decisions of single comparators that a repair takes on a die"),
+    "repair_energy": ("J", "energy of a repair on a die"),
+    "stored_bits": ("bit", "bits that a repair keeps for a die"),
+}
+"""Unit and long name of what a report of repairs has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,10 +119,8 @@ def repair(
     attributes = {
         "samples": len(samples),
         "items": len(test),
-        "key": key_words(key),
-        "accelerator": described(nominal.accelerator),
+        **provenance(key=key, accelerator=nominal.accelerator),
         "repairs": [str(one) for one in wanted.values()],
-        **versions(),
     }
     return Repaired(tuple(chips), _report(["none", *wanted], accuracy, efforts, attributes))
 
@@ -140,12 +151,12 @@ def _report(
     gain = np.diff(by_die, axis=0, prepend=by_die[:1])
     means, gains = [mean_interval(row) for row in by_die], [mean_interval(row) for row in gain]
     variables: dict[str, Any] = {"accuracy": (("repair", "die", "read"), accuracy)}
-    for end in ("mean", "low", "high"):
-        variables[f"accuracy_{end}"] = (("repair",), [getattr(one, end) for one in means])
-        variables["gain" if end == "mean" else f"gain_{end}"] = (("repair",), [getattr(one, end) for one in gains])
-    taken = {"stored_bits": "stored_bits", "inferences": "inferences", "decisions": "decisions"}
-    for variable, field in (taken | {"repair_energy": "energy"}).items():
+    variables |= interval_variables("accuracy", means, ("repair",))
+    variables |= interval_variables("gain", gains, ("repair",), mean="gain")
+    for field in ("stored_bits", "inferences", "decisions", "energy"):
         values = np.array([[getattr(one, field) for one in die] for die in efforts], float)
-        variables[variable] = (("repair",), values.mean(axis=0))
+        variables["repair_energy" if field == "energy" else field] = (("repair",), values.mean(axis=0))
     dies, reads = accuracy.shape[1:]
-    return labelled(variables, {"repair": names, "die": np.arange(dies), "read": np.arange(reads)}, attributes)
+    return labelled(
+        variables, {"repair": names, "die": np.arange(dies), "read": np.arange(reads)}, attributes, labels=LABELS
+    )

@@ -12,6 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from amsim.results.labelled import labelled
 from amsim.search.gradient_search import DesignPoint, DesignSearch
+from amsim.search.quantities import LABELS
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import setting, static_settings, with_settings
 
@@ -100,4 +101,5 @@ def labelled_trials(trials: Sequence[Trial], limit: float) -> xr.Dataset:
         },
         {"trial": np.arange(len(trials)), "setting": paths},
         {"limit": limit},
+        labels=LABELS,
     )

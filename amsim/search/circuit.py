@@ -12,14 +12,17 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, one_of, some_items
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.evaluation.accuracy import evaluate
 from amsim.evaluation.fixed_reads import FixedReads
-from amsim.results.labelled import described, key_words, labelled, versions
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 from amsim.search.choices import Choices, Trial, best_trial, check_choices, labelled_trials, searched
 from amsim.search.estimate import Estimate, at_logs
 from amsim.search.gradient_search import DesignPoint, DesignSearch, Progress
+from amsim.search.quantities import LABELS
+from amsim.statistics.intervals import interval_names
 from amsim.system.accelerator import COMPONENTS, Accelerator
 from amsim.system.settings import continuous_setting, continuous_settings, spelled, with_settings
 from amsim.training.fine_tuning.plan import Trainable
@@ -237,7 +240,6 @@ def pareto_curve(
         start = designs[-1].accelerator if designs else accelerator
         designs.append(design_circuit(fn, params, start, data, key=key, variables=variables, accuracy=limit, **options))
     designs.reverse()
-    names = [f"accuracy_{name}" for name in ("mean", "low", "high")]
     return labelled(
         {
             "energy": (("limit",), [one.energy for one in designs]),
@@ -246,15 +248,14 @@ def pareto_curve(
             "evaluations": (("limit",), [one.evaluations for one in designs]),
             "setting_value": (("limit", "setting"), [[one.settings[path] for path in variables] for one in designs]),
         }
-        | {name: (("limit",), [float(one.check[name]) for one in designs]) for name in names},
+        | {name: (("limit",), [float(one.check[name]) for one in designs]) for name in interval_names("accuracy")},
         {"limit": limits, "setting": list(variables)},
         {
             "items": len(data),
             "components": list(options.get("components", COMPONENTS)),
-            "key": key_words(key),
-            "accelerator": described(accelerator),
-            **versions(),
+            **provenance(key=key, accelerator=accelerator),
         },
+        labels=LABELS,
     )
 
 

@@ -11,8 +11,10 @@ import optax
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.results.labelled import described, key_words, labelled, versions
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 from amsim.search.estimate import Estimate, Slopes, at_logs
+from amsim.search.quantities import LABELS
 from amsim.search.steps import Points, step
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import continuous_setting
@@ -187,10 +189,9 @@ class DesignSearch:
                 "components": list(self.estimate.components),
                 "softness": self.estimate.softness,
                 "evaluations": self.estimate.evaluations,
-                "key": key_words(key),
-                "accelerator": described(self.estimate.accelerator),
-                **versions(),
+                **provenance(key=key, accelerator=self.estimate.accelerator),
             },
+            labels=LABELS,
         )
 
 

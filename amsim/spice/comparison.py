@@ -12,10 +12,20 @@ from jaxtyping import Array, Float
 from amsim.circuits.charge.charge_line import ChargeLine
 from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
-from amsim.results.labelled import described, labelled, versions
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 from amsim.spice.deck import MIRROR_CAPACITANCE, Deck, deck_path, netlist
 from amsim.spice.lines import Lines, Numbers, bias_codes, in_float64, physical_lines
 from amsim.spice.simulator import SpiceError, simulate, simulator, version
+
+LABELS = {
+    "evaluation": ("1", "evaluation"),
+    "line_voltage": ("V", "line voltage at the decision, closed form"),
+    "line_voltage_spice": ("V", "line voltage at the decision, circuit simulator"),
+    "supply_energy": ("J", "energy from the supply in an evaluation, closed form"),
+    "supply_energy_spice": ("J", "energy from the supply in an evaluation, circuit simulator"),
+}
+"""Unit and long name of what a comparison with the simulator returns."""
 
 
 def run(
@@ -79,14 +89,14 @@ def run(
         },
         {"evaluation": np.arange(len(voltage)), "column": np.arange(deck.columns)},
         {
-            "macro": described(macro),
+            **provenance(macro=macro),
             "reset_level": lines.reset_level,
             "start_level": lines.start_level,
             "bias_code": codes.tolist(),
             "simulator": version(),
-            **versions(),
             **kept,
         },
+        labels=LABELS,
     )
 
 

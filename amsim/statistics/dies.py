@@ -1,4 +1,4 @@
-"""Statistics over the dies of a study: spread, yield with its interval, comparison on the same dies, dies needed."""
+"""Statistics over the dies of a study: spread, yield with its interval, comparison on the same dies."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import optimize, stats
+from scipy import stats
 
 from amsim.circuits.checks import integer_between, one_of
 from amsim.results.labelled import labelled
-from amsim.statistics.intervals import CONFIDENCE, student_half_width
-from amsim.statistics.intervals import wilson_interval as wilson_interval
+from amsim.statistics.intervals import CONFIDENCE, check_confidence, student_half_width, wilson_interval
 
 DIRECTIONS = ("at least", "at most")
 """Which side of a limit is good."""
@@ -31,7 +30,7 @@ def summary(values: xr.DataArray, *, quantiles: Sequence[float] = (0.05, 0.5, 0.
     Raises:
         ValueError: No dimension `die`, or a quantile outside 0 to 1.
     """
-    dies = _by_die(values)
+    dies = by_die(values)
     if not len(quantiles) or not all(0 <= one <= 1 for one in quantiles):
         raise ValueError(f"Argument `quantiles` must be from 0 to 1, but is {list(quantiles)}.")
     count = dies.sizes["die"]
@@ -78,9 +77,9 @@ def yield_at(
 
     Source: Wilson, J. Am. Stat. Assoc. 22, 1927.
     """
-    dies = _by_die(values)
+    dies = by_die(values)
     one_of("good", good, DIRECTIONS)
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if not math.isfinite(limit):
         raise ValueError(f"Argument `limit` must be finite, but is {limit!r}.")
     # As the values are rounded: the float32 nearest to a limit of 0.9 is the limit itself.
@@ -130,9 +129,9 @@ def bootstrap_interval(
 
     Source: `scipy.stats.bootstrap`; Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 14.
     """
-    dies = _by_die(values)
+    dies = by_die(values)
     integer_between("resamples", resamples, 1)
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if dies.sizes["die"] < 2:
         raise ValueError(f"Argument `values` must have at least two dies, but has {dies.sizes['die']}.")
 
@@ -173,8 +172,8 @@ def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confiden
     Raises:
         ValueError: No dimension `die`, other dies, or fewer than two.
     """
-    first, second = _by_die(values), _by_die(reference)
-    _check_confidence(confidence)
+    first, second = by_die(values), by_die(reference)
+    check_confidence(confidence)
     if not np.array_equal(first["die"], second["die"]) or first.sizes["die"] < 2:
         raise ValueError(
             "Argument `reference` must have the same dies as `values`, at least two, but they have "
@@ -201,164 +200,13 @@ def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confiden
     return _like(values, found, units, names, {"dies": count, "confidence": confidence})
 
 
-def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFIDENCE) -> int:
-    """Fewest dies whose Student-t interval of the mean is `+- half_width` or narrower.
-
-    `t(n - 1) spread / sqrt(n) <= half_width`.
-
-    Args:
-        spread: Standard deviation between dies, as a pilot study gives it.
-        half_width: Wanted, same unit.
-        confidence: Of the interval.
-
-    Returns:
-        Number of dies, at least 2.
-
-    Raises:
-        ValueError: A spread below 0, or a half width that is not above 0.
-    """
-    _check_confidence(confidence)
-    if not (math.isfinite(spread) and spread >= 0):
-        raise ValueError(f"Argument `spread` must be finite and at least 0, but is {spread!r}.")
-    if not half_width > 0:
-        raise ValueError(f"Argument `half_width` must be above 0, but is {half_width!r}.")
-
-    def too_wide(count: int) -> bool:
-        return bool(student_half_width(spread, count, confidence) > half_width)
-
-    return _fewest(too_wide, 2)
-
-
-def dies_for_yield(share: float, half_width: float, *, confidence: float = CONFIDENCE) -> int:
-    """Fewest dies whose Wilson interval of a yield is at most `2 half_width` wide.
-
-    Args:
-        share: Expected yield, 0 to 1; 0.5 is the worst case.
-        half_width: Wanted, above 0 and below 0.5.
-        confidence: Of the interval.
-
-    Returns:
-        Number of dies, at least 1.
-
-    Raises:
-        ValueError: A share outside 0 to 1, or a half width that is not between 0 and 0.5.
-    """
-    _check_confidence(confidence)
-    if not 0 <= share <= 1:
-        raise ValueError(f"Argument `share` must be from 0 to 1, but is {share!r}.")
-    if not 0 < half_width < 0.5:
-        raise ValueError(f"Argument `half_width` must be above 0 and below 0.5, but is {half_width!r}.")
-
-    def too_wide(count: int) -> bool:
-        low, high = wilson_interval(share, count, confidence)
-        return bool(high - low > 2 * half_width)
-
-    return _fewest(too_wide, 1)
-
-
-def iso_crossing(
-    values: xr.DataArray,
-    target: float,
-    axis: str,
-    *,
-    logarithmic: bool = False,
-    confidence: float = CONFIDENCE,
-    resamples: int = 999,
-    seed: int = 0,
-) -> xr.Dataset:
-    """Where along an axis the mean over dies reaches a target, with a percentile bootstrap interval over dies.
-
-    A monotone curve is fitted to the means by least squares (isotonic regression) and read off by linear
-    interpolation; each resample of the dies gives a crossing of its own.
-
-    Args:
-        values: Over `axis` and `die`, and `read` where it is read several times, and nothing else.
-        target: In the unit of the values.
-        axis: Name of the axis, with increasing numbers.
-        logarithmic: Interpolate in the logarithm of the axis.
-        confidence: Of the interval.
-        resamples: Resamples of the dies.
-        seed: Fixes them.
-
-    Returns:
-        `crossing`, `low`, `high` in the unit of the axis, NaN where the target is not reached, and `reached`, the share
-        of resamples that reach it: below 1, the interval is that of those which do.
-
-    Raises:
-        ValueError: Other dimensions, fewer than two points, values that are not finite, an axis that does not increase,
-            or is not above 0 where logarithmic.
-
-    Validity: means that change in one direction along the axis; an end of the axis is no crossing unless hit.
-    """
-    dies = _by_die(values)
-    if set(dies.dims) != {axis, "die"}:
-        raise ValueError(f"Argument `values` must be over {axis!r} and 'die' alone, but is over {dies.dims}; select.")
-    at, curves = np.asarray(dies[axis], float), dies.transpose("die", axis).values.astype(float)
-    if len(at) < 2 or not np.all(np.diff(at) > 0) or (logarithmic and at[0] <= 0):
-        allowed = "two increasing numbers" + (" above 0" if logarithmic else "")
-        raise ValueError(f"Argument `axis` must have at least {allowed}, but {axis!r} is {at.tolist()}.")
-    if not np.all(np.isfinite(curves)):
-        raise ValueError("Argument `values` must be finite, but has NaN or infinite values.")
-    _check_confidence(confidence)
-    integer_between("resamples", resamples, 1)
-    places = np.log(at) if logarithmic else at
-    rises = bool(curves.mean(axis=0)[-1] >= curves.mean(axis=0)[0])
-    chosen = np.random.default_rng(seed).integers(len(curves), size=(resamples, len(curves)))
-    means = np.concatenate([curves.mean(axis=0)[None], curves[chosen].mean(axis=1)])
-    found = np.array([_crossing(places, mean, target, rises) for mean in means])
-    found = np.exp(found) if logarithmic else found
-    again = found[1:][np.isfinite(found[1:])]
-    ends = np.quantile(again, [(1 - confidence) / 2, (1 + confidence) / 2]) if len(again) else (np.nan, np.nan)
-    unit = str(dies[axis].attrs.get("units", "1"))
-    percent = f"{100 * confidence:g} %"
-    labels = {
-        "crossing": (unit, f"{axis} at which {_name(values)} is {target:g}"),
-        "low": (unit, f"lower end of its {percent} interval"),
-        "high": (unit, f"upper end of its {percent} interval"),
-        "reached": ("1", "share of resamples that reach the target"),
-    }
-    numbers = {"crossing": found[0], "low": ends[0], "high": ends[1], "reached": len(again) / resamples}
-    scalars: dict[str, Any] = {name: ((), float(value)) for name, value in numbers.items()}
-    return labelled(
-        scalars, {}, {"target": target, "resamples": resamples, "seed": seed, "confidence": confidence}, labels=labels
-    )
-
-
-def _crossing(places: np.ndarray, mean: np.ndarray, target: float, rises: bool) -> float:
-    fitted = optimize.isotonic_regression(mean, increasing=rises).x
-    ordered, at = (fitted, places) if rises else (fitted[::-1], places[::-1])
-    if not ordered[0] <= target <= ordered[-1]:
-        return float("nan")
-    index = int(np.searchsorted(ordered, target, side="left"))
-    if index == 0 or ordered[index] == target:
-        return float(at[index])
-    share = (target - ordered[index - 1]) / (ordered[index] - ordered[index - 1])
-    return float(at[index - 1] + share * (at[index] - at[index - 1]))
-
-
-def _fewest(too_wide: Callable[[int], bool], least: int) -> int:
-    """Least count that is not too wide, of a width that falls."""
-    high = least
-    while too_wide(high):
-        high *= 2
-    low = max(high // 2, least)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if too_wide(middle) else (low, middle)
-    return low
-
-
-def _by_die(values: xr.DataArray) -> xr.DataArray:
+def by_die(values: xr.DataArray) -> xr.DataArray:
+    """Values averaged over the reads of each die; raises ValueError unless they are over dies."""
     if not isinstance(values, xr.DataArray) or "die" not in values.dims or not values.sizes["die"]:
         shown = values.dims if isinstance(values, xr.DataArray) else type(values).__name__
         raise ValueError(f"Argument `values` must be a DataArray over 'die', but is {shown}.")
     wide = values.astype(float)
     return wide.mean("read", skipna=False) if "read" in values.dims else wide
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"Argument `confidence` must be above 0 and below 1, but is {confidence!r}.")
 
 
 def _unit(values: xr.DataArray) -> str:

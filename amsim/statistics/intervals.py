@@ -1,6 +1,7 @@
 """Means and yields with intervals over a population of dies, and the area under the ROC curve."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,36 @@ class MeanInterval(NamedTuple):
     mean: float
     low: float
     high: float
+
+
+def check_confidence(confidence: float) -> None:
+    """Raise ValueError unless a confidence is between 0 and 1."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"Argument `confidence` must be above 0 and below 1, but is {confidence!r}.")
+
+
+def interval_names(name: str, *, mean: str | None = None) -> tuple[str, str, str]:
+    """Names of a mean and the ends of its interval in results: `NAME_mean`, or `mean`, then `NAME_low`, `NAME_high`."""
+    return mean or f"{name}_mean", f"{name}_low", f"{name}_high"
+
+
+def interval_variables(
+    name: str, intervals: Any, dims: Sequence[str] = (), *, mean: str | None = None
+) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """Variables of a result from means with their intervals.
+
+    Args:
+        name: Of the quantity.
+        intervals: One `MeanInterval`, or as many as the dimensions have places, in nested sequences.
+        dims: Dimensions of the variables.
+        mean: Name of the mean, if it is not `NAME_mean`.
+
+    Returns:
+        Dimensions and values by name, in the order of `interval_names`.
+    """
+    numbers = np.asarray(intervals, float)
+    names = interval_names(name, mean=mean)
+    return {one: (tuple(dims), numbers[..., place]) for place, one in enumerate(names)}
 
 
 def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> MeanInterval:

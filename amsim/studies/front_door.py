@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 
 from amsim.circuits.checks import integer_between, one_key
 from amsim.progress import progress_bar
-from amsim.results.labelled import described, key_words, versions
+from amsim.results.provenance import described, provenance
 from amsim.studies.axes import Block, blocks
 from amsim.studies.cluster import run_on_cluster
 from amsim.studies.jobs import Job, population, prepare, run_here
@@ -205,12 +205,10 @@ def _attributes(
         "study": json.dumps(dict(thing.description)),
         "axes": json.dumps(axes),
         "conditions": json.dumps(where),
-        "hardware": described(base),
-        "key": key_words(key),
+        **provenance(key=key, hardware=base),
         "key_kind": "" if key is None else str(jax.random.key_impl(key)),
         "dies": dies,
         "reads": reads,
-        **versions(),
     }
 
 

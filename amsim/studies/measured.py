@@ -12,11 +12,12 @@ from jaxtyping import Array, PRNGKeyArray
 
 from amsim import networks
 from amsim.circuits.checks import at_least_one, one_of, part_of
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import labelled_batches, right_answers
-from amsim.results.labelled import UNITS_AND_NAMES, described
+from amsim.results.provenance import described
+from amsim.results.quantities import QUANTITIES as LABELS
 from amsim.system.accelerator import COMPONENTS, Accelerator
 from amsim.system.cost import evaluate as system_cost
 
@@ -60,8 +61,8 @@ class Study:
 
     @property
     def outputs(self) -> Mapping[str, tuple[str, str]]:
-        """Of the table of results."""
-        return {name: UNITS_AND_NAMES[name] for name in self.quantities}
+        """Unit and long name of the quantities."""
+        return {name: LABELS[name] for name in self.quantities}
 
     @property
     def inner_dims(self) -> Mapping[str, tuple[str, ...]]:
@@ -196,8 +197,8 @@ class MeasuredFunction:
 
     @property
     def outputs(self) -> Mapping[str, tuple[str, str]]:
-        """The labels given, and those of the table of results."""
-        return UNITS_AND_NAMES | dict(self.labels)
+        """The labels given, and those of quantities that many results have."""
+        return LABELS | dict(self.labels)
 
     @property
     def inner_dims(self) -> Mapping[str, tuple[str, ...]]:

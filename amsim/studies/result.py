@@ -6,18 +6,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from amsim.results.labelled import UNITS_AND_NAMES, labelled
+from amsim.results.labelled import labelled
+from amsim.results.quantities import QUANTITIES
+from amsim.results.units import NOT_GIVEN
 from amsim.studies.axes import HARDWARE, NETWORK, Block
 from amsim.studies.jobs import Job, Outputs
 from amsim.studies.measured import Measured
 from amsim.studies.store import GROUP
-from amsim.system.setting_labels import setting_label
+from amsim.system.settings import setting_label
 
 POPULATION = {"point": (), "die": ("die",), "read": ("die", "read")}
 """Dimensions that a result has besides those of the study, by scope."""
-
-NO_UNIT = "unit not given"
-"""Unit of an output of the user's own that has no label."""
 
 
 class Results:
@@ -63,17 +62,24 @@ class Results:
         inner = {dim: values for dim, values in self._measured.coordinates.items() if dim in used}
         people = {dim: np.arange(size) for dim, size in self._sizes.items() if dim in used}
         coordinates: dict[str, Any] = {**inner, **people}
-        labels = {name: UNITS_AND_NAMES[name] for name in (*inner, *people)}
+        labels = {name: QUANTITIES[name] for name in (*inner, *people)}
         for block in self._dims:
             if block.dim not in block.choices:
                 coordinates[block.dim] = np.arange(block.size)
                 labels[block.dim] = ("1", "point")
             for path, choices in block.choices.items():
                 coordinates[path] = ((block.dim,), _coordinate([label for label, _ in choices], bool(block.where)))
-                labels[path] = ("1", path) if path in (NETWORK, HARDWARE) else setting_label(path)
+                labels[path] = self._label(path)
         outputs = self._measured.outputs
-        labels |= {name: outputs.get(name, (NO_UNIT, name.replace("_", " "))) for name in variables}
+        labels |= {name: outputs.get(name, (NOT_GIVEN, name.replace("_", " "))) for name in variables}
         return labelled(variables, coordinates, attributes, labels=labels)
+
+    def _label(self, path: str) -> tuple[str, str]:
+        """Unit and long name of an axis, from the hardware of a point at which its setting exists."""
+        if path in (NETWORK, HARDWARE):
+            return "1", path
+        groups = (job.group for job in self._jobs)
+        return setting_label(next(one.hardware for one in groups if path in one.names or path in one.values), path)
 
 
 def _empty(job: Job) -> dict[str, np.ndarray]:

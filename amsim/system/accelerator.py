@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, part_of, quantity, regular_expression
+from amsim.circuits.checks import part_of, regular_expression
 from amsim.circuits.contract.macro import Macro
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.circuits.technology.sram import Dram, Sram, SramOrganisation
 from amsim.circuits.technology.technology import Technology
 from amsim.noise.switching import REFERENCE_TEMPERATURE
@@ -60,10 +61,12 @@ class PowerManagement(eqx.Module):
         ValueError: A quantity out of range.
     """
 
-    rate: Quantity | None = quantity("rate", positive=True, optional=True)
-    gated_leakage: Quantity = quantity("gated_leakage", at_most=1.0, default=1.0)
-    retention: Quantity = quantity("retention", at_most=1.0, default=1.0)
-    temperature: Quantity = quantity("temperature", positive=True, at_most=400.0, default=REFERENCE_TEMPERATURE)
+    rate: Quantity | None = quantity("rate", unit="1/s", positive=True, optional=True)
+    gated_leakage: Quantity = quantity("gated_leakage", unit="1", at_most=1.0, default=1.0)
+    retention: Quantity = quantity("retention", unit="1", at_most=1.0, default=1.0)
+    temperature: Quantity = quantity(
+        "temperature", unit="K", symbol="T", positive=True, at_most=400.0, default=REFERENCE_TEMPERATURE
+    )
 
     def __check_init__(self) -> None:
         """Check that the temperature is one that the law of leakage holds for."""
@@ -117,7 +120,7 @@ class Accelerator(eqx.Module):
     power: PowerManagement
     double_buffered: bool = eqx.field(static=True)
     activation_products: bool = eqx.field(static=True, default=False)
-    inferences_per_load: Float[Array, ""] = quantity("inferences_per_load", positive=True)
+    inferences_per_load: Float[Array, ""] = quantity("inferences_per_load", unit="1", positive=True)
 
     def __init__(
         self,

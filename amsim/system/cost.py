@@ -15,10 +15,12 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import quotient
-from amsim.results.labelled import described, labelled, versions
+from amsim.circuits.at_zero import quotient
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 from amsim.system.accelerator import COMPONENTS, Accelerator
 from amsim.system.organisation import ACCUMULATOR_BITS
+from amsim.system.quantities import LABELS
 from amsim.system.site_counts import SiteCounts, site_counts
 from amsim.system.traffic import MEMORIES, Traffic, bandwidths, memory_energies, traffic, transfer_cycles
 from amsim.workloads import Layer
@@ -234,11 +236,10 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
     }
     coordinates = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
     attributes = {
-        **versions(),
-        "accelerator": described(accelerator),
+        **provenance(accelerator=accelerator),
         "extrapolated": ", ".join(accelerator.extrapolated),
     }
-    return labelled(variables, coordinates, attributes)
+    return labelled(variables, coordinates, attributes, labels=LABELS)
 
 
 def _unchecked_by_value(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.checks import Quantity, count, integer_between, one_of, part_of, quantity, quotient
+from amsim.circuits.at_zero import quotient
+from amsim.circuits.checks import integer_between, one_of, part_of
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.technology.register_file import RegisterFile
 from amsim.circuits.technology.sram import Sram
 
@@ -105,7 +107,7 @@ class SystolicArray(Organisation):
         registers: Pipeline registers of one cell, or None. A word holds one input and one partial sum.
     """
 
-    control_capacitance: Quantity = quantity("control_capacitance", default=70e-12)
+    control_capacitance: Quantity = quantity("control_capacitance", unit="F", symbol="C_control", default=70e-12)
     registers: RegisterFile | None = None
 
     def __check_init__(self) -> None:
@@ -153,11 +155,11 @@ class Processor(Organisation):
         ValueError: A quantity out of range or a part of the wrong kind.
     """
 
-    control_capacitance: Quantity = quantity("control_capacitance", default=97e-12)
-    vector_width: Quantity = quantity("vector_width", positive=True, default=256.0)
-    instruction_overhead: Quantity = quantity("instruction_overhead", default=0.35)
-    instruction_bits: Quantity = quantity("instruction_bits", default=128.0)
-    operand_reuse: Quantity = quantity("operand_reuse", positive=True, default=16.0)
+    control_capacitance: Quantity = quantity("control_capacitance", unit="F", symbol="C_control", default=97e-12)
+    vector_width: Quantity = quantity("vector_width", unit="1", positive=True, default=256.0)
+    instruction_overhead: Quantity = quantity("instruction_overhead", unit="1", default=0.35)
+    instruction_bits: Quantity = quantity("instruction_bits", unit="bit", default=128.0)
+    operand_reuse: Quantity = quantity("operand_reuse", unit="1", positive=True, default=16.0)
     instruction_memory: Sram = eqx.field(default_factory=lambda: Sram(capacity=16 * 8 * 1024.0))
     registers: RegisterFile = eqx.field(default_factory=RegisterFile)
 

@@ -13,6 +13,8 @@ import jax
 from jaxtyping import Array
 
 from amsim.circuits.contract.macro import Macro
+from amsim.circuits.quantity import field_label
+from amsim.results.units import NOT_GIVEN
 from amsim.system.accelerator import Accelerator
 
 Place = tuple[str | int, ...]
@@ -109,6 +111,37 @@ def continuous_setting(hardware: Any, name: str, path: str) -> Array:
         kind = f"an array of shape {value.shape}" if eqx.is_array(value) else f"of type {type(value).__name__}"
         raise ValueError(f"Argument `{name}` must name continuous settings, but {path!r} is {kind}.")
     return value
+
+
+def setting_label(hardware: Any, path: str) -> tuple[str, str]:
+    """Unit and long name of a setting, as the field that holds it declares them.
+
+    Args:
+        hardware: A macro, an `Accelerator` or rules.
+        path: As in `setting`.
+
+    Returns:
+        The unit: "1" for words, truth values and parts, "unit not given" for a number whose field declares none. The
+        words of the path, the last of them the field's own long name where it has one: `macro.comparator.noise` is
+        "comparator noise", `weight_memory.supply` "weight memory supply".
+
+    Raises:
+        ValueError: There is no such setting.
+    """
+    accelerator = Accelerator.of(hardware)
+    declared = [_declared(accelerator, place) for place in _places(accelerator, path)]
+    units = dict.fromkeys(unit for unit, _ in declared)
+    *parts, last = path.removeprefix("macro.").split(".")
+    return " or ".join(units), " ".join([*parts, declared[0][1] or last]).replace("_", " ")
+
+
+def _declared(accelerator: Accelerator, place: Place) -> tuple[str, str | None]:
+    """Unit and long name of the field at a place."""
+    name = place[-1]
+    label = field_label(_at(accelerator, place[:-1]), name) if isinstance(name, str) else None
+    if label is None:
+        return NOT_GIVEN if eqx.is_inexact_array(_at(accelerator, place)) else "1", None
+    return label.unit, label.long_name
 
 
 def _settings(hardware: Any) -> Iterator[tuple[str, Any]]:

@@ -20,10 +20,12 @@ from amsim.circuits.contract.macro import Macro
 from amsim.circuits.measured import Measured
 from amsim.circuits.multi_precision import MultiPrecision
 from amsim.circuits.technology.process import Process
-from amsim.results.labelled import described, labelled, versions
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 from amsim.system.accelerator import COMPONENTS, Accelerator
 from amsim.system.cost import RATE_MARGIN, evaluate, idle_energy
 from amsim.system.organisation import Organisation
+from amsim.system.quantities import LABELS
 from amsim.workloads import Workload
 
 Design = Callable[[Float[Array, ""]], Accelerator]
@@ -125,11 +127,10 @@ def minimum_energy_supply(
         "minimum_latency": float(best.seconds[0]),
         "minimum_kind": kind,
         "workload": workload.name,
-        **versions(),
-        "accelerator": described(at_high),
+        **provenance(accelerator=at_high),
     }
     coordinates = {"supply": np.asarray(supplies, float), "component": list(COMPONENTS)}
-    return labelled(variables, coordinates, attributes)
+    return labelled(variables, coordinates, attributes, labels=LABELS)
 
 
 @jax.tree_util.register_dataclass

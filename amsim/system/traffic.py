@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import quotient
+from amsim.circuits.at_zero import quotient
 from amsim.system.accelerator import Accelerator
 from amsim.system.site_counts import SiteCounts
 

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.checks import at_least_one, integer_between
-from amsim.datasets.load import Dataset, Split
+from amsim.datasets.split import Dataset, Split
 from amsim.networks.image_network import ImageNetwork, Params
 from amsim.training.optimiser import first_state, updated
 

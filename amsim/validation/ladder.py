@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from amsim.results.labelled import labelled, versions
+from amsim.results.labelled import labelled
+from amsim.results.provenance import provenance
 from amsim.spice import SpiceError
 from amsim.validation.closed_forms import CLOSED_FORMS
 from amsim.validation.converter_tests import CONVERTER_TESTS
@@ -15,6 +16,25 @@ from amsim.validation.exactness import EXACTNESS
 from amsim.validation.published_chips import chip_rungs
 from amsim.validation.rung import LEVELS, Rung
 from amsim.validation.simulator_cases import SIMULATOR_CASES
+
+LABELS = {
+    "rung": ("1", "rung of the ladder of trust"),
+    "model": ("unit of the rung", "value by the model"),
+    "reference": ("unit of the rung", "reference, of a range the nearest end"),
+    "reference_low": ("unit of the rung", "low end of the reference"),
+    "reference_high": ("unit of the rung", "high end of the reference"),
+    "ratio": ("1", "model over reference"),
+    "tolerance": ("1 or unit of the rung", "allowed distance from the reference, relative unless absolute"),
+    "absolute": ("1", "whether the tolerance is in the unit of the rung"),
+    "within": ("1", "whether the model is within the tolerance"),
+    "unit": ("1", "unit of model and reference"),
+    "level": ("1", "level of the ladder of trust"),
+    "kind": ("1", "whether the model was calibrated on the reference"),
+    "source": ("1", "source of the reference"),
+    "held_out": ("1", "whether the reference was set aside before calibration"),
+    "note": ("1", "why a miss is missed"),
+}
+"""Unit and long name of what a report of the ladder has."""
 
 
 def all_rungs() -> tuple[Rung, ...]:
@@ -96,6 +116,7 @@ def _laid_out(done: list[tuple[Rung, float]], absent: list[str]) -> xr.Dataset:
         {
             "absent": "; ".join(absent),
             "precision": str(jnp.result_type(float)),
-            **versions(),
+            **provenance(),
         },
+        labels=LABELS,
     )

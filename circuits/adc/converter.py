@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from amsim.circuits.checks import Quantity, root
+from amsim.circuits.at_zero import root
+from amsim.circuits.quantity import Quantity
 from amsim.noise.random import normal
 
 Values = Float[Array, "..."] | float

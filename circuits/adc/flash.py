@@ -18,7 +18,8 @@ from amsim.circuits.adc.converter import (
     on_columns,
 )
 from amsim.circuits.adc.survey import column_conversion_time
-from amsim.circuits.checks import Quantity, count, integer_between, one_key, quantity
+from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded, with_gradient_of
 
@@ -59,14 +60,14 @@ class FlashAdc(Converter):
     Valid for a settled ladder and comparators without kickback.
     """
 
-    levels: int = count(default=16)
-    range: Quantity = quantity("range", positive=True, default=1.0)
+    levels: int = count(unit="1", symbol="L", default=16)
+    range: Quantity = quantity("range", unit="1", positive=True, default=1.0)
     error_sizes: ClassVar[tuple[str, ...]] = ("offset_sigma", "ladder_mismatch")
 
-    offset_sigma: Quantity = quantity("offset_sigma", default=0.1)
-    ladder_mismatch: Quantity = quantity("ladder_mismatch", default=0.01)
-    logic_capacitance: Quantity = quantity("logic_capacitance", default=4.2e-15)
-    comparator_area: Quantity = quantity("comparator_area", default=25e-12)
+    offset_sigma: Quantity = quantity("offset_sigma", unit="LSB", symbol="sigma_os", default=0.1)
+    ladder_mismatch: Quantity = quantity("ladder_mismatch", unit="1", default=0.01)
+    logic_capacitance: Quantity = quantity("logic_capacitance", unit="F", symbol="C_logic", default=4.2e-15)
+    comparator_area: Quantity = quantity("comparator_area", unit="m2", default=25e-12)
 
     def __check_init__(self) -> None:
         """Check the number of levels."""

@@ -6,7 +6,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie
 from amsim.circuits.adc.survey import column_conversion_time
-from amsim.circuits.checks import Quantity, count, integer_between, quantity
+from amsim.circuits.checks import integer_between
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 
@@ -29,11 +30,11 @@ class Adc(Converter):
         ValueError: Bits outside 1..16, a negative capacitance or area, or a range that is not above 0.
     """
 
-    bits: int = count(default=8)
-    range: Quantity = quantity("range", positive=True, default=1.0)
-    linear_capacitance: Quantity = quantity("linear_capacitance", default=100e-15)
-    exponential_capacitance: Quantity = quantity("exponential_capacitance", default=1e-18)
-    area: Quantity = quantity("area", default=2660e-12)
+    bits: int = count(unit="bit", symbol="B", default=8)
+    range: Quantity = quantity("range", unit="1", positive=True, default=1.0)
+    linear_capacitance: Quantity = quantity("linear_capacitance", unit="F", symbol="C_lin", default=100e-15)
+    exponential_capacitance: Quantity = quantity("exponential_capacitance", unit="F", symbol="C_exp", default=1e-18)
+    area: Quantity = quantity("area", unit="m2", default=2660e-12)
 
     def __check_init__(self) -> None:
         """Check the resolution."""

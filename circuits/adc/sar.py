@@ -20,7 +20,8 @@ from amsim.circuits.adc.converter import (
     on_columns,
 )
 from amsim.circuits.adc.survey import column_area, column_conversion_time
-from amsim.circuits.checks import Quantity, count, integer_between, one_key, one_of, quantity
+from amsim.circuits.checks import integer_between, one_key, one_of
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded, with_gradient_of
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
@@ -82,20 +83,22 @@ class SarAdc(Converter):
     Valid for settled levels and errors far below one. Area: capacitors and the fit of facts 6.4. Time: facts 6.4.
     """
 
-    bits: int = count(default=8)
+    bits: int = count(unit="bit", symbol="B", default=8)
     topology: str = eqx.field(static=True, default="bottom-plate")
-    low_bits: int = count(default=4)
+    low_bits: int = count(unit="bit", default=4)
     error_sizes: ClassVar[tuple[str, ...]] = ("mismatch_coefficient", "offset_sigma")
 
-    range: Quantity = quantity("range", positive=True, default=1.0)
-    unit_capacitance: Quantity = quantity("unit_capacitance", positive=True, default=1e-15)
-    mismatch_coefficient: Quantity = quantity("mismatch_coefficient", default=MOM_FRINGE_COEFFICIENT)
-    parasitic: Quantity = quantity("parasitic", default=0.0)
-    low_parasitic: Quantity = quantity("low_parasitic", default=0.0)
-    bridge_scale: Quantity = quantity("bridge_scale", positive=True, default=1.0)
-    offset_sigma: Quantity = quantity("offset_sigma", default=0.0)
-    linear_capacitance: Quantity = quantity("linear_capacitance", default=100e-15)
-    capacitor_density: Quantity = quantity("capacitor_density", positive=True, default=2e-3)
+    range: Quantity = quantity("range", unit="1", positive=True, default=1.0)
+    unit_capacitance: Quantity = quantity("unit_capacitance", unit="F", symbol="C_u", positive=True, default=1e-15)
+    mismatch_coefficient: Quantity = quantity(
+        "mismatch_coefficient", unit="F^0.5", symbol="K_C", default=MOM_FRINGE_COEFFICIENT
+    )
+    parasitic: Quantity = quantity("parasitic", unit="F", symbol="C_par", default=0.0)
+    low_parasitic: Quantity = quantity("low_parasitic", unit="F", default=0.0)
+    bridge_scale: Quantity = quantity("bridge_scale", unit="1", positive=True, default=1.0)
+    offset_sigma: Quantity = quantity("offset_sigma", unit="LSB", symbol="sigma_os", default=0.0)
+    linear_capacitance: Quantity = quantity("linear_capacitance", unit="F", symbol="C_lin", default=100e-15)
+    capacitor_density: Quantity = quantity("capacitor_density", unit="F/m2", positive=True, default=2e-3)
 
     def __check_init__(self) -> None:
         """Check resolution and topology."""

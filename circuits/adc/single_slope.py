@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie, check_die, on_columns
-from amsim.circuits.checks import Quantity, count, integer_between, one_key, quantity
+from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 
@@ -56,17 +57,17 @@ class SingleSlopeAdc(Converter):
     Valid for a ramp that rises over the whole scale: `4 bow / N < 1`.
     """
 
-    bits: int = count(default=8)
-    range: Quantity = quantity("range", positive=True, default=1.0)
+    bits: int = count(unit="bit", symbol="B", default=8)
+    range: Quantity = quantity("range", unit="1", positive=True, default=1.0)
     error_sizes: ClassVar[tuple[str, ...]] = ("gain_sigma", "bow_sigma", "delay_sigma")
 
-    gain_sigma: Quantity = quantity("gain_sigma", default=0.002)
-    bow_sigma: Quantity = quantity("bow_sigma", default=0.3)
-    delay_sigma: Quantity = quantity("delay_sigma", default=0.2)
-    clock: Quantity = quantity("clock", positive=True, default=1e9)
-    flip_flop_capacitance: Quantity = quantity("flip_flop_capacitance", default=2.1e-15)
-    comparator_area: Quantity = quantity("comparator_area", default=20e-12)
-    flip_flop_area: Quantity = quantity("flip_flop_area", default=3.68e-12)
+    gain_sigma: Quantity = quantity("gain_sigma", unit="1", default=0.002)
+    bow_sigma: Quantity = quantity("bow_sigma", unit="LSB", default=0.3)
+    delay_sigma: Quantity = quantity("delay_sigma", unit="LSB", default=0.2)
+    clock: Quantity = quantity("clock", unit="Hz", symbol="f_clk", positive=True, default=1e9)
+    flip_flop_capacitance: Quantity = quantity("flip_flop_capacitance", unit="F", symbol="C_ff", default=2.1e-15)
+    comparator_area: Quantity = quantity("comparator_area", unit="m2", default=20e-12)
+    flip_flop_area: Quantity = quantity("flip_flop_area", unit="m2", default=3.68e-12)
 
     def __check_init__(self) -> None:
         """Check the resolution."""

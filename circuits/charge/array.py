@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from scipy import constants
 
 from amsim.circuits.adc import Adc, Converter
+from amsim.circuits.at_zero import root
 from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
@@ -17,9 +18,10 @@ from amsim.circuits.charge.faults import Faults
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch
-from amsim.circuits.checks import Quantity, count, part_of, quantity, root
+from amsim.circuits.checks import part_of
 from amsim.circuits.contract.error_scale import with_scaled_errors
 from amsim.circuits.contract.macro import Macro
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.switching import settled_fraction
 
@@ -72,31 +74,33 @@ class CapacitorArray(Macro):
 
     rows: int = count(default=1024)
     columns: int = count(default=64)
-    weight_bits: int = count(default=1)
-    input_bits: int = count(default=1)
-    unit_capacitance: Quantity = quantity("unit_capacitance", positive=True, default=1e-15)
-    mismatch_coefficient: Quantity = quantity("mismatch_coefficient", default=MOM_FRINGE_COEFFICIENT)
-    cell_parasitic: Quantity = quantity("cell_parasitic", default=0.3e-15)
-    line_parasitic: Quantity = quantity("line_parasitic", default=2.04e-15)
-    bottom_parasitic: Quantity = quantity("bottom_parasitic", default=0.0)
-    supply: Quantity = quantity("supply", positive=True, default=0.6)
-    temperature: Quantity = quantity("temperature", default=300.0)
+    weight_bits: int = count(unit="bit", symbol="b_w", default=1)
+    input_bits: int = count(unit="bit", symbol="b_x", default=1)
+    unit_capacitance: Quantity = quantity("unit_capacitance", unit="F", symbol="C_u", positive=True, default=1e-15)
+    mismatch_coefficient: Quantity = quantity(
+        "mismatch_coefficient", unit="F^0.5", symbol="K_C", default=MOM_FRINGE_COEFFICIENT
+    )
+    cell_parasitic: Quantity = quantity("cell_parasitic", unit="F", default=0.3e-15)
+    line_parasitic: Quantity = quantity("line_parasitic", unit="F", default=2.04e-15)
+    bottom_parasitic: Quantity = quantity("bottom_parasitic", unit="F", symbol="C_bottom", default=0.0)
+    supply: Quantity = quantity("supply", unit="V", symbol="V_DD", positive=True, default=0.6)
+    temperature: Quantity = quantity("temperature", unit="K", symbol="T", default=300.0)
     comparator: Comparator | None = eqx.field(default_factory=Comparator)
     adc: Converter | None = eqx.field(default_factory=Adc)
     bias_dac: BiasDac = eqx.field(default_factory=BiasDac)
     drivers: Drivers | None = None
     reset: ResetSwitch | None = None
     leakage: Leakage | None = None
-    supply_noise: Quantity | None = quantity("supply_noise", optional=True)
-    reference_tracking: Quantity = quantity("reference_tracking", at_most=1.0, default=1.0)
+    supply_noise: Quantity | None = quantity("supply_noise", unit="V", optional=True)
+    reference_tracking: Quantity = quantity("reference_tracking", unit="1", at_most=1.0, default=1.0)
     layout: Layout | None = None
     faults: Faults | None = None
-    cell_capacitance: Quantity = quantity("cell_capacitance", default=2.1e-15)
-    cell_area: Quantity = quantity("cell_area", default=73e-12)
-    cell_leakage: Quantity = quantity("cell_leakage", default=0.4e-9)
-    clock: Quantity = quantity("clock", positive=True, default=10e6)
-    evaluation_cycles: Quantity = quantity("evaluation_cycles", positive=True, default=2.0)
-    load_width: Quantity = quantity("load_width", positive=True, default=256.0)
+    cell_capacitance: Quantity = quantity("cell_capacitance", unit="F", symbol="C_cell", default=2.1e-15)
+    cell_area: Quantity = quantity("cell_area", unit="m2", default=73e-12)
+    cell_leakage: Quantity = quantity("cell_leakage", unit="A", default=0.4e-9)
+    clock: Quantity = quantity("clock", unit="Hz", symbol="f_clk", positive=True, default=10e6)
+    evaluation_cycles: Quantity = quantity("evaluation_cycles", unit="1", positive=True, default=2.0)
+    load_width: Quantity = quantity("load_width", unit="bit", positive=True, default=256.0)
 
     def __check_init__(self) -> None:
         """Check that something reads the lines."""

@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, count, integer_between, quantity
+from amsim.circuits.checks import integer_between
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 
@@ -23,8 +24,8 @@ class BiasDac(eqx.Module):
         ValueError: Bits outside 1..16 or an LSB that is not above 0.
     """
 
-    bits: int = count(default=9)
-    lsb: Quantity = quantity("lsb", positive=True, default=1.0)
+    bits: int = count(unit="bit", default=9)
+    lsb: Quantity = quantity("lsb", unit="1", positive=True, default=1.0)
 
     def __check_init__(self) -> None:
         """Check the number of bits."""

@@ -11,7 +11,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.charge.rc_line import extreme_time_constants, step_response
-from amsim.circuits.checks import Quantity, every, quantity
+from amsim.circuits.checks import every
+from amsim.circuits.quantity import Quantity, physical, quantity
 from amsim.noise.switching import approached, coupled_step, leakage_drop
 from amsim.noise.thermal import driver_sigma, ktc_sigma
 
@@ -90,13 +91,13 @@ class ChargeLine(eqx.Module):
         ValueError: A capacitance that is not above 0, or shapes that do not match.
     """
 
-    capacitances: Float[Array, " capacitors"] = eqx.field(converter=_capacitors)
-    parasitic: Quantity = quantity("parasitic")
-    supply: Quantity = quantity("supply", positive=True)
-    reset_level: Quantity = quantity("reset_level", default=0.0)
-    bottom_reset_level: Quantity = quantity("bottom_reset_level", default=0.0)
-    bottom_parasitics: Float[Array, "..."] = eqx.field(converter=_capacitors, default=0.0)
-    feedthrough_capacitance: Quantity = quantity("feedthrough_capacitance", default=0.0)
+    capacitances: Float[Array, " capacitors"] = physical(unit="F", symbol="C_i", converter=_capacitors)
+    parasitic: Quantity = quantity("parasitic", unit="F", symbol="C_par")
+    supply: Quantity = quantity("supply", unit="V", symbol="V_DD", positive=True)
+    reset_level: Quantity = quantity("reset_level", unit="V", symbol="V_cm", default=0.0)
+    bottom_reset_level: Quantity = quantity("bottom_reset_level", unit="V", symbol="V_reset", default=0.0)
+    bottom_parasitics: Float[Array, "..."] = physical(unit="F", converter=_capacitors, default=0.0)
+    feedthrough_capacitance: Quantity = quantity("feedthrough_capacitance", unit="F", symbol="C_feed", default=0.0)
 
     def __check_init__(self) -> None:
         """Check the capacitors."""

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
+from amsim.circuits.at_zero import root
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.layout import nominal_layout
 from amsim.circuits.charge.trim_choice import residual_sigma
-from amsim.circuits.checks import integer_between, one_of, root
+from amsim.circuits.checks import integer_between, one_of
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 READOUTS = ("adc", "comparator")

@@ -9,8 +9,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
+from amsim.circuits.at_zero import root
 from amsim.circuits.charge.trim import Trim
-from amsim.circuits.checks import Quantity, part_of, quantity, root
+from amsim.circuits.checks import part_of
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise.mismatch import pelgrom_sigma
 from amsim.noise.switching import coupled_step
 
@@ -45,18 +47,18 @@ class ComparatorSizes(eqx.Module):
     offset dominated by the threshold voltages.
     """
 
-    pair_width: Quantity = quantity("pair_width", positive=True)
-    pair_length: Quantity = quantity("pair_length", positive=True)
-    latch_width: Quantity = quantity("latch_width", positive=True)
-    latch_length: Quantity = quantity("latch_length", positive=True)
-    threshold_coefficient: Quantity = quantity("threshold_coefficient", default=2e-9)
-    latch_gain: Quantity = quantity("latch_gain", positive=True, default=5.0)
-    gate_capacitance: Quantity = quantity("gate_capacitance", positive=True, default=15e-3)
-    wire_capacitance: Quantity = quantity("wire_capacitance", default=0.5e-15)
-    supply: Quantity = quantity("supply", positive=True, default=0.6)
-    temperature: Quantity = quantity("temperature", default=300.0)
-    noise_factor: Quantity = quantity("noise_factor", positive=True, default=2.0)
-    layout_factor: Quantity = quantity("layout_factor", positive=True, default=4.0)
+    pair_width: Quantity = quantity("pair_width", unit="m", positive=True)
+    pair_length: Quantity = quantity("pair_length", unit="m", positive=True)
+    latch_width: Quantity = quantity("latch_width", unit="m", positive=True)
+    latch_length: Quantity = quantity("latch_length", unit="m", positive=True)
+    threshold_coefficient: Quantity = quantity("threshold_coefficient", unit="V m", symbol="A_VT", default=2e-9)
+    latch_gain: Quantity = quantity("latch_gain", unit="1", symbol="A", positive=True, default=5.0)
+    gate_capacitance: Quantity = quantity("gate_capacitance", unit="F/m2", positive=True, default=15e-3)
+    wire_capacitance: Quantity = quantity("wire_capacitance", unit="F", default=0.5e-15)
+    supply: Quantity = quantity("supply", unit="V", symbol="V_DD", positive=True, default=0.6)
+    temperature: Quantity = quantity("temperature", unit="K", symbol="T", default=300.0)
+    noise_factor: Quantity = quantity("noise_factor", unit="1", symbol="gamma", positive=True, default=2.0)
+    layout_factor: Quantity = quantity("layout_factor", unit="1", positive=True, default=4.0)
 
     @property
     def node_capacitance(self) -> Float[Array, ""]:
@@ -118,18 +120,20 @@ class Comparator(eqx.Module):
 
     error_sizes: ClassVar[tuple[str, ...]] = ("noise", "offset_sigma")
 
-    noise: Quantity = quantity("noise", default=0.4e-3)
-    offset_sigma: Quantity = quantity("offset_sigma", default=8e-3)
+    noise: Quantity = quantity("noise", unit="V", symbol="sigma_n", default=0.4e-3)
+    offset_sigma: Quantity = quantity("offset_sigma", unit="V", symbol="sigma_os", default=8e-3)
     trim: Trim | None = eqx.field(default_factory=Trim)
-    energy_floor: Quantity = quantity("energy_floor", default=5e-15)
-    energy_noise_product: Quantity = quantity("energy_noise_product", default=1e-20)
-    regeneration_time_constant: Quantity = quantity("regeneration_time_constant", positive=True, default=20e-12)
-    integration_time: Quantity = quantity("integration_time", default=50e-12)
-    gain: Quantity = quantity("gain", positive=True, default=5.0)
-    swing: Quantity = quantity("swing", positive=True, default=0.6)
-    input_capacitance: Quantity = quantity("input_capacitance", default=1e-15)
-    kickback: Quantity | None = quantity("kickback", optional=True)
-    area: Quantity = quantity("area", default=20e-12)
+    energy_floor: Quantity = quantity("energy_floor", unit="J", symbol="E_floor", default=5e-15)
+    energy_noise_product: Quantity = quantity("energy_noise_product", unit="J V2", default=1e-20)
+    regeneration_time_constant: Quantity = quantity(
+        "regeneration_time_constant", unit="s", symbol="tau", positive=True, default=20e-12
+    )
+    integration_time: Quantity = quantity("integration_time", unit="s", symbol="t_int", default=50e-12)
+    gain: Quantity = quantity("gain", unit="1", symbol="A", positive=True, default=5.0)
+    swing: Quantity = quantity("swing", unit="V", symbol="V_swing", positive=True, default=0.6)
+    input_capacitance: Quantity = quantity("input_capacitance", unit="F", default=1e-15)
+    kickback: Quantity | None = quantity("kickback", unit="V", optional=True)
+    area: Quantity = quantity("area", unit="m2", default=20e-12)
 
     def __check_init__(self) -> None:
         """Check the trim."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.charge_line import matched_time_constant, shared_supply_time_constant
-from amsim.circuits.checks import Quantity, quantity
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise.switching import settled_fraction
 
 
@@ -37,10 +37,12 @@ class Drivers(eqx.Module):
 
     error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
 
-    resistance: Quantity = quantity("resistance", positive=True, default=10e3)
-    spread: Quantity = quantity("spread", at_most=0.3, default=0.05)
-    supply_resistance: Quantity | None = quantity("supply_resistance", positive=True, optional=True)
-    noise_fraction: Quantity = quantity("noise_fraction", at_most=1.0, default=1.0)
+    resistance: Quantity = quantity("resistance", unit="Ohm", symbol="R", positive=True, default=10e3)
+    spread: Quantity = quantity("spread", unit="1", at_most=0.3, default=0.05)
+    supply_resistance: Quantity | None = quantity(
+        "supply_resistance", unit="Ohm", symbol="R_supply", positive=True, optional=True
+    )
+    noise_fraction: Quantity = quantity("noise_fraction", unit="1", at_most=1.0, default=1.0)
 
     def nominal_gain(
         self, time: Float[Array, ""], unit: Float[Array, ""], parasitic: Float[Array, ""], total: Float[Array, ""]

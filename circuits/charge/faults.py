@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import Quantity, integer_between, one_key, quantity
+from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.quantity import Quantity, quantity
 
 
 class FaultsDie(eqx.Module):
@@ -45,9 +46,9 @@ class Faults(eqx.Module):
 
     error_sizes: ClassVar[tuple[str, ...]] = ("stuck_high", "stuck_low", "dead_column")
 
-    stuck_high: Quantity = quantity("stuck_high", at_most=1.0, default=0.0)
-    stuck_low: Quantity = quantity("stuck_low", at_most=1.0, default=0.0)
-    dead_column: Quantity = quantity("dead_column", at_most=1.0, default=0.0)
+    stuck_high: Quantity = quantity("stuck_high", unit="1", at_most=1.0, default=0.0)
+    stuck_low: Quantity = quantity("stuck_low", unit="1", at_most=1.0, default=0.0)
+    dead_column: Quantity = quantity("dead_column", unit="1", at_most=1.0, default=0.0)
 
     def __check_init__(self) -> None:
         """Check that a cell is not more than certain to fail; traced probabilities are checked where used."""

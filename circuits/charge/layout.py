@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import Quantity, integer_between, one_key, one_of, quantity
+from amsim.circuits.checks import integer_between, one_key, one_of
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise import spatial
 
 ARRANGEMENTS = ("plain", "common-centroid")
@@ -61,11 +62,11 @@ class Layout(eqx.Module):
 
     error_sizes: ClassVar[tuple[str, ...]] = ("linear_gradient", "quadratic_gradient", "correlated_sigma", "edge_error")
 
-    linear_gradient: Quantity = quantity("linear_gradient", default=0.0)
-    quadratic_gradient: Quantity = quantity("quadratic_gradient", default=0.0)
-    correlated_sigma: Quantity = quantity("correlated_sigma", default=0.0)
-    correlation_length: Quantity = quantity("correlation_length", default=10.0)
-    edge_error: Quantity = quantity("edge_error", default=0.0)
+    linear_gradient: Quantity = quantity("linear_gradient", unit="1", symbol="g_1", default=0.0)
+    quadratic_gradient: Quantity = quantity("quadratic_gradient", unit="1", symbol="g_2", default=0.0)
+    correlated_sigma: Quantity = quantity("correlated_sigma", unit="1", symbol="sigma_c", default=0.0)
+    correlation_length: Quantity = quantity("correlation_length", unit="1", symbol="l", default=10.0)
+    edge_error: Quantity = quantity("edge_error", unit="1", symbol="e_edge", default=0.0)
     arrangement: str = eqx.field(static=True, default="plain")
     dummies: bool = eqx.field(static=True, default=True)
 

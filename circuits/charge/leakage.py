@@ -5,7 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, quantity
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise.switching import LEAKAGE_TEMPERATURE, approached, leakage_drop, leakage_growth
 
 
@@ -31,11 +31,13 @@ class Leakage(eqx.Module):
 
     error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
 
-    hold_time: Quantity = quantity("hold_time", default=100e-9)
-    off_resistance: Quantity = quantity("off_resistance", positive=True, default=3e10)
-    current: Quantity = quantity("current", default=10e-12)
-    spread: Quantity = quantity("spread", default=0.3)
-    temperature_scale: Quantity = quantity("temperature_scale", positive=True, default=LEAKAGE_TEMPERATURE)
+    hold_time: Quantity = quantity("hold_time", unit="s", symbol="t_hold", default=100e-9)
+    off_resistance: Quantity = quantity("off_resistance", unit="Ohm", symbol="R_off", positive=True, default=3e10)
+    current: Quantity = quantity("current", unit="A", symbol="I", default=10e-12)
+    spread: Quantity = quantity("spread", unit="1", default=0.3)
+    temperature_scale: Quantity = quantity(
+        "temperature_scale", unit="K", symbol="T_e", positive=True, default=LEAKAGE_TEMPERATURE
+    )
 
     def kept_fraction(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         """Fraction of a value above reset that a line of this total capacitance (F) keeps until the decision."""

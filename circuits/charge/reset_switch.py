@@ -5,7 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, quantity
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise.switching import coupled_step, injected_step
 
 
@@ -31,13 +31,13 @@ class ResetSwitch(eqx.Module):
 
     error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
 
-    resistance: Quantity = quantity("resistance", positive=True, default=1e3)
-    feedthrough_capacitance: Quantity = quantity("feedthrough_capacitance", default=0.1e-15)
-    clock_swing: Quantity = quantity("clock_swing", default=0.6)
-    channel_capacitance: Quantity = quantity("channel_capacitance", default=0.31e-15)
-    injected_fraction: Quantity = quantity("injected_fraction", at_most=1.0, default=0.5)
-    overdrive: Quantity = quantity("overdrive", default=0.2)
-    spread: Quantity = quantity("spread", default=0.05)
+    resistance: Quantity = quantity("resistance", unit="Ohm", symbol="R", positive=True, default=1e3)
+    feedthrough_capacitance: Quantity = quantity("feedthrough_capacitance", unit="F", symbol="C_feed", default=0.1e-15)
+    clock_swing: Quantity = quantity("clock_swing", unit="V", default=0.6)
+    channel_capacitance: Quantity = quantity("channel_capacitance", unit="F", symbol="W L C_ox", default=0.31e-15)
+    injected_fraction: Quantity = quantity("injected_fraction", unit="1", symbol="p", at_most=1.0, default=0.5)
+    overdrive: Quantity = quantity("overdrive", unit="V", symbol="V_overdrive", default=0.2)
+    spread: Quantity = quantity("spread", unit="1", default=0.05)
 
     def step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
         """Step of a line of this total capacitance (F) when the switch opens, V."""

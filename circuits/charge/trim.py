@@ -6,7 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, count, integer_between, quantity
+from amsim.circuits.checks import integer_between
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.noise.gradients import rounded
 
 MOST_BITS = 16
@@ -38,9 +39,9 @@ class Trim(eqx.Module):
     Source: facts 5.3 for the decision probability; the variance is derived above.
     """
 
-    bits: int = count(default=8)
-    range: Quantity = quantity("range", default=32e-3)
-    averages: Quantity = quantity("averages", positive=True, default=64.0)
+    bits: int = count(unit="bit", default=8)
+    range: Quantity = quantity("range", unit="V", symbol="R", default=32e-3)
+    averages: Quantity = quantity("averages", unit="1", symbol="n", positive=True, default=64.0)
 
     def __check_init__(self) -> None:
         """Check the resolution."""

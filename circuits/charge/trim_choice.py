@@ -11,9 +11,9 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
+from amsim.circuits.at_zero import root
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.trim import MOST_BITS, Trim
-from amsim.circuits.checks import root
 
 # A Gaussian beyond 9 sigma holds 2e-19. The nodes integrate one panel of up to 18 sigma to 1e-9.
 _END = 9.0

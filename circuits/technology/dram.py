@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import Quantity, one_of, part_of, quantity
+from amsim.circuits.checks import one_of, part_of
+from amsim.circuits.quantity import Quantity, quantity
 
 _STANDARDS = {
     "DDR3": (42e-12, 102.4e9, 2.9),
@@ -23,8 +24,8 @@ class DramChannel(eqx.Module):
         background_power: Refresh, clock and interface while it is on, W.
     """
 
-    bandwidth: Quantity = quantity("bandwidth", positive=True)
-    background_power: Quantity = quantity("background_power", default=0.0)
+    bandwidth: Quantity = quantity("bandwidth", unit="bit/s", positive=True)
+    background_power: Quantity = quantity("background_power", unit="W", symbol="P_background", default=0.0)
 
 
 class Dram(eqx.Module):
@@ -38,7 +39,7 @@ class Dram(eqx.Module):
         ValueError: A negative energy, or a channel of the wrong kind.
     """
 
-    access_energy: Quantity = quantity("access_energy", default=20.3e-12)
+    access_energy: Quantity = quantity("access_energy", unit="J/bit", symbol="e", default=20.3e-12)
     channel: DramChannel | None = None
 
     def __check_init__(self) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Real
 
-from amsim.circuits.checks import Quantity, enforced, one_of, quantity
+from amsim.circuits.checks import enforced, one_of
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.circuits.technology import nodes
 from amsim.noise.switching import LEAKAGE_TEMPERATURE, REFERENCE_TEMPERATURE, leakage_growth
 
@@ -82,13 +83,15 @@ class Process(eqx.Module):
     node: str = eqx.field(static=True, converter=_node_name, default="28nm")
     variant: str = eqx.field(static=True, default=nodes.VARIANTS[0])
     extrapolate: bool = eqx.field(static=True, default=False)
-    threshold: Quantity | None = quantity("threshold", optional=True)
-    alpha: Quantity | None = quantity("alpha", positive=True, optional=True)
-    threshold_slope: Quantity = quantity("threshold_slope", default=0.8e-3)
-    mobility_exponent: Quantity = quantity("mobility_exponent", default=1.5)
-    drain_lowering: Quantity = quantity("drain_lowering", default=0.1)
-    swing: Quantity = quantity("swing", positive=True, default=85e-3)
-    leakage_scale: Quantity = quantity("leakage_scale", positive=True, default=LEAKAGE_TEMPERATURE)
+    threshold: Quantity | None = quantity("threshold", unit="V", symbol="V_T", optional=True)
+    alpha: Quantity | None = quantity("alpha", unit="1", symbol="alpha", positive=True, optional=True)
+    threshold_slope: Quantity = quantity("threshold_slope", unit="V/K", default=0.8e-3)
+    mobility_exponent: Quantity = quantity("mobility_exponent", unit="1", symbol="m", default=1.5)
+    drain_lowering: Quantity = quantity("drain_lowering", unit="1", symbol="eta", default=0.1)
+    swing: Quantity = quantity("swing", unit="V", symbol="S", positive=True, default=85e-3)
+    leakage_scale: Quantity = quantity(
+        "leakage_scale", unit="K", symbol="T_e", positive=True, default=LEAKAGE_TEMPERATURE
+    )
 
     def __check_init__(self) -> None:
         """Check node and variant."""

@@ -4,7 +4,8 @@ import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.checks import Quantity, count, integer_between, part_of, quantity
+from amsim.circuits.checks import integer_between, part_of
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.technology.technology import Technology
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -33,10 +34,10 @@ class RegisterFile(eqx.Module):
     """
 
     words: int = count(default=16)
-    word_width: int = count(default=16)
-    supply: Quantity = quantity("supply", positive=True, default=0.8)
-    activity: Quantity = quantity("activity", at_most=1.0, default=0.5)
-    clocked: Quantity = quantity("clocked", at_most=1.0, default=1.0)
+    word_width: int = count(unit="bit", default=16)
+    supply: Quantity = quantity("supply", unit="V", symbol="V_DD", positive=True, default=0.8)
+    activity: Quantity = quantity("activity", unit="1", symbol="a", at_most=1.0, default=0.5)
+    clocked: Quantity = quantity("clocked", unit="1", at_most=1.0, default=1.0)
     technology: Technology = eqx.field(default_factory=Technology)
 
     def __check_init__(self) -> None:

@@ -8,7 +8,9 @@ from jax.scipy.stats import norm
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.checks import Quantity, count, integer_between, part_of, quantity, root
+from amsim.circuits.at_zero import root
+from amsim.circuits.checks import integer_between, part_of
+from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.technology.dram import Dram as Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.technology import Wire
@@ -37,13 +39,13 @@ class SramOrganisation(eqx.Module):
         wire: Between banks.
     """
 
-    word_width: int = count(default=REFERENCE_WORD)
+    word_width: int = count(unit="bit", default=REFERENCE_WORD)
     banks: int = count(default=1)
-    capacity_exponent: Quantity = quantity("capacity_exponent", default=0.5)
-    decoding_share: Quantity = quantity("decoding_share", at_most=1.0, default=0.3)
-    write_ratio: Quantity = quantity("write_ratio", positive=True, default=1.1)
-    access_time: Quantity = quantity("access_time", positive=True, default=0.5e-9)
-    time_exponent: Quantity = quantity("time_exponent", default=0.33)
+    capacity_exponent: Quantity = quantity("capacity_exponent", unit="1", default=0.5)
+    decoding_share: Quantity = quantity("decoding_share", unit="1", symbol="d", at_most=1.0, default=0.3)
+    write_ratio: Quantity = quantity("write_ratio", unit="1", positive=True, default=1.1)
+    access_time: Quantity = quantity("access_time", unit="s", positive=True, default=0.5e-9)
+    time_exponent: Quantity = quantity("time_exponent", unit="1", default=0.33)
     wire: Wire = eqx.field(default_factory=Wire)
 
     def __check_init__(self) -> None:
@@ -74,8 +76,15 @@ class SramCell(eqx.Module):
 
     error_sizes: ClassVar[tuple[str, ...]] = ("sigma",)
 
-    mean: Quantity = quantity("mean", default=0.35)
-    sigma: Quantity = quantity("sigma", positive=True, default=60e-3)
+    mean: Quantity = quantity("mean", unit="V", symbol="mu", long_name="mean lowest supply", default=0.35)
+    sigma: Quantity = quantity(
+        "sigma",
+        unit="V",
+        symbol="sigma",
+        long_name="standard deviation of the lowest supply",
+        positive=True,
+        default=60e-3,
+    )
 
     def bit_error_rate(self, supply: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
         """Fraction of cells that fail at this supply (V): `Phi(-(V - mu) / sigma)`, shape of the supply, 1."""
@@ -110,11 +119,11 @@ class Sram(eqx.Module):
         ValueError: A quantity out of range, or a part of the wrong kind.
     """
 
-    capacity: Quantity = quantity("capacity", positive=True)
-    supply: Quantity = quantity("supply", positive=True, default=0.8)
-    access_energy: Quantity = quantity("access_energy", default=0.083e-12)
-    leakage: Quantity = quantity("leakage", default=10e-12)
-    bit_area: Quantity = quantity("bit_area", default=0.25e-12)
+    capacity: Quantity = quantity("capacity", unit="bit", positive=True)
+    supply: Quantity = quantity("supply", unit="V", symbol="V_DD", positive=True, default=0.8)
+    access_energy: Quantity = quantity("access_energy", unit="J/bit", symbol="E_8kB", default=0.083e-12)
+    leakage: Quantity = quantity("leakage", unit="A/bit", symbol="I", default=10e-12)
+    bit_area: Quantity = quantity("bit_area", unit="m2/bit", default=0.25e-12)
     organisation: SramOrganisation = eqx.field(default_factory=SramOrganisation)
     cell: SramCell = eqx.field(default_factory=SramCell)
     process: Process | None = None

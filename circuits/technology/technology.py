@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.checks import Quantity, one_of, part_of, quantity, quotient
+from amsim.circuits.at_zero import quotient
+from amsim.circuits.checks import one_of, part_of
+from amsim.circuits.quantity import Quantity, quantity
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -31,11 +33,11 @@ class CellLibrary(eqx.Module):
             cell of facts 7.4). Other gates leak by their area.
     """
 
-    nand_capacitance: Quantity = quantity("nand_capacitance", default=0.7e-15)
-    flip_flop_capacitance: Quantity = quantity("flip_flop_capacitance", default=2.1e-15)
-    clock_pin_capacitance: Quantity = quantity("clock_pin_capacitance", default=0.6e-15)
-    nand_delay: Quantity = quantity("nand_delay", default=47.8e-12)
-    nand_leakage: Quantity = quantity("nand_leakage", default=50e-12)
+    nand_capacitance: Quantity = quantity("nand_capacitance", unit="F", symbol="C_nand", default=0.7e-15)
+    flip_flop_capacitance: Quantity = quantity("flip_flop_capacitance", unit="F", symbol="C_ff", default=2.1e-15)
+    clock_pin_capacitance: Quantity = quantity("clock_pin_capacitance", unit="F", symbol="C_pin", default=0.6e-15)
+    nand_delay: Quantity = quantity("nand_delay", unit="s", default=47.8e-12)
+    nand_leakage: Quantity = quantity("nand_leakage", unit="A", default=50e-12)
 
 
 class Technology(eqx.Module):
@@ -62,12 +64,12 @@ class Technology(eqx.Module):
         ValueError: A negative quantity, or a part of the wrong kind.
     """
 
-    xor_capacitance: Quantity = quantity("xor_capacitance", default=1.05e-15)
-    full_adder_capacitance: Quantity = quantity("full_adder_capacitance", default=4.2e-15)
-    nand_area: Quantity = quantity("nand_area", default=0.614e-12)
-    xor_area: Quantity = quantity("xor_area", default=2.4 * 0.614e-12)
-    flip_flop_area: Quantity = quantity("flip_flop_area", default=6 * 0.614e-12)
-    full_adder_area: Quantity = quantity("full_adder_area", default=(3 + 2 * 2.4) * 0.614e-12)
+    xor_capacitance: Quantity = quantity("xor_capacitance", unit="F", symbol="C_xor", default=1.05e-15)
+    full_adder_capacitance: Quantity = quantity("full_adder_capacitance", unit="F", symbol="C_fa", default=4.2e-15)
+    nand_area: Quantity = quantity("nand_area", unit="m2", default=0.614e-12)
+    xor_area: Quantity = quantity("xor_area", unit="m2", default=2.4 * 0.614e-12)
+    flip_flop_area: Quantity = quantity("flip_flop_area", unit="m2", default=6 * 0.614e-12)
+    full_adder_area: Quantity = quantity("full_adder_area", unit="m2", default=(3 + 2 * 2.4) * 0.614e-12)
     library: CellLibrary = eqx.field(default_factory=CellLibrary)
     process: Process = eqx.field(default_factory=Process)
 
@@ -185,8 +187,8 @@ class Wire(eqx.Module):
         resistance: For each length, Ohm/m. Default 3 Ohm/um (assumed, intermediate metal at 28 nm).
     """
 
-    capacitance: Quantity = quantity("capacitance", default=0.2e-9)
-    resistance: Quantity = quantity("resistance", default=3e6)
+    capacitance: Quantity = quantity("capacitance", unit="F/m", symbol="c", default=0.2e-9)
+    resistance: Quantity = quantity("resistance", unit="Ohm/m", symbol="r", default=3e6)
 
     def energy(self, length: Real[ArrayLike, "..."], supply: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
         """Energy of one transition, the mean of rise and fall: `c L V^2 / 2`.

@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 import amsim
 from amsim import Calibration, SiteRanges, circuits
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 
 ARRAY = circuits.SwitchedCapacitor(
     rows=80, columns=32, weight_bits=4, input_bits=4, adc=circuits.Adc(bits=7), unit_capacitance=20e-15

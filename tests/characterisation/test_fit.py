@@ -42,7 +42,7 @@ def test_known_parameters_are_found_within_their_standard_errors(tables):
     assert np.all((errors[:, 1] / VALUES[1] > 0.03) & (errors[:, 1] / VALUES[1] < 0.08))
     result = fits[0].parameters
     assert result["parameter"].values.tolist() == list(PARAMETERS)
-    assert result["unit"].values.tolist() == ["V", "sqrt(F)", "V"]
+    assert result["unit"].values.tolist() == ["V", "F^0.5", "V"]
     np.testing.assert_allclose(result["start"], [1e-3, 1e-10, 2e-3], rtol=1e-6)
     assert 0.85 < result.attrs["noise_dispersion"] < 1.15
     assert 0.95 < result.attrs["static_dispersion"] < 1.05

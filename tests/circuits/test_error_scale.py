@@ -11,7 +11,7 @@ from scipy import stats
 import amsim
 from amsim import circuits
 from amsim.circuits.weight_cells import weights_as_read
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 from amsim.statistics.intervals import yield_interval
 
 KEY = jax.random.key(0)

@@ -18,7 +18,7 @@ from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct
 from amsim.circuits.contract.work import Work
 from amsim.circuits.measured import Measured, MeasuredDie
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 from amsim.noise.gradients import decision
 
 COUNTS = np.array([-16, -14, -10, -2, 0, 6, 16])

@@ -15,7 +15,7 @@ from amsim.command_line.application import app
 from amsim.report import tables as result_tables
 from amsim.report.picture import result_picture
 from amsim.report.result_file import open_result
-from amsim.results.labelled import UNITS_AND_NAMES, labelled
+from amsim.results.labelled import labelled
 from amsim.studies import program as programs
 from amsim.studies.study_file.study import read_study
 
@@ -229,7 +229,7 @@ def test_show_draws(ended, tmp_path):
 
 
 def few(variables, coordinates, **attributes):
-    return labelled(variables, coordinates, {"amsim_version": "0.1", **attributes}, labels=UNITS_AND_NAMES)
+    return labelled(variables, coordinates, {"amsim_version": "0.1", **attributes})
 
 
 def test_table_of_means_with_intervals():

@@ -10,7 +10,8 @@ import amsim
 from amsim import chips, plot, workloads
 from amsim.comparison.designs import FAMILIES
 from amsim.comparison.mac_table import FLEXIBILITY
-from amsim.results.labelled import UNITS_AND_NAMES
+from amsim.comparison.quantities import LABELS
+from amsim.results.quantities import QUANTITIES
 
 BITS = (16, 8, 4, 2, 1)
 SMALL = workloads.Workload("small", (workloads.convolution("conv", 8, 8, 64, 64, 2, padding="VALID"),))
@@ -26,7 +27,7 @@ def test_table_is_labelled(table):
     assert list(table["family"].values) == list(FAMILIES)
     assert tuple(table["bits"].values) == BITS
     for name in [*table.data_vars, *table.coords]:
-        assert (table[name].attrs["units"], table[name].attrs["long_name"]) == UNITS_AND_NAMES[name]
+        assert (table[name].attrs["units"], table[name].attrs["long_name"]) == (QUANTITIES | LABELS)[name]
     assert set(FLEXIBILITY) == set(FAMILIES)
     assert "operations" in table.attrs["traps"].lower()
     assert np.isnan(table["accuracy_mean"]).all()

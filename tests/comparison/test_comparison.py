@@ -11,7 +11,9 @@ from amsim import compare, load_dataset
 from amsim.command_line import main
 from amsim.comparison.designs import DEFAULT_DESIGNS, design
 from amsim.comparison.families import verdict
-from amsim.results.labelled import UNITS_AND_NAMES, labelled
+from amsim.comparison.quantities import LABELS
+from amsim.results.labelled import labelled
+from amsim.results.quantities import QUANTITIES
 from amsim.system.accelerator import COMPONENTS
 
 
@@ -32,7 +34,7 @@ def test_dimensions_and_units(result):
     assert result["accuracy"].dims == ("design", "die")
     assert result["energy"].dims == ("design", "component")
     for name in [*result.data_vars, *result.coords]:
-        assert (result[name].attrs["units"], result[name].attrs["long_name"]) == UNITS_AND_NAMES[name]
+        assert (result[name].attrs["units"], result[name].attrs["long_name"]) == (QUANTITIES | LABELS)[name]
 
 
 def test_digital_families_reach_the_plain_accuracy(result):
@@ -81,7 +83,7 @@ def test_verdict_follows_the_pareto_front():
         {},
     )
     assert verdict(comparison) == (
-        "Least energy an inference: up to 80.0 % cheap (1 uJ), from there to 90.0 % good (3 uJ)."
+        "Least energy per inference: up to 80.0 % cheap (1 uJ), from there to 90.0 % good (3 uJ)."
     )
 
 
@@ -126,7 +128,7 @@ def test_command_writes_its_files(monkeypatch, capsys, tmp_path):
     )
     assert code == 0, err
     assert "switched-capacitor-1b" in out
-    assert "Least energy an inference" in out
+    assert "Least energy per inference" in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["compare.nc", "compare.png"]
     with xr.open_dataset(tmp_path / "compare.nc", engine="h5netcdf") as written:
         assert dict(written.sizes) == {"design": 2, "die": 2, "component": 8}

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from amsim.datasets import CorruptFileError, load_dataset
 from amsim.datasets import cifar_batch as _cifar_batch
 from amsim.datasets import load as datasets
-from amsim.datasets.load import CorruptFileError, load_dataset
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amsim.datasets import CorruptFileError, Split, load_dataset
 from amsim.datasets import load as datasets
-from amsim.datasets.load import CorruptFileError, Split, load_dataset
 
 needs_debian_package = pytest.mark.skipif(
     not datasets.DEBIAN_FOLDER.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed"
@@ -153,7 +153,7 @@ def test_split_refuses(expression, message):
     # In its own interpreter, because here the type checker of the tests would be first to object.
     script = f"""
 import numpy as np
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 split = Split(np.zeros((6, 2), np.uint8), np.arange(6, dtype=np.int32))
 {expression}"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 import amsim
 from amsim import circuits
-from amsim.circuits.checks import Quantity, quantity
-from amsim.datasets.load import Split
+from amsim.circuits.quantity import Quantity, quantity
+from amsim.datasets import Split
 from amsim.deployment.chip import check_key
 
 INPUTS = jnp.where(jax.random.normal(jax.random.key(0), (4, 16)) >= 0, 1.0, -1.0)
@@ -102,7 +102,7 @@ class Crossbar(circuits.Macro):
     columns: int = eqx.field(static=True, default=4)
     weight_bits: int = eqx.field(static=True, default=8)
     input_bits: int = eqx.field(static=True, default=8)
-    spread: Quantity = quantity("spread", default=0.1)
+    spread: Quantity = quantity("spread", unit="1", default=0.1)
 
     @property
     def operating_supply(self) -> Float[Array, ""]:

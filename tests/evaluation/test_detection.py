@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amsim import calibrate, circuits, deploy, evaluate_detector
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 from amsim.noise.random import numbered_keys
 from amsim.statistics.intervals import roc_area, roc_area_error
 

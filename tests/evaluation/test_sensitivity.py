@@ -11,9 +11,11 @@ import pytest
 
 import amsim
 from amsim import circuits, plot
-from amsim.datasets.load import Split
+from amsim.datasets import Split
+from amsim.evaluation.quantities import LABELS
 from amsim.evaluation.sources_by_site import SOURCES, sensitivity
 from amsim.noise.gradients import decision
+from amsim.results.labelled import labelled
 
 KEYS = jax.random.split(jax.random.key(2), 3)
 ROWS, HIDDEN, CLASSES, ITEMS = 15, 16, 3, 60
@@ -79,8 +81,11 @@ def test_second_order_and_slope_of_a_smooth_site() -> None:
 
 def test_picture() -> None:
     values = np.array([[0.5, 0.0, np.nan], [0.01, -0.002, 0.1]])
-    data = amsim.results.labelled.labelled(
-        {"loss_increase": (("site", "source"), values)}, {"site": ["a", "b"], "source": list(SOURCES[:3])}, {}
+    data = labelled(
+        {"loss_increase": (("site", "source"), values)},
+        {"site": ["a", "b"], "source": list(SOURCES[:3])},
+        {},
+        labels=LABELS,
     )
     ax = plot.plot_sensitivity(data)
     assert [text.get_text() for text in ax.texts] == ["0.5", "0", "-", "0.01", "-0.002", "0.1"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from amsim import networks
-from amsim.datasets.load import load_dataset
+from amsim.datasets import load_dataset
 from amsim.networks import CorruptNetworkError, ImageNetwork, load_network, save_network
 from amsim.networks.image_network import ConvolutionLayer, plain_convolution
 from amsim.training.reference_networks import patch_convolution, plain_accuracy

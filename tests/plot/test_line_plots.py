@@ -11,7 +11,7 @@ from amsim import circuits
 from amsim.characterisation.lines import line_values, site_line_values
 from amsim.circuits.adc import Adc
 from amsim.plot import plot_line_values
-from amsim.results.labelled import described
+from amsim.results.provenance import described
 
 pytestmark = pytest.mark.usefixtures("only_drawn")
 

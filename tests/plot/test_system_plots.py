@@ -9,6 +9,7 @@ from drawings import annotations, large_enough, legend, line
 from amsim import chips, plot, workloads
 from amsim.plot import style
 from amsim.results.labelled import labelled
+from amsim.system.quantities import LABELS
 
 pytestmark = pytest.mark.usefixtures("only_drawn")
 
@@ -33,7 +34,7 @@ def make_cost():
         "bits_written": (per_memory, np.array([[0, 1e4, 0, 0], [0, 1e3, 0, 0], [0, 1e4, 0, 5e3], [0, 0, 0, 0]])),
         "bandwidth": (per_memory, np.array([[1e8, 1e7, np.inf, 1e6]] * 3 + [[0.0] * 4])),
     }
-    return labelled(variables, {"site": ["a", "b", "c", "(idle)"], "memory": MEMORIES}, {})
+    return labelled(variables, {"site": ["a", "b", "c", "(idle)"], "memory": MEMORIES}, {}, labels=LABELS)
 
 
 def make_sweep(values=(0.5, 0.6, 0.7, 0.8), name="supply", **attributes):
@@ -41,7 +42,8 @@ def make_sweep(values=(0.5, 0.6, 0.7, 0.8), name="supply", **attributes):
     x = np.linspace(0, 1, len(values))
     energy = np.stack([1 + 3 * x**2, 0.5 + 0 * x, 0 * x, 2 * np.exp(-3 * x)], axis=1) * 1e-6
     coordinates = {name: values, "component": COMPONENTS}
-    return labelled({"energy": ((name, "component"), energy)}, coordinates, attributes)
+    labels = {"capacity": ("bit", "memory capacity")}
+    return labelled({"energy": ((name, "component"), energy)}, coordinates, attributes, labels=labels)
 
 
 def grey(colour):
@@ -148,7 +150,7 @@ def test_energy_sweep_stacks_components_and_marks_the_least():
     assert mark.get_label() == "least: 2.57 µJ at 600 mV"
     assert legend(ax)[:3] == ["MAC array", "weight memory", "leakage"]
     assert ax.get_xlabel() == "supply (V)"
-    assert ax.get_ylabel() == "energy an inference (J)"
+    assert ax.get_ylabel() == "energy per inference (J)"
     assert ax.get_xscale() == "linear"
     assert large_enough(ax)
 

@@ -11,7 +11,7 @@ import pytest
 
 import amsim
 from amsim import circuits, repairs
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 from amsim.deployment.observation import column_means
 from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.noise.gradients import decision

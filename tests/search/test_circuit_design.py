@@ -12,7 +12,7 @@ import pytest
 from scipy import optimize
 
 from amsim import circuits
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 from amsim.evaluation.fixed_reads import FixedReads
 from amsim.noise.gradients import decision
 from amsim.search.choices import EXHAUSTIVE, Trial, best_trial, labelled_trials, searched

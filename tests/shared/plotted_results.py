@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import stats
 
+from amsim.characterisation.quantities import LABELS
 from amsim.results.labelled import labelled
 
 DESIGNS = {
@@ -52,7 +53,7 @@ def make_characteristic(sigma=2.0, clipped_from=40):
         "out_of_range": (("count",), (abs(counts) > clipped_from).astype(float)),
     }
     coordinates = {"die": range(2), "read": range(5), "column": range(3), "count": counts}
-    return labelled(variables, coordinates, {})
+    return labelled(variables, coordinates, {}, labels=LABELS)
 
 
 def make_decisions():
@@ -60,4 +61,5 @@ def make_decisions():
     offset = np.array([[-2.0, 0.0, 1.0], [0.5, -1.0, 3.0]])[..., None]
     probability = np.round(stats.norm.cdf(counts + 1, offset, 3), 3)
     coordinates = {"die": range(2), "column": range(3), "count": counts}
-    return labelled({"decided_up": (("die", "column", "count"), probability)}, coordinates, {})
+    variables = {"decided_up": (("die", "column", "count"), probability)}
+    return labelled(variables, coordinates, {}, labels=LABELS)

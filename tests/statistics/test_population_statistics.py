@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from amsim.statistics.dies import (
+from amsim.statistics import (
     bootstrap_interval,
     dies_for_mean,
     dies_for_yield,

@@ -14,7 +14,7 @@ import amsim
 from amsim import chips, circuits
 from amsim.circuits.multi_precision import PrecisionMode
 from amsim.comparison.designs import design
-from amsim.results.labelled import described
+from amsim.results.provenance import described
 from amsim.studies.study_file import study as study_file
 from amsim.studies.study_file.axes import load_network
 from amsim.studies.study_file.layout import json_schema
@@ -79,7 +79,7 @@ def test_a_file_is_the_call(written, tiny_network, monkeypatch):
     ((measure, axes, options),) = calls
     fn, params = load_network("tiny.onnx", tiny_network)
     arrays = np.load(tiny_network / "tiny.npz")
-    data = amsim.datasets.load.Split(arrays["inputs"][:20], arrays["labels"][:20])
+    data = amsim.datasets.Split(arrays["inputs"][:20], arrays["labels"][:20])
     comparator = circuits.Comparator(gain=4.0, trim=None)
     macro = circuits.SwitchedCapacitor(rows=16, columns=4, comparator=comparator)
     expected = amsim.study(fn, params, macro, data, quantities=["accuracy"])
@@ -374,6 +374,16 @@ def test_files_that_cannot_be_used(written, tiny_network, monkeypatch):
     monkeypatch.setattr(study_file, "sweep", refuse)
     with pytest.raises(ValueError, match=r"study.toml: what only shows when it runs"):
         read_study(written(STUDY + ARRAY + NOISE)).run()
+
+
+def test_the_schema_gives_units():
+    macros = json_schema()["properties"]["hardware"]["anyOf"][0]["anyOf"][2]["anyOf"]
+    (array,) = (one for one in macros if one["properties"]["macro"] == {"const": "SwitchedCapacitor"})
+    assert array["properties"]["unit_capacitance"]["description"] == "C_u, in F"
+    cell = next(one for one in macros if one["properties"]["macro"] == {"const": "DigitalBinary"})
+    (cells, _none) = cell["properties"]["weight_cells"]["anyOf"]
+    assert cells["anyOf"][0]["properties"]["mean"]["description"] == "mean lowest supply, mu, in V"
+    assert "description" not in array["properties"]["rows"]
 
 
 def test_the_schema_finds_what_the_check_finds(written):

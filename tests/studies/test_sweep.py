@@ -15,9 +15,6 @@ from amsim import circuits
 from amsim.studies.front_door import check_options
 from amsim.studies.measured import checked_labels
 from amsim.studies.program import peak_bytes
-from amsim.system.accelerator import Accelerator
-from amsim.system.setting_labels import setting_label
-from amsim.system.settings import continuous_settings
 
 MACRO = circuits.SwitchedCapacitor(rows=8, columns=4, comparator=circuits.Comparator(noise=1e-3))
 KEY = jax.random.key(3)
@@ -192,22 +189,6 @@ def test_samples_fill_their_ranges():
     np.testing.assert_array_equal(shorter.values["macro.supply"], first[:5])
     chosen = amsim.samples({"macro.adc.bits": [4, 6, 8]}, 64).values["macro.adc.bits"]
     assert [list(chosen).count(bits) for bits in (4, 6, 8)] == pytest.approx([64 / 3] * 3, abs=1.5)
-
-
-def test_every_continuous_setting_has_a_unit_where_its_name_says_so():
-    macro = circuits.SwitchedCapacitor(rows=8, columns=4, adc=circuits.SarAdc(bits=4), drivers=circuits.Drivers())
-    paths = [*continuous_settings(Accelerator(macro)), *continuous_settings(circuits.DigitalBinary())]
-    words = {"capacitance": "F", "area": "m2", "time": "s", "supply": "V", "temperature": "K", "resistance": "Ohm"}
-    checked = 0
-    for path in paths:
-        for word, unit in words.items():
-            if path.rpartition(".")[2].endswith(word):
-                # What is given for each length of a wire.
-                assert setting_label(path)[0] == (f"{unit}/m" if ".wire." in path else unit), path
-                checked += 1
-    assert checked > 20
-    assert setting_label("macro.adc.offset_sigma") == ("LSB", "adc offset sigma")
-    assert setting_label("weight_memory.capacity") == ("bit", "weight memory capacity")
 
 
 def test_live_memory_of_a_program():

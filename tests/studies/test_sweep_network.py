@@ -7,7 +7,7 @@ import pytest
 
 import amsim
 from amsim import circuits
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import with_settings
 

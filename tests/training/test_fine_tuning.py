@@ -12,7 +12,7 @@ import pytest
 
 import amsim
 from amsim import circuits
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 from amsim.networks import ImageNetwork
 from amsim.networks.image_network import ConvolutionLayer
 from amsim.training.fine_tuning.dies import TrainingDies

@@ -14,7 +14,7 @@ import pytest
 
 import amsim
 from amsim import circuits
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 
 KEY = jax.random.key(3)
 
@@ -23,7 +23,7 @@ TRAINING = """
     import jax, jax.numpy as jnp, numpy as np, optax
     import amsim
     from amsim import circuits
-    from amsim.datasets.load import Split
+    from amsim.datasets import Split
 
     def network(params, inputs):
         return jnp.where(inputs @ params["first"] >= 0, 1.0, -1.0) @ params["last"]

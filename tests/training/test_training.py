@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from amsim.datasets.load import Dataset, Split, load_dataset
+from amsim.datasets import Dataset, Split, load_dataset
 from amsim.networks import ImageNetwork
 from amsim.networks.image_network import ConvolutionLayer
 from amsim.training.reference_networks import train

@@ -16,8 +16,8 @@ from scipy import constants, stats
 
 import amsim
 from amsim.command_line import main
-from amsim.results.labelled import UNITS_AND_NAMES
 from amsim.validation import KINDS, LEVELS, Rung, all_rungs
+from amsim.validation.ladder import LABELS
 from amsim.validation.tables import level_tables, misses, shown, summary
 
 WHOLE = all_rungs()
@@ -143,7 +143,7 @@ def test_dataset(report):
     assert list(report.dims) == ["rung"]
     for name in [*report.data_vars, *report.coords]:
         assert report[name].dims == ("rung",)
-        assert (report[name].attrs["units"], report[name].attrs["long_name"]) == UNITS_AND_NAMES[name]
+        assert (report[name].attrs["units"], report[name].attrs["long_name"]) == LABELS[name]
     assert report["within"].dtype == report["held_out"].dtype == bool
     assert report["model"].dtype == np.float64
     finite = report.isel(rung=report["reference"].values != 0)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.foreign.published import faces, mtcnn, silero_vad, spoken_words, wake_word
 from amsim.foreign.published.package_file import Package
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.foreign.published.package_file import Package
 
 SCIKIT_IMAGE = Package("skimage", "scikit-image==0.26.0")

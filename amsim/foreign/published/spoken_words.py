@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int16
 from scipy.signal import resample_poly
 
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.foreign.published.package_file import Package
 from amsim.foreign.published.silero_vad import WINDOW
 from amsim.foreign.published.wake_word import WAKE_WORDS

@@ -21,8 +21,8 @@ from amsim.circuits import (
     SramCell,
     Technology,
 )
-from amsim.circuits.checks import Quantity
 from amsim.circuits.contract.macro import Macro
+from amsim.circuits.quantity import Quantity, field_label
 from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, design
 from amsim.studies.axes import NONE as NONE_LABEL
 from amsim.studies.study_file.kinds import (
@@ -91,7 +91,20 @@ def _fields(cls: type) -> Mapping[str, Key]:
     """Settings of a class that a file can give."""
     hints = typing.get_type_hints(cls)
     kinds = {field.name: _kind(hints[field.name]) for field in dataclasses.fields(cls) if field.init}
-    return {name: Key(kind, required=name in _needed(cls)) for name, kind in kinds.items() if kind is not None}
+    return {
+        name: Key(kind, _meaning(cls, name), required=name in _needed(cls))
+        for name, kind in kinds.items()
+        if kind is not None
+    }
+
+
+def _meaning(cls: type, name: str) -> str:
+    """Names and unit of a field, as it declares them."""
+    label = field_label(cls, name)
+    if label is None:
+        return ""
+    unit = "" if label.unit == "1" else f"in {label.unit}"
+    return ", ".join(text for text in (label.long_name, label.symbol, unit) if text)
 
 
 def _needed(cls: type) -> set[str]:

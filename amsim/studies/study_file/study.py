@@ -10,7 +10,8 @@ import jax
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
-from amsim.datasets.load import Split, load_dataset
+from amsim.datasets.load import load_dataset
+from amsim.datasets.split import Split
 from amsim.files.array_file import read_array_file
 from amsim.studies.front_door import sweep
 from amsim.studies.measured import QUANTITIES, Study, study

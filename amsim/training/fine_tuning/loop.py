@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import deploy, leaf_name
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import accuracy_on_dies

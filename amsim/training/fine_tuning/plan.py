@@ -16,12 +16,12 @@ import optax
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, integer_between, one_of, regular_expression, some_items
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key, leaf_name
 from amsim.deployment.site_ranges import Calibration
 from amsim.files.program_digest import program_digest
 from amsim.noise.gradients import NOISY_DECISION_RULES
-from amsim.results.labelled import described, key_words
+from amsim.results.provenance import described, key_words
 from amsim.system.accelerator import Accelerator
 from amsim.training.fine_tuning.dies import TrainingDies
 from amsim.training.fine_tuning.step import Loss, Objective

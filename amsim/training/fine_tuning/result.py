@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PyTree
 
-from amsim.datasets.load import Split
+from amsim.datasets.split import Split
 from amsim.evaluation.unseen_dies import unseen_dies_report
 from amsim.results.labelled import labelled
 from amsim.training.fine_tuning.checkpoint import Progress
@@ -73,6 +73,18 @@ class FineTuned:
         )
 
 
+LABELS = {
+    "step": ("1", "step of the training"),
+    "epoch": ("1", "passes over the training items"),
+    "loss": ("1", "training loss"),
+    "training_accuracy": ("1", "accuracy on the batch of a step"),
+    "validation_accuracy": ("1", "mean accuracy on items and dies that are not trained on"),
+    "noise_scale": ("1", "factor of static errors and dynamic noise"),
+    "learning_rate": ("1", "learning rate"),
+}
+"""Unit and long name of what a training returns."""
+
+
 def result_of(plan: Plan, progress: Progress) -> FineTuned:
     """The result of a training that is over."""
     steps = np.arange(len(progress.history["loss"]))
@@ -82,5 +94,5 @@ def result_of(plan: Plan, progress: Progress) -> FineTuned:
         variables["validation_accuracy"] = (("epoch",), np.asarray(progress.validation))
         coordinates["epoch"] = np.arange(len(progress.validation))
     record = plan.settings | {"epochs_done": progress.epoch, "best_epoch": progress.best_epoch}
-    history = labelled(variables, coordinates, {"record": json.dumps(record)})
+    history = labelled(variables, coordinates, {"record": json.dumps(record)}, labels=LABELS)
     return FineTuned(jax.tree.map(lambda leaf: leaf, progress.best), history, record, progress.best_epoch, plan)

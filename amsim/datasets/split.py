@@ -1,0 +1,65 @@
+"""Labelled items for training and evaluation, and the error of a file that does not hold what it should."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+
+class CorruptFileError(ValueError):
+    """A data file is not what its name promises; the text names the file and what is wrong."""
+
+    def __init__(self, path: Path | str, problem: str):
+        super().__init__(f"{path}: {problem}.")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """One part of a data set. `len(split)` counts its items; `split[:64]` and `split[indices]` are smaller splits.
+
+    Attributes:
+        inputs: The items, shape (batch, ...). Those of `load_dataset`: read-only uint8 pictures, 0 to 255.
+        labels: Index of each item's class, shape (batch,), or one for each place of it, shape (batch, ...). Those of
+            `load_dataset`: read-only int32, shape (batch,).
+    """
+
+    inputs: Shaped[np.ndarray, "batch ..."]
+    labels: Shaped[np.ndarray, "batch ..."]
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.labels):
+            raise ValueError(
+                f"Argument `labels` must have one entry for each of the {len(self.inputs)} inputs, "
+                f"but has {len(self.labels)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: slice | np.ndarray) -> "Split":
+        if not isinstance(index, slice | np.ndarray):
+            raise TypeError(f"Argument `index` must be a slice or an array, but is {index!r}.")
+        return Split(self.inputs[index], self.labels[index])
+
+    def __repr__(self) -> str:
+        return f"Split({len(self)} items, inputs {self.inputs.dtype}{self.inputs.shape[1:]})"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A labelled data set in two parts that share no item.
+
+    Attributes:
+        name: The name that `load_dataset` knows it by.
+        train: What a network may learn from.
+        test: What a result is quoted on.
+        classes: Name of each class; a label is an index into it.
+        source: Where the data come from.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    source: str

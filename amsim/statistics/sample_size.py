@@ -1,0 +1,73 @@
+"""How many dies a mean or a yield takes, to be known as well as wanted."""
+
+import math
+from collections.abc import Callable
+
+from amsim.statistics.intervals import CONFIDENCE, check_confidence, student_half_width, wilson_interval
+
+
+def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFIDENCE) -> int:
+    """Fewest dies whose Student-t interval of the mean is `+- half_width` or narrower.
+
+    `t(n - 1) spread / sqrt(n) <= half_width`.
+
+    Args:
+        spread: Standard deviation between dies, as a pilot study gives it.
+        half_width: Wanted, same unit.
+        confidence: Of the interval.
+
+    Returns:
+        Number of dies, at least 2.
+
+    Raises:
+        ValueError: A spread below 0, or a half width that is not above 0.
+    """
+    check_confidence(confidence)
+    if not (math.isfinite(spread) and spread >= 0):
+        raise ValueError(f"Argument `spread` must be finite and at least 0, but is {spread!r}.")
+    if not half_width > 0:
+        raise ValueError(f"Argument `half_width` must be above 0, but is {half_width!r}.")
+
+    def too_wide(count: int) -> bool:
+        return bool(student_half_width(spread, count, confidence) > half_width)
+
+    return _fewest(too_wide, 2)
+
+
+def dies_for_yield(share: float, half_width: float, *, confidence: float = CONFIDENCE) -> int:
+    """Fewest dies whose Wilson interval of a yield is at most `2 half_width` wide.
+
+    Args:
+        share: Expected yield, 0 to 1; 0.5 is the worst case.
+        half_width: Wanted, above 0 and below 0.5.
+        confidence: Of the interval.
+
+    Returns:
+        Number of dies, at least 1.
+
+    Raises:
+        ValueError: A share outside 0 to 1, or a half width that is not between 0 and 0.5.
+    """
+    check_confidence(confidence)
+    if not 0 <= share <= 1:
+        raise ValueError(f"Argument `share` must be from 0 to 1, but is {share!r}.")
+    if not 0 < half_width < 0.5:
+        raise ValueError(f"Argument `half_width` must be above 0 and below 0.5, but is {half_width!r}.")
+
+    def too_wide(count: int) -> bool:
+        low, high = wilson_interval(share, count, confidence)
+        return bool(high - low > 2 * half_width)
+
+    return _fewest(too_wide, 1)
+
+
+def _fewest(too_wide: Callable[[int], bool], least: int) -> int:
+    """Least count that is not too wide, of a width that falls."""
+    high = least
+    while too_wide(high):
+        high *= 2
+    low = max(high // 2, least)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if too_wide(middle) else (low, middle)
+    return low
