@@ -3,8 +3,9 @@
 from amsim import repairs as repairs
 from amsim import spice as spice
 from amsim import workloads as workloads
-from amsim.calibration.batch_statistics import reestimated as reestimated
-from amsim.calibration.post_training import calibrate as calibrate
+from amsim.calibration import calibrate as calibrate
+from amsim.calibration import reestimate_statistics as reestimate_statistics
+from amsim.calibration import reestimated as reestimated
 from amsim.characterisation.budget import noise_budget as noise_budget
 from amsim.comparison.families import compare as compare
 from amsim.comparison.mac_table import circuit_table as circuit_table

@@ -18,7 +18,7 @@ import jax
 import amsim
 from amsim import networks
 from amsim.circuits import Adc, Comparator, DigitalBinary, SramCell, SwitchedCapacitor
-from amsim.training.reference_networks import plain_accuracy
+from amsim.evaluation.accuracy import plain_accuracy
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 AIM = 0.8

@@ -1,22 +1,22 @@
 """Batch statistics of a network measured again on the chip that runs it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import finite, integer_between
+from amsim.circuits.checks import integer_between
 from amsim.deployment.chip import Chip, check_key, chip_of, traced_chip
 from amsim.deployment.mapping.mapper import DeploymentError
+from amsim.evaluation.batches import batches, sample_inputs
 
 
-def reestimated(
+def reestimate_statistics(
     chip: Chip,
     statistics: Callable[[PyTree, Any], PyTree],
     data: Any,
@@ -72,6 +72,10 @@ def reestimated(
     return dataclasses.replace(chip, params=eqx.combine(params, chip.params))
 
 
+reestimated = reestimate_statistics
+"""Another name of `reestimate_statistics`."""
+
+
 class _ArraysOf(eqx.Module):
     """The arrays that a function returns; all that a traced function can."""
 
@@ -85,28 +89,6 @@ def _moved(moved: Array, found: Array, start: Array, *, share: float) -> Array:
     if not eqx.is_inexact_array(found):
         return moved
     return moved + (found - start) * jnp.asarray(share, found.dtype)
-
-
-def sample_inputs(data: Any) -> np.ndarray:
-    """Inputs of a split, or an array of inputs, as they are.
-
-    Raises:
-        ValueError: There are none, or not all are finite.
-    """
-    inputs = np.asarray(getattr(data, "inputs", data))
-    if inputs.ndim < 1 or len(inputs) == 0:
-        raise ValueError("Argument `data` must have at least one item, but is empty.")
-    if inputs.dtype.kind not in "biuf":
-        raise ValueError(f"Argument `data` must be inputs or a split with `.inputs`, but is of type {inputs.dtype}.")
-    if inputs.dtype.kind == "f":
-        finite("data", jnp.asarray(inputs))
-    return inputs
-
-
-def batches(inputs: np.ndarray, batch: int) -> Iterator[Array]:
-    """Inputs a batch at a time, the last one as it comes out."""
-    for start in range(0, len(inputs), batch):
-        yield jnp.asarray(inputs[start : start + batch])
 
 
 def _check_params(found: PyTree, params: PyTree) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from amsim.calibration.batch_statistics import batches
 from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.checks import one_of
 from amsim.circuits.selection.codes import IntegerCode, highest_code
@@ -19,6 +18,7 @@ from amsim.deployment.mapping.mapper import DeploymentError, MappedSite
 from amsim.deployment.observation import WeightMethod, observed_codes, observed_values, reads_lines
 from amsim.deployment.running.control_flow import merged
 from amsim.deployment.site_ranges import Calibration, SiteRanges
+from amsim.evaluation.batches import batches
 from amsim.results.labelled import labelled
 
 OPERANDS = ("inputs", "weights", "readout")

@@ -1,6 +1,6 @@
 """The main job: which circuit family reaches which accuracy at which total energy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from amsim.circuits.checks import integer_between
 from amsim.comparison.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design
 from amsim.datasets.load import Dataset, load_dataset
 from amsim.deployment.chip import deploy
-from amsim.evaluation.accuracy import evaluate
+from amsim.evaluation.accuracy import evaluate, plain_accuracy
 from amsim.networks.image_network import ImageNetwork
+from amsim.progress import NamedProgress
 from amsim.results.labelled import described, labelled, versions
-from amsim.training.reference_networks import plain_accuracy
 
 COST_IMAGES = 64
 """Images whose activity the energy is averaged over."""
@@ -29,7 +29,7 @@ def compare(
     data: str | Dataset = "fashion-mnist-mini",
     dies: int = 16,
     seed: int = 0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: NamedProgress | None = None,
 ) -> xr.Dataset:
     """Compare circuit families: accuracy over dies against the energy, latency and area of the whole system.
 
@@ -125,7 +125,7 @@ def _measure(
     data: Dataset,
     dies: int,
     key: Any,
-    progress: Callable[[str, int, int], None] | None,
+    progress: NamedProgress | None,
 ) -> dict[str, np.ndarray]:
     net, params = networks.load(one.network if network is None else network)
     _check_shape(net, data)

@@ -5,7 +5,7 @@ peaks with averages, operations with multiply-accumulates. Here every figure is 
 operations a multiply-accumulate, the array alone and the whole system in columns of their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from amsim.circuits.contract.products import DenseProduct
 from amsim.circuits.contract.work import Work
 from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, Design
 from amsim.comparison.families import compare
+from amsim.progress import NamedProgress
 from amsim.results.labelled import labelled, versions
 from amsim.workloads import Workload, binary_image_network
 
@@ -40,7 +41,7 @@ def circuit_table(
     *,
     workload: Workload | None = None,
     dies: int = 0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: NamedProgress | None = None,
 ) -> xr.Dataset:
     """Area, energy an operation, flexibility and accuracy of the three families.
 
@@ -100,9 +101,7 @@ def _figures(design: Design, network: Workload) -> dict[str, float]:
     }
 
 
-def _accuracies(
-    designs: list[list[Design]], dies: int, progress: Callable[[str, int, int], None] | None
-) -> dict[str, Any]:
+def _accuracies(designs: list[list[Design]], dies: int, progress: NamedProgress | None) -> dict[str, Any]:
     names = ("accuracy_mean", "accuracy_low", "accuracy_high")
     found = {name: np.full((len(designs), len(designs[0])), np.nan) for name in names}
     measured = [design.name for family in designs for design in family if design.bits in WORD_LENGTHS] if dies else []

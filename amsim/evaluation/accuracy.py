@@ -15,12 +15,12 @@ from amsim.circuits.checks import at_least_one, one_key, some_items
 from amsim.datasets.load import Split
 from amsim.deployment.chip import Chip, deploy
 from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.batches import labelled_batches
 from amsim.noise.random import numbered_keys
+from amsim.progress import Progress
 from amsim.results.labelled import described, key_words, labelled, versions
 from amsim.statistics.intervals import mean_interval
 from amsim.system.accelerator import Accelerator
-
-Progress = Callable[[int, int], None]
 
 
 def evaluate(
@@ -130,28 +130,14 @@ def accuracy_on_dies(
     return accuracy
 
 
-def labelled_batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels in equal batches, the last one filled up with items that are never right.
-
-    Raises:
-        ValueError: An item has several labels.
-    """
-    if np.ndim(data.labels) != 1:
-        raise ValueError(
-            f"Argument `data` must have one label for each item, but its labels have shape {np.shape(data.labels)}; "
-            "places inside items are scored by `amsim.evaluate_detector`."
-        )
-    inputs = equal_batches(data.inputs, batch)
-    missing = inputs.shape[0] * inputs.shape[1] - len(data)
-    labels = np.concatenate([np.asarray(data.labels, np.int32), np.full(missing, -1, np.int32)])
-    return inputs, labels.reshape(inputs.shape[:2])
-
-
-def equal_batches(inputs: np.ndarray, batch: int) -> np.ndarray:
-    """Items in batches of `batch` at most, the last one filled up with the last item; shape (batches, items, ...)."""
-    batch = min(batch, len(inputs))
-    padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % batch, axis=0)])
-    return padded.reshape(-1, batch, *inputs.shape[1:])
+def plain_accuracy(network: Callable[..., Array], params: PyTree, split: Split, batch: int = 500) -> float:
+    """Accuracy of the plain network, without any circuit."""
+    logits = jax.jit(network)
+    answers = [
+        np.asarray(jnp.argmax(logits(params, split.inputs[start : start + batch]), axis=-1))
+        for start in range(0, len(split), batch)
+    ]
+    return float(np.mean(np.concatenate(answers) == split.labels))
 
 
 @eqx.filter_jit

@@ -14,7 +14,7 @@ from amsim.circuits.checks import at_least_one
 from amsim.datasets.load import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import equal_batches
+from amsim.evaluation.batches import equal_batches
 from amsim.noise.random import numbered_keys
 from amsim.results.labelled import described, key_words, labelled, versions
 from amsim.statistics.intervals import mean_interval, roc_area, roc_area_error

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.datasets.load import Split
 from amsim.deployment.chip import deploy
-from amsim.evaluation.accuracy import labelled_batches
+from amsim.evaluation.batches import labelled_batches
 from amsim.noise.random import numbered_keys
 from amsim.system.accelerator import Accelerator
 

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from amsim.calibration.batch_statistics import batches
 from amsim.datasets.load import Split
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.observation import column_means
 from amsim.deployment.site_ranges import Calibration, SiteRanges
+from amsim.evaluation.batches import batches
 
 ENERGY_ITEMS = 16
 """Samples whose activity the energy of an inference is taken at."""

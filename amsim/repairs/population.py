@@ -13,7 +13,9 @@ from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets.load import Split
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import Progress, labelled_batches, population_keys, right_answers
+from amsim.evaluation.accuracy import population_keys, right_answers
+from amsim.evaluation.batches import labelled_batches
+from amsim.progress import Progress
 from amsim.repairs.bench import Bench, Effort
 from amsim.repairs.kinds import REPAIRS, Repair
 from amsim.results.labelled import described, key_words, labelled, versions

@@ -16,10 +16,11 @@ from amsim.datasets.load import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.evaluation.accuracy import evaluate
 from amsim.evaluation.fixed_reads import FixedReads
+from amsim.progress import Progress
 from amsim.results.labelled import described, key_words, labelled, versions
 from amsim.search.choices import Choices, Trial, best_trial, check_choices, labelled_trials, searched
 from amsim.search.estimate import Estimate, at_logs
-from amsim.search.gradient_search import DesignPoint, DesignSearch, Progress
+from amsim.search.gradient_search import DesignPoint, DesignSearch
 from amsim.system.accelerator import COMPONENTS, Accelerator
 from amsim.system.settings import continuous_setting, continuous_settings, spelled, with_settings
 from amsim.training.fine_tuning.plan import Trainable

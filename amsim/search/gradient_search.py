@@ -1,7 +1,6 @@
 """The search for one design: steps by gradient, a bisection to the limit, and what was found on the way."""
 
 import dataclasses
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -11,6 +10,7 @@ import optax
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
+from amsim.progress import Progress
 from amsim.results.labelled import described, key_words, labelled, versions
 from amsim.search.estimate import Estimate, Slopes, at_logs
 from amsim.search.steps import Points, step
@@ -18,8 +18,6 @@ from amsim.system.accelerator import Accelerator
 from amsim.system.settings import continuous_setting
 from amsim.training.fine_tuning.plan import Trainable, trained_leaves
 from amsim.training.optimiser import first_state, updated
-
-Progress = Callable[[int, int], None]
 
 LONGEST_STEP, SHORTEST_STEP = 0.5, 0.03
 """Trust radius of the first and last step, in natural logarithms: a factor of 1.6 and 3 %."""

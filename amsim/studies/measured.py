@@ -15,7 +15,8 @@ from amsim.circuits.checks import at_least_one, one_of, part_of
 from amsim.datasets.load import Split
 from amsim.deployment.chip import deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import labelled_batches, right_answers
+from amsim.evaluation.accuracy import right_answers
+from amsim.evaluation.batches import labelled_batches
 from amsim.results.labelled import UNITS_AND_NAMES, described
 from amsim.system.accelerator import COMPONENTS, Accelerator
 from amsim.system.cost import evaluate as system_cost

@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,8 +12,10 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.checks import at_least_one, integer_between
-from amsim.datasets.load import Dataset, Split
+from amsim.datasets.load import Dataset
+from amsim.evaluation.accuracy import plain_accuracy
 from amsim.networks.image_network import ImageNetwork, Params
+from amsim.progress import LossProgress
 from amsim.training.optimiser import first_state, updated
 
 STATISTICS_MOMENTUM = 0.97
@@ -42,7 +43,7 @@ def train(
     batch: int = 128,
     learning_rate: float = 5e-3,
     seed: int = 0,
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: LossProgress | None = None,
 ) -> TrainingResult:
     """Train a reference network with Adam, a cosine schedule and mirrored pictures.
 
@@ -100,16 +101,6 @@ def train(
         "versions": {"jax": jax.__version__, "optax": optax.__version__},
     }
     return TrainingResult(params, record)
-
-
-def plain_accuracy(network: Callable[..., Array], params: Any, split: Split, batch: int = 500) -> float:
-    """Fraction of right answers of the plain network, without any circuit."""
-    logits = jax.jit(network)
-    answers = [
-        np.asarray(jnp.argmax(logits(params, split.inputs[start : start + batch]), axis=-1))
-        for start in range(0, len(split), batch)
-    ]
-    return float(np.mean(np.concatenate(answers) == split.labels))
 
 
 def _latent(params: Params) -> Params:
