@@ -34,7 +34,11 @@ from amsim.studies import switched_sources as switched_sources
 from amsim.system.accelerator import Accelerator as Accelerator
 from amsim.system.settings import setting as setting
 from amsim.system.settings import with_settings as with_settings
-from amsim.training.fine_tuning import FineTuned as FineTuned
-from amsim.training.fine_tuning import TrainingDivergedError as TrainingDivergedError
-from amsim.training.fine_tuning import fine_tune as fine_tune
+from amsim.training import Distillation as Distillation
+from amsim.training import FineTuned as FineTuned
+from amsim.training import HeldOut as HeldOut
+from amsim.training import Optimiser as Optimiser
+from amsim.training import TrainingDies as TrainingDies
+from amsim.training import TrainingDivergedError as TrainingDivergedError
+from amsim.training import fine_tune as fine_tune
 from amsim.validation import validate as validate

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,7 +14,7 @@ Progress = Callable[[int, int], None]
 NamedProgress = Callable[[str, int, int], None]
 """Called with (name of the current part, done, total)."""
 
-LossProgress = Callable[[int, int, float], None]
+LossProgress = Callable[[int, int, float], Any]
 """Called with (steps done, steps, loss of the last step)."""
 
 

@@ -12,9 +12,9 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from amsim.circuits.checks import integer_between
 from amsim.deployment.chip import Chip
 from amsim.repairs.bench import Bench, Effort
-from amsim.training.fine_tuning.plan import Trainable, trained_leaves
-from amsim.training.fine_tuning.step import cross_entropy
-from amsim.training.optimiser import first_state, updated
+from amsim.training.losses import cross_entropy
+from amsim.training.optimiser import initial_state, update
+from amsim.training.parameters import Trainable, trained_leaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LastLayer:
         mask, _ = trained_leaves(chip.params, self.trainable)
         trained, others = eqx.partition(chip.params, mask)
         optimiser = optax.adam(self.learning_rate)
-        state = first_state(optimiser, trained)
+        state = initial_state(optimiser, trained)
         constrain = getattr(getattr(chip.function, "func", chip.function), "constrained", lambda params: params)
         starts = range(0, len(bench.samples), bench.batch)
         for number in range(self.epochs * len(starts)):
@@ -76,4 +76,4 @@ def _step(
     def loss_of(trained: PyTree) -> Array:
         return cross_entropy(dataclasses.replace(chip, params=eqx.combine(trained, others))(inputs, key=key), labels)
 
-    return updated(optimiser, jax.grad(loss_of)(trained), state, trained)
+    return update(optimiser, jax.grad(loss_of)(trained), state, trained)

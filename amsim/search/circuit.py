@@ -23,7 +23,7 @@ from amsim.search.estimate import Estimate, at_logs
 from amsim.search.gradient_search import DesignPoint, DesignSearch
 from amsim.system.accelerator import COMPONENTS, Accelerator
 from amsim.system.settings import continuous_setting, continuous_settings, spelled, with_settings
-from amsim.training.fine_tuning.plan import Trainable
+from amsim.training.parameters import Trainable
 
 Variables = Mapping[str, tuple[float, float]]
 

@@ -16,8 +16,8 @@ from amsim.search.estimate import Estimate, Slopes, at_logs
 from amsim.search.steps import Points, step
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import continuous_setting
-from amsim.training.fine_tuning.plan import Trainable, trained_leaves
-from amsim.training.optimiser import first_state, updated
+from amsim.training.optimiser import initial_state, update
+from amsim.training.parameters import Trainable, trained_leaves
 
 LONGEST_STEP, SHORTEST_STEP = 0.5, 0.03
 """Trust radius of the first and last step, in natural logarithms: a factor of 1.6 and 3 %."""
@@ -73,7 +73,7 @@ class DesignSearch:
         self.rows: list[tuple[np.ndarray, float, float, float, float]] = []
         kinds = {"trained": optax.adam(learning_rate), "kept": optax.set_to_zero()}
         self.optimiser = optax.multi_transform(kinds, self._kinds(params, trainable))
-        self.state = first_state(self.optimiser, _floating(params)) if estimate.trained else None
+        self.state = initial_state(self.optimiser, _floating(params)) if estimate.trained else None
 
     def run(self, steps: int, progress: Progress | None) -> None:
         """Take so many steps."""
@@ -143,7 +143,7 @@ class DesignSearch:
         if not self.estimate.trained:
             return
         floating, fixed = eqx.partition(self.params, eqx.is_inexact_array)
-        after, self.state = updated(self.optimiser, found.by_params, self.state, floating)
+        after, self.state = update(self.optimiser, found.by_params, self.state, floating)
         self.params = getattr(self.estimate.fn, "constrained", lambda params: params)(eqx.combine(after, fixed))
 
     def _kinds(self, params: PyTree, trainable: Trainable) -> PyTree:

@@ -16,7 +16,8 @@ from amsim.datasets.load import Dataset
 from amsim.evaluation.accuracy import plain_accuracy
 from amsim.networks.image_network import ImageNetwork, Params
 from amsim.progress import LossProgress
-from amsim.training.optimiser import first_state, updated
+from amsim.training.losses import cross_entropy
+from amsim.training.optimiser import initial_state, update
 
 STATISTICS_MOMENTUM = 0.97
 """Share of the old value in the running batch statistics."""
@@ -69,7 +70,7 @@ def train(
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps))
     initial, shuffle, mirror = jax.random.split(jax.random.key(seed), 3)
     params = network.initial_params(initial)
-    state = first_state(optimiser, _latent(params))
+    state = initial_state(optimiser, _latent(params))
     step = jax.jit(partial(_step, network, optimiser), donate_argnums=(0, 1))
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
     start, last_report = time.monotonic(), 0.0
@@ -125,11 +126,11 @@ def _step(
     def loss_of(latent: Params) -> tuple[Array, Any]:
         whole = {name: params[name] | layer for name, layer in latent.items()}
         logits, used = network.forward(whole, images, batch_statistics=True, convolution=patch_convolution)
-        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels)), (logits, used)
+        return cross_entropy(logits, labels), (logits, used)
 
     latent = _latent(params)
     (loss, (logits, used)), gradient = jax.value_and_grad(loss_of, has_aux=True)(latent)
-    latent, state = updated(optimiser, gradient, state, latent)
+    latent, state = update(optimiser, gradient, state, latent)
     old = STATISTICS_MOMENTUM
     params = {
         name: layer | {part: old * params[name][part] + (1 - old) * value for part, value in used[name].items()}

@@ -19,12 +19,12 @@ _HEADER = "header"
 
 
 @dataclasses.dataclass
-class Progress:
-    """Where a training stands at the end of an epoch.
+class TrainingState:
+    """State of a training at the end of an epoch.
 
     Attributes:
         params: All parameters.
-        state: Of the optimiser.
+        optimiser_state: State of the optimiser.
         best: Parameters of the best epoch so far.
         best_epoch: Its number, 0 before training.
         epoch: Epochs done.
@@ -34,7 +34,7 @@ class Progress:
     """
 
     params: PyTree
-    state: PyTree
+    optimiser_state: PyTree
     best: PyTree
     best_epoch: int
     epoch: int
@@ -45,25 +45,25 @@ class Progress:
     @property
     def trees(self) -> list[PyTree]:
         """What of it is arrays."""
-        return [eqx.filter(tree, eqx.is_array) for tree in (self.params, self.state, self.best)]
+        return [eqx.filter(tree, eqx.is_array) for tree in (self.params, self.optimiser_state, self.best)]
 
 
-def save_progress(path: Path, settings: dict[str, Any], progress: Progress) -> None:
+def write_checkpoint(path: Path, settings: dict[str, Any], state: TrainingState) -> None:
     """Write a checkpoint; a file of the same name is replaced at once."""
     encoder = Encoder()
     header = {
         "format": FORMAT,
         "settings": settings,
-        "structure": _structure(progress),
-        "leaves": encoder.part("leaves", jax.tree.leaves(progress.trees)),
+        "structure": _structure(state),
+        "leaves": encoder.part("leaves", jax.tree.leaves(state.trees)),
         "numbers": encoder.part(
             "numbers",
             {
-                "best_epoch": progress.best_epoch,
-                "epoch": progress.epoch,
-                "stopped": progress.stopped,
-                "history": progress.history,
-                "validation": progress.validation,
+                "best_epoch": state.best_epoch,
+                "epoch": state.epoch,
+                "stopped": state.stopped,
+                "history": state.history,
+                "validation": state.validation,
             },
         ),
     }
@@ -71,7 +71,7 @@ def save_progress(path: Path, settings: dict[str, Any], progress: Progress) -> N
     write_array_file(path, {_HEADER: text} | encoder.arrays)
 
 
-def load_progress(path: Path, settings: dict[str, Any], start: Progress) -> Progress:
+def read_checkpoint(path: Path, settings: dict[str, Any], start: TrainingState) -> TrainingState:
     """Read a checkpoint, to the bit.
 
     Args:
@@ -98,14 +98,17 @@ def load_progress(path: Path, settings: dict[str, Any], start: Progress) -> Prog
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
         text = str(error).rstrip(".")
         raise ValueError(f"Checkpoint {path} cannot be used: {text}. Delete it to start anew.") from None
-    return Progress(
-        eqx.combine(params, start.params), eqx.combine(state, start.state), eqx.combine(best, start.best), **numbers
+    return TrainingState(
+        eqx.combine(params, start.params),
+        eqx.combine(state, start.optimiser_state),
+        eqx.combine(best, start.best),
+        **numbers,
     )
 
 
-def _structure(progress: Progress) -> list[list[Any]]:
+def _structure(state: TrainingState) -> list[list[Any]]:
     """Path, type and shape of every array."""
-    leaves = jax.tree_util.tree_leaves_with_path(progress.trees)
+    leaves = jax.tree_util.tree_leaves_with_path(state.trees)
     return [[jax.tree_util.keystr(path), str(leaf.dtype), list(leaf.shape)] for path, leaf in leaves]
 
 

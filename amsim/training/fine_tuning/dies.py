@@ -1,4 +1,4 @@
-"""Which die each step of a training meets, and which dies it never meets."""
+"""Keys of the dies that a training meets, and of those it never meets."""
 
 from typing import Any, NamedTuple
 
@@ -11,8 +11,8 @@ from amsim.circuits.checks import integer_between, one_key
 REDRAWN, NOMINAL = "redrawn", "nominal"
 
 
-class TrainingDies(NamedTuple):
-    """Dies of a training as keys: step number to die.
+class DieStream(NamedTuple):
+    """Keys of the dies of a training: step number to die.
 
     Attributes:
         kind: "redrawn" at each step, an "ensemble" met in turn, one "held" die, or the "nominal" macros.
@@ -27,23 +27,23 @@ class TrainingDies(NamedTuple):
     fresh: PRNGKeyArray
 
     @staticmethod
-    def of(dies: Any, key: PRNGKeyArray) -> "TrainingDies":
-        """Dies by the argument `dies` of `fine_tune`.
+    def of(dies: Any, key: PRNGKeyArray) -> "DieStream":
+        """Stream for the argument `dies` of `fine_tune`.
 
         Raises:
-            ValueError: It is none of what is allowed.
+            ValueError: The argument is not one of the allowed values.
         """
         stream, fresh = jax.random.split(key)
         if isinstance(dies, str):
             if dies in (REDRAWN, NOMINAL):
-                return TrainingDies(dies, stream, 0, fresh)
-            raise ValueError(_refusal(dies))
+                return DieStream(dies, stream, 0, fresh)
+            raise ValueError(_message(dies))
         if isinstance(dies, jax.Array):
-            return TrainingDies("held", one_key("dies", dies), 1, fresh)
+            return DieStream("held", one_key("dies", dies), 1, fresh)
         if isinstance(dies, int | np.integer) and not isinstance(dies, bool):
             integer_between("dies", dies, 1)
-            return TrainingDies("ensemble", stream, int(dies), fresh)
-        raise ValueError(_refusal(dies))
+            return DieStream("ensemble", stream, int(dies), fresh)
+        raise ValueError(_message(dies))
 
     def at(self, step: Int[Array, ""] | int) -> PRNGKeyArray | None:
         """Key of the die at a step; None is the nominal macros."""
@@ -75,7 +75,7 @@ class TrainingDies(NamedTuple):
         return jax.random.fold_in(self.fresh, 0)
 
 
-def _refusal(dies: Any) -> str:
+def _message(dies: Any) -> str:
     return (
         "Argument `dies` must be 'redrawn', 'nominal', a number of dies or the key of one as `amsim.deploy` takes it, "
         f"but is {dies!r}."
