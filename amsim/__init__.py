@@ -23,8 +23,12 @@ from amsim.evaluation.unseen_dies import unseen_dies_report as unseen_dies_repor
 from amsim.foreign import load_onnx as load_onnx
 from amsim.foreign import load_weights as load_weights
 from amsim.repairs import repair as repair
-from amsim.search.circuit import design_circuit as design_circuit
-from amsim.search.circuit import pareto_curve as pareto_curve
+from amsim.search import CountedEnergy as CountedEnergy
+from amsim.search import FinalCheck as FinalCheck
+from amsim.search import SearchSpace as SearchSpace
+from amsim.search import WeightTraining as WeightTraining
+from amsim.search import design_circuit as design_circuit
+from amsim.search import pareto_curve as pareto_curve
 from amsim.studies import only_where as only_where
 from amsim.studies import points as points
 from amsim.studies import samples as samples

@@ -11,7 +11,7 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from amsim.results.labelled import labelled
-from amsim.search.gradient_search import DesignPoint, DesignSearch
+from amsim.search.gradient_search import GradientSearch, SearchPoint
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import setting, static_settings, with_settings
 
@@ -28,8 +28,8 @@ class Trial(NamedTuple):
     """One combination of choices and the design found for it."""
 
     choice: dict[str, Any]
-    search: DesignSearch
-    point: DesignPoint
+    search: GradientSearch
+    point: SearchPoint
 
 
 def check_choices(accelerator: Accelerator, choices: Choices | None, variables: Mapping[str, Any]) -> None:
@@ -46,7 +46,7 @@ def check_choices(accelerator: Accelerator, choices: Choices | None, variables: 
             with_settings(accelerator, {path: value})
 
 
-def searched(
+def search_choices(
     search: Callable[[Mapping[str, Any]], Trial], choices: Choices, limit: float, key: PRNGKeyArray
 ) -> list[Trial]:
     """Trials of all combinations, or of `EXHAUSTIVE` that Optuna picks."""
@@ -87,7 +87,7 @@ def best_trial(trials: Sequence[Trial], limit: float) -> Trial:
     return max(trials, key=lambda trial: trial.point.accuracy)
 
 
-def labelled_trials(trials: Sequence[Trial], limit: float) -> xr.Dataset:
+def trial_table(trials: Sequence[Trial], limit: float) -> xr.Dataset:
     """What was tried, as text, and found."""
     paths = list(trials[0].choice)
     points = [trial.point for trial in trials]

@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from amsim.progress import Progress
 from amsim.results.labelled import described, key_words, labelled, versions
 from amsim.search.estimate import Estimate, Slopes, at_logs
+from amsim.search.parts import WeightTraining
 from amsim.search.steps import Points, step
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import continuous_setting
@@ -29,7 +30,7 @@ FIRST_SEARCH_STEP, SEARCH_STEPS = 0.1, 5
 """Of the search along a line at the end: its first step in logarithms, and bisections."""
 
 
-class DesignDivergedError(FloatingPointError):
+class SearchDivergedError(FloatingPointError):
     """A search met a value that is not finite.
 
     Attributes:
@@ -44,7 +45,7 @@ class DesignDivergedError(FloatingPointError):
 
 
 @dataclasses.dataclass(frozen=True)
-class DesignPoint:
+class SearchPoint:
     """A design that was looked at: logarithms of its variables, energy (J) and accuracy."""
 
     logs: np.ndarray
@@ -52,8 +53,19 @@ class DesignPoint:
     accuracy: float
 
 
-class DesignSearch:
-    """State of one search."""
+class GradientSearch:
+    r"""One search: steps along the limit of accuracy, then a bisection to it.
+
+    The accuracy A has no derivative. Its smooth stand-in is `S = mean sigmoid((logit of the label - largest other
+    logit) / w)`, differentiated through the chip with the physical rule. Two corrections by measured values keep the
+    search on the real limit: the limit of S moves with the gap, `S >= accuracy + (S - A)`, and the slope of S is scaled
+    and shifted so that it explains the values of S at the points before (`amsim.search.steps.Points.slope`). Each step
+    minimises `g_E d + |d|^2 / (2 STEP)` subject to the limit with these slopes, inside a trust radius that shrinks; its
+    Lagrange multiplier is known in closed form.
+
+    Validity: the surrogate's slope is exact behind the last decision only, and an approximation before; settings with
+    rounding behind them (ADC range, trim) have the slopes of their straight-through rules.
+    """
 
     def __init__(
         self,
@@ -61,18 +73,17 @@ class DesignSearch:
         params: PyTree,
         bounds: tuple[np.ndarray, np.ndarray],
         limit: float,
-        learning_rate: float,
-        trainable: Trainable,
+        weights: WeightTraining,
     ) -> None:
         self.estimate, self.params, self.bounds, self.limit = estimate, params, bounds, limit
         start = [float(continuous_setting(estimate.accelerator, "variables", path)) for path in estimate.paths]
         self.logs = np.clip(np.log(np.maximum(start, np.finfo(float).tiny)), *bounds)
         estimate.set_softness(self.logs, params, MARGIN_SHARE)
         self.points = Points(estimate.reads.answers)
-        self.seen: list[DesignPoint] = []
+        self.seen: list[SearchPoint] = []
         self.rows: list[tuple[np.ndarray, float, float, float, float]] = []
-        kinds = {"trained": optax.adam(learning_rate), "kept": optax.set_to_zero()}
-        self.optimiser = optax.multi_transform(kinds, self._kinds(params, trainable))
+        kinds = {"trained": optax.adam(weights.learning_rate), "kept": optax.set_to_zero()}
+        self.optimiser = optax.multi_transform(kinds, self._kinds(params, weights.trainable))
         self.state = initial_state(self.optimiser, _floating(params)) if estimate.trained else None
 
     def run(self, steps: int, progress: Progress | None) -> None:
@@ -84,7 +95,7 @@ class DesignSearch:
             self._check_finite(number, energy, energy_slope, found)
             assert found.by_log is not None
             self.points.add(self.logs, found.smooth, found.by_log)
-            self.seen.append(DesignPoint(self.logs, energy, found.accuracy))
+            self.seen.append(SearchPoint(self.logs, energy, found.accuracy))
             missing, radius = self.limit - found.accuracy, LONGEST_STEP * shrink**number
             following, weight = step(self.logs, energy_slope, self.points.slope(), missing, self.bounds, radius)
             self.rows.append((np.exp(self.logs), energy, found.accuracy, found.smooth, weight))
@@ -93,7 +104,7 @@ class DesignSearch:
             if progress is not None:
                 progress(number + 1, steps)
 
-    def finish(self) -> DesignPoint:
+    def finish(self) -> SearchPoint:
         """Bisection to the limit, and the best point of all."""
         if self.estimate.trained:
             # Other parameters made the accuracies seen so far.
@@ -107,7 +118,7 @@ class DesignSearch:
         self._bisect(best, direction)
         return self._best()
 
-    def _bisect(self, start: DesignPoint, direction: np.ndarray) -> None:
+    def _bisect(self, start: SearchPoint, direction: np.ndarray) -> None:
         low, high = self.bounds
         blocked = ((start.logs <= low) & (direction < 0)) | ((start.logs >= high) & (direction > 0))
         direction = np.where(blocked, 0.0, direction)
@@ -128,12 +139,12 @@ class DesignSearch:
             same = (self._look(np.clip(start.logs + middle * direction, low, high)).accuracy >= self.limit) == was
             inside, outside = (middle, outside) if same else (inside, middle)
 
-    def _look(self, logs: np.ndarray) -> DesignPoint:
+    def _look(self, logs: np.ndarray) -> SearchPoint:
         found = self.estimate.accuracy(logs, self.params)
-        self.seen.append(DesignPoint(logs, self.estimate.energy(logs, self.params)[0], found.accuracy))
+        self.seen.append(SearchPoint(logs, self.estimate.energy(logs, self.params)[0], found.accuracy))
         return self.seen[-1]
 
-    def _best(self) -> DesignPoint:
+    def _best(self) -> SearchPoint:
         reached = [point for point in self.seen if point.accuracy >= self.limit]
         if reached:
             return min(reached, key=lambda point: point.energy)
@@ -159,7 +170,7 @@ class DesignSearch:
             return
         logs, params = getattr(self, "good", (self.logs, self.params))
         accelerator = at_logs(self.estimate.accelerator, self.estimate.paths, jnp.asarray(logs, float))
-        raise DesignDivergedError(
+        raise SearchDivergedError(
             f"A value is not finite at step {number + 1} (energy {energy:g} J, smooth accuracy {found.smooth:g}); the "
             "last good design is in this error.",
             accelerator,
