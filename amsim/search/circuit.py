@@ -28,7 +28,7 @@ from amsim.system.settings import continuous_settings, spelled, with_settings
 
 
 class InfeasibleError(ValueError):
-    """No design in the bounds reaches the accuracy."""
+    """No circuit inside the bounds reaches the accuracy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,15 +39,16 @@ class DesignedCircuit:
         accelerator: The hardware.
         params: Parameters of the network, trained or as given.
         settings: Value of each variable in the SI unit of its setting, and of each choice.
-        energy: Energy an inference of the components that count, J.
-        accuracy: On the dies, reads and data of the search.
+        energy: Energy per inference of the components that count, J.
+        accuracy: Accuracy on the dies, reads and data of the search.
         feasible: Whether that reaches the limit and the check does not contradict it: `check.accuracy_high` is at least
             the limit.
         history: Dataset over `step` of `setting_value` (by setting), `energy`, `accuracy`, `smooth_accuracy` and
             `multiplier`, of the best choice.
         check: Result of `amsim.evaluate` on dies that the search never saw; attributes `limit` and `feasible`.
         evaluations: Passes over all dies and data of the search; a backward pass counts as two.
-        trials: Dataset over `trial` of the choices tried, their `energy`, `accuracy` and `feasible`; None without.
+        trials: Dataset over `trial` of the choices tried, with their `energy`, `accuracy` and `feasible`; None without
+            choices.
     """
 
     accelerator: Accelerator
@@ -121,9 +122,7 @@ def design_circuit(
     _check(data, accuracy)
     at_least_one(steps=steps, dies=dies, batch=batch)
     check_key("key", key)
-    accelerator, bounded = Accelerator.of(hardware), space.variables
-    if space.per_site:
-        accelerator, bounded = _by_site(fn, params, accelerator, data, bounded)
+    accelerator, bounded = _place(fn, params, hardware, data, space)
     check_choices(accelerator, space.choices, bounded)
     log_bounds(accelerator, bounded)
     deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
@@ -186,13 +185,13 @@ def pareto_curve(
     variables: Variables | SearchSpace,
     **options: Any,
 ) -> xr.Dataset:
-    """Least energy against the accuracy asked for: one design for each limit, from the design of the limit above.
+    """Least energy against the accuracy asked for: one circuit per limit, each starting from that of the limit above.
 
     Args:
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        data: What the search measures the accuracy on.
+        data: Items that the search measures the accuracy on.
         accuracies: Limits, all different.
         key: Draws dies and reads, the same for all limits.
         variables: As in `design_circuit`.
@@ -211,28 +210,26 @@ def pareto_curve(
     for limit in limits:
         _check(data, limit)
     space, counted = SearchSpace.of(variables), CountedEnergy.of(options.get("components", COMPONENTS))
-    accelerator = Accelerator.of(hardware)
-    if space.per_site:
-        accelerator, bounded = _by_site(fn, params, accelerator, data, space.variables)
-        space = SearchSpace(bounded, space.choices)
-    designs: list[DesignedCircuit] = []
+    accelerator, bounded = _place(fn, params, hardware, data, space)
+    space = SearchSpace(bounded, space.choices)
+    found: list[DesignedCircuit] = []
     for limit in reversed(limits):
-        start = designs[-1].accelerator if designs else accelerator
-        designs.append(design_circuit(fn, params, start, data, key=key, variables=space, accuracy=limit, **options))
-    designs.reverse()
+        start = found[-1].accelerator if found else accelerator
+        found.append(design_circuit(fn, params, start, data, key=key, variables=space, accuracy=limit, **options))
+    found.reverse()
     names = [f"accuracy_{name}" for name in ("mean", "low", "high")]
     return labelled(
         {
-            "energy": (("limit",), [one.energy for one in designs]),
-            "accuracy": (("limit",), [one.accuracy for one in designs]),
-            "feasible": (("limit",), [one.feasible for one in designs]),
-            "evaluations": (("limit",), [one.evaluations for one in designs]),
+            "energy": (("limit",), [one.energy for one in found]),
+            "accuracy": (("limit",), [one.accuracy for one in found]),
+            "feasible": (("limit",), [one.feasible for one in found]),
+            "evaluations": (("limit",), [one.evaluations for one in found]),
             "setting_value": (
                 ("limit", "setting"),
-                [[one.settings[path] for path in space.variables] for one in designs],
+                [[one.settings[path] for path in space.variables] for one in found],
             ),
         }
-        | {name: (("limit",), [float(one.check[name]) for one in designs]) for name in names},
+        | {name: (("limit",), [float(one.check[name]) for one in found]) for name in names},
         {"limit": limits, "setting": list(space.variables)},
         {
             "items": len(data),
@@ -264,6 +261,16 @@ def one_macro_a_site(fn: Callable[..., Any], params: PyTree, hardware: Any, *inp
     )
 
 
+def _place(
+    fn: Callable[..., Any], params: PyTree, hardware: Any, data: Split, space: SearchSpace
+) -> tuple[Accelerator, Variables]:
+    """Hardware where the search starts, and its variables: those of each site where sites have macros of their own."""
+    accelerator = Accelerator.of(hardware)
+    if not space.per_site:
+        return accelerator, space.variables
+    return _by_site(fn, params, accelerator, data, space.variables)
+
+
 def _by_site(
     fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, data: Split, variables: Variables
 ) -> tuple[Accelerator, dict[str, tuple[float, float]]]:
@@ -286,12 +293,12 @@ def _check(data: Split, accuracy: float) -> None:
 
 def _infeasible_message(accuracy: float, point: SearchPoint) -> str:
     return (
-        f"Argument `accuracy` of {accuracy:g} is not reached inside the bounds: the best design has "
+        f"Argument `accuracy` of {accuracy:g} is not reached inside the bounds: the best circuit has "
         f"{point.accuracy:.4g} at {point.energy:.4g} J."
     )
 
 
 def _highest(check: xr.Dataset) -> float:
-    """Upper end of the interval; one die has none, and then its own accuracy must do."""
+    """Upper end of the interval; with one die, which has no interval, its own accuracy."""
     high = float(check["accuracy_high"])
     return high if np.isfinite(high) else float(check["accuracy_mean"])

@@ -1,4 +1,4 @@
-"""Energy and accuracy of a design with their derivatives: what a search by gradient evaluates, compiled once."""
+"""Energy and accuracy of a candidate with their derivatives, compiled once for a whole search."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from amsim.system.cost import evaluate
 from amsim.system.settings import with_numbers
 
 BACKWARD = 2
-"""Forward passes that a backward pass counts for, as usual: one product each for the inputs and the weights."""
+"""Cost of a backward pass in forward passes: one product each for the gradients of inputs and weights."""
 
 
 class Slopes(NamedTuple):
@@ -26,8 +26,9 @@ class Slopes(NamedTuple):
     Attributes:
         accuracy: Fraction of right answers, 1.
         smooth: Mean of `sigmoid(margin / softness)`, 1.
-        by_log: Its derivative by the logarithm of each variable, shape (variables,); None of a forward pass.
-        by_params: Derivative of the mean cross-entropy by the parameters; None where they are not trained.
+        by_log: Derivative of `smooth` with respect to the logarithm of each variable, shape (variables,); None after a
+            forward pass alone.
+        by_params: Derivative of the mean cross-entropy with respect to the parameters; None where they are not trained.
     """
 
     accuracy: float
@@ -56,7 +57,7 @@ class Candidates(NamedTuple):
 
 @dataclasses.dataclass
 class Estimate:
-    """Accuracy and energy of one network on designs that differ in continuous settings.
+    """Accuracy and energy of one network on hardware that differs in continuous settings.
 
     Attributes:
         fn: The network.
@@ -64,8 +65,8 @@ class Estimate:
         paths: Settings that vary.
         reads: Dies, reads and data, the same for all candidates.
         components: Components of energy that count.
-        activity_inputs: Items whose activity the energy is taken at.
-        trained: Whether the parameters have derivatives.
+        activity_inputs: Items whose activity determines the energy.
+        trained: Whether derivatives with respect to the parameters are computed.
         softness: Width of the smooth accuracy in units of the margin.
         evaluations: Forward passes over all dies and data so far; a backward pass counts as `BACKWARD` of them.
     """
@@ -86,7 +87,7 @@ class Estimate:
         return Candidates(self.fn, self.accelerator, self.paths)
 
     def energy(self, logs: np.ndarray, params: PyTree) -> tuple[float, np.ndarray]:
-        """Energy an inference, J, and the derivative of its logarithm by that of each variable."""
+        """Energy per inference, J, and the derivative of its logarithm with respect to that of each variable."""
         point = jnp.asarray(logs, float)
         value, slope = _log_energy(self.candidates, params, point, self.activity_inputs, self.components)
         return float(jnp.exp(value)), np.asarray(slope, float)
@@ -122,18 +123,18 @@ class Estimate:
         self.softness = share * median if np.isfinite(median) and median > 0 else 1.0
 
     def _answer(self, logs: np.ndarray, params: PyTree, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
-        """Which answers of a read are right, and the margins of those that are no padding."""
+        """Which answers of a read are right, and the margins of those that are not padding."""
         right, margins = _answers(self.candidates, params, jnp.asarray(logs, float), reading)
         return np.asarray(right), np.asarray(margins)[np.asarray(reading.labels) >= 0]
 
 
 def at_logs(accelerator: Accelerator, paths: Sequence[str], logs: Float[Array, " variables"]) -> Accelerator:
-    """The hardware with each variable at the exponential of its logarithm; bounds have been checked before."""
+    """Hardware with each variable at the exponential of its logarithm; bounds have been checked before."""
     return with_numbers(accelerator, dict(zip(paths, jnp.exp(logs), strict=True)))
 
 
 def _signed_margins(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
-    """Logit of the label less the largest other one."""
+    """Logit of the label minus the largest other logit."""
     own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
     return jnp.sum(jnp.where(own, logits, 0.0), axis=-1) - jnp.max(jnp.where(own, -jnp.inf, logits), axis=-1)
 
@@ -161,7 +162,7 @@ def _answer_slopes(
     softness: Float[Array, ""],
     trained: bool,
 ) -> tuple[Array, Array, Array, PyTree]:
-    """Right answers and their smooth number, its slopes by the logarithms, and those of the loss by the parameters."""
+    """Number of right answers, its smooth stand-in with slopes by log variable, and slopes of the loss by parameter."""
     floating, fixed = eqx.partition(params, eqx.is_inexact_array)
 
     def outputs(logs: Array, floating: PyTree) -> tuple[tuple[Array, Array], Array]:

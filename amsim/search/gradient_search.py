@@ -1,4 +1,4 @@
-"""The search for one design: steps by gradient, a bisection to the limit, and what was found on the way."""
+"""Search for one circuit: steps by gradient, a bisection to the limit, and the history of both."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ MARGIN_SHARE = 0.5
 """Width of the smooth accuracy over the median margin of the given network."""
 
 FIRST_SEARCH_STEP, SEARCH_STEPS = 0.1, 5
-"""Of the search along a line at the end: its first step in logarithms, and bisections."""
+"""Search along a line at the end: its first step in logarithms, and its number of doublings and of bisections."""
 
 
 class SearchDivergedError(FloatingPointError):
@@ -35,7 +35,7 @@ class SearchDivergedError(FloatingPointError):
 
     Attributes:
         accelerator: The last hardware with finite values.
-        params: The parameters then.
+        params: The parameters at that point.
     """
 
     def __init__(self, message: str, accelerator: Accelerator, params: PyTree) -> None:
@@ -46,7 +46,7 @@ class SearchDivergedError(FloatingPointError):
 
 @dataclasses.dataclass(frozen=True)
 class SearchPoint:
-    """A design that was looked at: logarithms of its variables, energy (J) and accuracy."""
+    """Evaluated point of a search: logarithms of its variables, energy (J) and accuracy."""
 
     logs: np.ndarray
     energy: float
@@ -107,9 +107,9 @@ class GradientSearch:
     def finish(self) -> SearchPoint:
         """Bisection to the limit, and the best point of all."""
         if self.estimate.trained:
-            # Other parameters made the accuracies seen so far.
+            # The accuracies seen so far were of other parameters.
             self.seen = []
-        self._look(self.logs)
+        self._probe(self.logs)
         best = self._best()
         if best.accuracy >= self.limit:
             direction = -self.estimate.energy(best.logs, self.params)[1]
@@ -128,7 +128,7 @@ class GradientSearch:
         direction, was = direction / length, start.accuracy >= self.limit
         inside, outside = 0.0, FIRST_SEARCH_STEP
         for _ in range(SEARCH_STEPS):
-            found = self._look(np.clip(start.logs + outside * direction, low, high))
+            found = self._probe(np.clip(start.logs + outside * direction, low, high))
             if (found.accuracy >= self.limit) != was:
                 break
             inside, outside = outside, 2 * outside
@@ -136,18 +136,18 @@ class GradientSearch:
             return
         for _ in range(SEARCH_STEPS):
             middle = (inside + outside) / 2
-            same = (self._look(np.clip(start.logs + middle * direction, low, high)).accuracy >= self.limit) == was
+            same = (self._probe(np.clip(start.logs + middle * direction, low, high)).accuracy >= self.limit) == was
             inside, outside = (middle, outside) if same else (inside, middle)
 
-    def _look(self, logs: np.ndarray) -> SearchPoint:
+    def _probe(self, logs: np.ndarray) -> SearchPoint:
         found = self.estimate.accuracy(logs, self.params)
         self.seen.append(SearchPoint(logs, self.estimate.energy(logs, self.params)[0], found.accuracy))
         return self.seen[-1]
 
     def _best(self) -> SearchPoint:
-        reached = [point for point in self.seen if point.accuracy >= self.limit]
-        if reached:
-            return min(reached, key=lambda point: point.energy)
+        feasible = [point for point in self.seen if point.accuracy >= self.limit]
+        if feasible:
+            return min(feasible, key=lambda point: point.energy)
         return max(self.seen, key=lambda point: (point.accuracy, -point.energy))
 
     def _train(self, found: Slopes) -> None:
@@ -158,7 +158,7 @@ class GradientSearch:
         self.params = getattr(self.estimate.fn, "constrained", lambda params: params)(eqx.combine(after, fixed))
 
     def _kinds(self, params: PyTree, trainable: Trainable) -> PyTree:
-        """Which of the floating leaves are trained."""
+        """Tree of "trained" and "kept" over the floating-point leaves."""
         named = getattr(self.estimate.fn, "trainable", None) if trainable is None else trainable
         mask = eqx.filter(trained_leaves(params, named)[0], jax.tree.map(eqx.is_inexact_array, params))
         return jax.tree.map(lambda chosen: "trained" if chosen else "kept", mask)
@@ -172,13 +172,13 @@ class GradientSearch:
         accelerator = at_logs(self.estimate.accelerator, self.estimate.paths, jnp.asarray(logs, float))
         raise SearchDivergedError(
             f"A value is not finite at step {number + 1} (energy {energy:g} J, smooth accuracy {found.smooth:g}); the "
-            "last good design is in this error.",
+            "last finite circuit is in this error.",
             accelerator,
             params,
         )
 
     def history(self, key: PRNGKeyArray) -> xr.Dataset:
-        """What was found at each step."""
+        """Dataset over `step` of the settings, energy, accuracies and multiplier."""
         values, energy, accuracy, smooth, weight = (np.array(column) for column in zip(*self.rows, strict=True))
         return labelled(
             {

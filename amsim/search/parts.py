@@ -18,7 +18,7 @@ class CountedEnergy:
 
     Attributes:
         components: Components of energy that count, of `amsim.system.accelerator.COMPONENTS`.
-        activity_items: Number of items, the first of the data, whose activity the energy is taken at.
+        activity_items: Number of items, the first of the data, whose activity determines the energy.
 
     Raises:
         ValueError: No component, an unknown one, or a count below 1.

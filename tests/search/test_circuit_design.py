@@ -249,7 +249,7 @@ def test_choice_limit_and_curve_of_an_array() -> None:
     # The labels are 95 % right without circuits.
     assert curve["feasible"].values.tolist() == [True, True, False]
     assert curve["setting_value"].dims == ("limit", "setting")
-    with pytest.raises(InfeasibleError, match=r"0\.99 is not reached inside the bounds: the best design has 0\.[789]"):
+    with pytest.raises(InfeasibleError, match=r"0\.99 is not reached inside the bounds: the best circuit has 0\.[789]"):
         designed(0.99, steps=1, check=FinalCheck(dies=4, must_reach=True))
 
 
