@@ -1,4 +1,4 @@
-"""Accuracy of a network over a population of dies and reads, in one compiled call whose memory does not grow."""
+"""Accuracy of a network over a population of dies and reads, compiled once, in memory that grows with neither."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,7 +38,7 @@ def evaluate(
 ) -> xr.Dataset:
     """Accuracy of a network on many dies, each read several times.
 
-    Dies and reads follow one another inside one compiled function, so memory is that of one batch on one die. Where
+    Dies and reads are computed one after another, so memory is that of one batch on one die. Where
     neither the dies nor the reads of the hardware differ, one is computed and stands for all.
 
     Args:
@@ -51,13 +51,13 @@ def evaluate(
         reads: Passes over the data on each die, each with its own dynamic noise.
         batch: Inputs computed at once; bounds the memory.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
-        progress: Called with (dies done, dies) as they come.
+        progress: Called with (dies done, dies) after each die.
 
     Returns:
         Dataset with `accuracy` (die, read), its mean over dies and the 95 % interval of that mean.
 
     Raises:
-        ValueError: No data, a count below 1, a key that is not typed, hardware that is none, or a network that does
+        ValueError: No data, a count below 1, a key that is not typed, hardware of another type, or a network that does
             not give logits of shape (items, classes).
         amsim.DeploymentError: The network does not fit the hardware.
     """
@@ -151,7 +151,7 @@ def correct_reads(
     inputs: Shaped[ArrayLike, "batches batch ..."],
     labels: Shaped[ArrayLike, "batches batch"],
 ) -> Array:
-    """Right answers of each read of one die, shape (reads,); no keys are the nominal die and one read without noise."""
+    """Right answers in each read of one die, shape (reads,); without keys those of the nominal die without noise."""
     return right_answers(
         deploy(fn, params, accelerator, key=die_key, calibration=calibration), read_keys, inputs, labels
     )
@@ -164,7 +164,7 @@ def right_answers(
     inputs: Shaped[ArrayLike, "batches batch ..."],
     labels: Shaped[ArrayLike, "batches batch"],
 ) -> Array:
-    """Right answers of each read of a chip, shape (reads,); no keys are one read without noise."""
+    """Right answers in each read of a chip, shape (reads,); without keys those of one read without noise."""
     chip = chip.prepared()
 
     def one_read(key: PRNGKeyArray | None) -> Array:
@@ -181,7 +181,7 @@ def right_answers(
 
 
 def _check_logits(logits: Any, items: int) -> None:
-    """Raise unless there is one row of logits for each item: of anything else the largest would be no class."""
+    """Raise ValueError unless there is one row of logits per item, whose largest entry is the class."""
     shape = getattr(logits, "shape", type(logits).__name__)
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[0] != items:
         raise ValueError(

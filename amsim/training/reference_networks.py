@@ -25,11 +25,11 @@ STATISTICS_MOMENTUM = 0.97
 
 @dataclasses.dataclass(frozen=True)
 class TrainingResult:
-    """What training gives.
+    """Result of a training.
 
     Attributes:
         params: Trained parameters.
-        record: Settings, the loss and training accuracy of each epoch, the test accuracy after the last one.
+        record: Settings, loss and training accuracy of each epoch, and test accuracy after the last one.
     """
 
     params: Params
@@ -46,22 +46,22 @@ def train(
     seed: int = 0,
     progress: LossProgress | None = None,
 ) -> TrainingResult:
-    """Train a reference network with Adam, a cosine schedule and mirrored pictures.
+    """Train a reference network with Adam, a cosine schedule and mirrored images.
 
     Latent weights are clipped to -1..1 after each step, since a quantised weight does not change beyond. The test
-    part is used once, after the last epoch: nothing is selected by it.
+    split is used once, after the last epoch: nothing is selected by it.
 
     Args:
-        network: What to train.
-        data: Training and test pictures.
-        epochs: Passes over the training part.
-        batch: Pictures a step; the last incomplete batch of an epoch is left out.
-        learning_rate: Of Adam, at the start.
-        seed: Fixes initial weights, order and mirroring; same seed, machine and versions, same weights.
+        network: Network to train.
+        data: Training and test images.
+        epochs: Passes over the training split.
+        batch: Images per step; the last incomplete batch of an epoch is left out.
+        learning_rate: Learning rate of Adam at the start.
+        seed: Fixes initial weights, order and mirroring; the same seed, machine and versions give the same weights.
         progress: Called with (step, steps, loss) about once a second.
 
     Raises:
-        ValueError: A count that is not positive, or fewer training pictures than one batch.
+        ValueError: A count that is not positive, or fewer training images than one batch.
         FloatingPointError: The loss is no longer finite.
     """
     at_least_one(epochs=epochs, batch=batch)
@@ -140,7 +140,7 @@ def _step(
 
 
 def patch_convolution(inputs: Array, kernel: Array, stride: int) -> Array:
-    """Convolution as patches times matrix: on CPU its gradient takes half the time of XLA's own."""
+    """Convolution as patches times a matrix, whose gradient on CPU takes half the time of XLA's own convolution."""
     side, filters = kernel.shape[0], kernel.shape[-1]
     reach = inputs.shape[1] - side + 1
     shifts = [inputs[:, i : i + reach : stride, j : j + reach : stride] for i in range(side) for j in range(side)]

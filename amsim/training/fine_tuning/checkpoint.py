@@ -26,10 +26,10 @@ class TrainingState:
         params: All parameters.
         optimiser_state: State of the optimiser.
         best: Parameters of the best epoch so far.
-        best_epoch: Its number, 0 before training.
+        best_epoch: Number of that epoch, 0 before training.
         epoch: Epochs done.
         stopped: Whether training is over.
-        history: A number for each step, by name.
+        history: One number per step, by name.
         validation: Validation accuracy of each epoch, the first before training.
     """
 
@@ -44,7 +44,7 @@ class TrainingState:
 
     @property
     def trees(self) -> list[PyTree]:
-        """What of it is arrays."""
+        """Arrays of parameters, optimiser state and best parameters."""
         return [eqx.filter(tree, eqx.is_array) for tree in (self.params, self.optimiser_state, self.best)]
 
 
@@ -72,12 +72,12 @@ def write_checkpoint(path: Path, settings: dict[str, Any], state: TrainingState)
 
 
 def read_checkpoint(path: Path, settings: dict[str, Any], start: TrainingState) -> TrainingState:
-    """Read a checkpoint, to the bit.
+    """State in a checkpoint, bit for bit.
 
     Args:
         path: The file.
-        settings: Those of the training that is to go on.
-        start: Its state before the first step, for the structure of parameters and optimiser.
+        settings: Settings of the training that is to be resumed.
+        start: State of that training before the first step, which gives the structure of parameters and optimiser.
 
     Raises:
         ValueError: The file is damaged, of another kind or of a training with other settings, which are named.
@@ -113,13 +113,13 @@ def _structure(state: TrainingState) -> list[list[Any]]:
 
 
 def _differences(stored: dict[str, Any], own: dict[str, Any]) -> list[str]:
-    there, here = dict(_flat("", _with_bare_names(stored))), dict(_flat("", _with_bare_names(own)))
+    there, here = dict(_flatten("", _bare_names(stored))), dict(_flatten("", _bare_names(own)))
     names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
     return [f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in names]
 
 
-def _with_bare_names(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with functions of amsim's own by their bare names, which stay when a module moves."""
+def _bare_names(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with amsim's own functions by their bare names, which stay when a module moves."""
     functions = settings.get("functions")
     if not isinstance(functions, dict):
         return settings
@@ -127,10 +127,10 @@ def _with_bare_names(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"functions": functions | own}
 
 
-def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Numbers and words of nested settings by dotted path."""
+def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Values of nested settings by dotted path."""
     if isinstance(value, dict | list):
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _flat(f"{path}.{name}" if path else str(name), item)
+            yield from _flatten(f"{path}.{name}" if path else str(name), item)
     else:
         yield path, value

@@ -16,9 +16,9 @@ class DieStream(NamedTuple):
 
     Attributes:
         kind: "redrawn" at each step, an "ensemble" met in turn, one "held" die, or the "nominal" macros.
-        key: Of the stream of dies, or of the held die itself.
-        members: Dies of an ensemble.
-        fresh: Of the stream of dies that training never meets.
+        key: Key of the stream of dies, or of the held die itself.
+        members: Number of dies of an ensemble.
+        fresh: Key of the stream of dies that training never meets.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class DieStream(NamedTuple):
         raise ValueError(_message(dies))
 
     def at(self, step: Int[Array, ""] | int) -> PRNGKeyArray | None:
-        """Key of the die at a step; None is the nominal macros."""
+        """Key of the die of a step; None is the nominal macros."""
         if self.kind == NOMINAL:
             return None
         if self.kind == "held":
@@ -54,7 +54,7 @@ class DieStream(NamedTuple):
         return jax.random.fold_in(self.key, step if self.kind == REDRAWN else step % self.members)
 
     def met(self, steps: int, most: int) -> list[PRNGKeyArray | None]:
-        """Keys of dies that a training of so many steps has met: all, or the last `most` of those redrawn."""
+        """Keys of the dies that a training of so many steps has met: all, or the last `most` where they are redrawn."""
         if self.kind in (NOMINAL, "held"):
             return [self.at(0)]
         first = max(steps - most, 0) if self.kind == REDRAWN else 0
@@ -62,10 +62,10 @@ class DieStream(NamedTuple):
         return [self.at(step) for step in range(first, last)]
 
     def for_validation(self, count: int) -> list[PRNGKeyArray | None]:
-        """Keys of dies that show progress: the die or macros trained for, else dies that training never meets."""
+        """Keys of the dies of validation: the die or macros trained for, else dies that training never meets."""
         if self.kind in (NOMINAL, "held"):
             return [self.at(0)]
-        # Another stream than that of the report, which must not be what the best epoch was chosen by.
+        # Another stream than that of the report, which must not show the dies that the best epoch was chosen on.
         stream = jax.random.fold_in(self.fresh, 1)
         return [jax.random.fold_in(stream, number) for number in range(count)]
 

@@ -41,7 +41,7 @@ class Items:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches of an epoch; the items that are left over are others each time."""
+        """Whole batches per epoch; the items left over differ from epoch to epoch."""
         return len(self.train) // self.batch
 
     @property
