@@ -21,14 +21,14 @@ from amsim.training.parameters import Trainable, trained_leaves
 class LastLayer:
     """Trains some parameters, such as those of the last layer, through the die with Adam on the cross entropy.
 
-    The samples are met in turn, a batch a step; each step is a read with its own noise. Only the forward pass runs on
-    the die; what computes the gradient is not counted.
+    Each step reads the next batch of samples, with its own noise. Only the forward pass runs on the die; the cost of
+    the gradient is not counted.
 
     Attributes:
-        trainable: Pattern of the parameters, such as `dense.*`, as in `amsim.fine_tune`.
+        trainable: Pattern of the parameters, such as `dense.*`, as in `amsim.Optimiser`.
         epochs: Passes over the samples.
-        learning_rate: Of Adam.
-        word: Bits of a stored parameter.
+        learning_rate: Learning rate of Adam.
+        word: Bits per stored parameter.
     """
 
     trainable: Trainable
@@ -42,7 +42,7 @@ class LastLayer:
         integer_between("word", self.word, 1, 32)
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
-        """The chip with its own parameters."""
+        """Chip with its own parameters."""
         mask, _ = trained_leaves(chip.params, self.trainable)
         trained, others = eqx.partition(chip.params, mask)
         optimiser = optax.adam(self.learning_rate)

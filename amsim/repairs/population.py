@@ -1,4 +1,4 @@
-"""Repairs of a population of dies, one after the other, with the accuracy that each gains and what it takes."""
+"""Repairs of a population of dies, one after another, with the accuracy gained and the effort spent by each."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class Repaired:
     """Dies after their repairs.
 
     Attributes:
-        chips: The repaired chips, one for each die.
+        chips: The repaired chips, one per die.
         report: Dataset over `repair`, the first of which is "none".
     """
 
@@ -50,9 +50,9 @@ def repair(
     calibration: Calibration | None = None,
     progress: Progress | None = None,
 ) -> Repaired:
-    """Repair dies by measurements on them, and say what each repair gains and takes.
+    """Repair dies by measurements on them, with the accuracy gained and the effort spent by each repair.
 
-    Repairs follow one another in the order given, each on what those before it have left. Dies, reads and test data
+    Repairs follow one another in the order given, each on the result of those before it. Dies, reads and test data
     are the same throughout, so that gains are compared die by die. The dies and reads are those of
     `amsim.evaluate(..., key=key)`.
 
@@ -60,9 +60,9 @@ def repair(
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        samples: What the dies are measured with.
-        test: What they are scored on, not the same as `samples`.
-        key: Draws dies, reads and the noise of measurements.
+        samples: Labelled samples that the dies are measured with.
+        test: Labelled items that they are scored on, other than `samples`.
+        key: Draws dies, reads and the noise of the measurements.
         repairs: Names of `amsim.repairs.REPAIRS` ("trim", "thresholds", "offsets"), or pairs of a name of your own and
             a repair, such as `("last layer", amsim.repairs.LastLayer("dense.*"))`.
         dies: Number of dies.
@@ -73,8 +73,8 @@ def repair(
 
     Returns:
         The chips, and a Dataset over `repair` with `accuracy` (repair, die), its mean and 95 % interval, `gain` and its
-        interval over the repair before (paired by die), and what the repair takes on one die: `stored_bits`,
-        `inferences`, `decisions` and `repair_energy` (J).
+        interval over the repair before (paired by die), and the cost of the repair on one die:
+        `stored_bits`, `inferences`, `decisions` and `repair_energy` (J).
 
     Raises:
         ValueError: No data, no dies, an unknown or repeated repair, or a key that is not typed.
@@ -83,14 +83,14 @@ def repair(
     at_least_one(dies=dies, reads=reads, batch=batch)
     check_key("key", key)
     some_items(samples=samples, test=test)
-    wanted = _named(repairs)
+    chosen = _by_name(repairs)
     nominal = deploy(fn, params, hardware, calibration=calibration)
     codes = None if calibration is None else calibration.without_readout()
     ideal = deploy(fn, params, nominal.accelerator.ideal(), calibration=codes)
     die_keys, read_keys = population_keys(key, dies, reads)
     measuring_key = jax.random.split(key, 3)[2]
     inputs, labels = labelled_batches(test, batch)
-    accuracy = np.zeros((len(wanted) + 1, dies, reads))
+    accuracy = np.zeros((len(chosen) + 1, dies, reads))
     efforts: list[list[Effort]] = []
     chips: list[Chip] = []
     for die in range(dies):
@@ -98,7 +98,7 @@ def repair(
         bench = Bench(ideal, samples, min(batch, len(samples)), jax.random.fold_in(measuring_key, die))
         accuracy[0, die] = _accuracy(chip, read_keys[die], inputs, labels, len(test))
         efforts.append([Effort()])
-        for row, one in enumerate(wanted.values(), 1):
+        for row, one in enumerate(chosen.values(), 1):
             chip, effort = one(chip, bench)
             accuracy[row, die] = _accuracy(chip, read_keys[die], inputs, labels, len(test))
             efforts[-1].append(effort)
@@ -110,13 +110,13 @@ def repair(
         "items": len(test),
         "key": key_words(key),
         "accelerator": described(nominal.accelerator),
-        "repairs": [str(one) for one in wanted.values()],
+        "repairs": [str(one) for one in chosen.values()],
         **versions(),
     }
-    return Repaired(tuple(chips), _report(["none", *wanted], accuracy, efforts, attributes))
+    return Repaired(tuple(chips), _report(["none", *chosen], accuracy, efforts, attributes))
 
 
-def _named(repairs: Sequence[Any]) -> dict[str, Repair]:
+def _by_name(repairs: Sequence[Any]) -> dict[str, Repair]:
     found: dict[str, Repair] = {}
     for one in repairs:
         if isinstance(one, str):
@@ -145,9 +145,8 @@ def _report(
     for end in ("mean", "low", "high"):
         variables[f"accuracy_{end}"] = (("repair",), [getattr(one, end) for one in means])
         variables["gain" if end == "mean" else f"gain_{end}"] = (("repair",), [getattr(one, end) for one in gains])
-    taken = {"stored_bits": "stored_bits", "inferences": "inferences", "decisions": "decisions"}
-    for variable, field in (taken | {"repair_energy": "energy"}).items():
+    for field in ("stored_bits", "inferences", "decisions", "energy"):
         values = np.array([[getattr(one, field) for one in die] for die in efforts], float)
-        variables[variable] = (("repair",), values.mean(axis=0))
+        variables["repair_energy" if field == "energy" else field] = (("repair",), values.mean(axis=0))
     dies, reads = accuracy.shape[1:]
     return labelled(variables, {"repair": names, "die": np.arange(dies), "read": np.arange(reads)}, attributes)

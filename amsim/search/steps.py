@@ -25,7 +25,7 @@ class Points:
         answers: Number of answers that an accuracy is the mean of.
         logs: Logarithms of the variables at each point.
         smooth: Smooth accuracy at each point.
-        surrogate: Its derivative by the physical rule.
+        surrogate: Derivative of `smooth` from the physical rule.
     """
 
     answers: int

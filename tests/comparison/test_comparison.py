@@ -81,7 +81,7 @@ def test_verdict_follows_the_pareto_front():
         {},
     )
     assert verdict(comparison) == (
-        "Least energy an inference: up to 80.0 % cheap (1 uJ), from there to 90.0 % good (3 uJ)."
+        "Least energy per inference: up to 80.0 % cheap (1 uJ), from there to 90.0 % good (3 uJ)."
     )
 
 
@@ -126,7 +126,7 @@ def test_command_writes_its_files(monkeypatch, capsys, tmp_path):
     )
     assert code == 0, err
     assert "switched-capacitor-1b" in out
-    assert "Least energy an inference" in out
+    assert "Least energy per inference" in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["compare.nc", "compare.png"]
     with xr.open_dataset(tmp_path / "compare.nc", engine="h5netcdf") as written:
         assert dict(written.sizes) == {"design": 2, "die": 2, "component": 8}
