@@ -1,17 +1,28 @@
-"""A bar on the terminal for work that takes long."""
+"""Progress of long work: how it is reported, and a bar on the terminal that shows it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+NamedProgress = Callable[[str, int, int], None]
+"""Called with (name of the current part, done, total)."""
+
+LossProgress = Callable[[int, int, float], Any]
+"""Called with (steps done, steps, loss of the last step)."""
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar on standard error while the context lasts; report to it by (what, done, total)."""
+def progress_bar() -> Iterator[NamedProgress]:
+    """Bar on standard error while the context lasts; report to it by (name, done, total)."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     console = Console(stderr=True)
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bars:
+    with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bars:
         task = bars.add_task("starting", total=None)
         yield lambda name, done, total: bars.update(task, description=name, completed=done, total=total)

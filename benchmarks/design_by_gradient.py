@@ -18,7 +18,7 @@ import numpy as np
 import amsim
 from amsim import circuits, networks
 from amsim.evaluation.fixed_reads import FixedReads
-from amsim.search.circuit import CircuitDesign, design_circuit
+from amsim.search.circuit import DesignedCircuit, design_circuit
 from amsim.search.estimate import Estimate, at_logs
 from amsim.system.accelerator import Accelerator
 
@@ -82,7 +82,7 @@ The steps of the search, before the bisection at its end:
 """
 
 
-def report(arguments: Any, design: CircuitDesign, rows: list[str], energy: float, evaluations: float) -> str:
+def report(arguments: Any, design: DesignedCircuit, rows: list[str], energy: float, evaluations: float) -> str:
     columns = (design.history[name].values for name in ("step", "setting_value", "energy", "accuracy"))
     steps = [
         f"| {n} | {1e15 * value[0]:.3f} fF | {1e3 * value[1]:.3f} mV | {value[2]:.3f} V | {1e9 * joule:.3f} nJ | "
@@ -118,7 +118,7 @@ def main() -> None:
     start = time.perf_counter()
     design = design_circuit(
         network, params, macro, some, key=key, variables=VARIABLES, accuracy=arguments.limit, components=COMPONENTS,
-        steps=arguments.steps, dies=arguments.dies, check_dies=2,
+        steps=arguments.steps, dies=arguments.dies, check=amsim.FinalCheck(dies=2),
     )  # fmt: skip
     gradient_seconds = time.perf_counter() - start
     logs = np.log(list(design.settings.values()))

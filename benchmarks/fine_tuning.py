@@ -18,7 +18,7 @@ import jax
 import amsim
 from amsim import networks
 from amsim.circuits import Adc, Comparator, DigitalBinary, SramCell, SwitchedCapacitor
-from amsim.training.reference_networks import plain_accuracy
+from amsim.evaluation.accuracy import plain_accuracy
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 AIM = 0.8
@@ -89,7 +89,10 @@ def run(name: str, images: int, dies: int, checkpoints: Path | None) -> dict[str
         key=jax.random.key(0),
         checkpoint=None if checkpoints is None else checkpoints / name,
         progress=True,
-        **corner.settings,
+        epochs=corner.settings["epochs"],
+        optimiser=corner.settings["learning_rate"],
+        loss=amsim.Distillation(corner.settings["distil"]),
+        decision_rule=corner.settings.get("decision_rule"),
     )
     plain = plain_accuracy(net, params, test)
     scores: dict[str, Any] = {"plain": plain}

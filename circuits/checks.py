@@ -36,6 +36,13 @@ def integer_between(name: str, value: Any, low: int, high: int | None = None) ->
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
 
 
+def number_between(name: str, value: Any, low: float, high: float) -> None:
+    """Raise ValueError unless value is a number in `low..high`."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not low <= value <= high:
+        raise ValueError(f"Argument `{name}` must be a number from {low:g} to {high:g}, but is {value!r}.")
+
+
 def at_least_one(**counts: Any) -> None:
     """Raise ValueError unless every named count is an integer of at least 1."""
     for name, value in counts.items():

@@ -58,8 +58,8 @@ print(f"accuracy {100 * plain:.1f} % without circuits, {100 * float(before.accur
 
 # %%
 tuned = amsim.fine_tune(
-    net, params, corner, data.train[:TRAIN_IMAGES], key=jax.random.key(2), epochs=EPOCHS, learning_rate=3e-3,
-    distil=0.5, decision_rule="physical",
+    net, params, corner, data.train[:TRAIN_IMAGES], key=jax.random.key(2), epochs=EPOCHS, optimiser=3e-3,
+    loss=amsim.Distillation(0.5), decision_rule="physical",
 )  # fmt: skip
 report = tuned.report(test, dies=DIES, accuracy_limit=plain - 0.1)
 start = tuned.report(test, dies=DIES, accuracy_limit=plain - 0.1, params=params)

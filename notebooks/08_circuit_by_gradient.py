@@ -65,7 +65,7 @@ print(f"the loss grows most by {worst[1]} noise in {worst[0]}")
 # %%
 found = amsim.design_circuit(
     net, params, array, data, key=jax.random.key(1), variables=variables, accuracy=0.86, components=("mac",),
-    steps=STEPS, dies=DIES, check_data=fresh, check_dies=4,
+    steps=STEPS, dies=DIES, check=amsim.FinalCheck(fresh, dies=4),
 )  # fmt: skip
 history = found.history
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
@@ -113,7 +113,7 @@ assert found.accuracy >= 0.86
 # %%
 curve = amsim.pareto_curve(
     net, params, array, data, [0.80, 0.84, 0.88], key=jax.random.key(1), variables=variables, components=("mac",),
-    steps=5, dies=DIES, check_data=fresh, check_dies=4,
+    steps=5, dies=DIES, check=amsim.FinalCheck(fresh, dies=4),
 )  # fmt: skip
 fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 mean, low, high = (100 * curve[f"accuracy_{name}"].values for name in ("mean", "low", "high"))

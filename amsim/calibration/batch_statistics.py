@@ -1,22 +1,22 @@
-"""Batch statistics of a network measured again on the chip that runs it."""
+"""Batch statistics of a network, re-estimated on the chip that runs it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import finite, integer_between
+from amsim.circuits.checks import integer_between
 from amsim.deployment.chip import Chip, check_key, chip_of, traced_chip
 from amsim.deployment.mapping.mapper import DeploymentError
+from amsim.evaluation.batches import batches, sample_inputs
 
 
-def reestimated(
+def reestimate_statistics(
     chip: Chip,
     statistics: Callable[[PyTree, Any], PyTree],
     data: Any,
@@ -24,10 +24,10 @@ def reestimated(
     key: PRNGKeyArray | None = None,
     batch: int = 250,
 ) -> Chip:
-    """The same chip with its network's batch statistics measured on it, die and ranges as they are.
+    """Chip with its network's batch statistics re-estimated on it, die and ranges unchanged.
 
-    `statistics` runs on the chip; what it returns is averaged over the batches, each counting by its items. So means
-    and variances are those of the sums as this die reads them, and normalisation takes out what the die adds to them.
+    `statistics` runs on the chip; what it returns is averaged over the batches, each weighted by its items. Means
+    and variances are those of the sums as read on this die, so that batch normalisation absorbs its static errors.
     Fused neurons are read through the converter while they are measured, since a decision has no mean.
 
     Args:
@@ -35,15 +35,15 @@ def reestimated(
         statistics: `statistics(params, inputs)` runs the whole network in training mode and returns the parameters
             with the statistics of this batch in place of the stored ones: in Flax by `mutable=["batch_stats"]`.
         data: Sample inputs, shape (items, ...), or a split with `.inputs`.
-        key: Draws the dynamic noise while measuring; None is no dynamic noise.
-        batch: Inputs of one batch.
+        key: Draws the dynamic noise of the measurement; None measures without it.
+        batch: Inputs per batch.
 
     Returns:
-        The chip with other parameters.
+        The chip with new parameters.
 
     Raises:
         ValueError: No data, values not finite, a batch below 1, a key that is not typed, or `statistics` returns
-            something else than parameters.
+            anything else than parameters.
         amsim.DeploymentError: The hardware has no readout that gives numbers, or `statistics` is another network.
     """
     check_key("key", key)
@@ -66,14 +66,18 @@ def reestimated(
         if number == 0:
             _check_params(found, eqx.filter(chip.params, eqx.is_array))
             start, moved = found, jax.tree.map(jnp.zeros_like, found)
-        # Differences from the first batch: what no batch changes stays to the bit.
-        moved = jax.tree.map(partial(_moved, share=len(part) / len(inputs)), moved, found, start)
+        # Differences from the first batch: leaves that no batch changes stay exactly the same.
+        moved = jax.tree.map(partial(_shift, share=len(part) / len(inputs)), moved, found, start)
     params = jax.tree.map(jnp.add, start, moved)
     return dataclasses.replace(chip, params=eqx.combine(params, chip.params))
 
 
+reestimated = reestimate_statistics
+"""Another name of `reestimate_statistics`."""
+
+
 class _ArraysOf(eqx.Module):
-    """The arrays that a function returns; all that a traced function can."""
+    """Arrays among what a function returns, since a traced function can return nothing else."""
 
     function: Callable[[PyTree, Any], PyTree] = eqx.field(static=True)
 
@@ -81,32 +85,10 @@ class _ArraysOf(eqx.Module):
         return eqx.filter(self.function(params, inputs), eqx.is_array)
 
 
-def _moved(moved: Array, found: Array, start: Array, *, share: float) -> Array:
+def _shift(moved: Array, found: Array, start: Array, *, share: float) -> Array:
     if not eqx.is_inexact_array(found):
         return moved
     return moved + (found - start) * jnp.asarray(share, found.dtype)
-
-
-def sample_inputs(data: Any) -> np.ndarray:
-    """Inputs of a split, or an array of inputs, as they are.
-
-    Raises:
-        ValueError: There are none, or not all are finite.
-    """
-    inputs = np.asarray(getattr(data, "inputs", data))
-    if inputs.ndim < 1 or len(inputs) == 0:
-        raise ValueError("Argument `data` must have at least one item, but is empty.")
-    if inputs.dtype.kind not in "biuf":
-        raise ValueError(f"Argument `data` must be inputs or a split with `.inputs`, but is of type {inputs.dtype}.")
-    if inputs.dtype.kind == "f":
-        finite("data", jnp.asarray(inputs))
-    return inputs
-
-
-def batches(inputs: np.ndarray, batch: int) -> Iterator[Array]:
-    """Inputs a batch at a time, the last one as it comes out."""
-    for start in range(0, len(inputs), batch):
-        yield jnp.asarray(inputs[start : start + batch])
 
 
 def _check_params(found: PyTree, params: PyTree) -> None:

@@ -1,4 +1,4 @@
-"""What each step from the plain network to a population of chips costs in accuracy."""
+"""Accuracy lost in each step from the plain network to a population of chips."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.calibration.batch_statistics import reestimated
+from amsim.calibration.batch_statistics import reestimate_statistics
 from amsim.calibration.quantities import LABELS
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.digital_binary import DigitalBinary
@@ -16,13 +16,14 @@ from amsim.circuits.exact import Exact
 from amsim.datasets.split import Split
 from amsim.deployment.chip import deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import correct_reads, labelled_batches, population_keys
+from amsim.evaluation.accuracy import correct_reads, population_keys
+from amsim.evaluation.batches import labelled_batches
 from amsim.results.labelled import labelled
 from amsim.statistics.intervals import interval_variables, mean_interval
 from amsim.system.accelerator import Accelerator
 
 Statistics = tuple[Callable[[PyTree, Any], PyTree], np.ndarray]
-"""Function and inputs of `amsim.reestimated`."""
+"""Function and inputs of `amsim.reestimate_statistics`."""
 
 
 def loss_steps(
@@ -36,18 +37,19 @@ def loss_steps(
     batch: int,
     statistics: Statistics | None,
 ) -> xr.Dataset:
-    """Accuracy after each step, and its loss against the step before.
+    """Accuracy after each step, and its loss relative to the step before.
 
     Args:
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         accelerator: The hardware.
-        calibration: What was chosen for it.
+        calibration: Codes and ranges chosen for it.
         data: Labelled inputs.
         key: Draws dies and reads as `amsim.evaluate` does; None leaves out the steps that need them.
         dies: Number of dies.
         batch: Inputs computed at once.
-        statistics: For a last step in which each die has its own batch statistics; None is no such step.
+        statistics: Function and inputs for a last step in which each die has its own batch statistics; None leaves it
+            out.
 
     Returns:
         Dataset over `step`: `accuracy_mean`, the mean of `accuracy_loss`, both with 95 % intervals over dies, and
@@ -80,13 +82,13 @@ def loss_steps(
         values["noise"] = np.array([accuracy(accelerator, calibration, params, *keys) for keys in drawn])
     if statistics is not None and (deterministic or key is not None):
         drawn = [(None, None)] if deterministic else drawn
-        own = [_measured(fn, params, accelerator, calibration, statistics, batch, die) for die, _ in drawn]
+        own = [_reestimated_params(fn, params, accelerator, calibration, statistics, batch, die) for die, _ in drawn]
         found = [accuracy(accelerator, calibration, one, *keys) for one, keys in zip(own, drawn, strict=True)]
         values["statistics"] = np.broadcast_to(np.array(found), (dies,))
-    return _labelled(values, deterministic, dies)
+    return _dataset(values, deterministic, dies)
 
 
-def _measured(
+def _reestimated_params(
     fn: Callable[..., Any],
     params: PyTree,
     accelerator: Accelerator,
@@ -96,15 +98,15 @@ def _measured(
     die_key: PRNGKeyArray | None,
 ) -> PyTree:
     chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration)
-    return reestimated(chip, *statistics, batch=batch).params
+    return reestimate_statistics(chip, *statistics, batch=batch).params
 
 
-def _labelled(values: dict[str, np.ndarray], deterministic: bool, dies: int) -> xr.Dataset:
+def _dataset(values: dict[str, np.ndarray], deterministic: bool, dies: int) -> xr.Dataset:
     accuracy = np.stack(list(values.values()))
     loss = -np.diff(accuracy, axis=0, prepend=accuracy[:1])
-    alike = [deterministic or name in ("float", "quantise", "tile", "ADC") for name in values]
-    means = [mean_interval(row, deterministic=same) for row, same in zip(accuracy, alike, strict=True)]
-    losses = [mean_interval(row, deterministic=same) for row, same in zip(loss, alike, strict=True)]
+    identical = [deterministic or name in ("float", "quantise", "tile", "ADC") for name in values]
+    means = [mean_interval(row, deterministic=same) for row, same in zip(accuracy, identical, strict=True)]
+    losses = [mean_interval(row, deterministic=same) for row, same in zip(loss, identical, strict=True)]
     variables: dict[str, Any] = {"accuracy": (("step", "die"), accuracy)}
     variables |= interval_variables("accuracy", means, ("step",))
     variables |= interval_variables("accuracy_loss", losses, ("step",), mean="accuracy_loss")

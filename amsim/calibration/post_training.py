@@ -1,4 +1,4 @@
-"""Post-training deployment: codes and readout ranges chosen from sample data, and what each step costs in accuracy."""
+"""Post-training deployment: codes and readout ranges chosen from sample data, and the accuracy that each step costs."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -7,25 +7,26 @@ from typing import Any
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.calibration.batch_statistics import reestimated, sample_inputs
+from amsim.calibration.batch_statistics import reestimate_statistics
 from amsim.calibration.loss_steps import loss_steps
-from amsim.calibration.range_choice import chosen_ranges, range_methods
+from amsim.calibration.range_choice import choose_ranges, range_methods
 from amsim.circuits.checks import at_least_one
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.batches import sample_inputs
 from amsim.results.provenance import key_words, provenance
 from amsim.system.accelerator import Accelerator
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibrated:
-    """A calibrated chip, and how it came about.
+    """A calibrated chip, with the ranges chosen and the accuracy that each step costs.
 
     Attributes:
         chip: The chip, ready to use.
-        choice: What was chosen for each site: Dataset over `site`.
-        steps: Accuracy and loss of accuracy of each step: Dataset over `step`; None without labels.
+        choice: Codes and ranges chosen for each site: Dataset over `site`.
+        steps: Accuracy after each step and loss of accuracy by it: Dataset over `step`; None without labels.
     """
 
     chip: Chip
@@ -58,14 +59,14 @@ def calibrate(
 ) -> Calibrated:
     """Deploy a trained network on hardware with word ranges and converter ranges that suit sample data.
 
-    The plain network runs over the data and each site's values are counted; codes of inputs and weights are chosen
-    from them, and then, with those codes, the ranges of converters from the values that nominal lines take. With
-    `statistics` the network's batch statistics are measured again on the chip.
+    The plain network runs over the data and each site's values are counted. Codes of inputs and weights are chosen
+    from these counts, and then, with those codes, converter ranges from the values that nominal lines take. With
+    `statistics` the network's batch statistics are re-estimated on the chip.
 
     The steps lead from the plain network to the chip: `quantise` codes the operands and computes exactly, `tile` splits
     sums over the macro's rows with an exact readout, `ADC` is the macro's own readout on the nominal die, `mismatch`
-    adds dies and `noise` their reads; with `statistics` a last step measures them anew on each die. The losses add up
-    to the whole.
+    adds dies and `noise` their reads; with `statistics` a last step re-estimates them on each die. The losses add up
+    to the total loss.
 
     Args:
         fn: Network `fn(params, inputs)`; for steps its outputs are logits.
@@ -75,12 +76,12 @@ def calibrate(
         key: Draws the chip's die as in `amsim.deploy`, and the population of the steps as in `amsim.evaluate`. None is
             the nominal chip, and no steps of dies.
         method: "min-max", "percentile" or "minimum-error" (`amsim.circuits.selection.ranges.select_input_code`), for
-            all or as a mapping from "inputs", "weights" and "readout"; one that is left out there is "minimum-error".
+            all or as a mapping from "inputs", "weights" and "readout"; one that is left out is "minimum-error".
         coverage: For "percentile", above 0 and at most 1.
-        symmetric: Codes of inputs without a zero-point. False lets their range lie anywhere about 0.
-        weights: "channel" gives each column a scale of its own, "tensor" one to all.
-        statistics: As in `amsim.reestimated`; None keeps the network's own.
-        test: Labelled data for the steps; default: `data`, where that is labelled.
+        symmetric: Codes of inputs without a zero-point. False lets their range lie anywhere around 0.
+        weights: "channel" gives each column its own scale, "tensor" one scale to all.
+        statistics: As in `amsim.reestimate_statistics`; None keeps the network's own.
+        test: Labelled data for the steps; None takes `data` where that is labelled.
         steps: Whether to measure the steps.
         dies: Dies of the steps `mismatch` and `noise`.
         batch: Inputs computed at once; bounds the memory.
@@ -93,17 +94,18 @@ def calibrate(
             no macro has, or a count below 1.
         amsim.DeploymentError: The network does not fit the hardware.
 
-    Valid for data that are typical of those computed later: what falls outside is clipped, and `chip.cost` counts it.
+    Validity: data that are typical of those computed later; values outside the ranges are clipped, which
+    `chip.cost` counts.
     """
     methods = range_methods(method, coverage, symmetric, weights)
     at_least_one(dies=dies, batch=batch)
     check_key("key", key)
     inputs = sample_inputs(data)
     accelerator = Accelerator.of(hardware)
-    calibration, choice = chosen_ranges(deploy(fn, params, accelerator), inputs, methods, batch)
+    calibration, choice = choose_ranges(deploy(fn, params, accelerator), inputs, methods, batch)
     chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
     if statistics is not None:
-        chip = reestimated(chip, statistics, inputs, batch=batch)
+        chip = reestimate_statistics(chip, statistics, inputs, batch=batch)
     settings = methods.settings() | provenance(accelerator=accelerator)
     labels, found = test if test is not None else data, None
     if steps and hasattr(labels, "labels"):

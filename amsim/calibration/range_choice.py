@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from amsim.calibration.batch_statistics import batches
 from amsim.calibration.quantities import LABELS
 from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.checks import one_of
@@ -20,20 +19,21 @@ from amsim.deployment.mapping.mapper import DeploymentError, MappedSite
 from amsim.deployment.observation import WeightMethod, observed_codes, observed_values, reads_lines
 from amsim.deployment.running.control_flow import merged
 from amsim.deployment.site_ranges import Calibration, SiteRanges
+from amsim.evaluation.batches import batches
 from amsim.results.labelled import labelled
 
 OPERANDS = ("inputs", "weights", "readout")
-"""What a method may be chosen for."""
+"""Values that a method may be chosen for."""
 
 
 class RangeMethods(NamedTuple):
-    """How ranges are chosen; see `amsim.calibrate`.
+    """Methods by which ranges are chosen; see `amsim.calibrate`.
 
     Attributes:
         inputs: Method for codes of inputs.
         weights: Method for codes of weights.
         readout: Method for ranges of converters.
-        coverage: For "percentile".
+        coverage: Fraction of the values inside the range, for "percentile".
         symmetric: Whether codes of inputs have no zero-point.
         per: "channel" or "tensor", for weights.
         needs_readout: Whether it is an error that no site has a converter.
@@ -48,7 +48,7 @@ class RangeMethods(NamedTuple):
     needs_readout: bool
 
     def settings(self) -> dict[str, Any]:
-        """Attributes of a result."""
+        """Settings as attributes of a result."""
         methods = [f"{name}: {getattr(self, name)}" for name in OPERANDS]
         return {"method": methods, "coverage": self.coverage, "symmetric": int(self.symmetric), "weights": self.per}
 
@@ -70,19 +70,20 @@ def range_methods(method: str | Mapping[str, str], coverage: float, symmetric: b
     return RangeMethods(**methods, coverage=coverage, symmetric=symmetric, per=weights, needs_readout=needs_readout)
 
 
-def chosen_ranges(chip: Chip, inputs: np.ndarray, methods: RangeMethods, batch: int) -> tuple[Calibration, xr.Dataset]:
-    """The choice for each site, and its description as a Dataset over `site`.
+def choose_ranges(chip: Chip, inputs: np.ndarray, methods: RangeMethods, batch: int) -> tuple[Calibration, xr.Dataset]:
+    """Choice of codes and ranges for each site, and its description as a Dataset over `site`.
 
     The plain network runs twice: for the codes, and with them for the values that nominal lines take.
 
     Args:
         chip: A chip without calibration; its dies do not matter.
         inputs: Sample inputs, shape (items, ...).
-        methods: How to choose.
+        methods: Methods of the choice.
         batch: Inputs computed at once.
 
     Raises:
-        ValueError: Values inside the network are not finite, or a readout is asked for where there is none.
+        ValueError: Values inside the network are not finite, or a readout range is asked for where no site has a
+            converter.
         amsim.DeploymentError: No site has codes.
     """
     sites = _coded_sites(chip, inputs[:batch])

@@ -1,4 +1,4 @@
-"""The designs that `amsim compare` puts side by side: a circuit family at a word length, with a network to match."""
+"""Designs that `amsim compare` puts side by side: a circuit family at a word length, with a network to match."""
 
 import dataclasses
 import re
@@ -42,7 +42,7 @@ class Design:
 
     @property
     def name(self) -> str:
-        """Family and word length, such as `multi-precision-4b`."""
+        """Name from family and word length, such as `multi-precision-4b`."""
         return f"{self.family}-{self.bits}b"
 
     @property
@@ -51,11 +51,11 @@ class Design:
         return "binary-fashion" if self.bits == 1 else f"{self.bits}-bit-fashion"
 
     def accelerator(self) -> Accelerator:
-        """The hardware.
+        """Hardware of the design.
 
         A one-bit switched-capacitor design is the published chip (comparators, last layer digital). More bits are
-        read by 8-bit ADCs, weights side by side and inputs bit by bit; since the noise of all slices adds up, the array
-        runs at 0.8 V with comparators of 0.2 mV, and the first layer, whose few rows on a long line give the smallest
+        read by 8-bit ADCs, with weights side by side and inputs bit by bit; since the noise of all slices adds up, the
+        array runs at 0.8 V with comparators of 0.2 mV. The first layer, whose few rows on a long line give the smallest
         signal, is digital.
         """
         if self.family == "switched-capacitor":
@@ -72,7 +72,7 @@ class Design:
             return Accelerator({"conv1": first, ".*": array})
         if self.family == "digital-binary":
             chip = chips.with_word_length(chips.binareye2018(), self.bits)
-            # What the binary chips do without, since their networks fit.
+            # The published chip has no DRAM, since its networks fit.
             return chip if self.bits == 1 else dataclasses.replace(chip, dram=Dram())
         envision, common = chips.envision2017(self.bits), chips.binareye2018()
         return eqx.tree_at(
@@ -83,7 +83,7 @@ class Design:
 
 
 def design(name: str) -> Design:
-    """The design of a name such as `switched-capacitor-1b`.
+    """Design with a name such as `switched-capacitor-1b`.
 
     Args:
         name: `FAMILY-Nb`, such as `switched-capacitor-1b`.

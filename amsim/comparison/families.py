@@ -1,6 +1,6 @@
-"""The main job: which circuit family reaches which accuracy at which total energy."""
+"""Comparison of circuit families: accuracy over dies against the total energy of the system."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,15 @@ from amsim.comparison.quantities import LABELS
 from amsim.datasets.load import load_dataset
 from amsim.datasets.split import Dataset
 from amsim.deployment.chip import deploy
-from amsim.evaluation.accuracy import evaluate
+from amsim.evaluation.accuracy import evaluate, plain_accuracy
 from amsim.networks.image_network import ImageNetwork
+from amsim.progress import NamedProgress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import described, provenance
 from amsim.statistics.intervals import interval_names
-from amsim.training.reference_networks import plain_accuracy
 
 COST_IMAGES = 64
-"""Images whose activity the energy is averaged over."""
+"""Number of images whose activity the energy is averaged over."""
 
 
 def compare(
@@ -33,7 +33,7 @@ def compare(
     data: str | Dataset = "fashion-mnist-mini",
     dies: int = 16,
     seed: int = 0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: NamedProgress | None = None,
 ) -> xr.Dataset:
     """Compare circuit families: accuracy over dies against the energy, latency and area of the whole system.
 
@@ -42,7 +42,7 @@ def compare(
         network: Reference network or network file to put on every design; None gives each design the reference
             network of its word length.
         data: Name of a data set, or one already loaded.
-        dies: Dies of each design; die `n` of a design is the same whatever else is compared.
+        dies: Dies of each design; die `n` of a design does not depend on what else is compared.
         seed: Fixes dies and reads.
         progress: Called with (design, dies done, dies).
 
@@ -55,7 +55,7 @@ def compare(
     """
     integer_between("dies", dies, 1)
     integer_between("seed", seed, 0, 2**32 - 1)
-    chosen = _chosen(designs, network)
+    chosen = _choose_designs(designs, network)
     dataset = load_dataset(data) if isinstance(data, str) else data
     key = jax.random.key(seed)
     rows = [_measure(one, network, dataset, dies, key, progress) for one in chosen]
@@ -83,15 +83,15 @@ def compare(
 
 
 def verdict(comparison: xr.Dataset) -> str:
-    """One line: which design needs the least energy up to which accuracy.
+    """Sentence that names the design of least energy up to each accuracy.
 
-    A design that costs more wins beyond the accuracy of a cheaper one only if their 95 % intervals do not overlap.
+    A more expensive design wins beyond the accuracy of a cheaper one only if their 95 % intervals do not overlap.
 
     Args:
         comparison: Result of `amsim.compare`.
 
     Returns:
-        A sentence, with energies in uJ and accuracies in percent.
+        The sentence, with energies in uJ and accuracies in percent.
     """
     energy = comparison["energy"].sum("component").values
     mean, *ends = (comparison[name].values for name in interval_names("accuracy"))
@@ -100,14 +100,14 @@ def verdict(comparison: xr.Dataset) -> str:
     for index in np.lexsort((-mean, energy)):
         if not winners or low[index] > high[winners[-1]]:
             winners.append(int(index))
-    reached = [f"{100 * mean[index]:.1f} %" for index in winners]
+    limits = [f"{100 * mean[index]:.1f} %" for index in winners]
     names = [f"{comparison['design'].values[i]} ({1e6 * energy[i]:.3g} uJ)" for i in winners]
-    parts = [f"up to {reached[0]} {names[0]}"]
-    parts += [f"from there to {up_to} {name}" for up_to, name in zip(reached[1:], names[1:], strict=True)]
+    parts = [f"up to {limits[0]} {names[0]}"]
+    parts += [f"from there to {up_to} {name}" for up_to, name in zip(limits[1:], names[1:], strict=True)]
     return "Least energy per inference: " + ", ".join(parts) + "."
 
 
-def _chosen(designs: Sequence[str] | None, network: str | Path | None) -> list[Design]:
+def _choose_designs(designs: Sequence[str] | None, network: str | Path | None) -> list[Design]:
     if designs is not None:
         if not designs:
             raise ValueError("Argument `designs` must name at least one design, but is empty.")
@@ -127,7 +127,7 @@ def _measure(
     data: Dataset,
     dies: int,
     key: Any,
-    progress: Callable[[str, int, int], None] | None,
+    progress: NamedProgress | None,
 ) -> dict[str, np.ndarray]:
     net, params = networks.load(one.network if network is None else network)
     _check_shape(net, data)
@@ -151,6 +151,6 @@ def _check_shape(net: ImageNetwork, data: Dataset) -> None:
     if data.test.inputs.shape[1:] != net.input_shape:
         height, width = net.input_shape
         raise ValueError(
-            f"Argument `data` must have images of {height} x {width}, which the network takes, but {data.name} has "
+            f"Argument `data` must have images of {height} x {width}, the input of the network, but {data.name} has "
             f"shape {data.test.inputs.shape[1:]}."
         )

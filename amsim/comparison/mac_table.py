@@ -1,11 +1,11 @@
-"""The three ways to build a multiply-accumulate, side by side: area, energy, flexibility and accuracy by word length.
+"""Three ways to build a multiply-accumulate, side by side: area, energy, flexibility and accuracy by word length.
 
 Slides that say "analog 500 TOPS/W, digital 200, multi-precision 0.5 to 10" compare unlike things: arrays with systems,
-peaks with averages, operations with multiply-accumulates. Here every figure is of the model, two
-operations a multiply-accumulate, the array alone and the whole system in columns of their own.
+peaks with averages, operations with multiply-accumulates. Here every figure is of the model, with
+two operations per multiply-accumulate, and the array alone is kept apart from the whole system.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,20 +17,21 @@ from amsim.circuits.contract.work import Work
 from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, Design
 from amsim.comparison.families import compare
 from amsim.comparison.quantities import LABELS
+from amsim.progress import NamedProgress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.statistics.intervals import interval_names
 from amsim.workloads import Workload, binary_image_network
 
 FLEXIBILITY = {
-    "switched-capacitor": "low: one bit a cell; more bits take columns, passes, converters and quieter circuits",
-    "digital-binary": "medium: one bit a cell, exact; more bits take more columns and passes",
+    "switched-capacitor": "low: one bit per cell; more bits take columns, passes, converters and quieter circuits",
+    "digital-binary": "medium: one bit per cell, exact; more bits take more columns and passes",
     "multi-precision": "high: a programmable processor with modes of 4, 8 and 16 bit",
 }
-"""What each family gives up, after the talk of which this table is."""
+"""Flexibility of each family, and what more bits cost."""
 
 TRAPS = (
-    "Operations: a multiply-accumulate is two; slide figures of MMAC a frame for the binary networks are operations.",
+    "Operations: a multiply-accumulate is two; slide figures of MMAC per frame for the binary networks are operations.",
     "Peak against system: 532 TOPS/W of the analog chip are its system, 230 of the digital one a peak; that has 140.",
     "Sparsity: 10 TOPS/W of the multi-precision chip are 4 bit with zeros skipped; dense 16 bit are 0.26.",
     "Modes: the multi-precision chip has no mode of its own below 4 bit.",
@@ -43,7 +44,7 @@ def circuit_table(
     *,
     workload: Workload | None = None,
     dies: int = 0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: NamedProgress | None = None,
 ) -> xr.Dataset:
     """Area, energy per operation, flexibility and accuracy of the three families.
 
@@ -57,7 +58,7 @@ def circuit_table(
 
     Returns:
         Dataset over (family, bits): `array_energy` of one operation in the array with its readout, `operation_energy`
-        of the whole system, both J; `array_area` for one multiply-accumulate a cycle and `area` of the system, m^2;
+        of the whole system, both J; `array_area` for one multiply-accumulate per cycle and `area` of the system, m^2;
         `accuracy_mean` with its interval, NaN where not measured; `flexibility` (family). Unknown data: half of the
         cells high, no zeros.
 
@@ -66,7 +67,7 @@ def circuit_table(
     """
     integer_between("dies", dies, 0)
     if not isinstance(bits, Sequence) or not bits:
-        raise ValueError(f"Argument `bits` must be a sequence of one word length at least, but is {bits!r}.")
+        raise ValueError(f"Argument `bits` must be a sequence of at least one word length, but is {bits!r}.")
     lengths = list(bits)
     for one in lengths:
         integer_between("bits", one, 1, 16)
@@ -87,11 +88,11 @@ def circuit_table(
 
 
 def _figures(design: Design, network: Workload) -> dict[str, float]:
-    """Energies and areas of one design."""
+    """Energies and areas of one design, by name."""
     accelerator = design.accelerator()
     array = accelerator.macros[-1]
     columns = max(array.columns // design.bits, 1) if design.family != "multi-precision" else array.columns
-    # As many positions as fill every way of the units.
+    # Enough positions to fill the units however they are spread.
     work = Work(DenseProduct(array.rows, columns), 64, 64 * array.rows, 1.0)
     found = array.cost(work, {})
     cost = accelerator.cost(network)
@@ -103,9 +104,7 @@ def _figures(design: Design, network: Workload) -> dict[str, float]:
     }
 
 
-def _accuracies(
-    designs: list[list[Design]], dies: int, progress: Callable[[str, int, int], None] | None
-) -> dict[str, Any]:
+def _accuracies(designs: list[list[Design]], dies: int, progress: NamedProgress | None) -> dict[str, Any]:
     names = interval_names("accuracy")
     found = {name: np.full((len(designs), len(designs[0])), np.nan) for name in names}
     measured = [design.name for family in designs for design in family if design.bits in WORD_LENGTHS] if dies else []

@@ -1,4 +1,4 @@
-"""Accuracy of a network over a population of dies and reads, in one compiled call whose memory does not grow."""
+"""Accuracy of a network over a population of dies and reads, compiled once, in memory that grows with neither."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,13 +15,13 @@ from amsim.circuits.checks import at_least_one, one_key, some_items
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, deploy
 from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.batches import labelled_batches
 from amsim.noise.random import numbered_keys
+from amsim.progress import Progress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.statistics.intervals import interval_variables, mean_interval
 from amsim.system.accelerator import Accelerator
-
-Progress = Callable[[int, int], None]
 
 
 def evaluate(
@@ -39,7 +39,7 @@ def evaluate(
 ) -> xr.Dataset:
     """Accuracy of a network on many dies, each read several times.
 
-    Dies and reads follow one another inside one compiled function, so memory is that of one batch on one die. Where
+    Dies and reads are computed one after another, so memory is that of one batch on one die. Where
     neither the dies nor the reads of the hardware differ, one is computed and stands for all.
 
     Args:
@@ -52,13 +52,13 @@ def evaluate(
         reads: Passes over the data on each die, each with its own dynamic noise.
         batch: Inputs computed at once; bounds the memory.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
-        progress: Called with (dies done, dies) as they come.
+        progress: Called with (dies done, dies) after each die.
 
     Returns:
         Dataset with `accuracy` (die, read), its mean over dies and the 95 % interval of that mean.
 
     Raises:
-        ValueError: No data, a count below 1, a key that is not typed, hardware that is none, or a network that does
+        ValueError: No data, a count below 1, a key that is not typed, hardware of another type, or a network that does
             not give logits of shape (items, classes).
         amsim.DeploymentError: The network does not fit the hardware.
     """
@@ -126,28 +126,14 @@ def accuracy_on_dies(
     return accuracy
 
 
-def labelled_batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels in equal batches, the last one filled up with items that are never right.
-
-    Raises:
-        ValueError: An item has several labels.
-    """
-    if np.ndim(data.labels) != 1:
-        raise ValueError(
-            f"Argument `data` must have one label for each item, but its labels have shape {np.shape(data.labels)}; "
-            "places inside items are scored by `amsim.evaluate_detector`."
-        )
-    inputs = equal_batches(data.inputs, batch)
-    missing = inputs.shape[0] * inputs.shape[1] - len(data)
-    labels = np.concatenate([np.asarray(data.labels, np.int32), np.full(missing, -1, np.int32)])
-    return inputs, labels.reshape(inputs.shape[:2])
-
-
-def equal_batches(inputs: np.ndarray, batch: int) -> np.ndarray:
-    """Items in batches of `batch` at most, the last one filled up with the last item; shape (batches, items, ...)."""
-    batch = min(batch, len(inputs))
-    padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % batch, axis=0)])
-    return padded.reshape(-1, batch, *inputs.shape[1:])
+def plain_accuracy(network: Callable[..., Array], params: PyTree, split: Split, batch: int = 500) -> float:
+    """Accuracy of the plain network, without any circuit."""
+    logits = jax.jit(network)
+    answers = [
+        np.asarray(jnp.argmax(logits(params, split.inputs[start : start + batch]), axis=-1))
+        for start in range(0, len(split), batch)
+    ]
+    return float(np.mean(np.concatenate(answers) == split.labels))
 
 
 @eqx.filter_jit
@@ -161,7 +147,7 @@ def correct_reads(
     inputs: Shaped[ArrayLike, "batches batch ..."],
     labels: Shaped[ArrayLike, "batches batch"],
 ) -> Array:
-    """Right answers of each read of one die, shape (reads,); no keys are the nominal die and one read without noise."""
+    """Right answers in each read of one die, shape (reads,); without keys those of the nominal die without noise."""
     return right_answers(
         deploy(fn, params, accelerator, key=die_key, calibration=calibration), read_keys, inputs, labels
     )
@@ -174,7 +160,7 @@ def right_answers(
     inputs: Shaped[ArrayLike, "batches batch ..."],
     labels: Shaped[ArrayLike, "batches batch"],
 ) -> Array:
-    """Right answers of each read of a chip, shape (reads,); no keys are one read without noise."""
+    """Right answers in each read of a chip, shape (reads,); without keys those of one read without noise."""
     chip = chip.prepared()
 
     def one_read(key: PRNGKeyArray | None) -> Array:
@@ -191,7 +177,7 @@ def right_answers(
 
 
 def _check_logits(logits: Any, items: int) -> None:
-    """Raise unless there is one row of logits for each item: of anything else the largest would be no class."""
+    """Raise ValueError unless there is one row of logits per item, whose largest entry is the class."""
     shape = getattr(logits, "shape", type(logits).__name__)
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[0] != items:
         raise ValueError(

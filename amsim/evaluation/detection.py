@@ -1,4 +1,4 @@
-"""How well a network tells two things apart on hardware: scores and ROC area over a population of dies."""
+"""Detection on hardware: scores and ROC area of a binary decision over a population of dies."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from amsim.circuits.checks import at_least_one
 from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import equal_batches
+from amsim.evaluation.batches import equal_batches
 from amsim.evaluation.quantities import LABELS
 from amsim.noise.random import numbered_keys
 from amsim.results.labelled import labelled
@@ -34,17 +34,17 @@ def evaluate_detector(
     batch: int = 100,
     calibration: Calibration | None = None,
 ) -> xr.Dataset:
-    """Scores of a detector on many dies, and how well they separate what is from what is not.
+    """Scores of a detector on many dies, and how well they separate positive from negative items.
 
-    Accuracy at one threshold says little of a detector, whose threshold is chosen later; the area under the ROC curve
-    is the probability that a positive item scores above a negative one, at any threshold.
+    Accuracy at one threshold says little about a detector, whose threshold is chosen later; the area under the ROC
+    curve is the probability that a positive item scores above a negative one, at any threshold.
 
     Args:
-        fn: Detector `fn(params, inputs) -> scores`, one a item of the batch or several, of the same shape as the
+        fn: Detector `fn(params, inputs) -> scores`, one or several per item of the batch, of the same shape as the
             labels: larger means more likely.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        data: Inputs, and labels of 1 for positive and 0 for negative; -1 is left out.
+        data: Inputs, and labels of 1 for positive and 0 for negative; items labelled -1 are left out.
         key: Draws dies and reads; die `n` is the same for any number of dies and any other setting.
         dies: Number of dies, each read once.
         batch: Inputs computed at once; bounds the memory.
@@ -56,14 +56,15 @@ def evaluate_detector(
         the mean (Hanley and McNeil).
 
     Raises:
-        ValueError: No positive or no negative item, a count below 1, a key that is not typed, or hardware that is none.
+        ValueError: No positive or no negative item, a count below 1, a key that is not typed, or hardware of
+            another type.
         amsim.DeploymentError: The network does not fit the hardware.
     """
     at_least_one(dies=dies, batch=batch)
     check_key("key", key)
     labels = np.asarray(data.labels)
     taken = labels >= 0
-    positives, negatives = _counted(labels)
+    positives, negatives = _count_classes(labels)
     accelerator = Accelerator.of(hardware)
     deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
     die_keys, read_keys = (numbered_keys(one, dies) for one in jax.random.split(key))
@@ -99,7 +100,7 @@ def evaluate_detector(
     )
 
 
-def _counted(labels: np.ndarray) -> tuple[int, int]:
+def _count_classes(labels: np.ndarray) -> tuple[int, int]:
     positives, negatives = int(np.sum(labels == 1)), int(np.sum(labels == 0))
     if not positives or not negatives or positives + negatives != np.sum(labels >= 0):
         raise ValueError("Argument `data` must have labels of 1 and of 0 (-1 is left out), and at least one of each.")

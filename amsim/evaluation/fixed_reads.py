@@ -1,4 +1,4 @@
-"""Fixed dies, reads and data on which designs are compared: common random numbers."""
+"""Fixed dies, reads and data on which circuits are compared: common random numbers."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.datasets.split import Split
 from amsim.deployment.chip import deploy
-from amsim.evaluation.accuracy import labelled_batches
+from amsim.evaluation.batches import labelled_batches
 from amsim.noise.random import numbered_keys
 from amsim.system.accelerator import Accelerator
 
@@ -21,7 +21,7 @@ class Reading(NamedTuple):
     """One read of one batch on one die.
 
     Attributes:
-        inputs: Of the network.
+        inputs: Inputs of the network.
         labels: Class of each item, -1 for padding.
         die: Draws the die.
         read: Draws the dynamic noise.
@@ -39,11 +39,11 @@ class Reading(NamedTuple):
         return deploy(fn, params, hardware, key=self.die, decision_rule=decision_rule)(self.inputs, key=self.read)
 
     def right(self, logits: Float[Array, "batch classes"]) -> Array:
-        """Which answers are right, as `amsim.evaluate` judges ties and NaN; padding never is."""
+        """Which answers are right, with ties and NaN judged as in `amsim.evaluate`; padding never is."""
         return jnp.argmax(logits, axis=-1) == jnp.asarray(self.labels)
 
     def total(self, values: Float[Array, " batch"]) -> Float[Array, ""]:
-        """Sum over the items that are no padding."""
+        """Sum over the items that are not padding."""
         return jnp.sum(jnp.where(jnp.asarray(self.labels) >= 0, values, 0.0))
 
     def cross_entropy(self, logits: Float[Array, "batch classes"]) -> Float[Array, ""]:
@@ -54,13 +54,13 @@ class Reading(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class FixedReads:
-    """Dies and data that are the same for all designs, one read each.
+    """Dies and data that are the same for all circuits, with one read per die.
 
     Attributes:
         inputs: Data in batches, shape (batches, batch, ...).
         labels: Their labels, -1 for padding.
         items: Number of items.
-        keys: A die and a read key each.
+        keys: One die key and one read key per die.
     """
 
     inputs: np.ndarray
@@ -77,7 +77,7 @@ class FixedReads:
 
     @property
     def answers(self) -> int:
-        """Answers that an accuracy is the mean of."""
+        """Number of answers that an accuracy is the mean of."""
         return self.items * len(self.keys)
 
     def one(self, die: int, batch: int) -> Reading:
@@ -90,5 +90,5 @@ class FixedReads:
         return [self.one(die, batch) for batch in range(len(self.inputs))]
 
     def all(self) -> list[Reading]:
-        """All batches on all dies, one die after the other."""
+        """All batches on all dies, one die after another."""
         return [reading for die in range(len(self.keys)) for reading in self.of_die(die)]

@@ -1,4 +1,4 @@
-"""Accuracy on dies and items that training has met beside dies and items that it has never met."""
+"""Accuracy on dies and items met in training, beside dies and items never met."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,7 +37,7 @@ def unseen_dies_report(
 ) -> xr.Dataset:
     """Accuracy by dies (seen or unseen in training) and by items (of the training or the test data).
 
-    A die is as good as its mean over reads. Where the hardware has no errors that differ, one die stands for all.
+    A die is judged by its mean over reads. Where dies and reads do not differ, one die stands for all.
 
     Args:
         fn: Network `fn(params, inputs) -> logits`.
@@ -49,7 +49,7 @@ def unseen_dies_report(
         seen: Keys of the dies that training has met, as `amsim.deploy` takes them; None is the nominal macros.
         dies: Number of unseen dies.
         reads: Passes over the items on each die.
-        accuracy_limit: What a die must reach to count as good, 0 to 1; None leaves the yield out.
+        accuracy_limit: Accuracy that a good die reaches, 0 to 1; None leaves the yield out.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`.
         batch: Inputs computed at once.
 

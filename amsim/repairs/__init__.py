@@ -1,4 +1,4 @@
-"""Repairs of single dies: what brings accuracy back without training the network anew, and what each takes."""
+"""Repairs of single dies, which recover accuracy without training the network again, and the cost of each."""
 
 from amsim.repairs.bench import Effort as Effort
 from amsim.repairs.kinds import REPAIRS as REPAIRS

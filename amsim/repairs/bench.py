@@ -1,4 +1,4 @@
-"""What a repair measures a die with, and what it takes."""
+"""Bench of a repair: the samples that a die is measured with, and the effort that this costs."""
 
 import dataclasses
 from functools import cached_property
@@ -8,26 +8,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from amsim.calibration.batch_statistics import batches
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.observation import column_means
 from amsim.deployment.site_ranges import Calibration, SiteRanges
+from amsim.evaluation.batches import batches
 
 ENERGY_ITEMS = 16
-"""Samples whose activity the energy of an inference is taken at."""
+"""Number of samples whose activity determines the energy of an inference."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """What a repair takes on one die.
+    """Cost of a repair on one die.
 
     Attributes:
-        stored_bits: Bits that the die keeps for good.
-        inferences: Inferences that the die runs for it.
-        decisions: Decisions of single comparators besides.
-        energy: Of both, J.
+        stored_bits: Bits that the die stores permanently.
+        inferences: Inferences that the die runs for the repair.
+        decisions: Further decisions of single comparators.
+        energy: Energy of inferences and decisions, J.
     """
 
     stored_bits: float = 0.0
@@ -38,13 +38,13 @@ class Effort:
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """Samples and the ideal chip beside a die.
+    """Samples and the ideal chip that a die is compared with.
 
     Attributes:
-        ideal: The network on ideal hardware: what each column should give.
+        ideal: The network on ideal hardware, whose columns are the target.
         samples: Labelled samples that the die is measured with.
         batch: Samples computed at once.
-        key: Draws the dynamic noise while measuring.
+        key: Draws the dynamic noise of the measurement.
     """
 
     ideal: Chip
@@ -53,12 +53,12 @@ class Bench:
     key: PRNGKeyArray
 
     def means(self, chip: Chip, reading: int) -> dict[str, Array]:
-        """What each column of each site gives over the samples on average, with the noise of one reading."""
+        """Mean over the samples of each column of each site, with the noise of one reading."""
         return self._means(chip, jax.random.fold_in(self.key, reading))
 
     @cached_property
-    def wanted(self) -> dict[str, Array]:
-        """The same on ideal hardware."""
+    def target(self) -> dict[str, Array]:
+        """Mean over the samples of each column of each site on ideal hardware."""
         return self._means(self.ideal, None)
 
     def sites(self, chip: Chip) -> list[MappedSite]:
@@ -67,7 +67,7 @@ class Bench:
         return [one for one in mapped if not chip.accelerator.macros[one.macro].deterministic]
 
     def inferences(self, chip: Chip, passes: int, stored_bits: float) -> Effort:
-        """Effort of so many passes over the samples."""
+        """Effort of this many passes over the samples."""
         count = passes * len(self.samples)
         joules = float(chip.energy(jnp.asarray(self.samples.inputs[:ENERGY_ITEMS]))) if count else 0.0
         return Effort(stored_bits, count, 0.0, count * joules)
@@ -82,7 +82,7 @@ class Bench:
 
 
 def with_ranges(chip: Chip, name: str, **values: Any) -> Chip:
-    """The chip with other settings of one site."""
+    """Chip with other settings of one site."""
     sites = {} if chip.calibration is None else dict(chip.calibration.sites)
     sites[name] = dataclasses.replace(sites.get(name, SiteRanges()), **values)
     return dataclasses.replace(chip, calibration=Calibration(sites))

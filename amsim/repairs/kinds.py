@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from amsim.calibration.batch_statistics import reestimated
+from amsim.calibration.batch_statistics import reestimate_statistics
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.trim import Trim
@@ -20,21 +20,21 @@ from amsim.deployment.chip import Chip
 from amsim.repairs.bench import Bench, Effort, with_ranges
 
 Repair = Callable[[Chip, Bench], tuple[Chip, Effort]]
-"""Measures one die: from a chip on it to the repaired chip and what that took."""
+"""Measurement and repair of one die: from a chip on it to the repaired chip and the effort."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Trimming:
-    """Trims every comparator once more, where that is finer than the trim it has.
+    """Trims every comparator again, where the new trim is finer than its present one.
 
     Attributes:
-        trim: The new trim; it rests on as many decisions as `Trim.decisions` says.
+        trim: The new trim, found by `Trim.decisions` decisions per comparator.
     """
 
     trim: Trim = dataclasses.field(default_factory=Trim)
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
-        """The same die behind other trim codes: its raw offsets and measurement errors are part of the die."""
+        """Chip with other trim codes; raw offsets and measurement errors are part of the die and stay."""
         bits, decisions, energy = 0.0, 0.0, 0.0
         macros: list[Macro] = []
         for macro in chip.accelerator.macros:
@@ -61,7 +61,7 @@ class Trimming:
 class ThresholdTuning:
     """Moves the thresholds of fused neurons through their bias DACs until each fires as often as in the ideal network.
 
-    Site after site in the order in which they run, all columns of a site at the same time, by successive approximation
+    Site after site in the order in which they run, all columns of a site at once, by successive approximation
     from `span / 2` counts down to `span / 2**steps`; of all thresholds tried, the first included, the one whose mean
     decision over the samples is nearest to the ideal one stays. Each step is a pass over the samples.
 
@@ -74,30 +74,30 @@ class ThresholdTuning:
     steps: int = 5
 
     def __post_init__(self) -> None:
-        """Check both."""
+        """Check both settings."""
         integer_between("steps", self.steps, 1, 12)
         if not self.span > 0:
             raise ValueError(f"Argument `span` must be above 0, but is {self.span!r}.")
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
-        """The chip with a tuning for each fused neuron's column, on top of any that it has."""
+        """Chip with a tuning for each column of its fused neurons, on top of any that it has."""
         sites = {one.site.name: one.site.product.columns for one in bench.sites(chip) if one.chain is not None}
         for name, columns in sites.items():
-            chip = with_ranges(chip, name, tuning=_present(chip, name, "tuning", columns))
+            chip = with_ranges(chip, name, tuning=_stored(chip, name, "tuning", columns))
         passes = 0
         for name in sites:
-            chip = with_ranges(chip, name, tuning=self._tuned(chip, name, bench, passes))
+            chip = with_ranges(chip, name, tuning=self._tune(chip, name, bench, passes))
             passes += self.steps + 1
         code_bits = math.ceil(math.log2(2 * self.span + 1))
         return chip, bench.inferences(chip, passes, float(sum(sites.values()) * code_bits))
 
-    def _tuned(self, chip: Chip, name: str, bench: Bench, reading: int) -> Array:
+    def _tune(self, chip: Chip, name: str, bench: Bench, reading: int) -> Array:
         assert chip.calibration is not None
         tuning = chip.calibration.sites[name].tuning
         assert tuning is not None
         best, least = tuning, jnp.full_like(tuning, jnp.inf)
         for number in range(self.steps + 1):
-            missing = bench.wanted[name] - bench.means(with_ranges(chip, name, tuning=tuning), reading + number)[name]
+            missing = bench.target[name] - bench.means(with_ranges(chip, name, tuning=tuning), reading + number)[name]
             better = jnp.abs(missing) < least
             best, least = jnp.where(better, tuning, best), jnp.where(better, jnp.abs(missing), least)
             tuning = tuning + jnp.sign(missing) * (self.span / 2 ** (number + 1))
@@ -106,12 +106,12 @@ class ThresholdTuning:
 
 @dataclasses.dataclass(frozen=True)
 class OffsetCorrection:
-    """Adds to each column of a result read as a number what it misses on average over the samples.
+    """Adds to each column that is read as a number its mean error over the samples.
 
-    Site after site in the order in which they run, so that each sees the corrected ones before it.
+    Site after site in the order in which they run, so that each is measured behind corrected ones.
 
     Attributes:
-        word: Bits of a stored correction.
+        word: Bits per stored correction.
     """
 
     word: int = 16
@@ -121,41 +121,42 @@ class OffsetCorrection:
         integer_between("word", self.word, 1, 32)
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
-        """The chip with an offset for each column of a site that is read as a number."""
+        """Chip with an offset for each column that is read as a number."""
         sites = {one.site.name: one.site.product.columns for one in bench.sites(chip) if one.chain is None}
         for name, columns in sites.items():
-            chip = with_ranges(chip, name, offset=_present(chip, name, "offset", columns))
+            chip = with_ranges(chip, name, offset=_stored(chip, name, "offset", columns))
         for number, name in enumerate(sites):
-            missing = bench.wanted[name] - bench.means(chip, number)[name]
-            chip = with_ranges(chip, name, offset=_present(chip, name, "offset", sites[name]) + missing)
+            missing = bench.target[name] - bench.means(chip, number)[name]
+            chip = with_ranges(chip, name, offset=_stored(chip, name, "offset", sites[name]) + missing)
         return chip, bench.inferences(chip, len(sites), float(self.word * sum(sites.values())))
 
 
 @dataclasses.dataclass(frozen=True)
 class BatchStatistics:
-    """Measures the network's batch statistics on the die: `amsim.reestimated`.
+    """Re-estimates the network's batch statistics on the die: `amsim.reestimate_statistics`.
 
     Attributes:
         statistics: `statistics(params, inputs)` returns the parameters with the statistics of a batch.
-        word: Bits of a stored statistic.
+        word: Bits per stored statistic.
     """
 
     statistics: Callable[[PyTree, Any], PyTree]
     word: int = 32
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
-        """The chip with parameters of its own."""
-        measured = reestimated(chip, self.statistics, bench.samples, key=bench.key, batch=bench.batch)
-        return measured, bench.inferences(chip, 1, float(self.word * changed_numbers(chip.params, measured.params)))
+        """Chip with its own statistics."""
+        measured = reestimate_statistics(chip, self.statistics, bench.samples, key=bench.key, batch=bench.batch)
+        stored_bits = float(self.word * count_changed_numbers(chip.params, measured.params))
+        return measured, bench.inferences(chip, 1, stored_bits)
 
 
-def changed_numbers(before: PyTree, after: PyTree) -> int:
-    """Numbers in the arrays that differ."""
+def count_changed_numbers(before: PyTree, after: PyTree) -> int:
+    """Number of elements in the arrays that differ."""
     leaves = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
     return sum(one.size for one, other in leaves if eqx.is_array(one) and bool(jnp.any(one != other)))
 
 
-def _present(chip: Chip, name: str, kind: str, columns: int) -> Array:
+def _stored(chip: Chip, name: str, kind: str, columns: int) -> Array:
     found = None if chip.calibration is None else getattr(chip.calibration.of(name), kind)
     return jnp.zeros((columns,)) if found is None else found
 

@@ -12,23 +12,23 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from amsim.circuits.checks import integer_between
 from amsim.deployment.chip import Chip
 from amsim.repairs.bench import Bench, Effort
-from amsim.training.fine_tuning.plan import Trainable, trained_leaves
-from amsim.training.fine_tuning.step import cross_entropy
-from amsim.training.optimiser import first_state, updated
+from amsim.training.losses import cross_entropy
+from amsim.training.optimiser import initial_state, update
+from amsim.training.parameters import Trainable, trained_leaves
 
 
 @dataclasses.dataclass(frozen=True)
 class LastLayer:
     """Trains some parameters, such as those of the last layer, through the die with Adam on the cross entropy.
 
-    The samples are met in turn, a batch a step; each step is a read with its own noise. Only the forward pass runs on
-    the die; what computes the gradient is not counted.
+    Each step reads the next batch of samples, with its own noise. Only the forward pass runs on the die; the cost of
+    the gradient is not counted.
 
     Attributes:
-        trainable: Pattern of the parameters, such as `dense.*`, as in `amsim.fine_tune`.
+        trainable: Pattern of the parameters, such as `dense.*`, as in `amsim.Optimiser`.
         epochs: Passes over the samples.
-        learning_rate: Of Adam.
-        word: Bits of a stored parameter.
+        learning_rate: Learning rate of Adam.
+        word: Bits per stored parameter.
     """
 
     trainable: Trainable
@@ -42,11 +42,11 @@ class LastLayer:
         integer_between("word", self.word, 1, 32)
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
-        """The chip with its own parameters."""
+        """Chip with its own parameters."""
         mask, _ = trained_leaves(chip.params, self.trainable)
         trained, others = eqx.partition(chip.params, mask)
         optimiser = optax.adam(self.learning_rate)
-        state = first_state(optimiser, trained)
+        state = initial_state(optimiser, trained)
         constrain = getattr(getattr(chip.function, "func", chip.function), "constrained", lambda params: params)
         starts = range(0, len(bench.samples), bench.batch)
         for number in range(self.epochs * len(starts)):
@@ -76,4 +76,4 @@ def _step(
     def loss_of(trained: PyTree) -> Array:
         return cross_entropy(dataclasses.replace(chip, params=eqx.combine(trained, others))(inputs, key=key), labels)
 
-    return updated(optimiser, jax.grad(loss_of)(trained), state, trained)
+    return update(optimiser, jax.grad(loss_of)(trained), state, trained)

@@ -1,4 +1,4 @@
-"""Repairs of a population of dies, one after the other, with the accuracy that each gains and what it takes."""
+"""Repairs of a population of dies, one after another, with the accuracy gained and the effort spent by each."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -13,7 +13,9 @@ from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, check_key, deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import Progress, labelled_batches, population_keys, right_answers
+from amsim.evaluation.accuracy import population_keys, right_answers
+from amsim.evaluation.batches import labelled_batches
+from amsim.progress import Progress
 from amsim.repairs.bench import Bench, Effort
 from amsim.repairs.kinds import REPAIRS, Repair
 from amsim.results.labelled import labelled
@@ -38,7 +40,7 @@ class Repaired:
     """Dies after their repairs.
 
     Attributes:
-        chips: The repaired chips, one for each die.
+        chips: The repaired chips, one per die.
         report: Dataset over `repair`, the first of which is "none".
     """
 
@@ -61,9 +63,9 @@ def repair(
     calibration: Calibration | None = None,
     progress: Progress | None = None,
 ) -> Repaired:
-    """Repair dies by measurements on them, and say what each repair gains and takes.
+    """Repair dies by measurements on them, with the accuracy gained and the effort spent by each repair.
 
-    Repairs follow one another in the order given, each on what those before it have left. Dies, reads and test data
+    Repairs follow one another in the order given, each on the result of those before it. Dies, reads and test data
     are the same throughout, so that gains are compared die by die. The dies and reads are those of
     `amsim.evaluate(..., key=key)`.
 
@@ -71,9 +73,9 @@ def repair(
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        samples: What the dies are measured with.
-        test: What they are scored on, not the same as `samples`.
-        key: Draws dies, reads and the noise of measurements.
+        samples: Labelled samples that the dies are measured with.
+        test: Labelled items that they are scored on, other than `samples`.
+        key: Draws dies, reads and the noise of the measurements.
         repairs: Names of `amsim.repairs.REPAIRS` ("trim", "thresholds", "offsets"), or pairs of a name of your own and
             a repair, such as `("last layer", amsim.repairs.LastLayer("dense.*"))`.
         dies: Number of dies.
@@ -84,8 +86,8 @@ def repair(
 
     Returns:
         The chips, and a Dataset over `repair` with `accuracy` (repair, die), its mean and 95 % interval, `gain` and its
-        interval over the repair before (paired by die), and what the repair takes on one die: `stored_bits`,
-        `inferences`, `decisions` and `repair_energy` (J).
+        interval over the repair before (paired by die), and the cost of the repair on one die:
+        `stored_bits`, `inferences`, `decisions` and `repair_energy` (J).
 
     Raises:
         ValueError: No data, no dies, an unknown or repeated repair, or a key that is not typed.
@@ -94,14 +96,14 @@ def repair(
     at_least_one(dies=dies, reads=reads, batch=batch)
     check_key("key", key)
     some_items(samples=samples, test=test)
-    wanted = _named(repairs)
+    chosen = _by_name(repairs)
     nominal = deploy(fn, params, hardware, calibration=calibration)
     codes = None if calibration is None else calibration.without_readout()
     ideal = deploy(fn, params, nominal.accelerator.ideal(), calibration=codes)
     die_keys, read_keys = population_keys(key, dies, reads)
     measuring_key = jax.random.split(key, 3)[2]
     inputs, labels = labelled_batches(test, batch)
-    accuracy = np.zeros((len(wanted) + 1, dies, reads))
+    accuracy = np.zeros((len(chosen) + 1, dies, reads))
     efforts: list[list[Effort]] = []
     chips: list[Chip] = []
     for die in range(dies):
@@ -109,7 +111,7 @@ def repair(
         bench = Bench(ideal, samples, min(batch, len(samples)), jax.random.fold_in(measuring_key, die))
         accuracy[0, die] = _accuracy(chip, read_keys[die], inputs, labels, len(test))
         efforts.append([Effort()])
-        for row, one in enumerate(wanted.values(), 1):
+        for row, one in enumerate(chosen.values(), 1):
             chip, effort = one(chip, bench)
             accuracy[row, die] = _accuracy(chip, read_keys[die], inputs, labels, len(test))
             efforts[-1].append(effort)
@@ -120,12 +122,12 @@ def repair(
         "samples": len(samples),
         "items": len(test),
         **provenance(key=key, accelerator=nominal.accelerator),
-        "repairs": [str(one) for one in wanted.values()],
+        "repairs": [str(one) for one in chosen.values()],
     }
-    return Repaired(tuple(chips), _report(["none", *wanted], accuracy, efforts, attributes))
+    return Repaired(tuple(chips), _report(["none", *chosen], accuracy, efforts, attributes))
 
 
-def _named(repairs: Sequence[Any]) -> dict[str, Repair]:
+def _by_name(repairs: Sequence[Any]) -> dict[str, Repair]:
     found: dict[str, Repair] = {}
     for one in repairs:
         if isinstance(one, str):

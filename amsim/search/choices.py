@@ -1,4 +1,4 @@
-"""Discrete choices of a design: every combination where there are few, and an outer search by Optuna where not."""
+"""Discrete choices of a circuit: every combination where they are few, an outer search by Optuna otherwise."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from amsim.results.labelled import labelled
-from amsim.search.gradient_search import DesignPoint, DesignSearch
+from amsim.search.gradient_search import GradientSearch, SearchPoint
 from amsim.search.quantities import LABELS
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import setting, static_settings, with_settings
@@ -19,22 +19,22 @@ from amsim.system.settings import setting, static_settings, with_settings
 Choices = Mapping[str, Sequence[Any]]
 
 EXHAUSTIVE = 16
-"""Combinations up to which each one is tried; of more, so many are picked."""
+"""Largest number of combinations that are all tried; of more, this many are picked."""
 
 SHORT_OF_LIMIT = 1000.0
-"""Of a design that does not reach its accuracy: what each unit of missing accuracy counts in logarithms of energy."""
+"""Penalty per unit of missing accuracy, in logarithms of energy, where the limit is not reached."""
 
 
 class Trial(NamedTuple):
-    """One combination of choices and the design found for it."""
+    """One combination of choices and the best point found for it."""
 
     choice: dict[str, Any]
-    search: DesignSearch
-    point: DesignPoint
+    search: GradientSearch
+    point: SearchPoint
 
 
 def check_choices(accelerator: Accelerator, choices: Choices | None, variables: Mapping[str, Any]) -> None:
-    """Raise ValueError unless every choice is of a static setting and all its values are allowed."""
+    """Raise ValueError unless each choice names a static setting and all its values are allowed."""
     for path, values in (choices or {}).items():
         if path in variables:
             raise ValueError(f"Arguments `choices` and `variables` must not share a setting, but both have {path!r}.")
@@ -42,15 +42,15 @@ def check_choices(accelerator: Accelerator, choices: Choices | None, variables: 
             raise ValueError(f"Argument `choices` must have different values, one at least, but {path!r} has {values}.")
         if not isinstance(setting(accelerator, path), int | float | str):
             known = ", ".join(static_settings(accelerator))
-            raise ValueError(f"Argument `choices` must name static settings, such as {known}, but {path!r} is none.")
+            raise ValueError(f"Argument `choices` must name static settings, such as {known}, but {path!r} is not one.")
         for value in values:
             with_settings(accelerator, {path: value})
 
 
-def searched(
+def search_choices(
     search: Callable[[Mapping[str, Any]], Trial], choices: Choices, limit: float, key: PRNGKeyArray
 ) -> list[Trial]:
-    """Trials of all combinations, or of `EXHAUSTIVE` that Optuna picks."""
+    """Trials of all combinations, or of `EXHAUSTIVE` of them that Optuna picks."""
     if math.prod(len(values) for values in choices.values()) <= EXHAUSTIVE:
         return [search(dict(zip(choices, values, strict=True))) for values in itertools.product(*choices.values())]
     try:
@@ -81,15 +81,15 @@ def searched(
 
 
 def best_trial(trials: Sequence[Trial], limit: float) -> Trial:
-    """The trial of least energy that reaches the limit, else the most accurate one."""
-    reached = [trial for trial in trials if trial.point.accuracy >= limit]
-    if reached:
-        return min(reached, key=lambda trial: trial.point.energy)
+    """Trial of least energy that reaches the limit, else the most accurate one."""
+    feasible = [trial for trial in trials if trial.point.accuracy >= limit]
+    if feasible:
+        return min(feasible, key=lambda trial: trial.point.energy)
     return max(trials, key=lambda trial: trial.point.accuracy)
 
 
-def labelled_trials(trials: Sequence[Trial], limit: float) -> xr.Dataset:
-    """What was tried, as text, and found."""
+def trial_table(trials: Sequence[Trial], limit: float) -> xr.Dataset:
+    """Choices tried, as text, with the energy and accuracy found for each."""
     paths = list(trials[0].choice)
     points = [trial.point for trial in trials]
     return labelled(

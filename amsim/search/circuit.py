@@ -11,46 +11,53 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, one_of, some_items
+from amsim.circuits.checks import at_least_one, some_items
 from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key, deploy
 from amsim.evaluation.accuracy import evaluate
 from amsim.evaluation.fixed_reads import FixedReads
+from amsim.progress import Progress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
-from amsim.search.choices import Choices, Trial, best_trial, check_choices, labelled_trials, searched
+from amsim.search.choices import (
+    Trial,
+    best_trial,
+    check_choices,
+    search_choices,
+    trial_table,
+)
 from amsim.search.estimate import Estimate, at_logs
-from amsim.search.gradient_search import DesignPoint, DesignSearch, Progress
+from amsim.search.gradient_search import GradientSearch, SearchPoint
+from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining
 from amsim.search.quantities import LABELS
+from amsim.search.space import SearchSpace, Variables, log_bounds
 from amsim.statistics.intervals import interval_names
 from amsim.system.accelerator import COMPONENTS, Accelerator
-from amsim.system.settings import continuous_setting, continuous_settings, spelled, with_settings
-from amsim.training.fine_tuning.plan import Trainable
-
-Variables = Mapping[str, tuple[float, float]]
+from amsim.system.settings import continuous_settings, spelled, with_settings
 
 
 class InfeasibleError(ValueError):
-    """No design in the bounds reaches the accuracy."""
+    """No circuit inside the bounds reaches the accuracy."""
 
 
 @dataclasses.dataclass(frozen=True)
-class CircuitDesign:
-    """A design that was found.
+class DesignedCircuit:
+    """Circuit that a search has found.
 
     Attributes:
         accelerator: The hardware.
         params: Parameters of the network, trained or as given.
         settings: Value of each variable in the SI unit of its setting, and of each choice.
-        energy: Energy an inference of the components that count, J.
-        accuracy: On the dies, reads and data of the search.
+        energy: Energy per inference of the components that count, J.
+        accuracy: Accuracy on the dies, reads and data of the search.
         feasible: Whether that reaches the limit and the check does not contradict it: `check.accuracy_high` is at least
             the limit.
         history: Dataset over `step` of `setting_value` (by setting), `energy`, `accuracy`, `smooth_accuracy` and
             `multiplier`, of the best choice.
         check: Result of `amsim.evaluate` on dies that the search never saw; attributes `limit` and `feasible`.
         evaluations: Passes over all dies and data of the search; a backward pass counts as two.
-        trials: Dataset over `trial` of the choices tried, their `energy`, `accuracy` and `feasible`; None without.
+        trials: Dataset over `trial` of the choices tried, with their `energy`, `accuracy` and `feasible`; None without
+            choices.
     """
 
     accelerator: Accelerator
@@ -72,105 +79,86 @@ def design_circuit(
     data: Split,
     *,
     key: PRNGKeyArray,
-    variables: Variables,
+    variables: Variables | SearchSpace,
     accuracy: float,
-    choices: Choices | None = None,
-    per_site: bool = False,
-    components: Sequence[str] = COMPONENTS,
+    components: Sequence[str] | CountedEnergy = COMPONENTS,
     steps: int = 25,
     dies: int = 4,
     batch: int = 250,
-    weight_learning_rate: float = 0.0,
-    trainable: Trainable = None,
-    check_data: Split | None = None,
-    check_dies: int = 16,
-    activity_items: int = 16,
-    must_reach: bool = False,
+    weights: WeightTraining | None = None,
+    check: Split | FinalCheck | None = None,
     progress: Progress | None = None,
-) -> CircuitDesign:
-    r"""Find the settings that need the least energy an inference at an accuracy.
+) -> DesignedCircuit:
+    """Find the settings that need the least energy per inference at an accuracy.
 
     Minimises `log E(x)` over `x = ln(values)` subject to `A(x) >= accuracy`, A being the fraction of right answers on
-    fixed dies, reads and data (common random numbers), which has no derivative. Its smooth stand-in is
-    `S = mean sigmoid((logit of the label - largest other logit) / w)`, differentiated through the chip with the
-    physical rule. Two corrections by measured values keep the search on the real limit: the limit of S moves with the
-    gap, `S >= accuracy + (S - A)`, and the slope of S is scaled and shifted so that it explains the values of S at the
-    points before (`amsim.search.steps.Points.slope`). Each step minimises `g_E d + |d|^2 / (2 STEP)` subject to the
-    limit with these slopes, inside a trust radius that shrinks; its Lagrange multiplier is known in closed form. At the
-    end a bisection along the direction of less energy puts the design on the limit of A.
+    fixed dies, reads and data (common random numbers), by the steps of `amsim.search.gradient_search.GradientSearch`.
+    At the end a bisection along the direction of less energy puts the circuit on the limit of A.
 
     Args:
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules; the search starts there, inside the bounds.
-        data: What the search measures the accuracy on, all of it at every step.
+        data: Items that the search measures the accuracy on, all of them at every step.
         key: Draws the dies and reads of the search, and those of the check.
-        variables: Lowest and highest value of each setting, by its path as in `amsim.system.settings.setting`.
+        variables: Lowest and highest value of each setting, by its path as in `amsim.setting`; or an
+            `amsim.SearchSpace`, which also has discrete choices and macros per site.
         accuracy: Least accuracy, above 0 and below 1.
-        choices: Values of each static setting, such as `{"macro.adc.bits": [4, 5, 6]}`; every combination has a search
-            of its own, or, where there are more than `amsim.search.choices.EXHAUSTIVE`, those that Optuna picks.
-        per_site: Give each site a macro of its own before the search; a variable `macro...` then is one for each site.
-            Energy, leakage and area are those of all these macros.
-        components: Components of energy that count, of `amsim.system.accelerator.COMPONENTS`.
+        components: Components of energy that count, of `amsim.system.accelerator.COMPONENTS`; or an
+            `amsim.CountedEnergy`.
         steps: Steps of the search.
         dies: Dies of the search.
         batch: Items computed at once; bounds the memory.
-        weight_learning_rate: Of a step of Adam on the mean cross-entropy of the parameters at every step of the search;
-            0 keeps them.
-        trainable: Which parameters are trained then, as in `amsim.fine_tune`.
-        check_data: Data of the check; None takes `data`, which flatters trained parameters.
-        check_dies: Dies of the check.
-        activity_items: Items, the first of `data`, whose activity the energy is taken at.
-        must_reach: Raise if the limit is not reached, instead of reporting it.
+        weights: Training of the parameters at every step of the search; None keeps them.
+        check: Items to check the circuit on, on fresh dies; or an `amsim.FinalCheck`. None takes those of the search,
+            which flatters trained parameters.
         progress: Called with (steps done, steps) of each search.
 
     Returns:
-        The design; of those seen, the one of least energy that reaches the limit, or of the highest accuracy if none.
+        The circuit; of those seen, the one of least energy that reaches the limit, or of the highest accuracy if none.
 
     Raises:
-        ValueError: No data, no variables, a path that is no continuous setting or, in `choices`, no static one, bounds
-            that are not above 0 or not in order, an accuracy outside 0..1, or a count below 1.
-        InfeasibleError: `must_reach` and no design reaches the accuracy.
-        amsim.search.gradient_search.DesignDivergedError: A value is not finite; it holds the last design that was.
+        ValueError: No data, no variables, a path that is not a continuous setting or, among choices, not a static one,
+            bounds that are not above 0 or not in order, an accuracy outside 0..1, or a count below 1.
+        InfeasibleError: `check.must_reach` and no circuit reaches the accuracy.
+        amsim.search.gradient_search.SearchDivergedError: A value is not finite; it holds the last circuit that was.
 
-    Validity: the surrogate's slope is exact behind the last decision only, and an approximation before; settings with
-    rounding behind them (ADC range, trim) have the slopes of their straight-through rules. On `n` answers the accuracy
-    has a standard error of about `sqrt(A (1 - A) / n)` besides that of the dies, and the cheapest point that passes is
-    more often a lucky one than not: the check tells.
+    Validity: on `n` answers the accuracy has a standard error of about `sqrt(A (1 - A) / n)` besides that of the dies,
+    and the cheapest point that passes is more often a lucky one than not: the check shows how far.
     """
-    _check(data, variables, accuracy, components, weight_learning_rate)
-    at_least_one(steps=steps, dies=dies, batch=batch, check_dies=check_dies, activity_items=activity_items)
+    space, counted, final = SearchSpace.of(variables), CountedEnergy.of(components), FinalCheck.of(check)
+    training = WeightTraining() if weights is None else weights
+    _check(data, accuracy)
+    at_least_one(steps=steps, dies=dies, batch=batch)
     check_key("key", key)
-    accelerator = Accelerator.of(hardware)
-    if per_site:
-        accelerator, variables = _by_site(fn, params, accelerator, data, variables)
-    check_choices(accelerator, choices, variables)
-    _log_bounds(accelerator, variables)
+    accelerator, bounded = _place(fn, params, hardware, data, space)
+    check_choices(accelerator, space.choices, bounded)
+    log_bounds(accelerator, bounded)
     deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
     search_key, fresh_key = jax.random.split(key)
-    reads, activity = FixedReads.of(data, batch, search_key, dies), data.inputs[:activity_items]
+    reads, activity = FixedReads.of(data, batch, search_key, dies), data.inputs[: counted.activity_items]
 
     def search(choice: Mapping[str, Any]) -> Trial:
         chosen = with_settings(accelerator, choice)
-        bounds, trained = _log_bounds(chosen, variables), weight_learning_rate > 0
-        estimate = Estimate(fn, chosen, tuple(variables), reads, tuple(components), activity, trained)
-        found = DesignSearch(estimate, params, bounds, accuracy, weight_learning_rate, trainable)
+        bounds, trained = log_bounds(chosen, bounded), training.learning_rate > 0
+        estimate = Estimate(fn, chosen, tuple(bounded), reads, tuple(counted.components), activity, trained)
+        found = GradientSearch(estimate, params, bounds, accuracy, training)
         found.run(steps, progress)
         return Trial(dict(choice), found, found.finish())
 
-    trials = searched(search, choices or {}, accuracy, search_key)
+    trials = search_choices(search, space.choices or {}, accuracy, search_key)
     best = best_trial(trials, accuracy)
-    if must_reach and best.point.accuracy < accuracy:
-        raise InfeasibleError(_unreached(accuracy, best.point))
-    found = at_logs(best.search.estimate.accelerator, tuple(variables), jnp.asarray(best.point.logs, float))
-    checked = data if check_data is None else check_data
-    check = evaluate(fn, best.search.params, found, checked, key=fresh_key, dies=check_dies, batch=batch)
-    table = labelled_trials(trials, accuracy) if choices else None
+    if final.must_reach and best.point.accuracy < accuracy:
+        raise InfeasibleError(_infeasible_message(accuracy, best.point))
+    found = at_logs(best.search.estimate.accelerator, tuple(bounded), jnp.asarray(best.point.logs, float))
+    checked = data if final.data is None else final.data
+    fresh = evaluate(fn, best.search.params, found, checked, key=fresh_key, dies=final.dies, batch=batch)
+    table = trial_table(trials, accuracy) if space.choices else None
     evaluations = sum(trial.search.estimate.evaluations for trial in trials)
-    return _design_of(best, found, check, accuracy, key, evaluations, table)
+    return _designed_circuit(best, found, fresh, accuracy, key, evaluations, table)
 
 
-def _design_of(
+def _designed_circuit(
     best: Trial,
     found: Accelerator,
     check: xr.Dataset,
@@ -178,10 +166,10 @@ def _design_of(
     key: PRNGKeyArray,
     evaluations: int,
     trials: xr.Dataset | None,
-) -> CircuitDesign:
+) -> DesignedCircuit:
     feasible = best.point.accuracy >= limit and _highest(check) >= limit
     values = dict(zip(best.search.estimate.paths, np.exp(best.point.logs).tolist(), strict=True))
-    return CircuitDesign(
+    return DesignedCircuit(
         found,
         best.search.params,
         values | best.choice,
@@ -203,21 +191,19 @@ def pareto_curve(
     accuracies: Sequence[float],
     *,
     key: PRNGKeyArray,
-    variables: Variables,
-    per_site: bool = False,
+    variables: Variables | SearchSpace,
     **options: Any,
 ) -> xr.Dataset:
-    """Least energy against the accuracy asked for: one design for each limit, from the design of the limit above.
+    """Least energy against the accuracy asked for: one circuit per limit, each starting from that of the limit above.
 
     Args:
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        data: What the search measures the accuracy on.
+        data: Items that the search measures the accuracy on.
         accuracies: Limits, all different.
         key: Draws dies and reads, the same for all limits.
         variables: As in `design_circuit`.
-        per_site: As in `design_circuit`.
         **options: Further arguments of `design_circuit`, which knows no others.
 
     Returns:
@@ -231,28 +217,31 @@ def pareto_curve(
     if len(limits) < 2 or len(set(limits)) != len(limits):
         raise ValueError(f"Argument `accuracies` must have two or more different limits, but is {list(accuracies)}.")
     for limit in limits:
-        _check(data, variables, limit, COMPONENTS, 0.0)
-    accelerator = Accelerator.of(hardware)
-    if per_site:
-        accelerator, variables = _by_site(fn, params, accelerator, data, variables)
-    designs: list[CircuitDesign] = []
+        _check(data, limit)
+    space, counted = SearchSpace.of(variables), CountedEnergy.of(options.get("components", COMPONENTS))
+    accelerator, bounded = _place(fn, params, hardware, data, space)
+    space = SearchSpace(bounded, space.choices)
+    found: list[DesignedCircuit] = []
     for limit in reversed(limits):
-        start = designs[-1].accelerator if designs else accelerator
-        designs.append(design_circuit(fn, params, start, data, key=key, variables=variables, accuracy=limit, **options))
-    designs.reverse()
+        start = found[-1].accelerator if found else accelerator
+        found.append(design_circuit(fn, params, start, data, key=key, variables=space, accuracy=limit, **options))
+    found.reverse()
     return labelled(
         {
-            "energy": (("limit",), [one.energy for one in designs]),
-            "accuracy": (("limit",), [one.accuracy for one in designs]),
-            "feasible": (("limit",), [one.feasible for one in designs]),
-            "evaluations": (("limit",), [one.evaluations for one in designs]),
-            "setting_value": (("limit", "setting"), [[one.settings[path] for path in variables] for one in designs]),
+            "energy": (("limit",), [one.energy for one in found]),
+            "accuracy": (("limit",), [one.accuracy for one in found]),
+            "feasible": (("limit",), [one.feasible for one in found]),
+            "evaluations": (("limit",), [one.evaluations for one in found]),
+            "setting_value": (
+                ("limit", "setting"),
+                [[one.settings[path] for path in space.variables] for one in found],
+            ),
         }
-        | {name: (("limit",), [float(one.check[name]) for one in designs]) for name in interval_names("accuracy")},
-        {"limit": limits, "setting": list(variables)},
+        | {name: (("limit",), [float(one.check[name]) for one in found]) for name in interval_names("accuracy")},
+        {"limit": limits, "setting": list(space.variables)},
         {
             "items": len(data),
-            "components": list(options.get("components", COMPONENTS)),
+            "components": list(counted.components),
             **provenance(key=key, accelerator=accelerator),
         },
         labels=LABELS,
@@ -279,6 +268,16 @@ def one_macro_a_site(fn: Callable[..., Any], params: PyTree, hardware: Any, *inp
     )
 
 
+def _place(
+    fn: Callable[..., Any], params: PyTree, hardware: Any, data: Split, space: SearchSpace
+) -> tuple[Accelerator, Variables]:
+    """Hardware where the search starts, and its variables: those of each site where sites have macros of their own."""
+    accelerator = Accelerator.of(hardware)
+    if not space.per_site:
+        return accelerator, space.variables
+    return _by_site(fn, params, accelerator, data, space.variables)
+
+
 def _by_site(
     fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, data: Split, variables: Variables
 ) -> tuple[Accelerator, dict[str, tuple[float, float]]]:
@@ -293,46 +292,20 @@ def _by_site(
     return expanded, found
 
 
-def _check(
-    data: Split, variables: Variables, accuracy: float, components: Sequence[str], weight_learning_rate: float
-) -> None:
+def _check(data: Split, accuracy: float) -> None:
     some_items(data=data)
-    if not variables:
-        raise ValueError("Argument `variables` must have a setting at least, but is empty.")
     if not 0 < accuracy < 1:
         raise ValueError(f"Argument `accuracy` must be above 0 and below 1, but is {accuracy}.")
-    if not 0 <= weight_learning_rate < np.inf:
-        raise ValueError(
-            f"Argument `weight_learning_rate` must be finite and at least 0, but is {weight_learning_rate}."
-        )
-    if not components:
-        raise ValueError("Argument `components` must have one at least, but is empty.")
-    for name in components:
-        one_of("components", name, COMPONENTS)
 
 
-def _log_bounds(accelerator: Accelerator, variables: Variables) -> tuple[np.ndarray, np.ndarray]:
-    for path, pair in variables.items():
-        continuous_setting(accelerator, "variables", path)
-        if len(pair) != 2 or not 0 < pair[0] < pair[1] < np.inf:
-            raise ValueError(
-                "Argument `variables` must have finite bounds (low, high) with 0 < low < high, but "
-                f"{path!r} has {pair}."
-            )
-        for value in pair:
-            with_settings(accelerator, {path: value})
-    low, high = np.log(np.array(list(variables.values()), float)).T
-    return low, high
-
-
-def _unreached(accuracy: float, point: DesignPoint) -> str:
+def _infeasible_message(accuracy: float, point: SearchPoint) -> str:
     return (
-        f"Argument `accuracy` of {accuracy:g} is not reached inside the bounds: the best design has "
+        f"Argument `accuracy` of {accuracy:g} is not reached inside the bounds: the best circuit has "
         f"{point.accuracy:.4g} at {point.energy:.4g} J."
     )
 
 
 def _highest(check: xr.Dataset) -> float:
-    """Upper end of the interval; one die has none, and then its own accuracy must do."""
+    """Upper end of the interval; with one die, which has no interval, its own accuracy."""
     high = float(check["accuracy_high"])
     return high if np.isfinite(high) else float(check["accuracy_mean"])

@@ -1,4 +1,4 @@
-"""Energy and accuracy of a design with their derivatives: what a search by gradient evaluates, compiled once."""
+"""Energy and accuracy of a candidate with their derivatives, compiled once for a whole search."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from amsim.system.cost import evaluate
 from amsim.system.settings import with_numbers
 
 BACKWARD = 2
-"""Forward passes that a backward pass counts for, as usual: one product each for the inputs and the weights."""
+"""Cost of a backward pass in forward passes: one product each for the gradients of inputs and weights."""
 
 
 class Slopes(NamedTuple):
@@ -26,8 +26,9 @@ class Slopes(NamedTuple):
     Attributes:
         accuracy: Fraction of right answers, 1.
         smooth: Mean of `sigmoid(margin / softness)`, 1.
-        by_log: Its derivative by the logarithm of each variable, shape (variables,); None of a forward pass.
-        by_params: Derivative of the mean cross-entropy by the parameters; None where they are not trained.
+        by_log: Derivative of `smooth` with respect to the logarithm of each variable, shape (variables,); None after a
+            forward pass alone.
+        by_params: Derivative of the mean cross-entropy with respect to the parameters; None where they are not trained.
     """
 
     accuracy: float
@@ -36,8 +37,8 @@ class Slopes(NamedTuple):
     by_params: PyTree = None
 
 
-class Designs(NamedTuple):
-    """A network on designs that differ in continuous settings.
+class Candidates(NamedTuple):
+    """Candidates of a search: a network on hardware that differs in continuous settings.
 
     Attributes:
         fn: The network.
@@ -50,22 +51,22 @@ class Designs(NamedTuple):
     paths: tuple[str, ...]
 
     def at(self, logs: Float[Array, " variables"]) -> Accelerator:
-        """The hardware of the design with these logarithms of its variables."""
+        """Hardware of the candidate with these logarithms of its variables."""
         return at_logs(self.accelerator, self.paths, logs)
 
 
 @dataclasses.dataclass
 class Estimate:
-    """Accuracy and energy of one network on designs that differ in continuous settings.
+    """Accuracy and energy of one network on hardware that differs in continuous settings.
 
     Attributes:
         fn: The network.
         accelerator: The hardware, whose variables are replaced.
         paths: Settings that vary.
-        reads: Dies, reads and data, the same for all designs.
+        reads: Dies, reads and data, the same for all candidates.
         components: Components of energy that count.
-        activity_inputs: Items whose activity the energy is taken at.
-        trained: Whether the parameters have derivatives.
+        activity_inputs: Items whose activity determines the energy.
+        trained: Whether derivatives with respect to the parameters are computed.
         softness: Width of the smooth accuracy in units of the margin.
         evaluations: Forward passes over all dies and data so far; a backward pass counts as `BACKWARD` of them.
     """
@@ -81,20 +82,20 @@ class Estimate:
     evaluations: int = 0
 
     @property
-    def designs(self) -> Designs:
-        """What is estimated."""
-        return Designs(self.fn, self.accelerator, self.paths)
+    def candidates(self) -> Candidates:
+        """Candidates whose energy and accuracy are estimated."""
+        return Candidates(self.fn, self.accelerator, self.paths)
 
     def energy(self, logs: np.ndarray, params: PyTree) -> tuple[float, np.ndarray]:
-        """Energy an inference, J, and the derivative of its logarithm by that of each variable."""
+        """Energy per inference, J, and the derivative of its logarithm with respect to that of each variable."""
         point = jnp.asarray(logs, float)
-        value, slope = _log_energy(self.designs, params, point, self.activity_inputs, self.components)
+        value, slope = _log_energy(self.candidates, params, point, self.activity_inputs, self.components)
         return float(jnp.exp(value)), np.asarray(slope, float)
 
     def accuracy(self, logs: np.ndarray, params: PyTree) -> Slopes:
         """Accuracy alone: a forward pass."""
         self.evaluations += 1
-        found = [self._answered(logs, params, reading) for reading in self.reads.all()]
+        found = [self._answer(logs, params, reading) for reading in self.reads.all()]
         smooth = sum(float(np.sum(_smooth(margins, self.softness))) for _, margins in found)
         answers = self.reads.answers
         return Slopes(sum(int(np.sum(right)) for right, _ in found) / answers, smooth / answers)
@@ -104,7 +105,8 @@ class Estimate:
         self.evaluations += 1 + BACKWARD
         point, softness = jnp.asarray(logs, float), jnp.asarray(self.softness, float)
         found = [
-            _answer_slopes(self.designs, params, point, reading, softness, self.trained) for reading in self.reads.all()
+            _answer_slopes(self.candidates, params, point, reading, softness, self.trained)
+            for reading in self.reads.all()
         ]
         answers = self.reads.answers
         right, smooth = (sum(float(one[n]) for one in found) / answers for n in (0, 1))
@@ -116,23 +118,23 @@ class Estimate:
 
     def set_softness(self, logs: np.ndarray, params: PyTree, share: float) -> None:
         """Make the smooth accuracy as wide as `share` of the median margin of a die."""
-        _, margins = self._answered(logs, params, self.reads.one(0, 0))
+        _, margins = self._answer(logs, params, self.reads.one(0, 0))
         median = float(np.median(np.abs(margins)))
         self.softness = share * median if np.isfinite(median) and median > 0 else 1.0
 
-    def _answered(self, logs: np.ndarray, params: PyTree, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
-        """Which answers of a read are right, and the margins of those that are no padding."""
-        right, margins = _answers(self.designs, params, jnp.asarray(logs, float), reading)
+    def _answer(self, logs: np.ndarray, params: PyTree, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+        """Which answers of a read are right, and the margins of those that are not padding."""
+        right, margins = _answers(self.candidates, params, jnp.asarray(logs, float), reading)
         return np.asarray(right), np.asarray(margins)[np.asarray(reading.labels) >= 0]
 
 
 def at_logs(accelerator: Accelerator, paths: Sequence[str], logs: Float[Array, " variables"]) -> Accelerator:
-    """The hardware with each variable at the exponential of its logarithm; bounds have been checked before."""
+    """Hardware with each variable at the exponential of its logarithm; bounds have been checked before."""
     return with_numbers(accelerator, dict(zip(paths, jnp.exp(logs), strict=True)))
 
 
 def _signed_margins(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
-    """Logit of the label less the largest other one."""
+    """Logit of the label minus the largest other logit."""
     own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
     return jnp.sum(jnp.where(own, logits, 0.0), axis=-1) - jnp.max(jnp.where(own, -jnp.inf, logits), axis=-1)
 
@@ -144,28 +146,28 @@ def _smooth(margins: Any, softness: Any) -> Any:
 
 @eqx.filter_jit
 def _answers(
-    designs: Designs, params: PyTree, logs: Float[Array, " variables"], reading: Reading
+    candidates: Candidates, params: PyTree, logs: Float[Array, " variables"], reading: Reading
 ) -> tuple[Array, Array]:
     """Which answers are right, and the margin of each."""
-    logits = reading.logits(designs.fn, params, designs.at(logs))
+    logits = reading.logits(candidates.fn, params, candidates.at(logs))
     return reading.right(logits), _signed_margins(logits, jnp.asarray(reading.labels))
 
 
 @eqx.filter_jit
 def _answer_slopes(
-    designs: Designs,
+    candidates: Candidates,
     params: PyTree,
     logs: Float[Array, " variables"],
     reading: Reading,
     softness: Float[Array, ""],
     trained: bool,
 ) -> tuple[Array, Array, Array, PyTree]:
-    """Right answers and their smooth number, its slopes by the logarithms, and those of the loss by the parameters."""
+    """Number of right answers, its smooth stand-in with slopes by log variable, and slopes of the loss by parameter."""
     floating, fixed = eqx.partition(params, eqx.is_inexact_array)
 
     def outputs(logs: Array, floating: PyTree) -> tuple[tuple[Array, Array], Array]:
         own = eqx.combine(floating, fixed)
-        logits = reading.logits(designs.fn, own, designs.at(logs), decision_rule="physical")
+        logits = reading.logits(candidates.fn, own, candidates.at(logs), decision_rule="physical")
         smooth = reading.total(_smooth(_signed_margins(logits, jnp.asarray(reading.labels)), softness))
         return (smooth, reading.cross_entropy(logits)), jnp.sum(reading.right(logits))
 
@@ -179,7 +181,7 @@ def _answer_slopes(
 
 @eqx.filter_jit
 def _log_energy(
-    designs: Designs,
+    candidates: Candidates,
     params: PyTree,
     logs: Float[Array, " variables"],
     inputs: Shaped[np.ndarray | Array, "batch ..."],
@@ -188,8 +190,8 @@ def _log_energy(
     chosen = np.array([COMPONENTS.index(name) for name in components])
 
     def log_energy(logs: Array) -> Array:
-        hardware = designs.at(logs)
-        layers = deploy(designs.fn, params, hardware).workload(inputs).layers
+        hardware = candidates.at(logs)
+        layers = deploy(candidates.fn, params, hardware).workload(inputs).layers
         return jnp.log(jnp.sum(evaluate(hardware, layers).energy[:, chosen]))
 
     return jax.value_and_grad(log_energy)(logs)

@@ -1,7 +1,6 @@
-"""The search for one design: steps by gradient, a bisection to the limit, and what was found on the way."""
+"""Search for one circuit: steps by gradient, a bisection to the limit, and the history of both."""
 
 import dataclasses
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -11,17 +10,17 @@ import optax
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
+from amsim.progress import Progress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.search.estimate import Estimate, Slopes, at_logs
+from amsim.search.parts import WeightTraining
 from amsim.search.quantities import LABELS
 from amsim.search.steps import Points, step
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import continuous_setting
-from amsim.training.fine_tuning.plan import Trainable, trained_leaves
-from amsim.training.optimiser import first_state, updated
-
-Progress = Callable[[int, int], None]
+from amsim.training.optimiser import initial_state, update
+from amsim.training.parameters import Trainable, trained_leaves
 
 LONGEST_STEP, SHORTEST_STEP = 0.5, 0.03
 """Trust radius of the first and last step, in natural logarithms: a factor of 1.6 and 3 %."""
@@ -30,15 +29,15 @@ MARGIN_SHARE = 0.5
 """Width of the smooth accuracy over the median margin of the given network."""
 
 FIRST_SEARCH_STEP, SEARCH_STEPS = 0.1, 5
-"""Of the search along a line at the end: its first step in logarithms, and bisections."""
+"""Search along a line at the end: its first step in logarithms, and its number of doublings and of bisections."""
 
 
-class DesignDivergedError(FloatingPointError):
+class SearchDivergedError(FloatingPointError):
     """A search met a value that is not finite.
 
     Attributes:
         accelerator: The last hardware with finite values.
-        params: The parameters then.
+        params: The parameters at that point.
     """
 
     def __init__(self, message: str, accelerator: Accelerator, params: PyTree) -> None:
@@ -48,16 +47,27 @@ class DesignDivergedError(FloatingPointError):
 
 
 @dataclasses.dataclass(frozen=True)
-class DesignPoint:
-    """A design that was looked at: logarithms of its variables, energy (J) and accuracy."""
+class SearchPoint:
+    """Evaluated point of a search: logarithms of its variables, energy (J) and accuracy."""
 
     logs: np.ndarray
     energy: float
     accuracy: float
 
 
-class DesignSearch:
-    """State of one search."""
+class GradientSearch:
+    r"""One search: steps along the limit of accuracy, then a bisection to it.
+
+    The accuracy A has no derivative. Its smooth stand-in is `S = mean sigmoid((logit of the label - largest other
+    logit) / w)`, differentiated through the chip with the physical rule. Two corrections by measured values keep the
+    search on the real limit: the limit of S moves with the gap, `S >= accuracy + (S - A)`, and the slope of S is scaled
+    and shifted so that it explains the values of S at the points before (`amsim.search.steps.Points.slope`). Each step
+    minimises `g_E d + |d|^2 / (2 STEP)` subject to the limit with these slopes, inside a trust radius that shrinks; its
+    Lagrange multiplier is known in closed form.
+
+    Validity: the surrogate's slope is exact behind the last decision only, and an approximation before; settings with
+    rounding behind them (ADC range, trim) have the slopes of their straight-through rules.
+    """
 
     def __init__(
         self,
@@ -65,19 +75,18 @@ class DesignSearch:
         params: PyTree,
         bounds: tuple[np.ndarray, np.ndarray],
         limit: float,
-        learning_rate: float,
-        trainable: Trainable,
+        weights: WeightTraining,
     ) -> None:
         self.estimate, self.params, self.bounds, self.limit = estimate, params, bounds, limit
         start = [float(continuous_setting(estimate.accelerator, "variables", path)) for path in estimate.paths]
         self.logs = np.clip(np.log(np.maximum(start, np.finfo(float).tiny)), *bounds)
         estimate.set_softness(self.logs, params, MARGIN_SHARE)
         self.points = Points(estimate.reads.answers)
-        self.seen: list[DesignPoint] = []
+        self.seen: list[SearchPoint] = []
         self.rows: list[tuple[np.ndarray, float, float, float, float]] = []
-        kinds = {"trained": optax.adam(learning_rate), "kept": optax.set_to_zero()}
-        self.optimiser = optax.multi_transform(kinds, self._kinds(params, trainable))
-        self.state = first_state(self.optimiser, _floating(params)) if estimate.trained else None
+        kinds = {"trained": optax.adam(weights.learning_rate), "kept": optax.set_to_zero()}
+        self.optimiser = optax.multi_transform(kinds, self._kinds(params, weights.trainable))
+        self.state = initial_state(self.optimiser, _floating(params)) if estimate.trained else None
 
     def run(self, steps: int, progress: Progress | None) -> None:
         """Take so many steps."""
@@ -88,7 +97,7 @@ class DesignSearch:
             self._check_finite(number, energy, energy_slope, found)
             assert found.by_log is not None
             self.points.add(self.logs, found.smooth, found.by_log)
-            self.seen.append(DesignPoint(self.logs, energy, found.accuracy))
+            self.seen.append(SearchPoint(self.logs, energy, found.accuracy))
             missing, radius = self.limit - found.accuracy, LONGEST_STEP * shrink**number
             following, weight = step(self.logs, energy_slope, self.points.slope(), missing, self.bounds, radius)
             self.rows.append((np.exp(self.logs), energy, found.accuracy, found.smooth, weight))
@@ -97,12 +106,12 @@ class DesignSearch:
             if progress is not None:
                 progress(number + 1, steps)
 
-    def finish(self) -> DesignPoint:
+    def finish(self) -> SearchPoint:
         """Bisection to the limit, and the best point of all."""
         if self.estimate.trained:
-            # Other parameters made the accuracies seen so far.
+            # The accuracies seen so far were of other parameters.
             self.seen = []
-        self._look(self.logs)
+        self._probe(self.logs)
         best = self._best()
         if best.accuracy >= self.limit:
             direction = -self.estimate.energy(best.logs, self.params)[1]
@@ -111,7 +120,7 @@ class DesignSearch:
         self._bisect(best, direction)
         return self._best()
 
-    def _bisect(self, start: DesignPoint, direction: np.ndarray) -> None:
+    def _bisect(self, start: SearchPoint, direction: np.ndarray) -> None:
         low, high = self.bounds
         blocked = ((start.logs <= low) & (direction < 0)) | ((start.logs >= high) & (direction > 0))
         direction = np.where(blocked, 0.0, direction)
@@ -121,7 +130,7 @@ class DesignSearch:
         direction, was = direction / length, start.accuracy >= self.limit
         inside, outside = 0.0, FIRST_SEARCH_STEP
         for _ in range(SEARCH_STEPS):
-            found = self._look(np.clip(start.logs + outside * direction, low, high))
+            found = self._probe(np.clip(start.logs + outside * direction, low, high))
             if (found.accuracy >= self.limit) != was:
                 break
             inside, outside = outside, 2 * outside
@@ -129,29 +138,29 @@ class DesignSearch:
             return
         for _ in range(SEARCH_STEPS):
             middle = (inside + outside) / 2
-            same = (self._look(np.clip(start.logs + middle * direction, low, high)).accuracy >= self.limit) == was
+            same = (self._probe(np.clip(start.logs + middle * direction, low, high)).accuracy >= self.limit) == was
             inside, outside = (middle, outside) if same else (inside, middle)
 
-    def _look(self, logs: np.ndarray) -> DesignPoint:
+    def _probe(self, logs: np.ndarray) -> SearchPoint:
         found = self.estimate.accuracy(logs, self.params)
-        self.seen.append(DesignPoint(logs, self.estimate.energy(logs, self.params)[0], found.accuracy))
+        self.seen.append(SearchPoint(logs, self.estimate.energy(logs, self.params)[0], found.accuracy))
         return self.seen[-1]
 
-    def _best(self) -> DesignPoint:
-        reached = [point for point in self.seen if point.accuracy >= self.limit]
-        if reached:
-            return min(reached, key=lambda point: point.energy)
+    def _best(self) -> SearchPoint:
+        feasible = [point for point in self.seen if point.accuracy >= self.limit]
+        if feasible:
+            return min(feasible, key=lambda point: point.energy)
         return max(self.seen, key=lambda point: (point.accuracy, -point.energy))
 
     def _train(self, found: Slopes) -> None:
         if not self.estimate.trained:
             return
         floating, fixed = eqx.partition(self.params, eqx.is_inexact_array)
-        after, self.state = updated(self.optimiser, found.by_params, self.state, floating)
+        after, self.state = update(self.optimiser, found.by_params, self.state, floating)
         self.params = getattr(self.estimate.fn, "constrained", lambda params: params)(eqx.combine(after, fixed))
 
     def _kinds(self, params: PyTree, trainable: Trainable) -> PyTree:
-        """Which of the floating leaves are trained."""
+        """Tree of "trained" and "kept" over the floating-point leaves."""
         named = getattr(self.estimate.fn, "trainable", None) if trainable is None else trainable
         mask = eqx.filter(trained_leaves(params, named)[0], jax.tree.map(eqx.is_inexact_array, params))
         return jax.tree.map(lambda chosen: "trained" if chosen else "kept", mask)
@@ -163,15 +172,15 @@ class DesignSearch:
             return
         logs, params = getattr(self, "good", (self.logs, self.params))
         accelerator = at_logs(self.estimate.accelerator, self.estimate.paths, jnp.asarray(logs, float))
-        raise DesignDivergedError(
+        raise SearchDivergedError(
             f"A value is not finite at step {number + 1} (energy {energy:g} J, smooth accuracy {found.smooth:g}); the "
-            "last good design is in this error.",
+            "last finite circuit is in this error.",
             accelerator,
             params,
         )
 
     def history(self, key: PRNGKeyArray) -> xr.Dataset:
-        """What was found at each step."""
+        """Dataset over `step` of the settings, energy, accuracies and multiplier."""
         values, energy, accuracy, smooth, weight = (np.array(column) for column in zip(*self.rows, strict=True))
         return labelled(
             {

@@ -1,4 +1,4 @@
-"""Steps of a search by gradient: less energy along the limit of accuracy, with slopes that measured values correct."""
+"""Steps of a search by gradient: less energy along the limit of accuracy, with slopes corrected by measured values."""
 
 import dataclasses
 
@@ -8,24 +8,24 @@ MEMORY = 12
 """Points whose measured accuracies correct the slope."""
 
 NEIGHBOURHOOD = 1.0
-"""Distance in logarithms up to which they do."""
+"""Largest distance, in logarithms, of the points that correct the slope."""
 
 SCALES = (0.2, 20.0)
-"""Least and largest factor between the surrogate's slope and the measured one."""
+"""Smallest and largest factor between the surrogate's slope and the measured one."""
 
 STEP = 0.5
-"""Length of a step for a slope of one, in logarithms; a bound on the trust radius holds it back."""
+"""Length of a step for a slope of one, in logarithms; the trust radius limits it."""
 
 
 @dataclasses.dataclass
 class Points:
-    """What was found at the points of a search.
+    """Points of a search with the accuracies measured there.
 
     Attributes:
-        answers: Answers that one accuracy is the mean of.
-        logs: Points.
-        smooth: Smooth accuracy at each.
-        surrogate: Its derivative by the physical rule.
+        answers: Number of answers that an accuracy is the mean of.
+        logs: Logarithms of the variables at each point.
+        smooth: Smooth accuracy at each point.
+        surrogate: Derivative of `smooth` from the physical rule.
     """
 
     answers: int
@@ -34,7 +34,7 @@ class Points:
     surrogate: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def add(self, logs: np.ndarray, smooth: float, surrogate: np.ndarray) -> None:
-        """Remember a point."""
+        """Store a point."""
         self.logs.append(logs)
         self.smooth.append(smooth)
         self.surrogate.append(surrogate)
@@ -44,7 +44,7 @@ class Points:
 
         G is the surrogate's derivative. With the differences `y = S' - S` to earlier points at distances `D` and the
         surrogate's prediction `p = D (G' + G) / 2`, k is the least-squares factor `sum y p / sum p^2` and c the ridge
-        regression of what it leaves, `(D^T D + r)^-1 D^T (y - k p)`, `r = 1 / (4 answers |k G|^2)`.
+        regression of the remainder, `(D^T D + r)^-1 D^T (y - k p)`, `r = 1 / (4 answers |k G|^2)`.
         """
         here, surrogate = self.logs[-1], self.surrogate[-1]
         near = [
@@ -76,7 +76,7 @@ def multiplier(energy_slope: np.ndarray, accuracy_slope: np.ndarray, missing: fl
     Args:
         energy_slope: Derivative g_E of the logarithm of the energy, shape (variables,).
         accuracy_slope: Derivative g_A of the accuracy, shape (variables,).
-        missing: Accuracy that is missing; negative where there is more than the limit.
+        missing: Accuracy still missing to the limit; negative above it.
     """
     square = float(accuracy_slope @ accuracy_slope)
     if square == 0:
@@ -92,7 +92,7 @@ def step(
     bounds: tuple[np.ndarray, np.ndarray],
     radius: float,
 ) -> tuple[np.ndarray, float]:
-    """Next point inside the bounds and not further than `radius`, and the multiplier."""
+    """Next point, inside the bounds and at most `radius` away, and the multiplier."""
     low, high = bounds
     free = np.ones(len(logs), bool)
     for _ in range(len(logs)):

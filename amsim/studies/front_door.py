@@ -13,7 +13,7 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from amsim.circuits.checks import integer_between, one_key
-from amsim.progress import progress_bar
+from amsim.progress import Progress, progress_bar
 from amsim.results.provenance import described, provenance
 from amsim.studies.axes import Block, blocks
 from amsim.studies.cluster import run_on_cluster
@@ -23,8 +23,6 @@ from amsim.studies.plan import Group, groups
 from amsim.studies.program import Lanes, Traced
 from amsim.studies.result import Results
 from amsim.studies.store import Store
-
-Progress = Callable[[int, int], None]
 
 
 def sweep(

@@ -15,7 +15,8 @@ from amsim.circuits.checks import at_least_one, one_of, part_of
 from amsim.datasets.split import Split
 from amsim.deployment.chip import deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import labelled_batches, right_answers
+from amsim.evaluation.accuracy import right_answers
+from amsim.evaluation.batches import labelled_batches
 from amsim.results.provenance import described
 from amsim.results.quantities import QUANTITIES as LABELS
 from amsim.system.accelerator import COMPONENTS, Accelerator

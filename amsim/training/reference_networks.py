@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,9 +12,12 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.checks import at_least_one, integer_between
-from amsim.datasets.split import Dataset, Split
+from amsim.datasets.split import Dataset
+from amsim.evaluation.accuracy import plain_accuracy
 from amsim.networks.image_network import ImageNetwork, Params
-from amsim.training.optimiser import first_state, updated
+from amsim.progress import LossProgress
+from amsim.training.losses import cross_entropy
+from amsim.training.optimiser import initial_state, update
 
 STATISTICS_MOMENTUM = 0.97
 """Share of the old value in the running batch statistics."""
@@ -23,11 +25,11 @@ STATISTICS_MOMENTUM = 0.97
 
 @dataclasses.dataclass(frozen=True)
 class TrainingResult:
-    """What training gives.
+    """Result of a training.
 
     Attributes:
         params: Trained parameters.
-        record: Settings, the loss and training accuracy of each epoch, the test accuracy after the last one.
+        record: Settings, loss and training accuracy of each epoch, and test accuracy after the last one.
     """
 
     params: Params
@@ -42,24 +44,24 @@ def train(
     batch: int = 128,
     learning_rate: float = 5e-3,
     seed: int = 0,
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: LossProgress | None = None,
 ) -> TrainingResult:
-    """Train a reference network with Adam, a cosine schedule and mirrored pictures.
+    """Train a reference network with Adam, a cosine schedule and mirrored images.
 
     Latent weights are clipped to -1..1 after each step, since a quantised weight does not change beyond. The test
-    part is used once, after the last epoch: nothing is selected by it.
+    split is used once, after the last epoch: nothing is selected by it.
 
     Args:
-        network: What to train.
-        data: Training and test pictures.
-        epochs: Passes over the training part.
-        batch: Pictures a step; the last incomplete batch of an epoch is left out.
-        learning_rate: Of Adam, at the start.
-        seed: Fixes initial weights, order and mirroring; same seed, machine and versions, same weights.
+        network: Network to train.
+        data: Training and test images.
+        epochs: Passes over the training split.
+        batch: Images per step; the last incomplete batch of an epoch is left out.
+        learning_rate: Learning rate of Adam at the start.
+        seed: Fixes initial weights, order and mirroring; the same seed, machine and versions give the same weights.
         progress: Called with (step, steps, loss) about once a second.
 
     Raises:
-        ValueError: A count that is not positive, or fewer training pictures than one batch.
+        ValueError: A count that is not positive, or fewer training images than one batch.
         FloatingPointError: The loss is no longer finite.
     """
     at_least_one(epochs=epochs, batch=batch)
@@ -68,7 +70,7 @@ def train(
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps))
     initial, shuffle, mirror = jax.random.split(jax.random.key(seed), 3)
     params = network.initial_params(initial)
-    state = first_state(optimiser, _latent(params))
+    state = initial_state(optimiser, _latent(params))
     step = jax.jit(partial(_step, network, optimiser), donate_argnums=(0, 1))
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
     start, last_report = time.monotonic(), 0.0
@@ -102,16 +104,6 @@ def train(
     return TrainingResult(params, record)
 
 
-def plain_accuracy(network: Callable[..., Array], params: Any, split: Split, batch: int = 500) -> float:
-    """Fraction of right answers of the plain network, without any circuit."""
-    logits = jax.jit(network)
-    answers = [
-        np.asarray(jnp.argmax(logits(params, split.inputs[start : start + batch]), axis=-1))
-        for start in range(0, len(split), batch)
-    ]
-    return float(np.mean(np.concatenate(answers) == split.labels))
-
-
 def _latent(params: Params) -> Params:
     return {
         name: {part: value for part, value in layer.items() if part not in ("mean", "variance")}
@@ -134,11 +126,11 @@ def _step(
     def loss_of(latent: Params) -> tuple[Array, Any]:
         whole = {name: params[name] | layer for name, layer in latent.items()}
         logits, used = network.forward(whole, images, batch_statistics=True, convolution=patch_convolution)
-        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels)), (logits, used)
+        return cross_entropy(logits, labels), (logits, used)
 
     latent = _latent(params)
     (loss, (logits, used)), gradient = jax.value_and_grad(loss_of, has_aux=True)(latent)
-    latent, state = updated(optimiser, gradient, state, latent)
+    latent, state = update(optimiser, gradient, state, latent)
     old = STATISTICS_MOMENTUM
     params = {
         name: layer | {part: old * params[name][part] + (1 - old) * value for part, value in used[name].items()}
@@ -148,7 +140,7 @@ def _step(
 
 
 def patch_convolution(inputs: Array, kernel: Array, stride: int) -> Array:
-    """Convolution as patches times matrix: on CPU its gradient takes half the time of XLA's own."""
+    """Convolution as patches times a matrix, whose gradient on CPU takes half the time of XLA's own convolution."""
     side, filters = kernel.shape[0], kernel.shape[-1]
     reach = inputs.shape[1] - side + 1
     shifts = [inputs[:, i : i + reach : stride, j : j + reach : stride] for i in range(side) for j in range(side)]

@@ -8,7 +8,7 @@ from scipy import stats
 
 from amsim import circuits, deploy, evaluate
 from amsim.datasets import Split
-from amsim.evaluation.accuracy import labelled_batches
+from amsim.evaluation.batches import labelled_batches
 from amsim.noise.gradients import decision
 from amsim.statistics.intervals import mean_interval
 

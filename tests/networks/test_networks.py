@@ -9,9 +9,10 @@ import pytest
 
 from amsim import networks
 from amsim.datasets import load_dataset
+from amsim.evaluation.accuracy import plain_accuracy
 from amsim.networks import CorruptNetworkError, ImageNetwork, load_network, save_network
 from amsim.networks.image_network import ConvolutionLayer, plain_convolution
-from amsim.training.reference_networks import patch_convolution, plain_accuracy
+from amsim.training.reference_networks import patch_convolution
 
 AIMS = {"binary-fashion": 0.87, "2-bit-fashion": 0.88, "4-bit-fashion": 0.895, "8-bit-fashion": 0.895}
 SMALL = (ConvolutionLayer(3, 2, 4, 1), ConvolutionLayer(2, 1, 6, 2))

@@ -15,9 +15,9 @@ from amsim import circuits
 from amsim.datasets import Split
 from amsim.evaluation.fixed_reads import FixedReads
 from amsim.noise.gradients import decision
-from amsim.search.choices import EXHAUSTIVE, Trial, best_trial, labelled_trials, searched
+from amsim.search.choices import EXHAUSTIVE, Trial, best_trial, search_choices, trial_table
 from amsim.search.circuit import (
-    CircuitDesign,
+    DesignedCircuit,
     InfeasibleError,
     _by_site,
     design_circuit,
@@ -25,7 +25,9 @@ from amsim.search.circuit import (
     pareto_curve,
 )
 from amsim.search.estimate import Estimate, Slopes
-from amsim.search.gradient_search import DesignDivergedError, DesignPoint, DesignSearch
+from amsim.search.gradient_search import GradientSearch, SearchDivergedError, SearchPoint
+from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining
+from amsim.search.space import SearchSpace
 from amsim.search.steps import STEP, Points, step
 from amsim.system.accelerator import Accelerator
 
@@ -60,13 +62,13 @@ def new_data() -> Split:
 DATA = new_data()
 
 
-def designed(accuracy: float, **options: Any) -> CircuitDesign:
+def designed(accuracy: float, **options: Any) -> DesignedCircuit:
     settings: dict[str, Any] = {
         "variables": VARIABLES,
         "components": COMPONENTS,
         "steps": 15,
         "dies": 3,
-        "check_dies": 4,
+        "check": FinalCheck(dies=4),
     }
     return design_circuit(
         network, PARAMS, MACRO, DATA, key=jax.random.key(1), accuracy=accuracy, **(settings | options)
@@ -139,10 +141,10 @@ class ClosedForm(Estimate):
 PATHS = ("macro.supply", "macro.unit_capacitance", "macro.temperature")
 
 
-def closed_form_search(limit: float) -> DesignSearch:
+def closed_form_search(limit: float) -> GradientSearch:
     reads = dataclasses.replace(FixedReads.of(DATA, ITEMS, jax.random.key(0), 1), items=10**6)
     estimate = ClosedForm(network, Accelerator(ARRAY), PATHS, reads, ("mac",), DATA.inputs)
-    return DesignSearch(estimate, PARAMS, (np.full(3, -9.0), np.full(3, 9.0)), limit, 0.0, ".*")
+    return GradientSearch(estimate, PARAMS, (np.full(3, -9.0), np.full(3, 9.0)), limit, WeightTraining(0.0, ".*"))
 
 
 @pytest.mark.parametrize("start", [1.0, -2.0])
@@ -170,7 +172,7 @@ def test_an_unreachable_limit_gives_the_most_accurate_design_seen() -> None:
 def test_a_value_that_is_not_finite_ends_the_search_with_the_last_good_design(monkeypatch: Any) -> None:
     monkeypatch.setattr(ClosedForm, "broken_after", 3)
     search = closed_form_search(0.9)
-    with pytest.raises(DesignDivergedError, match="not finite at step 4") as caught:
+    with pytest.raises(SearchDivergedError, match="not finite at step 4") as caught:
         search.run(25, None)
     third = search.history(jax.random.key(0))["setting_value"].values[2]
     assert float(caught.value.accelerator.macros[0].supply) == pytest.approx(third[0], rel=1e-5)
@@ -182,13 +184,13 @@ def test_outer_search_of_choices() -> None:
     def search(choice: Any) -> Trial:
         looked.append(dict(choice))
         energy, accuracy = 1.0 + choice["a"] + choice["b"], 0.3 + 0.1 * choice["a"] + 0.1 * choice["b"]
-        return Trial(dict(choice), closed_form_search(0.5), DesignPoint(np.zeros(1), energy, accuracy))
+        return Trial(dict(choice), closed_form_search(0.5), SearchPoint(np.zeros(1), energy, accuracy))
 
-    trials = searched(search, {"a": [0, 1, 2], "b": [0, 3]}, 0.55, jax.random.key(0))
+    trials = search_choices(search, {"a": [0, 1, 2], "b": [0, 3]}, 0.55, jax.random.key(0))
     assert len(looked) == 6
     assert best_trial(trials, 0.55).choice == {"a": 0, "b": 3}
     assert best_trial(trials, 0.95).choice == {"a": 2, "b": 3}
-    table = labelled_trials(trials, 0.55)
+    table = trial_table(trials, 0.55)
     assert table["choice"].values[1].tolist() == ["0", "3"]
     assert table["feasible"].values.sum() == 3
 
@@ -196,16 +198,16 @@ def test_outer_search_of_choices() -> None:
 def test_many_choices_need_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ValueError, match=r"more than 16 combinations.*amsim\[optuna\]"):
-        searched(lambda _: pytest.fail("searched"), {"a": range(5), "b": range(4)}, 0.5, jax.random.key(0))
+        search_choices(lambda _: pytest.fail("searched"), {"a": range(5), "b": range(4)}, 0.5, jax.random.key(0))
 
 
 def test_many_choices_are_searched_by_optuna() -> None:
     def search(choice: Any) -> Trial:
         energy, accuracy = 10.0 - choice["a"] + choice["b"], 1.0 - 0.05 * choice["a"]
-        return Trial(dict(choice), closed_form_search(0.5), DesignPoint(np.zeros(1), energy, accuracy))
+        return Trial(dict(choice), closed_form_search(0.5), SearchPoint(np.zeros(1), energy, accuracy))
 
     choices = {"a": range(8), "b": range(6)}
-    runs = [searched(search, choices, 0.75, jax.random.key(seed)) for seed in (0, 0, 1, 2, 3, 4, 5)]
+    runs = [search_choices(search, choices, 0.75, jax.random.key(seed)) for seed in (0, 0, 1, 2, 3, 4, 5)]
     tried = [[tuple(trial.choice.values()) for trial in trials] for trials in runs]
     assert tried[0] == tried[1] != tried[2]
     assert all(len(set(one)) == len(one) <= EXHAUSTIVE for one in tried)
@@ -238,16 +240,17 @@ def test_design_of_an_array_costs_no_more_than_that_of_a_grid() -> None:
 
 def test_choice_limit_and_curve_of_an_array() -> None:
     curve = pareto_curve(
-        network, PARAMS, MACRO, DATA, [0.99, 0.6, 0.8], key=jax.random.key(1), variables=VARIABLES,
-        components=COMPONENTS, steps=8, dies=3, check_dies=4, choices={"macro.bias_dac.bits": [ARRAY.bias_dac.bits]},
+        network, PARAMS, MACRO, DATA, [0.99, 0.6, 0.8], key=jax.random.key(1),
+        variables=SearchSpace(VARIABLES, {"macro.bias_dac.bits": [ARRAY.bias_dac.bits]}),
+        components=COMPONENTS, steps=8, dies=3, check=FinalCheck(dies=4),
     )  # fmt: skip
     assert curve["limit"].values.tolist() == [0.6, 0.8, 0.99]
     assert np.all(np.diff(curve["energy"].values) > 0)
     # The labels are 95 % right without circuits.
     assert curve["feasible"].values.tolist() == [True, True, False]
     assert curve["setting_value"].dims == ("limit", "setting")
-    with pytest.raises(InfeasibleError, match=r"0\.99 is not reached inside the bounds: the best design has 0\.[789]"):
-        designed(0.99, steps=1, must_reach=True, check_dies=4)
+    with pytest.raises(InfeasibleError, match=r"0\.99 is not reached inside the bounds: the best circuit has 0\.[789]"):
+        designed(0.99, steps=1, check=FinalCheck(dies=4, must_reach=True))
 
 
 def test_curve_needs_two_limits() -> None:
@@ -269,7 +272,7 @@ def test_a_variable_at_each_site_is_that_of_the_array_and_not_of_its_parts() -> 
 
 
 def test_weights_are_trained_where_asked_for() -> None:
-    design = designed(0.8, steps=2, weight_learning_rate=0.01, trainable=r"second\.w")
+    design = designed(0.8, steps=2, weights=WeightTraining(0.01, r"second\.w"))
     assert np.any(design.params["second"]["w"] != PARAMS["second"]["w"])
     np.testing.assert_array_equal(design.params["first"]["w"], PARAMS["first"]["w"])
 
@@ -288,13 +291,30 @@ def test_weights_are_trained_where_asked_for() -> None:
         ({"components": ()}, "`components` must have one"),
         ({"data": DATA[:0]}, "`data` must have at least one item"),
         ({"steps": 0}, "`steps` must be an integer"),
-        ({"weight_learning_rate": -1.0}, "`weight_learning_rate` must be finite"),
-        ({"choices": {"macro.supply": [0.5, 0.6]}}, "must name static settings"),
-        ({"choices": {"macro.bias_dac.bits": [4, 4]}}, "different values"),
-        ({"choices": {"macro.bias_dac.bits": [4, 40]}}, "`bits` must be an integer from 1 to 16"),
+        ({"variables": SearchSpace(VARIABLES, {"macro.supply": [0.5, 0.6]})}, "must name static settings"),
+        ({"variables": SearchSpace(VARIABLES, {"macro.bias_dac.bits": [4, 4]})}, "different values"),
+        (
+            {"variables": SearchSpace(VARIABLES, {"macro.bias_dac.bits": [4, 40]})},
+            "`bits` must be an integer from 1 to 16",
+        ),
     ],
 )
 def test_bad_arguments_are_refused_at_once(options: dict[str, Any], message: str) -> None:
     settings: dict[str, Any] = {"data": DATA, "variables": VARIABLES, "accuracy": 0.9}
     with pytest.raises(ValueError, match=message):
         design_circuit(network, PARAMS, MACRO, key=jax.random.key(1), **(settings | options))
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (lambda: SearchSpace({}), "`variables` must have a setting"),
+        (lambda: CountedEnergy(activity_items=0), "`activity_items` must be an integer of at least 1"),
+        (lambda: WeightTraining(-1.0), "`learning_rate` must be finite"),
+        (lambda: WeightTraining(np.inf), "`learning_rate` must be finite"),
+        (lambda: FinalCheck(dies=0), "`dies` must be an integer of at least 1"),
+    ],
+)
+def test_bad_parts_are_refused_at_once(part: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        part()

@@ -29,9 +29,10 @@ def tune(checkpoint, steps, **changed):
         "last": jnp.asarray(rng.standard_normal((6, 3)), jnp.float32),
     }
     array = circuits.SwitchedCapacitor(rows=16, columns=4, comparator=circuits.Comparator(noise=2e-3))
-    options = {"epochs": 4, "batch": 8, "learning_rate": 0.05, "distil": 0.3, "validation": 0.2} | changed
+    options = {"epochs": 4, "batch": 8, "optimiser": 0.05, "loss": amsim.Distillation(0.3), "validation": 0.2} | changed
     return amsim.fine_tune(
-        network, params, array, data, key=jax.random.key(3), noise=optax.linear_schedule(0.2, 1.0, 12),
+        network, params, array, data, key=jax.random.key(3),
+        dies=amsim.TrainingDies(noise=optax.linear_schedule(0.2, 1.0, 12)),
         checkpoint=checkpoint, progress=lambda step, total, loss: steps.append(step), **options,
     )  # fmt: skip
 
@@ -64,4 +65,4 @@ def test_an_earlier_checkpoint_of_another_loss_is_refused(checkpoint):
         return -jnp.mean(logits)
 
     with pytest.raises(ValueError, match=r"functions.loss is 'cross_entropy' there and .*other.* here"):
-        tune(checkpoint, [], loss=other)
+        tune(checkpoint, [], loss=amsim.Distillation(0.3, loss=other))

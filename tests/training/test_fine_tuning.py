@@ -15,8 +15,8 @@ from amsim import circuits
 from amsim.datasets import Split
 from amsim.networks import ImageNetwork
 from amsim.networks.image_network import ConvolutionLayer
-from amsim.training.fine_tuning.dies import TrainingDies
-from amsim.training.fine_tuning.step import distillation
+from amsim.training.fine_tuning.dies import DieStream
+from amsim.training.losses import distillation
 
 KEY = jax.random.key(0)
 SMALL = ImageNetwork(bits=1, input_maps=2, layers=(ConvolutionLayer(7, 7, 4, 1),))
@@ -76,7 +76,7 @@ def test_a_step_meets_the_calibrated_codes(blobs, weights):
 
     tuned = amsim.fine_tune(
         linear, weights, macro, blobs, key=KEY, epochs=1, batch=48, optimiser=optax.sgd(0.5),
-        calibration=chosen.calibration,
+        dies=amsim.TrainingDies(calibration=chosen.calibration),
     )  # fmt: skip
     step, other = (jax.grad(loss)(weights, one)["weight"] for one in (chosen.calibration, None))
     np.testing.assert_allclose(tuned.params["weight"], weights["weight"] - 0.5 * step, atol=1e-5)
@@ -96,7 +96,15 @@ def test_distillation_is_the_softened_divergence():
 def test_the_teacher_is_the_plain_network(blobs, weights):
     """On exact hardware the student starts as the teacher, so that pure distillation changes nothing."""
     tuned = amsim.fine_tune(
-        linear, weights, circuits.Exact(), blobs, key=KEY, epochs=1, batch=16, distil=1.0, optimiser=optax.sgd(1.0)
+        linear,
+        weights,
+        circuits.Exact(),
+        blobs,
+        key=KEY,
+        epochs=1,
+        batch=16,
+        loss=amsim.Distillation(1.0),
+        optimiser=optax.sgd(1.0),
     )
     np.testing.assert_allclose(tuned.params["weight"], weights["weight"], atol=1e-6)
     assert float(tuned.history["loss"][0]) == pytest.approx(0.0, abs=1e-6)
@@ -106,12 +114,12 @@ def test_dies_by_kind():
     def words(key):
         return tuple(np.ravel(jax.random.key_data(key)))
 
-    redrawn, ensemble = TrainingDies.of("redrawn", KEY), TrainingDies.of(3, KEY)
+    redrawn, ensemble = DieStream.of("redrawn", KEY), DieStream.of(3, KEY)
     assert len({words(redrawn.at(step)) for step in range(10)}) == 10
     assert [words(ensemble.at(step)) for step in range(3)] * 2 == [words(ensemble.at(step)) for step in range(6)]
-    held = TrainingDies.of(jax.random.key(7), KEY)
+    held = DieStream.of(jax.random.key(7), KEY)
     assert words(held.at(5)) == words(jax.random.key(7))
-    assert TrainingDies.of("nominal", KEY).at(3) is None
+    assert DieStream.of("nominal", KEY).at(3) is None
     assert [words(one) for one in redrawn.met(10, 2)] == [words(redrawn.at(8)), words(redrawn.at(9))]
     assert [words(one) for one in ensemble.met(10, 2)] == [words(ensemble.at(0)), words(ensemble.at(1))]
     for dies in (redrawn, ensemble):
@@ -145,9 +153,8 @@ def test_a_step_meets_its_die_and_noise_scale_in_one_compilation(blobs, weights)
         key=KEY,
         epochs=3,
         batch=48,
-        dies=own,
-        learning_rate=0.0,
-        noise=optax.linear_schedule(1.0, 0.0, 2),
+        dies=amsim.TrainingDies(own, noise=optax.linear_schedule(1.0, 0.0, 2)),
+        optimiser=0.0,
         progress=lambda step, steps, loss: after_step.append((step, steps, len(traces))),
     )
     np.testing.assert_allclose(tuned.history["loss"][[0, 2]], [on_own, nominal], rtol=1e-5)
@@ -171,7 +178,7 @@ def images() -> Split:
 
 def test_statistics_of_a_reference_network_stay_and_latent_weights_keep_inside(images):
     params = SMALL.initial_params(KEY)
-    tuned = amsim.fine_tune(SMALL, params, circuits.Exact(), images, key=KEY, epochs=1, batch=32, learning_rate=1.0)
+    tuned = amsim.fine_tune(SMALL, params, circuits.Exact(), images, key=KEY, epochs=1, batch=32, optimiser=1.0)
     for name, layer in tuned.params.items():
         assert float(np.abs(layer["kernel"]).max()) <= 1.0
         for part, value in layer.items():
@@ -196,7 +203,7 @@ def test_modules_keep_what_is_no_array(blobs):
         key=KEY,
         epochs=1,
         batch=16,
-        trainable=lambda name: name.startswith("layers.1"),
+        optimiser=amsim.Optimiser(trainable=lambda name: name.startswith("layers.1")),
     )
     assert tuned.params.activation is model.activation
     assert np.array_equal(tuned.params.layers[0].weight, model.layers[0].weight)
@@ -213,10 +220,8 @@ def test_the_best_epoch_counts_and_patience_ends(blobs, weights):
         key=KEY,
         epochs=9,
         batch=8,
-        learning_rate=0.0,
-        validation=blobs[32:],
-        patience=2,
-        each_epoch=lambda params: steps.append(1) or params,
+        optimiser=amsim.Optimiser(0.0, each_epoch=lambda params: steps.append(1) or params),
+        validation=amsim.HeldOut(blobs[32:], patience=2),
     )
     assert tuned.best_epoch == 0
     assert len(steps) == 2
@@ -225,7 +230,7 @@ def test_the_best_epoch_counts_and_patience_ends(blobs, weights):
     right = np.argmax(blobs.inputs[32:] @ np.asarray(weights["weight"]), axis=1) == blobs.labels[32:]
     np.testing.assert_allclose(tuned.history["validation_accuracy"], right.mean())
     better = amsim.fine_tune(
-        linear, weights, circuits.Exact(), blobs, key=KEY, epochs=4, batch=8, learning_rate=0.1, validation=0.25
+        linear, weights, circuits.Exact(), blobs, key=KEY, epochs=4, batch=8, optimiser=0.1, validation=0.25
     )
     found = better.history["validation_accuracy"].values
     assert better.best_epoch == int(np.argmax(found)) > 0
@@ -241,8 +246,9 @@ def test_the_hook_of_each_epoch_changes_any_parameter(blobs, weights):
         key=KEY,
         epochs=3,
         batch=16,
-        trainable="weight",
-        each_epoch=lambda params: params | {"count": params["count"] + 1},
+        optimiser=amsim.Optimiser(
+            trainable="weight", each_epoch=lambda params: params | {"count": params["count"] + 1}
+        ),
     )
     assert float(tuned.params["count"]) == 3
 
@@ -259,23 +265,34 @@ def test_refusals(blobs, weights, tmp_path):
         ({"dies": "fresh"}, "`dies` must be 'redrawn', 'nominal', a number .* but is 'fresh'"),
         ({"dies": 0}, "`dies` must be an integer of at least 1, but is 0"),
         ({"dies": True}, "`dies` must be 'redrawn'"),
-        ({"noise": -1.0}, "`noise` must be .* at least 0"),
-        ({"noise": lambda step: float("nan")}, "`noise` must be"),
-        ({"distil": 1.5}, "`distil` must be a number from 0 to 1, but is 1.5"),
-        ({"temperature": 0.0}, "`temperature` must be a number from 0.001"),
-        ({"learning_rate": float("nan")}, "`learning_rate` must be a number from 0 to inf, but is nan"),
-        ({"trainable": "bias"}, r"`trainable` must match parameters, but 'bias' matches none of \['weight'\]"),
-        ({"trainable": "("}, "`trainable` must have regular expressions"),
-        ({"trainable": lambda name: False}, "`trainable` must choose at least one"),
+        ({"dies": amsim.TrainingDies(noise=-1.0)}, "`noise` must be .* at least 0"),
+        ({"dies": amsim.TrainingDies(noise=lambda step: float("nan"))}, "`noise` must be"),
+        ({"optimiser": float("nan")}, "`optimiser` must be a number from 0 to inf, but is nan"),
+        (
+            {"optimiser": amsim.Optimiser(trainable="bias")},
+            r"`trainable` must match parameters, but 'bias' matches none of \['weight'\]",
+        ),
+        ({"optimiser": amsim.Optimiser(trainable="(")}, "`trainable` must have regular expressions"),
+        ({"optimiser": amsim.Optimiser(trainable=lambda name: False)}, "`trainable` must choose at least one"),
         ({"decision_rule": "tan"}, "`decision_rule` must be one of .* Did you mean 'tanh'"),
         ({"validation": 0.001}, "`validation` must leave items on both sides"),
         ({"validation": blobs[:0]}, "`validation` must have at least one item"),
-        ({"patience": 2}, "`validation` must be given for `patience`=2"),
         ({"checkpoint": tmp_path / "none" / "file"}, "`checkpoint` must be a file in a folder that exists"),
     ]
     for options, message in cases:
         with pytest.raises(ValueError, match=message):
             tune(**options)
+    parts = [
+        (lambda: amsim.Distillation(1.5), "`weight` must be a number from 0 to 1, but is 1.5"),
+        (lambda: amsim.Distillation(0.5, temperature=0.0), "`temperature` must be a number from 0.001"),
+        (lambda: amsim.Optimiser("adam"), "`optimiser` must be a number from 0 to inf, but is 'adam'"),
+        (lambda: amsim.HeldOut(0.5, dies=0), "`dies` must be an integer of at least 1, but is 0"),
+        (lambda: amsim.HeldOut(0.5, patience=0), "`patience` must be an integer of at least 1, but is 0"),
+        (lambda: amsim.HeldOut(patience=2), "`items` must be given for `patience`=2"),
+    ]
+    for part, message in parts:
+        with pytest.raises(ValueError, match=message):
+            part()
     bad = {"weight": weights["weight"].at[0, 0].set(jnp.nan)}
     with pytest.raises(ValueError, match="1 NaN or infinite"):
         amsim.fine_tune(linear, bad, circuits.Exact(), blobs, key=KEY, batch=16)

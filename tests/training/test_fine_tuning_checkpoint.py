@@ -38,8 +38,9 @@ TRAINING = """
 
     def tune(path, progress=False):
         return amsim.fine_tune(
-            network, params, array, data, key=jax.random.key(3), epochs=4, batch=8, learning_rate=0.05,
-            distil=0.3, validation=0.2, noise=optax.linear_schedule(0.2, 1.0, 12), checkpoint=path, progress=progress,
+            network, params, array, data, key=jax.random.key(3), epochs=4, batch=8, optimiser=0.05,
+            loss=amsim.Distillation(0.3), dies=amsim.TrainingDies(noise=optax.linear_schedule(0.2, 1.0, 12)),
+            validation=0.2, checkpoint=path, progress=progress,
         )
 
     path, result, fatal_step = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -107,10 +108,10 @@ def test_a_finished_training_is_read_not_repeated(tune, tmp_path):
     [
         ({"epochs": 3}, "epochs is 2 there and 3 here"),
         ({"key": jax.random.key(4)}, "key.1 is 3 there and 4 here"),
-        ({"learning_rate": 0.5}, "learning_rate is 0.001 there and 0.5 here"),
+        ({"optimiser": 0.5}, "learning_rate is 0.001 there and 0.5 here"),
         ({"dies": 4}, "dies is 'redrawn' there and 4 here"),
         ({"hardware": circuits.Exact(rows=2)}, "hardware.macros.0.rows is 1 there and 2 here"),
-        ({"noise": 0.5}, "noise.0 is 1.0 there and 0.5 here"),
+        ({"dies": amsim.TrainingDies(noise=0.5)}, "noise.0 is 1.0 there and 0.5 here"),
         ({"params": {"weight": jnp.ones((8, 3))}}, "other settings: params is '"),
         ({"network": lambda p, x: jnp.tanh(x @ p["weight"])}, "other settings: network is '"),
         ({"optimiser": optax.sgd(0.1)}, "learning_rate is 0.001 there and None here"),
@@ -152,7 +153,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tune, tmp_path):
         return {"weight": jnp.full((8, 3), jnp.nan)}
 
     with pytest.raises(amsim.TrainingDivergedError, match=r"not finite after epoch 2.*keeps the state after epoch 1"):
-        tune(epochs=4, each_epoch=each_epoch)
+        tune(epochs=4, optimiser=amsim.Optimiser(each_epoch=each_epoch))
     assert path.read_bytes() == good[0][0]
 
 
@@ -160,10 +161,11 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(tune):
     def loss(outputs, labels):
         return jnp.where(jnp.all(outputs == 0), jnp.inf, jnp.sum(outputs))
 
+    constrained = amsim.Optimiser(constrain=lambda params: {"weight": 0 * params["weight"]})
     with pytest.raises(
         amsim.TrainingDivergedError, match=r"inf, not finite, at step 1; lower.*No checkpoint"
     ) as raised:
-        tune(loss=loss, constrain=lambda params: {"weight": 0 * params["weight"]}, checkpoint=None)
+        tune(loss=loss, optimiser=constrained, checkpoint=None)
     assert isinstance(raised.value, FloatingPointError)
     assert not np.any(raised.value.params["weight"])
 

@@ -19,22 +19,22 @@ _HEADER = "header"
 
 
 @dataclasses.dataclass
-class Progress:
-    """Where a training stands at the end of an epoch.
+class TrainingState:
+    """State of a training at the end of an epoch.
 
     Attributes:
         params: All parameters.
-        state: Of the optimiser.
+        optimiser_state: State of the optimiser.
         best: Parameters of the best epoch so far.
-        best_epoch: Its number, 0 before training.
+        best_epoch: Number of that epoch, 0 before training.
         epoch: Epochs done.
         stopped: Whether training is over.
-        history: A number for each step, by name.
+        history: One number per step, by name.
         validation: Validation accuracy of each epoch, the first before training.
     """
 
     params: PyTree
-    state: PyTree
+    optimiser_state: PyTree
     best: PyTree
     best_epoch: int
     epoch: int
@@ -44,26 +44,26 @@ class Progress:
 
     @property
     def trees(self) -> list[PyTree]:
-        """What of it is arrays."""
-        return [eqx.filter(tree, eqx.is_array) for tree in (self.params, self.state, self.best)]
+        """Arrays of parameters, optimiser state and best parameters."""
+        return [eqx.filter(tree, eqx.is_array) for tree in (self.params, self.optimiser_state, self.best)]
 
 
-def save_progress(path: Path, settings: dict[str, Any], progress: Progress) -> None:
+def write_checkpoint(path: Path, settings: dict[str, Any], state: TrainingState) -> None:
     """Write a checkpoint; a file of the same name is replaced at once."""
     encoder = Encoder()
     header = {
         "format": FORMAT,
         "settings": settings,
-        "structure": _structure(progress),
-        "leaves": encoder.part("leaves", jax.tree.leaves(progress.trees)),
+        "structure": _structure(state),
+        "leaves": encoder.part("leaves", jax.tree.leaves(state.trees)),
         "numbers": encoder.part(
             "numbers",
             {
-                "best_epoch": progress.best_epoch,
-                "epoch": progress.epoch,
-                "stopped": progress.stopped,
-                "history": progress.history,
-                "validation": progress.validation,
+                "best_epoch": state.best_epoch,
+                "epoch": state.epoch,
+                "stopped": state.stopped,
+                "history": state.history,
+                "validation": state.validation,
             },
         ),
     }
@@ -71,13 +71,13 @@ def save_progress(path: Path, settings: dict[str, Any], progress: Progress) -> N
     write_array_file(path, {_HEADER: text} | encoder.arrays)
 
 
-def load_progress(path: Path, settings: dict[str, Any], start: Progress) -> Progress:
-    """Read a checkpoint, to the bit.
+def read_checkpoint(path: Path, settings: dict[str, Any], start: TrainingState) -> TrainingState:
+    """State in a checkpoint, bit for bit.
 
     Args:
         path: The file.
-        settings: Those of the training that is to go on.
-        start: Its state before the first step, for the structure of parameters and optimiser.
+        settings: Settings of the training that is to be resumed.
+        start: State of that training before the first step, which gives the structure of parameters and optimiser.
 
     Raises:
         ValueError: The file is damaged, of another kind or of a training with other settings, which are named.
@@ -98,25 +98,28 @@ def load_progress(path: Path, settings: dict[str, Any], start: Progress) -> Prog
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
         text = str(error).rstrip(".")
         raise ValueError(f"Checkpoint {path} cannot be used: {text}. Delete it to start anew.") from None
-    return Progress(
-        eqx.combine(params, start.params), eqx.combine(state, start.state), eqx.combine(best, start.best), **numbers
+    return TrainingState(
+        eqx.combine(params, start.params),
+        eqx.combine(state, start.optimiser_state),
+        eqx.combine(best, start.best),
+        **numbers,
     )
 
 
-def _structure(progress: Progress) -> list[list[Any]]:
+def _structure(state: TrainingState) -> list[list[Any]]:
     """Path, type and shape of every array."""
-    leaves = jax.tree_util.tree_leaves_with_path(progress.trees)
+    leaves = jax.tree_util.tree_leaves_with_path(state.trees)
     return [[jax.tree_util.keystr(path), str(leaf.dtype), list(leaf.shape)] for path, leaf in leaves]
 
 
 def _differences(stored: dict[str, Any], own: dict[str, Any]) -> list[str]:
-    there, here = dict(_flat("", _with_bare_names(stored))), dict(_flat("", _with_bare_names(own)))
+    there, here = dict(_flatten("", _bare_names(stored))), dict(_flatten("", _bare_names(own)))
     names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
     return [f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in names]
 
 
-def _with_bare_names(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with functions of amsim's own by their bare names, which stay when a module moves."""
+def _bare_names(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with amsim's own functions by their bare names, which stay when a module moves."""
     functions = settings.get("functions")
     if not isinstance(functions, dict):
         return settings
@@ -124,10 +127,10 @@ def _with_bare_names(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"functions": functions | own}
 
 
-def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Numbers and words of nested settings by dotted path."""
+def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Values of nested settings by dotted path."""
     if isinstance(value, dict | list):
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _flat(f"{path}.{name}" if path else str(name), item)
+            yield from _flatten(f"{path}.{name}" if path else str(name), item)
     else:
         yield path, value

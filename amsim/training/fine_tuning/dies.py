@@ -1,4 +1,4 @@
-"""Which die each step of a training meets, and which dies it never meets."""
+"""Keys of the dies that a training meets, and of those it never meets."""
 
 from typing import Any, NamedTuple
 
@@ -11,14 +11,14 @@ from amsim.circuits.checks import integer_between, one_key
 REDRAWN, NOMINAL = "redrawn", "nominal"
 
 
-class TrainingDies(NamedTuple):
-    """Dies of a training as keys: step number to die.
+class DieStream(NamedTuple):
+    """Keys of the dies of a training: step number to die.
 
     Attributes:
         kind: "redrawn" at each step, an "ensemble" met in turn, one "held" die, or the "nominal" macros.
-        key: Of the stream of dies, or of the held die itself.
-        members: Dies of an ensemble.
-        fresh: Of the stream of dies that training never meets.
+        key: Key of the stream of dies, or of the held die itself.
+        members: Number of dies of an ensemble.
+        fresh: Key of the stream of dies that training never meets.
     """
 
     kind: str
@@ -27,26 +27,26 @@ class TrainingDies(NamedTuple):
     fresh: PRNGKeyArray
 
     @staticmethod
-    def of(dies: Any, key: PRNGKeyArray) -> "TrainingDies":
-        """Dies by the argument `dies` of `fine_tune`.
+    def of(dies: Any, key: PRNGKeyArray) -> "DieStream":
+        """Stream for the argument `dies` of `fine_tune`.
 
         Raises:
-            ValueError: It is none of what is allowed.
+            ValueError: The argument is not one of the allowed values.
         """
         stream, fresh = jax.random.split(key)
         if isinstance(dies, str):
             if dies in (REDRAWN, NOMINAL):
-                return TrainingDies(dies, stream, 0, fresh)
-            raise ValueError(_refusal(dies))
+                return DieStream(dies, stream, 0, fresh)
+            raise ValueError(_message(dies))
         if isinstance(dies, jax.Array):
-            return TrainingDies("held", one_key("dies", dies), 1, fresh)
+            return DieStream("held", one_key("dies", dies), 1, fresh)
         if isinstance(dies, int | np.integer) and not isinstance(dies, bool):
             integer_between("dies", dies, 1)
-            return TrainingDies("ensemble", stream, int(dies), fresh)
-        raise ValueError(_refusal(dies))
+            return DieStream("ensemble", stream, int(dies), fresh)
+        raise ValueError(_message(dies))
 
     def at(self, step: Int[Array, ""] | int) -> PRNGKeyArray | None:
-        """Key of the die at a step; None is the nominal macros."""
+        """Key of the die of a step; None is the nominal macros."""
         if self.kind == NOMINAL:
             return None
         if self.kind == "held":
@@ -54,7 +54,7 @@ class TrainingDies(NamedTuple):
         return jax.random.fold_in(self.key, step if self.kind == REDRAWN else step % self.members)
 
     def met(self, steps: int, most: int) -> list[PRNGKeyArray | None]:
-        """Keys of dies that a training of so many steps has met: all, or the last `most` of those redrawn."""
+        """Keys of the dies that a training of so many steps has met: all, or the last `most` where they are redrawn."""
         if self.kind in (NOMINAL, "held"):
             return [self.at(0)]
         first = max(steps - most, 0) if self.kind == REDRAWN else 0
@@ -62,10 +62,10 @@ class TrainingDies(NamedTuple):
         return [self.at(step) for step in range(first, last)]
 
     def for_validation(self, count: int) -> list[PRNGKeyArray | None]:
-        """Keys of dies that show progress: the die or macros trained for, else dies that training never meets."""
+        """Keys of the dies of validation: the die or macros trained for, else dies that training never meets."""
         if self.kind in (NOMINAL, "held"):
             return [self.at(0)]
-        # Another stream than that of the report, which must not be what the best epoch was chosen by.
+        # Another stream than that of the report, which must not show the dies that the best epoch was chosen on.
         stream = jax.random.fold_in(self.fresh, 1)
         return [jax.random.fold_in(stream, number) for number in range(count)]
 
@@ -75,7 +75,7 @@ class TrainingDies(NamedTuple):
         return jax.random.fold_in(self.fresh, 0)
 
 
-def _refusal(dies: Any) -> str:
+def _message(dies: Any) -> str:
     return (
         "Argument `dies` must be 'redrawn', 'nominal', a number of dies or the key of one as `amsim.deploy` takes it, "
         f"but is {dies!r}."

@@ -1,4 +1,4 @@
-"""What fine-tuning gives: parameters, history, and the report on dies that it has never met."""
+"""Result of a fine-tuning: parameters, history, and the report on dies that it has never met."""
 
 import dataclasses
 import json
@@ -12,13 +12,13 @@ from jaxtyping import PyTree
 from amsim.datasets.split import Split
 from amsim.evaluation.unseen_dies import unseen_dies_report
 from amsim.results.labelled import labelled
-from amsim.training.fine_tuning.checkpoint import Progress
+from amsim.training.fine_tuning.checkpoint import TrainingState
 from amsim.training.fine_tuning.plan import Plan
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FineTuned:
-    """What `amsim.fine_tune` gives.
+    """Network after `amsim.fine_tune`.
 
     Attributes:
         params: Parameters: of the best epoch by validation, or of the last one without.
@@ -52,21 +52,22 @@ class FineTuned:
             test: Items that training has not met.
             dies: Fresh dies; also the most dies seen.
             reads: Passes over the items on each die.
-            accuracy_limit: What a die must reach to count as good; None leaves the yield out.
+            accuracy_limit: Accuracy that a good die reaches; None leaves the yield out.
             params: Other parameters on the same dies and reads, such as those before training; None is these.
 
         Returns:
             Dataset of `amsim.unseen_dies_report`.
         """
+        exposure = self._plan.exposure
         return unseen_dies_report(
-            self._plan.fn,
+            self._plan.network,
             self.params if params is None else params,
-            self._plan.accelerator,
+            exposure.accelerator,
             test,
-            key=self._plan.dies.unseen,
-            train=self._plan.train,
-            calibration=self._plan.calibration,
-            seen=self._plan.dies.met(self.history.sizes["step"], dies),
+            key=exposure.dies.unseen,
+            train=self._plan.items.train,
+            calibration=exposure.calibration,
+            seen=exposure.dies.met(self.history.sizes["step"], dies),
             dies=dies,
             reads=reads,
             accuracy_limit=accuracy_limit,
@@ -85,14 +86,13 @@ LABELS = {
 """Unit and long name of what a training returns."""
 
 
-def result_of(plan: Plan, progress: Progress) -> FineTuned:
-    """The result of a training that is over."""
-    steps = np.arange(len(progress.history["loss"]))
-    variables: dict[str, Any] = {name: (("step",), np.asarray(values)) for name, values in progress.history.items()}
-    coordinates: dict[str, Any] = {"step": steps}
-    if plan.validation is not None:
-        variables["validation_accuracy"] = (("epoch",), np.asarray(progress.validation))
-        coordinates["epoch"] = np.arange(len(progress.validation))
-    record = plan.settings | {"epochs_done": progress.epoch, "best_epoch": progress.best_epoch}
+def result_of(plan: Plan, settings: dict[str, Any], state: TrainingState) -> FineTuned:
+    """Result of a training that is over."""
+    variables: dict[str, Any] = {name: (("step",), np.asarray(values)) for name, values in state.history.items()}
+    coordinates: dict[str, Any] = {"step": np.arange(len(state.history["loss"]))}
+    if plan.items.validation is not None:
+        variables["validation_accuracy"] = (("epoch",), np.asarray(state.validation))
+        coordinates["epoch"] = np.arange(len(state.validation))
+    record = settings | {"epochs_done": state.epoch, "best_epoch": state.best_epoch}
     history = labelled(variables, coordinates, {"record": json.dumps(record)}, labels=LABELS)
-    return FineTuned(jax.tree.map(lambda leaf: leaf, progress.best), history, record, progress.best_epoch, plan)
+    return FineTuned(jax.tree.map(lambda leaf: leaf, state.best), history, record, state.best_epoch, plan)

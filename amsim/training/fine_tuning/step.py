@@ -1,4 +1,4 @@
-"""One step of training through a chip: loss, distillation, gradient and update, compiled once for the whole run."""
+"""One step of training through a chip: loss, gradient and update, compiled once for the whole run."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,16 +6,12 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from amsim.deployment.chip import deploy
-from amsim.deployment.site_ranges import Calibration
 from amsim.system.accelerator import Accelerator
-from amsim.training.fine_tuning.dies import TrainingDies
-from amsim.training.optimiser import updated
-
-Loss = Callable[[Any, Array], Float[Array, ""]]
+from amsim.training.fine_tuning.plan import Exposure, Plan
+from amsim.training.optimiser import update
 
 
 class TrainingDivergedError(FloatingPointError):
@@ -31,14 +27,14 @@ class TrainingDivergedError(FloatingPointError):
 
 
 class Stepped(NamedTuple):
-    """What a step gives.
+    """Result of a step.
 
     Attributes:
         trained: Trained leaves after the step.
-        state: Of the optimiser.
-        loss: Of the batch before the step.
-        accuracy: Of the batch before the step; NaN where outputs are no scores of classes.
-        finite: Whether loss and gradient are.
+        state: State of the optimiser.
+        loss: Loss of the batch before the step.
+        accuracy: Accuracy on the batch before the step; NaN where outputs are not class scores.
+        finite: Whether loss and gradient are finite.
     """
 
     trained: PyTree
@@ -49,13 +45,13 @@ class Stepped(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a step meets.
+    """Items of a step, with its number and the size of its errors.
 
     Attributes:
-        number: Of the step, from 0; it draws die and read.
-        scale: Of static errors and dynamic noise.
-        inputs: Of the network.
-        labels: What the loss compares with.
+        number: Number of the step, from 0; it draws die and read.
+        scale: Factor on static errors and dynamic noise.
+        inputs: Inputs of the network.
+        labels: Labels of the loss.
         teacher: Outputs of the ideal network, or None.
     """
 
@@ -66,81 +62,41 @@ class Batch(NamedTuple):
     teacher: Float[Array, "batch ..."] | None
 
 
-class Objective(NamedTuple):
-    """What is minimised.
-
-    Attributes:
-        loss: `loss(outputs, labels)`.
-        distil: Weight of the distillation term, 0 to 1; the loss has the rest.
-        temperature: Of the distillation.
-    """
-
-    loss: Loss
-    distil: float
-    temperature: float
-
-    def __call__(self, outputs: Any, batch: Batch) -> Float[Array, ""]:
-        """Value for the outputs of a batch."""
-        own = self.loss(outputs, batch.labels)
-        if batch.teacher is None:
-            return own
-        distance = distillation(outputs, batch.teacher, self.temperature)
-        return (1.0 - self.distil) * own + self.distil * distance
-
-
-def cross_entropy(outputs: Any, labels: Array) -> Float[Array, ""]:
-    """Mean cross entropy of scores of classes, shape (batch, classes), and class numbers, shape (batch,)."""
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, labels))
-
-
-def distillation(
-    outputs: Float[Array, "batch classes"], teacher: Float[Array, "batch classes"], temperature: float
-) -> Float[Array, ""]:
-    """Mean divergence of softened scores from the teacher's: `T**2 KL(softmax(teacher / T) | softmax(outputs / T))`.
-
-    The factor `T**2` keeps its gradient as large as that of a loss on labels.
-    Source: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", arXiv 1503.02531.
-    """
-    soft, target = jax.nn.log_softmax(outputs / temperature), jax.nn.log_softmax(teacher / temperature)
-    return temperature**2 * jnp.mean(jnp.sum(jnp.exp(target) * (target - soft), axis=-1))
-
-
 def with_error_scale(accelerator: Accelerator, scale: Float[Array, ""]) -> Accelerator:
     """An accelerator whose macros have errors `scale` times as large."""
     macros = tuple(macro.with_error_scale(scale) for macro in accelerator.macros)
     return eqx.tree_at(lambda one: one.macros, accelerator, macros)
 
 
-def training_step(
-    fn: Callable[..., Any],
-    objective: Objective,
-    optimiser: optax.GradientTransformation,
-    constrain: Callable[[PyTree], PyTree],
-    is_trained: PyTree,
-    dies: TrainingDies,
-    read_key: PRNGKeyArray,
-    decision_rule: str | None,
-    calibration: Calibration | None,
-) -> Callable[[PyTree, PyTree, PyTree, Accelerator, Batch], Stepped]:
+def training_step(plan: Plan) -> Callable[[PyTree, PyTree, PyTree, Accelerator, Batch], Stepped]:
     """The compiled step `(trained leaves, other leaves, optimiser state, accelerator, batch) -> Stepped`."""
+    network, objective, updates = plan.network, plan.objective, plan.updates
 
     @eqx.filter_jit
     def step(trained: PyTree, others: PyTree, state: PyTree, accelerator: Accelerator, batch: Batch) -> Stepped:
         hardware = with_error_scale(accelerator, batch.scale)
 
         def loss_of(trained: PyTree) -> tuple[Array, Any]:
-            params, die_key = eqx.combine(trained, others), dies.at(batch.number)
-            chip = deploy(fn, params, hardware, key=die_key, decision_rule=decision_rule, calibration=calibration)
-            outputs = chip(batch.inputs, key=jax.random.fold_in(read_key, batch.number))
-            return objective(outputs, batch), outputs
+            outputs = _read(network, eqx.combine(trained, others), hardware, plan.exposure, batch)
+            return objective(outputs, batch.labels, batch.teacher), outputs
 
         (loss, outputs), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
-        after, state = updated(optimiser, gradient, state, trained)
-        changed = constrain(eqx.combine(after, others))
+        after, state = update(updates.optimiser, gradient, state, trained)
+        changed = updates.constrained(eqx.combine(after, others))
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((loss, gradient))]))
-        return Stepped(eqx.filter(changed, is_trained), state, loss, _accuracy(outputs, batch.labels), finite)
+        accuracy = _accuracy(outputs, batch.labels)
+        return Stepped(eqx.filter(changed, updates.is_trained), state, loss, accuracy, finite)
 
     return step
+
+
+def _read(network: Callable[..., Any], params: PyTree, hardware: Accelerator, exposure: Exposure, batch: Batch) -> Any:
+    """Outputs of the network for a batch, on the die and with the noise of its step."""
+    chip = deploy(
+        network, params, hardware, key=exposure.dies.at(batch.number), decision_rule=exposure.decision_rule,
+        calibration=exposure.calibration,
+    )  # fmt: skip
+    return chip(batch.inputs, key=jax.random.fold_in(exposure.read_key, batch.number))
 
 
 def _accuracy(outputs: Any, labels: Array) -> Float[Array, ""]:

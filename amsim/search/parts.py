@@ -1,0 +1,89 @@
+"""Parts of a circuit design that take several settings: energy that counts, training of weights, final check."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from amsim.circuits.checks import at_least_one, one_of
+from amsim.datasets.load import Split
+from amsim.system.accelerator import COMPONENTS
+from amsim.training.parameters import Trainable
+
+
+@dataclasses.dataclass(frozen=True)
+class CountedEnergy:
+    """Energy that a search minimises.
+
+    Attributes:
+        components: Components of energy that count, of `amsim.system.accelerator.COMPONENTS`.
+        activity_items: Number of items, the first of the data, whose activity determines the energy.
+
+    Raises:
+        ValueError: No component, an unknown one, or a count below 1.
+    """
+
+    components: Sequence[str] = COMPONENTS
+    activity_items: int = 16
+
+    def __post_init__(self) -> None:
+        """Check both."""
+        at_least_one(activity_items=self.activity_items)
+        if not self.components:
+            raise ValueError("Argument `components` must have one at least, but is empty.")
+        for name in self.components:
+            one_of("components", name, COMPONENTS)
+
+    @staticmethod
+    def of(components: Any) -> "CountedEnergy":
+        """The same energy as a part, where its components alone are given."""
+        return components if isinstance(components, CountedEnergy) else CountedEnergy(components)
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightTraining:
+    """Training of the network's parameters beside the search: one step of Adam at every step of the search.
+
+    Attributes:
+        learning_rate: Learning rate of Adam on the mean cross-entropy; 0 keeps the parameters.
+        trainable: Parameters that are trained, as in `amsim.Optimiser`.
+
+    Raises:
+        ValueError: The learning rate is below 0 or not finite.
+    """
+
+    learning_rate: float = 0.0
+    trainable: Trainable = None
+
+    def __post_init__(self) -> None:
+        """Check the learning rate."""
+        if not 0 <= self.learning_rate < np.inf:
+            raise ValueError(f"Argument `learning_rate` must be finite and at least 0, but is {self.learning_rate}.")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FinalCheck:
+    """Check of a circuit that was found, on dies that the search never saw.
+
+    Attributes:
+        data: Labelled items of the check; None takes those of the search, which flatters trained parameters.
+        dies: Number of dies.
+        must_reach: Raise `InfeasibleError` if the search does not reach the accuracy, instead of reporting it.
+
+    Raises:
+        ValueError: A count below 1.
+    """
+
+    data: Split | None = None
+    dies: int = 16
+    must_reach: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the count."""
+        at_least_one(dies=self.dies)
+
+    @staticmethod
+    def of(check: Any) -> "FinalCheck":
+        """The same check as a part, where its items alone are given."""
+        return check if isinstance(check, FinalCheck) else FinalCheck(check)

@@ -1,0 +1,104 @@
+"""Fine-tuning of a network through the errors of its hardware: from the arguments to the result."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import PRNGKeyArray, PyTree
+
+from amsim.circuits.checks import one_key
+from amsim.datasets.load import Split
+from amsim.deployment.chip import deploy
+from amsim.progress import LossProgress, progress_bar
+from amsim.training.fine_tuning.loop import TrainingLoop
+from amsim.training.fine_tuning.parts import HeldOut, Optimiser, TrainingDies
+from amsim.training.fine_tuning.plan import Plan, plan_exposure, plan_items, plan_updates
+from amsim.training.fine_tuning.record import settings_of
+from amsim.training.fine_tuning.result import FineTuned, result_of
+from amsim.training.losses import Distillation, Loss, cross_entropy
+
+
+def fine_tune(
+    fn: Callable[..., Any],
+    params: PyTree,
+    hardware: Any,
+    data: Split,
+    *,
+    key: PRNGKeyArray,
+    epochs: int = 5,
+    batch: int = 64,
+    optimiser: float | optax.GradientTransformation | Optimiser = 1e-3,
+    loss: Loss | Distillation = cross_entropy,
+    dies: str | int | PRNGKeyArray | TrainingDies = "redrawn",
+    decision_rule: str | None = None,
+    validation: Split | float | HeldOut | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool | LossProgress = False,
+) -> FineTuned:
+    """Train a network through the errors of the hardware it will run on.
+
+    Each step deploys the network on a die, reads it once with fresh dynamic noise, and follows the gradient of the
+    loss. Order, dies and noise are functions of `key` and the step alone, so that a training which goes on from a
+    checkpoint gives bit for bit the parameters of one that was never interrupted (on one machine, with one version of
+    JAX). `optimiser`, `loss`, `dies` and `validation` take a plain value, or a part where more is to be said.
+
+    Args:
+        fn: Network `fn(params, inputs) -> outputs` of any framework.
+        params: Parameters before training.
+        hardware: A macro, an `Accelerator` or rules.
+        data: Items to train on, such as `dataset.train`.
+        key: Draws order, dies, noise and validation items.
+        epochs: Passes over the data.
+        batch: Items per step; the last incomplete batch of an epoch is left out.
+        optimiser: Learning rate at the start, of Adam with a cosine schedule to 0; any optax transformation; or an
+            `amsim.Optimiser`, which also chooses the parameters that are trained.
+        loss: `loss(outputs, labels) -> scalar`, by default the mean cross entropy of class numbers; or an
+            `amsim.Distillation`, which adds the outputs of the ideal network (`params` in plain JAX) as a teacher.
+        dies: "redrawn": a new die at each step; a number: an ensemble of so many dies, met in turn; a key: that one
+            die; "nominal": the nominal macros; or an `amsim.TrainingDies`, which also scales their errors.
+        decision_rule: Derivative of the decisions of fused neurons, as in `amsim.deploy`.
+        validation: Items to choose the best epoch by: a split, or the fraction of `data` to set aside; or an
+            `amsim.HeldOut`, which also stops early. None: the last epoch counts.
+        checkpoint: File for the state at the end of each epoch; where it exists, training goes on from it.
+        progress: True shows a bar; a function is called with (steps done, steps, loss).
+
+    Returns:
+        Parameters, history, record, and by `result.report(test)` the accuracy on dies and items never met.
+
+    Raises:
+        ValueError: An argument is not as above, or the checkpoint is damaged or of another training; the text names
+            the difference.
+        TrainingDivergedError: Loss or gradient is not finite. The last checkpoint stays as it is.
+        amsim.DeploymentError: The network does not fit the hardware.
+    """
+    one_key("key", key)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
+    met, held_out, path = TrainingDies.of(dies), HeldOut.of(validation), _checkpoint_path(checkpoint)
+    order_key, read_key, die_key, split_key = jax.random.split(key, 4)
+    items = plan_items(data, held_out, epochs, batch, order_key, split_key)
+    exposure = plan_exposure(hardware, met, decision_rule, items.steps, die_key, read_key)
+    updates = plan_updates(fn, params, Optimiser.of(optimiser), items.steps)
+    plan = Plan(fn, params, key, items, exposure, Distillation.of(loss), updates, held_out)
+    # It raises for parameters that are not finite, before anything is compiled.
+    deploy(fn, params, exposure.accelerator, calibration=exposure.calibration)
+    settings = settings_of(plan)
+    training = TrainingLoop(plan, settings, path)
+    if progress is True:
+        with progress_bar() as bar:
+            state = training.run(lambda done, total, value: bar(f"loss {value:.3f}", done, total))
+    else:
+        state = training.run(progress or None)
+    return result_of(plan, settings, state)
+
+
+def _checkpoint_path(checkpoint: str | Path | None) -> Path | None:
+    if checkpoint is None:
+        return None
+    path = Path(checkpoint)
+    if not path.parent.is_dir():
+        raise ValueError(f"Argument `checkpoint` must be a file in a folder that exists, but is {path}.")
+    return path

@@ -1,0 +1,112 @@
+"""Parts of a fine-tuning that take several settings: the optimiser, the dies, the items held out."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import optax
+from jaxtyping import PRNGKeyArray, PyTree
+
+from amsim.circuits.checks import at_least_one, integer_between, number_between, some_items
+from amsim.datasets.load import Split
+from amsim.deployment.site_ranges import Calibration
+from amsim.training.optimiser import adam_with_cosine
+from amsim.training.parameters import Trainable
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Optimiser:
+    """Updates of the parameters: by which rule, of which of them, and what is applied to them afterwards.
+
+    Attributes:
+        rule: Learning rate at the start, of Adam with a cosine schedule to 0; or any optax transformation. To average
+            over several dies before each update, wrap one in `optax.MultiSteps`.
+        trainable: Pattern or patterns of the parameters to train (a whole name such as `dense.kernel`), or a function
+            of the name. None: those that the network names itself (`fn.trainable`), or all.
+        constrain: Applied to all parameters after each step. None: `fn.constrained` if the network has it.
+        each_epoch: Applied to all parameters at the end of each epoch, for instance to re-estimate batch statistics.
+
+    Raises:
+        ValueError: The rule is neither a learning rate of at least 0 nor an optax transformation.
+    """
+
+    rule: Any = 1e-3
+    trainable: Trainable = None
+    constrain: Callable[[PyTree], PyTree] | None = None
+    each_epoch: Callable[[PyTree], PyTree] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the rule."""
+        if not (hasattr(self.rule, "init") and hasattr(self.rule, "update")):
+            number_between("optimiser", self.rule, 0.0, float("inf"))
+
+    @staticmethod
+    def of(optimiser: Any) -> "Optimiser":
+        """The same optimiser as a part, where a rule alone is given."""
+        return optimiser if isinstance(optimiser, Optimiser) else Optimiser(optimiser)
+
+    @property
+    def learning_rate(self) -> float | None:
+        """Learning rate at the start; None for an optax transformation."""
+        return None if hasattr(self.rule, "update") else self.rule
+
+    def transformation(self, steps: int) -> optax.GradientTransformation:
+        """The rule as an optax transformation for a training of so many steps."""
+        return self.rule if hasattr(self.rule, "update") else adam_with_cosine(self.rule, steps)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingDies:
+    """Dies that a training meets, and how large their errors are.
+
+    Attributes:
+        which: "redrawn": a new die at each step. A number: an ensemble of so many dies, met in turn. A key, as
+            `amsim.deploy` takes it: that one die, whose errors training thereby knows. "nominal": the nominal macros,
+            for training that knows no die but meets the dynamic noise.
+        noise: Size of static errors and dynamic noise relative to the hardware's own: a number or a schedule
+            `step -> size`.
+        calibration: Codes and readout ranges by site, as in `amsim.deploy`.
+    """
+
+    which: str | int | PRNGKeyArray = "redrawn"
+    noise: optax.Schedule | float = 1.0
+    calibration: Calibration | None = None
+
+    @staticmethod
+    def of(dies: Any) -> "TrainingDies":
+        """The same dies as a part, where only which they are is given."""
+        return dies if isinstance(dies, TrainingDies) else TrainingDies(dies)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Items held out of the training, by whose accuracy the best epoch is chosen.
+
+    Attributes:
+        items: A split, or the fraction of the training data to set aside. None: the last epoch counts.
+        dies: Number of dies that they are evaluated on, which training does not meet; with a held die or the nominal
+            macros, those are used.
+        patience: Epochs without a better validation after which training stops; None is never.
+
+    Raises:
+        ValueError: No items, or a count below 1.
+    """
+
+    items: Split | float | None = None
+    dies: int = 2
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        at_least_one(dies=self.dies)
+        if isinstance(self.items, Split):
+            some_items(validation=self.items)
+        if self.patience is not None:
+            integer_between("patience", self.patience, 1)
+            if self.items is None:
+                raise ValueError(f"Argument `items` must be given for `patience`={self.patience}, but is None.")
+
+    @staticmethod
+    def of(validation: Any) -> "HeldOut":
+        """The same items as a part, where they alone are given."""
+        return validation if isinstance(validation, HeldOut) else HeldOut(validation)
