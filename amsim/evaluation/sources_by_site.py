@@ -19,7 +19,7 @@ from amsim.evaluation.fixed_reads import FixedReads, Reading
 from amsim.results.labelled import described, key_words, labelled, versions
 from amsim.search.circuit import one_macro_a_site
 from amsim.system.accelerator import Accelerator
-from amsim.system.cost import evaluate as system_cost
+from amsim.system.cost import system_cost
 
 SOURCES = ("mismatch", "sampled", "comparator", "offset", "supply", "quantisation")
 """Capacitor mismatch, thermal noise of the line, comparator noise and offset, supply noise, steps of the ADC."""

@@ -20,7 +20,8 @@ from amsim.results.labelled import described, key_words, labelled, versions
 from amsim.search.choices import Choices, Trial, best_trial, check_choices, labelled_trials, searched
 from amsim.search.estimate import Estimate, at_logs
 from amsim.search.gradient_search import DesignPoint, DesignSearch, Progress
-from amsim.system.accelerator import COMPONENTS, Accelerator
+from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import COMPONENTS
 from amsim.system.settings import continuous_setting, continuous_settings, spelled, with_settings
 from amsim.training.fine_tuning.plan import Trainable
 
@@ -108,7 +109,7 @@ def design_circuit(
             of its own, or, where there are more than `amsim.search.choices.EXHAUSTIVE`, those that Optuna picks.
         per_site: Give each site a macro of its own before the search; a variable `macro...` then is one for each site.
             Energy, leakage and area are those of all these macros.
-        components: Components of energy that count, of `amsim.system.accelerator.COMPONENTS`.
+        components: Components of energy that count, of `amsim.system.hardware.COMPONENTS`.
         steps: Steps of the search.
         dies: Dies of the search.
         batch: Items computed at once; bounds the memory.

@@ -17,8 +17,9 @@ from amsim.deployment.chip import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import labelled_batches, right_answers
 from amsim.results.labelled import UNITS_AND_NAMES, described
-from amsim.system.accelerator import COMPONENTS, Accelerator
-from amsim.system.cost import evaluate as system_cost
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import system_cost
+from amsim.system.hardware import COMPONENTS
 
 QUANTITIES = ("accuracy", "energy", "latency", "area")
 

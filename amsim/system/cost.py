@@ -1,7 +1,7 @@
 """Energy, time and area of a whole inference, by site and component: the one place where a system's cost is added up.
 
-`E = MACs + registers + memories + DRAM + control + leakage x time`. `evaluate` is a pure function of the accelerator's
-parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
+`E = MACs + registers + memories + DRAM + control + leakage x time`. `system_cost` is a pure function of the
+accelerator's parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.checks import quotient
 from amsim.results.labelled import described, labelled, versions
-from amsim.system.accelerator import COMPONENTS, Accelerator
+from amsim.system.hardware import COMPONENTS, MEMORIES, AcceleratorParts
 from amsim.system.organisation import ACCUMULATOR_BITS
 from amsim.system.site_counts import SiteCounts, site_counts
-from amsim.system.traffic import MEMORIES, Traffic, bandwidths, memory_energies, traffic, transfer_cycles
+from amsim.system.traffic import Traffic, bandwidths, memory_energies, traffic, transfer_cycles
 from amsim.workloads import Layer
 
 IDLE = "(idle)"
@@ -39,7 +39,7 @@ class SystemCost(eqx.Module):
         cycles: Clock cycles of each site, stalls included, shape (sites,).
         stalls: Clock cycles in which nothing is computed, because of memories, loads or instructions, shape (sites,).
         utilisation: Multiply-accumulates against those that all cells could do in that time, 1, shape (sites,).
-        read: Bits read at each of `memory_traffic.MEMORIES`, shape (sites, memories).
+        read: Bits read at each of `amsim.system.hardware.MEMORIES`, shape (sites, memories).
         written: Bits written, shape (sites, memories).
         bandwidth: Bits a second that each memory can move, infinite where it takes no time, shape (sites, memories).
         clock: Hz, shape (sites,).
@@ -64,7 +64,7 @@ class SystemCost(eqx.Module):
     area: Float[Array, " components"]
 
 
-def evaluate(accelerator: Accelerator, layers: Sequence[Layer]) -> SystemCost:
+def system_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SystemCost:
     """Cost of one inference of a network.
 
     Args:
@@ -90,7 +90,7 @@ def evaluate(accelerator: Accelerator, layers: Sequence[Layer]) -> SystemCost:
 
 
 @eqx.filter_jit
-def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:
+def _unchecked(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
     area = accelerator.component_area
     if not layers:
         columns = {"energy": len(COMPONENTS)} | dict.fromkeys(("read", "written", "bandwidth"), len(MEMORIES))
@@ -120,7 +120,7 @@ def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCos
     return cost if accelerator.power.rate is None else _with_idle_time(accelerator, cost)
 
 
-def _cycles(accelerator: Accelerator, counts: SiteCounts, moved: Traffic) -> Float[Array, " sites"]:
+def _cycles(accelerator: AcceleratorParts, counts: SiteCounts, moved: Traffic) -> Float[Array, " sites"]:
     """Cycles of each site: activations move beside computing, loads and DRAM transfers only with double buffering."""
     weights, activations, shared, outside = jnp.unstack(transfer_cycles(accelerator, moved, counts.clock), axis=-1)
     streams = counts.streams > 0
@@ -135,7 +135,7 @@ def _cycles(accelerator: Accelerator, counts: SiteCounts, moved: Traffic) -> Flo
 
 
 def _energy(
-    accelerator: Accelerator, counts: SiteCounts, moved: Traffic, cycles: Array, seconds: Array
+    accelerator: AcceleratorParts, counts: SiteCounts, moved: Traffic, cycles: Array, seconds: Array
 ) -> Float[Array, "sites components"]:
     gates, squared = accelerator.technology, counts.supply**2
     adder = ACCUMULATOR_BITS * (gates.full_adder_capacitance + gates.library.flip_flop_capacitance)
@@ -155,7 +155,7 @@ def _energy(
     return jnp.stack([by_component[name] for name in COMPONENTS], axis=-1)
 
 
-def idle_energy(accelerator: Accelerator, seconds: Float[Array, ""]) -> Float[Array, " components"]:
+def idle_energy(accelerator: AcceleratorParts, seconds: Float[Array, ""]) -> Float[Array, " components"]:
     """Energy by component, J, of that time between inferences, in which only leakage and refresh go on.
 
     Args:
@@ -163,7 +163,7 @@ def idle_energy(accelerator: Accelerator, seconds: Float[Array, ""]) -> Float[Ar
         seconds: Time in which nothing is computed, shape (), s.
 
     Returns:
-        In the order of `amsim.system.accelerator.COMPONENTS`, shape (components,), J.
+        In the order of `amsim.system.hardware.COMPONENTS`, shape (components,), J.
     """
     row = jnp.zeros((len(COMPONENTS),)).at[COMPONENTS.index("leakage")].set(seconds * accelerator.idle_leakage)
     if accelerator.dram is not None:
@@ -171,7 +171,7 @@ def idle_energy(accelerator: Accelerator, seconds: Float[Array, ""]) -> Float[Ar
     return row
 
 
-def _with_idle_time(accelerator: Accelerator, cost: SystemCost) -> SystemCost:
+def _with_idle_time(accelerator: AcceleratorParts, cost: SystemCost) -> SystemCost:
     """Cost with a last row for the time until the next inference, in which only leakage and refresh go on."""
     assert accelerator.power.rate is not None
     idle = jnp.maximum(1.0 / accelerator.power.rate - jnp.sum(cost.seconds), 0.0)
@@ -190,7 +190,7 @@ def _macs(layer: Layer) -> int | float:
     return layer.macs if "runs" not in layer.activity else layer.work.macs * float(layer.runs)
 
 
-def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Dataset:
+def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.Dataset:
     """Cost of one inference as a Dataset; of a batch the share of one inference, of its time too.
 
     Args:
@@ -204,7 +204,7 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
         inferences. The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
 
     Raises:
-        ValueError: As `evaluate`, saying what would fit; more inferences a second than the accelerator can do.
+        ValueError: As `system_cost`, saying what would fit; more inferences a second than the accelerator can do.
     """
     cost = _unchecked_by_value(accelerator, tuple(layers))
     _check_fit(accelerator, cost)
@@ -241,7 +241,7 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
     return labelled(variables, coordinates, attributes)
 
 
-def _unchecked_by_value(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:
+def _unchecked_by_value(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
     """The cost; what is out of range raises ValueError with its value, which compiled code cannot tell."""
     try:
         return _unchecked(accelerator, layers)
@@ -250,7 +250,7 @@ def _unchecked_by_value(accelerator: Accelerator, layers: tuple[Layer, ...]) -> 
             return _unchecked(accelerator, layers)
 
 
-def _check_fit(accelerator: Accelerator, cost: SystemCost) -> None:
+def _check_fit(accelerator: AcceleratorParts, cost: SystemCost) -> None:
     if accelerator.dram is not None or float(jnp.sum(cost.read[:, MEMORIES.index("dram")])) == 0:
         return
     weights, batch = float(jnp.sum(cost.stored)), float(accelerator.inferences_per_load)
@@ -264,7 +264,7 @@ def _check_fit(accelerator: Accelerator, cost: SystemCost) -> None:
     )
 
 
-def _check_rate(accelerator: Accelerator, cost: SystemCost) -> None:
+def _check_rate(accelerator: AcceleratorParts, cost: SystemCost) -> None:
     rate = accelerator.power.rate
     if rate is None or not cost.seconds.size:
         return

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
-from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import AcceleratorParts
 from amsim.workloads import Layer
 
 
@@ -65,7 +65,7 @@ class SiteCounts(eqx.Module):
     leakage: Float[Array, " sites"]
 
 
-def site_counts(accelerator: Accelerator, layers: Sequence[Layer]) -> SiteCounts:
+def site_counts(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SiteCounts:
     """Counts of the layers on an accelerator.
 
     A site that is spread over several macros takes as long as its largest part. What the parts have in common (inputs
@@ -97,7 +97,7 @@ def site_counts(accelerator: Accelerator, layers: Sequence[Layer]) -> SiteCounts
     return SiteCounts(**{name: jnp.stack([jnp.asarray(site[name], dtype) for site in sites]) for name in sites[0]})
 
 
-def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, Any]:
+def _one_site(accelerator: AcceleratorParts, index: int, layer: Layer) -> dict[str, Any]:
     """Counts of one site by name, and which part of the macro's cells its weights fill."""
     macro, spread, work, times = accelerator.macros[index], accelerator.spreads[index], layer.work, layer.runs
     whole = macro.cost(work, layer.activity)
@@ -133,7 +133,7 @@ def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, A
     return _loaded_each_time(accelerator, counts, whole) if layer.weights_are_activations else counts
 
 
-def _loaded_each_time(accelerator: Accelerator, counts: dict[str, Any], whole: MacroCost) -> dict[str, Any]:
+def _loaded_each_time(accelerator: AcceleratorParts, counts: dict[str, Any], whole: MacroCost) -> dict[str, Any]:
     """Counts of a site whose weights are activations: they come from their memory, at each inference of a batch too."""
     return counts | {
         "input_bits": counts["input_bits"] + counts["weight_bits"],
@@ -157,7 +157,7 @@ def _additions(macro: Macro, layer: Layer, largest: Work) -> float:
     return within + float((parts + bool(rest) - 1) * work.positions * work.product.columns)
 
 
-def _macro_index(accelerator: Accelerator, layer: Layer) -> int:
+def _macro_index(accelerator: AcceleratorParts, layer: Layer) -> int:
     index = accelerator.macro_for(layer.name)
     if index is None:
         patterns = ", ".join(accelerator.patterns)

@@ -21,8 +21,9 @@ from amsim.circuits.measured import Measured
 from amsim.circuits.multi_precision import MultiPrecision
 from amsim.circuits.technology.process import Process
 from amsim.results.labelled import described, labelled, versions
-from amsim.system.accelerator import COMPONENTS, Accelerator
-from amsim.system.cost import RATE_MARGIN, evaluate, idle_energy
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import RATE_MARGIN, idle_energy, system_cost
+from amsim.system.hardware import COMPONENTS
 from amsim.system.organisation import Organisation
 from amsim.workloads import Workload
 
@@ -149,7 +150,7 @@ def _sampler(design: Design, workload: Workload) -> Callable[[Array], _Samples]:
         power, rate = accelerator.power, accelerator.power.rate
         # Of a rate that is too high `evaluate` makes an error; here it is what ends the search.
         steady = dataclasses.replace(accelerator, power=dataclasses.replace(power, rate=None))
-        cost = evaluate(steady, workload.layers)
+        cost = system_cost(steady, workload.layers)
         energy, busy, keeps = jnp.sum(cost.energy, axis=0), jnp.sum(cost.seconds), jnp.asarray(True)
         if rate is not None:
             energy = energy + idle_energy(accelerator, jnp.maximum(1.0 / rate - busy, 0.0))

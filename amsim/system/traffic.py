@@ -11,10 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.checks import quotient
-from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import MEMORIES, AcceleratorParts
 from amsim.system.site_counts import SiteCounts
-
-MEMORIES = ("weight_memory", "activation_memory", "global_memory", "dram")
 
 
 class Traffic(NamedTuple):
@@ -29,7 +27,7 @@ class Traffic(NamedTuple):
     written: Float[Array, "sites memories"]
 
 
-def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
+def traffic(accelerator: AcceleratorParts, counts: SiteCounts) -> Traffic:
     """Bits that each memory moves in one inference, by site.
 
     Args:
@@ -57,7 +55,7 @@ def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
     return Traffic(jnp.stack(read, axis=-1), jnp.stack(written, axis=-1))
 
 
-def _spilled_outputs(accelerator: Accelerator, counts: SiteCounts) -> tuple[Array, Array]:
+def _spilled_outputs(accelerator: AcceleratorParts, counts: SiteCounts) -> tuple[Array, Array]:
     """Output bits of one run of a site, each inference, that pass through the global memory and through DRAM."""
     batch = accelerator.inferences_per_load
     outputs = batch * counts.output_bits / jnp.where(counts.repeats > 0, counts.repeats, 1.0)
@@ -66,11 +64,11 @@ def _spilled_outputs(accelerator: Accelerator, counts: SiteCounts) -> tuple[Arra
     return shared / batch, (spilled - shared) / batch
 
 
-def _global_capacity(accelerator: Accelerator) -> Float[Array, ""]:
+def _global_capacity(accelerator: AcceleratorParts) -> Float[Array, ""]:
     return jnp.zeros(()) if accelerator.global_memory is None else accelerator.global_memory.capacity
 
 
-def memory_energies(accelerator: Accelerator, moved: Traffic) -> list[Float[Array, " sites"]]:
+def memory_energies(accelerator: AcceleratorParts, moved: Traffic) -> list[Float[Array, " sites"]]:
     """Energy of the bits at each memory, J, in the order of `MEMORIES`.
 
     Args:
@@ -90,7 +88,7 @@ def memory_energies(accelerator: Accelerator, moved: Traffic) -> list[Float[Arra
 
 
 def transfer_cycles(
-    accelerator: Accelerator, moved: Traffic, clock: Float[Array, " sites"]
+    accelerator: AcceleratorParts, moved: Traffic, clock: Float[Array, " sites"]
 ) -> Float[Array, "sites memories"]:
     """Clock cycles that each memory needs: every bank of an SRAM gives or takes one word a cycle.
 
@@ -112,7 +110,7 @@ def transfer_cycles(
     return jnp.stack([*cycles, nothing if dram is None else dram.transfer_time(bits[:, 3]) * clock], axis=-1)
 
 
-def bandwidths(accelerator: Accelerator, clock: Float[Array, " sites"]) -> Float[Array, "sites memories"]:
+def bandwidths(accelerator: AcceleratorParts, clock: Float[Array, " sites"]) -> Float[Array, "sites memories"]:
     """Bits a second that each of `MEMORIES` can move; infinite where that takes no time, or there is no such memory.
 
     Args:

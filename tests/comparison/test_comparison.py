@@ -12,7 +12,7 @@ from amsim.command_line import main
 from amsim.comparison.designs import DEFAULT_DESIGNS, design
 from amsim.comparison.families import verdict
 from amsim.results.labelled import UNITS_AND_NAMES, labelled
-from amsim.system.accelerator import COMPONENTS
+from amsim.system.hardware import COMPONENTS
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from amsim.circuits.exact import Exact
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.sram import Sram
 from amsim.system import supply
-from amsim.system.accelerator import Accelerator, PowerManagement
-from amsim.system.cost import evaluate
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import system_cost
+from amsim.system.hardware import PowerManagement
 from amsim.system.organisation import SystolicArray
 from amsim.workloads import Workload, dense
 
@@ -169,7 +170,7 @@ def test_energy_is_differentiable_in_the_supply():
         design = supply.scaled_to_supply(small())
 
         def total(volts):
-            return jnp.sum(evaluate(design(volts), NETWORK.layers).energy)
+            return jnp.sum(system_cost(design(volts), NETWORK.layers).energy)
 
         slope = float(jax.grad(total)(0.8))
         assert slope == pytest.approx(float(total(0.8 + 1e-5) - total(0.8 - 1e-5)) / 2e-5, rel=1e-6)
