@@ -19,6 +19,7 @@ from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.selection.codes import Coding, IntegerCode
 from amsim.circuits.technology.process import Process
+from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -330,3 +331,11 @@ class SwitchedCapacitor(CapacitorArray):
         if self.weight_bits == 1:
             undriven = undriven | over_columns(jnp.any(w == 0, axis=0), x.ndim)
         return jnp.where(undriven, 0.5, 1.0).astype(x.dtype)
+
+    def at_supply(self, supply: Float[Array, ""], process: Process) -> "SwitchedCapacitor":
+        """The same array at this supply; the comparator's energies go with its square, at the same noise."""
+        assert self.comparator is not None
+        square = (supply / self.supply) ** 2
+        energies = {name: getattr(self.comparator, name) * square for name in ("energy_floor", "energy_noise_product")}
+        moved = with_supply_and_clock(self, supply, process)
+        return dataclasses.replace(moved, comparator=dataclasses.replace(self.comparator, **energies))

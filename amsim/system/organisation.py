@@ -1,5 +1,6 @@
 """How multiply-accumulate units are spread, fed and ordered: a systolic array or a programmable processor."""
 
+import dataclasses
 import math
 from abc import abstractmethod
 
@@ -13,6 +14,7 @@ from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
 from amsim.circuits.technology.register_file import RegisterFile
 from amsim.circuits.technology.sram import Sram
+from amsim.circuits.technology.supply_scaling import with_supply
 
 ACCUMULATOR_BITS = 24
 """Width of a partial sum: 16-bit products of 256 rows, or 2 x 8 bits and 2^8 of them."""
@@ -90,6 +92,10 @@ class Organisation(eqx.Module):
         """
         return jnp.zeros(())
 
+    def at_supply(self, supply: Float[Array, ""]) -> "Organisation":
+        """The same organisation at another supply (V); here itself: no part of it has a supply."""
+        return self
+
 
 class SystolicArray(Organisation):
     """Weight-stationary array: weights stay in the cells, inputs and sums flow through them.
@@ -128,6 +134,10 @@ class SystolicArray(Organisation):
     def area(self) -> Float[Array, ""]:
         """0: registers and control are part of the macro's cells."""
         return jnp.zeros(())
+
+    def at_supply(self, supply: Float[Array, ""]) -> "SystolicArray":
+        """The same array with its registers at this supply (V)."""
+        return dataclasses.replace(self, registers=with_supply(self.registers, supply))
 
 
 class Processor(Organisation):
@@ -194,3 +204,8 @@ class Processor(Organisation):
         """
         registers = self.vector_width * self.registers.leakage_power(temperature)
         return self.instruction_memory.leakage_power(temperature) + registers
+
+    def at_supply(self, supply: Float[Array, ""]) -> "Processor":
+        """The same processor with registers and instruction memory at this supply (V)."""
+        parts = {"registers": self.registers, "instruction_memory": self.instruction_memory}
+        return dataclasses.replace(self, **{name: with_supply(part, supply) for name, part in parts.items()})

@@ -16,25 +16,22 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from amsim.circuits.checks import integer_between, part_of
-from amsim.circuits.contract.macro import Macro
-from amsim.circuits.measured import Measured
-from amsim.circuits.multi_precision import MultiPrecision
 from amsim.circuits.technology.process import Process
+from amsim.circuits.technology.supply_scaling import with_supply
 from amsim.results.labelled import described, labelled, versions
 from amsim.system.accelerator import Accelerator
 from amsim.system.cost import RATE_MARGIN, idle_energy, system_cost
 from amsim.system.hardware import COMPONENTS
-from amsim.system.organisation import Organisation
 from amsim.workloads import Workload
 
-Design = Callable[[Float[Array, ""]], Accelerator]
-"""An accelerator for each supply in V; it is traced, so that all supplies are done at once."""
+AcceleratorAtSupply = Callable[[Float[Array, ""]], Accelerator]
+"""Function from a supply in V to an accelerator; it is traced, so that all supplies are done at once."""
 
 RESOLUTION = 1e-6
 """Of the refined supply, as part of the distance of two points."""
 
 
-def scaled_to_supply(accelerator: Accelerator, process: Process | None = None) -> Design:
+def scaled_to_supply(accelerator: Accelerator, process: Process | None = None) -> AcceleratorAtSupply:
     """The same accelerator at any supply: one rail for macros, memories and registers, clocks as fast as it allows.
 
     `clock(V) = clock t(V_0) / t(V)` with `Process.delay_ratio` and the present supply `V_0` of each macro, so that what
@@ -53,31 +50,29 @@ def scaled_to_supply(accelerator: Accelerator, process: Process | None = None) -
         Function of the supply in V; outside the window it raises ValueError, or at run time where it is traced.
 
     Raises:
-        ValueError: A macro without supply and clock, a measured one, or a present supply outside the window.
+        ValueError: A macro that cannot be moved (`Macro.at_supply`), or a present supply outside the window.
     """
     part_of("accelerator", accelerator, Accelerator)
     law = accelerator.technology.process if process is None else process
     part_of("process", law, Process)
     for macro in accelerator.macros:
-        _check_scalable(macro)
-        for part in _clocked(macro):
-            law.delay_ratio(part.supply)
+        # Raises at once for a macro or a present supply that cannot be moved.
+        macro.at_supply(macro.operating_supply, law)
 
-    def design(supply: Any) -> Accelerator:
+    def at_supply(supply: Any) -> Accelerator:
         volts = jnp.asarray(supply, float)
-        memories = ("weight_memory", "activation_memory", "global_memory")
         return dataclasses.replace(
             accelerator,
-            macros=tuple(_macro_at(macro, volts, law) for macro in accelerator.macros),
-            organisation=_organisation_at(accelerator.organisation, volts),
-            **{name: _part_at(getattr(accelerator, name), volts) for name in memories},
+            macros=tuple(macro.at_supply(volts, law) for macro in accelerator.macros),
+            organisation=accelerator.organisation.at_supply(volts),
+            **{name: with_supply(memory, volts) for name, memory in accelerator.on_chip_memories.items()},
         )
 
-    return design
+    return at_supply
 
 
 def minimum_energy_supply(
-    design: Design, workload: Workload, *, low: float = 0.5, high: float = 1.1, points: int = 61
+    at_supply: AcceleratorAtSupply, workload: Workload, *, low: float = 0.5, high: float = 1.1, points: int = 61
 ) -> xr.Dataset:
     """Energy, time and rate of an inference against the supply, and the supply of the least energy.
 
@@ -85,7 +80,7 @@ def minimum_energy_supply(
     accelerator has a `rate`, slower supplies do not count.
 
     Args:
-        design: Accelerator for a supply, such as `scaled_to_supply(accelerator)`.
+        at_supply: Accelerator for a supply, such as `scaled_to_supply(accelerator)`.
         workload: The network.
         low: Lowest supply, V. Default 0.5 V, the edge of the 28 nm delay law.
         high: Highest supply, V.
@@ -97,18 +92,18 @@ def minimum_energy_supply(
         `minimum_kind`: "inside", "lowest supply", "highest supply" or "slowest supply for the rate".
 
     Raises:
-        ValueError: `low` is not above 0 and below `high`, fewer than three points, no design or workload, a supply that
-            the design does not allow, or a network that does not fit or is too slow at the highest supply.
+        ValueError: `low` is not above 0 and below `high`, fewer than three points, `at_supply` gives no accelerator, no
+            workload, a supply that is not allowed, or a network that does not fit or is too slow at the highest supply.
     """
     integer_between("points", points, 3)
     part_of("workload", workload, Workload)
     if not (0 < low < high < np.inf):
         raise ValueError(f"Argument `low` must be above 0 and below `high` = {high}, but is {low}.")
     # Once each outside of `vmap`, where errors are raised at once and say more.
-    part_of("design", design(jnp.asarray(low, float)), Accelerator)
-    at_high = design(jnp.asarray(high, float))
+    part_of("at_supply", at_supply(jnp.asarray(low, float)), Accelerator)
+    at_high = at_supply(jnp.asarray(high, float))
     at_high.cost(workload)
-    sample = _sampler(design, workload)
+    sample = _sampler(at_supply, workload)
 
     supplies = jnp.linspace(low, high, points)
     found = sample(supplies)
@@ -144,9 +139,9 @@ class _Samples:
     keeps_rate: Array
 
 
-def _sampler(design: Design, workload: Workload) -> Callable[[Array], _Samples]:
+def _sampler(at_supply: AcceleratorAtSupply, workload: Workload) -> Callable[[Array], _Samples]:
     def at(supply: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        accelerator = design(supply)
+        accelerator = at_supply(supply)
         power, rate = accelerator.power, accelerator.power.rate
         # Of a rate that is too high `evaluate` makes an error; here it is what ends the search.
         steady = dataclasses.replace(accelerator, power=dataclasses.replace(power, rate=None))
@@ -188,47 +183,3 @@ def _refined(sample: Callable[[Array], _Samples], supplies: Array, found: _Sampl
 def _rising(found: _Samples) -> np.ndarray:
     """Whether energy rises with the supply; where the rate is not kept, a higher supply is wanted."""
     return np.asarray(found.keeps_rate) & (np.asarray(found.slope) > 0)
-
-
-def _clocked(macro: Macro) -> tuple[Any, ...]:
-    """What of a macro has a supply and a clock."""
-    return macro.modes if isinstance(macro, MultiPrecision) else (macro,)
-
-
-def _check_scalable(macro: Macro) -> None:
-    scalable = all(hasattr(part, "supply") and hasattr(part, "clock") for part in _clocked(macro))
-    if isinstance(macro, Measured) or not scalable:
-        raise ValueError(
-            "Argument `accelerator` must have macros with a supply and a clock to scale, but has "
-            f"{type(macro).__name__}."
-        )
-
-
-def _macro_at(macro: Any, supply: Array, process: Process) -> Any:
-    if isinstance(macro, MultiPrecision):
-        # `mac_energy` holds at the supply of the widest mode.
-        energy = macro.mac_energy * (supply / macro.modes[-1].supply) ** 2
-        modes = tuple(_part_at(mode, supply, process) for mode in macro.modes)
-        return dataclasses.replace(macro, modes=modes, mac_energy=energy)
-    comparator = getattr(macro, "comparator", None)
-    if comparator is not None:
-        square = (supply / macro.supply) ** 2
-        energies = {name: getattr(comparator, name) * square for name in ("energy_floor", "energy_noise_product")}
-        macro = dataclasses.replace(macro, comparator=dataclasses.replace(comparator, **energies))
-    return _part_at(macro, supply, process)
-
-
-def _part_at(part: Any, supply: Array, process: Process | None = None) -> Any:
-    """A part at this supply, and with a process its clock; None stays None."""
-    if part is None:
-        return None
-    if process is None:
-        return dataclasses.replace(part, supply=supply)
-    faster = process.delay_ratio(part.supply) / process.delay_ratio(supply)
-    return dataclasses.replace(part, supply=supply, clock=part.clock * faster)
-
-
-def _organisation_at(organisation: Organisation, supply: Array) -> Organisation:
-    """Registers and instruction memory, where the organisation has them, at this supply."""
-    names = [name for name in ("registers", "instruction_memory") if getattr(organisation, name, None) is not None]
-    return dataclasses.replace(organisation, **{name: _part_at(getattr(organisation, name), supply) for name in names})

@@ -14,7 +14,7 @@ DRAM_CAPACITY = 10**12
 """Bits: ZigZag wants the outermost memory to hold everything."""
 
 
-def register(size: int, width: int, operands: Sequence[str], serves: Sequence[str]) -> dict[str, Any]:
+def register_entry(size: int, width: int, operands: Sequence[str], serves: Sequence[str]) -> dict[str, Any]:
     """Registers that cost nothing, one for each row (D2) or column (D1) that they do not serve."""
     return {
         "size": size,
@@ -28,7 +28,7 @@ def register(size: int, width: int, operands: Sequence[str], serves: Sequence[st
     }
 
 
-def sram(memory: Sram, operands: Sequence[str], off_chip: Sequence[str]) -> dict[str, Any]:
+def sram_entry(memory: Sram, operands: Sequence[str], off_chip: Sequence[str]) -> dict[str, Any]:
     """An SRAM that serves the whole array; `off_chip` names the operands that it gets from DRAM."""
     width = memory.organisation.word_width
     word = jnp.asarray(float(width))
@@ -44,7 +44,7 @@ def sram(memory: Sram, operands: Sequence[str], off_chip: Sequence[str]) -> dict
     }
 
 
-def dram(memory: Dram | None, operands: Sequence[str]) -> dict[str, Any]:
+def dram_entry(memory: Dram | None, operands: Sequence[str]) -> dict[str, Any]:
     """The outermost memory."""
     if memory is None:
         raise ValueError("Argument `hardware` must have a `dram`, since the network does not fit its memories.")
