@@ -230,7 +230,7 @@ class SwitchedCapacitor(CapacitorArray):
             evaluation_cycles=self.evaluation_cycles,
             load_width=self.load_width,
             clock=self.clock,
-            waiting=holding + converting,
+            unclocked_time=holding + converting,
         )
 
     def ideal(self) -> "SwitchedCapacitor":

@@ -71,7 +71,7 @@ UNITS_AND_NAMES = {
     "stalls": ("1", "clock cycles in which nothing is computed"),
     "utilisation": ("1", "multiply-accumulates against those that all cells could do"),
     "stored_bits": ("bit", "bits kept"),
-    "live_bits": ("bit", "inputs and outputs at the same time"),
+    "working_set_bits": ("bit", "working set: inputs and outputs at the same time"),
     "bits_read": ("bit", "bits read an inference"),
     "bits_written": ("bit", "bits written an inference"),
     "bandwidth": ("bit/s", "bits a second that a memory can move"),

@@ -45,7 +45,7 @@ class SystemCost(eqx.Module):
         clock: Hz, shape (sites,).
         peak_macs: Multiply-accumulates a cycle that all cells could do, shape (sites,).
         stored: Weight bits that a site keeps, shape (sites,).
-        live: Bits of its inputs and outputs, shape (sites,).
+        working_set: Bits of its inputs and outputs, in memory at the same time, shape (sites,).
         area: m^2, shape (components,).
     """
 
@@ -60,7 +60,7 @@ class SystemCost(eqx.Module):
     clock: Float[Array, " sites"]
     peak_macs: Float[Array, " sites"]
     stored: Float[Array, " sites"]
-    live: Float[Array, " sites"]
+    working_set: Float[Array, " sites"]
     area: Float[Array, " components"]
 
 
@@ -100,8 +100,8 @@ def _unchecked(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> Syst
     counts = site_counts(accelerator, layers)
     moved = traffic(accelerator, counts)
     cycles = _cycles(accelerator, counts, moved)
-    seconds = cycles / counts.clock + counts.waiting
-    peak = (cycles + counts.waiting * counts.clock) * counts.peak_macs
+    seconds = cycles / counts.clock + counts.unclocked_time
+    peak = (cycles + counts.unclocked_time * counts.clock) * counts.peak_macs
     cost = SystemCost(
         energy=_energy(accelerator, counts, moved, cycles, seconds),
         seconds=seconds,
@@ -114,7 +114,7 @@ def _unchecked(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> Syst
         clock=counts.clock,
         peak_macs=counts.peak_macs,
         stored=counts.stored_bits,
-        live=counts.live_bits,
+        working_set=counts.working_set_bits,
         area=area,
     )
     return cost if accelerator.power.rate is None else _with_idle_time(accelerator, cost)
@@ -124,7 +124,7 @@ def _cycles(accelerator: AcceleratorParts, counts: SiteCounts, moved: Traffic) -
     """Cycles of each site: activations move beside computing, loads and DRAM transfers only with double buffering."""
     weights, activations, shared, outside = jnp.unstack(transfer_cycles(accelerator, moved, counts.clock), axis=-1)
     streams = counts.streams > 0
-    working = jnp.maximum(counts.compute_cycles + counts.waiting_cycles, activations)
+    working = jnp.maximum(counts.compute_cycles + counts.overhead_cycles, activations)
     working = jnp.where(streams, jnp.maximum(working, weights), working)
     batch = accelerator.inferences_per_load
     loading = jnp.where(streams, 0.0, jnp.maximum(counts.load_cycles / batch, weights))
@@ -198,10 +198,10 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
         layers: The layers of a workload.
 
     Returns:
-        `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`,
-        `peak_macs`, `stored_bits` and `live_bits` (site); `bits_read`, `bits_written` and `bandwidth` (site, memory);
-        `area` and `component_area` (component) in m^2. With a rate a last site `(idle)` has what leaks between
-        inferences. The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
+        `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`, `peak_macs`,
+        `stored_bits` and `working_set_bits` (site); `bits_read`, `bits_written` and `bandwidth` (site, memory); `area`
+        and `component_area` (component) in m^2. With a rate, a last site `(idle)` holds the leakage between inferences.
+        The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
 
     Raises:
         ValueError: As `system_cost`, saying what would fit; more inferences a second than the accelerator can do.
@@ -220,7 +220,7 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
         "clock": cost.clock,
         "peak_macs": cost.peak_macs,
         "stored_bits": cost.stored,
-        "live_bits": cost.live,
+        "working_set_bits": cost.working_set,
     }
     variables: dict[str, Any] = {
         "energy": (("site", "component"), np.asarray(cost.energy, float)),
@@ -254,10 +254,10 @@ def _check_fit(accelerator: AcceleratorParts, cost: SystemCost) -> None:
     if accelerator.dram is not None or float(jnp.sum(cost.read[:, MEMORIES.index("dram")])) == 0:
         return
     weights, batch = float(jnp.sum(cost.stored)), float(accelerator.inferences_per_load)
-    live, between = batch * float(jnp.max(cost.live)), accelerator.global_memory
+    working_set, between = batch * float(jnp.max(cost.working_set)), accelerator.global_memory
     raise ValueError(
-        f"The network does not fit: it has {weights:.0f} bits of weights and up to {live:.0f} bits of inputs and "
-        f"outputs at a time ({batch:g} inferences together), but `weight_memory` holds "
+        f"The network does not fit: it has {weights:.0f} bits of weights and a working set of up to {working_set:.0f} "
+        f"bits of inputs and outputs ({batch:g} inferences together), but `weight_memory` holds "
         f"{float(accelerator.weight_memory.capacity):.0f} and `activation_memory` "
         f"{float(accelerator.activation_memory.capacity):.0f} bits, `global_memory` "
         f"{0.0 if between is None else float(between.capacity):.0f}; larger ones would do, or a `dram`."

@@ -123,7 +123,7 @@ class SystolicArray(Organisation):
         zero = jnp.zeros(())
         if self.registers is None:
             return Overhead(zero, zero, zero)
-        cells_hold_words = math.isinf(cost.fills)
+        cells_hold_words = math.isinf(cost.occupancy)
         steps = 1 if cells_hold_words else macro.weight_bits * macro.input_bits
         input_bits = macro.input_bits if cells_hold_words else 1
         bits = jnp.asarray(float(work.macs * steps) * (input_bits + ACCUMULATOR_BITS))

@@ -28,16 +28,16 @@ class SiteCounts(eqx.Module):
         register_energy: Local registers, J.
         instruction_energy: Instructions, J.
         compute_cycles: Clock cycles of computing on the busiest copy.
-        waiting_cycles: Clock cycles in which instructions, fill and drain hold it up.
+        overhead_cycles: Clock cycles in which instructions, fill and drain hold it up.
         load_cycles: Clock cycles in which cells take up weights.
-        waiting: Time that no clock counts, s.
+        unclocked_time: Time that no clock counts, s.
         stored_bits: Weights that the site keeps; 0 where another site has them already.
         cell_bits: Those of them that stay in the cells of the macros and need no memory.
         weight_bits: Weight bits fetched from the weight memory.
         input_bits: Input bits fetched from the activation memory.
         output_bits: Output bits written to it.
-        live_bits: Inputs and outputs that are there at the same time.
-        repeats: Times the site runs in an inference, on average, each with so many live bits.
+        working_set_bits: Working set: inputs and outputs that are in memory at the same time.
+        repeats: Times the site runs in an inference, on average, each with this working set.
         streams: 1 where weights stream through the macro instead of staying in its cells.
         leakage: Leakage power while the site runs, W.
     """
@@ -51,15 +51,15 @@ class SiteCounts(eqx.Module):
     register_energy: Float[Array, " sites"]
     instruction_energy: Float[Array, " sites"]
     compute_cycles: Float[Array, " sites"]
-    waiting_cycles: Float[Array, " sites"]
+    overhead_cycles: Float[Array, " sites"]
     load_cycles: Float[Array, " sites"]
-    waiting: Float[Array, " sites"]
+    unclocked_time: Float[Array, " sites"]
     stored_bits: Float[Array, " sites"]
     cell_bits: Float[Array, " sites"]
     weight_bits: Float[Array, " sites"]
     input_bits: Float[Array, " sites"]
     output_bits: Float[Array, " sites"]
-    live_bits: Float[Array, " sites"]
+    working_set_bits: Float[Array, " sites"]
     repeats: Float[Array, " sites"]
     streams: Float[Array, " sites"]
     leakage: Float[Array, " sites"]
@@ -86,7 +86,7 @@ def site_counts(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SiteC
     indices = [_macro_index(accelerator, layer) for layer in layers]
     sites = [_one_site(accelerator, index, layer) for index, layer in zip(indices, layers, strict=True)]
     names = [layer.weights for layer in layers]
-    kept = _kept_in_cells(indices, names, [site.pop("fills") for site in sites])
+    kept = _kept_in_cells(indices, names, [site.pop("occupancy") for site in sites])
     # What any site cannot keep in cells has to be in a memory.
     in_cells = {name for name in names if all(stays for other, stays in zip(names, kept, strict=True) if other == name)}
     for i, (site, stays) in enumerate(zip(sites, kept, strict=True)):
@@ -112,9 +112,9 @@ def _one_site(accelerator: AcceleratorParts, index: int, layer: Layer) -> dict[s
         "register_energy": overhead.register_energy,
         "instruction_energy": overhead.control_energy,
         "compute_cycles": part.compute_cycles,
-        "waiting_cycles": overhead.cycles,
+        "overhead_cycles": overhead.cycles,
         "load_cycles": part.load_cycles,
-        "waiting": part.waiting,
+        "unclocked_time": part.unclocked_time,
         "weight_bits": (part if shared == "weights" else whole).weight_bits,
         "input_bits": (part if shared == "inputs" else whole).input_bits,
         "output_bits": whole.output_bits,
@@ -124,11 +124,11 @@ def _one_site(accelerator: AcceleratorParts, index: int, layer: Layer) -> dict[s
         "clock": whole.clock,
         "supply": macro.operating_supply,
         "stored_bits": layer.weight_slices * whole.stored_bits,
-        "live_bits": float(work.input_words * macro.input_bits) + whole.output_bits,
+        "working_set_bits": float(work.input_words * macro.input_bits) + whole.output_bits,
         "repeats": times * 1.0,
-        "streams": float(math.isinf(whole.fills)),
+        "streams": float(math.isinf(whole.occupancy)),
         "leakage": accelerator.active_leakage(index),
-        "fills": layer.weight_slices * part.fills,
+        "occupancy": layer.weight_slices * part.occupancy,
     }
     return _loaded_each_time(accelerator, counts, whole) if layer.weights_are_activations else counts
 
@@ -140,9 +140,9 @@ def _loaded_each_time(accelerator: AcceleratorParts, counts: dict[str, Any], who
         "weight_bits": 0.0,
         "load_cycles": counts["load_cycles"] * accelerator.inferences_per_load,
         "stored_bits": 0.0,
-        "live_bits": counts["live_bits"] + whole.stored_bits,
+        "working_set_bits": counts["working_set_bits"] + whole.stored_bits,
         # Other weights in these cells are lost.
-        "fills": math.inf,
+        "occupancy": math.inf,
     }
 
 
@@ -165,10 +165,10 @@ def _macro_index(accelerator: AcceleratorParts, layer: Layer) -> int:
     return index
 
 
-def _kept_in_cells(indices: Sequence[int], weights: Sequence[str], fills: Sequence[float]) -> list[bool]:
+def _kept_in_cells(indices: Sequence[int], weights: Sequence[str], occupancies: Sequence[float]) -> list[bool]:
     """Whether the weights of a site stay in the cells for good: where all weights of its macro fit there together."""
     by_weight: dict[int, dict[str, float]] = {}
-    for index, name, part in zip(indices, weights, fills, strict=True):
+    for index, name, part in zip(indices, weights, occupancies, strict=True):
         by_weight.setdefault(index, {})[name] = part
     # The share of cells that a column takes may be no binary fraction.
     return [math.fsum(by_weight[index].values()) <= 1.0 + 1e-9 for index in indices]

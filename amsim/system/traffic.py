@@ -59,7 +59,7 @@ def _spilled_outputs(accelerator: AcceleratorParts, counts: SiteCounts) -> tuple
     """Output bits of one run of a site, each inference, that pass through the global memory and through DRAM."""
     batch = accelerator.inferences_per_load
     outputs = batch * counts.output_bits / jnp.where(counts.repeats > 0, counts.repeats, 1.0)
-    spilled = jnp.clip(batch * counts.live_bits - accelerator.activation_memory.capacity, 0.0, outputs)
+    spilled = jnp.clip(batch * counts.working_set_bits - accelerator.activation_memory.capacity, 0.0, outputs)
     shared = jnp.minimum(spilled, _global_capacity(accelerator))
     return shared / batch, (spilled - shared) / batch
 
