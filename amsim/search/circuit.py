@@ -22,7 +22,7 @@ from amsim.search.estimate import Estimate, at_logs
 from amsim.search.gradient_search import DesignPoint, DesignSearch, Progress
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import COMPONENTS
-from amsim.system.settings import continuous_setting, continuous_settings, spelled, with_settings
+from amsim.system.settings import continuous_setting, continuous_settings, literal_name, with_settings
 from amsim.training.fine_tuning.plan import Trainable
 
 Variables = Mapping[str, tuple[float, float]]
@@ -287,7 +287,7 @@ def _by_site(
     found: dict[str, tuple[float, float]] = {}
     for path, pair in variables.items():
         ending = path.removeprefix("macro")
-        sites = [one for name in expanded.patterns if (one := f"macros.{spelled(name)}{ending}") in known]
+        sites = [one for name in expanded.patterns if (one := f"macros.{literal_name(name)}{ending}") in known]
         several = path.startswith("macro.") and bool(sites)
         found |= dict.fromkeys(sites, pair) if several else {path: pair}
     return expanded, found

@@ -1,4 +1,4 @@
-"""An accelerator: macros, how they are fed, and the memories beside them."""
+"""Accelerator: macros with their memories, organisation and power management, built from a macro or rules."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -19,20 +19,21 @@ from amsim.workloads import Workload
 class Accelerator(AcceleratorParts):
     """Macros with their memories, control and power management.
 
-    Each site of a network runs on the macros of the first pattern that matches its name, one site after another, spread
-    over the copies of that macro. Macros take weights from the weight memory and inputs from the activation memory,
-    and write their outputs there. What does not fit goes to the global memory if there is one, then to DRAM: weights
-    are fetched once for `inferences_per_load` inferences, activations written and read back. Weights that all fit into
-    the cells of their macros are never loaded again. Reads of activations run beside computing and stall it when the
-    memory's words are too narrow; loading weights and DRAM transfers do so only with double buffering.
+    Each site of a network runs on the macro of the first pattern that matches its name, one site after another, split
+    over the copies of that macro. Macros read weights from the weight memory and inputs from the activation memory, and
+    write their outputs to the latter. What does not fit goes to the global memory if there is one, then to DRAM:
+    weights are fetched once per `inferences_per_load` inferences, activations are written and read back. Weights that
+    all fit in the cells of their macros are never reloaded. Activations are read while the macros compute, and stall
+    them where the memory's words are too narrow; weight loads and DRAM transfers overlap with computing only with
+    double buffering.
     Not modelled: sensors, input and output, networks on chip, wake-up energy, SRAM access time against the clock, and a
-    weight memory that is too small for the layer whose weights it gives again and again.
+    weight memory too small for a layer whose weights it must supply repeatedly.
 
     Attributes are those of `AcceleratorParts`.
 
     Raises:
-        ValueError: No macro, a rule without a macro, a pattern that is no regular expression or stands twice, fewer
-            than one inference a load, or a part of the wrong kind.
+        ValueError: No macro, a rule without a macro, a pattern that is not a regular expression or appears twice, fewer
+            than one inference per load, or a part of the wrong kind.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Accelerator(AcceleratorParts):
         """Build an accelerator from one macro, from rules `{pattern: macro}`, or from macros and their patterns.
 
         `spreads` may be one `Spread` for all macros, or one for each. Memories that are not given are those of the
-        binary chips, and a default DRAM; `dram=None` is none.
+        binary chips, and the DRAM a default one; with `dram=None` there is none.
         """
         rules = _rules(macros, patterns)
         self.patterns = tuple(rules)
@@ -74,12 +75,12 @@ class Accelerator(AcceleratorParts):
 
     @property
     def deterministic(self) -> bool:
-        """Whether all dies and all reads are equal."""
+        """Whether all dies and all reads give the same results."""
         return all(macro.deterministic for macro in self.macros)
 
     @staticmethod
     def of(hardware: Any) -> "Accelerator":
-        """An accelerator as it is; a macro or rules with default memories."""
+        """Accelerator of any hardware: itself, or a macro or rules with default memories."""
         return hardware if isinstance(hardware, Accelerator) else Accelerator(hardware)
 
     def ideal(self) -> "Accelerator":
@@ -93,11 +94,11 @@ class Accelerator(AcceleratorParts):
             workload: Sites with their counts and activity: `chip.workload(x)`, or a network of `amsim.workloads`.
 
         Returns:
-            Dataset of `amsim.system.cost.labelled_cost`.
+            Dataset, as from `amsim.system.cost.labelled_cost`.
 
         Raises:
-            ValueError: A site that no rule takes or that does not fit its macro, a network that does not fit the
-                memories of an accelerator without DRAM, or more inferences a second than it can do.
+            ValueError: A site that matches no rule or does not fit its macro, a network that does not fit the memories
+                of an accelerator without DRAM, or a rate above what the accelerator can reach.
         """
         part_of("workload", workload, Workload)
         return labelled_cost(self, workload.layers)

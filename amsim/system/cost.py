@@ -1,4 +1,4 @@
-"""Energy, time and area of a whole inference, by site and component: the one place where a system's cost is added up.
+"""Energy, time and area of a whole inference by site and component: the one place where a system's cost adds up.
 
 `E = MACs + registers + memories + DRAM + control + leakage x time`. `system_cost` is a pure function of the
 accelerator's parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
@@ -24,10 +24,10 @@ from amsim.system.traffic import Traffic, bandwidths, memory_energies, traffic, 
 from amsim.workloads import Layer
 
 IDLE = "(idle)"
-"""Name of the last row of a cost where inferences come at a given rate: the time between them."""
+"""Name of the last row of a cost with a given inference rate: the time between inferences."""
 
 RATE_MARGIN = 1.0 + 1e-5
-"""Busy part of the time between two inferences, 1, that counts as all of it: a rate may be the highest, rounded."""
+"""Highest accepted utilisation of the inference period; just above 1 so that the maximum rate survives rounding."""
 
 
 class SystemCost(eqx.Module):
@@ -37,15 +37,15 @@ class SystemCost(eqx.Module):
         energy: J, shape (sites, components).
         seconds: Time of each site, s, shape (sites,).
         cycles: Clock cycles of each site, stalls included, shape (sites,).
-        stalls: Clock cycles in which nothing is computed, because of memories, loads or instructions, shape (sites,).
-        utilisation: Multiply-accumulates against those that all cells could do in that time, 1, shape (sites,).
+        stalls: Clock cycles lost to memories, loads or instructions, shape (sites,).
+        utilisation: Multiply-accumulates relative to the peak of all cells in that time, 1, shape (sites,).
         read: Bits read at each of `amsim.system.hardware.MEMORIES`, shape (sites, memories).
         written: Bits written, shape (sites, memories).
-        bandwidth: Bits a second that each memory can move, infinite where it takes no time, shape (sites, memories).
+        bandwidth: Bits per second that each memory can move, infinite where it takes no time, shape (sites, memories).
         clock: Hz, shape (sites,).
-        peak_macs: Multiply-accumulates a cycle that all cells could do, shape (sites,).
-        stored: Weight bits that a site keeps, shape (sites,).
-        working_set: Bits of its inputs and outputs, in memory at the same time, shape (sites,).
+        peak_macs: Peak multiply-accumulates per cycle of all cells, shape (sites,).
+        stored: Weight bits stored for each site, shape (sites,).
+        working_set: Bits of inputs and outputs in memory at the same time, shape (sites,).
         area: m^2, shape (components,).
     """
 
@@ -69,28 +69,28 @@ def system_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> Syste
 
     Args:
         accelerator: The hardware.
-        layers: The layers of a workload: sites with their counts and activity.
+        layers: Layers of a workload: sites with their counts and activity.
 
     Returns:
         Energy, time, traffic and cycles by site, and area by component; differentiable.
 
     Raises:
-        ValueError: A site that no rule of the accelerator takes or that does not fit its macro.
-        RuntimeError: At run time, a network that does not fit the memories of an accelerator without DRAM, or more
-            inferences a second than it can do.
+        ValueError: A site that matches no rule of the accelerator or does not fit its macro.
+        RuntimeError: At run time, a network that does not fit the memories of an accelerator without DRAM, or a rate
+            above what the accelerator can reach.
     """
-    cost = _unchecked(accelerator, tuple(layers))
+    cost = _cost(accelerator, tuple(layers))
     if accelerator.dram is None:
         text = "The network does not fit the memories of an accelerator without DRAM."
         cost = eqx.error_if(cost, jnp.sum(cost.read[:, MEMORIES.index("dram")]) > 0, text)
     if accelerator.power.rate is not None and layers:
-        text = "Argument `rate` must be at most one over the time of an inference."
+        text = "Argument `rate` must be at most one over the time of one inference."
         cost = eqx.error_if(cost, jnp.sum(cost.seconds[:-1]) * accelerator.power.rate > RATE_MARGIN, text)
     return cost
 
 
 @eqx.filter_jit
-def _unchecked(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
+def _cost(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
     area = accelerator.component_area
     if not layers:
         columns = {"energy": len(COMPONENTS)} | dict.fromkeys(("read", "written", "bandwidth"), len(MEMORIES))
@@ -121,7 +121,7 @@ def _unchecked(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> Syst
 
 
 def _cycles(accelerator: AcceleratorParts, counts: SiteCounts, moved: Traffic) -> Float[Array, " sites"]:
-    """Cycles of each site: activations move beside computing, loads and DRAM transfers only with double buffering."""
+    """Cycles of each site; activations overlap with computing, loads and DRAM transfers only with double buffering."""
     weights, activations, shared, outside = jnp.unstack(transfer_cycles(accelerator, moved, counts.clock), axis=-1)
     streams = counts.streams > 0
     working = jnp.maximum(counts.compute_cycles + counts.overhead_cycles, activations)
@@ -156,11 +156,11 @@ def _energy(
 
 
 def idle_energy(accelerator: AcceleratorParts, seconds: Float[Array, ""]) -> Float[Array, " components"]:
-    """Energy by component, J, of that time between inferences, in which only leakage and refresh go on.
+    """Energy by component, J, of idle time, in which there is only leakage and refresh.
 
     Args:
         accelerator: The hardware.
-        seconds: Time in which nothing is computed, shape (), s.
+        seconds: Idle time, shape (), s.
 
     Returns:
         In the order of `amsim.system.hardware.COMPONENTS`, shape (components,), J.
@@ -172,7 +172,7 @@ def idle_energy(accelerator: AcceleratorParts, seconds: Float[Array, ""]) -> Flo
 
 
 def _with_idle_time(accelerator: AcceleratorParts, cost: SystemCost) -> SystemCost:
-    """Cost with a last row for the time until the next inference, in which only leakage and refresh go on."""
+    """Cost with a last row for the time until the next inference, in which there is only leakage and refresh."""
     assert accelerator.power.rate is not None
     idle = jnp.maximum(1.0 / accelerator.power.rate - jnp.sum(cost.seconds), 0.0)
     rows = {"energy": idle_energy(accelerator, idle), "seconds": idle}
@@ -186,16 +186,16 @@ def _with_idle_time(accelerator: AcceleratorParts, cost: SystemCost) -> SystemCo
 
 
 def _macs(layer: Layer) -> int | float:
-    """Multiply-accumulates of a layer as often as it ran."""
+    """Multiply-accumulates of a layer over all its runs."""
     return layer.macs if "runs" not in layer.activity else layer.work.macs * float(layer.runs)
 
 
 def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.Dataset:
-    """Cost of one inference as a Dataset; of a batch the share of one inference, of its time too.
+    """Cost of one inference as a Dataset; where several run together, energy and time are the share of one.
 
     Args:
         accelerator: The hardware.
-        layers: The layers of a workload.
+        layers: Layers of a workload.
 
     Returns:
         `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`, `peak_macs`,
@@ -204,9 +204,9 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
         The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
 
     Raises:
-        ValueError: As `system_cost`, saying what would fit; more inferences a second than the accelerator can do.
+        ValueError: As `system_cost`, naming what would fit, and a rate above what the accelerator can reach.
     """
-    cost = _unchecked_by_value(accelerator, tuple(layers))
+    cost = _cost_or_error(accelerator, tuple(layers))
     _check_fit(accelerator, cost)
     _check_rate(accelerator, cost)
     names, macs = [layer.name for layer in layers], [_macs(layer) for layer in layers]
@@ -241,13 +241,13 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
     return labelled(variables, coordinates, attributes)
 
 
-def _unchecked_by_value(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
-    """The cost; what is out of range raises ValueError with its value, which compiled code cannot tell."""
+def _cost_or_error(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
+    """Cost; quantities out of range raise ValueError with their value, which compiled code cannot give."""
     try:
-        return _unchecked(accelerator, layers)
+        return _cost(accelerator, layers)
     except eqx.EquinoxRuntimeError:
         with jax.disable_jit():
-            return _unchecked(accelerator, layers)
+            return _cost(accelerator, layers)
 
 
 def _check_fit(accelerator: AcceleratorParts, cost: SystemCost) -> None:
@@ -271,6 +271,6 @@ def _check_rate(accelerator: AcceleratorParts, cost: SystemCost) -> None:
     busy = float(jnp.sum(cost.seconds[:-1]))
     if busy * float(rate) > RATE_MARGIN:
         raise ValueError(
-            f"Argument `rate` must be at most {1 / busy:.4g} inferences a second, which take {busy:.4g} s each, but is "
+            f"Argument `rate` must be at most {1 / busy:.4g} inferences per second, of {busy:.4g} s each, but is "
             f"{float(rate):g}."
         )

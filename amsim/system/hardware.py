@@ -1,4 +1,4 @@
-"""The parts of an accelerator and what follows from them alone: areas, leakage, which macro does which site."""
+"""Parts of an accelerator and what follows from them alone: area, leakage, and the macro that runs a site."""
 
 import re
 from collections.abc import Sequence
@@ -27,37 +27,37 @@ COMPONENTS = (
     "control",
     "leakage",
 )
-"""Where energy goes; `mac` holds arrays with drivers, readout and the adders of partial sums."""
+"""Components of energy and area; `mac` includes arrays with drivers, readout and the adders of partial sums."""
 
 ON_CHIP_MEMORIES = ("weight_memory", "activation_memory", "global_memory")
-"""Fields of an accelerator that hold an SRAM."""
+"""Names of the on-chip memories, which are fields of an accelerator."""
 
 MEMORIES = (*ON_CHIP_MEMORIES, "dram")
-"""Memories by name, in the order in which traffic is counted."""
+"""Names of all memories, in the order in which traffic is counted."""
 
 KILOBYTE = 8 * 1024.0
-"""Bits."""
+"""Bits in a kilobyte."""
 
 
 def binary_weight_memory() -> Sram:
-    """256 kB of convolution weights and 5.5 kB of classifier weights (facts 1.1), 256 bits a cycle."""
+    """Default weight memory: 256 kB for convolutions and 5.5 kB for the classifier (facts 1.1), 256 bits per cycle."""
     return Sram(capacity=261.5 * KILOBYTE, organisation=SramOrganisation(word_width=256))
 
 
 def binary_activation_memory() -> Sram:
-    """Two image buffers of 32 kB (facts 1.1), each with a word for the 256 channels of a pixel."""
+    """Default activation memory: two 32 kB image buffers (facts 1.1), one word for the 256 channels of a pixel."""
     return Sram(capacity=64.0 * KILOBYTE, organisation=SramOrganisation(word_width=256, banks=2))
 
 
 class PowerManagement(eqx.Module):
-    """What leaks when, and how often inferences come.
+    """Active and idle leakage, power gating, and the inference rate.
 
     Attributes:
-        rate: Inferences a second, 1/s; the time between them is idle. None (default): one follows the other.
-        gated_leakage: Part of a macro's leakage that is left while it is not in use, 1. Default 1: no power gating. Its
-            cells are taken to keep their weights.
-        retention: Part of the memories' leakage that is left in idle time, 1. Default 1: no lower retention supply.
-            They are taken to keep their data, which without any supply they do not.
+        rate: Inferences per second, 1/s; the time between them is idle. None (default): they run back to back.
+        gated_leakage: Fraction of a macro's leakage that remains while it is not in use, 1. Default 1: no power gating.
+            Its cells are assumed to keep their weights.
+        retention: Fraction of the memories' leakage that remains in idle time, 1. Default 1: no lower retention supply.
+            They are assumed to keep their data, so that 0 (supply off) is optimistic.
         temperature: K, 230 to 400. Default 300 K.
 
     Raises:
@@ -70,33 +70,34 @@ class PowerManagement(eqx.Module):
     temperature: Quantity = quantity("temperature", positive=True, at_most=400.0, default=REFERENCE_TEMPERATURE)
 
     def __check_init__(self) -> None:
-        """Check that the temperature is one that the law of leakage holds for."""
+        """Check that the temperature is inside the range of the leakage law."""
         if not isinstance(self.temperature, jax.core.Tracer) and np.any(np.asarray(self.temperature) < 230):
             raise ValueError(f"Argument `temperature` must be from 230 to 400 K, but is {float(self.temperature):g}.")
 
 
 class AcceleratorParts(eqx.Module):
-    """Parts of an accelerator, from which cost is computed; `Accelerator` adds how they are given and the cost itself.
+    """Parts of an accelerator, from which its cost is computed; `Accelerator` adds defaults, rules and the cost itself.
 
     Attributes:
-        patterns: Name patterns, one for each macro, tried in order; the first that matches a whole site name wins.
+        patterns: Name patterns, one per macro, tried in order; the first that matches a whole site name wins.
         macros: The macros.
-        spreads: Copies of each macro and how sites are split over them.
+        spreads: Replication of each macro and how sites are split over the copies.
         organisation: `SystolicArray` or `Processor`.
         weight_memory: SRAM for weights.
         activation_memory: SRAM for activations.
         global_memory: SRAM between those and DRAM, or None.
-        dram: Off-chip memory, or None: then a network that does not fit is an error.
+        dram: Off-chip memory, or None: a network that does not fit on chip is then an error.
         technology: Gates of the adders that combine partial sums; `equivalent(supply)` serves other nodes than 28 nm.
         power: Leakage, gating and rate.
-        double_buffered: Whether weights and DRAM transfers for the next site come in while one computes (static).
-        activation_products: Whether macros also do products of two activations, such as the scores of an attention, one
-            operand of which they load as weights at each inference (static). These sites are named `activations`,
-            `activations#2`, ... and rules send them where they send any name.
-        inferences_per_load: Inferences that are done site by site together, so that weights are loaded once for them.
+        double_buffered: Whether weights and DRAM transfers of the next site arrive while the present one computes
+            (static).
+        activation_products: Whether macros also compute products of two activations, such as attention scores, one
+            operand of which is loaded as weights at each inference (static). These sites are named `activations`,
+            `activations#2`, ... and are subject to the rules like any other.
+        inferences_per_load: Inferences that run together, site by site, so that weights are loaded once for all.
 
     Raises:
-        ValueError: Fewer than one inference a load, or a part of the wrong kind.
+        ValueError: Fewer than one inference per load, or a part of the wrong kind.
     """
 
     patterns: tuple[str, ...] = eqx.field(static=True)
@@ -137,12 +138,12 @@ class AcceleratorParts(eqx.Module):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """Macros, memories and what the organisation adds, m^2."""
+        """Total area: macros, memories and the organisation's own, m^2."""
         return jnp.sum(self.component_area)
 
     @property
     def component_area(self) -> Float[Array, " components"]:
-        """Area by component, m^2; control is also part of the calibrated cell areas, DRAM is another chip."""
+        """Area by component, m^2; calibrated cell areas include control as well, and DRAM is another chip."""
         none, macros = jnp.zeros(()), zip(self.macros, self.spreads, strict=True)
         by_component = dict.fromkeys(COMPONENTS, none) | {
             "mac": sum((macro.area * spread.count for macro, spread in macros), start=none),
@@ -154,7 +155,7 @@ class AcceleratorParts(eqx.Module):
         return jnp.stack([by_component[name] for name in COMPONENTS])
 
     def active_leakage(self, index: int) -> Float[Array, ""]:
-        """Leakage power while the macros of one rule work, W: theirs, the rest of the others, all memories."""
+        """Leakage power while the macros of one rule run, W: theirs, the gated rest of the others, all memories."""
         kelvin = self.power.temperature
         left = [1.0 if other == index else self.power.gated_leakage for other in range(len(self.macros))]
         return self._macro_leakage(left) + self._memory_leakage(kelvin)
@@ -166,20 +167,20 @@ class AcceleratorParts(eqx.Module):
         return self._macro_leakage(left) + self.power.retention * self._memory_leakage(self.power.temperature)
 
     def _macro_leakage(self, left: Sequence[Any]) -> Float[Array, ""]:
-        """Leakage of all copies of each macro with what feeds them, of which a part is left, W."""
+        """Leakage of all copies of each macro and their organisation, times the fraction that is left of it, W."""
         kelvin, feeding = self.power.temperature, self.organisation.leakage_power(self.power.temperature)
         macros = zip(self.macros, self.spreads, left, strict=True)
-        powers = (part * (one.leakage_power(kelvin) + feeding) * float(spread.count) for one, spread, part in macros)
+        powers = (share * (one.leakage_power(kelvin) + feeding) * float(spread.count) for one, spread, share in macros)
         return sum(powers, start=jnp.zeros(()))
 
     @property
     def extrapolated(self) -> tuple[str, ...]:
-        """Names of the memories whose supply is outside the windows of their process, or 0.5 to 1.1 V without one."""
+        """Names of the memories whose supply is outside the range of their process; without a process, 0.5 to 1.1 V."""
         return tuple(name for name, one in self.on_chip_memories.items() if one is not None and _beyond(one))
 
     @property
     def on_chip_memories(self) -> dict[str, Sram | None]:
-        """The memories by name, in the order in which traffic is counted."""
+        """On-chip memories by name, in the order in which traffic is counted."""
         return {name: getattr(self, name) for name in ON_CHIP_MEMORIES}
 
     def _memory_leakage(self, kelvin: Float[Array, ""]) -> Float[Array, ""]:

@@ -1,6 +1,6 @@
-"""Energy of an inference against the supply, and the supply at which it is least.
+"""Energy per inference against the supply, and the minimum-energy supply.
 
-Below it leakage has too long a time, above it every switched capacitor takes too much:
+Below the minimum leakage lasts too long, above it every switched capacitor costs too much:
 `E(V) = C V^2 + I_leak V t(V)`, with the delay `t(V) ~ V / (V - V_T)^alpha` of the process.
 """
 
@@ -28,26 +28,25 @@ AcceleratorAtSupply = Callable[[Float[Array, ""]], Accelerator]
 """Function from a supply in V to an accelerator; it is traced, so that all supplies are done at once."""
 
 RESOLUTION = 1e-6
-"""Of the refined supply, as part of the distance of two points."""
+"""Resolution of the refined supply, as a fraction of the distance between two points."""
 
 
 def scaled_to_supply(accelerator: Accelerator, process: Process | None = None) -> AcceleratorAtSupply:
     """The same accelerator at any supply: one rail for macros, memories and registers, clocks as fast as it allows.
 
-    `clock(V) = clock t(V_0) / t(V)` with `Process.delay_ratio` and the present supply `V_0` of each macro, so that what
-    slack a clock has, it keeps. Energies follow the own laws of each part, those of a comparator the square of the
-    supply at the same noise. Without a process of its own, an SRAM has a
-    leakage current that does not depend on the supply. Not scaled: DRAM, and times that no clock counts, such as those
-    of drivers and converters. The access time of the memories is not checked against the clock, nor their bit errors
-    (`Sram.bit_error_rate`).
+    `clock(V) = clock t(V_0) / t(V)` with `Process.delay_ratio` and the present supply `V_0` of each macro, so that a
+    clock keeps its slack. Energies follow the laws of each part, those of a comparator the square of the supply at
+    constant noise. An SRAM without a process of its own has a leakage current that does not depend on the supply. Not
+    scaled: DRAM, and times that are not counted in clock cycles, such as those of drivers and converters. Neither the
+    access time of the memories against the clock nor their bit errors (`Sram.bit_error_rate`) are checked.
 
     Args:
         accelerator: At its present supplies.
-        process: Whose delay the clocks follow. Default that of the accelerator's `technology`; give it where that is an
-            `equivalent` of another node. Range of validity: its `delay_window`, 0.5 to 1.1 V at 28 nm.
+        process: Process whose delay the clocks follow. Default: that of the accelerator's `technology`; give it where
+            that is an `equivalent` of another node. Range of validity: its `delay_window`, 0.5 to 1.1 V at 28 nm.
 
     Returns:
-        Function of the supply in V; outside the window it raises ValueError, or at run time where it is traced.
+        Function of the supply in V; outside the window it raises ValueError, or at run time where the supply is traced.
 
     Raises:
         ValueError: A macro that cannot be moved (`Macro.at_supply`), or a present supply outside the window.
@@ -74,21 +73,21 @@ def scaled_to_supply(accelerator: Accelerator, process: Process | None = None) -
 def minimum_energy_supply(
     at_supply: AcceleratorAtSupply, workload: Workload, *, low: float = 0.5, high: float = 1.1, points: int = 61
 ) -> xr.Dataset:
-    """Energy, time and rate of an inference against the supply, and the supply of the least energy.
+    """Energy, time and rate of an inference against the supply, and the minimum-energy supply.
 
-    The minimum of the points is refined by the sign of `dE/dV` in ever finer intervals around it. Where the
-    accelerator has a `rate`, slower supplies do not count.
+    The lowest point is refined by the sign of `dE/dV` in ever finer intervals around it. Where the accelerator has a
+    `rate`, supplies too slow for it are left out.
 
     Args:
         at_supply: Accelerator for a supply, such as `scaled_to_supply(accelerator)`.
         workload: The network.
         low: Lowest supply, V. Default 0.5 V, the edge of the 28 nm delay law.
         high: Highest supply, V.
-        points: Supplies, equally far apart.
+        points: Number of equally spaced supplies.
 
     Returns:
-        Dataset over `supply`: `energy` (by component, J), `latency` (without idle time, s), `rate` that is possible
-        (1/s) and `keeps_rate`; attributes `minimum_supply` (V), `minimum_energy` (J), `minimum_latency` (s) and
+        Dataset over `supply`: `energy` (by component, J), `latency` (without idle time, s), highest possible
+        `rate` (1/s) and `keeps_rate`; attributes `minimum_supply` (V), `minimum_energy` (J), `minimum_latency` (s) and
         `minimum_kind`: "inside", "lowest supply", "highest supply" or "slowest supply for the rate".
 
     Raises:
@@ -107,7 +106,7 @@ def minimum_energy_supply(
 
     supplies = jnp.linspace(low, high, points)
     found = sample(supplies)
-    minimum, kind = _refined(sample, supplies, found)
+    minimum, kind = _refine_minimum(sample, supplies, found)
     best = sample(jnp.full((points,), minimum, supplies.dtype))
     variables = {
         "energy": (("supply", "component"), np.asarray(found.energy, float)),
@@ -143,7 +142,7 @@ def _sampler(at_supply: AcceleratorAtSupply, workload: Workload) -> Callable[[Ar
     def at(supply: Array) -> tuple[Array, tuple[Array, Array, Array]]:
         accelerator = at_supply(supply)
         power, rate = accelerator.power, accelerator.power.rate
-        # Of a rate that is too high `evaluate` makes an error; here it is what ends the search.
+        # A rate that is too high is an error in `system_cost`; here it ends the search.
         steady = dataclasses.replace(accelerator, power=dataclasses.replace(power, rate=None))
         cost = system_cost(steady, workload.layers)
         energy, busy, keeps = jnp.sum(cost.energy, axis=0), jnp.sum(cost.seconds), jnp.asarray(True)
@@ -159,9 +158,9 @@ def _sampler(at_supply: AcceleratorAtSupply, workload: Workload) -> Callable[[Ar
     return jax.jit(jax.vmap(one))
 
 
-def _refined(sample: Callable[[Array], _Samples], supplies: Array, found: _Samples) -> tuple[float, str]:
-    """Supply of the least energy of those that keep the rate, and what kind of minimum it is."""
-    keeps, rising = np.asarray(found.keeps_rate), _rising(found)
+def _refine_minimum(sample: Callable[[Array], _Samples], supplies: Array, found: _Samples) -> tuple[float, str]:
+    """Supply of the least energy among those that keep the rate, and the kind of minimum."""
+    keeps, rising = np.asarray(found.keeps_rate), _is_rising(found)
     total = np.where(keeps, np.asarray(found.energy).sum(axis=1), np.inf)
     least = int(np.argmin(total))
     first, last = max(least - 1, 0), min(least + 1, len(total) - 1)
@@ -173,13 +172,13 @@ def _refined(sample: Callable[[Array], _Samples], supplies: Array, found: _Sampl
     for _ in range(math.ceil(math.log(2 / RESOLUTION) / math.log(len(total) - 1))):
         inner = jnp.linspace(low, high, len(total)).astype(supplies.dtype)
         found = sample(inner)
-        turn = max(int(np.argmax(_rising(found))), 1)
+        turn = max(int(np.argmax(_is_rising(found))), 1)
         low, high = inner[turn - 1], inner[turn]
-    # The upper end keeps the rate; that the lower one does not is why energy could not fall further.
+    # The upper end keeps the rate. Where the lower one does not, the rate is what limits the energy.
     slow = not bool(np.asarray(found.keeps_rate)[turn - 1])
     return float(high), "slowest supply for the rate" if slow else "inside"
 
 
-def _rising(found: _Samples) -> np.ndarray:
-    """Whether energy rises with the supply; where the rate is not kept, a higher supply is wanted."""
+def _is_rising(found: _Samples) -> np.ndarray:
+    """Whether the search goes to lower supplies: energy rises with the supply, and the rate is kept."""
     return np.asarray(found.keeps_rate) & (np.asarray(found.slope) > 0)

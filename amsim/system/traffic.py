@@ -1,8 +1,8 @@
-"""Where tensors live in the memory hierarchy, and the bits that each memory moves because of it.
+"""Traffic of the memory hierarchy: the place of each tensor, and the bits that each memory moves because of it.
 
-Weights that do not stay in cells fill the weight memory first, then the global memory, then DRAM; inputs and outputs of
-a site that do not fit together into the activation memory pass through the global memory, then through DRAM. Weights
-that live further out are fetched once for all inferences of a batch, activations are written and read back.
+Weights that do not stay in cells fill the weight memory first, then the global memory, then DRAM; a site's working set
+that does not fit in the activation memory passes through the global memory, then through DRAM. Weights further out are
+fetched once for all inferences of a batch; activations are written and read back.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from amsim.system.site_counts import SiteCounts
 
 
 class Traffic(NamedTuple):
-    """Bits of one inference read and written at each of `MEMORIES`, shape (sites, memories).
+    """Bits read and written at each of `MEMORIES` per inference, shape (sites, memories).
 
     Attributes:
         read: Bits read.
@@ -28,7 +28,7 @@ class Traffic(NamedTuple):
 
 
 def traffic(accelerator: AcceleratorParts, counts: SiteCounts) -> Traffic:
-    """Bits that each memory moves in one inference, by site.
+    """Bits that each memory moves per inference, by site.
 
     Args:
         accelerator: The hardware.
@@ -39,7 +39,7 @@ def traffic(accelerator: AcceleratorParts, counts: SiteCounts) -> Traffic:
     """
     batch = accelerator.inferences_per_load
     shared, outside = _spilled_outputs(accelerator, counts)
-    # Space of the global memory is kept free for the largest feature maps that pass through it.
+    # The global memory keeps room for the largest feature maps that pass through it.
     room = _global_capacity(accelerator) - batch * jnp.max(shared)
     in_memories = counts.stored_bits - counts.cell_bits
     stored = jnp.sum(in_memories)
@@ -48,7 +48,7 @@ def traffic(accelerator: AcceleratorParts, counts: SiteCounts) -> Traffic:
     share = quotient(in_memories, stored) / batch
     from_shared, from_outside = share * weights_shared, share * (missing - weights_shared)
     shared, outside = shared * counts.repeats, outside * counts.repeats
-    # A batch goes through site by site, so that what stays in cells is loaded once; what streams is not.
+    # A batch runs site by site: weights that stay in cells are loaded once, those that stream are not.
     fetched = counts.weight_bits * jnp.where(counts.streams > 0, 1.0, 1.0 / batch)
     read = (fetched, counts.input_bits, from_shared + shared, from_outside + outside)
     written = (from_shared + from_outside, counts.output_bits, shared, outside)
@@ -56,7 +56,7 @@ def traffic(accelerator: AcceleratorParts, counts: SiteCounts) -> Traffic:
 
 
 def _spilled_outputs(accelerator: AcceleratorParts, counts: SiteCounts) -> tuple[Array, Array]:
-    """Output bits of one run of a site, each inference, that pass through the global memory and through DRAM."""
+    """Output bits of one run of each site, per inference, that pass through the global memory and through DRAM."""
     batch = accelerator.inferences_per_load
     outputs = batch * counts.output_bits / jnp.where(counts.repeats > 0, counts.repeats, 1.0)
     spilled = jnp.clip(batch * counts.working_set_bits - accelerator.activation_memory.capacity, 0.0, outputs)
@@ -69,14 +69,14 @@ def _global_capacity(accelerator: AcceleratorParts) -> Float[Array, ""]:
 
 
 def memory_energies(accelerator: AcceleratorParts, moved: Traffic) -> list[Float[Array, " sites"]]:
-    """Energy of the bits at each memory, J, in the order of `MEMORIES`.
+    """Energy of the traffic at each memory, J, in the order of `MEMORIES`.
 
     Args:
         accelerator: The hardware.
         moved: The bits, from `traffic`.
 
     Returns:
-        One array for each memory, shape (sites,), J.
+        One array per memory, shape (sites,), J.
     """
     nothing = jnp.zeros_like(moved.read[:, 0])
     energies = [
@@ -90,7 +90,7 @@ def memory_energies(accelerator: AcceleratorParts, moved: Traffic) -> list[Float
 def transfer_cycles(
     accelerator: AcceleratorParts, moved: Traffic, clock: Float[Array, " sites"]
 ) -> Float[Array, "sites memories"]:
-    """Clock cycles that each memory needs: every bank of an SRAM gives or takes one word a cycle.
+    """Clock cycles that each memory needs; every bank of an SRAM reads or writes one word per cycle.
 
     Args:
         accelerator: The hardware.
@@ -111,7 +111,7 @@ def transfer_cycles(
 
 
 def bandwidths(accelerator: AcceleratorParts, clock: Float[Array, " sites"]) -> Float[Array, "sites memories"]:
-    """Bits a second that each of `MEMORIES` can move; infinite where that takes no time, or there is no such memory.
+    """Bits per second that each of `MEMORIES` can move; infinite where that takes no time or the memory is absent.
 
     Args:
         accelerator: The hardware.

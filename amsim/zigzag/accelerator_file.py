@@ -22,11 +22,11 @@ def accelerator_document(
     Args:
         workload: The whole network: the weights of all its layers share the weight memory.
         accelerator: The accelerator.
-        index: Of the macro.
+        index: Index of the macro.
         dataflow: None is that of the family.
 
     Returns:
-        The content of `accelerator.yaml`.
+        Content of `accelerator.yaml`.
     """
     macro, layers = accelerator.macros[index], layers_by_macro(workload, accelerator)[index]
     flow = dataflow_of(macro, dataflow)
@@ -64,11 +64,11 @@ def layers_by_macro(workload: Workload, accelerator: Accelerator) -> dict[int, l
 
 
 def _registers(layers: Sequence[Layer], macro: Macro, flow: Dataflow, activation_capacity: float) -> dict[str, Any]:
-    """Cells, input buffer and accumulators; free, since the energy of a MAC holds them."""
+    """Cells, input buffer and accumulators; free, since the energy of a MAC includes them."""
     weights, inputs = macro.weight_bits, macro.input_bits
     sums = macro.sum_bits(max(layer.work.product.rows for layer in layers))
     buffer = max(_buffered_words(layer, flow) for layer in layers) * inputs
-    # ZigZag wants each memory to hold what the ones below it hold; outputs need room beside.
+    # ZigZag requires each memory to hold what the ones below it hold; outputs need room as well.
     buffer = min(buffer, int(activation_capacity) // 2)
     stationary = flow.kind == "weight-stationary"
     return {
@@ -79,7 +79,7 @@ def _registers(layers: Sequence[Layer], macro: Macro, flow: Dataflow, activation
 
 
 def _buffered_words(layer: Layer, flow: Dataflow) -> int:
-    """Inputs that stay while the window slides along the last axis once."""
+    """Inputs kept while the window slides along the last axis once."""
     product, loops = layer.work.product, loop_sizes(layer)
     if flow.kind == "output-stationary":
         at_once = unrolling(layer, flow)["D2"]
@@ -112,6 +112,6 @@ def _off_chip(
 
 
 def _energy_per_mac(layers: Sequence[Layer], macro: Macro) -> float:
-    """Energy of the macro over all its layers, by their MACs, J."""
+    """Mean energy per MAC of the macro over all its layers, J."""
     energy = math.fsum(float(macro.cost(layer.work, layer.activity).energy) for layer in layers)
     return energy / sum(layer.macs for layer in layers)

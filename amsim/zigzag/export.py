@@ -1,8 +1,8 @@
 """A workload on an accelerator as the input files of ZigZag (PyPI `zigzag-dse`), to compare with another cost model.
 
-ZigZag describes one array of multipliers with a hierarchy of memories and searches or takes loop orders. What is
-written is amsim's own dataflow, complete: spatial unrolling, loop order, memories with amsim's energies. Files are
-YAML; neither ZigZag nor a YAML package is needed to write them. Energies are in pJ a word, areas in mm^2.
+ZigZag describes one array of multipliers with a hierarchy of memories, and searches or accepts loop orders. The files
+hold amsim's complete dataflow: spatial unrolling, loop order, memories with amsim's energies. They are YAML; neither
+ZigZag nor a YAML package is needed to write them. Energies are in pJ per word, areas in mm^2.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ Document = list[dict[str, Any]] | dict[str, Any]
 
 
 class Export(NamedTuple):
-    """Files of the layers that one macro does.
+    """Files of the layers that run on one macro.
 
     Attributes:
         macro: Index of the macro in the accelerator.
@@ -37,32 +37,33 @@ class Export(NamedTuple):
 
 
 def write(workload: Workload, hardware: Any, folder: str | Path, *, dataflow: str | None = None) -> tuple[Export, ...]:
-    """Write the three files of each macro that has layers, in a folder of its own.
+    """Write three files for each macro that has layers, in a folder of its own.
 
-    ZigZag knows one array and one precision a layer, hence files by macro, for one copy of it; memories that macros
-    share stand whole in each set. Cells, input buffers and accumulators cost nothing there, since the energy of a MAC
-    holds them: `unit_energy` is the macro's energy over its MACs, so that ZigZag's sum of them is amsim's.
+    ZigZag knows one array and one precision per layer, hence one set of files per macro, for one copy of it; memories
+    that macros share appear in full in each set. Cells, input buffers and accumulators cost nothing there, since the
+    energy of a MAC includes them: `unit_energy` is the macro's energy divided by its MACs, so that ZigZag's total
+    equals amsim's.
 
-    What amsim counts and these files do not: control, leakage, cycles of loading, readout and bit-serial inputs, a
-    global memory. What ZigZag counts otherwise: partial sums of more than one tile pass through the activation memory;
-    inputs at the border of a map without padding are fetched for fewer window rows, and an input buffer, which is
-    as large as the layer that needs most, may keep more of smaller layers. DRAM is there for weights when the network's
-    do not fit the weight memory, all of them then passing through it (amsim: the missing part), and for activations
-    when those of a layer do not fit.
+    Counted by amsim but not in these files: control, leakage, cycles of loading, readout and bit-serial inputs, and the
+    global memory. Counted differently by ZigZag: partial sums of more than one tile pass through the activation memory;
+    inputs at the border of a map without padding are fetched for fewer window rows; and the input buffer, sized for the
+    most demanding layer, may hold more of smaller layers. Weights have a DRAM where those of the network do not fit in
+    the weight memory, and then all of them pass through it (amsim: only the missing part); activations have one where
+    those of a layer do not fit.
 
     Args:
         workload: The network.
         hardware: A macro, an `Accelerator`, or rules `{layer name pattern: macro}`; its numbers must be concrete.
-        folder: Where to write; made if missing.
+        folder: Folder to write to; created if missing.
         dataflow: One of `amsim.circuits.contract.dataflow.DATAFLOWS`; None is that of the family (`Macro.dataflow`):
             output-stationary for `MultiPrecision`, weight-stationary for arrays of cells.
 
     Returns:
-        Paths, by macro.
+        Paths, one set per macro.
 
     Raises:
-        ValueError: A layer that no rule matches, a convolution that is not two-dimensional, dilated or without the
-            size of its maps, an unknown dataflow, or a network that needs a DRAM where there is none.
+        ValueError: A layer that matches no rule, a convolution that is dilated, not two-dimensional or without the size
+            of its maps, an unknown dataflow, or a network that needs a DRAM where there is none.
     """
     accelerator = Accelerator.of(hardware)
     by_macro = layers_by_macro(workload, accelerator)

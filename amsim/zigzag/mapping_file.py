@@ -12,19 +12,19 @@ from amsim.zigzag.workload_file import loop_sizes
 
 
 def mapping_document(layers: Sequence[Layer], macro: Macro, *, dataflow: str | None = None) -> list[dict[str, Any]]:
-    """Unrolling over columns (D1) and rows (D2) of the array and the whole loop order of each layer.
+    """Unrolling over columns (D1) and rows (D2) of the array, and the complete loop order, of each layer.
 
-    Weight-stationary: filters on columns; window and as many whole channels as fit on rows; then positions run
-    innermost, so that every weight is loaded once. Output-stationary: filters on columns, positions on rows; then the
-    summed rows run innermost.
+    Weight-stationary: filters on columns, the window and as many whole channels as fit on rows; positions run
+    innermost, so that every weight is loaded once. Output-stationary: filters on columns, positions on rows; the summed
+    rows run innermost.
 
     Args:
-        layers: Layers that the macro does.
+        layers: Layers that run on the macro.
         macro: The macro.
         dataflow: None is that of the family.
 
     Returns:
-        One entry a layer and one named `default`, as `mapping.yaml` holds them.
+        One entry per layer and one named `default`, as in `mapping.yaml`.
     """
     flow = dataflow_of(macro, dataflow)
     links = {"O": "O", "W": "I2", "I": "I1"}
@@ -51,7 +51,7 @@ def mapping_document(layers: Sequence[Layer], macro: Macro, *, dataflow: str | N
 
 
 def dataflow_of(macro: Macro, kind: str | None) -> Dataflow:
-    """Dataflow of a macro, of another kind where one is given; raises ValueError for an unknown kind."""
+    """Dataflow of a macro, or of the kind that is given; raises ValueError for an unknown one."""
     if kind is None:
         return macro.dataflow
     one_of("dataflow", kind, DATAFLOWS)

@@ -9,14 +9,14 @@ from amsim.workloads import Layer
 
 
 def workload_document(layers: Sequence[Layer], macro: Macro) -> list[dict[str, Any]]:
-    """Layers as ZigZag's loops: B, K, C, G, OY, OX, FY, FX, with the word lengths of the macro.
+    """Layers as ZigZag's loops B, K, C, G, OY, OX, FY, FX, with the word lengths of the macro.
 
     Args:
-        layers: Layers that the macro does, in the order they run.
+        layers: Layers that run on the macro, in order.
         macro: The macro.
 
     Returns:
-        One entry a layer, as `workload.yaml` holds it.
+        One entry per layer, as in `workload.yaml`.
     """
     return [_layer_entry(number, layer, macro) for number, layer in enumerate(layers)]
 
@@ -52,7 +52,7 @@ def _layer_entry(number: int, layer: Layer, macro: Macro) -> dict[str, Any]:
         (down, across), (height, width) = product.strides, layer.input_size
         entry |= {
             "operator_type": "Conv",
-            # ZigZag pads the last dimensions of the input, so its rows and columns stand last.
+            # ZigZag pads the last dimensions of the input, so rows and columns come last.
             "equation": "O[b][g][k][oy][ox]+=W[g][k][c][fy][fx]*I[b][g][c][iy][ix]",
             "dimension_relations": [f"ix={across}*ox+1*fx", f"iy={down}*oy+1*fy"],
             "pr_loop_dims": ["IX", "IY"],
@@ -70,6 +70,6 @@ def _layer_entry(number: int, layer: Layer, macro: Macro) -> dict[str, Any]:
             "O": macro.sum_bits(product.rows),
             "O_final": macro.input_bits,
         },
-        # An operand from the layer itself is a constant: weights, and the input of the network.
+        # An operand whose source is the layer itself is a constant: weights, and the input of the network.
         "operand_source": {"W": number, "I": max(number - 1, 0)},
     }

@@ -261,7 +261,7 @@ def test_wrong_arguments():
         (lambda: counts_of(dataclasses.replace(ARRAY, rows=8), CONVOLUTION), "`rows` must be at least 9.*but is 8"),
         (lambda: dataclasses.replace(FRAMES, repeats=0), "`repeats` must be an integer of at least 1, but is 0"),
         (lambda: dense("a", 5, -1), "`columns` must be an integer of at least 1, but is -1"),
-        (lambda: Workload("none", ()), "`layers` must have a layer at least"),
+        (lambda: Workload("none", ()), "`layers` must have at least one layer"),
         (lambda: Sram(-8.0), "`capacity` must be finite and above 0, but is -8"),
     ):
         with pytest.raises(ValueError, match=words):
