@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checks import integer_between, one_of, part_of
+from amsim.circuits.contract.dataflow import Dataflow
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
@@ -16,6 +17,7 @@ from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import Rounding
 from amsim.circuits.technology.process import Process
+from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 
@@ -187,3 +189,18 @@ class MultiPrecision(Macro):
     def ideal(self) -> "MultiPrecision":
         """The same unit with an accumulator that cannot saturate: a digital unit has no other error."""
         return dataclasses.replace(self, accumulator_bits=64)
+
+    def at_supply(self, supply: Float[Array, ""], process: Process) -> "MultiPrecision":
+        """The same unit with all modes at this supply; `mac_energy`, stated at that of the widest, goes with it."""
+        modes = tuple(with_supply_and_clock(mode, supply, process) for mode in self.modes)
+        energy = self.mac_energy * (supply / self.modes[-1].supply) ** 2
+        return dataclasses.replace(self, modes=modes, mac_energy=energy)
+
+    @property
+    def dataflow(self) -> Dataflow:
+        """Sums stay in the accumulators; rows of units, and the subwords in them, take output positions."""
+        return Dataflow("output-stationary", columns=self.columns, rows=self.rows * self.mode.subwords)
+
+    def sum_bits(self, rows: int) -> int:
+        """Width of the accumulator."""
+        return self.accumulator_bits

@@ -23,6 +23,7 @@ from amsim.circuits.contract.products import Product, over_columns
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.technology.process import Process
+from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -207,7 +208,7 @@ class SwitchedCapacitor(CapacitorArray):
             evaluation_cycles=self.evaluation_cycles,
             load_width=self.load_width,
             clock=self.clock,
-            waiting=holding + converting,
+            unclocked_time=holding + converting,
         )
 
     def ideal(self) -> "SwitchedCapacitor":
@@ -285,3 +286,11 @@ class SwitchedCapacitor(CapacitorArray):
             return None
         line = fold_die(self, nominal_die(self)) if die is None else self.prepare(die)
         return line.behind(slices)
+
+    def at_supply(self, supply: Float[Array, ""], process: Process) -> "SwitchedCapacitor":
+        """The same array at this supply; the comparator's energies go with its square, at the same noise."""
+        assert self.comparator is not None
+        square = (supply / self.supply) ** 2
+        energies = {name: getattr(self.comparator, name) * square for name in ("energy_floor", "energy_noise_product")}
+        moved = with_supply_and_clock(self, supply, process)
+        return dataclasses.replace(moved, comparator=dataclasses.replace(self.comparator, **energies))

@@ -35,8 +35,9 @@ from amsim.circuits.technology.dram import Dram, DramChannel
 from amsim.circuits.technology.register_file import RegisterFile
 from amsim.circuits.technology.sram import Sram, SramOrganisation
 from amsim.results.labelled import labelled
-from amsim.system.accelerator import COMPONENTS, KILOBYTE, Accelerator, PowerManagement
-from amsim.system.cost import evaluate
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import system_cost
+from amsim.system.hardware import COMPONENTS, KILOBYTE, PowerManagement
 from amsim.system.organisation import Spread, SystolicArray
 from amsim.system.supply import minimum_energy_supply, scaled_to_supply
 
@@ -127,7 +128,8 @@ processor = with_memories(chips.envision2017(4), 512, 128)
 
 
 def energy_with(kilobytes):
-    return evaluate(dataclasses.replace(processor, weight_memory=memory(kilobytes)), network.layers).energy.sum(axis=0)
+    hardware = dataclasses.replace(processor, weight_memory=memory(kilobytes))
+    return system_cost(hardware, network.layers).energy.sum(axis=0)
 
 
 largest = max(layer.weight_words for layer in network.layers) * 4 / KILOBYTE
@@ -205,7 +207,7 @@ for ax, (name, base) in zip(axes, {"16 x 16 units": processor, "1 x 256 units": 
 
     def energy_split(local, base=base):
         split = dataclasses.replace(base, weight_memory=memory(local), global_memory=memory(TOTAL - local))
-        return evaluate(split, network.layers).energy.sum(axis=0)
+        return system_cost(split, network.layers).energy.sum(axis=0)
 
     by_split = swept("capacity", local_sizes * KILOBYTE, jax.jit(jax.vmap(energy_split))(local_sizes))
     plot.plot_energy_sweep(by_split, "capacity", ax=ax)

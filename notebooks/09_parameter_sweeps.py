@@ -27,7 +27,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 import amsim
 from amsim import networks, plot, statistics
 from amsim.comparison.designs import design
-from amsim.system.cost import evaluate
+from amsim.system.cost import system_cost
 
 DIES = 4  # more dies, narrower intervals
 IMAGES = 200
@@ -140,7 +140,7 @@ layers = amsim.deploy(*networks.load("binary-fashion"), published).workload(data
 
 
 def noise_and_energy(hardware):
-    energy = evaluate(hardware, layers).energy
+    energy = system_cost(hardware, layers).energy
     return {"noise": hardware.macros[1].noise_counts, "array": energy[:, 0].sum(), "total": energy.sum()}
 
 

@@ -16,7 +16,8 @@ from amsim.circuits.quantity import Quantity, quantity
 from amsim.circuits.technology.dram import Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.sram import Sram, SramOrganisation
-from amsim.system.accelerator import KILOBYTE, Accelerator
+from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import KILOBYTE
 from amsim.system.organisation import Organisation, Overhead
 
 WIDEST = 16

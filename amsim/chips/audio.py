@@ -24,7 +24,8 @@ from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.sram import Sram, SramOrganisation
 from amsim.circuits.technology.technology import Technology
-from amsim.system.accelerator import KILOBYTE, Accelerator, PowerManagement
+from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import KILOBYTE, PowerManagement
 from amsim.system.organisation import SystolicArray
 from amsim.workloads import Workload, dense, lstm_keyword_spotter
 

@@ -5,7 +5,8 @@ from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.register_file import RegisterFile
 from amsim.circuits.technology.sram import Sram, SramOrganisation
 from amsim.circuits.technology.technology import Technology
-from amsim.system.accelerator import KILOBYTE, Accelerator
+from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import KILOBYTE
 from amsim.system.organisation import Processor
 
 BANKS = SramOrganisation(word_width=16, banks=32)

@@ -32,7 +32,7 @@ from amsim.deployment.tracing.steps import Program
 from amsim.noise.gradients import NOISY_DECISION_RULES
 from amsim.results.labelled import labelled
 from amsim.system.accelerator import Accelerator
-from amsim.system.cost import evaluate, labelled_cost
+from amsim.system.cost import labelled_cost, system_cost
 from amsim.workloads import Layer, Workload
 
 _TRACING_NOTE = (
@@ -164,7 +164,7 @@ class Chip(eqx.Module):
 
     def energy(self, *inputs: Any) -> Array:
         """Total energy of one inference, J, differentiable in parameters and hardware."""
-        return jnp.sum(evaluate(self.accelerator, _layers(self, inputs)).energy)
+        return jnp.sum(system_cost(self.accelerator, _layers(self, inputs)).energy)
 
     def sites(self, *inputs: Any) -> SiteTable:
         """What landed where, and what did not and why; below the rows, how many products have no weight at all.

@@ -21,7 +21,7 @@ from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.search.circuit import one_macro_a_site
 from amsim.system.accelerator import Accelerator
-from amsim.system.cost import evaluate as system_cost
+from amsim.system.cost import system_cost
 
 SOURCES = ("mismatch", "sampled", "comparator", "offset", "supply", "quantisation")
 """Capacitor mismatch, thermal noise of the line, comparator noise and offset, supply noise, steps of the ADC."""

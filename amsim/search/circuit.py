@@ -32,8 +32,9 @@ from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining
 from amsim.search.quantities import LABELS
 from amsim.search.space import SearchSpace, Variables, log_bounds
 from amsim.statistics.intervals import interval_names
-from amsim.system.accelerator import COMPONENTS, Accelerator
-from amsim.system.settings import continuous_settings, spelled, with_settings
+from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import COMPONENTS
+from amsim.system.settings import continuous_settings, literal_name, with_settings
 
 
 class InfeasibleError(ValueError):
@@ -104,7 +105,7 @@ def design_circuit(
         variables: Lowest and highest value of each setting, by its path as in `amsim.setting`; or an
             `amsim.SearchSpace`, which also has discrete choices and macros per site.
         accuracy: Least accuracy, above 0 and below 1.
-        components: Components of energy that count, of `amsim.system.accelerator.COMPONENTS`; or an
+        components: Components of energy that count, of `amsim.system.hardware.COMPONENTS`; or an
             `amsim.CountedEnergy`.
         steps: Steps of the search.
         dies: Dies of the search.
@@ -286,7 +287,7 @@ def _by_site(
     found: dict[str, tuple[float, float]] = {}
     for path, pair in variables.items():
         ending = path.removeprefix("macro")
-        sites = [one for name in expanded.patterns if (one := f"macros.{spelled(name)}{ending}") in known]
+        sites = [one for name in expanded.patterns if (one := f"macros.{literal_name(name)}{ending}") in known]
         several = path.startswith("macro.") and bool(sites)
         found |= dict.fromkeys(sites, pair) if several else {path: pair}
     return expanded, found

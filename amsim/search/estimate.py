@@ -12,8 +12,9 @@ from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from amsim.deployment.chip import deploy
 from amsim.evaluation.fixed_reads import FixedReads, Reading
-from amsim.system.accelerator import COMPONENTS, Accelerator
-from amsim.system.cost import evaluate
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import system_cost
+from amsim.system.hardware import COMPONENTS
 from amsim.system.settings import with_numbers
 
 BACKWARD = 2
@@ -192,6 +193,6 @@ def _log_energy(
     def log_energy(logs: Array) -> Array:
         hardware = candidates.at(logs)
         layers = deploy(candidates.fn, params, hardware).workload(inputs).layers
-        return jnp.log(jnp.sum(evaluate(hardware, layers).energy[:, chosen]))
+        return jnp.log(jnp.sum(system_cost(hardware, layers).energy[:, chosen]))
 
     return jax.value_and_grad(log_energy)(logs)

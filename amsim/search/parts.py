@@ -8,7 +8,7 @@ import numpy as np
 
 from amsim.circuits.checks import at_least_one, one_of
 from amsim.datasets.load import Split
-from amsim.system.accelerator import COMPONENTS
+from amsim.system.hardware import COMPONENTS
 from amsim.training.parameters import Trainable
 
 

@@ -19,8 +19,9 @@ from amsim.evaluation.accuracy import right_answers
 from amsim.evaluation.batches import labelled_batches
 from amsim.results.provenance import described
 from amsim.results.quantities import QUANTITIES as LABELS
-from amsim.system.accelerator import COMPONENTS, Accelerator
-from amsim.system.cost import evaluate as system_cost
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import system_cost
+from amsim.system.hardware import COMPONENTS
 
 QUANTITIES = ("accuracy", "energy", "latency", "area")
 

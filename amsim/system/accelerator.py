@@ -1,126 +1,40 @@
-"""An accelerator: macros, how they are fed, and the memories beside them."""
+"""Accelerator: macros with their memories, organisation and power management, built from a macro or rules."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
-import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float
 
 from amsim.circuits.checks import part_of, regular_expression
 from amsim.circuits.contract.macro import Macro
-from amsim.circuits.quantity import Quantity, quantity
-from amsim.circuits.technology.sram import Dram, Sram, SramOrganisation
+from amsim.circuits.technology.sram import Dram, Sram
 from amsim.circuits.technology.technology import Technology
-from amsim.noise.switching import REFERENCE_TEMPERATURE
+from amsim.system.cost import labelled_cost
+from amsim.system.hardware import AcceleratorParts, PowerManagement, binary_activation_memory, binary_weight_memory
 from amsim.system.organisation import Organisation, Spread, SystolicArray
 from amsim.workloads import Workload
 
-COMPONENTS = (
-    "mac",
-    "registers",
-    "weight_memory",
-    "activation_memory",
-    "global_memory",
-    "dram",
-    "control",
-    "leakage",
-)
-"""Where energy goes; `mac` holds arrays with drivers, readout and the adders of partial sums."""
 
-KILOBYTE = 8 * 1024.0
-"""Bits."""
-
-
-def binary_weight_memory() -> Sram:
-    """256 kB of convolution weights and 5.5 kB of classifier weights (facts 1.1), 256 bits a cycle."""
-    return Sram(capacity=261.5 * KILOBYTE, organisation=SramOrganisation(word_width=256))
-
-
-def binary_activation_memory() -> Sram:
-    """Two image buffers of 32 kB (facts 1.1), each with a word for the 256 channels of a pixel."""
-    return Sram(capacity=64.0 * KILOBYTE, organisation=SramOrganisation(word_width=256, banks=2))
-
-
-class PowerManagement(eqx.Module):
-    """What leaks when, and how often inferences come.
-
-    Attributes:
-        rate: Inferences a second, 1/s; the time between them is idle. None (default): one follows the other.
-        gated_leakage: Part of a macro's leakage that is left while it is not in use, 1. Default 1: no power gating. Its
-            cells are taken to keep their weights.
-        retention: Part of the memories' leakage that is left in idle time, 1. Default 1: no lower retention supply.
-            They are taken to keep their data, which without any supply they do not.
-        temperature: K, 230 to 400. Default 300 K.
-
-    Raises:
-        ValueError: A quantity out of range.
-    """
-
-    rate: Quantity | None = quantity("rate", unit="1/s", positive=True, optional=True)
-    gated_leakage: Quantity = quantity("gated_leakage", unit="1", at_most=1.0, default=1.0)
-    retention: Quantity = quantity("retention", unit="1", at_most=1.0, default=1.0)
-    temperature: Quantity = quantity(
-        "temperature", unit="K", symbol="T", positive=True, at_most=400.0, default=REFERENCE_TEMPERATURE
-    )
-
-    def __check_init__(self) -> None:
-        """Check that the temperature is one that the law of leakage holds for."""
-        if not isinstance(self.temperature, jax.core.Tracer) and np.any(np.asarray(self.temperature) < 230):
-            raise ValueError(f"Argument `temperature` must be from 230 to 400 K, but is {float(self.temperature):g}.")
-
-
-class Accelerator(eqx.Module):
+class Accelerator(AcceleratorParts):
     """Macros with their memories, control and power management.
 
-    Each site of a network runs on the macros of the first pattern that matches its name, one site after another, spread
-    over the copies of that macro. Macros take weights from the weight memory and inputs from the activation memory,
-    and write their outputs there. What does not fit goes to the global memory if there is one, then to DRAM: weights
-    are fetched once for `inferences_per_load` inferences, activations written and read back. Weights that all fit into
-    the cells of their macros are never loaded again. Reads of activations run beside computing and stall it when the
-    memory's words are too narrow; loading weights and DRAM transfers do so only with double buffering.
+    Each site of a network runs on the macro of the first pattern that matches its name, one site after another, split
+    over the copies of that macro. Macros read weights from the weight memory and inputs from the activation memory, and
+    write their outputs to the latter. What does not fit goes to the global memory if there is one, then to DRAM:
+    weights are fetched once per `inferences_per_load` inferences, activations are written and read back. Weights that
+    all fit in the cells of their macros are never reloaded. Activations are read while the macros compute, and stall
+    them where the memory's words are too narrow; weight loads and DRAM transfers overlap with computing only with
+    double buffering.
     Not modelled: sensors, input and output, networks on chip, wake-up energy, SRAM access time against the clock, and a
-    weight memory that is too small for the layer whose weights it gives again and again.
+    weight memory too small for a layer whose weights it must supply repeatedly.
 
-    Attributes:
-        patterns: Name patterns, one for each macro, tried in order; the first that matches a whole site name wins.
-        macros: The macros.
-        spreads: Copies of each macro and how sites are split over them.
-        organisation: `SystolicArray` or `Processor`.
-        weight_memory: SRAM for weights.
-        activation_memory: SRAM for activations.
-        global_memory: SRAM between those and DRAM, or None.
-        dram: Off-chip memory, or None: then a network that does not fit is an error.
-        technology: Gates of the adders that combine partial sums; `equivalent(supply)` serves other nodes than 28 nm.
-        power: Leakage, gating and rate.
-        inferences_per_load: Inferences that are done site by site together, so that weights are loaded once for them.
-        double_buffered: Whether weights and DRAM transfers for the next site come in while one computes (static).
-        activation_products: Whether macros also do products of two activations, such as the scores of an attention, one
-            operand of which they load as weights at each inference (static). These sites are named `activations`,
-            `activations#2`, ... and rules send them where they send any name.
+    Attributes are those of `AcceleratorParts`.
 
     Raises:
-        ValueError: No macro, a rule without a macro, a pattern that is no regular expression or stands twice, fewer
-            than one inference a load, or a part of the wrong kind.
+        ValueError: No macro, a rule without a macro, a pattern that is not a regular expression or appears twice, fewer
+            than one inference per load, or a part of the wrong kind.
     """
-
-    patterns: tuple[str, ...] = eqx.field(static=True)
-    macros: tuple[Macro, ...]
-    spreads: tuple[Spread, ...]
-    organisation: Organisation
-    weight_memory: Sram
-    activation_memory: Sram
-    global_memory: Sram | None
-    dram: Dram | None
-    technology: Technology
-    power: PowerManagement
-    double_buffered: bool = eqx.field(static=True)
-    activation_products: bool = eqx.field(static=True, default=False)
-    inferences_per_load: Float[Array, ""] = quantity("inferences_per_load", unit="1", positive=True)
 
     def __init__(
         self,
@@ -142,7 +56,7 @@ class Accelerator(eqx.Module):
         """Build an accelerator from one macro, from rules `{pattern: macro}`, or from macros and their patterns.
 
         `spreads` may be one `Spread` for all macros, or one for each. Memories that are not given are those of the
-        binary chips, and a default DRAM; `dram=None` is none.
+        binary chips, and the DRAM a default one; with `dram=None` there is none.
         """
         rules = _rules(macros, patterns)
         self.patterns = tuple(rules)
@@ -159,59 +73,19 @@ class Accelerator(eqx.Module):
         self.double_buffered = double_buffered
         self.activation_products = activation_products
 
-    def __check_init__(self) -> None:
-        """Check the parts."""
-        part_of("organisation", self.organisation, Organisation)
-        part_of("weight_memory", self.weight_memory, Sram)
-        part_of("activation_memory", self.activation_memory, Sram)
-        part_of("global_memory", self.global_memory, Sram, optional=True)
-        part_of("dram", self.dram, Dram, optional=True)
-        part_of("technology", self.technology, Technology)
-        part_of("power", self.power, PowerManagement)
-        part_of("double_buffered", self.double_buffered, bool)
-        part_of("activation_products", self.activation_products, bool)
-        batch = self.inferences_per_load
-        if not isinstance(batch, jax.core.Tracer) and np.asarray(batch) < 1:
-            raise ValueError(f"Argument `inferences_per_load` must be at least 1, but is {float(batch):g}.")
-
     @property
     def deterministic(self) -> bool:
-        """Whether all dies and all reads are equal."""
+        """Whether all dies and all reads give the same results."""
         return all(macro.deterministic for macro in self.macros)
 
     @staticmethod
     def of(hardware: Any) -> "Accelerator":
-        """An accelerator as it is; a macro or rules with default memories."""
+        """Accelerator of any hardware: itself, or a macro or rules with default memories."""
         return hardware if isinstance(hardware, Accelerator) else Accelerator(hardware)
-
-    def macro_for(self, site_name: str) -> int | None:
-        """Index of the macro whose pattern is the first to match a whole site name."""
-        for index, pattern in enumerate(self.patterns):
-            if re.fullmatch(pattern, site_name):
-                return index
-        return None
 
     def ideal(self) -> "Accelerator":
         """The same accelerator with ideal macros."""
         return eqx.tree_at(lambda a: a.macros, self, tuple(macro.ideal() for macro in self.macros))
-
-    @property
-    def area(self) -> Float[Array, ""]:
-        """Macros, memories and what the organisation adds, m^2."""
-        return jnp.sum(self.component_area)
-
-    @property
-    def component_area(self) -> Float[Array, " components"]:
-        """Area by component, m^2; control is also part of the calibrated cell areas, DRAM is another chip."""
-        none, macros = jnp.zeros(()), zip(self.macros, self.spreads, strict=True)
-        by_component = dict.fromkeys(COMPONENTS, none) | {
-            "mac": sum((macro.area * spread.count for macro, spread in macros), start=none),
-            "control": self.organisation.area * float(sum(spread.count for spread in self.spreads)),
-            "weight_memory": self.weight_memory.area(),
-            "activation_memory": self.activation_memory.area(),
-            "global_memory": none if self.global_memory is None else self.global_memory.area(),
-        }
-        return jnp.stack([by_component[name] for name in COMPONENTS])
 
     def cost(self, workload: Workload) -> xr.Dataset:
         """Energy, latency and area of one inference of a workload.
@@ -220,59 +94,14 @@ class Accelerator(eqx.Module):
             workload: Sites with their counts and activity: `chip.workload(x)`, or a network of `amsim.workloads`.
 
         Returns:
-            Dataset of `amsim.system.cost.labelled_cost`.
+            Dataset, as from `amsim.system.cost.labelled_cost`.
 
         Raises:
-            ValueError: A site that no rule takes or that does not fit its macro, a network that does not fit the
-                memories of an accelerator without DRAM, or more inferences a second than it can do.
+            ValueError: A site that matches no rule or does not fit its macro, a network that does not fit the memories
+                of an accelerator without DRAM, or a rate above what the accelerator can reach.
         """
-        from amsim.system.cost import labelled_cost  # which needs this class
-
         part_of("workload", workload, Workload)
         return labelled_cost(self, workload.layers)
-
-    def active_leakage(self, index: int) -> Float[Array, ""]:
-        """Leakage power while the macros of one rule work, W: theirs, the rest of the others, all memories."""
-        kelvin = self.power.temperature
-        left = [1.0 if other == index else self.power.gated_leakage for other in range(len(self.macros))]
-        return self._macro_leakage(left) + self._memory_leakage(kelvin)
-
-    @property
-    def idle_leakage(self) -> Float[Array, ""]:
-        """Leakage power between inferences, W."""
-        left = [self.power.gated_leakage] * len(self.macros)
-        return self._macro_leakage(left) + self.power.retention * self._memory_leakage(self.power.temperature)
-
-    def _macro_leakage(self, left: Sequence[Any]) -> Float[Array, ""]:
-        """Leakage of all copies of each macro with what feeds them, of which a part is left, W."""
-        kelvin, feeding = self.power.temperature, self.organisation.leakage_power(self.power.temperature)
-        macros = zip(self.macros, self.spreads, left, strict=True)
-        powers = (part * (one.leakage_power(kelvin) + feeding) * float(spread.count) for one, spread, part in macros)
-        return sum(powers, start=jnp.zeros(()))
-
-    @property
-    def extrapolated(self) -> tuple[str, ...]:
-        """Names of the memories whose supply is outside the windows of their process, or 0.5 to 1.1 V without one."""
-        return tuple(name for name, one in self.on_chip_memories.items() if one is not None and _beyond(one))
-
-    @property
-    def on_chip_memories(self) -> dict[str, Sram | None]:
-        """The memories by name, in the order in which traffic is counted."""
-        return {
-            "weight_memory": self.weight_memory,
-            "activation_memory": self.activation_memory,
-            "global_memory": self.global_memory,
-        }
-
-    def _memory_leakage(self, kelvin: Float[Array, ""]) -> Float[Array, ""]:
-        present = (memory for memory in self.on_chip_memories.values() if memory is not None)
-        return sum((memory.leakage_power(kelvin) for memory in present), start=jnp.zeros(()))
-
-
-def _beyond(memory: Sram) -> bool:
-    if memory.process is None:
-        return not 0.5 <= round(float(memory.supply), 6) <= 1.1
-    return bool(memory.process.extrapolated(memory.supply))
 
 
 def _spreads(spreads: Any, macros: int) -> tuple[Spread, ...]:

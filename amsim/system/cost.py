@@ -1,7 +1,7 @@
-"""Energy, time and area of a whole inference, by site and component: the one place where a system's cost is added up.
+"""Energy, time and area of a whole inference by site and component: the one place where a system's cost adds up.
 
-`E = MACs + registers + memories + DRAM + control + leakage x time`. `evaluate` is a pure function of the accelerator's
-parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
+`E = MACs + registers + memories + DRAM + control + leakage x time`. `system_cost` is a pure function of the
+accelerator's parameters: it compiles once and passes through `jit`, `grad` and `vmap`.
 """
 
 import dataclasses
@@ -18,18 +18,18 @@ from jaxtyping import Array, Float
 from amsim.circuits.at_zero import quotient
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
-from amsim.system.accelerator import COMPONENTS, Accelerator
+from amsim.system.hardware import COMPONENTS, MEMORIES, AcceleratorParts
 from amsim.system.organisation import ACCUMULATOR_BITS
 from amsim.system.quantities import LABELS
 from amsim.system.site_counts import SiteCounts, site_counts
-from amsim.system.traffic import MEMORIES, Traffic, bandwidths, memory_energies, traffic, transfer_cycles
+from amsim.system.traffic import Traffic, bandwidths, memory_energies, traffic, transfer_cycles
 from amsim.workloads import Layer
 
 IDLE = "(idle)"
-"""Name of the last row of a cost where inferences come at a given rate: the time between them."""
+"""Name of the last row of a cost with a given inference rate: the time between inferences."""
 
 RATE_MARGIN = 1.0 + 1e-5
-"""Busy part of the time between two inferences, 1, that counts as all of it: a rate may be the highest, rounded."""
+"""Highest accepted utilisation of the inference period; just above 1 so that the maximum rate survives rounding."""
 
 
 class SystemCost(eqx.Module):
@@ -39,15 +39,15 @@ class SystemCost(eqx.Module):
         energy: J, shape (sites, components).
         seconds: Time of each site, s, shape (sites,).
         cycles: Clock cycles of each site, stalls included, shape (sites,).
-        stalls: Clock cycles in which nothing is computed, because of memories, loads or instructions, shape (sites,).
-        utilisation: Multiply-accumulates against those that all cells could do in that time, 1, shape (sites,).
-        read: Bits read at each of `memory_traffic.MEMORIES`, shape (sites, memories).
+        stalls: Clock cycles lost to memories, loads or instructions, shape (sites,).
+        utilisation: Multiply-accumulates relative to the peak of all cells in that time, 1, shape (sites,).
+        read: Bits read at each of `amsim.system.hardware.MEMORIES`, shape (sites, memories).
         written: Bits written, shape (sites, memories).
-        bandwidth: Bits a second that each memory can move, infinite where it takes no time, shape (sites, memories).
+        bandwidth: Bits per second that each memory can move, infinite where it takes no time, shape (sites, memories).
         clock: Hz, shape (sites,).
-        peak_macs: Multiply-accumulates a cycle that all cells could do, shape (sites,).
-        stored: Weight bits that a site keeps, shape (sites,).
-        live: Bits of its inputs and outputs, shape (sites,).
+        peak_macs: Peak multiply-accumulates per cycle of all cells, shape (sites,).
+        stored: Weight bits stored for each site, shape (sites,).
+        working_set: Bits of inputs and outputs in memory at the same time, shape (sites,).
         area: m^2, shape (components,).
     """
 
@@ -62,37 +62,37 @@ class SystemCost(eqx.Module):
     clock: Float[Array, " sites"]
     peak_macs: Float[Array, " sites"]
     stored: Float[Array, " sites"]
-    live: Float[Array, " sites"]
+    working_set: Float[Array, " sites"]
     area: Float[Array, " components"]
 
 
-def evaluate(accelerator: Accelerator, layers: Sequence[Layer]) -> SystemCost:
+def system_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SystemCost:
     """Cost of one inference of a network.
 
     Args:
         accelerator: The hardware.
-        layers: The layers of a workload: sites with their counts and activity.
+        layers: Layers of a workload: sites with their counts and activity.
 
     Returns:
         Energy, time, traffic and cycles by site, and area by component; differentiable.
 
     Raises:
-        ValueError: A site that no rule of the accelerator takes or that does not fit its macro.
-        RuntimeError: At run time, a network that does not fit the memories of an accelerator without DRAM, or more
-            inferences a second than it can do.
+        ValueError: A site that matches no rule of the accelerator or does not fit its macro.
+        RuntimeError: At run time, a network that does not fit the memories of an accelerator without DRAM, or a rate
+            above what the accelerator can reach.
     """
-    cost = _unchecked(accelerator, tuple(layers))
+    cost = _cost(accelerator, tuple(layers))
     if accelerator.dram is None:
         text = "The network does not fit the memories of an accelerator without DRAM."
         cost = eqx.error_if(cost, jnp.sum(cost.read[:, MEMORIES.index("dram")]) > 0, text)
     if accelerator.power.rate is not None and layers:
-        text = "Argument `rate` must be at most one over the time of an inference."
+        text = "Argument `rate` must be at most one over the time of one inference."
         cost = eqx.error_if(cost, jnp.sum(cost.seconds[:-1]) * accelerator.power.rate > RATE_MARGIN, text)
     return cost
 
 
 @eqx.filter_jit
-def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:
+def _cost(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
     area = accelerator.component_area
     if not layers:
         columns = {"energy": len(COMPONENTS)} | dict.fromkeys(("read", "written", "bandwidth"), len(MEMORIES))
@@ -102,8 +102,8 @@ def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCos
     counts = site_counts(accelerator, layers)
     moved = traffic(accelerator, counts)
     cycles = _cycles(accelerator, counts, moved)
-    seconds = cycles / counts.clock + counts.waiting
-    peak = (cycles + counts.waiting * counts.clock) * counts.peak_macs
+    seconds = cycles / counts.clock + counts.unclocked_time
+    peak = (cycles + counts.unclocked_time * counts.clock) * counts.peak_macs
     cost = SystemCost(
         energy=_energy(accelerator, counts, moved, cycles, seconds),
         seconds=seconds,
@@ -116,17 +116,17 @@ def _unchecked(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCos
         clock=counts.clock,
         peak_macs=counts.peak_macs,
         stored=counts.stored_bits,
-        live=counts.live_bits,
+        working_set=counts.working_set_bits,
         area=area,
     )
     return cost if accelerator.power.rate is None else _with_idle_time(accelerator, cost)
 
 
-def _cycles(accelerator: Accelerator, counts: SiteCounts, moved: Traffic) -> Float[Array, " sites"]:
-    """Cycles of each site: activations move beside computing, loads and DRAM transfers only with double buffering."""
+def _cycles(accelerator: AcceleratorParts, counts: SiteCounts, moved: Traffic) -> Float[Array, " sites"]:
+    """Cycles of each site; activations overlap with computing, loads and DRAM transfers only with double buffering."""
     weights, activations, shared, outside = jnp.unstack(transfer_cycles(accelerator, moved, counts.clock), axis=-1)
     streams = counts.streams > 0
-    working = jnp.maximum(counts.compute_cycles + counts.waiting_cycles, activations)
+    working = jnp.maximum(counts.compute_cycles + counts.overhead_cycles, activations)
     working = jnp.where(streams, jnp.maximum(working, weights), working)
     batch = accelerator.inferences_per_load
     loading = jnp.where(streams, 0.0, jnp.maximum(counts.load_cycles / batch, weights))
@@ -137,7 +137,7 @@ def _cycles(accelerator: Accelerator, counts: SiteCounts, moved: Traffic) -> Flo
 
 
 def _energy(
-    accelerator: Accelerator, counts: SiteCounts, moved: Traffic, cycles: Array, seconds: Array
+    accelerator: AcceleratorParts, counts: SiteCounts, moved: Traffic, cycles: Array, seconds: Array
 ) -> Float[Array, "sites components"]:
     gates, squared = accelerator.technology, counts.supply**2
     adder = ACCUMULATOR_BITS * (gates.full_adder_capacitance + gates.library.flip_flop_capacitance)
@@ -157,15 +157,15 @@ def _energy(
     return jnp.stack([by_component[name] for name in COMPONENTS], axis=-1)
 
 
-def idle_energy(accelerator: Accelerator, seconds: Float[Array, ""]) -> Float[Array, " components"]:
-    """Energy by component, J, of that time between inferences, in which only leakage and refresh go on.
+def idle_energy(accelerator: AcceleratorParts, seconds: Float[Array, ""]) -> Float[Array, " components"]:
+    """Energy by component, J, of idle time, in which there is only leakage and refresh.
 
     Args:
         accelerator: The hardware.
-        seconds: Time in which nothing is computed, shape (), s.
+        seconds: Idle time, shape (), s.
 
     Returns:
-        In the order of `amsim.system.accelerator.COMPONENTS`, shape (components,), J.
+        In the order of `amsim.system.hardware.COMPONENTS`, shape (components,), J.
     """
     row = jnp.zeros((len(COMPONENTS),)).at[COMPONENTS.index("leakage")].set(seconds * accelerator.idle_leakage)
     if accelerator.dram is not None:
@@ -173,8 +173,8 @@ def idle_energy(accelerator: Accelerator, seconds: Float[Array, ""]) -> Float[Ar
     return row
 
 
-def _with_idle_time(accelerator: Accelerator, cost: SystemCost) -> SystemCost:
-    """Cost with a last row for the time until the next inference, in which only leakage and refresh go on."""
+def _with_idle_time(accelerator: AcceleratorParts, cost: SystemCost) -> SystemCost:
+    """Cost with a last row for the time until the next inference, in which there is only leakage and refresh."""
     assert accelerator.power.rate is not None
     idle = jnp.maximum(1.0 / accelerator.power.rate - jnp.sum(cost.seconds), 0.0)
     rows = {"energy": idle_energy(accelerator, idle), "seconds": idle}
@@ -188,27 +188,27 @@ def _with_idle_time(accelerator: Accelerator, cost: SystemCost) -> SystemCost:
 
 
 def _macs(layer: Layer) -> int | float:
-    """Multiply-accumulates of a layer as often as it ran."""
+    """Multiply-accumulates of a layer over all its runs."""
     return layer.macs if "runs" not in layer.activity else layer.work.macs * float(layer.runs)
 
 
-def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Dataset:
-    """Cost of one inference as a Dataset; of a batch the share of one inference, of its time too.
+def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.Dataset:
+    """Cost of one inference as a Dataset; where several run together, energy and time are the share of one.
 
     Args:
         accelerator: The hardware.
-        layers: The layers of a workload.
+        layers: Layers of a workload.
 
     Returns:
-        `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`,
-        `peak_macs`, `stored_bits` and `live_bits` (site); `bits_read`, `bits_written` and `bandwidth` (site, memory);
-        `area` and `component_area` (component) in m^2. With a rate a last site `(idle)` has what leaks between
-        inferences. The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
+        `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`, `peak_macs`,
+        `stored_bits` and `working_set_bits` (site); `bits_read`, `bits_written` and `bandwidth` (site, memory); `area`
+        and `component_area` (component) in m^2. With a rate, a last site `(idle)` holds the leakage between inferences.
+        The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
 
     Raises:
-        ValueError: As `evaluate`, saying what would fit; more inferences a second than the accelerator can do.
+        ValueError: As `system_cost`, naming what would fit, and a rate above what the accelerator can reach.
     """
-    cost = _unchecked_by_value(accelerator, tuple(layers))
+    cost = _cost_or_error(accelerator, tuple(layers))
     _check_fit(accelerator, cost)
     _check_rate(accelerator, cost)
     names, macs = [layer.name for layer in layers], [_macs(layer) for layer in layers]
@@ -222,7 +222,7 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
         "clock": cost.clock,
         "peak_macs": cost.peak_macs,
         "stored_bits": cost.stored,
-        "live_bits": cost.live,
+        "working_set_bits": cost.working_set,
     }
     variables: dict[str, Any] = {
         "energy": (("site", "component"), np.asarray(cost.energy, float)),
@@ -242,36 +242,36 @@ def labelled_cost(accelerator: Accelerator, layers: Sequence[Layer]) -> xr.Datas
     return labelled(variables, coordinates, attributes, labels=LABELS)
 
 
-def _unchecked_by_value(accelerator: Accelerator, layers: tuple[Layer, ...]) -> SystemCost:
-    """The cost; what is out of range raises ValueError with its value, which compiled code cannot tell."""
+def _cost_or_error(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
+    """Cost; quantities out of range raise ValueError with their value, which compiled code cannot give."""
     try:
-        return _unchecked(accelerator, layers)
+        return _cost(accelerator, layers)
     except eqx.EquinoxRuntimeError:
         with jax.disable_jit():
-            return _unchecked(accelerator, layers)
+            return _cost(accelerator, layers)
 
 
-def _check_fit(accelerator: Accelerator, cost: SystemCost) -> None:
+def _check_fit(accelerator: AcceleratorParts, cost: SystemCost) -> None:
     if accelerator.dram is not None or float(jnp.sum(cost.read[:, MEMORIES.index("dram")])) == 0:
         return
     weights, batch = float(jnp.sum(cost.stored)), float(accelerator.inferences_per_load)
-    live, between = batch * float(jnp.max(cost.live)), accelerator.global_memory
+    working_set, between = batch * float(jnp.max(cost.working_set)), accelerator.global_memory
     raise ValueError(
-        f"The network does not fit: it has {weights:.0f} bits of weights and up to {live:.0f} bits of inputs and "
-        f"outputs at a time ({batch:g} inferences together), but `weight_memory` holds "
+        f"The network does not fit: it has {weights:.0f} bits of weights and a working set of up to {working_set:.0f} "
+        f"bits of inputs and outputs ({batch:g} inferences together), but `weight_memory` holds "
         f"{float(accelerator.weight_memory.capacity):.0f} and `activation_memory` "
         f"{float(accelerator.activation_memory.capacity):.0f} bits, `global_memory` "
         f"{0.0 if between is None else float(between.capacity):.0f}; larger ones would do, or a `dram`."
     )
 
 
-def _check_rate(accelerator: Accelerator, cost: SystemCost) -> None:
+def _check_rate(accelerator: AcceleratorParts, cost: SystemCost) -> None:
     rate = accelerator.power.rate
     if rate is None or not cost.seconds.size:
         return
     busy = float(jnp.sum(cost.seconds[:-1]))
     if busy * float(rate) > RATE_MARGIN:
         raise ValueError(
-            f"Argument `rate` must be at most {1 / busy:.4g} inferences a second, which take {busy:.4g} s each, but is "
+            f"Argument `rate` must be at most {1 / busy:.4g} inferences per second, of {busy:.4g} s each, but is "
             f"{float(rate):g}."
         )

@@ -1,5 +1,6 @@
-"""How multiply-accumulate units are spread, fed and ordered: a systolic array or a programmable processor."""
+"""Organisation of an accelerator: replication of its macros, and a systolic array or a processor around them."""
 
+import dataclasses
 import math
 from abc import abstractmethod
 
@@ -15,43 +16,44 @@ from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
 from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.technology.register_file import RegisterFile
 from amsim.circuits.technology.sram import Sram
+from amsim.circuits.technology.supply_scaling import with_supply
 
 ACCUMULATOR_BITS = 24
 """Width of a partial sum: 16-bit products of 256 rows, or 2 x 8 bits and 2^8 of them."""
 
 
 class Spread(eqx.Module):
-    """Several equal macros side by side, and how a site is split over them.
+    """Replication of a macro: several equal copies side by side, and the dimension that splits a site over them.
 
-    Over output channels all macros see the same inputs, fetched once for all; over pixels they hold the same weights,
-    fetched once for all; over input channels each sums a part of the rows and the partial sums are added.
-    All copies are taken to have the static errors of one die of the macro and share one control; the array's energy is
-    that of the site as a whole, so that readouts which a split over input channels adds are left out.
+    Split over output channels, all copies see the same inputs, fetched once for all; split over pixels, they hold the
+    same weights, fetched once for all; split over input channels, each sums a part of the rows and the partial sums are
+    added. All copies are assumed to have the static errors of one die of the macro, and share one control. The array's
+    energy is that of the whole site: the additional readouts of a split over input channels are left out.
 
     Attributes:
-        count: Macros (static). Default 1.
-        over: "output channels", "pixels" or "input channels" (static).
+        count: Copies of the macro (static). Default 1.
+        over: Dimension that is split: "output channels", "pixels" or "input channels" (static).
 
     Raises:
-        ValueError: A count below 1 or another word.
+        ValueError: A count below 1 or another dimension.
     """
 
     count: int = count(default=1)
     over: str = eqx.field(static=True, default="output channels")
 
     def __check_init__(self) -> None:
-        """Check count and word."""
+        """Check count and dimension."""
         integer_between("count", self.count, 1)
         one_of("over", self.over, SHARED_BY)
 
 
 class Overhead(eqx.Module):
-    """What feeding and ordering the units adds to a site, an inference.
+    """Overhead of feeding and controlling the units, per site and inference.
 
     Attributes:
         register_energy: Local registers, J.
-        control_energy: Control, clock and instructions, J; of what happens once a cycle not included.
-        cycles: Clock cycles beside those of computing.
+        control_energy: Control, clock and instructions, J, without what switches once per cycle.
+        cycles: Clock cycles in addition to those of computing.
     """
 
     register_energy: Float[Array, ""]
@@ -60,50 +62,54 @@ class Overhead(eqx.Module):
 
 
 class Organisation(eqx.Module):
-    """A way to build an accelerator around its macros.
+    """Organisation of an accelerator around its macros.
 
     Attributes:
-        control_capacitance: Switched every cycle by control and clock at the array's supply, F.
+        control_capacitance: Capacitance that control and clock switch in every cycle, at the array's supply, F.
     """
 
     control_capacitance: eqx.AbstractVar[Quantity]
 
     @abstractmethod
     def overhead(self, macro: Macro, work: Work, cost: MacroCost, busiest: MacroCost) -> Overhead:
-        """What a site adds.
+        """Overhead of one site.
 
         Args:
-            macro: The macro that does it.
-            work: All of the site.
-            cost: Of all of the site.
-            busiest: Cost of the largest part when the site is spread over several macros.
+            macro: The macro that runs it.
+            work: Work of the whole site.
+            cost: Cost of the whole site.
+            busiest: Cost of the largest part where the site is split over several copies.
         """
 
     @property
     @abstractmethod
     def area(self) -> Float[Array, ""]:
-        """Area beside macros and memories, m^2, for one macro."""
+        """Area in addition to macros and memories, per macro, m^2."""
 
     def leakage_power(self, temperature: Real[ArrayLike, ""]) -> Float[Array, ""]:
-        """Leakage of what that area holds, W, for one macro; here none.
+        """Leakage of that area, per macro, W; here none.
 
         Args:
             temperature: K, shape ().
         """
         return jnp.zeros(())
 
+    def at_supply(self, supply: Float[Array, ""]) -> "Organisation":
+        """The same organisation at another supply (V); here itself: no part of it has a supply."""
+        return self
+
 
 class SystolicArray(Organisation):
     """Weight-stationary array: weights stay in the cells, inputs and sums flow through them.
 
-    With `registers` every multiply-accumulate (on arrays of one-bit cells, each of its bit products) writes its input
-    and its partial sum into pipeline registers, and each pass over the array takes `rows + columns - 2` cycles more to
-    fill and drain. Without (default) a column sums at once on its line or in its adder tree, and the macro's own energy
-    has all of it.
+    With `registers`, every multiply-accumulate (on arrays of one-bit cells, each of its bit products) writes its input
+    and its partial sum into pipeline registers, and each pass over the array takes `rows + columns - 2` more cycles to
+    fill and drain. Without (default), a column sums at once on its line or in its adder tree, and the macro's own
+    energy includes it.
 
     Attributes:
-        control_capacitance: Switched every cycle by control and clock, F. Default 70 pF: calibrated so that Bankman's
-            system costs 3.8 uJ a frame (facts 1.1).
+        control_capacitance: Capacitance that control and clock switch in every cycle, F. Default 70 pF: calibrated so
+            that Bankman's system costs 3.8 uJ per frame (facts 1.1).
         registers: Pipeline registers of one cell, or None. A word holds one input and one partial sum.
     """
 
@@ -119,7 +125,7 @@ class SystolicArray(Organisation):
         zero = jnp.zeros(())
         if self.registers is None:
             return Overhead(zero, zero, zero)
-        cells_hold_words = math.isinf(cost.fills)
+        cells_hold_words = math.isinf(cost.occupancy)
         steps = 1 if cells_hold_words else macro.weight_bits * macro.input_bits
         input_bits = macro.input_bits if cells_hold_words else 1
         bits = jnp.asarray(float(work.macs * steps) * (input_bits + ACCUMULATOR_BITS))
@@ -131,23 +137,27 @@ class SystolicArray(Organisation):
         """0: registers and control are part of the macro's cells."""
         return jnp.zeros(())
 
+    def at_supply(self, supply: Float[Array, ""]) -> "SystolicArray":
+        """The same array with its registers at this supply (V)."""
+        return dataclasses.replace(self, registers=with_supply(self.registers, supply))
+
 
 class Processor(Organisation):
-    """Programmable processor: an instruction starts a vector of multiply-accumulates on local registers.
+    """Programmable processor: one instruction starts a vector of multiply-accumulates on local registers.
 
     Instructions: `MACs / (vector_width * subwords) * (1 + overhead)`, the overhead being loops, addresses, loads and
-    stores; each is fetched from the instruction memory, and no cycle starts more than one on each copy of the macro,
-    which has an instruction memory of its own. A multiply-accumulate reads its two operands from registers, each read
+    stores; each is fetched from the instruction memory. Each copy of the macro has an instruction memory of its own and
+    starts at most one instruction per cycle. A multiply-accumulate reads its two operands from registers, each read
     being shared by `operand_reuse` units, and reads and writes its sum.
 
     Attributes:
-        control_capacitance: Switched every cycle by decoding, control and clock, F. Default 97 pF: calibrated on
-            Envision's 290 mW at 16 bit (facts 3).
+        control_capacitance: Capacitance that decoding, control and clock switch in every cycle, F. Default 97 pF:
+            calibrated on Envision's 290 mW at 16 bit (facts 3).
         vector_width: Units that one instruction starts. Default 256, the two-dimensional vector of Envision.
-        instruction_overhead: Other instructions for each vector instruction, 1. Default 0.35: 74 % of the cycles
-            compute (facts 3).
+        instruction_overhead: Other instructions per vector instruction, 1. Default 0.35: 74 % of the cycles compute
+            (facts 3).
         instruction_bits: Width of an instruction, bits. Default 128 (assumed: a long word with several slots).
-        operand_reuse: Units that one operand read serves. Default 16 (a row or column of Envision's array).
+        operand_reuse: Units served by one operand read. Default 16 (a row or column of Envision's array).
         instruction_memory: Program memory. Default 16 kB at 0.8 V.
         registers: Register file of one unit. Default 16 words of 16 bits at 0.8 V.
 
@@ -169,7 +179,7 @@ class Processor(Organisation):
         part_of("registers", self.registers, RegisterFile)
 
     def overhead(self, macro: Macro, work: Work, cost: MacroCost, busiest: MacroCost) -> Overhead:
-        """Instructions, registers, and cycles in which the units wait for instructions."""
+        """Registers, instructions, and cycles in which the units wait for instructions."""
         macs = float(work.macs)
         subwords = jnp.maximum(jnp.asarray(cost.peak_macs) / float(macro.rows * macro.columns), 1.0)
         instructions = macs / (self.vector_width * subwords) * (1.0 + self.instruction_overhead)
@@ -185,14 +195,19 @@ class Processor(Organisation):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """Instruction memory, and a register file for each unit of the vector, m^2."""
+        """Instruction memory and one register file per unit of the vector, m^2."""
         return self.instruction_memory.area() + self.vector_width * self.registers.area()
 
     def leakage_power(self, temperature: Real[ArrayLike, ""]) -> Float[Array, ""]:
-        """Leakage of the same, W.
+        """Leakage of instruction memory and register files, W.
 
         Args:
             temperature: K, shape ().
         """
         registers = self.vector_width * self.registers.leakage_power(temperature)
         return self.instruction_memory.leakage_power(temperature) + registers
+
+    def at_supply(self, supply: Float[Array, ""]) -> "Processor":
+        """The same processor with registers and instruction memory at this supply (V)."""
+        parts = {"registers": self.registers, "instruction_memory": self.instruction_memory}
+        return dataclasses.replace(self, **{name: with_supply(part, supply) for name, part in parts.items()})

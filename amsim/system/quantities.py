@@ -5,7 +5,7 @@ LABELS = {
     "stalls": ("1", "clock cycles in which nothing is computed"),
     "utilisation": ("1", "multiply-accumulates relative to what all cells could do"),
     "stored_bits": ("bit", "bits of stored weights"),
-    "live_bits": ("bit", "working set: inputs and outputs held at the same time"),
+    "working_set_bits": ("bit", "working set: inputs and outputs held at the same time"),
     "bits_read": ("bit", "bits read per inference"),
     "bits_written": ("bit", "bits written per inference"),
     "bandwidth": ("bit/s", "bits per second that a memory can move"),

@@ -26,18 +26,18 @@ def setting(hardware: Any, path: str) -> Any:
     Args:
         hardware: A macro, an `Accelerator` or rules.
         path: Fields joined by dots. `macro.` stands for every macro that has the setting, `macros.NAME.` for the one of
-            a rule, by its pattern or by the site name that the pattern spells; anything else begins at a field of the
-            accelerator. A number picks from a tuple, as in `macro.modes.0.supply`.
+            a rule, by its pattern or by the site name that the pattern spells out; anything else begins at a field of
+            the accelerator. A number picks an item of a tuple, as in `macro.modes.0.supply`.
 
     Returns:
-        The value, as it stands in its field.
+        The value, as its field holds it.
 
     Raises:
         ValueError: There is no such setting, or macros that share the path differ in it.
     """
     accelerator = Accelerator.of(hardware)
     values = [_at(accelerator, place) for place in _places(accelerator, path)]
-    if any(_different(values[0], value) for value in values[1:]):
+    if any(_differ(values[0], value) for value in values[1:]):
         raise ValueError(
             f"Argument `path` must name one setting, but the macros differ in {path!r}; name the rule: "
             f"{', '.join(each_path(accelerator, path))}."
@@ -46,18 +46,18 @@ def setting(hardware: Any, path: str) -> Any:
 
 
 def each_path(hardware: Any, path: str) -> list[str]:
-    """Paths of one setting each for which a path stands; it is one of `setting`, with the same errors."""
+    """Paths of the single settings that a path stands for; paths and errors as in `setting`."""
     accelerator = Accelerator.of(hardware)
-    return [_joined(accelerator, place) for place in _places(accelerator, path)]
+    return [_path_to(accelerator, place) for place in _places(accelerator, path)]
 
 
 def check_path(hardware: Any, path: str) -> None:
-    """Raise ValueError, with the nearest paths, unless a path leads to a setting of the hardware."""
+    """Raise ValueError, naming the nearest paths, unless a path leads to a setting of the hardware."""
     _places(Accelerator.of(hardware), path)
 
 
 def with_settings(hardware: Any, values: Mapping[str, Any]) -> Any:
-    """The same hardware with other settings, each checked as when it was made.
+    """The same hardware with other values of some settings, each checked as at construction.
 
     Args:
         hardware: A macro, an `Accelerator` or rules.
@@ -87,23 +87,23 @@ def with_settings(hardware: Any, values: Mapping[str, Any]) -> Any:
 
 
 def with_numbers(accelerator: Accelerator, values: Mapping[str, Array]) -> Accelerator:
-    """As `with_settings` for continuous settings inside compiled code: values are not checked, which costs nothing."""
+    """As `with_settings`, for continuous settings inside compiled code: without checks, at no cost."""
     pairs = [(place, value) for path, value in values.items() for place in _places(accelerator, path)]
     return eqx.tree_at(lambda one: [_at(one, place) for place, _ in pairs], accelerator, [value for _, value in pairs])
 
 
 def continuous_settings(hardware: Any) -> dict[str, Array]:
-    """Every continuous setting by its path: what may be swept, differentiated or optimised."""
+    """Continuous settings by path: those that may be swept, differentiated or optimised."""
     return {path: value for path, value in _settings(hardware) if eqx.is_inexact_array(value)}
 
 
 def static_settings(hardware: Any) -> dict[str, Any]:
-    """Every other setting that is a number or a word by its path: what a discrete search may choose."""
+    """All other settings that are a number or a word, by path: those that a discrete search may choose."""
     return {path: value for path, value in _settings(hardware) if isinstance(value, int | float | str)}
 
 
 def continuous_setting(hardware: Any, name: str, path: str) -> Array:
-    """Value of a setting that must be one continuous number; `name` is the argument that an error speaks of."""
+    """Value of a setting that must be one continuous number; an error names the argument `name`."""
     value = setting(hardware, path)
     if value is None:
         raise ValueError(f"Argument `{name}` must name settings with a value, but {path!r} is None; give it one first.")
@@ -148,11 +148,11 @@ def _settings(hardware: Any) -> Iterator[tuple[str, Any]]:
     accelerator = Accelerator.of(hardware)
     whole = {} if isinstance(hardware, Macro) else {one.name: one for one in dataclasses.fields(accelerator)}
     for place, value in _leaves(accelerator.macros, ("macros",)):
-        yield _joined(accelerator, place), value
+        yield _path_to(accelerator, place), value
     for field in whole:
         if field not in ("macros", "patterns"):
             for place, value in _leaves(getattr(accelerator, field), (field,)):
-                yield _joined(accelerator, place), value
+                yield _path_to(accelerator, place), value
 
 
 def _leaves(part: Any, place: Place) -> Iterator[tuple[Place, Any]]:
@@ -167,14 +167,14 @@ def _leaves(part: Any, place: Place) -> Iterator[tuple[Place, Any]]:
 
 
 def _places(accelerator: Accelerator, path: str) -> list[Place]:
-    """Where a path leads, one place for each macro that it stands for."""
+    """Places that a path leads to, one per macro that it stands for."""
     starts: list[tuple[Place, str]] = []
     if path.startswith("macro."):
         rest = path.removeprefix("macro.")
         starts = [(("macros", index), rest) for index in range(len(accelerator.macros))]
     elif path.startswith("macros."):
         for index, pattern in enumerate(accelerator.patterns):
-            for name in dict.fromkeys((pattern, spelled(pattern))):
+            for name in dict.fromkeys((pattern, literal_name(pattern))):
                 if path.startswith(f"macros.{name}."):
                     starts.append((("macros", index), path.removeprefix(f"macros.{name}.")))
         starts = starts[:1] if len({start for start, _ in starts}) == 1 else starts
@@ -217,8 +217,8 @@ def _hint(accelerator: Accelerator, path: str) -> str:
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
-def spelled(pattern: str) -> str:
-    """The site name that a pattern without any choice spells; otherwise the pattern itself."""
+def literal_name(pattern: str) -> str:
+    """Site name that a pattern spells out where it is literal; otherwise the pattern itself."""
     name = re.sub(r"\\(.)", r"\1", pattern)
     return name if re.escape(name) == pattern else pattern
 
@@ -231,20 +231,20 @@ def _at(accelerator: Accelerator, place: Place) -> Any:
 
 
 def _may_be_none(accelerator: Accelerator, place: Place) -> bool:
-    """Whether the field at a place is declared as something or None."""
+    """Whether the field at a place is declared optional."""
     part, name = _at(accelerator, place[:-1]), place[-1]
     return isinstance(name, str) and NoneType in typing.get_args(typing.get_type_hints(type(part))[name])
 
 
-def _joined(accelerator: Accelerator, place: Place) -> str:
+def _path_to(accelerator: Accelerator, place: Place) -> str:
     words = [str(step) for step in place]
     if place[0] == "macros" and isinstance(place[1], int):
         several = len(accelerator.macros) > 1
-        words = (["macros", spelled(accelerator.patterns[place[1]])] if several else ["macro"]) + words[2:]
+        words = (["macros", literal_name(accelerator.patterns[place[1]])] if several else ["macro"]) + words[2:]
     return ".".join(words)
 
 
-def _different(first: Any, other: Any) -> bool:
+def _differ(first: Any, other: Any) -> bool:
     if first is other:
         return False
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((first, other))):

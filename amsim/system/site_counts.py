@@ -1,4 +1,4 @@
-"""What each site of a network asks of an accelerator in one inference: cycles, bits and joules before memories."""
+"""Counts of each site of a network on an accelerator, per inference: cycles, bits and joules before memories."""
 
 import dataclasses
 import math
@@ -11,34 +11,34 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
-from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import AcceleratorParts
 from amsim.workloads import Layer
 
 
 class SiteCounts(eqx.Module):
-    """Counts of all sites, each of shape (sites,).
+    """Counts of all sites, per inference; each has shape (sites,).
 
     Attributes:
         macs: Multiply-accumulates.
-        peak_macs: Multiply-accumulates a cycle that all copies of the macro could do.
+        peak_macs: Peak multiply-accumulates per cycle of all copies of the macro.
         clock: Hz.
         supply: Of the macro, V.
-        mac_energy: Multiply-accumulates with drivers and readout, J.
-        additions: Partial sums that are added after the readout, words.
-        register_energy: Local registers, J.
-        instruction_energy: Instructions, J.
+        mac_energy: Energy of multiply-accumulates with drivers and readout, J.
+        additions: Partial sums added after the readout, words.
+        register_energy: Energy of local registers, J.
+        instruction_energy: Energy of instructions, J.
         compute_cycles: Clock cycles of computing on the busiest copy.
-        waiting_cycles: Clock cycles in which instructions, fill and drain hold it up.
-        load_cycles: Clock cycles in which cells take up weights.
-        waiting: Time that no clock counts, s.
-        stored_bits: Weights that the site keeps; 0 where another site has them already.
+        overhead_cycles: Clock cycles in which that copy waits for instructions, fill and drain.
+        load_cycles: Clock cycles of loading weights into cells.
+        unclocked_time: Time that is not a number of clock cycles, s.
+        stored_bits: Weight bits stored for the site; 0 where another site has stored them already.
         cell_bits: Those of them that stay in the cells of the macros and need no memory.
         weight_bits: Weight bits fetched from the weight memory.
         input_bits: Input bits fetched from the activation memory.
         output_bits: Output bits written to it.
-        live_bits: Inputs and outputs that are there at the same time.
-        repeats: Times the site runs in an inference, on average, each with so many live bits.
-        streams: 1 where weights stream through the macro instead of staying in its cells.
+        working_set_bits: Working set of one run: inputs and outputs in memory at the same time.
+        repeats: Runs of the site per inference, on average.
+        streams: 1 where weights stream through the macro instead of staying in its cells, else 0.
         leakage: Leakage power while the site runs, W.
     """
 
@@ -51,43 +51,43 @@ class SiteCounts(eqx.Module):
     register_energy: Float[Array, " sites"]
     instruction_energy: Float[Array, " sites"]
     compute_cycles: Float[Array, " sites"]
-    waiting_cycles: Float[Array, " sites"]
+    overhead_cycles: Float[Array, " sites"]
     load_cycles: Float[Array, " sites"]
-    waiting: Float[Array, " sites"]
+    unclocked_time: Float[Array, " sites"]
     stored_bits: Float[Array, " sites"]
     cell_bits: Float[Array, " sites"]
     weight_bits: Float[Array, " sites"]
     input_bits: Float[Array, " sites"]
     output_bits: Float[Array, " sites"]
-    live_bits: Float[Array, " sites"]
+    working_set_bits: Float[Array, " sites"]
     repeats: Float[Array, " sites"]
     streams: Float[Array, " sites"]
     leakage: Float[Array, " sites"]
 
 
-def site_counts(accelerator: Accelerator, layers: Sequence[Layer]) -> SiteCounts:
-    """Counts of the layers on an accelerator.
+def site_counts(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SiteCounts:
+    """Counts of the layers of a workload on an accelerator.
 
-    A site that is spread over several macros takes as long as its largest part. What the parts have in common (inputs
-    over output channels, weights over pixels) is fetched once; over input channels their partial sums are added.
-    Weights are loaded at each inference, and each time a layer repeats, unless all weights of a macro fit its cells:
-    the largest parts of all its sites together fill one copy at most.
+    A site that is split over several copies of its macro takes as long as its largest part. What the parts share
+    (inputs over output channels, weights over pixels) is fetched once; over input channels their partial sums are
+    added. Weights are loaded at each inference, and at each run of a layer that repeats, unless all weights of a macro
+    fit in its cells: the largest parts of all its sites together must fit in one copy.
 
     Args:
         accelerator: The hardware.
-        layers: The layers of a workload.
+        layers: Layers of a workload.
 
     Returns:
-        One array for each quantity, shape (sites,).
+        One array per quantity, shape (sites,).
 
     Raises:
-        ValueError: A site that no rule takes or that does not fit its macro.
+        ValueError: A site that matches no rule or does not fit its macro.
     """
     indices = [_macro_index(accelerator, layer) for layer in layers]
     sites = [_one_site(accelerator, index, layer) for index, layer in zip(indices, layers, strict=True)]
     names = [layer.weights for layer in layers]
-    kept = _kept_in_cells(indices, names, [site.pop("fills") for site in sites])
-    # What any site cannot keep in cells has to be in a memory.
+    kept = _stay_in_cells(indices, names, [site.pop("occupancy") for site in sites])
+    # Weights that some site cannot keep in cells have to be in a memory.
     in_cells = {name for name in names if all(stays for other, stays in zip(names, kept, strict=True) if other == name)}
     for i, (site, stays) in enumerate(zip(sites, kept, strict=True)):
         site |= {name: 0.0 for name in ("load_cycles", "weight_bits") if stays}
@@ -97,8 +97,8 @@ def site_counts(accelerator: Accelerator, layers: Sequence[Layer]) -> SiteCounts
     return SiteCounts(**{name: jnp.stack([jnp.asarray(site[name], dtype) for site in sites]) for name in sites[0]})
 
 
-def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, Any]:
-    """Counts of one site by name, and which part of the macro's cells its weights fill."""
+def _one_site(accelerator: AcceleratorParts, index: int, layer: Layer) -> dict[str, Any]:
+    """Counts of one site by name, and the fraction of the macro's cells that its weights occupy."""
     macro, spread, work, times = accelerator.macros[index], accelerator.spreads[index], layer.work, layer.runs
     whole = macro.cost(work, layer.activity)
     largest = work if spread.count == 1 else work.part(spread.over, spread.count)
@@ -112,9 +112,9 @@ def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, A
         "register_energy": overhead.register_energy,
         "instruction_energy": overhead.control_energy,
         "compute_cycles": part.compute_cycles,
-        "waiting_cycles": overhead.cycles,
+        "overhead_cycles": overhead.cycles,
         "load_cycles": part.load_cycles,
-        "waiting": part.waiting,
+        "unclocked_time": part.unclocked_time,
         "weight_bits": (part if shared == "weights" else whole).weight_bits,
         "input_bits": (part if shared == "inputs" else whole).input_bits,
         "output_bits": whole.output_bits,
@@ -124,30 +124,30 @@ def _one_site(accelerator: Accelerator, index: int, layer: Layer) -> dict[str, A
         "clock": whole.clock,
         "supply": macro.operating_supply,
         "stored_bits": layer.weight_slices * whole.stored_bits,
-        "live_bits": float(work.input_words * macro.input_bits) + whole.output_bits,
+        "working_set_bits": float(work.input_words * macro.input_bits) + whole.output_bits,
         "repeats": times * 1.0,
-        "streams": float(math.isinf(whole.fills)),
+        "streams": float(math.isinf(whole.occupancy)),
         "leakage": accelerator.active_leakage(index),
-        "fills": layer.weight_slices * part.fills,
+        "occupancy": layer.weight_slices * part.occupancy,
     }
     return _loaded_each_time(accelerator, counts, whole) if layer.weights_are_activations else counts
 
 
-def _loaded_each_time(accelerator: Accelerator, counts: dict[str, Any], whole: MacroCost) -> dict[str, Any]:
-    """Counts of a site whose weights are activations: they come from their memory, at each inference of a batch too."""
+def _loaded_each_time(accelerator: AcceleratorParts, counts: dict[str, Any], whole: MacroCost) -> dict[str, Any]:
+    """Counts of a site whose weights are activations: read from their memory, at each inference of a batch as well."""
     return counts | {
         "input_bits": counts["input_bits"] + counts["weight_bits"],
         "weight_bits": 0.0,
         "load_cycles": counts["load_cycles"] * accelerator.inferences_per_load,
         "stored_bits": 0.0,
-        "live_bits": counts["live_bits"] + whole.stored_bits,
-        # Other weights in these cells are lost.
-        "fills": math.inf,
+        "working_set_bits": counts["working_set_bits"] + whole.stored_bits,
+        # The cells lose any other weights.
+        "occupancy": math.inf,
     }
 
 
 def _additions(macro: Macro, layer: Layer, largest: Work) -> float:
-    """Partial sums that are added when the input channels of a layer are split: in each part, then between parts."""
+    """Partial sums added where the input channels of a layer are split: within each part, then between parts."""
     work = layer.work
     parts, rest = divmod(work.product.blocks, largest.product.blocks)
     within = parts * macro.cost(largest, layer.activity).additions
@@ -157,7 +157,7 @@ def _additions(macro: Macro, layer: Layer, largest: Work) -> float:
     return within + float((parts + bool(rest) - 1) * work.positions * work.product.columns)
 
 
-def _macro_index(accelerator: Accelerator, layer: Layer) -> int:
+def _macro_index(accelerator: AcceleratorParts, layer: Layer) -> int:
     index = accelerator.macro_for(layer.name)
     if index is None:
         patterns = ", ".join(accelerator.patterns)
@@ -165,10 +165,10 @@ def _macro_index(accelerator: Accelerator, layer: Layer) -> int:
     return index
 
 
-def _kept_in_cells(indices: Sequence[int], weights: Sequence[str], fills: Sequence[float]) -> list[bool]:
-    """Whether the weights of a site stay in the cells for good: where all weights of its macro fit there together."""
+def _stay_in_cells(indices: Sequence[int], weights: Sequence[str], occupancies: Sequence[float]) -> list[bool]:
+    """Whether the weights of each site stay in the cells for good: all weights of its macro fit there together."""
     by_weight: dict[int, dict[str, float]] = {}
-    for index, name, part in zip(indices, weights, fills, strict=True):
+    for index, name, part in zip(indices, weights, occupancies, strict=True):
         by_weight.setdefault(index, {})[name] = part
-    # The share of cells that a column takes may be no binary fraction.
+    # The share of the cells that a column takes need not be a binary fraction.
     return [math.fsum(by_weight[index].values()) <= 1.0 + 1e-9 for index in indices]

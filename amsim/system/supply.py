@@ -1,6 +1,6 @@
-"""Energy of an inference against the supply, and the supply at which it is least.
+"""Energy per inference against the supply, and the minimum-energy supply.
 
-Below it leakage has too long a time, above it every switched capacitor takes too much:
+Below the minimum leakage lasts too long, above it every switched capacitor costs too much:
 `E(V) = C V^2 + I_leak V t(V)`, with the delay `t(V) ~ V / (V - V_T)^alpha` of the process.
 """
 
@@ -16,104 +16,99 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from amsim.circuits.checks import integer_between, part_of
-from amsim.circuits.contract.macro import Macro
-from amsim.circuits.measured import Measured
-from amsim.circuits.multi_precision import MultiPrecision
 from amsim.circuits.technology.process import Process
+from amsim.circuits.technology.supply_scaling import with_supply
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
-from amsim.system.accelerator import COMPONENTS, Accelerator
-from amsim.system.cost import RATE_MARGIN, evaluate, idle_energy
-from amsim.system.organisation import Organisation
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import RATE_MARGIN, idle_energy, system_cost
+from amsim.system.hardware import COMPONENTS
 from amsim.system.quantities import LABELS
 from amsim.workloads import Workload
 
-Design = Callable[[Float[Array, ""]], Accelerator]
-"""An accelerator for each supply in V; it is traced, so that all supplies are done at once."""
+AcceleratorAtSupply = Callable[[Float[Array, ""]], Accelerator]
+"""Function from a supply in V to an accelerator; it is traced, so that all supplies are done at once."""
 
 RESOLUTION = 1e-6
-"""Of the refined supply, as part of the distance of two points."""
+"""Resolution of the refined supply, as a fraction of the distance between two points."""
 
 
-def scaled_to_supply(accelerator: Accelerator, process: Process | None = None) -> Design:
+def scaled_to_supply(accelerator: Accelerator, process: Process | None = None) -> AcceleratorAtSupply:
     """The same accelerator at any supply: one rail for macros, memories and registers, clocks as fast as it allows.
 
-    `clock(V) = clock t(V_0) / t(V)` with `Process.delay_ratio` and the present supply `V_0` of each macro, so that what
-    slack a clock has, it keeps. Energies follow the own laws of each part, those of a comparator the square of the
-    supply at the same noise. Without a process of its own, an SRAM has a
-    leakage current that does not depend on the supply. Not scaled: DRAM, and times that no clock counts, such as those
-    of drivers and converters. The access time of the memories is not checked against the clock, nor their bit errors
-    (`Sram.bit_error_rate`).
+    `clock(V) = clock t(V_0) / t(V)` with `Process.delay_ratio` and the present supply `V_0` of each macro, so that a
+    clock keeps its slack. Energies follow the laws of each part, those of a comparator the square of the supply at
+    constant noise. An SRAM without a process of its own has a leakage current that does not depend on the supply. Not
+    scaled: DRAM, and times that are not counted in clock cycles, such as those of drivers and converters. Neither the
+    access time of the memories against the clock nor their bit errors (`Sram.bit_error_rate`) are checked.
 
     Args:
         accelerator: At its present supplies.
-        process: Whose delay the clocks follow. Default that of the accelerator's `technology`; give it where that is an
-            `equivalent` of another node. Range of validity: its `delay_window`, 0.5 to 1.1 V at 28 nm.
+        process: Process whose delay the clocks follow. Default: that of the accelerator's `technology`; give it where
+            that is an `equivalent` of another node. Range of validity: its `delay_window`, 0.5 to 1.1 V at 28 nm.
 
     Returns:
-        Function of the supply in V; outside the window it raises ValueError, or at run time where it is traced.
+        Function of the supply in V; outside the window it raises ValueError, or at run time where the supply is traced.
 
     Raises:
-        ValueError: A macro without supply and clock, a measured one, or a present supply outside the window.
+        ValueError: A macro that cannot be moved (`Macro.at_supply`), or a present supply outside the window.
     """
     part_of("accelerator", accelerator, Accelerator)
     law = accelerator.technology.process if process is None else process
     part_of("process", law, Process)
     for macro in accelerator.macros:
-        _check_scalable(macro)
-        for part in _clocked(macro):
-            law.delay_ratio(part.supply)
+        # Raises at once for a macro or a present supply that cannot be moved.
+        macro.at_supply(macro.operating_supply, law)
 
-    def design(supply: Any) -> Accelerator:
+    def at_supply(supply: Any) -> Accelerator:
         volts = jnp.asarray(supply, float)
-        memories = ("weight_memory", "activation_memory", "global_memory")
         return dataclasses.replace(
             accelerator,
-            macros=tuple(_macro_at(macro, volts, law) for macro in accelerator.macros),
-            organisation=_organisation_at(accelerator.organisation, volts),
-            **{name: _part_at(getattr(accelerator, name), volts) for name in memories},
+            macros=tuple(macro.at_supply(volts, law) for macro in accelerator.macros),
+            organisation=accelerator.organisation.at_supply(volts),
+            **{name: with_supply(memory, volts) for name, memory in accelerator.on_chip_memories.items()},
         )
 
-    return design
+    return at_supply
 
 
 def minimum_energy_supply(
-    design: Design, workload: Workload, *, low: float = 0.5, high: float = 1.1, points: int = 61
+    at_supply: AcceleratorAtSupply, workload: Workload, *, low: float = 0.5, high: float = 1.1, points: int = 61
 ) -> xr.Dataset:
-    """Energy, time and rate of an inference against the supply, and the supply of the least energy.
+    """Energy, time and rate of an inference against the supply, and the minimum-energy supply.
 
-    The minimum of the points is refined by the sign of `dE/dV` in ever finer intervals around it. Where the
-    accelerator has a `rate`, slower supplies do not count.
+    The lowest point is refined by the sign of `dE/dV` in ever finer intervals around it. Where the accelerator has a
+    `rate`, supplies too slow for it are left out.
 
     Args:
-        design: Accelerator for a supply, such as `scaled_to_supply(accelerator)`.
+        at_supply: Accelerator for a supply, such as `scaled_to_supply(accelerator)`.
         workload: The network.
         low: Lowest supply, V. Default 0.5 V, the edge of the 28 nm delay law.
         high: Highest supply, V.
-        points: Supplies, equally far apart.
+        points: Number of equally spaced supplies.
 
     Returns:
-        Dataset over `supply`: `energy` (by component, J), `latency` (without idle time, s), `rate` that is possible
-        (1/s) and `keeps_rate`; attributes `minimum_supply` (V), `minimum_energy` (J), `minimum_latency` (s) and
+        Dataset over `supply`: `energy` (by component, J), `latency` (without idle time, s), highest possible
+        `rate` (1/s) and `keeps_rate`; attributes `minimum_supply` (V), `minimum_energy` (J), `minimum_latency` (s) and
         `minimum_kind`: "inside", "lowest supply", "highest supply" or "slowest supply for the rate".
 
     Raises:
-        ValueError: `low` is not above 0 and below `high`, fewer than three points, no design or workload, a supply that
-            the design does not allow, or a network that does not fit or is too slow at the highest supply.
+        ValueError: `low` is not above 0 and below `high`, fewer than three points, `at_supply` gives no accelerator, no
+            workload, a supply that is not allowed, or a network that does not fit or is too slow at the highest supply.
     """
     integer_between("points", points, 3)
     part_of("workload", workload, Workload)
     if not (0 < low < high < np.inf):
         raise ValueError(f"Argument `low` must be above 0 and below `high` = {high}, but is {low}.")
     # Once each outside of `vmap`, where errors are raised at once and say more.
-    part_of("design", design(jnp.asarray(low, float)), Accelerator)
-    at_high = design(jnp.asarray(high, float))
+    part_of("at_supply", at_supply(jnp.asarray(low, float)), Accelerator)
+    at_high = at_supply(jnp.asarray(high, float))
     at_high.cost(workload)
-    sample = _sampler(design, workload)
+    sample = _sampler(at_supply, workload)
 
     supplies = jnp.linspace(low, high, points)
     found = sample(supplies)
-    minimum, kind = _refined(sample, supplies, found)
+    minimum, kind = _refine_minimum(sample, supplies, found)
     best = sample(jnp.full((points,), minimum, supplies.dtype))
     variables = {
         "energy": (("supply", "component"), np.asarray(found.energy, float)),
@@ -144,13 +139,13 @@ class _Samples:
     keeps_rate: Array
 
 
-def _sampler(design: Design, workload: Workload) -> Callable[[Array], _Samples]:
+def _sampler(at_supply: AcceleratorAtSupply, workload: Workload) -> Callable[[Array], _Samples]:
     def at(supply: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        accelerator = design(supply)
+        accelerator = at_supply(supply)
         power, rate = accelerator.power, accelerator.power.rate
-        # Of a rate that is too high `evaluate` makes an error; here it is what ends the search.
+        # A rate that is too high is an error in `system_cost`; here it ends the search.
         steady = dataclasses.replace(accelerator, power=dataclasses.replace(power, rate=None))
-        cost = evaluate(steady, workload.layers)
+        cost = system_cost(steady, workload.layers)
         energy, busy, keeps = jnp.sum(cost.energy, axis=0), jnp.sum(cost.seconds), jnp.asarray(True)
         if rate is not None:
             energy = energy + idle_energy(accelerator, jnp.maximum(1.0 / rate - busy, 0.0))
@@ -164,9 +159,9 @@ def _sampler(design: Design, workload: Workload) -> Callable[[Array], _Samples]:
     return jax.jit(jax.vmap(one))
 
 
-def _refined(sample: Callable[[Array], _Samples], supplies: Array, found: _Samples) -> tuple[float, str]:
-    """Supply of the least energy of those that keep the rate, and what kind of minimum it is."""
-    keeps, rising = np.asarray(found.keeps_rate), _rising(found)
+def _refine_minimum(sample: Callable[[Array], _Samples], supplies: Array, found: _Samples) -> tuple[float, str]:
+    """Supply of the least energy among those that keep the rate, and the kind of minimum."""
+    keeps, rising = np.asarray(found.keeps_rate), _is_rising(found)
     total = np.where(keeps, np.asarray(found.energy).sum(axis=1), np.inf)
     least = int(np.argmin(total))
     first, last = max(least - 1, 0), min(least + 1, len(total) - 1)
@@ -178,57 +173,13 @@ def _refined(sample: Callable[[Array], _Samples], supplies: Array, found: _Sampl
     for _ in range(math.ceil(math.log(2 / RESOLUTION) / math.log(len(total) - 1))):
         inner = jnp.linspace(low, high, len(total)).astype(supplies.dtype)
         found = sample(inner)
-        turn = max(int(np.argmax(_rising(found))), 1)
+        turn = max(int(np.argmax(_is_rising(found))), 1)
         low, high = inner[turn - 1], inner[turn]
-    # The upper end keeps the rate; that the lower one does not is why energy could not fall further.
+    # The upper end keeps the rate. Where the lower one does not, the rate is what limits the energy.
     slow = not bool(np.asarray(found.keeps_rate)[turn - 1])
     return float(high), "slowest supply for the rate" if slow else "inside"
 
 
-def _rising(found: _Samples) -> np.ndarray:
-    """Whether energy rises with the supply; where the rate is not kept, a higher supply is wanted."""
+def _is_rising(found: _Samples) -> np.ndarray:
+    """Whether the search goes to lower supplies: energy rises with the supply, and the rate is kept."""
     return np.asarray(found.keeps_rate) & (np.asarray(found.slope) > 0)
-
-
-def _clocked(macro: Macro) -> tuple[Any, ...]:
-    """What of a macro has a supply and a clock."""
-    return macro.modes if isinstance(macro, MultiPrecision) else (macro,)
-
-
-def _check_scalable(macro: Macro) -> None:
-    scalable = all(hasattr(part, "supply") and hasattr(part, "clock") for part in _clocked(macro))
-    if isinstance(macro, Measured) or not scalable:
-        raise ValueError(
-            "Argument `accelerator` must have macros with a supply and a clock to scale, but has "
-            f"{type(macro).__name__}."
-        )
-
-
-def _macro_at(macro: Any, supply: Array, process: Process) -> Any:
-    if isinstance(macro, MultiPrecision):
-        # `mac_energy` holds at the supply of the widest mode.
-        energy = macro.mac_energy * (supply / macro.modes[-1].supply) ** 2
-        modes = tuple(_part_at(mode, supply, process) for mode in macro.modes)
-        return dataclasses.replace(macro, modes=modes, mac_energy=energy)
-    comparator = getattr(macro, "comparator", None)
-    if comparator is not None:
-        square = (supply / macro.supply) ** 2
-        energies = {name: getattr(comparator, name) * square for name in ("energy_floor", "energy_noise_product")}
-        macro = dataclasses.replace(macro, comparator=dataclasses.replace(comparator, **energies))
-    return _part_at(macro, supply, process)
-
-
-def _part_at(part: Any, supply: Array, process: Process | None = None) -> Any:
-    """A part at this supply, and with a process its clock; None stays None."""
-    if part is None:
-        return None
-    if process is None:
-        return dataclasses.replace(part, supply=supply)
-    faster = process.delay_ratio(part.supply) / process.delay_ratio(supply)
-    return dataclasses.replace(part, supply=supply, clock=part.clock * faster)
-
-
-def _organisation_at(organisation: Organisation, supply: Array) -> Organisation:
-    """Registers and instruction memory, where the organisation has them, at this supply."""
-    names = [name for name in ("registers", "instruction_memory") if getattr(organisation, name, None) is not None]
-    return dataclasses.replace(organisation, **{name: _part_at(getattr(organisation, name), supply) for name in names})

@@ -1,8 +1,8 @@
-"""Where tensors live in the memory hierarchy, and the bits that each memory moves because of it.
+"""Traffic of the memory hierarchy: the place of each tensor, and the bits that each memory moves because of it.
 
-Weights that do not stay in cells fill the weight memory first, then the global memory, then DRAM; inputs and outputs of
-a site that do not fit together into the activation memory pass through the global memory, then through DRAM. Weights
-that live further out are fetched once for all inferences of a batch, activations are written and read back.
+Weights that do not stay in cells fill the weight memory first, then the global memory, then DRAM; a site's working set
+that does not fit in the activation memory passes through the global memory, then through DRAM. Weights further out are
+fetched once for all inferences of a batch; activations are written and read back.
 """
 
 from typing import NamedTuple
@@ -11,14 +11,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.at_zero import quotient
-from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import MEMORIES, AcceleratorParts
 from amsim.system.site_counts import SiteCounts
-
-MEMORIES = ("weight_memory", "activation_memory", "global_memory", "dram")
 
 
 class Traffic(NamedTuple):
-    """Bits of one inference read and written at each of `MEMORIES`, shape (sites, memories).
+    """Bits read and written at each of `MEMORIES` per inference, shape (sites, memories).
 
     Attributes:
         read: Bits read.
@@ -29,8 +27,8 @@ class Traffic(NamedTuple):
     written: Float[Array, "sites memories"]
 
 
-def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
-    """Bits that each memory moves in one inference, by site.
+def traffic(accelerator: AcceleratorParts, counts: SiteCounts) -> Traffic:
+    """Bits that each memory moves per inference, by site.
 
     Args:
         accelerator: The hardware.
@@ -41,7 +39,7 @@ def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
     """
     batch = accelerator.inferences_per_load
     shared, outside = _spilled_outputs(accelerator, counts)
-    # Space of the global memory is kept free for the largest feature maps that pass through it.
+    # The global memory keeps room for the largest feature maps that pass through it.
     room = _global_capacity(accelerator) - batch * jnp.max(shared)
     in_memories = counts.stored_bits - counts.cell_bits
     stored = jnp.sum(in_memories)
@@ -50,35 +48,35 @@ def traffic(accelerator: Accelerator, counts: SiteCounts) -> Traffic:
     share = quotient(in_memories, stored) / batch
     from_shared, from_outside = share * weights_shared, share * (missing - weights_shared)
     shared, outside = shared * counts.repeats, outside * counts.repeats
-    # A batch goes through site by site, so that what stays in cells is loaded once; what streams is not.
+    # A batch runs site by site: weights that stay in cells are loaded once, those that stream are not.
     fetched = counts.weight_bits * jnp.where(counts.streams > 0, 1.0, 1.0 / batch)
     read = (fetched, counts.input_bits, from_shared + shared, from_outside + outside)
     written = (from_shared + from_outside, counts.output_bits, shared, outside)
     return Traffic(jnp.stack(read, axis=-1), jnp.stack(written, axis=-1))
 
 
-def _spilled_outputs(accelerator: Accelerator, counts: SiteCounts) -> tuple[Array, Array]:
-    """Output bits of one run of a site, each inference, that pass through the global memory and through DRAM."""
+def _spilled_outputs(accelerator: AcceleratorParts, counts: SiteCounts) -> tuple[Array, Array]:
+    """Output bits of one run of each site, per inference, that pass through the global memory and through DRAM."""
     batch = accelerator.inferences_per_load
     outputs = batch * counts.output_bits / jnp.where(counts.repeats > 0, counts.repeats, 1.0)
-    spilled = jnp.clip(batch * counts.live_bits - accelerator.activation_memory.capacity, 0.0, outputs)
+    spilled = jnp.clip(batch * counts.working_set_bits - accelerator.activation_memory.capacity, 0.0, outputs)
     shared = jnp.minimum(spilled, _global_capacity(accelerator))
     return shared / batch, (spilled - shared) / batch
 
 
-def _global_capacity(accelerator: Accelerator) -> Float[Array, ""]:
+def _global_capacity(accelerator: AcceleratorParts) -> Float[Array, ""]:
     return jnp.zeros(()) if accelerator.global_memory is None else accelerator.global_memory.capacity
 
 
-def memory_energies(accelerator: Accelerator, moved: Traffic) -> list[Float[Array, " sites"]]:
-    """Energy of the bits at each memory, J, in the order of `MEMORIES`.
+def memory_energies(accelerator: AcceleratorParts, moved: Traffic) -> list[Float[Array, " sites"]]:
+    """Energy of the traffic at each memory, J, in the order of `MEMORIES`.
 
     Args:
         accelerator: The hardware.
         moved: The bits, from `traffic`.
 
     Returns:
-        One array for each memory, shape (sites,), J.
+        One array per memory, shape (sites,), J.
     """
     nothing = jnp.zeros_like(moved.read[:, 0])
     energies = [
@@ -90,9 +88,9 @@ def memory_energies(accelerator: Accelerator, moved: Traffic) -> list[Float[Arra
 
 
 def transfer_cycles(
-    accelerator: Accelerator, moved: Traffic, clock: Float[Array, " sites"]
+    accelerator: AcceleratorParts, moved: Traffic, clock: Float[Array, " sites"]
 ) -> Float[Array, "sites memories"]:
-    """Clock cycles that each memory needs: every bank of an SRAM gives or takes one word a cycle.
+    """Clock cycles that each memory needs; every bank of an SRAM reads or writes one word per cycle.
 
     Args:
         accelerator: The hardware.
@@ -112,8 +110,8 @@ def transfer_cycles(
     return jnp.stack([*cycles, nothing if dram is None else dram.transfer_time(bits[:, 3]) * clock], axis=-1)
 
 
-def bandwidths(accelerator: Accelerator, clock: Float[Array, " sites"]) -> Float[Array, "sites memories"]:
-    """Bits a second that each of `MEMORIES` can move; infinite where that takes no time, or there is no such memory.
+def bandwidths(accelerator: AcceleratorParts, clock: Float[Array, " sites"]) -> Float[Array, "sites memories"]:
+    """Bits per second that each of `MEMORIES` can move; infinite where that takes no time or the memory is absent.
 
     Args:
         accelerator: The hardware.

@@ -11,7 +11,8 @@ from amsim import chips, workloads
 from amsim.circuits.contract.products import DenseProduct
 from amsim.circuits.contract.work import Work
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
-from amsim.system.accelerator import Accelerator, PowerManagement
+from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import PowerManagement
 from amsim.validation.rung import Rung
 
 CALIBRATED, PREDICTED = "calibrated on this number", "predicted"

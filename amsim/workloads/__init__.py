@@ -1,4 +1,4 @@
-"""Networks as layer shapes: blocks to write them down, and published ones."""
+"""Networks as layer shapes: building blocks and published networks."""
 
 from amsim.workloads.layers import Layer as Layer
 from amsim.workloads.layers import Padding as Padding

@@ -1,7 +1,7 @@
-"""Layers as shapes without weights, and the blocks to write down a network of them.
+"""Layers as shapes without weights, and building blocks for networks of them.
 
-A layer counts its work exactly as the site of a deployed network does, so the cost of a network can be had before its
-weights are.
+A layer counts its work exactly as a site of a deployed network does, so the cost of a network is known before it has
+weights.
 """
 
 import dataclasses
@@ -33,26 +33,26 @@ def _plain_activity(activity: Any) -> dict[str, Array]:
 
 
 class Layer(eqx.Module):
-    """One product of a network, an inference: how much work, on what data.
+    """One product of a network, per inference: its work and the statistics of its data.
 
     Attributes:
-        name: Site name, which an accelerator's patterns match (static).
+        name: Site name, matched by an accelerator's patterns (static).
         work: Product, positions and inputs.
-        activity: Data-dependent activity by name, as a macro's `report` gives it ("nonzero", "toggling", ...), each
-            shape (); empty where nothing is known of the data. "runs" is how often each of the `repeats` runs on
-            average, where the data decide (loops that end by a condition, branches); once without it.
+        activity: Data-dependent activity by name, as from a macro's `report` ("nonzero", "toggling", ...), each of
+            shape (); empty where nothing is known of the data. "runs" is the average number of times that each of the
+            `repeats` runs, where the data decide (loops that end by a condition, branches); once without it.
         weights: Name of the weight (static); layers of equal names share one, stored once. Default: the layer's name.
-        weight_slices: Different weights that its runs use, one after the other, as a scan over stacked layers does
-            (static); all of them are stored.
-        weights_are_activations: Whether one operand is made of activations and loaded as weights at each inference,
-            from the activation memory (static); no memory keeps it.
-        repeats: Times the layer runs in an inference, each on what the time before left, as in a recurrent network
-            (static): its positions cannot be done side by side.
+        weight_slices: Number of different weights that its runs use in turn, as in a scan over stacked layers (static);
+            all of them are stored.
+        weights_are_activations: Whether one operand consists of activations and is loaded as weights at each inference,
+            from the activation memory (static); it is not stored.
+        repeats: Runs of the layer per inference, each on the result of the previous one, as in a recurrent network
+            (static): they cannot run side by side.
         input_size: Height and width of the input maps of a convolution (static); () where the layer has none.
         padding: Zeros before and behind along each of them (static).
 
     Raises:
-        ValueError: An activity is no single number of at least 0, or repeats or slices below 1.
+        ValueError: An activity that is not a single number of at least 0, or repeats or slices below 1.
     """
 
     name: str = eqx.field(static=True)
@@ -73,22 +73,22 @@ class Layer(eqx.Module):
 
     @property
     def runs(self) -> Array | int:
-        """Times the layer runs in an inference, on average."""
+        """Runs of the layer per inference, on average."""
         return self.repeats * self.activity["runs"] if "runs" in self.activity else self.repeats
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates an inference, where each of the `repeats` runs once."""
+        """Multiply-accumulates per inference, where each of the `repeats` runs once."""
         return self.work.macs * self.repeats
 
     @property
     def weight_words(self) -> int:
-        """Elements of the weight, all slices of it."""
+        """Elements of the weight, all slices included."""
         return self.work.product.rows * self.work.product.columns * self.weight_slices
 
     @property
     def output_words(self) -> int:
-        """Elements of the output an inference."""
+        """Elements of the output per inference."""
         return self.work.positions * self.work.product.columns
 
     @property
@@ -102,10 +102,10 @@ class Layer(eqx.Module):
 
 
 class Workload(eqx.Module):
-    """A network as a list of layers, in the order they run.
+    """Network as a list of layers, in the order in which they run.
 
     Attributes:
-        name: Of the network (static).
+        name: Name of the network (static).
         layers: Its layers.
 
     Raises:
@@ -118,7 +118,7 @@ class Workload(eqx.Module):
     def __check_init__(self) -> None:
         """Check names and shared weights."""
         if not self.layers:
-            raise ValueError("Argument `layers` must have a layer at least, but is empty.")
+            raise ValueError("Argument `layers` must have at least one layer, but is empty.")
         names = [layer.name for layer in self.layers]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -127,7 +127,7 @@ class Workload(eqx.Module):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates an inference."""
+        """Multiply-accumulates per inference."""
         return sum(layer.macs for layer in self.layers)
 
     @property
@@ -137,17 +137,17 @@ class Workload(eqx.Module):
 
     @property
     def activation_words(self) -> int:
-        """Most activations that one layer reads and writes: what a buffer for both holds."""
+        """Largest working set of a layer, in words: the buffer size for its inputs and outputs."""
         return max(layer.work.input_words + layer.output_words for layer in self.layers)
 
     def with_activity(self, **activity: Any) -> "Workload":
-        """The same workload with these activities in every layer, beside those it has.
+        """The same workload with these activities in every layer, in addition to those that it has.
 
         Args:
-            **activity: By the name in a macro's `report`, a number of at least 0 each.
+            **activity: Numbers of at least 0, by the name in a macro's `report`.
 
         Raises:
-            ValueError: An activity is no single number of at least 0.
+            ValueError: An activity that is not a single number of at least 0.
         """
         layers = tuple(dataclasses.replace(layer, activity=layer.activity | activity) for layer in self.layers)
         return dataclasses.replace(self, layers=layers)
@@ -167,13 +167,13 @@ class Workload(eqx.Module):
 
 
 def dense(name: str, rows: int, columns: int, positions: int = 1, *, weights: str = "") -> Layer:
-    """A dense layer, `rows * columns * positions` MACs.
+    """Dense layer of `rows * columns * positions` MACs.
 
     Args:
         name: Site name.
         rows: Inputs.
         columns: Outputs.
-        positions: Input vectors an inference, such as the frames of a recording.
+        positions: Input vectors per inference, such as the frames of a recording.
         weights: Name of a weight that other layers share.
 
     Returns:
@@ -199,19 +199,19 @@ def convolution(
     *,
     weights: str = "",
 ) -> Layer:
-    """A convolution with a square kernel, `positions * kernel^2 * channels / groups * filters` MACs.
+    """Convolution with a square kernel, of `positions * kernel^2 * channels / groups * filters` MACs.
 
     Args:
         name: Site name.
-        height: Of the input maps.
-        width: Of the input maps.
+        height: Height of the input maps.
+        width: Width of the input maps.
         channels: Input maps, all groups together.
         filters: Output maps, all groups together.
         kernel: Side of the window.
-        stride: Of the window, along both axes.
+        stride: Step of the window along both axes.
         padding: "SAME", "VALID" or zeros on every side.
-        groups: Groups of maps that do not see each other. No macro splits the rows of a grouped convolution into
-            tiles: it needs lines of `kernel^2 channels / groups` rows.
+        groups: Independent groups of maps. No macro splits the rows of a grouped convolution into tiles: it needs
+            lines of `kernel^2 channels / groups` rows.
         weights: Name of a weight that other layers share.
 
     Returns:
@@ -243,14 +243,14 @@ def convolution(
         product=product,
         positions=math.prod((side - kernel) // stride + 1 for side in sides),
         input_words=height * width * channels,
-        # As of a deployed convolution: the window keeps its columns while it slides along the last axis.
+        # As in a deployed convolution: the window keeps its columns while it slides along the last axis.
         window_fetches=max(1.0, kernel / stride),
     )
     return Layer(name, work, weights=weights, input_size=(height, width), padding=zeros)
 
 
 def _zeros(size: int, kernel: int, stride: int, padding: Padding) -> tuple[int, int]:
-    """Zeros before and behind one axis; of an odd number, JAX puts the larger half behind."""
+    """Zeros before and behind one axis; JAX puts the larger half of an odd number behind."""
     if isinstance(padding, int):
         integer_between("padding", padding, 0)
         return padding, padding

@@ -7,9 +7,9 @@ from amsim.workloads.layers import Layer, Workload, convolution, dense
 
 
 def binary_image_network(filters: int = 256) -> Workload:
-    """The network of the binary chips on 32 x 32 images: eight 2x2 convolutions without padding, one dense layer.
+    """Network of the binary chips on 32 x 32 images: eight 2x2 convolutions without padding and a dense layer.
 
-    Maximum pooling behind the fourth and sixth; the image comes as `filters` thermometer-coded maps. 62.9, 251.7 and
+    Maximum pooling follows the fourth and sixth; the image comes as `filters` thermometer-coded maps. 62.9, 251.7 and
     1006.6 M MACs in the convolutions for 64, 128 and 256 filters. Source: facts 1.1 (CIFAR-10).
 
     Args:
@@ -29,14 +29,14 @@ def binary_image_network(filters: int = 256) -> Workload:
 def quantised_image_network(
     layers: tuple[int, int, int] = (1, 1, 1), filters: tuple[int, int, int] = (64, 64, 64)
 ) -> Workload:
-    """The family of Moons et al. (Asilomar'17) on 32 x 32 x 3 images: three blocks of 3x3 convolutions, a classifier.
+    """Networks of Moons et al. (Asilomar'17) on 32 x 32 x 3 images: three blocks of 3x3 convolutions, a classifier.
 
-    Convolutions keep the size of their maps; 2x2 maximum pooling behind each block. Source: facts 4.1, whose three
+    Convolutions keep the size of their maps; 2x2 maximum pooling follows each block. Source: facts 4.1, whose three
     logged members have 13.58, 162.2 and 1781 M MACs and 85.7 k, 870 k and 4.77 M weights.
 
     Args:
         layers: Convolutions in the blocks A, B and C.
-        filters: Filters of each.
+        filters: Filters of each convolution in a block.
 
     Returns:
         Its layers, without activity.
@@ -66,8 +66,8 @@ def alexnet(classifier: bool = False, groups: int = 2) -> Workload:
     The paper's text says 224, which its first layer (11x11, stride 4, 55 x 55 maps) contradicts.
 
     Args:
-        classifier: Whether the three dense layers belong to it.
-        groups: Of the second, fourth and fifth convolution: 2 as published (two processors); 1 is the single tower.
+        classifier: Whether the three dense layers are included.
+        groups: Groups of the second, fourth and fifth convolution: 2 as published (two processors), 1 for one tower.
 
     Returns:
         Its layers, without activity.
@@ -88,7 +88,7 @@ def vgg16(classifier: bool = False) -> Workload:
     """VGG-16 (Simonyan, Zisserman, ICLR'15, configuration D) on 224 x 224 x 3 images; 15.3 G MACs in the convolutions.
 
     Args:
-        classifier: Whether the three dense layers belong to it.
+        classifier: Whether the three dense layers are included.
 
     Returns:
         Its layers, without activity.
@@ -106,24 +106,25 @@ def vgg16(classifier: bool = False) -> Workload:
 
 
 def lstm_keyword_spotter(inputs: int = 13, units: int = 80, classes: int = 12, frames: int = 62) -> Workload:
-    """A keyword spotter: one LSTM layer over the frames of a recording, and a classifier at its end.
+    """Keyword spotter: one LSTM layer over the frames of a recording, and a classifier at its end.
 
-    The four gates are two products a frame, `4 units (inputs + units)` weights: one of the frame's features, one of
-    the last state, which waits for the frame before. Defaults are assumed, no such shape is published: 30 720 weights
-    fill the 32 kB of Laika at 8 bit, and 62 frames of 16 ms in a second make 1.8 M MACs, where the audio cascade has
-    2 M a second (facts 3b). 13 features and 12 classes are usual for cepstral coefficients and speech commands.
+    The four gates are two products per frame with `4 units (inputs + units)` weights: one of the frame's features, one
+    of the previous state, which is known only when the previous frame is done. Defaults are assumed, since no such
+    shape is published: 30 720 weights fill the 32 kB of Laika at 8 bit, and 62 frames of 16 ms per second make 1.8 M
+    MACs, where the audio cascade has 2 M per second (facts 3b). 13 features and 12 classes are usual for cepstral
+    coefficients and speech commands.
 
     Args:
-        inputs: Features of a frame.
+        inputs: Features per frame.
         units: Hidden units.
         classes: Outputs.
-        frames: Frames a decision.
+        frames: Frames per decision.
 
     Returns:
         Its layers, without activity.
     """
     at_least_one(inputs=inputs, units=units, classes=classes, frames=frames)
-    # A frame comes when the one before is done, so no two of them share a fetch of the weights.
+    # A frame starts when the previous one is done, so no two of them share a fetch of the weights.
     gates = [dense("lstm.input", inputs, 4 * units), dense("lstm.recurrent", units, 4 * units)]
     each_frame = [dataclasses.replace(layer, repeats=frames) for layer in gates]
     return Workload("lstm-keyword-spotter", (*each_frame, dense("dense", units, classes)))

@@ -1,5 +1,6 @@
 """Contract of every circuit family: draw a die, multiply on it, decide on it, and state the cost."""
 
+import dataclasses
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real
 
 from amsim.circuits.checks import finite, integer_between, one_key, signs
+from amsim.circuits.contract.dataflow import Dataflow
 from amsim.circuits.contract.error_scale import with_scaled_errors
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Coded, Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.selection.codes import Rounding, ValueRange, input_code, weight_code
+from amsim.circuits.technology.process import Process
+from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.gradients import decision
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -313,6 +317,34 @@ class Macro(eqx.Module):
             one_key("key", key)
         if self.deterministic and die is not None:
             raise ValueError(f"Argument `die` must be None: all dies of {type(self).__name__} compute the same.")
+
+    def at_supply(self, supply: Float[Array, ""], process: Process) -> "Macro":
+        """The same macro at another supply, its clock as fast as that allows; here its fields `supply` and `clock`.
+
+        A family whose supply stands elsewhere, or whose energies do not follow the field by themselves, says so here.
+
+        Args:
+            supply: V, shape (); may be traced.
+            process: Whose delay the clock follows.
+
+        Raises:
+            ValueError: The macro has no supply and clock to change, or a supply lies outside the window of the delay
+                law; a traced one raises at run time.
+        """
+        if not {"supply", "clock"} <= {field.name for field in dataclasses.fields(self)}:
+            raise ValueError(
+                f"{type(self).__name__} has no `supply` and `clock`, so it cannot be moved to another supply."
+            )
+        return with_supply_and_clock(self, supply, process)
+
+    @property
+    def dataflow(self) -> Dataflow:
+        """Loops that the cells do at once; here weights stay, the bits of each in neighbouring columns."""
+        return Dataflow("weight-stationary", columns=max(self.columns // self.weight_bits, 1), rows=self.rows)
+
+    def sum_bits(self, rows: int) -> int:
+        """Bits of a sum over so many rows before it is rounded to an activation; here those that hold every sum."""
+        return self.weight_bits + self.input_bits + (rows - 1).bit_length()
 
 
 def no_converter(macro: Macro) -> str:

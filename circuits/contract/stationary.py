@@ -25,7 +25,7 @@ def stationary_cost(
     evaluation_cycles: Float[Array, ""],
     load_width: Float[Array, ""],
     clock: Float[Array, ""],
-    waiting: Float[Array, ""] | float = 0.0,
+    unclocked_time: Float[Array, ""] | float = 0.0,
 ) -> MacroCost:
     """Cost of a site whose weights stay in the array while the window slides over the map.
 
@@ -39,7 +39,7 @@ def stationary_cost(
         evaluation_cycles: Clock cycles per evaluation.
         load_width: Weight bits loaded per cycle.
         clock: Hz.
-        waiting: Time per evaluation on top of its clock cycles, s.
+        unclocked_time: Time per evaluation on top of its clock cycles, s.
     """
     product, slices = work.product, column_slices(macro, work)
     evaluations = float(line_evaluations(macro, work))
@@ -56,9 +56,9 @@ def stationary_cost(
         output_bits=float(work.positions * product.columns * macro.input_bits),
         stored_bits=stored,
         load_cycles=stored / load_width,
-        waiting=evaluations * passes * jnp.asarray(waiting),
+        unclocked_time=evaluations * passes * jnp.asarray(unclocked_time),
         additions=float(work.positions * product.columns * (partial_sums - 1)),
-        fills=product.tiles(macro.rows) * slices / macro.columns,
+        occupancy=product.tiles(macro.rows) * slices / macro.columns,
         peak_macs=macro.rows * macro.columns / (bits_per_mac * evaluation_cycles),
         passes=float(product.tiles(macro.rows) * passes),
     )

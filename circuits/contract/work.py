@@ -57,14 +57,14 @@ class MacroCost(eqx.Module):
         compute_cycles: Clock cycles of computing.
         load_cycles: Clock cycles of loading weights.
         clock: Frequency of those cycles, Hz.
-        waiting: Time on top of the clock cycles, as for a slow converter, s.
+        unclocked_time: Time on top of the clock cycles, as for a slow converter, s.
         weight_bits: Bits fetched from the weight memory.
         input_bits: Bits fetched from the activation memory.
         output_bits: Bits written to the activation memory.
         stored_bits: Weight bits that the site keeps somewhere.
         additions: Partial sums of tiles and bit slices that are added after the readout, words.
-        fills: Share of the macro's cells that its weights occupy, 1; above 1 they are reloaded at each inference, and
-            infinite where weights stream through.
+        occupancy: Share of the macro's cells that its weights occupy, 1; above 1 they are reloaded at each inference,
+            and infinite where weights stream through.
         peak_macs: Multiply-accumulates per cycle with all cells in use.
         passes: Passes of the data through the cells, each with other weights.
     """
@@ -77,9 +77,9 @@ class MacroCost(eqx.Module):
     output_bits: float
     stored_bits: float
     load_cycles: Float[Array, ""] | float = 0.0
-    waiting: Float[Array, ""] | float = 0.0
+    unclocked_time: Float[Array, ""] | float = 0.0
     additions: float = 0.0
-    fills: float = math.inf
+    occupancy: float = math.inf
     peak_macs: Float[Array, ""] | float = 1.0
     passes: float = 1.0
 
@@ -91,4 +91,4 @@ class MacroCost(eqx.Module):
     @property
     def seconds(self) -> Float[Array, ""]:
         """Time of loading and computing, one after the other, s."""
-        return self.cycles / self.clock + self.waiting
+        return self.cycles / self.clock + self.unclocked_time

@@ -1,4 +1,4 @@
-"""Off-chip DRAM: energy a bit, bandwidth and background power, by type."""
+"""Off-chip DRAM: energy per bit, bandwidth and background power, by type."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,15 +13,15 @@ _STANDARDS = {
     "LPDDR4": (8e-12, 102.4e9, 0.03),
     "HBM2": (3.9e-12, 2048e9, 1.0),
 }
-"""J a bit, bits a second, W; sources in `Dram.standard`."""
+"""Access energy (J per bit), bandwidth (bits per second) and background power (W); sources in `Dram.standard`."""
 
 
 class DramChannel(eqx.Module):
-    """One channel of a DRAM: what it costs beside the bits themselves.
+    """One channel of a DRAM: its bandwidth, and its power in addition to the energy of the bits.
 
     Attributes:
-        bandwidth: Bits a second at full use.
-        background_power: Refresh, clock and interface while it is on, W.
+        bandwidth: Bits per second at full use.
+        background_power: Power of refresh, clock and interface while it is on, W.
     """
 
     bandwidth: Quantity = quantity("bandwidth", unit="bit/s", positive=True)
@@ -29,10 +29,10 @@ class DramChannel(eqx.Module):
 
 
 class Dram(eqx.Module):
-    """Off-chip memory with a fixed energy a bit: `E = access_energy bits + background_power time`.
+    """Off-chip memory with a fixed energy per bit: `E = access_energy bits + background_power time`.
 
     Attributes:
-        access_energy: J a bit. Default 20.3 pJ: the low end of 1.3-2.6 nJ for 64 bits (facts 7.1, Horowitz ISSCC'14).
+        access_energy: J per bit. Default 20.3 pJ: the low end of 1.3-2.6 nJ for 64 bits (facts 7.1, Horowitz ISSCC'14).
         channel: Bandwidth and background power, or None: transfers then take no time and idling costs nothing.
 
     Raises:
@@ -48,16 +48,16 @@ class Dram(eqx.Module):
 
     @staticmethod
     def standard(name: str) -> "Dram":
-        """A DRAM channel of one of the common types.
+        """DRAM with one channel of a common type.
 
-        - DDR3 (64 bit, 1600 MT/s): 70 pJ a bit at full use, 40 % of it static (Malladi et al., ISCA'12, slides): 42 pJ
-          a bit and 28 pJ x 102.4 Gb/s = 2.9 W.
-        - DDR4 (64 bit, 2400 MT/s, eight 8-Gb devices): 15 pJ a bit (assumed; the column access alone is 1.2 V x 90 mA /
-          19.2 Gb/s = 5.6 pJ) and 8 x (1.2 V x 50 mA + 2.5 V x 3 mA) = 0.54 W (currents as in Ramulator 2).
-        - LPDDR4 (32 bit, 3200 MT/s): 8 pJ a bit (Accelergy CACTI plug-in, "public data"; simulations give 13-14 pJ) and
-          30 mW (assumed).
-        - HBM2 (one stack of 1024 bit, 2000 MT/s): 3.9 pJ a bit (O'Connor et al., MICRO'17, by the same plug-in; 39 pJ a
-          byte, facts 7.1, is 4.9) and 1 W (assumed).
+        - DDR3 (64 bit, 1600 MT/s): 70 pJ per bit at full use, 40 % of it static (Malladi et al., ISCA'12, slides):
+          42 pJ per bit and 28 pJ x 102.4 Gb/s = 2.9 W.
+        - DDR4 (64 bit, 2400 MT/s, eight 8-Gb devices): 15 pJ per bit (assumed; the column access alone is 1.2 V x 90 mA
+          / 19.2 Gb/s = 5.6 pJ) and 8 x (1.2 V x 50 mA + 2.5 V x 3 mA) = 0.54 W (currents as in Ramulator 2).
+        - LPDDR4 (32 bit, 3200 MT/s): 8 pJ per bit (Accelergy CACTI plug-in, "public data"; simulations give 13-14 pJ)
+          and 30 mW (assumed).
+        - HBM2 (one stack of 1024 bit, 2000 MT/s): 3.9 pJ per bit (O'Connor et al., MICRO'17, by the same plug-in; 39 pJ
+          per byte, facts 7.1, is 4.9) and 1 W (assumed).
 
         Args:
             name: "DDR3", "DDR4", "LPDDR4" or "HBM2".
@@ -78,14 +78,14 @@ class Dram(eqx.Module):
         return jnp.zeros_like(bits) if self.channel is None else bits / self.channel.bandwidth
 
     def background_energy(self, seconds: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Energy of being on for that time, J: `background_power seconds`."""
+        """Background energy of that time, J: `background_power seconds`."""
         return jnp.zeros_like(seconds) if self.channel is None else seconds * self.channel.background_power
 
     def energy_per_bit(self, use: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Energy a bit with the background's share: `access_energy + background_power / (bandwidth use)`.
+        """Energy per bit with its share of the background: `access_energy + background_power / (bandwidth use)`.
 
         Args:
-            use: Part of the bandwidth in use, above 0 to 1, shape (...).
+            use: Fraction of the bandwidth in use, above 0 and at most 1, shape (...).
 
         Returns:
             Energy, shape (...), J.

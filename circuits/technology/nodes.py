@@ -2,7 +2,7 @@
 
 Energy and area: Stillmaker & Baas, Integration 58 (2017), as tabulated in the public nodeScale (facts 7.2). Its energy
 at 180 nm is a line, 24.64 V - 17.98, not a parabola. Delay: alpha-power laws, each fitted to the source's cubic (for an
-interpolated node to the interpolated cubics) over the supplies at which it falls; the cubics themselves turn upward.
+interpolated node, to the interpolated cubics) over the supplies at which it falls; the cubics themselves turn upward.
 Nominal supplies are recalled.
 """
 
@@ -13,10 +13,10 @@ VARIANTS = ("high-performance", "low-power")
 
 
 class Fit(NamedTuple):
-    """Coefficients (a, b, c) of the energy with its lowest supply, V, and (K, V_T, alpha) of the delay.
+    """Coefficients (a, b, c) of energy with its lowest supply, V, and (K, V_T, alpha) of delay.
 
-    Energy `a V^2 + b V + c` and delay `K V / (V - V_T)^alpha` in the source's own units; no energy of its own at a node
-    that is interpolated.
+    Energy `a V^2 + b V + c` and delay `K V / (V - V_T)^alpha` in the source's own units; an interpolated node has no
+    energy of its own.
     """
 
     energy: tuple[float, float, float] | None
@@ -25,7 +25,7 @@ class Fit(NamedTuple):
 
 
 class Node(NamedTuple):
-    """Nominal supply of the high-performance variant and highest of the fits, V, and area against 45 nm."""
+    """Nominal supply of the high-performance variant, highest supply of the fits, V, and area relative to 45 nm."""
 
     nominal: float
     highest: float
@@ -78,12 +78,12 @@ LOWEST_DELAY_SUPPLY = {"180nm": 0.8}
 
 
 def feature_size(node: str) -> float:
-    """Feature size that names a node, m."""
+    """Feature size in the name of a node, m."""
     return float(node.removesuffix("nm")) * 1e-9
 
 
 def parts(node: str) -> tuple[tuple[str, float], ...]:
-    """Nodes of the source that a node is made of, with weights linear in feature size."""
+    """Nodes of the source that make up a node, with weights linear in feature size."""
     if node not in INTERPOLATED:
         return ((node, 1.0),)
     coarse, fine = (feature_size(part) for part in INTERPOLATED[node])
@@ -97,7 +97,7 @@ def fit(node: str, variant: str) -> Fit:
 
 
 def energy_coefficients(node: str, variant: str) -> tuple[float, float, float]:
-    """Coefficients (a, b, c) of the energy, weighted where the node is interpolated."""
+    """Coefficients (a, b, c) of energy, interpolated where the source does not have the node."""
     rows = [(fit(part, variant).energy, weight) for part, weight in parts(node)]
     a, b, c = (sum(weight * row[i] for row, weight in rows if row is not None) for i in range(3))
     return a, b, c

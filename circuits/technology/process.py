@@ -36,7 +36,7 @@ _REFERENCE_DELAY = _delay_at(*nodes.fit("28nm", nodes.VARIANTS[0]).delay, REFERE
 
 
 def _node_name(value: Any) -> str:
-    """`"28nm"` from that, from `"28 nm"` or from a feature size of 28e-9 m."""
+    """Name of a node, such as `"28nm"`, from itself, from `"28 nm"` or from a feature size of 28e-9 m."""
     if isinstance(value, float | np.floating) and 1e-9 < value < 1e-6:
         return f"{round(float(value) * 1e9)}nm"
     return value.replace(" ", "") if isinstance(value, str) else str(value)
@@ -46,17 +46,17 @@ class Process(eqx.Module):
     r"""Energy, delay, area and leakage of logic against node, supply and temperature, relative to 28 nm.
 
     Energy of one event: `E = a V^2 + b V + c`. Delay of a gate: `t = K (T / 300 K)^m V / (V - V_T(T))^alpha` with
-    `V_T(T) = V_T - slope (T - 300 K)`; mobility slows a hot gate, the threshold speeds it up, so that at low supply
-    the second wins. Leakage current: `I = I_0 10^(drain_lowering (V - 0.8 V) / swing) exp((T - 300 K) / T_e)`.
+    `V_T(T) = V_T - slope (T - 300 K)`: mobility slows a hot gate, the threshold speeds it up and prevails at low
+    supply. Leakage current: `I = I_0 10^(drain_lowering (V - 0.8 V) / swing) exp((T - 300 K) / T_e)`.
 
-    Range of validity: `energy_window` and `delay_window`; outside a method raises unless `extrapolate` is set, and
-    `extrapolated(supply)` tells. Energy: where the charge of an event `E / V` does not rise as the supply falls (at
+    Range of validity: `energy_window` and `delay_window`; outside, methods raise unless `extrapolate` is set, and
+    `extrapolated(supply)` is true. Energy: where the charge of an event `E / V` does not rise as the supply falls (at
     180 nm: where energy falls no faster than the cube), up to about 20 % above nominal (assumed). Delay: from 0.5 V
     (180 nm: 0.8 V); V_T and alpha (at most 2) were fitted to the source's cubics where these fall with supply: within
-    11 % at 180-65 nm and at 20-7 nm; from 0.6 V within 26 % at 45-32 nm, 15 % at 28 nm (low-power 37 %), 10 % at
-    22 nm; below 0.6 V up to 56 % at 45-22 nm. Leakage: 230 to 400 K; it knows no node, so give the current of a gate
-    or cell of that node. 40, 28 and 22 nm are not in the source but interpolated linearly in feature size (28 nm: 2/3
-    of 32 nm and 1/3 of 20 nm). From 32 to 20 nm the source goes from planar to multi-gate transistors: above 0.85 V
+    11 % at 180-65 nm and at 20-7 nm; from 0.6 V within 26 % at 45-32 nm, 15 % at 28 nm (low-power 37 %), 10 % at 22 nm;
+    below 0.6 V up to 56 % at 45-22 nm. Leakage: 230 to 400 K; it is independent of the node, so give the current of a
+    gate or cell of that node. 40, 28 and 22 nm are not in the source but interpolated linearly in feature size (28 nm:
+    2/3 of 32 nm and 1/3 of 20 nm). From 32 to 20 nm the source goes from planar to multi-gate transistors: above 0.85 V
     its 20 nm (high-performance) is no faster than its 32 nm.
 
     Source: Stillmaker & Baas, Integration 58 (2017), by the public nodeScale tables (facts 7.2); alpha-power law
@@ -66,15 +66,15 @@ class Process(eqx.Module):
         node: One of 180nm, 130nm, 90nm, 65nm, 45nm, 40nm, 32nm, 28nm, 22nm, 20nm, 16nm, 14nm, 10nm, 7nm, or the feature
             size in m (static). Default 28nm.
         variant: "high-performance" or "low-power" transistors (static).
-        extrapolate: Whether supplies outside the windows are allowed (static): energy then goes with the square of
-            the supply from the edge of the window, delay by its own law.
-        threshold: V_T of the delay law at 300 K, V; K stays. Default (None) fitted.
-        alpha: Exponent of the delay law, 1. Default (None) fitted.
-        threshold_slope: Fall of the threshold, V/K. Default 0.8 mV/K (facts 8: 0.6-1).
+        extrapolate: Whether supplies outside the windows are allowed (static): energy then follows the square of the
+            supply from the edge of the window, delay its own law.
+        threshold: V_T of the delay law at 300 K, V; K is unchanged. Default (None): fitted.
+        alpha: Exponent of the delay law, 1. Default (None): fitted.
+        threshold_slope: Fall of the threshold with temperature, V/K. Default 0.8 mV/K (facts 8: 0.6-1).
         mobility_exponent: m, 1. Default 1.5 (facts 8).
-        drain_lowering: Threshold shift for each volt of supply, 1. Default 0.1 (assumed, 0.05-0.15).
-        swing: Subthreshold slope, V for a decade. Default 85 mV (facts 8: 80-95 mV at 25 C).
-        leakage_scale: T_e, K. Default 14 K, twice the current each 9.7 K (facts 8).
+        drain_lowering: Threshold shift per volt of supply, 1. Default 0.1 (assumed, 0.05-0.15).
+        swing: Subthreshold slope, V per decade. Default 85 mV (facts 8: 80-95 mV at 25 C).
+        leakage_scale: T_e, K. Default 14 K: the current doubles every 9.7 K (facts 8).
 
     Raises:
         ValueError: An unknown node or variant, or a quantity out of range.
@@ -100,12 +100,12 @@ class Process(eqx.Module):
 
     @property
     def feature_size(self) -> float:
-        """Feature size that names the node, m."""
+        """Feature size in the name of the node, m."""
         return nodes.feature_size(self.node)
 
     @property
     def interpolated(self) -> bool:
-        """Whether the source has other nodes only and this one lies between two of them."""
+        """Whether the source does not have this node, which is then interpolated between two others."""
         return self.node in nodes.INTERPOLATED
 
     @property
@@ -129,7 +129,7 @@ class Process(eqx.Module):
 
     @property
     def area_ratio(self) -> float:
-        """Area of the same logic against 28 nm, 1 (28 nm itself is interpolated)."""
+        """Area of the same logic relative to 28 nm, 1 (28 nm itself is interpolated)."""
         own, reference = (
             sum(weight * nodes.NODES[part].area for part, weight in nodes.parts(node)) for node in (self.node, "28nm")
         )
@@ -142,7 +142,7 @@ class Process(eqx.Module):
         return (volts < max(low, slow)) | (volts > high)
 
     def energy_ratio(self, supply: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-        """Energy of one event against the same at 28 nm and 0.9 V: `(a V^2 + b V + c) / 0.37`.
+        """Energy of one event relative to 28 nm and 0.9 V: `(a V^2 + b V + c) / 0.37`.
 
         Args:
             supply: V, shape (...), V.
@@ -155,7 +155,7 @@ class Process(eqx.Module):
                 raises at run time.
         """
         low, high = self.energy_window
-        volts = self._allowed(supply, low, high)
+        volts = self._check_supply(supply, low, high)
         inside = jnp.clip(volts, low, high) if self.extrapolate else volts
         energy = _energy_at(nodes.energy_coefficients(self.node, self.variant), inside) / _REFERENCE_ENERGY
         # Beyond its window the polynomial turns negative or upwards; a capacitor does not.
@@ -164,7 +164,7 @@ class Process(eqx.Module):
     def delay_ratio(
         self, supply: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."] = REFERENCE_TEMPERATURE
     ) -> Float[Array, "..."]:
-        """Delay of a gate against the same at 28 nm, 0.9 V and 300 K: `t / t_ref` by the alpha-power law.
+        """Delay of a gate relative to 28 nm, 0.9 V and 300 K: `t / t_ref` by the alpha-power law.
 
         Args:
             supply: V, shape (...), V.
@@ -178,7 +178,7 @@ class Process(eqx.Module):
                 a traced one raises at run time.
         """
         constant, threshold, alpha = nodes.fit(self.node, self.variant).delay
-        volts = self._allowed(supply, *self.delay_window)
+        volts = self._check_supply(supply, *self.delay_window)
         kelvin = _between("temperature", temperature, 0.0, math.inf, "above 0 K")
         hot = kelvin / REFERENCE_TEMPERATURE
         fitted = threshold if self.threshold is None else self.threshold
@@ -190,14 +190,14 @@ class Process(eqx.Module):
     def leakage_ratio(
         self, supply: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."] = REFERENCE_TEMPERATURE
     ) -> Float[Array, "..."]:
-        """Leakage current against that at 0.8 V and 300 K: `10^(eta (V - 0.8 V) / S) exp((T - 300 K) / T_e)`.
+        """Leakage current relative to 0.8 V and 300 K: `10^(eta (V - 0.8 V) / S) exp((T - 300 K) / T_e)`.
 
         Args:
             supply: V, shape (...), V.
             temperature: T, shape (...) that broadcasts, K.
 
         Returns:
-            Ratio of currents, shape (...), 1; power goes with another factor of the supply.
+            Ratio of currents, shape (...), 1; power has one more factor of the supply.
 
         Raises:
             ValueError: A concrete supply or temperature that is not above 0; a traced one raises or gives NaN.
@@ -206,7 +206,7 @@ class Process(eqx.Module):
         decades = self.drain_lowering * (volts - LEAKAGE_SUPPLY) / self.swing
         return jnp.exp(math.log(10) * decades) * leakage_growth(temperature, self.leakage_scale)
 
-    def _allowed(self, supply: Real[ArrayLike, "..."], low: float, high: float) -> Float[Array, "..."]:
+    def _check_supply(self, supply: Real[ArrayLike, "..."], low: float, high: float) -> Float[Array, "..."]:
         if self.extrapolate:
             return _between("supply", supply, 0.0, math.inf, "above 0 V")
         words = f"from {low:g} to {high:g} V at {self.node} ({self.variant}), or allow `extrapolate`"
@@ -223,7 +223,7 @@ def _between(name: str, value: Any, low: Any, high: float, allowed: str, *, edge
         between = (x >= bound) & (x <= high) if edges else (x > bound) & (x < high)
         return between & (abs(x) < np.inf)
 
-    # A traced limit leaves the answer to run time too.
+    # A traced limit defers the check to run time as well.
     given = low if isinstance(low, jax.core.Tracer) else array
     rule = f"Argument `{name}` must be finite and {allowed}"
     return enforced(array, given, inside, lambda others: f"{rule}, but is {others[0]:g}.", f"{rule}.")

@@ -10,23 +10,23 @@ from amsim.circuits.technology.technology import Technology
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 _MULTIPLEXER_NANDS = 3.0
-"""NAND2 of a two-to-one multiplexer."""
+"""NAND2 gates of a two-to-one multiplexer."""
 
 
 class RegisterFile(eqx.Module):
-    r"""Few words in flip-flops, read through a tree of two-to-one multiplexers.
+    r"""A few words in flip-flops, read through a tree of two-to-one multiplexers.
 
-    Energies a bit, half of random bits toggling: a write `a E_flip_flop`, a read `a (log2 N + 1) 3 E_nand` (the path to
-    the root and its neighbours), the clock `C_pin (0.9 V)^2 r_E(V)` for every flip-flop that it reaches in a cycle.
-    Source: gate counts with facts 7.3 and 8. Valid up to about 64 words; larger ones are better SRAM. A write with its
-    clock is a quarter of the 9 fJ of the one-bit register in the Aladdin library at 40 nm (facts 7.1).
+    Energies per bit, where half of random bits toggle: a write `a E_flip_flop`, a read `a (log2 N + 1) 3 E_nand` (the
+    path to the root and its neighbours), the clock `C_pin (0.9 V)^2 r_E(V)` for every flip-flop that it reaches, per
+    cycle. Source: gate counts with facts 7.3 and 8. Valid up to about 64 words; larger ones are better made of SRAM. A
+    write with its clock is a quarter of the 9 fJ of the one-bit register in the Aladdin library at 40 nm (facts 7.1).
 
     Attributes:
-        words: Registers (static). Default 16.
-        word_width: Bits of each (static). Default 16.
+        words: Number of registers (static). Default 16.
+        word_width: Bits of a register (static). Default 16.
         supply: V. Default 0.8 V.
-        activity: a, part of the bits that toggle at an access. Default 0.5.
-        clocked: Part of the flip-flops that the clock reaches in a cycle. Default 1: no gating.
+        activity: a, fraction of the bits that toggle at an access. Default 0.5.
+        clocked: Fraction of the flip-flops that the clock reaches in a cycle. Default 1: no gating.
         technology: Gates and node.
 
     Raises:
@@ -48,7 +48,7 @@ class RegisterFile(eqx.Module):
 
     @property
     def capacity(self) -> int:
-        """Bits."""
+        """Capacity, bits."""
         return self.words * self.word_width
 
     @property
@@ -70,7 +70,7 @@ class RegisterFile(eqx.Module):
         return cycles * (self.clocked * self.capacity * pin)
 
     def latency(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
-        """Time of a read, s: a flip-flop and two NAND delays for each stage of multiplexers.
+        """Time of a read, s: a flip-flop and two NAND delays per stage of multiplexers.
 
         Args:
             temperature: T, shape (), K.
@@ -79,7 +79,7 @@ class RegisterFile(eqx.Module):
         return self.technology.delay("flip_flop", self.supply, temperature) + 2.0 * self._depth * nand
 
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
-        """Power while doing nothing, W, of flip-flops and multiplexers.
+        """Leakage power of flip-flops and multiplexers, W.
 
         Args:
             temperature: T, shape (), K.
@@ -89,7 +89,7 @@ class RegisterFile(eqx.Module):
         return self.capacity * flip_flop + self._multiplexers * _MULTIPLEXER_NANDS * nand
 
     def area(self) -> Float[Array, ""]:
-        """Area, m^2, of flip-flops and multiplexers."""
+        """Area of flip-flops and multiplexers, m^2."""
         gates = self.technology
         return self.capacity * gates.area("flip_flop") + self._multiplexers * _MULTIPLEXER_NANDS * gates.area("nand")
 

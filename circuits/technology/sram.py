@@ -1,4 +1,4 @@
-"""On-chip SRAM: energy of an access, latency, leakage, area and low-voltage bit errors, all from one supply."""
+"""On-chip SRAM: access energy, latency, leakage, area and low-voltage bit errors, all from one supply."""
 
 from typing import ClassVar
 
@@ -17,10 +17,10 @@ from amsim.circuits.technology.technology import Wire
 from amsim.noise.switching import REFERENCE_TEMPERATURE, leakage_growth
 
 REFERENCE_CAPACITY = 8 * 8 * 1024.0
-"""8 kB in bits: the capacity at which `Sram.access_energy` is stated."""
+"""Capacity at which `Sram.access_energy` is stated: 8 kB, in bits."""
 
 REFERENCE_WORD = 64
-"""Bits of a word at which `Sram.access_energy` is stated (facts 7.1)."""
+"""Word width at which `Sram.access_energy` is stated, bits (facts 7.1)."""
 
 
 class SramOrganisation(eqx.Module):
@@ -28,15 +28,15 @@ class SramOrganisation(eqx.Module):
 
     Attributes:
         word_width: Bits read or written together (static). Default 64, the word of the source.
-        banks: Independent arrays of equal size, one active at an access (static). Default 1.
-        capacity_exponent: Of access energy against capacity, 1. Default 0.5 (facts 7.4: 0.46-0.5 by Horowitz's caches;
-            0.78 against depth at fixed width in the Accelergy library).
-        decoding_share: Part of an access of a 64-bit word that does not depend on its width, 1. Default 0.3: address
-            decoding in the Accelergy CACTI plug-in (a rough estimate there).
-        write_ratio: Energy of a write against a read, 1. Default 1.1 (facts 7.4: 1.0-1.2, recalled).
-        access_time: Of 8 kB at 28 nm, 0.9 V and 300 K, s. Default 0.5 ns (assumed: about ten NAND delays).
-        time_exponent: Of access time against capacity, 1. Default 0.33 (assumed: 2.5 ns at 1 MB).
-        wire: Between banks.
+        banks: Independent arrays of equal size, one active per access (static). Default 1.
+        capacity_exponent: Exponent of access energy against capacity, 1. Default 0.5 (facts 7.4: 0.46-0.5 by Horowitz's
+            caches; 0.78 against depth at fixed width in the Accelergy library).
+        decoding_share: Fraction of the energy of a 64-bit access that does not depend on the width, 1. Default 0.3:
+            address decoding in the Accelergy CACTI plug-in (a rough estimate there).
+        write_ratio: Energy of a write relative to a read, 1. Default 1.1 (facts 7.4: 1.0-1.2, recalled).
+        access_time: Access time of 8 kB at 28 nm, 0.9 V and 300 K, s. Default 0.5 ns (assumed: about ten NAND delays).
+        time_exponent: Exponent of access time against capacity, 1. Default 0.33 (assumed: 2.5 ns at 1 MB).
+        wire: Wire between banks.
     """
 
     word_width: int = count(unit="bit", default=REFERENCE_WORD)
@@ -55,19 +55,19 @@ class SramOrganisation(eqx.Module):
         part_of("wire", self.wire, Wire)
 
     def growth(self, capacity: Float[Array, ""], exponent: Float[Array, ""]) -> Float[Array, ""]:
-        """`(capacity / banks / 8 kB)^exponent`, 1, for a capacity in bits."""
+        """Growth of a cost with capacity (bits): `(capacity / banks / 8 kB)^exponent`, 1."""
         return (capacity / self.banks / REFERENCE_CAPACITY) ** exponent
 
     def word_factor(self) -> Float[Array, ""]:
-        """Energy a bit against that of a 64-bit word: `1 + d (64 / width - 1)`, the decoding shared by fewer bits."""
+        """Energy per bit relative to a 64-bit word: `1 + d (64 / width - 1)`, the decoding being shared by the bits."""
         return 1.0 + self.decoding_share * (REFERENCE_WORD / self.word_width - 1.0)
 
 
 class SramCell(eqx.Module):
     r"""Lowest working supply of a six-transistor cell, Gaussian over cells: `BER(V) = Phi(-(V - mu) / sigma)`.
 
-    Defaults give 1 % at 0.49 V, 0.1 % at 0.535 V, 1.5e-5 at 0.60 V and 4e-7 at 0.65 V, a decade each 20 to 40 mV.
-    Source: facts 7.5 (28 nm, 25 C, no assist; recalled ranges, so move both). Valid for 1e-7 to 0.1.
+    Defaults give 1 % at 0.49 V, 0.1 % at 0.535 V, 1.5e-5 at 0.60 V and 4e-7 at 0.65 V, a decade per 20 to 40 mV.
+    Source: facts 7.5 (28 nm, 25 C, no assist; recalled ranges, so vary both). Valid for 1e-7 to 0.1.
 
     Attributes:
         mean: mu, V. Default 0.35 V.
@@ -92,27 +92,28 @@ class SramCell(eqx.Module):
 
 
 class Sram(eqx.Module):
-    """Static memory whose access energy grows with a power of its capacity.
+    """Static memory whose access energy grows as a power of its capacity.
 
-    `E = access_energy * (capacity / banks / 8 kB)^exponent * word_factor * r_E` a bit, with the exponent 0.5 after the
-    64-bit cache reads of Horowitz (ISSCC'14): 8 kB 10 pJ, 32 kB 20 pJ, 1 MB 100 pJ at 45 nm and 0.9 V (facts 7.1, 7.4).
-    More than one bank adds a wire over the side of the memory, half of whose bits toggle.
+    `E = access_energy * (capacity / banks / 8 kB)^exponent * word_factor * r_E` per bit, with the exponent 0.5 after
+    the 64-bit cache reads of Horowitz (ISSCC'14): 8 kB 10 pJ, 32 kB 20 pJ, 1 MB 100 pJ at 45 nm and 0.9 V (facts 7.1,
+    7.4). More than one bank adds a wire along the side of the memory, half of whose bits toggle.
 
     With a process, energy follows `r_E = Process.energy_ratio(supply)`, leakage current `Process.leakage_ratio` and
     area `Process.area_ratio`. Without one (default) the memory is at 28 nm, `r_E = (supply / 0.9 V)^2` at any supply
-    and the leakage current does not depend on the supply. Latency follows `Process.delay_ratio` and errors the cell,
-    always. The cell's figures, like the leakage, are of 28 nm: give those of another node there.
-    Range of validity: 1 kB to 4 MB, 0.5 to 1.1 V; with a process its windows.
+    and the leakage current does not depend on the supply. Latency always follows `Process.delay_ratio`, and
+    errors the cell. The figures of cell and leakage are those of 28 nm: at another node, give that node's.
+    Range of validity: 1 kB to 4 MB, 0.5 to 1.1 V; with a process, its windows.
 
     Attributes:
         capacity: Bits.
         supply: V.
-        access_energy: J a bit at 8 kB and 0.9 V. Default 0.083 pJ: 0.156 pJ at 45 nm times 0.53 for 28 nm (facts 7.4).
-        leakage: A a bit at 0.8 V and 300 K. Default 10 pA (facts 7.4: 5-20 pA at 0.8 V and 25 C, recalled).
-        bit_area: m^2 a bit with periphery, at 28 nm. Default 0.25e-12: a 28 nm cell of 0.127 um^2 at half array
+        access_energy: J per bit at 8 kB and 0.9 V. Default 0.083 pJ: 0.156 pJ at 45 nm times 0.53 for 28 nm (facts
+            7.4).
+        leakage: A per bit at 0.8 V and 300 K. Default 10 pA (facts 7.4: 5-20 pA at 0.8 V and 25 C, recalled).
+        bit_area: m^2 per bit with periphery, at 28 nm. Default 0.25e-12: a 28 nm cell of 0.127 um^2 at half array
             efficiency.
-        organisation: Word width, banks and the laws of capacity.
-        cell: Low-voltage errors.
+        organisation: Word width, banks and scaling with capacity.
+        cell: Cell with its low-voltage errors.
         process: Node and its laws, or None.
 
     Raises:
@@ -135,7 +136,7 @@ class Sram(eqx.Module):
         part_of("process", self.process, Process, optional=True)
 
     def energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Energy to read that many bits, or to move them where reads and writes are not told apart, J."""
+        """Energy to read that many bits, or to move them where reads and writes cost the same, J."""
         organisation = self.organisation
         size = organisation.growth(self.capacity, organisation.capacity_exponent) * organisation.word_factor()
         law = (self.supply / REFERENCE_SUPPLY) ** 2 if self.process is None else self.process.energy_ratio(self.supply)
@@ -146,7 +147,7 @@ class Sram(eqx.Module):
         return bits * each
 
     def write_energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Energy to write that many bits, J: `write_ratio` times that of a read."""
+        """Energy to write that many bits, J: `write_ratio` times that of reading them."""
         return self.energy(bits) * self.organisation.write_ratio
 
     def latency(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
@@ -165,11 +166,11 @@ class Sram(eqx.Module):
         return time if organisation.banks == 1 else time + organisation.wire.delay(self._side())
 
     def bandwidth(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
-        """Bits a second when every bank gives a word each access time: `banks word_width / latency`."""
+        """Bits per second where every bank reads one word per access time: `banks word_width / latency`."""
         return self.organisation.banks * self.organisation.word_width / self.latency(temperature)
 
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
-        """Power while doing nothing, W: `capacity I V`, the current growing as `exp((T - 300 K) / T_e)`.
+        """Leakage power, W: `capacity I V`, the current growing as `exp((T - 300 K) / T_e)`.
 
         Args:
             temperature: T, shape (), K. Valid for 230-400 K.
@@ -191,5 +192,5 @@ class Sram(eqx.Module):
         return self.capacity * (self.bit_area * ratio)
 
     def _side(self) -> Float[Array, ""]:
-        """Side of the memory as a square, m."""
+        """Side of the memory, taken as a square, m."""
         return root(self.area())

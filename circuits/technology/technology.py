@@ -18,19 +18,20 @@ GATES = ("nand", "xor", "full_adder", "flip_flop")
 """Gates with a cost; a full adder is three NAND2 and two XOR2."""
 
 _DELAYS = {"nand": 1.0, "xor": 2.4, "full_adder": 4.8, "flip_flop": 3.0}
-"""In NAND2 delays (facts 7.3); the sum passes two XOR2 of a full adder; the flip-flop is assumed."""
+"""Gate delays in NAND2 delays (facts 7.3); the sum passes two XOR2 of a full adder; the flip-flop is assumed."""
 
 
 class CellLibrary(eqx.Module):
-    """What a standard-cell library adds to `Technology`: the NAND2 and flip-flop at 28 nm and 0.9 V.
+    """Standard cells of a `Technology`: NAND2 and flip-flop at 28 nm and 0.9 V.
 
     Attributes:
-        nand_capacitance: Two-input NAND, F. Default 0.7 fF (facts 7.3).
-        flip_flop_capacitance: Flip-flop when its data change, F. Default 2.1 fF (facts 7.3).
-        clock_pin_capacitance: Of a flip-flop, switched every cycle, F. Default 0.6 fF (facts 8: 0.5-0.7, recalled).
-        nand_delay: Two-input NAND at 0.9 V and 300 K, s. Default 47.8 ps (facts 7.3).
-        nand_leakage: Current of a two-input NAND at 0.8 V and 300 K, A. Default 50 pA (assumed; five times an SRAM
-            cell of facts 7.4). Other gates leak by their area.
+        nand_capacitance: Capacitance of a two-input NAND, F. Default 0.7 fF (facts 7.3).
+        flip_flop_capacitance: Capacitance of a flip-flop whose data change, F. Default 2.1 fF (facts 7.3).
+        clock_pin_capacitance: Capacitance of a clock pin, switched every cycle, F. Default 0.6 fF (facts 8: 0.5-0.7,
+            recalled).
+        nand_delay: Delay of a two-input NAND at 0.9 V and 300 K, s. Default 47.8 ps (facts 7.3).
+        nand_leakage: Leakage current of a two-input NAND at 0.8 V and 300 K, A. Default 50 pA (assumed; five times an
+            SRAM cell of facts 7.4). Other gates leak in proportion to their area.
     """
 
     nand_capacitance: Quantity = quantity("nand_capacitance", unit="F", symbol="C_nand", default=0.7e-15)
@@ -48,7 +49,7 @@ class Technology(eqx.Module):
     and `Process.leakage_ratio`, areas `Process.area_ratio`. Source of the defaults: facts 7.3 (ZigZag-IMC constants,
     fitted to four digital in-memory chips at 0.9 V). Range of validity: that of the process.
 
-    Macros that use the capacitances directly with `C V^2` are at 28 nm; `equivalent(supply)` serves them at others.
+    Macros that use the capacitances directly in `C V^2` are at 28 nm; at another node, give them `equivalent(supply)`.
 
     Attributes:
         xor_capacitance: Two-input XOR or XNOR, F.
@@ -79,7 +80,7 @@ class Technology(eqx.Module):
         part_of("process", self.process, Process)
 
     def capacitance(self, gate: str) -> Float[Array, ""]:
-        """Capacitance of a gate at 28 nm, F; ValueError for a word that is not in `GATES`."""
+        """Capacitance of a gate at 28 nm, F; ValueError for a gate that is not in `GATES`."""
         one_of("gate", gate, GATES)
         return {
             "nand": self.library.nand_capacitance,
@@ -89,7 +90,7 @@ class Technology(eqx.Module):
         }[gate]
 
     def area(self, gate: str) -> Float[Array, ""]:
-        """Area of a gate at this node, m^2; ValueError for a word that is not in `GATES`."""
+        """Area of a gate at this node, m^2; ValueError for a gate that is not in `GATES`."""
         one_of("gate", gate, GATES)
         return getattr(self, f"{gate}_area") * self.process.area_ratio
 
@@ -111,7 +112,7 @@ class Technology(eqx.Module):
     def switching_energy(
         self, capacitance: Real[ArrayLike, "..."], supply: Real[ArrayLike, "..."]
     ) -> Float[Array, "..."]:
-        """Energy of one event of logic that has this capacitance (F) at 28 nm, J: `C (0.9 V)^2 r_E(V)`."""
+        """Energy of one event of logic with this capacitance (F) at 28 nm, J: `C (0.9 V)^2 r_E(V)`."""
         return jnp.asarray(capacitance) * (REFERENCE_SUPPLY**2 * self.process.energy_ratio(supply))
 
     def delay(
@@ -149,7 +150,7 @@ class Technology(eqx.Module):
         Raises:
             ValueError: An unknown gate, or a supply that is not above 0.
 
-        Validity: the current is the library's at every node; give that of another node there.
+        Validity: the current is the library's at every node; give the library that of the node in use.
         """
         one_of("gate", gate, GATES)
         share = quotient(getattr(self, f"{gate}_area"), self.nand_area)
@@ -157,12 +158,12 @@ class Technology(eqx.Module):
         return current * jnp.asarray(supply)
 
     def equivalent(self, supply: Real[ArrayLike, ""]) -> "Technology":
-        """A 28 nm technology whose `C V^2` at this supply is the energy here, with the areas of this node.
+        """28 nm technology whose `C V^2` at this supply equals the energy at this node, with the areas of this node.
 
-        For macros that know capacitances and areas only, such as `DigitalBinary(technology=..., supply=...)`.
+        For macros that use only capacitances and areas, such as `DigitalBinary(technology=..., supply=...)`.
 
         Args:
-            supply: V, shape (), V: the supply at which it will be used.
+            supply: V, shape (), V: the supply at which the technology will be used.
 
         Raises:
             ValueError: A supply outside the process's energy window.
@@ -180,11 +181,11 @@ class Technology(eqx.Module):
 
 
 class Wire(eqx.Module):
-    """On-chip wire; capacitance and resistance for each length hardly depend on the node at a given geometry.
+    """On-chip wire; capacitance and resistance per length hardly depend on the node at a given geometry.
 
     Attributes:
-        capacitance: For each length, F/m. Default 0.2 fF/um (assumed, the usual 0.15-0.25 fF/um with neighbours).
-        resistance: For each length, Ohm/m. Default 3 Ohm/um (assumed, intermediate metal at 28 nm).
+        capacitance: Capacitance per length, F/m. Default 0.2 fF/um (assumed, usually 0.15-0.25 fF/um with neighbours).
+        resistance: Resistance per length, Ohm/m. Default 3 Ohm/um (assumed, intermediate metal at 28 nm).
     """
 
     capacitance: Quantity = quantity("capacitance", unit="F/m", symbol="c", default=0.2e-9)
@@ -217,9 +218,9 @@ class Wire(eqx.Module):
 
 
 def adder_tree_full_adders(inputs: int, bits: int = 1) -> int:
-    """Full adders of a ripple-carry adder tree: `N (B + 1) - (B + log2 N + 1)` for N inputs of B bits (facts 7.3).
+    """Full adders in a ripple-carry adder tree: `N (B + 1) - (B + log2 N + 1)` for N inputs of B bits (facts 7.3).
 
-    For N not a power of two the logarithm is rounded up, the depth of the tree that holds them.
+    For N that is not a power of two, the logarithm is rounded up to the depth of the tree.
     """
     depth = (inputs - 1).bit_length()
     return max(inputs * (bits + 1) - (bits + depth + 1), 0)

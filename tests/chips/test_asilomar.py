@@ -12,7 +12,7 @@ import pytest
 from amsim import workloads
 from amsim.chips.asilomar import asilomar2017
 from amsim.circuits import Dram
-from amsim.system.cost import evaluate
+from amsim.system.cost import system_cost
 
 SMALL = ((1, 1, 1), (64, 64, 64))
 MIDDLE = ((2, 3, 3), (64, 128, 128))
@@ -139,7 +139,7 @@ def test_energy_is_differentiable_in_its_parameters() -> None:
 
     def joules(mac: jax.Array, access: jax.Array, memory: jax.Array) -> jax.Array:
         chip = asilomar2017(4, mac_energy=mac, dram=Dram(access_energy=access), memory=memory)
-        return 1e6 * jnp.sum(evaluate(chip, layers).energy)
+        return 1e6 * jnp.sum(system_cost(chip, layers).energy)
 
     point = (jnp.asarray(3.7e-12), jnp.asarray(DRAM_BIT), jnp.asarray(1.9 * 2.0**17))
     value, slopes = jax.jit(jax.value_and_grad(joules, argnums=(0, 1, 2)))(*point)

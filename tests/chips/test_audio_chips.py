@@ -13,7 +13,7 @@ import xarray as xr
 from amsim import workloads
 from amsim.chips.audio import keyword_and_speaker_network, laika2018, vocell2019
 from amsim.system.accelerator import Accelerator
-from amsim.system.cost import evaluate
+from amsim.system.cost import system_cost
 from amsim.workloads import Workload
 
 RATE = 62.5 / 62
@@ -87,7 +87,7 @@ def test_power_is_differentiable_in_the_supply() -> None:
     layers = SPOTTER().layers
 
     def microjoules(supply: jax.Array) -> jax.Array:
-        return 1e6 * jnp.sum(evaluate(laika2018(supply=supply, rate=None), layers).energy)
+        return 1e6 * jnp.sum(system_cost(laika2018(supply=supply, rate=None), layers).energy)
 
     value, slope = jax.jit(jax.value_and_grad(microjoules))(jnp.asarray(0.6))
     # Without idle time: switching goes with the square, leakage with V 10^(0.1 V / 85 mV).

@@ -18,7 +18,7 @@ from amsim.circuits import Adc, Comparator, DigitalBinary, Drivers, Layout, Leak
 from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.noise.gradients import decision
 from amsim.system.accelerator import Accelerator
-from amsim.system.cost import evaluate
+from amsim.system.cost import system_cost
 from amsim.system.settings import continuous_settings
 
 ROWS, COLUMNS, ITEMS = 7, 3, 4
@@ -88,7 +88,7 @@ def test_energy_time_and_area(macro: circuits.Macro) -> None:
         layers = workloads.binary_image_network(filters=64).layers[:2]
 
         def costs(logs: Any) -> jax.Array:
-            found = evaluate(moved(hardware, jnp.asarray(logs)), layers)
+            found = system_cost(moved(hardware, jnp.asarray(logs)), layers)
             energy, seconds = jnp.sum(found.energy), jnp.sum(found.seconds)
             return jnp.stack([energy / 1e-9, seconds / 1e-3, jnp.sum(found.area) / 1e-6])
 

@@ -14,7 +14,7 @@ from amsim.comparison.families import verdict
 from amsim.comparison.quantities import LABELS
 from amsim.results.labelled import labelled
 from amsim.results.quantities import QUANTITIES
-from amsim.system.accelerator import COMPONENTS
+from amsim.system.hardware import COMPONENTS
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import xarray as xr
 
 import amsim
 from amsim import circuits
-from amsim.system.accelerator import COMPONENTS, Accelerator
+from amsim.system.accelerator import Accelerator
+from amsim.system.hardware import COMPONENTS
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 ARRAY = circuits.SwitchedCapacitor(rows=64, columns=8)

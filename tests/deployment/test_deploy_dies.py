@@ -1,6 +1,7 @@
 """Dies and reads: same key same draw, whatever else is set; and a circuit family that amsim does not know."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -15,6 +16,8 @@ from amsim import circuits
 from amsim.circuits.quantity import Quantity, quantity
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key
+from amsim.system.supply import minimum_energy_supply, scaled_to_supply
+from amsim.zigzag import export as zigzag
 
 INPUTS = jnp.where(jax.random.normal(jax.random.key(0), (4, 16)) >= 0, 1.0, -1.0)
 PARAMS = {
@@ -103,10 +106,12 @@ class Crossbar(circuits.Macro):
     weight_bits: int = eqx.field(static=True, default=8)
     input_bits: int = eqx.field(static=True, default=8)
     spread: Quantity = quantity("spread", unit="1", default=0.1)
+    supply: Quantity = quantity("supply", unit="V", positive=True, default=1.0)
+    clock: Quantity = quantity("clock", unit="Hz", positive=True, default=1e6)
 
     @property
     def operating_supply(self) -> Float[Array, ""]:
-        return jnp.asarray(1.0)
+        return self.supply
 
     @property
     def area(self) -> Float[Array, ""]:
@@ -130,7 +135,7 @@ class Crossbar(circuits.Macro):
     def cost(self, work: circuits.Work, activity: dict[str, Array]) -> circuits.MacroCost:
         bits = float(work.product.rows * work.product.columns * self.weight_bits)
         cycles = jnp.asarray(float(work.positions))
-        return circuits.MacroCost(work.macs * jnp.asarray(1e-15), cycles, cycles * 1e-6, bits, 0.0, 0.0, bits)
+        return circuits.MacroCost(work.macs * 1e-15 * self.supply**2, cycles, self.clock, bits, 0.0, 0.0, bits)
 
     def ideal(self) -> "Crossbar":
         return Crossbar(self.rows, self.columns, spread=0.0)
@@ -158,3 +163,57 @@ def test_a_fourth_family_needs_no_edit_elsewhere() -> None:
     labels = np.argmax(np.asarray(one_site(PARAMS, INPUTS)), axis=1)
     result = amsim.evaluate(one_site, PARAMS, macro, Split(np.asarray(INPUTS), labels), key=jax.random.key(2), dies=3)
     assert result["accuracy"].shape == (3, 1)
+
+
+def test_every_tool_takes_a_fourth_family() -> None:
+    rules = {"a": Crossbar(), "b": dataclasses.replace(ARRAY, unit_capacitance=1e-18)}
+    labels = np.argmax(np.asarray(two_sites(PARAMS, INPUTS)), axis=1)
+    data, key = Split(np.asarray(INPUTS), labels), jax.random.key(4)
+
+    # Sensitivity of its sites, of which it need not declare any source of error.
+    found = amsim.sensitivity(two_sites, PARAMS, rules, data, key=key, dies=1)
+    assert found["site"].values.tolist() == ["a", "b"]
+    assert found["energy"].values.all()
+    increases = abs(found["loss_increase"]).sum("source")
+    assert float(increases.sel(site="a")) == 0 < float(increases.sel(site="b"))
+
+    # Axes of a study carry the units of its settings.
+    study = amsim.sweep(
+        amsim.study(two_sites, PARAMS, rules, data),
+        {"macros.a.supply": [0.8, 1.0], "macros.a.spread": [0.0, 0.5]},
+        dies=2,
+        key=key,
+    )
+    assert study["macros.a.supply"].attrs["units"] == "V"
+    assert study["macros.a.spread"].attrs["units"] == "1"
+    mac = study["energy"].sel(component="mac").isel({"macros.a.spread": 0})
+    assert float(mac.sel({"macros.a.supply": 1.0}) - mac.sel({"macros.a.supply": 0.8})) == pytest.approx(
+        16 * 5 * 1e-15 * (1 - 0.8**2), rel=1e-3, abs=0
+    )
+
+    # Its supply and clock move with those of the system.
+    accelerator = amsim.Accelerator(Crossbar())
+    workload = amsim.deploy(one_site, PARAMS, accelerator).workload(INPUTS)
+    best = minimum_energy_supply(scaled_to_supply(accelerator), workload, points=5)
+    want = 16 * 5 * 1e-15 * best["supply"].values ** 2
+    np.testing.assert_allclose(best["energy"].sel(component="mac"), want, rtol=1e-5)
+    assert float(scaled_to_supply(accelerator)(0.6).macros[0].clock) < 1e6
+
+
+@pytest.mark.filterwarnings("ignore")  # of ZigZag's own code
+def test_zigzag_takes_a_fourth_family(tmp_path: Path) -> None:
+    workload = amsim.deploy(one_site, PARAMS, Crossbar()).workload(INPUTS)
+    (export,) = zigzag.write(workload, Crossbar(columns=16), tmp_path / "files")
+    # Weights of 8 bits side by side, in the columns of the default dataflow.
+    assert "sizes: [2, 8]" in export.accelerator.read_text()
+    api: Any = pytest.importorskip("zigzag.api", reason="ZigZag comes with the extra `zigzag`")
+    *_, summed = api.get_hardware_performance_zigzag(
+        str(export.workload),
+        str(export.accelerator),
+        str(export.mapping),
+        dump_folder=str(tmp_path / "results"),
+        loma_show_progress_bar=False,
+    )
+    ((result, _),) = summed[0][1]
+    assert result.layer.total_mac_count == workload.macs
+    assert result.mac_energy == pytest.approx(workload.macs * 1e-3)

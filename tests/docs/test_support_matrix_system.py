@@ -14,8 +14,8 @@ from amsim import Accelerator, workloads
 from amsim.circuits import Dram, MultiPrecision, Process, RegisterFile, Sram, SramOrganisation
 from amsim.circuits.technology.dram import DramChannel
 from amsim.system import settings
-from amsim.system.accelerator import COMPONENTS, PowerManagement
-from amsim.system.cost import evaluate
+from amsim.system.cost import system_cost
+from amsim.system.hardware import COMPONENTS, PowerManagement
 from amsim.system.organisation import Processor, Spread, SystolicArray
 
 PAGE = (Path(__file__).parents[2] / "docs" / "support_matrix.md").read_text()
@@ -77,7 +77,7 @@ def system_settings(hardware):
 
 def spent(hardware):
     """Energy without leakage, time, area and leakage of one inference."""
-    cost = evaluate(hardware, LAYERS)
+    cost = system_cost(hardware, LAYERS)
     energy = jnp.sum(jnp.delete(cost.energy, COMPONENTS.index("leakage"), axis=1))
     leakage = hardware.active_leakage(0) + hardware.idle_leakage
     # Without the row of idle time.

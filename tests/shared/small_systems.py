@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 
 from amsim.circuits import DigitalBinary, Dram, DramChannel, MultiPrecision, Sram, SramOrganisation
-from amsim.system.accelerator import COMPONENTS, Accelerator, PowerManagement
-from amsim.system.cost import evaluate
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import system_cost
+from amsim.system.hardware import COMPONENTS, PowerManagement
 from amsim.workloads import Workload, convolution, dense
 
 
@@ -46,9 +47,9 @@ def roomy(**settings):
 
 
 def energy(accelerator, workload=NETWORK, component=None):
-    found = evaluate(accelerator, workload.layers).energy
+    found = system_cost(accelerator, workload.layers).energy
     return float(jnp.sum(found if component is None else found[:, COMPONENTS.index(component)]))
 
 
 def seconds(accelerator, workload=NETWORK):
-    return float(jnp.sum(evaluate(accelerator, workload.layers).seconds))
+    return float(jnp.sum(system_cost(accelerator, workload.layers).seconds))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from amsim.circuits import DigitalBinary, Dram, DramChannel, MultiPrecision, Sram, SramOrganisation
 from amsim.system.accelerator import Accelerator
-from amsim.system.cost import evaluate
+from amsim.system.cost import system_cost
+from amsim.system.hardware import MEMORIES
 from amsim.system.site_counts import site_counts
-from amsim.system.traffic import MEMORIES, bandwidths, memory_energies, traffic, transfer_cycles
+from amsim.system.traffic import bandwidths, memory_energies, traffic, transfer_cycles
 from amsim.workloads import dense
 
 # 8 x 8 cells with 2-bit inputs: everything is loaded at each inference.
@@ -134,7 +135,7 @@ def test_weights_are_loaded_once_for_all_inferences_of_a_batch():
     for name in ("read", "written"):
         np.testing.assert_array_equal(four[name][:, 1], one[name][:, 1])
     # Cells take them up once too; what streams through the cells comes again.
-    once, often = (evaluate(hardware(batch=batch), LAYERS) for batch in (4.0, 1.0))
+    once, often = (system_cost(hardware(batch=batch), LAYERS) for batch in (4.0, 1.0))
     computing = np.asarray(often.cycles - often.stalls)
     np.testing.assert_allclose(
         4 * (np.asarray(once.cycles) - computing), np.asarray(often.cycles) - computing, rtol=1e-5
@@ -201,7 +202,7 @@ def test_what_waits_for_what():
     layer, channel = LAYERS[:1], Dram(channel=DramChannel(bandwidth=6e6))
 
     def cycles(weights=PLENTY, activations=PLENTY, word=64, **settings):
-        cost = evaluate(hardware(weights, activations, word=word, dram=channel, **settings), layer)
+        cost = system_cost(hardware(weights, activations, word=word, dram=channel, **settings), layer)
         assert float(cost.cycles[0] - cost.stalls[0]) == computing
         return float(cost.cycles[0])
 
@@ -221,7 +222,7 @@ def test_latency_never_rises_with_wider_words_or_double_buffering(macro):
     channel = Dram(channel=DramChannel(bandwidth=20e6))
     costs = [
         [
-            evaluate(
+            system_cost(
                 hardware(900.0, 500.0, 200.0, macro=macro, word=word, dram=channel, double_buffered=double), LAYERS
             )
             for double in (False, True)

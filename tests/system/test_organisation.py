@@ -67,7 +67,7 @@ def test_one_array_by_hand():
     got = counts_of(ARRAY)
     names = ("macs", "compute_cycles", "load_cycles", "weight_bits", "input_bits", "output_bits", "additions")
     assert picked(got, *names) == (20480, 10 * 2 * 4 * 2, 512, 2048, 640 * 4, 320, 320)
-    assert picked(got, "stored_bits", "cell_bits", "live_bits", "repeats", "streams") == (2048, 0, 960, 1, 0)
+    assert picked(got, "stored_bits", "cell_bits", "working_set_bits", "repeats", "streams") == (2048, 0, 960, 1, 0)
     assert got["peak_macs"] == 32 * 8 / 2
     np.testing.assert_allclose(got["mac_energy"], ARRAY.cost(FRAMES.work, {}).energy, rtol=1e-6)
 
@@ -86,7 +86,7 @@ def test_four_arrays_by_hand(over, cycles, load, weights, inputs, additions):
     assert picked(got, "compute_cycles", "load_cycles", "weight_bits", "input_bits") == (cycles, load, weights, inputs)
     assert got["additions"] == additions
     one = counts_of(ARRAY)
-    for name in ("macs", "mac_energy", "stored_bits", "output_bits", "live_bits"):
+    for name in ("macs", "mac_energy", "stored_bits", "output_bits", "working_set_bits"):
         assert got[name] == one[name], name
     assert got["peak_macs"] == 4 * one["peak_macs"]
 
@@ -164,7 +164,7 @@ def test_cells_of_several_arrays_add_up_unless_all_hold_the_same():
 
 def test_repeats_multiply_all_but_what_is_kept():
     once, thrice = counts_of(ARRAY), counts_of(ARRAY, dataclasses.replace(FRAMES, repeats=3))
-    kept = {"peak_macs", "clock", "supply", "stored_bits", "cell_bits", "live_bits", "streams", "leakage"}
+    kept = {"peak_macs", "clock", "supply", "stored_bits", "cell_bits", "working_set_bits", "streams", "leakage"}
     for name, value in thrice.items():
         np.testing.assert_allclose(value, (1 if name in kept else 3) * once[name], rtol=1e-6, err_msg=name)
     assert (
@@ -176,7 +176,7 @@ def test_repeats_multiply_all_but_what_is_kept():
 @pytest.mark.parametrize("over", WAYS)
 def test_more_macros_never_take_longer_nor_fetch_more(macro, over):
     series = [counts_of(macro, CONVOLUTION, spreads=Spread(count, over)) for count in (1, 2, 3, 5, 8)]
-    for name in ("compute_cycles", "load_cycles", "waiting", "weight_bits", "input_bits"):
+    for name in ("compute_cycles", "load_cycles", "unclocked_time", "weight_bits", "input_bits"):
         values = [counts[name] for counts in series]
         assert values == sorted(values, reverse=True), name
     for name in ("macs", "output_bits", "stored_bits"):
@@ -193,18 +193,18 @@ def test_a_systolic_array_fills_and_drains_at_each_pass():
     systolic = SystolicArray(registers=registers)
     got = counts_of(ARRAY, organisation=systolic)
     # 2 tiles x 4 passes, each 32 + 8 - 2 cycles; each MAC writes one input bit and a partial sum.
-    assert got["waiting_cycles"] == 8 * 38
+    assert got["overhead_cycles"] == 8 * 38
     flip_flop = float(registers.technology.energy("flip_flop", registers.supply))
     np.testing.assert_allclose(got["register_energy"], 20480 * (1 + ACCUMULATOR_BITS) * 0.5 * flip_flop, rtol=1e-6)
-    assert picked(counts_of(ARRAY), "waiting_cycles", "register_energy") == (0, 0)
+    assert picked(counts_of(ARRAY), "overhead_cycles", "register_energy") == (0, 0)
     assert float(systolic.area) == 0
     # Slices of multi-bit weights stand in columns of their own.
-    assert counts_of(dataclasses.replace(ARRAY, weight_bits=4), organisation=systolic)["waiting_cycles"] == 32 * 38
+    assert counts_of(dataclasses.replace(ARRAY, weight_bits=4), organisation=systolic)["overhead_cycles"] == 32 * 38
     # Each of four arrays does its own passes only, at the same time as the others.
-    by_spread = [counts_of(ARRAY, organisation=systolic, spreads=Spread(4, over))["waiting_cycles"] for over in WAYS]
+    by_spread = [counts_of(ARRAY, organisation=systolic, spreads=Spread(4, over))["overhead_cycles"] for over in WAYS]
     assert by_spread == [2 * 38, 8 * 38, 4 * 38]
     # Units take 4 filters at a time.
-    assert counts_of(UNITS, CONVOLUTION, organisation=systolic)["waiting_cycles"] == 3 * (4 + 4 - 2)
+    assert counts_of(UNITS, CONVOLUTION, organisation=systolic)["overhead_cycles"] == 3 * (4 + 4 - 2)
 
 
 def test_a_processor_by_hand():
@@ -220,7 +220,7 @@ def test_a_processor_by_hand():
     np.testing.assert_allclose(got["register_energy"], bits * (read + write), rtol=1e-6)
     # 10 positions are 2 passes of 8 side by side, 32 columns 8: 1024 cycles at full use, 2048 with half of them.
     assert got["compute_cycles"] == 2 * 8 * 64 / 0.5
-    assert got["waiting_cycles"] == 0
+    assert got["overhead_cycles"] == 0
     np.testing.assert_allclose(float(processor.area), float(program.area() + 8 * registers.area()), rtol=1e-6)
 
 
@@ -228,7 +228,7 @@ def test_a_narrow_vector_stalls_the_units():
     def cycles(width, count=1, over="pixels"):
         organisation = Processor(vector_width=width, instruction_overhead=0.0)
         got = counts_of(UNITS, CONVOLUTION, organisation=organisation, spreads=Spread(count, over))
-        return got["compute_cycles"], got["waiting_cycles"]
+        return got["compute_cycles"], got["overhead_cycles"]
 
     macs, computing = CONVOLUTION.macs, cycles(16.0)[0]
     assert computing == 8 * 3 * 90 / 0.5
@@ -242,7 +242,7 @@ def test_a_narrow_vector_stalls_the_units():
 
 def test_what_is_no_circuit_takes_no_cycles():
     got = counts_of(Exact(), organisation=Processor())
-    assert picked(got, "compute_cycles", "waiting_cycles", "mac_energy", "weight_bits") == (0, 0, 0, 0)
+    assert picked(got, "compute_cycles", "overhead_cycles", "mac_energy", "weight_bits") == (0, 0, 0, 0)
 
 
 def test_wrong_arguments():
@@ -261,7 +261,7 @@ def test_wrong_arguments():
         (lambda: counts_of(dataclasses.replace(ARRAY, rows=8), CONVOLUTION), "`rows` must be at least 9.*but is 8"),
         (lambda: dataclasses.replace(FRAMES, repeats=0), "`repeats` must be an integer of at least 1, but is 0"),
         (lambda: dense("a", 5, -1), "`columns` must be an integer of at least 1, but is -1"),
-        (lambda: Workload("none", ()), "`layers` must have a layer at least"),
+        (lambda: Workload("none", ()), "`layers` must have at least one layer"),
         (lambda: Sram(-8.0), "`capacity` must be finite and above 0, but is -8"),
     ):
         with pytest.raises(ValueError, match=words):

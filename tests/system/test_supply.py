@@ -16,8 +16,9 @@ from amsim.circuits.exact import Exact
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.sram import Sram
 from amsim.system import supply
-from amsim.system.accelerator import Accelerator, PowerManagement
-from amsim.system.cost import evaluate
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import system_cost
+from amsim.system.hardware import PowerManagement
 from amsim.system.organisation import SystolicArray
 from amsim.workloads import Workload, dense
 
@@ -169,7 +170,7 @@ def test_energy_is_differentiable_in_the_supply():
         design = supply.scaled_to_supply(small())
 
         def total(volts):
-            return jnp.sum(evaluate(design(volts), NETWORK.layers).energy)
+            return jnp.sum(system_cost(design(volts), NETWORK.layers).energy)
 
         slope = float(jax.grad(total)(0.8))
         assert slope == pytest.approx(float(total(0.8 + 1e-5) - total(0.8 - 1e-5)) / 2e-5, rel=1e-6)
@@ -188,12 +189,15 @@ def minimum(design, workload=NETWORK, **settings):
     [
         (lambda: scaled(small())(0.45), "`supply` must be finite and from 0.5 to 1.1 V at 28nm .* but is 0.45"),
         (lambda: scaled(Accelerator(DigitalBinary(supply=0.4))), "`supply` must be .* but is 0.4"),
-        (lambda: scaled(Accelerator(Exact())), "must have macros with a supply and a clock to scale, but has Exact"),
+        (
+            lambda: scaled(Accelerator(Exact())),
+            "Exact has no `supply` and `clock`, so it cannot",
+        ),
         (lambda: scaled(DigitalBinary()), "`accelerator` must be of type Accelerator"),
         (lambda: minimum(scaled(small()), low=0.45), "from 0.5 to 1.1 V"),
         (lambda: minimum(scaled(small()), low=0.9, high=0.6), "`low` must be above 0 and below `high` = 0.6"),
         (lambda: minimum(scaled(small()), points=2), "`points` must be an integer of at least 3, but is 2"),
-        (lambda: minimum(lambda volts: volts), "`design` must be of type Accelerator"),
+        (lambda: minimum(lambda volts: volts), "`at_supply` must be of type Accelerator"),
         (lambda: minimum(scaled(small()), [dense("a", 4, 4)]), "`workload` must be of type Workload"),
         (lambda: minimum(scaled(small(rate=1e9))), "`rate` must be at most"),
         (lambda: minimum(scaled(small()), Workload("large", (dense("a", 4096, 4096),))), "does not fit"),

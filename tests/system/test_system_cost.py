@@ -17,10 +17,10 @@ from small_systems import ARRAY, NETWORK, UNITS, memory, roomy, seconds, small
 import amsim
 from amsim.circuits import DigitalBinary, Dram, DramChannel, MultiPrecision, Process
 from amsim.circuits.technology.technology import Technology
-from amsim.system.accelerator import COMPONENTS, Accelerator, PowerManagement
-from amsim.system.cost import IDLE, evaluate
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import IDLE, system_cost
+from amsim.system.hardware import COMPONENTS, MEMORIES, PowerManagement
 from amsim.system.organisation import Processor, Spread
-from amsim.system.traffic import MEMORIES
 from amsim.workloads import Workload, convolution
 
 # Against a loop in plain Python.
@@ -146,7 +146,7 @@ def by_hand(accelerator):
 def test_three_layers_by_hand(weights, activations, between, batch, temperature, supply):
     accelerator = small(weights, activations, between, batch, temperature)
     accelerator = eqx.tree_at(lambda a: a.macros[0].supply, accelerator, jnp.asarray(supply))
-    cost = evaluate(accelerator, NETWORK.layers)
+    cost = system_cost(accelerator, NETWORK.layers)
     joules, times, stalls = by_hand(accelerator)
     np.testing.assert_allclose(cost.energy, joules, rtol=3e-4, atol=1e-15)
     np.testing.assert_allclose(cost.seconds, times, rtol=3e-4, atol=1e-10)
@@ -161,7 +161,7 @@ def test_three_layers_by_hand(weights, activations, between, batch, temperature,
 def test_nothing_is_counted_twice_or_lost():
     accelerator = small()
     cost = accelerator.cost(NETWORK)
-    result = evaluate(accelerator, NETWORK.layers)
+    result = system_cost(accelerator, NETWORK.layers)
     np.testing.assert_allclose(cost["energy"], result.energy, rtol=1e-6)
     np.testing.assert_allclose(float(cost["latency"].sum()), 1 / 50.0, rtol=1e-6)
     assert list(cost["site"].values) == ["conv1", "conv2", "dense", IDLE]
@@ -252,11 +252,11 @@ def test_a_network_that_does_not_fit_says_what_would():
         tight.cost(NETWORK)
     text = re.escape("does not fit the memories of an accelerator without DRAM")
     with pytest.raises(RuntimeError, match=text):
-        evaluate(tight, NETWORK.layers)
+        system_cost(tight, NETWORK.layers)
     # Whatever of the result is looked at.
     for name in ("energy", "seconds"):
         with pytest.raises(RuntimeError, match=text):
-            eqx.filter_jit(lambda a, name=name: getattr(evaluate(a, NETWORK.layers), name))(tight)
+            eqx.filter_jit(lambda a, name=name: getattr(system_cost(a, NETWORK.layers), name))(tight)
     enough = small(25392.0, 2 * 6000.0, dram=None, batch=1.0, power=None)
     assert float(enough.cost(NETWORK)["energy"].sel(component="dram").sum()) == 0
 
@@ -266,8 +266,8 @@ def test_a_rate_too_high_says_what_is_possible():
     with pytest.raises(ValueError, match=f"`rate` must be at most {fastest:.4g} .* but is 1e\\+06"):
         small(power=PowerManagement(rate=1e6)).cost(NETWORK)
     with pytest.raises(RuntimeError, match="`rate` must be at most"):
-        evaluate(small(power=PowerManagement(rate=fastest * 1.01)), NETWORK.layers)
-    evaluate(small(power=PowerManagement(rate=fastest)), NETWORK.layers)
+        system_cost(small(power=PowerManagement(rate=fastest * 1.01)), NETWORK.layers)
+    system_cost(small(power=PowerManagement(rate=fastest)), NETWORK.layers)
 
 
 def test_a_supply_outside_the_window_says_its_value():
@@ -275,7 +275,7 @@ def test_a_supply_outside_the_window_says_its_value():
     with pytest.raises(ValueError, match=r"`supply` must be finite and from 0\.5 to 1 V at 16nm.*but is 1\.3"):
         wrong.cost(NETWORK)
     with pytest.raises(RuntimeError, match=r"`supply` must be finite and from 0\.5 to 1 V at 16nm"):
-        evaluate(wrong, NETWORK.layers)
+        system_cost(wrong, NETWORK.layers)
 
 
 def test_wrong_arguments():

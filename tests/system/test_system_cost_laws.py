@@ -14,8 +14,9 @@ from small_systems import ARRAY, NETWORK, UNITS, energy, memory, roomy, small, t
 
 from amsim import circuits
 from amsim.circuits import Dram
-from amsim.system.accelerator import COMPONENTS, Accelerator, PowerManagement
-from amsim.system.cost import evaluate
+from amsim.system.accelerator import Accelerator
+from amsim.system.cost import system_cost
+from amsim.system.hardware import COMPONENTS, PowerManagement
 from amsim.system.organisation import Processor, Spread, SystolicArray
 
 # Monotonicity.
@@ -30,7 +31,7 @@ from amsim.system.organisation import Processor, Spread, SystolicArray
 def test_dram_bits_never_rise_with_a_larger_memory(sizes, factor, which):
     before = small(*sizes)
     after = eqx.tree_at(lambda a: getattr(a, which).capacity, before, getattr(before, which).capacity * factor)
-    costs = [evaluate(one, NETWORK.layers) for one in (before, after)]
+    costs = [system_cost(one, NETWORK.layers) for one in (before, after)]
     outside = [float(jnp.sum(cost.read[:, 3] + cost.written[:, 3])) for cost in costs]
     assert outside[1] <= outside[0] * (1 + 1e-5) + 1e-2
 
@@ -66,7 +67,7 @@ def test_energy_rises_with_word_length(macro):
     totals = []
     for bits in (1, 3, 8):
         wider = dataclasses.replace(macro, weight_bits=bits, input_bits=bits)
-        totals.append(evaluate(Accelerator(wider), NETWORK.layers[2:]).energy.sum(0))
+        totals.append(system_cost(Accelerator(wider), NETWORK.layers[2:]).energy.sum(0))
     for name in ("mac", "weight_memory", "activation_memory"):
         values = [float(total[COMPONENTS.index(name)]) for total in totals]
         assert values == sorted(values), name
@@ -76,7 +77,7 @@ def test_energy_rises_with_word_length(macro):
 def test_latency_never_rises_with_more_macros():
     flowing = SystolicArray(registers=circuits.RegisterFile())
     spreads = [(Spread(1), Spread(1)), (Spread(2, "pixels"), Spread(2)), (Spread(4, "pixels"), Spread(5))]
-    costs = [evaluate(small(spreads=spread, organisation=flowing), NETWORK.layers) for spread in spreads]
+    costs = [system_cost(small(spreads=spread, organisation=flowing), NETWORK.layers) for spread in spreads]
     series = np.array([cost.seconds[:-1] for cost in costs])
     assert np.all(series[1:] <= series[:-1] * (1 + 1e-6))
     assert np.all(np.diff(series.sum(axis=1)) < 0)
@@ -87,7 +88,7 @@ def test_latency_never_rises_with_more_macros():
 
 def test_energy_goes_with_the_square_of_the_supply():
     costs = [
-        evaluate(eqx.tree_at(lambda a: a.macros[0].supply, roomy(), jnp.asarray(volts)), NETWORK.layers).energy[:2]
+        system_cost(eqx.tree_at(lambda a: a.macros[0].supply, roomy(), jnp.asarray(volts)), NETWORK.layers).energy[:2]
         for volts in (0.5, 1.0)
     ]
     for name, ratio in {"mac": 4, "control": 4, "weight_memory": 1, "activation_memory": 1}.items():
@@ -105,8 +106,8 @@ def test_memory_energy_goes_with_the_root_of_the_capacity_and_with_the_bits():
         assert four == pytest.approx(2 * one, rel=1e-5)
     # Bit-parallel weights take as many columns, bit-serial inputs as many evaluations.
     layers = NETWORK.layers[:1]
-    wide = evaluate(Accelerator(dataclasses.replace(ARRAY, weight_bits=4, input_bits=2, columns=16)), layers)
-    plain = evaluate(Accelerator(dataclasses.replace(ARRAY, columns=4)), layers)
+    wide = system_cost(Accelerator(dataclasses.replace(ARRAY, weight_bits=4, input_bits=2, columns=16)), layers)
+    plain = system_cost(Accelerator(dataclasses.replace(ARRAY, columns=4)), layers)
     ratios = np.asarray(wide.energy[0] / jnp.where(plain.energy[0] > 0, plain.energy[0], 1.0), float)
     by_component = dict(zip(COMPONENTS, ratios, strict=True))
     assert by_component["weight_memory"] == pytest.approx(4, rel=1e-5)
@@ -115,7 +116,7 @@ def test_memory_energy_goes_with_the_root_of_the_capacity_and_with_the_bits():
 
 def test_leakage_grows_exponentially_with_temperature():
     hot, cold = (
-        evaluate(roomy(power=PowerManagement(temperature=kelvin)), NETWORK.layers) for kelvin in (330.0, 300.0)
+        system_cost(roomy(power=PowerManagement(temperature=kelvin)), NETWORK.layers) for kelvin in (330.0, 300.0)
     )
     place = COMPONENTS.index("leakage")
     np.testing.assert_allclose(hot.energy[:, place] / cold.energy[:, place], math.exp(30 / 14), rtol=1e-4)
@@ -124,7 +125,7 @@ def test_leakage_grows_exponentially_with_temperature():
 
 def test_all_frequencies_together_change_power_but_no_switching_energy():
     fast, slow = (
-        evaluate(eqx.tree_at(lambda a: a.macros[0].clock, roomy(), jnp.asarray(clock)), NETWORK.layers[:2])
+        system_cost(eqx.tree_at(lambda a: a.macros[0].clock, roomy(), jnp.asarray(clock)), NETWORK.layers[:2])
         for clock in (24e6, 6e6)
     )
     np.testing.assert_allclose(slow.seconds, 4 * fast.seconds, rtol=1e-5)
@@ -166,7 +167,7 @@ def test_gradients_equal_central_differences():
         accelerator, layers = small(), three_layers().layers
 
         def figures(logs):
-            cost = evaluate(scaled(accelerator, logs), layers)
+            cost = system_cost(scaled(accelerator, logs), layers)
             return jnp.stack([1e6 * jnp.sum(cost.energy), 1e3 * jnp.sum(cost.seconds[:-1])])
 
         none, step = jnp.zeros(len(SWEPT)), 1e-5
@@ -191,7 +192,7 @@ def test_gradients_equal_central_differences():
 def test_every_parameter_has_a_finite_gradient_in_float32(accelerator):
 
     def figures(accelerator, layers):
-        cost = evaluate(accelerator, layers)
+        cost = system_cost(accelerator, layers)
         return sum(
             (jnp.sum(leaf) for leaf in (1e6 * cost.energy, cost.seconds, cost.utilisation, cost.area)), start=0.0
         )
@@ -206,7 +207,7 @@ def test_vmap_over_design_points_equals_the_loop():
     designs = [scaled(small(), one) for one in logs]
     static = eqx.partition(designs[0], eqx.is_array)[1]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[eqx.filter(one, eqx.is_array) for one in designs])
-    at_once = eqx.filter_jit(eqx.filter_vmap(lambda a: evaluate(eqx.combine(a, static), NETWORK.layers)))(stacked)
+    at_once = eqx.filter_jit(eqx.filter_vmap(lambda a: system_cost(eqx.combine(a, static), NETWORK.layers)))(stacked)
     for index, one in enumerate(designs):
-        for got, want in zip(jax.tree.leaves(at_once), jax.tree.leaves(evaluate(one, NETWORK.layers)), strict=True):
+        for got, want in zip(jax.tree.leaves(at_once), jax.tree.leaves(system_cost(one, NETWORK.layers)), strict=True):
             np.testing.assert_allclose(got[index], want, rtol=3e-5, atol=1e-12)

@@ -227,7 +227,7 @@ def test_a_workload_needs_no_data_to_have_a_cost() -> None:
         (lambda: convolution("c", 8, 8, 1, 1, 3, padding="SMAE"), "`padding` must be one of SAME, VALID"),
         (lambda: convolution("c", 8, 8, 1, 1, 3, padding=-1), "`padding` must be an integer of at least 0"),
         (lambda: convolution("c", 8, 8, 1, 1, 3, stride=0), "`stride` must be"),
-        (lambda: Workload("w", ()), "`layers` must have a layer at least"),
+        (lambda: Workload("w", ()), "`layers` must have at least one layer"),
         (lambda: Workload("w", (dense("d", 4, 4), dense("d", 4, 4))), "two are 'd'"),
         (lambda: Workload("w", (dense("a", 4, 4), dense("b", 4, 5, weights="a"))), "'a' has the shapes"),
         (lambda: workloads.vgg16().with_activity(nonzero=-0.1), "`nonzero` must be finite and at least 0"),

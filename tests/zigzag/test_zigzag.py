@@ -15,7 +15,10 @@ from amsim.circuits.technology.sram import Dram, Sram, SramOrganisation
 from amsim.system.accelerator import Accelerator
 from amsim.workloads import Layer, Workload, convolution, dense
 from amsim.zigzag import export as zigzag
-from amsim.zigzag.yaml_lines import yaml_lines
+from amsim.zigzag.accelerator_file import accelerator_document
+from amsim.zigzag.mapping_file import mapping_document
+from amsim.zigzag.workload_file import workload_document
+from amsim.zigzag.yaml_text import yaml_lines
 
 # The one input buffer of the files holds three rows of the second map (384 words) and neither map whole (800 and 1024),
 # so that it keeps a row of windows in both; the second convolution takes two passes over its filters.
@@ -58,9 +61,9 @@ def unrolled(entry: dict[str, Any]) -> dict[str, dict[str, int]]:
     ],
 )
 def test_loops_cover_every_mac_and_fit_the_array(macro: Macro, workload: Workload) -> None:
-    layers = entries_of(zigzag.workload_document(workload.layers, macro))
-    mapping = entries_of(zigzag.mapping_document(workload.layers, macro))
-    sizes = zigzag.accelerator_document(workload, Accelerator(macro), 0)["operational_array"]["sizes"]
+    layers = entries_of(workload_document(workload.layers, macro))
+    mapping = entries_of(mapping_document(workload.layers, macro))
+    sizes = accelerator_document(workload, Accelerator(macro), 0)["operational_array"]["sizes"]
     assert set(mapping) == {"default", *layers}
     for layer in workload.layers:
         loops = dict(zip(layers[layer.name]["loop_dims"], layers[layer.name]["loop_sizes"], strict=True))
@@ -78,18 +81,18 @@ def test_loops_cover_every_mac_and_fit_the_array(macro: Macro, workload: Workloa
 
 def test_precisions_and_padding() -> None:
     layer = convolution("conv", 9, 6, 4, 8, 4, 2, "SAME")
-    (entry,) = zigzag.workload_document([layer], DigitalBinary(weight_bits=2, input_bits=3))
+    (entry,) = workload_document([layer], DigitalBinary(weight_bits=2, input_bits=3))
     # A sum of 64 products of 2 by 3 bits.
     assert entry["operand_precision"] == {"W": 2, "I": 3, "O": 11, "O_final": 3}
     assert (entry["pr_loop_dims"], entry["pr_loop_sizes"]) == (["IX", "IY"], [6, 9])
     assert entry["padding"] == [[1, 1], [1, 2]]
     assert entry["dimension_relations"] == ["ix=2*ox+1*fx", "iy=2*oy+1*fy"]
-    assert zigzag.workload_document([layer], UNITS)[0]["operand_precision"]["O"] == UNITS.accumulator_bits
+    assert workload_document([layer], UNITS)[0]["operand_precision"]["O"] == UNITS.accumulator_bits
 
 
 def test_the_energies_are_amsims_own() -> None:
     accelerator = Accelerator(ARRAY, activation_memory=Sram(capacity=8 * 4096.0, supply=0.7))
-    document = zigzag.accelerator_document(SMALL, accelerator, 0)
+    document = accelerator_document(SMALL, accelerator, 0)
     for name in ("weight_memory", "activation_memory"):
         memory, entry = getattr(accelerator, name), document["memories"][name]
         word = jnp.asarray(float(entry["ports"][0]["bandwidth_max"]))
@@ -109,7 +112,7 @@ def test_dram_serves_what_does_not_fit() -> None:
     def served(weight_bits: float, activation_bits: float) -> list[str]:
         weights, activations = Sram(capacity=weight_bits), Sram(capacity=activation_bits)
         accelerator = Accelerator(ARRAY, weight_memory=weights, activation_memory=activations)
-        document = zigzag.accelerator_document(SMALL, accelerator, 0)
+        document = accelerator_document(SMALL, accelerator, 0)
         return document["memories"].get("dram", {"operands": []})["operands"]
 
     weights = SMALL.weight_words * 4.0
@@ -117,9 +120,7 @@ def test_dram_serves_what_does_not_fit() -> None:
     assert served(weights, activations) == []
     assert served(weights - 1, activations) == ["I2"]
     assert served(weights, activations - 1) == ["I1", "O"]
-    dram = zigzag.accelerator_document(SMALL, Accelerator(ARRAY, weight_memory=Sram(capacity=8.0)), 0)["memories"][
-        "dram"
-    ]
+    dram = accelerator_document(SMALL, Accelerator(ARRAY, weight_memory=Sram(capacity=8.0)), 0)["memories"]["dram"]
     assert dram["r_cost"] == pytest.approx(64 * float(Dram().access_energy) * 1e12)
 
 
@@ -134,7 +135,7 @@ def test_each_macro_has_files_of_its_own(tmp_path: Path) -> None:
 
 def test_yaml_is_read_back_as_it_was() -> None:
     yaml: Any = pytest.importorskip("yaml", reason=REASON)
-    document = zigzag.accelerator_document(SMALL, Accelerator(ARRAY), 0)
+    document = accelerator_document(SMALL, Accelerator(ARRAY), 0)
     # Small and whole floats, which YAML takes for text and integers unless they have a point.
     document["numbers"] = {"small": 1e-15, "whole": 3.0, "none": [], "text": 'a "b": c', "nested": [{"a": [1, "x"]}]}
     read = yaml.safe_load("\n".join(yaml_lines(document)))
@@ -145,7 +146,7 @@ def test_yaml_is_read_back_as_it_was() -> None:
     ]
     assert costs[: len(costs) // 2] == [pytest.approx(cost) for cost in costs[len(costs) // 2 :]]
     assert read["memories"] == document["memories"]
-    mapping = zigzag.mapping_document(SMALL.layers, UNITS)
+    mapping = mapping_document(SMALL.layers, UNITS)
     assert yaml.safe_load("\n".join(yaml_lines(mapping))) == mapping
 
 
@@ -170,7 +171,7 @@ def test_a_network_that_does_not_fit_needs_a_dram() -> None:
     small = Accelerator(ARRAY, weight_memory=Sram(capacity=8.0))
     without = eqx.tree_at(lambda a: a.dram, small, None)
     with pytest.raises(ValueError, match="must have a `dram`"):
-        zigzag.accelerator_document(SMALL, without, 0)
+        accelerator_document(SMALL, without, 0)
 
 
 class Counted(NamedTuple):

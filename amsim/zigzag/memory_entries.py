@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from amsim.circuits.technology.sram import Dram, Sram
 
 DRAM_WORD = 64
-"""Bits of a DRAM access in the files; amsim's energy is a bit, so the choice cancels."""
+"""Bits of a DRAM access in the files; amsim's energy is per bit, so the choice cancels."""
 
 DRAM_CAPACITY = 10**12
-"""Bits: ZigZag wants the outermost memory to hold everything."""
+"""Bits; ZigZag requires the outermost memory to hold everything."""
 
 
-def register(size: int, width: int, operands: Sequence[str], serves: Sequence[str]) -> dict[str, Any]:
-    """Registers that cost nothing, one for each row (D2) or column (D1) that they do not serve."""
+def register_entry(size: int, width: int, operands: Sequence[str], serves: Sequence[str]) -> dict[str, Any]:
+    """Entry of registers that cost nothing, one for each row (D2) or column (D1) that they do not serve."""
     return {
         "size": size,
         "r_cost": 0.0,
@@ -28,8 +28,8 @@ def register(size: int, width: int, operands: Sequence[str], serves: Sequence[st
     }
 
 
-def sram(memory: Sram, operands: Sequence[str], off_chip: Sequence[str]) -> dict[str, Any]:
-    """An SRAM that serves the whole array; `off_chip` names the operands that it gets from DRAM."""
+def sram_entry(memory: Sram, operands: Sequence[str], off_chip: Sequence[str]) -> dict[str, Any]:
+    """Entry of an SRAM that serves the whole array; `off_chip` names the operands that it gets from DRAM."""
     width = memory.organisation.word_width
     word = jnp.asarray(float(width))
     return {
@@ -44,8 +44,8 @@ def sram(memory: Sram, operands: Sequence[str], off_chip: Sequence[str]) -> dict
     }
 
 
-def dram(memory: Dram | None, operands: Sequence[str]) -> dict[str, Any]:
-    """The outermost memory."""
+def dram_entry(memory: Dram | None, operands: Sequence[str]) -> dict[str, Any]:
+    """Entry of the outermost memory."""
     if memory is None:
         raise ValueError("Argument `hardware` must have a `dram`, since the network does not fit its memories.")
     word = float(memory.energy(jnp.asarray(float(DRAM_WORD)))) * 1e12
@@ -62,7 +62,7 @@ def dram(memory: Dram | None, operands: Sequence[str]) -> dict[str, Any]:
 
 
 def _ports(width: int, operands: Sequence[str], from_above: Sequence[str]) -> list[dict[str, Any]]:
-    """A read and a write port; an access of fewer bits than a word costs its share, as in amsim."""
+    """Read and write port; an access of fewer bits than a word costs its share, as in amsim."""
     reads = [f"{operand}, tl" for operand in operands]
     writes = [f"{operand}, fh" for operand in from_above]
     if "O" in operands:

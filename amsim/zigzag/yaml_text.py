@@ -1,4 +1,4 @@
-"""YAML of mappings, lists, strings and numbers, without a package for it."""
+"""YAML of mappings, lists, strings and numbers, without a YAML package."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def yaml_lines(value: Any, indent: str = "") -> list[str]:
-    """Lines of a document of mappings, lists, strings and numbers; lists of plain values stand on one line."""
+    """Lines of a document of mappings, lists, strings and numbers; a list of plain values takes one line."""
     lines: list[str] = []
     if isinstance(value, Mapping):
         for key, item in value.items():

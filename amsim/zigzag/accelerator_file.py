@@ -1,0 +1,117 @@
+"""Array of one macro with the memories of its accelerator: the content of ZigZag's `accelerator.yaml`."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from amsim.circuits.contract.dataflow import Dataflow
+from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.products import ConvolutionProduct
+from amsim.system.accelerator import Accelerator
+from amsim.workloads import Layer, Workload
+from amsim.zigzag.mapping_file import dataflow_of, unrolling
+from amsim.zigzag.memory_entries import dram_entry, register_entry, sram_entry
+from amsim.zigzag.workload_file import loop_sizes
+
+
+def accelerator_document(
+    workload: Workload, accelerator: Accelerator, index: int, *, dataflow: str | None = None
+) -> dict[str, Any]:
+    """Array of one macro with the accelerator's memories, innermost first.
+
+    Args:
+        workload: The whole network: the weights of all its layers share the weight memory.
+        accelerator: The accelerator.
+        index: Index of the macro.
+        dataflow: None is that of the family.
+
+    Returns:
+        Content of `accelerator.yaml`.
+    """
+    macro, layers = accelerator.macros[index], layers_by_macro(workload, accelerator)[index]
+    flow = dataflow_of(macro, dataflow)
+    off_chip = _off_chip(workload, accelerator, layers, macro, flow)
+    memories = _registers(layers, macro, flow, float(accelerator.activation_memory.capacity))
+    memories["weight_memory"] = sram_entry(accelerator.weight_memory, ("I2",), off_chip)
+    memories["activation_memory"] = sram_entry(accelerator.activation_memory, ("I1", "O"), off_chip)
+    if off_chip:
+        memories["dram"] = dram_entry(accelerator.dram, off_chip)
+    return {
+        "name": f"{workload.name}-{type(macro).__name__}",
+        "memories": memories,
+        "operational_array": {
+            "input_precision": [macro.input_bits, macro.weight_bits],
+            "unit_energy": _energy_per_mac(layers, macro) * 1e12,
+            "unit_area": float(macro.area) * 1e6 / (flow.columns * flow.rows),
+            "dimensions": ["D1", "D2"],
+            "sizes": [flow.columns, flow.rows],
+        },
+    }
+
+
+def layers_by_macro(workload: Workload, accelerator: Accelerator) -> dict[int, list[Layer]]:
+    """Layers by the index of their macro."""
+    found: dict[int, list[Layer]] = {}
+    for layer in workload.layers:
+        index = accelerator.macro_for(layer.name)
+        if index is None:
+            raise ValueError(
+                f"Argument `hardware` must have a rule for layer {layer.name!r}; its patterns are "
+                f"{', '.join(accelerator.patterns)}."
+            )
+        found.setdefault(index, []).append(layer)
+    return found
+
+
+def _registers(layers: Sequence[Layer], macro: Macro, flow: Dataflow, activation_capacity: float) -> dict[str, Any]:
+    """Cells, input buffer and accumulators; free, since the energy of a MAC includes them."""
+    weights, inputs = macro.weight_bits, macro.input_bits
+    sums = macro.sum_bits(max(layer.work.product.rows for layer in layers))
+    buffer = max(_buffered_words(layer, flow) for layer in layers) * inputs
+    # ZigZag requires each memory to hold what the ones below it hold; outputs need room as well.
+    buffer = min(buffer, int(activation_capacity) // 2)
+    stationary = flow.kind == "weight-stationary"
+    return {
+        "cells": register_entry(weights, weights, ("I2",), () if stationary else ("D2",)),
+        "input_buffer": register_entry(buffer, max(buffer, flow.rows * inputs), ("I1",), ("D1", "D2")),
+        "accumulators": register_entry(sums, sums, ("O",), ("D2",) if stationary else ()),
+    }
+
+
+def _buffered_words(layer: Layer, flow: Dataflow) -> int:
+    """Inputs kept while the window slides along the last axis once."""
+    product, loops = layer.work.product, loop_sizes(layer)
+    if flow.kind == "output-stationary":
+        at_once = unrolling(layer, flow)["D2"]
+        if not isinstance(product, ConvolutionProduct):
+            return at_once["B"]
+        return at_once["OY"] * ((at_once["OX"] - 1) * product.strides[1] + loops["FX"])
+    if not isinstance(product, ConvolutionProduct):
+        return product.rows
+    return product.channels * loops["FY"] * (layer.input_size[1] + sum(layer.padding[1]))
+
+
+def _off_chip(
+    workload: Workload, accelerator: Accelerator, layers: Sequence[Layer], macro: Macro, flow: Dataflow
+) -> list[str]:
+    """Operands that do not fit on the chip."""
+    stored: dict[str, int] = {}
+    for index, others in layers_by_macro(workload, accelerator).items():
+        for layer in others:
+            stored[layer.weights] = layer.weight_words * accelerator.macros[index].weight_bits
+    found, moved = [], []
+    for layer in layers:
+        split = flow.kind == "weight-stationary" and layer.work.product.tiles(flow.rows) > 1
+        output_bits = macro.sum_bits(layer.work.product.rows) if split else macro.input_bits
+        moved.append(layer.work.input_words * macro.input_bits + layer.output_words * output_bits)
+    if max(moved) > float(accelerator.activation_memory.capacity):
+        found += ["I1", "O"]
+    if sum(stored.values()) > float(accelerator.weight_memory.capacity):
+        found.append("I2")
+    return found
+
+
+def _energy_per_mac(layers: Sequence[Layer], macro: Macro) -> float:
+    """Mean energy per MAC of the macro over all its layers, J."""
+    energy = math.fsum(float(macro.cost(layer.work, layer.activity).energy) for layer in layers)
+    return energy / sum(layer.macs for layer in layers)
