@@ -1,16 +1,14 @@
 """`amsim compare`: the circuit families side by side."""
 
 import json
-import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from amsim.command_line.output import check_writable, plain, right_aligned, write_whole
+from amsim.command_line.output import plain
+from amsim.files.whole_file import check_writable, write_whole
 from amsim.progress import progress_bar
 
 
@@ -33,8 +31,9 @@ def compare(
     from amsim.comparison.families import compare as run_comparison
     from amsim.comparison.families import verdict
     from amsim.plot import plot_comparison
+    from amsim.report.comparison import comparison_tables
 
-    check_writable(out)
+    check_writable(out, "--out")
     names = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
     with progress_bar() as report:
         result = run_comparison(names, network=network, data=data, dies=dies, seed=seed, progress=report)
@@ -49,36 +48,3 @@ def compare(
         console.print(table)
     console.print(verdict(result), soft_wrap=True)
     console.print(f"Written: {out / 'compare.nc'}, {out / 'compare.png'}", soft_wrap=True)
-
-
-def comparison_tables(result: Any) -> list[Table]:
-    """Two tables that fit 80 columns: the designs, and where their energy goes."""
-    title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
-    designs = right_aligned(title, "design", "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
-    split = right_aligned(
-        "share of the energy, %", "design", *(_narrow(str(name)) for name in result["component"].values)
-    )
-    for index, name in enumerate(result["design"].values):
-        row = result.isel(design=index)
-        low, high = 100 * float(row["accuracy_low"]), 100 * float(row["accuracy_high"])
-        energies = np.asarray(row["energy"].values, float)
-        designs.add_row(
-            str(name),
-            f"{100 * float(row['accuracy_mean']):.2f}",
-            "one die" if math.isnan(low) else f"{low:.2f} .. {high:.2f}",
-            f"{1e6 * energies.sum():.3g}",
-            f"{1e3 * float(row['latency']):.3g}",
-            f"{1e6 * float(row['area']):.3g}",
-        )
-        split.add_row(str(name), *(_percent(value / energies.sum()) for value in energies))
-    return [designs, split]
-
-
-def _narrow(component: str) -> str:
-    """Heading of a component on short lines, so that all columns fit 80 characters."""
-    return component.replace("_", "\n").replace("activation", "acti-\nvation").replace("registers", "regi-\nsters")
-
-
-def _percent(share: float) -> str:
-    """Share in percent, with a decimal where it is small; 0 only for none at all."""
-    return f"{100 * share:.0f}" if share >= 0.1 or share == 0 else f"{100 * share:.1f}"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import check_writable, write_whole
+from amsim.files.whole_file import check_writable, write_whole
 
 
 def show(

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import check_writable, plain, write_whole
+from amsim.command_line.output import plain
+from amsim.files.whole_file import check_writable, write_whole
 from amsim.progress import progress_bar
 
 
@@ -50,7 +51,7 @@ def sweep(
         raise ValueError("Arguments `--workers` and `--scheduler` exclude each other; give one of them.")
     given = read_study(study, dies=dies, images=images)
     result_path = out if out.suffix == ".nc" else out / f"{study.stem}.nc"
-    check_writable(result_path.parent)
+    check_writable(result_path.parent, "--out")
     try:
         with _cluster(workers, scheduler) as client, progress_bar() as report:
             result = given.run(store=store, client=client, progress=lambda done, total: report(study.stem, done, total))

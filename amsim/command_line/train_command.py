@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from amsim.command_line.output import check_writable, write_whole
+from amsim.files.whole_file import check_writable, write_whole
 from amsim.progress import progress_bar
 
 
@@ -26,7 +26,7 @@ def train(
     from amsim.training.reference_networks import train as run_training
 
     one_of("network", network, NETWORKS)
-    check_writable(out)
+    check_writable(out, "--out")
     images = load_dataset(data)
     with progress_bar() as report:
         result = run_training(

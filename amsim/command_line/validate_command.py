@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import check_writable, plain, write_whole
+from amsim.command_line.output import plain
+from amsim.files.whole_file import check_writable, write_whole
 from amsim.progress import progress_bar
 
 
@@ -23,7 +24,7 @@ def validate(
     from amsim.validation.tables import level_tables, misses, summary
 
     if out is not None:
-        check_writable(out)
+        check_writable(out, "--out")
     with progress_bar() as report:
         result = run_validation(progress=report)
     if out is not None:

@@ -1,13 +1,16 @@
 """Designs side by side: energy by component, and accuracy against energy."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from amsim.plot import style
-from amsim.plot.pareto import plot_accuracy_energy
+from amsim.plot.label_placement import place_labels
+from amsim.plot.pareto import draw_front, point_label
 
 
 def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Axes | None = None) -> Axes:
@@ -89,3 +92,65 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
     # Last, because labels are placed for the final layout.
     plot_accuracy_energy(comparison, ax=left)
     return figure
+
+
+def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of each design against its total energy an inference.
+
+    Large markers are means over dies with their 95 % interval, dots are single dies. Designs that no other one beats
+    in both accuracy and energy are joined by steps.
+
+    Args:
+        comparison: Result of `amsim.compare`.
+        ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
+
+    Returns:
+        The axes that it is drawn on.
+
+    Raises:
+        ValueError: No Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
+    """
+    needed = ("accuracy", "accuracy_mean", "accuracy_low", "accuracy_high", "energy")
+    style.check_dataset("comparison", comparison, needed, ("design", "die", "component"))
+    energy = comparison["energy"].sum("component").values
+    if not np.all(energy > 0):
+        raise ValueError("Argument `comparison` must have an energy above 0 for every design, but one has not.")
+    dies = 100 * comparison["accuracy"].transpose("design", "die").values
+    mean, low, high = (100 * comparison[f"accuracy_{name}"].values for name in ("mean", "low", "high"))
+    names = [str(name) for name in comparison["design"].values]
+    styles = _family_styles(names)
+
+    ax = style.own_axes(ax, (7.0, 5.0))
+    ax.set_xscale("log")
+    steps = draw_front(ax, energy, mean, "best up to this energy")
+    labels = []
+    for index, name in enumerate(names):
+        colour, marker = styles[_family(name)]
+        at = np.full(dies.shape[1], energy[index])
+        ax.plot(at, dies[index], "o", color=colour, alpha=0.35, markersize=3.5, markeredgewidth=0, zorder=2)
+        # A single die has no interval, and dies that do not differ need none.
+        spread = [[mean[index] - low[index]], [high[index] - mean[index]]] if high[index] > low[index] else None
+        ax.errorbar(energy[index], mean[index], spread, fmt=marker, color=colour, markersize=7, capsize=4, zorder=3)
+        labels.append(point_label(ax, name, (energy[index], mean[index]), colour))
+    ax.plot([], [], "o", color=style.GREY, alpha=0.6, markersize=3.5, markeredgewidth=0, label="single die")
+    ax.errorbar([], [], [], fmt="D", color=style.GREY, markersize=4, capsize=3, label="mean of dies, 95 % interval")
+    ax.set_xlim(energy.min() / 2, energy.max() * 2)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if energy.max() < 300 * energy.min() else (1.0,)))
+    ax.xaxis.set_major_formatter(style.JOULE)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.margins(y=0.12)
+    style.finish(ax, "energy an inference (J)", "accuracy (%)", grid="both", columns=3)
+
+    whiskers = np.stack([energy, np.fmin(low, mean), energy, np.fmax(high, mean)], axis=1)
+    dots = np.stack([energy, dies.min(axis=1), energy, dies.max(axis=1)], axis=1)
+    place_labels(ax, labels, np.concatenate([whiskers, dots]), steps)
+    return ax
+
+
+def _family(design: str) -> str:
+    return design.rpartition("-")[0] or design
+
+
+def _family_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    families = dict.fromkeys(map(_family, names))
+    return {family: style.FAMILY_STYLES[n % len(style.FAMILY_STYLES)] for n, family in enumerate(families)}

@@ -1,4 +1,4 @@
-"""Pictures of what is best: a quantity of each design against its price, and the front that no other one beats."""
+"""Pictures of what is best: each point of a study against its price, and the front that no other one beats."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
-from matplotlib.ticker import LogLocator, NullLocator
 
 from amsim.plot import axes, style
 from amsim.plot.label_placement import place_labels
@@ -16,59 +15,6 @@ from amsim.statistics.pareto import pareto_front
 
 LABELS = 10
 """Points of a front that are labelled at most."""
-
-
-def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of each design against its total energy an inference.
-
-    Large markers are means over dies with their 95 % interval, dots are single dies. Designs that no other one beats
-    in both accuracy and energy are joined by steps.
-
-    Args:
-        comparison: Result of `amsim.compare`.
-        ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
-
-    Returns:
-        The axes that it is drawn on.
-
-    Raises:
-        ValueError: No Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
-    """
-    needed = ("accuracy", "accuracy_mean", "accuracy_low", "accuracy_high", "energy")
-    style.check_dataset("comparison", comparison, needed, ("design", "die", "component"))
-    energy = comparison["energy"].sum("component").values
-    if not np.all(energy > 0):
-        raise ValueError("Argument `comparison` must have an energy above 0 for every design, but one has not.")
-    dies = 100 * comparison["accuracy"].transpose("design", "die").values
-    mean, low, high = (100 * comparison[f"accuracy_{name}"].values for name in ("mean", "low", "high"))
-    names = [str(name) for name in comparison["design"].values]
-    styles = _family_styles(names)
-
-    ax = style.own_axes(ax, (7.0, 5.0))
-    ax.set_xscale("log")
-    steps = _draw_front(ax, energy, mean, "best up to this energy")
-    labels = []
-    for index, name in enumerate(names):
-        colour, marker = styles[_family(name)]
-        at = np.full(dies.shape[1], energy[index])
-        ax.plot(at, dies[index], "o", color=colour, alpha=0.35, markersize=3.5, markeredgewidth=0, zorder=2)
-        # A single die has no interval, and dies that do not differ need none.
-        spread = [[mean[index] - low[index]], [high[index] - mean[index]]] if high[index] > low[index] else None
-        ax.errorbar(energy[index], mean[index], spread, fmt=marker, color=colour, markersize=7, capsize=4, zorder=3)
-        labels.append(_label(ax, name, (energy[index], mean[index]), colour))
-    ax.plot([], [], "o", color=style.GREY, alpha=0.6, markersize=3.5, markeredgewidth=0, label="single die")
-    ax.errorbar([], [], [], fmt="D", color=style.GREY, markersize=4, capsize=3, label="mean of dies, 95 % interval")
-    ax.set_xlim(energy.min() / 2, energy.max() * 2)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if energy.max() < 300 * energy.min() else (1.0,)))
-    ax.xaxis.set_major_formatter(style.JOULE)
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.margins(y=0.12)
-    style.finish(ax, "energy an inference (J)", "accuracy (%)", grid="both", columns=3)
-
-    whiskers = np.stack([energy, np.fmin(low, mean), energy, np.fmax(high, mean)], axis=1)
-    dots = np.stack([energy, dies.min(axis=1), energy, dies.max(axis=1)], axis=1)
-    place_labels(ax, labels, np.concatenate([whiskers, dots]), steps)
-    return ax
 
 
 def plot_pareto(
@@ -112,7 +58,7 @@ def plot_pareto(
     ax = style.own_axes(ax, (7.0, 5.0))
     axes.set_scale(ax, "x", spots["price"], logarithmic=log)
     axes.prefixed_ticks(ax.yaxis, spots["value"])
-    steps = _draw_front(ax, price, value, "no other point beats these")
+    steps = draw_front(ax, price, value, "no other point beats these")
     front = pareto_front(spots["price"], spots["value"]).values
     for number, (name, members) in enumerate(families.items()):
         colour, marker = styles[number]
@@ -138,7 +84,7 @@ def plot_pareto(
         number = next(n for n, members in enumerate(families.values()) if members[index])
         place, text = (float(price[index]), float(value[index])), _setting_text(spots.isel(spot=index), shown)
         if text:
-            labels.append(_label(ax, text, place, styles[number][0]))
+            labels.append(point_label(ax, text, place, styles[number][0]))
     ends = ("price_low", "value_low", "price_high", "value_high")
     place_labels(ax, labels, np.stack([spots[name].values for name in ends], axis=1), steps)
     return ax
@@ -232,7 +178,7 @@ def _some(indices: np.ndarray) -> np.ndarray:
     return indices[np.unique(np.linspace(0, len(indices) - 1, min(LABELS, len(indices))).round().astype(int))]
 
 
-def _draw_front(ax: Axes, price: np.ndarray, value: np.ndarray, label: str) -> np.ndarray:
+def draw_front(ax: Axes, price: np.ndarray, value: np.ndarray, label: str) -> np.ndarray:
     """Join the front by steps; boxes of its lines, shape (boxes, 4), which labels leave free if they can."""
     front = np.flatnonzero(pareto_front(xr.DataArray(price, dims="spot"), xr.DataArray(value, dims="spot")).values)
     front = front[np.argsort(price[front])]
@@ -243,18 +189,10 @@ def _draw_front(ax: Axes, price: np.ndarray, value: np.ndarray, label: str) -> n
     return np.concatenate([flat, upright])
 
 
-def _label(ax: Axes, text: str, place: tuple[float, float], colour: str) -> Annotation:
+def point_label(ax: Axes, text: str, place: tuple[float, float], colour: str) -> Annotation:
+    """Label of a point, joined to it by a thin line, before labels are placed."""
     line = {"arrowstyle": "-", "color": style.GREY, "linewidth": 0.6}
     return ax.annotate(
         text, place, (0, 0), textcoords="offset points", ha="center", va="center", fontsize=style.FONT_SIZE,
         color=colour, arrowprops=line,
     )  # fmt: skip
-
-
-def _family(design: str) -> str:
-    return design.rpartition("-")[0] or design
-
-
-def _family_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    families = dict.fromkeys(map(_family, names))
-    return {family: style.FAMILY_STYLES[n % len(style.FAMILY_STYLES)] for n, family in enumerate(families)}

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from amsim.studies.store import stored_items
+
 CODECS = ("blosc", "bz2", "delta", "fixedscaleoffset", "gzip", "lz4", "lzma", "shuffle", "vlen-utf8", "zlib", "zstd")
 """Codecs of a store that only unpack numbers and text."""
 
@@ -42,8 +44,6 @@ def open_result(path: Path) -> xr.Dataset:
 
 def stored_part(path: Path) -> list[str]:
     """How much of a study its store holds."""
-    from amsim.studies.store import stored_items
-
     counts = stored_items(path) if path.is_dir() else None
     if counts is None:
         return []

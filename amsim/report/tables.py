@@ -11,9 +11,12 @@ import xarray as xr
 from matplotlib.ticker import EngFormatter
 from rich.table import Table
 
-from amsim.command_line.output import right_aligned
 from amsim.plot.axes import PREFIXED, with_unit
+from amsim.report.columns import right_aligned
+from amsim.report.comparison import comparison_tables
 from amsim.report.result_file import printable
+from amsim.statistics.intervals import student_half_width
+from amsim.validation.tables import level_tables
 
 SQUARE_MILLIMETRES = 1e6
 ROWS = 60
@@ -58,12 +61,8 @@ def result_tables(result: xr.Dataset, quantity: str | None = None) -> list[Table
     if "axes" in result.attrs:
         return [_study_table(result, [quantity] if quantity else [str(name) for name in result.data_vars])]
     if quantity is None and {"design", "component"} <= set(result.dims) and "accuracy_mean" in result:
-        from amsim.command_line.compare_command import comparison_tables
-
         return comparison_tables(result)
     if quantity is None and "rung" in result.dims:
-        from amsim.validation.tables import level_tables
-
         return level_tables(result)
     return [_overview(result[[quantity]] if quantity else result)]
 
@@ -102,8 +101,6 @@ def _study_table(result: xr.Dataset, quantities: list[str]) -> Table:
 
 def _summary(values: xr.DataArray, axes: list[Any]) -> tuple[np.ndarray, str, np.ndarray | None]:
     """Mean over dies at each point, its unit, and half of its 95 % interval where there are dies."""
-    from amsim.statistics.intervals import student_half_width
-
     unit = _unit(values)
     wide = values.astype(float)
     wide = wide.sum("component", skipna=False) if "component" in wide.dims else wide

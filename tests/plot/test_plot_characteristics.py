@@ -7,6 +7,7 @@ from matplotlib.collections import LineCollection
 from plotted_results import make_characteristic, make_decisions
 
 from amsim import plot
+from amsim.plot.characteristic import BINS, CURVES
 
 pytestmark = pytest.mark.usefixtures("only_drawn")
 
@@ -47,8 +48,8 @@ def test_transfer_curve_of_many_columns_draws_some():
     data = make_characteristic().isel(die=[0] * 40)
     ax = plot.plot_transfer_curve(data)
     (curves,) = [one for one in ax.collections if isinstance(one, LineCollection)]
-    assert len(curves.get_segments()) == plot.CURVES
-    assert legend(ax)[0] == f"{plot.CURVES} of 120 columns on 40 dies"
+    assert len(curves.get_segments()) == CURVES
+    assert legend(ax)[0] == f"{CURVES} of 120 columns on 40 dies"
 
 
 def test_decisions_are_drawn_as_probabilities():
@@ -108,7 +109,7 @@ def test_error_histogram_of_fine_steps_has_few_bins_that_hold_everything():
     data = make_characteristic(clipped_from=64)
     data["error"] = data["error"] + np.random.default_rng(2).normal(size=data["error"].shape)
     ax = plot.plot_error_histogram(data)
-    assert 20 < len(bars(ax)) <= plot.BINS + 2
+    assert 20 < len(bars(ax)) <= BINS + 2
     assert sum(bar.get_height() for bar in bars(ax)) == pytest.approx(100)
 
 
@@ -126,4 +127,4 @@ def test_error_histogram_of_very_many_values():
     data = make_characteristic(clipped_from=64).isel(read=[0] * 500)
     data["error"][:] = np.linspace(-1, 1, data["error"].size).reshape(data["error"].shape)
     ax = plot.plot_error_histogram(data)
-    assert 20 < len(bars(ax)) <= plot.BINS + 2
+    assert 20 < len(bars(ax)) <= BINS + 2

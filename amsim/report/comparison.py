@@ -1,0 +1,42 @@
+"""The comparison of circuit families as tables."""
+
+import math
+
+import numpy as np
+import xarray as xr
+from rich.table import Table
+
+from amsim.report.columns import right_aligned
+
+
+def comparison_tables(result: xr.Dataset) -> list[Table]:
+    """Two tables that fit 80 columns: the designs, and where their energy goes."""
+    title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
+    designs = right_aligned(title, "design", "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
+    split = right_aligned(
+        "share of the energy, %", "design", *(_narrow(str(name)) for name in result["component"].values)
+    )
+    for index, name in enumerate(result["design"].values):
+        row = result.isel(design=index)
+        low, high = 100 * float(row["accuracy_low"]), 100 * float(row["accuracy_high"])
+        energies = np.asarray(row["energy"].values, float)
+        designs.add_row(
+            str(name),
+            f"{100 * float(row['accuracy_mean']):.2f}",
+            "one die" if math.isnan(low) else f"{low:.2f} .. {high:.2f}",
+            f"{1e6 * energies.sum():.3g}",
+            f"{1e3 * float(row['latency']):.3g}",
+            f"{1e6 * float(row['area']):.3g}",
+        )
+        split.add_row(str(name), *(_percent(value / energies.sum()) for value in energies))
+    return [designs, split]
+
+
+def _narrow(component: str) -> str:
+    """Heading of a component on short lines, so that all columns fit 80 characters."""
+    return component.replace("_", "\n").replace("activation", "acti-\nvation").replace("registers", "regi-\nsters")
+
+
+def _percent(share: float) -> str:
+    """Share in percent, with a decimal where it is small; 0 only for none at all."""
+    return f"{100 * share:.0f}" if share >= 0.1 or share == 0 else f"{100 * share:.1f}"
