@@ -1,5 +1,6 @@
 """Circuit blocks and the macros built from them."""
 
+from amsim.circuits import adc as adc
 from amsim.circuits.adc import Adc as Adc
 from amsim.circuits.adc import Converter as Converter
 from amsim.circuits.adc import FlashAdc as FlashAdc
@@ -7,6 +8,7 @@ from amsim.circuits.adc import SarAdc as SarAdc
 from amsim.circuits.adc import SingleSlopeAdc as SingleSlopeAdc
 from amsim.circuits.charge.bias_dac import BiasDac as BiasDac
 from amsim.circuits.charge.charge_line import ChargeLine as ChargeLine
+from amsim.circuits.charge.column_error import error_variances as error_variances
 from amsim.circuits.charge.comparator import Comparator as Comparator
 from amsim.circuits.charge.comparator import ComparatorSizes as ComparatorSizes
 from amsim.circuits.charge.drivers import Drivers as Drivers
@@ -16,6 +18,9 @@ from amsim.circuits.charge.leakage import Leakage as Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch as ResetSwitch
 from amsim.circuits.charge.trim import Trim as Trim
 from amsim.circuits.charge.trim import trim_bits as trim_bits
+from amsim.circuits.checks import Quantity as Quantity
+from amsim.circuits.checks import count as count
+from amsim.circuits.checks import quantity as quantity
 from amsim.circuits.contract.macro import Macro as Macro
 from amsim.circuits.contract.neuron import Neuron as Neuron
 from amsim.circuits.contract.products import ConvolutionProduct as ConvolutionProduct

@@ -16,7 +16,7 @@ from amsim.deployment.chip import Chip, check_key, chip_of, traced_chip
 from amsim.deployment.mapping.mapper import DeploymentError
 
 
-def reestimated(
+def reestimate_statistics(
     chip: Chip,
     statistics: Callable[[PyTree, Any], PyTree],
     data: Any,
@@ -70,6 +70,10 @@ def reestimated(
         moved = jax.tree.map(partial(_moved, share=len(part) / len(inputs)), moved, found, start)
     params = jax.tree.map(jnp.add, start, moved)
     return dataclasses.replace(chip, params=eqx.combine(params, chip.params))
+
+
+reestimated = reestimate_statistics
+"""Another name of `reestimate_statistics`."""
 
 
 class _ArraysOf(eqx.Module):

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.calibration.batch_statistics import reestimated
+from amsim.calibration.batch_statistics import reestimate_statistics
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.exact import Exact
@@ -21,7 +21,7 @@ from amsim.statistics.intervals import mean_interval
 from amsim.system.accelerator import Accelerator
 
 Statistics = tuple[Callable[[PyTree, Any], PyTree], np.ndarray]
-"""Function and inputs of `amsim.reestimated`."""
+"""Function and inputs of `amsim.reestimate_statistics`."""
 
 
 def loss_steps(
@@ -95,7 +95,7 @@ def _measured(
     die_key: PRNGKeyArray | None,
 ) -> PyTree:
     chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration)
-    return reestimated(chip, *statistics, batch=batch).params
+    return reestimate_statistics(chip, *statistics, batch=batch).params
 
 
 def _labelled(values: dict[str, np.ndarray], deterministic: bool, dies: int) -> xr.Dataset:

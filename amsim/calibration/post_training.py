@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.calibration.batch_statistics import reestimated, sample_inputs
+from amsim.calibration.batch_statistics import reestimate_statistics, sample_inputs
 from amsim.calibration.loss_steps import loss_steps
 from amsim.calibration.range_choice import chosen_ranges, range_methods
 from amsim.circuits.checks import at_least_one
@@ -79,7 +79,7 @@ def calibrate(
         coverage: For "percentile", above 0 and at most 1.
         symmetric: Codes of inputs without a zero-point. False lets their range lie anywhere about 0.
         weights: "channel" gives each column a scale of its own, "tensor" one to all.
-        statistics: As in `amsim.reestimated`; None keeps the network's own.
+        statistics: As in `amsim.reestimate_statistics`; None keeps the network's own.
         test: Labelled data for the steps; default: `data`, where that is labelled.
         steps: Whether to measure the steps.
         dies: Dies of the steps `mismatch` and `noise`.
@@ -103,7 +103,7 @@ def calibrate(
     calibration, choice = chosen_ranges(deploy(fn, params, accelerator), inputs, methods, batch)
     chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
     if statistics is not None:
-        chip = reestimated(chip, statistics, inputs, batch=batch)
+        chip = reestimate_statistics(chip, statistics, inputs, batch=batch)
     settings = methods.settings() | {"accelerator": described(accelerator)} | versions()
     labels, found = test if test is not None else data, None
     if steps and hasattr(labels, "labels"):

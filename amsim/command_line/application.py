@@ -1,6 +1,8 @@
 """The `amsim` command: what it can do, and how mistakes end."""
 
+import importlib.metadata
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,8 +19,18 @@ errors = Console(stderr=True)
 USER_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"amsim {importlib.metadata.version('amsim')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _application() -> None:
+def _application(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """Accuracy, energy, latency and area of neural networks on multiply-accumulate circuits."""
 
 

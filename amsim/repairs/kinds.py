@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from amsim.calibration.batch_statistics import reestimated
+from amsim.calibration.batch_statistics import reestimate_statistics
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.trim import Trim
@@ -133,7 +133,7 @@ class OffsetCorrection:
 
 @dataclasses.dataclass(frozen=True)
 class BatchStatistics:
-    """Measures the network's batch statistics on the die: `amsim.reestimated`.
+    """Measures the network's batch statistics on the die: `amsim.reestimate_statistics`.
 
     Attributes:
         statistics: `statistics(params, inputs)` returns the parameters with the statistics of a batch.
@@ -145,7 +145,7 @@ class BatchStatistics:
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
         """The chip with parameters of its own."""
-        measured = reestimated(chip, self.statistics, bench.samples, key=bench.key, batch=bench.batch)
+        measured = reestimate_statistics(chip, self.statistics, bench.samples, key=bench.key, batch=bench.batch)
         return measured, bench.inferences(chip, 1, float(self.word * changed_numbers(chip.params, measured.params)))
 
 

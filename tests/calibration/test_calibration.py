@@ -224,11 +224,11 @@ def test_batch_statistics_on_the_chip_are_those_of_a_plain_loop(case: Any) -> No
     np.testing.assert_allclose(got["variance"], np.mean([s.var(axis=0) for s in sums], axis=0), rtol=1e-4)
     np.testing.assert_array_equal(found.chip.params["hidden"]["w"], params["hidden"]["w"])
     with pytest.raises(ValueError, match="`statistics` must return parameters"):
-        amsim.reestimated(without.chip, lambda p, x: normalised(p, x)[0], train)
+        amsim.reestimate_statistics(without.chip, lambda p, x: normalised(p, x)[0], train)
     comparators = circuits.SwitchedCapacitor(adc=None)
     binary = amsim.deploy(network, params, comparators)
     with pytest.raises(amsim.DeploymentError, match="Batch statistics cannot be measured on this hardware"):
-        amsim.reestimated(binary, with_own_statistics, train)
+        amsim.reestimate_statistics(binary, with_own_statistics, train)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from amsim.report import tables as result_tables
 from amsim.report.picture import result_picture
 from amsim.report.result_file import open_result
 from amsim.results.labelled import UNITS_AND_NAMES, labelled
+from amsim.studies import front_door
 from amsim.studies import program as programs
 from amsim.studies.study_file.study import read_study
 
@@ -162,14 +163,13 @@ def test_sweep_on_two_processes(ended, study, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as in this process, for the same bits
     monkeypatch.setattr(programs, "CACHE_BYTES", 1)  # so that there is work for both
-    sweeps = sys.modules["amsim.studies.sweep"]
-    workers, run_on_cluster = [], sweeps.run_on_cluster
+    workers, run_on_cluster = [], front_door.run_on_cluster
 
     def recorded(client, *arguments):
         workers.extend(client.run(os.getpid).values())
         return run_on_cluster(client, *arguments)
 
-    monkeypatch.setattr(sweeps, "run_on_cluster", recorded)
+    monkeypatch.setattr(front_door, "run_on_cluster", recorded)
     run("sweep", study, "--dies", 2, "--images", 16, "--out", tmp_path, "--workers", 2)
     assert len({*workers, os.getpid()}) == 3
     names = [folder / "noise.nc" for folder in (tmp_path, ended[0])]
