@@ -18,7 +18,7 @@ import numpy as np
 
 from amsim import Accelerator, chips, workloads
 from amsim.circuits import Dram
-from amsim.system.cost import evaluate
+from amsim.system import system_cost
 
 POINT_AIM, POPULATION_AIM = 2e-3, 10.0
 """Seconds."""
@@ -59,7 +59,7 @@ def main() -> None:
     workload = ten_layers()
 
     def total(accelerator: Accelerator) -> Any:
-        return jnp.sum(evaluate(accelerator, workload.layers).energy)
+        return jnp.sum(system_cost(accelerator, workload.layers).energy)
 
     energy, population, slope = jax.jit(total), jax.jit(jax.vmap(total)), jax.jit(jax.grad(total))
     many = varied(accelerator, arguments.points)

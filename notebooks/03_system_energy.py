@@ -29,16 +29,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import EngFormatter
 
-from amsim import chips, plot, workloads
-from amsim.circuits import DigitalBinary, MultiPrecision
-from amsim.circuits.technology.dram import Dram, DramChannel
-from amsim.circuits.technology.register_file import RegisterFile
-from amsim.circuits.technology.sram import Sram, SramOrganisation
-from amsim.results.labelled import labelled
-from amsim.system.accelerator import COMPONENTS, KILOBYTE, Accelerator, PowerManagement
-from amsim.system.cost import evaluate
-from amsim.system.organisation import Spread, SystolicArray
-from amsim.system.supply import minimum_energy_supply, scaled_to_supply
+from amsim import Accelerator, PowerManagement, chips, plot, results, workloads
+from amsim.circuits import DigitalBinary, Dram, DramChannel, MultiPrecision, RegisterFile, Sram, SramOrganisation
+from amsim.system import (
+    COMPONENTS,
+    KILOBYTE,
+    Spread,
+    SystolicArray,
+    minimum_energy_supply,
+    scaled_to_supply,
+    system_cost,
+)
 
 
 def memory(kilobytes):
@@ -59,14 +60,14 @@ def with_memories(accelerator, weight_kilobytes, activation_kilobytes):
 def swept(name, values, energies):
     """Energy by component against what was swept, labelled."""
     variables = {"energy": ((name, "component"), np.asarray(energies, float))}
-    return labelled(variables, {name: np.asarray(values, float), "component": list(COMPONENTS)}, {})
+    return results.labelled_dataset(variables, {name: np.asarray(values, float), "component": list(COMPONENTS)}, {})
 
 
 def compared(costs):
     """Energy by component of several designs, labelled."""
     energy = [cost["energy"].sum("site").values for cost in costs.values()]
     variables = {"energy": (("design", "component"), np.asarray(energy))}
-    return labelled(variables, {"design": list(costs), "component": list(COMPONENTS)}, {})
+    return results.labelled_dataset(variables, {"design": list(costs), "component": list(COMPONENTS)}, {})
 
 
 def joules(cost):
@@ -124,7 +125,8 @@ processor = with_memories(chips.envision2017(4), 512, 128)
 
 
 def energy_with(kilobytes):
-    return evaluate(dataclasses.replace(processor, weight_memory=memory(kilobytes)), network.layers).energy.sum(axis=0)
+    hardware = dataclasses.replace(processor, weight_memory=memory(kilobytes))
+    return system_cost(hardware, network.layers).energy.sum(axis=0)
 
 
 largest = max(layer.weight_words for layer in network.layers) * 4 / KILOBYTE
@@ -202,7 +204,7 @@ for ax, (name, base) in zip(axes, {"16 x 16 units": processor, "1 x 256 units": 
 
     def energy_split(local, base=base):
         split = dataclasses.replace(base, weight_memory=memory(local), global_memory=memory(TOTAL - local))
-        return evaluate(split, network.layers).energy.sum(axis=0)
+        return system_cost(split, network.layers).energy.sum(axis=0)
 
     by_split = swept("capacity", local_sizes * KILOBYTE, jax.jit(jax.vmap(energy_split))(local_sizes))
     plot.plot_energy_sweep(by_split, "capacity", ax=ax)

@@ -25,10 +25,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
 import amsim
-from amsim import networks, plot
-from amsim.comparison.designs import design
-from amsim.statistics import dies as population
-from amsim.system.cost import evaluate
+from amsim import networks, plot, statistics
+from amsim.system import system_cost
 
 DIES = 4  # more dies, narrower intervals
 IMAGES = 200
@@ -49,7 +47,7 @@ data = amsim.load_dataset("fashion-mnist-mini").test[:IMAGES]
 # %%
 BINARY, CONVERTED = "switched-capacitor-1b", "switched-capacitor-2b"
 names = [BINARY, CONVERTED, "digital-binary-1b", "multi-precision-4b"]
-designs = [design(name) for name in names]
+designs = [amsim.design(name) for name in names]
 axes = [
     amsim.points(
         {
@@ -105,7 +103,7 @@ crossing = {}
 for rows in analog[ROWS].values:
     for capacitor in analog[CAPACITOR].values[1:]:
         curve = analog["accuracy"].sel({ROWS: rows, CAPACITOR: capacitor}, drop=True)
-        crossing[rows, capacitor] = found = population.iso_crossing(curve, TARGET, NOISE, logarithmic=True)
+        crossing[rows, capacitor] = found = statistics.iso_crossing(curve, TARGET, NOISE, logarithmic=True)
         print(f"{rows:5.0f} rows, {1e15 * capacitor:.1f} fF: {100 * TARGET:.0f} % up to", end=" ")
         print(
             "{:.2f} mV ({:.2f} .. {:.2f})".format(*(1e3 * float(found[name]) for name in ("crossing", "low", "high")))
@@ -118,7 +116,7 @@ for rows in analog[ROWS].values:
 # on, on the same dies and reads.
 
 # %%
-corner = amsim.with_settings(design(BINARY).accelerator(), {CAPACITOR: 0.3e-15, NOISE: 1e-3})
+corner = amsim.with_settings(amsim.design(BINARY).accelerator(), {CAPACITOR: 0.3e-15, NOISE: 1e-3})
 only = amsim.study(*networks.load("binary-fashion"), corner, data, quantities=("accuracy",))
 sources = amsim.switched_sources(only, key=KEY, dies=DIES)
 plot.plot_switched_sources(sources)
@@ -136,12 +134,12 @@ print(f"{culprit} alone costs {100 * float(lost.max()):.1f} points of {100 * who
 # quiet enough is picked. (Capacitors from 0.3 fF: below, their mismatch counts too, which is not in this noise.)
 
 # %%
-published = design(BINARY).accelerator()
+published = amsim.design(BINARY).accelerator()
 layers = amsim.deploy(*networks.load("binary-fashion"), published).workload(data.inputs[:16]).layers
 
 
 def noise_and_energy(hardware):
-    energy = evaluate(hardware, layers).energy
+    energy = system_cost(hardware, layers).energy
     return {"noise": hardware.macros[1].noise_counts, "array": energy[:, 0].sum(), "total": energy.sum()}
 
 
@@ -199,7 +197,7 @@ turns = {
 }
 gains, prices = {}, {}
 for knob, (before, after) in turns.items():
-    gains[knob] = population.paired_difference(after["accuracy"], before["accuracy"]) * 100
+    gains[knob] = statistics.paired_difference(after["accuracy"], before["accuracy"]) * 100
     prices[knob] = 100 * (float(after["energy"].sum()) / float(before["energy"].sum()) - 1)
     ends = [float(gains[knob][name]) for name in ("difference", "low", "high")]
     print(f"{knob:30s}{ends[0]:+6.1f} points ({ends[1]:+.1f} .. {ends[2]:+.1f}), energy {prices[knob]:+7.1f} %")

@@ -24,10 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import amsim
-from amsim import circuits, networks, plot
-from amsim.comparison.designs import design
-from amsim.repairs import Trimming
-from amsim.statistics import dies as population
+from amsim import circuits, networks, plot, repairs, statistics
 
 DIES = 36  # more dies, narrower intervals: the last section says how many
 PILOT_DIES = 16
@@ -40,7 +37,7 @@ KEY = jax.random.key(1)  # the same dies throughout
 data = amsim.load_dataset("fashion-mnist-mini")
 test = data.test[:IMAGES]
 net, params = networks.load("binary-fashion")
-published = design("switched-capacitor-1b").accelerator()
+published = amsim.design("switched-capacitor-1b").accelerator()
 untrimmed = amsim.with_settings(published, {"macro.comparator.trim": None})
 array = untrimmed.macros[1]
 plain = float(amsim.evaluate(net, params, circuits.Exact(), test, dies=1, key=KEY).accuracy_mean)
@@ -72,7 +69,7 @@ plt.show()
 
 # %%
 good = (pilot["accuracy"] >= limit).astype(float).rename("yield")
-affordable = population.iso_crossing(good, WANTED_YIELD, "macro.comparator.offset_sigma", logarithmic=True)
+affordable = statistics.iso_crossing(good, WANTED_YIELD, "macro.comparator.offset_sigma", logarithmic=True)
 sigma = float(affordable["crossing"])
 # As a Gaussian of this sigma has it: so many within two sigma.
 choice = circuits.trim_bits(circuits.Comparator(), limit=2 * sigma, probability=0.9545)
@@ -90,8 +87,8 @@ print(f"{1e3 * choice.step:.2g} mV, which leave {1e3 * choice.residual_sigma:.2f
 
 # %%
 better, present = (pilot["accuracy"].sel({"macro.comparator.offset_sigma": one}) for one in sigmas[[3, 4]])
-paired = population.paired_difference(better, present)
-means = [population.summary(one) for one in (present, better)]
+paired = statistics.paired_difference(better, present)
+means = [statistics.summary(one) for one in (present, better)]
 gap = float(paired["difference"])
 separate = float(np.hypot(*[float(one["high"] - one["mean"]) for one in means]))  # as if each had dies of its own
 print(f"twice the area: {100 * gap:+.1f} points; on separate dies +- {100 * separate:.1f}, die by die", end=" ")
@@ -106,9 +103,9 @@ assert float(paired["high"] - paired["low"]) / 2 < separate
 # and tells what each step gains and takes.
 
 # %%
-steps = [(f"{bits} bits", Trimming(circuits.Trim(bits=bits))) for bits in BITS]
+steps = [(f"{bits} bits", repairs.Trimming(circuits.Trim(bits=bits))) for bits in BITS]
 report = amsim.repair(net, params, untrimmed, data.train[:50], test, key=KEY, dies=DIES, repairs=steps).report
-yields = population.yield_at(report["accuracy"], limit)
+yields = statistics.yield_at(report["accuracy"], limit)
 for name in report["repair"].values:
     row, share = report.sel(repair=name), yields.sel(repair=name)
     print(f"{name}: accuracy {100 * float(row['accuracy_mean']):5.1f} %,", end=" ")
@@ -130,15 +127,15 @@ plt.show()
 # same formulas, turned round, say how many dies a statement takes.
 
 # %%
-all_good = float(population.wilson_interval(np.array(1.0), DIES)[0])
+all_good = float(statistics.wilson_interval(np.array(1.0), DIES)[0])
 print(f"{DIES} good ones of {DIES} say no more than: the yield is {100 * all_good:.0f} % or better")
-proof = next(dies for dies in range(1, 10_000) if population.wilson_interval(np.array(1.0), dies)[0] >= WANTED_YIELD)
+proof = next(dies for dies in range(1, 10_000) if statistics.wilson_interval(np.array(1.0), dies)[0] >= WANTED_YIELD)
 print(f"that it is {100 * WANTED_YIELD:.0f} % or better takes {proof} dies, all of them good")
 for half in (0.05, 0.02, 0.01):
-    dies = population.dies_for_yield(WANTED_YIELD, half)
+    dies = statistics.dies_for_yield(WANTED_YIELD, half)
     print(f"a yield of {100 * WANTED_YIELD:.0f} % to +- {100 * half:.0f} points takes {dies}")
-spread = float(population.summary(report["accuracy"].isel(repair=-1))["spread"])
-print(f"a mean accuracy to +- 0.5 points takes {population.dies_for_mean(spread, 0.005)}")
+spread = float(statistics.summary(report["accuracy"].isel(repair=-1))["spread"])
+print(f"a mean accuracy to +- 0.5 points takes {statistics.dies_for_mean(spread, 0.005)}")
 
 # %% [markdown]
 # ## What is on a die

@@ -4,10 +4,8 @@ from amsim.system.accelerator import COMPONENTS as COMPONENTS
 from amsim.system.accelerator import KILOBYTE as KILOBYTE
 from amsim.system.accelerator import Accelerator as Accelerator
 from amsim.system.accelerator import PowerManagement as PowerManagement
-from amsim.system.accelerator import binary_activation_memory as binary_activation_memory
-from amsim.system.accelerator import binary_weight_memory as binary_weight_memory
 from amsim.system.cost import SystemCost as SystemCost
-from amsim.system.cost import evaluate as system_cost  # noqa: F401
+from amsim.system.cost import evaluate as system_cost
 from amsim.system.organisation import Organisation as Organisation
 from amsim.system.organisation import Overhead as Overhead
 from amsim.system.organisation import Processor as Processor
@@ -19,4 +17,5 @@ from amsim.system.settings import static_settings as static_settings
 from amsim.system.settings import with_settings as with_settings
 from amsim.system.supply import minimum_energy_supply as minimum_energy_supply
 from amsim.system.supply import scaled_to_supply as scaled_to_supply
-from amsim.system.traffic import MEMORIES as MEMORIES
+
+__all__ = ["system_cost"]
