@@ -8,17 +8,17 @@ from amsim.plot import style
 
 
 def plot_circuit_table(table: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw the energy of an operation against the word length, of the array and of the whole system.
+    """Draw the energy per operation of the array and of the whole system against the word length.
 
     Args:
         table: Result of `amsim.circuit_table`.
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset with these energies over family and bits.
+        ValueError: Not a Dataset with these energies over family and bits.
     """
     style.check_dataset("table", table, ("array_energy", "operation_energy"), ("family", "bits"))
     rows = table.sortby("bits")
@@ -39,5 +39,5 @@ def plot_circuit_table(table: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_major_formatter(style.JOULE)
-    style.finish(ax, "word length of weights and inputs (bit)", "energy an operation (J)", grid="both", columns=3)
+    style.finish(ax, "word length of weights and inputs (bit)", "energy per operation (J)", grid="both", columns=3)
     return ax

@@ -25,10 +25,10 @@ def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Ax
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, or no variable `energy` over `component` and one of `design` and `site`.
+        ValueError: Not a Dataset, or no variable `energy` over `component` and one of `design` and `site`.
     """
     bar = "site" if isinstance(comparison, xr.Dataset) and "site" in comparison.dims else "design"
     style.check_dataset("comparison", comparison, ("energy",), (bar, "component"))
@@ -59,16 +59,16 @@ def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Ax
         ax.xaxis.set_major_formatter(style.JOULE)
     ax.set_yticks(position, [str(name) for name in comparison[bar].values])
     ax.set_ylim(len(energy) - 0.5, -0.5)
-    quantity = "share of the energy an inference (%)" if share else "energy an inference (J)"
+    quantity = "share of the energy per inference (%)" if share else "energy per inference (J)"
     style.finish(ax, quantity, "", grid="x", columns=3)
     ax.tick_params(axis="y", length=0)
     return ax
 
 
 def plot_comparison(comparison: xr.Dataset) -> Figure:
-    """Draw accuracy against energy beside where each design's energy goes.
+    """Draw accuracy against energy beside the energy breakdown of each design.
 
-    The figure is not one of pyplot's: it needs no closing, and a notebook shows it as the value of a cell.
+    The figure is not managed by pyplot: it needs no closing, and a notebook shows it as the value of a cell.
 
     Args:
         comparison: Result of `amsim.compare`.
@@ -87,28 +87,28 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
     facts = [str(attributes["data"])] if attributes.get("data") else []
     facts += [f"{attributes['images']} images"] if "images" in attributes else []
     facts += [f"network {attributes['network']}"] if attributes.get("network") else []
-    facts += [f"{comparison.sizes['die']} dies a design"] if "die" in comparison.sizes else []
+    facts += [f"{comparison.sizes['die']} dies per design"] if "die" in comparison.sizes else []
     figure.suptitle(", ".join(facts), fontsize=style.FONT_SIZE + 3)
-    # Last, because labels are placed for the final layout.
+    # Last, since labels are placed for the final layout.
     plot_accuracy_energy(comparison, ax=left)
     return figure
 
 
 def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of each design against its total energy an inference.
+    """Draw the accuracy of each design against its total energy per inference.
 
-    Large markers are means over dies with their 95 % interval, dots are single dies. Designs that no other one beats
-    in both accuracy and energy are joined by steps.
+    Large markers are means over dies with their 95 % interval, dots are single dies. Designs that no other
+    beats in both accuracy and energy are joined by steps.
 
     Args:
         comparison: Result of `amsim.compare`.
         ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
+        ValueError: Not a Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
     """
     needed = ("accuracy", "accuracy_mean", "accuracy_low", "accuracy_high", "energy")
     style.check_dataset("comparison", comparison, needed, ("design", "die", "component"))
@@ -139,7 +139,7 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
     ax.xaxis.set_major_formatter(style.JOULE)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.margins(y=0.12)
-    style.finish(ax, "energy an inference (J)", "accuracy (%)", grid="both", columns=3)
+    style.finish(ax, "energy per inference (J)", "accuracy (%)", grid="both", columns=3)
 
     whiskers = np.stack([energy, np.fmin(low, mean), energy, np.fmax(high, mean)], axis=1)
     dots = np.stack([energy, dies.min(axis=1), energy, dies.max(axis=1)], axis=1)

@@ -14,7 +14,7 @@ from amsim.statistics.dies import summary
 from amsim.statistics.pareto import pareto_front
 
 LABELS = 10
-"""Points of a front that are labelled at most."""
+"""Most points of a front that are labelled."""
 
 
 def plot_pareto(
@@ -26,25 +26,25 @@ def plot_pareto(
     logarithmic: bool | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw every point of a study, less of `x` and more of `y` being better, and the front that no other point beats.
+    """Draw every point of a study, with less of `x` and more of `y` better, and the front that no other point beats.
 
-    Points are means over dies and reads with their 95 % interval over dies; those beaten are pale. Points of the front
-    are joined by steps and labelled by their settings, in the order that the legend gives, at most ten of them.
+    Points are means over dies and reads with their 95 % interval over dies; dominated ones are pale. Points of the
+    front are joined by steps and labelled by their settings, in the order that the legend gives, at most ten of them.
 
     Args:
         result: Result of `amsim.sweep`, over any axes.
-        x: Variable that costs; components of energy are added.
-        y: Variable that is wanted.
-        hue: Axis or setting that colours and markers tell apart; None takes the first one of words.
-        logarithmic: Whether the horizontal axis is; None: where values are above 0 and spread over a factor of 10.
+        x: Variable to keep small; components of energy are added.
+        y: Variable to make large.
+        hue: Axis or setting that colours and markers tell apart; None takes the first axis of words.
+        logarithmic: Whether the horizontal axis is; None decides so for values above 0 that span a factor of 10.
         ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, an unknown variable or axis, no point with both quantities, or dimensions that are no
-            settings.
+        ValueError: Not a Dataset, an unknown variable or axis, no point with both quantities, or dimensions that
+            are not settings.
     """
     spots = _spots(result, x, y)
     settings = _settings(spots)
@@ -150,7 +150,7 @@ def _families(spots: xr.Dataset, settings: Sequence[str], hue: str | None) -> di
     # In the order of the study; where a conditional setting does not exist, its NaN are one value.
     places = np.unique(values, return_index=True, return_inverse=True)[1:]
     order = np.argsort(places[0])
-    return {axes.said(spots[name], values[places[0][one]].item()): places[1] == one for one in order}
+    return {axes.value_text(spots[name], values[places[0][one]].item()): places[1] == one for one in order}
 
 
 def _whiskers(spots: xr.Dataset, name: str) -> np.ndarray | None:
@@ -164,7 +164,9 @@ def _setting_text(spot: xr.Dataset, names: Sequence[str]) -> str:
     values = {name: spot[name].values.item() for name in names}
     if not any(map(_exists, values.values())):
         return ""
-    texts = [axes.said(spot[name], one, name=False) if _exists(one) else "\N{EN DASH}" for name, one in values.items()]
+    texts = [
+        axes.value_text(spot[name], one, name=False) if _exists(one) else "\N{EN DASH}" for name, one in values.items()
+    ]
     return ", ".join(texts)
 
 

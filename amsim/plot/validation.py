@@ -14,7 +14,7 @@ BANDS = ((1.0, style.PALEST, "factor 2"), (0.3, style.PALE, "30 %"), (0.1, "#C4C
 def plot_validation(report: xr.Dataset, *, level: str = "published chip", ax: Axes | None = None) -> Axes:
     """Draw the model over its reference for every rung of a level, with the aims as bands.
 
-    Filled markers are calibrated on the number, open ones are predicted; squares were held out. A miss has a cross.
+    Filled markers are calibrated on the figure, open ones predicted; squares were held out. A miss has a cross.
 
     Args:
         report: Result of `amsim.validate`.
@@ -22,10 +22,10 @@ def plot_validation(report: xr.Dataset, *, level: str = "published chip", ax: Ax
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No such Dataset, or no rung of this level with a ratio above 0.
+        ValueError: Not such a Dataset, or no rung of this level with a ratio above 0.
     """
     style.check_dataset("report", report, ("ratio", "level", "kind", "held_out", "within"), ("rung",))
     ratios = report["ratio"].values
@@ -49,7 +49,7 @@ def plot_validation(report: xr.Dataset, *, level: str = "published chip", ax: Ax
         ax.plot(ratio, place, marker, color=colour, markerfacecolor=face, markersize=6, zorder=3)
         if not bool(rung["within"]):
             ax.plot(ratio, place, "x", color=style.BLACK, markersize=9, markeredgewidth=1.6, zorder=4)
-    ax.plot([], [], "o", color=style.BLUE, label="calibrated on this number")
+    ax.plot([], [], "o", color=style.BLUE, label="calibrated on this figure")
     ax.plot([], [], "o", color=style.BLUE, markerfacecolor="white", label="predicted")
     ax.plot([], [], "s", color=style.VERMILLION, markerfacecolor="white", label="predicted, held out")
     ax.plot([], [], "x", color=style.BLACK, markeredgewidth=1.6, label="beyond its tolerance")

@@ -22,7 +22,7 @@ def test_accuracy_energy_shows_the_data():
     ax = plot.plot_accuracy_energy(data)
     energy, mean = data["energy"].sum("component").values, 100 * data["accuracy_mean"].values
     assert ax.get_xscale() == "log"
-    assert ax.get_xlabel() == "energy an inference (J)"
+    assert ax.get_xlabel() == "energy per inference (J)"
     assert ax.get_ylabel() == "accuracy (%)"
     assert len(means(ax)) == 6
     for index, bar in enumerate(means(ax)):
@@ -154,7 +154,7 @@ def test_energy_breakdown_shows_the_data(make, bar, share):
     assert [label.get_text() for label in ax.get_yticklabels()] == data[bar].values.tolist()
     assert ax.yaxis_inverted()
     assert legend(ax) == ["MAC array", "weight memory", "activation memory", "DRAM", "control"]
-    assert ax.get_xlabel() == ("share of the energy an inference (%)" if share else "energy an inference (J)")
+    assert ax.get_xlabel() == ("share of the energy per inference (%)" if share else "energy per inference (J)")
     assert large_enough(ax)
 
 
@@ -178,10 +178,10 @@ def test_the_comparison_is_one_figure_with_its_facts():
     figure = plot.plot_comparison(data)
     assert plt.get_fignums() == []
     assert tuple(figure.get_size_inches()) == (12.0, 5.0)
-    assert figure.get_suptitle() == "fashion-mnist-mini, 2000 images, 16 dies a design"
+    assert figure.get_suptitle() == "fashion-mnist-mini, 2000 images, 16 dies per design"
     left, right = figure.axes
     assert left.get_ylabel() == "accuracy (%)"
-    assert right.get_xlabel() == "share of the energy an inference (%)"
+    assert right.get_xlabel() == "share of the energy per inference (%)"
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=50)
     assert target.getvalue().startswith(b"\x89PNG")

@@ -25,7 +25,7 @@ def test_transfer_curve_shows_the_data():
     np.testing.assert_allclose([segment[:, 1] for segment in curves.get_segments()], expected)
     assert legend(ax)[0] == "6 of 6 columns on 2 dies"
     assert ax.get_xlabel() == "ideal sum of products (counts)"
-    assert ax.get_ylabel() == "sum of products as read (counts)"
+    assert ax.get_ylabel() == "sum of products read (counts)"
     assert large_enough(ax)
 
 
@@ -79,15 +79,15 @@ def test_error_histogram_shows_the_unclipped_errors():
     assert sum(heights.values()) == pytest.approx(100)
     assert legend(ax)[0] == f"reads: mean {errors.mean():.3g}, sigma {errors.std():.3g} counts"
     assert "24 of 65 sums clip and are left out" in legend(ax)
-    assert ax.get_xlabel() == "sum as read less ideal sum (counts)"
-    assert ax.get_ylabel() == "reads in a bin of 2 counts (%)"
+    assert ax.get_xlabel() == "sum read minus ideal sum (counts)"
+    assert ax.get_ylabel() == "reads per bin of 2 counts (%)"
     assert large_enough(ax)
 
 
 def test_the_gaussian_has_the_moments_of_the_errors():
     data = make_characteristic(clipped_from=64)
     ax = plot.plot_error_histogram(data)
-    x, y = line(ax, "Gaussian of this mean and sigma").get_data()
+    x, y = line(ax, "Gaussian of the same mean and sigma").get_data()
     errors = data["error"].values
     # Averaging over a bin of 2 counts adds 2**2 / 12 to the variance, and the bin's width to the area.
     area = np.trapezoid(y, x)
