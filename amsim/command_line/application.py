@@ -1,4 +1,4 @@
-"""The `amsim` command: what it can do, and how mistakes end."""
+"""The `amsim` command: its subcommands, and how errors end."""
 
 import importlib.metadata
 import sys
@@ -19,10 +19,11 @@ errors = Console(stderr=True)
 USER_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         print(f"amsim {importlib.metadata.version('amsim')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -39,7 +40,7 @@ for command in (compare, sweep, show, train, validate):
 
 
 def main() -> None:
-    """Run the command; a user's mistake ends in one line and exit status 2."""
+    """Run the command; a user's error ends in one line and exit status 2."""
     try:
         app(standalone_mode=True)
     except USER_ERRORS as error:

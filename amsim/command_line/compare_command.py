@@ -17,17 +17,18 @@ def compare(
         str | None, typer.Option(help="Designs FAMILY-Nb, separated by commas, such as switched-capacitor-1b.")
     ] = None,
     network: Annotated[
-        str | None, typer.Option(help="One reference network or .npz file for every design, instead of its own.")
+        str | None,
+        typer.Option(help="One reference network or .npz file for all designs; by default one for each word length."),
     ] = None,
     data: Annotated[str, typer.Option(help="Data set: fashion-mnist-mini, fashion-mnist or cifar-10.")] = (
         "fashion-mnist-mini"
     ),
-    dies: Annotated[int, typer.Option(help="Dies of each design.")] = 16,
-    seed: Annotated[int, typer.Option(help="Fixes dies and reads.")] = 0,
+    dies: Annotated[int, typer.Option(help="Dies per design.")] = 16,
+    seed: Annotated[int, typer.Option(help="Seed of dies and reads.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for compare.nc and compare.png.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
 ) -> None:
-    """Compare the circuit families: which reaches which accuracy at which total energy."""
+    """Compare the circuit families: accuracy against total energy per inference."""
     from amsim.comparison.families import compare as run_comparison
     from amsim.comparison.families import verdict
     from amsim.plot import plot_comparison

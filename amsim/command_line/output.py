@@ -5,7 +5,7 @@ from typing import Any
 
 
 def plain(result: Any) -> dict[str, Any]:
-    """A result as what JSON can hold."""
+    """Content of a result as JSON can hold it."""
 
     def clean(value: Any) -> Any:
         if isinstance(value, list):

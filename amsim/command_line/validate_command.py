@@ -13,10 +13,10 @@ from amsim.progress import progress_bar
 
 
 def validate(
-    out: Annotated[Path | None, typer.Option(help="Folder for validate.nc; without it nothing is written.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for validate.nc; by default nothing is written.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
 ) -> None:
-    """Hold the model against references: closed forms, circuit simulations, standard tests, published chips.
+    """Validate the model against closed forms, circuit simulations, standard tests and published chips.
 
     Misses are results: they are marked and listed, and the exit status is 0.
     """

@@ -4,7 +4,7 @@ from rich.table import Table
 
 
 def right_aligned(title: str, first: str, *headings: str) -> Table:
-    """A table with a column of names and columns of numbers; what a line has no room for goes on below."""
+    """Table with a column of names and right-aligned columns of numbers; cells that are too wide wrap."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True)
     table.add_column(first, overflow="fold")
     for heading in headings:

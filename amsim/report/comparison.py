@@ -1,4 +1,4 @@
-"""The comparison of circuit families as tables."""
+"""Tables of a comparison of circuit families."""
 
 import math
 
@@ -10,7 +10,7 @@ from amsim.report.columns import right_aligned
 
 
 def comparison_tables(result: xr.Dataset) -> list[Table]:
-    """Two tables that fit 80 columns: the designs, and where their energy goes."""
+    """Two tables that fit 80 columns: the designs, and the breakdown of their energy."""
     title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
     designs = right_aligned(title, "design", "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
     split = right_aligned(
@@ -33,10 +33,10 @@ def comparison_tables(result: xr.Dataset) -> list[Table]:
 
 
 def _narrow(component: str) -> str:
-    """Heading of a component on short lines, so that all columns fit 80 characters."""
+    """Heading of a component broken into short lines, so that all columns fit 80 characters."""
     return component.replace("_", "\n").replace("activation", "acti-\nvation").replace("registers", "regi-\nsters")
 
 
 def _percent(share: float) -> str:
-    """Share in percent, with a decimal where it is small; 0 only for none at all."""
+    """Share in percent, with a decimal where it is small; "0" only for exactly none."""
     return f"{100 * share:.0f}" if share >= 0.1 or share == 0 else f"{100 * share:.1f}"

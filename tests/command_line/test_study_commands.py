@@ -123,12 +123,12 @@ def test_an_interrupted_sweep_says_how_to_go_on(study, tmp_path, monkeypatch):
         size = ("--dies", 1, "--images", 16, "--out", tmp_path)
         stored = run("sweep", study, *size, "--store", tmp_path / "new.zarr", status=130)
         lost = run("sweep", study, *size, status=130)
-    assert f"{tmp_path / 'new.zarr'} keeps what is done, and the same command goes on from there" in stored.output
+    assert f"{tmp_path / 'new.zarr'} keeps what is done, and the same command resumes from it" in stored.output
     assert "nothing was written" in lost.output
     assert [one.name for one in tmp_path.iterdir()] == ["new.zarr"]
     shown = run("show", tmp_path / "new.zarr").output
     assert "complete: 0 of 2 items (0 %)" in shown
-    assert "0 points; 2 have no result (yet)" in shown
+    assert "0 points; 2 have no result yet" in shown
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_broken_files_end_in_one_line(ended, tmp_path):
         ("half.nc", "cannot be read as netCDF or Zarr: "),
         ("text.nc", "cannot be read as netCDF or Zarr: "),
         ("empty.zarr", "cannot be read as netCDF or Zarr: "),
-        ("foreign.nc", "is no result of amsim"),
+        ("foreign.nc", "is not a result of amsim"),
         ("missing.nc", "There is no "),
     ):
         refused = str(run("show", tmp_path / name, status=1).exception)
