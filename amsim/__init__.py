@@ -1,48 +1,63 @@
-"""Networks on analog and digital multiply-accumulate circuits: accuracy, energy, latency and area together."""
+"""Networks on analog and digital multiply-accumulate circuits: accuracy, energy, latency and area together.
 
-from amsim import repairs as repairs
-from amsim import spice as spice
-from amsim import workloads as workloads
-from amsim.calibration import calibrate as calibrate
-from amsim.calibration import reestimate_statistics as reestimate_statistics
-from amsim.calibration import reestimated as reestimated
-from amsim.characterisation.budget import noise_budget as noise_budget
-from amsim.comparison.families import compare as compare
-from amsim.comparison.mac_table import circuit_table as circuit_table
-from amsim.datasets.load import load_dataset as load_dataset
-from amsim.deployment import Calibration as Calibration
-from amsim.deployment import Chip as Chip
-from amsim.deployment import DeploymentError as DeploymentError
-from amsim.deployment import SiteRanges as SiteRanges
-from amsim.deployment import deploy as deploy
-from amsim.deployment import load_chip as load_chip
-from amsim.evaluation.accuracy import evaluate as evaluate
-from amsim.evaluation.detection import evaluate_detector as evaluate_detector
-from amsim.evaluation.sources_by_site import sensitivity as sensitivity
-from amsim.evaluation.unseen_dies import unseen_dies_report as unseen_dies_report
-from amsim.foreign import load_onnx as load_onnx
-from amsim.foreign import load_weights as load_weights
-from amsim.repairs import repair as repair
-from amsim.search import CountedEnergy as CountedEnergy
-from amsim.search import FinalCheck as FinalCheck
-from amsim.search import SearchSpace as SearchSpace
-from amsim.search import WeightTraining as WeightTraining
-from amsim.search import design_circuit as design_circuit
-from amsim.search import pareto_curve as pareto_curve
-from amsim.studies import only_where as only_where
-from amsim.studies import points as points
-from amsim.studies import samples as samples
-from amsim.studies import study as study
-from amsim.studies import sweep as sweep
-from amsim.studies import switched_sources as switched_sources
-from amsim.system.accelerator import Accelerator as Accelerator
-from amsim.system.settings import setting as setting
-from amsim.system.settings import with_settings as with_settings
-from amsim.training import Distillation as Distillation
-from amsim.training import FineTuned as FineTuned
-from amsim.training import HeldOut as HeldOut
-from amsim.training import Optimiser as Optimiser
-from amsim.training import TrainingDies as TrainingDies
-from amsim.training import TrainingDivergedError as TrainingDivergedError
-from amsim.training import fine_tune as fine_tune
-from amsim.validation import validate as validate
+This is the whole front door. A name is loaded when it is first asked for, so that `import amsim` and `amsim --help`
+take no time; `__init__.pyi` lists the same names for type checkers and editors.
+"""
+
+import importlib
+from typing import Any
+
+_NAMES_OF_ROOM = {
+    "system": ("Accelerator", "PowerManagement", "setting", "with_settings"),
+    "deployment": ("deploy", "Chip", "load_chip", "DeploymentError", "Calibration", "SiteRanges"),
+    "evaluation": ("evaluate", "evaluate_detector", "unseen_dies_report"),
+    "evaluation.sources_by_site": ("sensitivity",),
+    "characterisation": ("noise_budget", "characterise", "line_values"),
+    "studies": ("sweep", "study", "points", "samples", "only_where", "switched_sources"),
+    "calibration": ("calibrate", "reestimate_statistics", "reestimated"),
+    "training": (
+        "fine_tune",
+        "FineTuned",
+        "TrainingDivergedError",
+        "Distillation",
+        "HeldOut",
+        "Optimiser",
+        "TrainingDies",
+    ),
+    "repairs": ("repair",),
+    "comparison": ("compare", "circuit_table", "design", "verdict"),
+    "search": ("design_circuit", "pareto_curve", "SearchSpace", "CountedEnergy", "FinalCheck", "WeightTraining"),
+    "datasets": ("load_dataset", "Split", "Dataset"),
+    "foreign": ("load_onnx", "load_weights"),
+    "validation": ("validate",),
+}
+"""Functions and classes of the front door by the room that they come from."""
+
+_ROOMS = (
+    "characterisation", "chips", "circuits", "datasets", "foreign", "networks", "noise", "plot", "repairs", "results",
+    "spice", "statistics", "system", "validation", "workloads", "zigzag",
+)  # fmt: skip
+"""Rooms that are attributes of the front door."""
+
+_ROOM_OF = {name: room for room, names in _NAMES_OF_ROOM.items() for name in names}
+
+__all__ = [*_ROOM_OF, *_ROOMS, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOM_OF:
+        value = getattr(importlib.import_module(f"amsim.{_ROOM_OF[name]}"), name)
+    elif name in _ROOMS:
+        value = importlib.import_module(f"amsim.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("amsim")
+    else:
+        raise AttributeError(f"module 'amsim' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

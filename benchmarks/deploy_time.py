@@ -25,7 +25,6 @@ import numpy as np
 import amsim
 from amsim import circuits
 from amsim.deployment.chip import run_deployed_chip
-from amsim.deployment.site_ranges import Calibration
 
 AIM = 2.0
 MACROS: dict[str, circuits.Macro] = {
@@ -107,7 +106,7 @@ def compile_chip(
     params: Any,
     macro: circuits.Macro,
     noisy: bool,
-    calibration: Calibration | None,
+    calibration: amsim.Calibration | None,
     images: jax.Array,
 ) -> tuple[float, float]:
     """Seconds of deploying on a die, tracing and lowering, and of compiling."""

@@ -16,11 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import amsim
-from amsim import circuits, networks
+from amsim import Accelerator, circuits, networks
 from amsim.evaluation.fixed_reads import FixedReads
-from amsim.search.circuit import DesignedCircuit, design_circuit
+from amsim.search import DesignedCircuit, design_circuit
 from amsim.search.estimate import Estimate, at_logs
-from amsim.system.accelerator import Accelerator
 
 VARIABLES = {
     "macro.unit_capacitance": (0.1e-15, 3e-15),

@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 from jax.scipy.stats import norm  # noqa: E402
 
-from amsim.noise.gradients import NOISY_DECISION_RULES, noisy_decision  # noqa: E402
+from amsim.noise import NOISY_DECISION_RULES, noisy_decision  # noqa: E402
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "gradient_rules.md"
 ROWS, NEURONS, CLASSES, ITEMS = 16, 6, 3, 8

@@ -19,7 +19,6 @@ import optax
 
 import amsim
 from amsim import networks
-from amsim.comparison.designs import design
 
 FORWARD_AIM, TRAINING_AIM, POPULATION_AIM = 1.5, 2.0, 1.2
 DESIGNS = (
@@ -79,7 +78,7 @@ def main() -> None:
     labels = jnp.asarray(data.test.labels[: options.batch])
     die_key, read_key = jax.random.split(jax.random.key(0))
     for name in DESIGNS:
-        one = design(name)
+        one = amsim.design(name)
         net, params = networks.load(one.network)
         accelerator = one.accelerator()
         chip = amsim.deploy(net, params, accelerator, key=die_key)
@@ -95,7 +94,7 @@ def main() -> None:
         )
         report(f"training step, {name}", training, TRAINING_AIM)
     net, params = networks.load("binary-fashion")
-    accelerator = design("switched-capacitor-1b").accelerator()
+    accelerator = amsim.design("switched-capacitor-1b").accelerator()
     some, plain = data.test[: options.images], jax.jit(net)
     batches = [some.inputs[start : start + 250] for start in range(0, options.images, 250)]
     population = ratio(

@@ -17,7 +17,6 @@ import numpy as np
 
 import amsim
 from amsim import circuits, networks
-from amsim.comparison.designs import design
 from amsim.studies import jobs
 
 POPULATION_AIM, OVERHEAD_AIM = 1.3, 0.05
@@ -32,7 +31,7 @@ def seconds(function: Callable[[], Any]) -> float:
 def population(dies: int, images: int) -> None:
     """Time of a die in a study of one design over that of a plain forward pass, taken in turn: ratio of medians."""
     net, params = networks.load("binary-fashion")
-    hardware = design("switched-capacitor-1b").accelerator()
+    hardware = amsim.design("switched-capacitor-1b").accelerator()
     data = amsim.load_dataset().test[:images]
     measure = amsim.study(net, params, hardware, data, quantities=("accuracy",))
     plain = jax.jit(net)

@@ -18,7 +18,7 @@ import numpy as np
 
 from amsim import Accelerator, chips, workloads
 from amsim.circuits import Dram
-from amsim.system.cost import system_cost
+from amsim.system import system_cost
 
 POINT_AIM, POPULATION_AIM = 2e-3, 10.0
 """Seconds."""

@@ -16,9 +16,7 @@ import optax
 from speed import DESIGNS, TRAINING_AIM, ratio
 
 import amsim
-from amsim import networks
-from amsim.comparison.designs import design
-from amsim.system.accelerator import Accelerator
+from amsim import Accelerator, networks
 
 MEMORY_AIM = 2.0
 
@@ -57,7 +55,7 @@ def main() -> None:
     labels = jnp.asarray(data.train.labels[: options.batch])
     print(f"{'training step through':<26}{'time':>7}{'aim':>5}{'':>8}{'memory':>8}{'aim':>5}")
     for name in options.designs:
-        one = design(name)
+        one = amsim.design(name)
         net, params = networks.load(one.network)
         arguments = params, images, labels, jax.random.key(0)
         plain = jax.jit(partial(step, net, None)).lower(*arguments).compile()

@@ -1,5 +1,6 @@
 """Circuit blocks and the macros built from them."""
 
+from amsim.circuits import adc as adc
 from amsim.circuits.adc import Adc as Adc
 from amsim.circuits.adc import Converter as Converter
 from amsim.circuits.adc import FlashAdc as FlashAdc
@@ -7,6 +8,7 @@ from amsim.circuits.adc import SarAdc as SarAdc
 from amsim.circuits.adc import SingleSlopeAdc as SingleSlopeAdc
 from amsim.circuits.charge.bias_dac import BiasDac as BiasDac
 from amsim.circuits.charge.charge_line import ChargeLine as ChargeLine
+from amsim.circuits.charge.column_error import error_variances as error_variances
 from amsim.circuits.charge.comparator import Comparator as Comparator
 from amsim.circuits.charge.comparator import ComparatorSizes as ComparatorSizes
 from amsim.circuits.charge.drivers import Drivers as Drivers
@@ -29,6 +31,9 @@ from amsim.circuits.digital_binary import DigitalBinary as DigitalBinary
 from amsim.circuits.exact import Exact as Exact
 from amsim.circuits.measured import Measured as Measured
 from amsim.circuits.multi_precision import MultiPrecision as MultiPrecision
+from amsim.circuits.quantity import Quantity as Quantity
+from amsim.circuits.quantity import count as count
+from amsim.circuits.quantity import quantity as quantity
 from amsim.circuits.selection.codes import IntegerCode as IntegerCode
 from amsim.circuits.selection.codes import ValueRange as ValueRange
 from amsim.circuits.switched_capacitor import SwitchedCapacitor as SwitchedCapacitor

@@ -80,7 +80,7 @@ def configuration(pages: Path, site: Path) -> dict:
     """Settings of the site with all of its pages."""
     settings = yaml.safe_load((DOCS / "mkdocs.yml").read_text())
     settings |= {"docs_dir": str(pages), "site_dir": str(site), "nav": expanded(settings["nav"], pages)}
-    settings["hooks"] = [str(DOCS / "mathml.py"), str(DOCS / "self_contained.py")]
+    settings["hooks"] = [str(DOCS / name) for name in ("mathml.py", "facts_links.py", "self_contained.py")]
     python = next(part["mkdocstrings"] for part in settings["plugins"] if "mkdocstrings" in part)["handlers"]["python"]
     python["paths"] = [str(ROOT)]
     python["options"]["extensions"] = [str(DOCS / "module_fields.py")]

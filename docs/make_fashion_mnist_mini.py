@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amsim.datasets import Split, load_dataset
+from amsim import Split, load_dataset
 
 TARGET = Path(__file__).parents[1] / "amsim" / "datasets" / "files" / "fashion-mnist-mini.npz"
 SEED = 0

@@ -9,28 +9,37 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def source(module: str) -> Path:
-    """File of a module, or of a package's `__init__`."""
+    """File of a module, or of a package's `__init__`: its stub where it loads names by their use."""
     path = ROOT.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if not path.is_dir():
+        return path.with_suffix(".py")
+    stub = path / "__init__.pyi"
+    return stub if stub.exists() else path / "__init__.py"
 
 
 @cache
 def public_names(module: str) -> dict[str, str]:
     """Names that a module offers, each with the full name of what it stands for.
 
-    These are its functions and classes, the constants that a string describes, and what it imports under its own
-    name (`from amsim.x import y as y`).
+    These are its functions and classes, the constants that a string describes, and what it hands on: imports under
+    their own name (`from amsim.x import y as y`) or a name of `__all__`.
     """
     body = ast.parse(source(module).read_text()).body
+    listed = next((ast.literal_eval(node.value) for node in body if _is_list_of_names(node)), ())
     found = {}
     for node, after in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[node.name] = f"{module}.{node.name}"
         elif isinstance(node, ast.ImportFrom):
-            found |= {name.name: f"{node.module}.{name.name}" for name in node.names if name.asname == name.name}
+            handed_on = [name for name in node.names if name.asname and name.asname in (name.name, *listed)]
+            found |= {str(name.asname): f"{node.module}.{name.name}" for name in handed_on}
         elif isinstance(node, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             found |= {target.id: f"{module}.{target.id}" for target in node.targets if isinstance(target, ast.Name)}
     return {name: origin for name, origin in found.items() if not name.startswith("_")}
+
+
+def _is_list_of_names(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
 
 
 def origin(name: str) -> str:

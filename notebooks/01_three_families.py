@@ -30,9 +30,6 @@ import numpy as np
 
 import amsim
 from amsim import circuits, networks, plot
-from amsim.characterisation.transfer import characterise
-from amsim.comparison.designs import design
-from amsim.comparison.families import verdict
 
 DIES = 4  # more dies, narrower intervals
 IMAGES = 1000  # of the 2000 test images
@@ -61,7 +58,7 @@ for label, ax in enumerate(axes):
 
 # %%
 macro = circuits.SwitchedCapacitor(rows=256, columns=32, unit_capacitance=1e-15, supply=0.6)
-characteristic = characterise(macro, key=jax.random.key(0), dies=4, reads=16)
+characteristic = amsim.characterise(macro, key=jax.random.key(0), dies=4, reads=16)
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 plot.plot_transfer_curve(characteristic, ax=left)
 plot.plot_error_histogram(characteristic, ax=right)
@@ -87,7 +84,7 @@ assert np.array_equal(sums, np.asarray(inputs) @ np.asarray(weights))
 
 # %%
 net, params = networks.load("binary-fashion")
-binary = design("switched-capacitor-1b").accelerator()
+binary = amsim.design("switched-capacitor-1b").accelerator()
 chip = amsim.deploy(net, params, binary, key=jax.random.key(0))
 logits = chip(test.inputs, key=jax.random.key(1))
 print(f"accuracy of this die: {np.mean(np.argmax(logits, axis=-1) == test.labels):.3f}")
@@ -108,7 +105,7 @@ cost["energy"].sum("site").to_series()
 # %%
 comparison = amsim.compare(dies=DIES, data=dataclasses.replace(data, test=test))
 plot.plot_comparison(comparison)
-print(verdict(comparison))
+print(amsim.verdict(comparison))
 
 # %%
 energy = comparison["energy"].sum("component")
@@ -141,5 +138,5 @@ array_ratio = comparison["energy"].sel(component="mac", design="digital-binary-1
 )
 system_ratio = float(digital_energy / binary_energy)
 print(f"analog against digital binary: array {float(array_ratio):.1f}x, whole system {system_ratio:.1f}x")
-print(verdict(comparison))
+print(amsim.verdict(comparison))
 assert system_ratio < float(array_ratio)

@@ -31,12 +31,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import amsim
-from amsim import circuits, networks, plot, spice
-from amsim.characterisation import maximum_likelihood as parameter_fit
-from amsim.characterisation import table as measurement
-from amsim.characterisation.transfer import characterise
-from amsim.circuits import adc
-from amsim.circuits.charge.column_error import error_variances
+from amsim import characterisation, circuits, networks, plot, spice
 
 DIES = 2  # more dies, smoother curves
 IMAGES = 250
@@ -181,7 +176,7 @@ print(f"compute SNR {float(budget.compute_snr):.1f} dB")
 # %%
 def error(capacitance):
     changed = dataclasses.replace(array, unit_capacitance=capacitance)
-    return jnp.sqrt(sum(error_variances(changed, readout="comparator").values()))
+    return jnp.sqrt(sum(circuits.error_variances(changed, readout="comparator").values()))
 
 
 capacitances = jnp.geomspace(0.1e-15, 10e-15, 30)
@@ -219,7 +214,7 @@ for counts in (8, 4, 2):
 
 # %%
 for unit in (0.1e-15, 1e-15):
-    sar = adc.SarAdc(bits=8, unit_capacitance=unit)
+    sar = circuits.SarAdc(bits=8, unit_capacitance=unit)
     transitions = np.asarray(sar.transitions(sar.fabricate(jax.random.key(1), 32)))
     plot.plot_linearity(transitions).set_xlabel(f"output code, unit capacitor of {1e15 * unit:.1f} fF")
 
@@ -234,11 +229,11 @@ for unit in (0.1e-15, 1e-15):
 on_the_bench = circuits.SwitchedCapacitor(
     rows=1024, columns=16, comparator=circuits.Comparator(noise=1.0e-3, offset_sigma=1e-3, trim=None)
 )
-table = characterise(on_the_bench, key=jax.random.key(3), dies=2, reads=64)
+table = amsim.characterise(on_the_bench, key=jax.random.key(3), dies=2, reads=64)
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder) / "bench.csv"
-    measurement.write_table(table, file)
-    measured = measurement.measured_macro(
+    characterisation.write_table(table, file)
+    measured = characterisation.measured_macro(
         file, evaluation_energy=1e-12, evaluation_time=200e-9, array_area=0.0, supply=0.6
     )
 result = amsim.evaluate(net, params, {"dense": classifier, ".*": measured}, data, dies=2, key=jax.random.key(0))
@@ -249,7 +244,7 @@ start = dataclasses.replace(
     mismatch_coefficient=2 * on_the_bench.mismatch_coefficient,
     comparator=circuits.Comparator(noise=0.3e-3, trim=None),
 )
-found = parameter_fit.fit(table, start, ("comparator.noise", "mismatch_coefficient", "comparator.offset_sigma"))
+found = characterisation.fit(table, start, ("comparator.noise", "mismatch_coefficient", "comparator.offset_sigma"))
 truth = [float(on_the_bench.comparator.noise), float(on_the_bench.mismatch_coefficient), 1e-3]
 for name, value, error, true in zip(
     found.parameters.parameter.values,

@@ -29,17 +29,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import EngFormatter
 
-from amsim import chips, plot, workloads
-from amsim.circuits import DigitalBinary, MultiPrecision
-from amsim.circuits.technology.dram import Dram, DramChannel
-from amsim.circuits.technology.register_file import RegisterFile
-from amsim.circuits.technology.sram import Sram, SramOrganisation
-from amsim.results.labelled import labelled
-from amsim.system.accelerator import Accelerator
-from amsim.system.cost import system_cost
-from amsim.system.hardware import COMPONENTS, KILOBYTE, PowerManagement
-from amsim.system.organisation import Spread, SystolicArray
-from amsim.system.supply import minimum_energy_supply, scaled_to_supply
+from amsim import Accelerator, PowerManagement, chips, plot, results, workloads
+from amsim.circuits import DigitalBinary, Dram, DramChannel, MultiPrecision, RegisterFile, Sram, SramOrganisation
+from amsim.system import (
+    COMPONENTS,
+    KILOBYTE,
+    Spread,
+    SystolicArray,
+    minimum_energy_supply,
+    scaled_to_supply,
+    system_cost,
+)
 
 
 def memory(kilobytes):
@@ -63,14 +63,16 @@ AXES = {"capacity": ("bit", "memory capacity"), "parallel_macs": ("1", "multiply
 def swept(name, values, energies):
     """Energy by component against what was swept, labelled."""
     variables = {"energy": ((name, "component"), np.asarray(energies, float))}
-    return labelled(variables, {name: np.asarray(values, float), "component": list(COMPONENTS)}, {}, labels=AXES)
+    return results.labelled_dataset(
+        variables, {name: np.asarray(values, float), "component": list(COMPONENTS)}, {}, labels=AXES
+    )
 
 
 def compared(costs):
     """Energy by component of several designs, labelled."""
     energy = [cost["energy"].sum("site").values for cost in costs.values()]
     variables = {"energy": (("design", "component"), np.asarray(energy))}
-    return labelled(variables, {"design": list(costs), "component": list(COMPONENTS)}, {})
+    return results.labelled_dataset(variables, {"design": list(costs), "component": list(COMPONENTS)}, {})
 
 
 def joules(cost):

@@ -25,7 +25,6 @@ import numpy as np
 
 import amsim
 from amsim import circuits, networks, plot
-from amsim.comparison.designs import design
 
 DIES = 4  # more dies, surer bands
 IMAGES = 200  # of the 2000 test images
@@ -159,7 +158,7 @@ cells = circuits.SramCell()
 supplies = [0.42, 0.46, 0.5, 0.55, 0.6, 0.66]
 by_supply = sweep(circuits.DigitalBinary(weight_cells=cells), {SUPPLY: supplies})
 two_bit = networks.load("2-bit-fashion")
-by_bits = sweep(design("switched-capacitor-2b").accelerator(), {ADC: [6, 8]}, two_bit)
+by_bits = sweep(amsim.design("switched-capacitor-2b").accelerator(), {ADC: [6, 8]}, two_bit)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 plot.plot_sweep(by_supply, ax=left)

@@ -26,8 +26,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 import amsim
 from amsim import networks, plot, statistics
-from amsim.comparison.designs import design
-from amsim.system.cost import system_cost
+from amsim.system import system_cost
 
 DIES = 4  # more dies, narrower intervals
 IMAGES = 200
@@ -48,7 +47,7 @@ data = amsim.load_dataset("fashion-mnist-mini").test[:IMAGES]
 # %%
 BINARY, CONVERTED = "switched-capacitor-1b", "switched-capacitor-2b"
 names = [BINARY, CONVERTED, "digital-binary-1b", "multi-precision-4b"]
-designs = [design(name) for name in names]
+designs = [amsim.design(name) for name in names]
 axes = [
     amsim.points(
         {
@@ -117,7 +116,7 @@ for rows in analog[ROWS].values:
 # on, on the same dies and reads.
 
 # %%
-corner = amsim.with_settings(design(BINARY).accelerator(), {CAPACITOR: 0.3e-15, NOISE: 1e-3})
+corner = amsim.with_settings(amsim.design(BINARY).accelerator(), {CAPACITOR: 0.3e-15, NOISE: 1e-3})
 only = amsim.study(*networks.load("binary-fashion"), corner, data, quantities=("accuracy",))
 sources = amsim.switched_sources(only, key=KEY, dies=DIES)
 plot.plot_switched_sources(sources)
@@ -135,7 +134,7 @@ print(f"{culprit} alone costs {100 * float(lost.max()):.1f} points of {100 * who
 # quiet enough is picked. (Capacitors from 0.3 fF: below, their mismatch counts too, which is not in this noise.)
 
 # %%
-published = design(BINARY).accelerator()
+published = amsim.design(BINARY).accelerator()
 layers = amsim.deploy(*networks.load("binary-fashion"), published).workload(data.inputs[:16]).layers
 
 

@@ -24,9 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import amsim
-from amsim import circuits, networks, plot, statistics
-from amsim.comparison.designs import design
-from amsim.repairs import Trimming
+from amsim import circuits, networks, plot, repairs, statistics
 
 DIES = 36  # more dies, narrower intervals: the last section says how many
 PILOT_DIES = 16
@@ -39,7 +37,7 @@ KEY = jax.random.key(1)  # the same dies throughout
 data = amsim.load_dataset("fashion-mnist-mini")
 test = data.test[:IMAGES]
 net, params = networks.load("binary-fashion")
-published = design("switched-capacitor-1b").accelerator()
+published = amsim.design("switched-capacitor-1b").accelerator()
 untrimmed = amsim.with_settings(published, {"macro.comparator.trim": None})
 array = untrimmed.macros[1]
 plain = float(amsim.evaluate(net, params, circuits.Exact(), test, dies=1, key=KEY).accuracy_mean)
@@ -105,7 +103,7 @@ assert float(paired["high"] - paired["low"]) / 2 < separate
 # and tells what each step gains and takes.
 
 # %%
-steps = [(f"{bits} bits", Trimming(circuits.Trim(bits=bits))) for bits in BITS]
+steps = [(f"{bits} bits", repairs.Trimming(circuits.Trim(bits=bits))) for bits in BITS]
 report = amsim.repair(net, params, untrimmed, data.train[:50], test, key=KEY, dies=DIES, repairs=steps).report
 yields = statistics.yield_at(report["accuracy"], limit)
 for name in report["repair"].values:

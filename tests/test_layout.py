@@ -147,7 +147,9 @@ def test_every_folder_is_in_the_wheel():
     folders = {module for module, path in FILES.items() if path.name == "__init__.py"}
     assert set(settings["packages"]) == folders
     assert {module.rpartition(".")[0] for module in FILES} - {""} <= folders
-    data = {path for path in (ROOT / "amsim").rglob("*") if path.is_file() and path.suffix in (".npz", ".typed")}
+    data = {
+        path for path in (ROOT / "amsim").rglob("*") if path.is_file() and path.suffix in (".npz", ".typed", ".pyi")
+    }
     named = {
         path
         for package, patterns in settings["package-data"].items()

@@ -1,7 +1,5 @@
 """Published chips as accelerators; each docstring says what is published, what is assumed and what was calibrated."""
 
-import dataclasses
-
 from amsim.chips.asilomar import asilomar2017 as asilomar2017
 from amsim.chips.audio import keyword_and_speaker_network as keyword_and_speaker_network
 from amsim.chips.audio import laika2018 as laika2018
@@ -14,21 +12,4 @@ from amsim.chips.charge_domain import jia2021 as jia2021
 from amsim.chips.charge_domain import valavi2019 as valavi2019
 from amsim.chips.envision import envision2016 as envision2016
 from amsim.chips.envision import envision2017 as envision2017
-from amsim.system.accelerator import Accelerator
-
-
-def with_word_length(accelerator: Accelerator, bits: int) -> Accelerator:
-    """The same accelerator with every macro at this word length of weights and inputs.
-
-    Args:
-        accelerator: The hardware.
-        bits: Word length, as its macros allow.
-
-    Returns:
-        The hardware, otherwise unchanged.
-
-    Raises:
-        ValueError: A macro has no such word length.
-    """
-    macros = tuple(dataclasses.replace(m, weight_bits=bits, input_bits=bits) for m in accelerator.macros)
-    return dataclasses.replace(accelerator, macros=macros)
+from amsim.chips.word_length import with_word_length as with_word_length

@@ -1,3 +1,3 @@
-"""The `amsim` command, a file for each of its commands."""
+"""The `amsim` command, with one file per subcommand."""
 
 from amsim.command_line.application import main as main

@@ -1,6 +1,8 @@
-"""The `amsim` command: what it can do, and how mistakes end."""
+"""The `amsim` command: its subcommands, and how errors end."""
 
+import importlib.metadata
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,8 +19,19 @@ errors = Console(stderr=True)
 USER_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError)
 
 
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        print(f"amsim {importlib.metadata.version('amsim')}")
+        raise typer.Exit
+    return wanted
+
+
 @app.callback()
-def _application() -> None:
+def _application(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """Accuracy, energy, latency and area of neural networks on multiply-accumulate circuits."""
 
 
@@ -27,7 +40,7 @@ for command in (compare, sweep, show, train, validate):
 
 
 def main() -> None:
-    """Run the command; a user's mistake ends in one line and exit status 2."""
+    """Run the command; a user's error ends in one line and exit status 2."""
     try:
         app(standalone_mode=True)
     except USER_ERRORS as error:

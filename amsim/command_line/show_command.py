@@ -1,4 +1,4 @@
-"""`amsim show`: what a result is, in words, numbers and a picture."""
+"""`amsim show`: a stored result in words, numbers and a picture."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import check_writable, write_whole
+from amsim.files.whole_file import check_writable, write_whole
 
 
 def show(
@@ -14,28 +14,28 @@ def show(
     plot: Annotated[Path | None, typer.Option(help="Picture (.png) to draw of a study.")] = None,
     quantity: Annotated[str | None, typer.Option(help="Quantity to show, such as accuracy; all by default.")] = None,
     along: Annotated[
-        str | None, typer.Option(help="Axis along which to draw; the first of numbers by default.")
+        str | None, typer.Option(help="Horizontal axis of the picture; the first numeric one by default.")
     ] = None,
 ) -> None:
-    """Print what a result holds: what it is of, its axes, and means with intervals; draw it if asked."""
+    """Print a stored result: its origin, its axes, and means with intervals; draw it if asked."""
     from amsim.report.picture import result_picture
-    from amsim.report.result_file import open_result, stored_part
-    from amsim.report.tables import facts, result_tables
+    from amsim.report.result_file import open_result, store_progress
+    from amsim.report.tables import provenance_lines, result_tables
 
     if along is not None and plot is None:
-        raise ValueError("Argument `--along` needs `--plot`, since it says along which axis to draw.")
+        raise ValueError("Argument `--along` needs `--plot`, since it names the axis of the picture.")
     if plot is not None and plot.suffix != ".png":
         raise ValueError(f"Argument `--plot` must end in .png, but is {plot}.")
-    held = open_result(result)
+    opened = open_result(result)
     if plot is not None:
         check_writable(plot.parent, "--plot")
     console = Console(markup=False, emoji=False, highlight=False)
-    for fact in [*facts(held), *stored_part(result)]:
-        console.print(fact, soft_wrap=True)
-    for table in result_tables(held, quantity):
+    for line in [*provenance_lines(opened), *store_progress(result)]:
+        console.print(line, soft_wrap=True)
+    for table in result_tables(opened, quantity):
         console.print()
         console.print(table)
     if plot is not None:
-        figure = result_picture(held, quantity, along)
+        figure = result_picture(opened, quantity, along)
         write_whole(plot, lambda path: figure.savefig(path, format="png", dpi=150))
         console.print(f"Written: {plot}", soft_wrap=True)

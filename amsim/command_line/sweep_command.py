@@ -1,4 +1,4 @@
-"""`amsim sweep`: a study that a file describes."""
+"""`amsim sweep`: the study that a file describes."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import check_writable, plain, write_whole
+from amsim.command_line.output import plain
+from amsim.files.whole_file import check_writable, write_whole
 from amsim.progress import progress_bar
 
 
@@ -28,37 +29,38 @@ def sweep(
         Path()
     ),
     store: Annotated[
-        Path | None, typer.Option(help="Zarr store that takes results as they come; the same command goes on there.")
+        Path | None,
+        typer.Option(help="Zarr store of results as they come; the same command resumes from it."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes of this machine that compute.", min=1)] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler whose workers compute.")] = None,
-    dies: Annotated[int | None, typer.Option(help="Number of dies instead of the file's.")] = None,
-    images: Annotated[int | None, typer.Option(help="Number of images instead of the file's.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes on this machine.", min=1)] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler with workers.")] = None,
+    dies: Annotated[int | None, typer.Option(help="Number of dies; overrides the file.")] = None,
+    images: Annotated[int | None, typer.Option(help="Number of images; overrides the file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
     schema: Annotated[
         bool,
         typer.Option("--schema", help="Print the JSON schema of study files.", callback=_print_schema, is_eager=True),
     ] = False,
 ) -> None:
-    """Measure accuracy and cost over settings, dies and reads, as a TOML file says.
+    """Measure accuracy and cost over settings, dies and reads, as described by a TOML file.
 
-    Examples of files are in docs/studies. The file is checked as a whole before anything runs.
+    Example files are in docs/studies. The whole file is checked before anything runs.
     """
     from amsim.studies.study_file.study import read_study
 
     if workers is not None and scheduler is not None:
-        raise ValueError("Arguments `--workers` and `--scheduler` exclude each other; give one of them.")
+        raise ValueError("Arguments `--workers` and `--scheduler` exclude each other; give only one.")
     given = read_study(study, dies=dies, images=images)
     result_path = out if out.suffix == ".nc" else out / f"{study.stem}.nc"
-    check_writable(result_path.parent)
+    check_writable(result_path.parent, "--out")
     try:
         with _cluster(workers, scheduler) as client, progress_bar() as report:
             result = given.run(store=store, client=client, progress=lambda done, total: report(study.stem, done, total))
     except KeyboardInterrupt:
         kept = (
-            "nothing was written; with --store a study can be interrupted and go on."
+            "nothing was written; with --store an interrupted study can be resumed."
             if store is None
-            else f"{store} keeps what is done, and the same command goes on from there."
+            else f"{store} keeps what is done, and the same command resumes from it."
         )
         typer.echo(f"Interrupted; {kept}", err=True)
         raise typer.Exit(130) from None
@@ -93,7 +95,7 @@ def _picture(result: Any) -> tuple[Any, str]:
 
 @contextmanager
 def _cluster(workers: int | None, scheduler: str | None) -> Iterator[Any]:
-    """A client of workers here or elsewhere, or None to compute in this process."""
+    """Dask client of local or remote workers, or None to compute in this process."""
     if workers is None and scheduler is None:
         yield None
         return

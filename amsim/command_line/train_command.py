@@ -1,4 +1,4 @@
-"""`amsim train`: reference networks from scratch."""
+"""`amsim train`: reference networks, trained from scratch."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from amsim.command_line.output import check_writable, write_whole
+from amsim.files.whole_file import check_writable, write_whole
 from amsim.progress import progress_bar
 
 
@@ -14,9 +14,9 @@ def train(
     network: Annotated[str, typer.Argument(help="Reference network to train, such as binary-fashion.")],
     data: Annotated[str, typer.Option(help="Data set with 28 x 28 images.")] = "fashion-mnist",
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 20,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start.")] = 5e-3,
-    batch: Annotated[int, typer.Option(help="Images a step.")] = 128,
-    seed: Annotated[int, typer.Option(help="Fixes initial weights and order.")] = 0,
+    learning_rate: Annotated[float, typer.Option(help="Initial learning rate of Adam.")] = 5e-3,
+    batch: Annotated[int, typer.Option(help="Images per step.")] = 128,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights and the order of images.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the weights (.npz) and the training record (.json).")] = Path(),
 ) -> None:
     """Train a reference network from scratch."""
@@ -26,7 +26,7 @@ def train(
     from amsim.training.reference_networks import train as run_training
 
     one_of("network", network, NETWORKS)
-    check_writable(out)
+    check_writable(out, "--out")
     images = load_dataset(data)
     with progress_bar() as report:
         result = run_training(

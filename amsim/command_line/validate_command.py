@@ -7,15 +7,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import check_writable, plain, write_whole
+from amsim.command_line.output import plain
+from amsim.files.whole_file import check_writable, write_whole
 from amsim.progress import progress_bar
 
 
 def validate(
-    out: Annotated[Path | None, typer.Option(help="Folder for validate.nc; without it nothing is written.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for validate.nc; by default nothing is written.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
 ) -> None:
-    """Hold the model against references: closed forms, circuit simulations, standard tests, published chips.
+    """Validate the model against closed forms, circuit simulations, standard tests and published chips.
 
     Misses are results: they are marked and listed, and the exit status is 0.
     """
@@ -23,7 +24,7 @@ def validate(
     from amsim.validation.tables import level_tables, misses, summary
 
     if out is not None:
-        check_writable(out)
+        check_writable(out, "--out")
     with progress_bar() as report:
         result = run_validation(progress=report)
     if out is not None:

@@ -36,7 +36,7 @@ TRAPS = (
     "Sparsity: 10 TOPS/W of the multi-precision chip are 4 bit with zeros skipped; dense 16 bit are 0.26.",
     "Modes: the multi-precision chip has no mode of its own below 4 bit.",
 )
-"""Where published figures mislead (facts 0)."""
+"""Where published figures mislead (facts 1, 2 and 3)."""
 
 
 def circuit_table(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from amsim.files.whole_file import write_whole
+
 LARGEST_CONTENT = 2**30
 """Bytes that all arrays of a file may have together."""
 
@@ -16,12 +18,7 @@ def write_array_file(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as a NumPy archive (.npz) that appears whole or not at all."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(buffer.getvalue())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
 
 
 def read_array_file(path: Path) -> dict[str, np.ndarray]:

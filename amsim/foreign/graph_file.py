@@ -1,4 +1,4 @@
-"""Reading an ONNX file into a graph that is whole: nothing in it runs, and nothing outside it is read."""
+"""Reader of ONNX files into checked graphs: nothing in a file runs, and nothing outside it is read."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,7 +11,7 @@ from amsim.foreign.operators.shapes import ELEMENT_TYPES
 from amsim.foreign.tensor_file import read_attribute, read_tensor
 
 LARGEST_FILE = 2**30
-"""Bytes."""
+"""Largest size of a file, bytes."""
 OLDEST_OPSET, NEWEST_OPSET = 7, 25
 
 
@@ -26,7 +26,7 @@ class Node(NamedTuple):
 
 
 class GraphInput(NamedTuple):
-    """What a network takes: its name, the type of its elements, and its sizes, None where any is taken."""
+    """Input of a network: its name, the type of its elements, and its sizes, None where any is allowed."""
 
     name: str
     dtype: np.dtype
@@ -42,8 +42,8 @@ class Graph(NamedTuple):
         nodes: Operations in an order in which they can run.
         tensors: Numbers of the file by name.
         parameters: Names of those that are parameters.
-        inputs: What the network takes.
-        outputs: Names of what it returns.
+        inputs: Inputs of the network.
+        outputs: Names of its outputs.
     """
 
     name: str
@@ -61,7 +61,7 @@ def read_graph(source: str | Path | bytes) -> Graph:
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: The package `onnx` is not installed.
-        ValueError: The file is too large, damaged, or asks for what is not supported.
+        ValueError: The file is too large, damaged, or needs an unsupported feature.
     """
     model = _parsed(source)
     _check_text(model)
@@ -79,7 +79,7 @@ def read_graph(source: str | Path | bytes) -> Graph:
             constant = _constant(node, tensors)
             if constant is not None:
                 if len(node.output) != 1 or node.output[0] in tensors:
-                    raise ValueError(f"ONNX file writes {list(node.output)} twice or as no single constant.")
+                    raise ValueError(f"ONNX file writes {list(node.output)} twice or not as a single constant.")
                 tensors[node.output[0]] = constant
                 continue
         nodes.append(_node(place, node))
@@ -110,12 +110,12 @@ def _parsed(source: str | Path | bytes) -> Any:
     try:
         model.ParseFromString(data)
     except (DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ValueError(f"ONNX file is damaged or no ONNX file: {error}.") from None
+        raise ValueError(f"ONNX file is damaged or not an ONNX file: {error}.") from None
     return model
 
 
 def _check_text(model: Any) -> None:
-    """Names are text; what is not comes as bytes."""
+    """Names are text; other strings come as bytes."""
     graph = model.graph
     names = [graph.name, *(one.domain for one in model.opset_import)]
     names += [one.name for part in (graph.initializer, graph.input, graph.output) for one in part]
@@ -129,7 +129,7 @@ def _check_text(model: Any) -> None:
 def _refuse_unsupported(model: Any) -> None:
     versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
     if not model.HasField("graph") or not model.graph.output or len(versions) != 1:
-        raise ValueError("ONNX file is damaged or no ONNX file: it has no graph with outputs and one operator set.")
+        raise ValueError("ONNX file is damaged or not an ONNX file: it has no graph with outputs and one operator set.")
     if not OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
         raise ValueError(
             f"ONNX file has operator set {versions[0]}, but supported are {OLDEST_OPSET} to {NEWEST_OPSET}."
@@ -204,7 +204,7 @@ def _in_file(read: Any, part: Any) -> Any:
 def _input(one: Any) -> GraphInput:
     kind = one.type.tensor_type
     if not one.name or not one.type.HasField("tensor_type") or kind.elem_type not in ELEMENT_TYPES:
-        raise ValueError(f"ONNX file has the input {one.name!r}, which is no tensor of a supported type.")
+        raise ValueError(f"ONNX file has the input {one.name!r}, which is not a tensor of a supported type.")
     sizes = None
     if kind.HasField("shape"):
         sizes = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim)

@@ -1,4 +1,4 @@
-"""Layouts of weights in other frameworks brought to those of JAX networks: inputs first, outputs last."""
+"""Conversion of weight layouts from other frameworks to that of JAX networks: inputs first, outputs last."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
@@ -14,7 +14,7 @@ def from_torch_linear(weight: Shaped[Array, "outputs inputs"]) -> Shaped[Array, 
         The transposed matrix, shape (inputs, outputs): the layout of Keras, Flax and Haiku.
 
     Raises:
-        ValueError: `weight` is no matrix.
+        ValueError: `weight` is not a matrix.
     """
     if weight.ndim != 2:
         raise ValueError(f"Argument `weight` must have shape (outputs, inputs), but has shape {weight.shape}.")

@@ -13,7 +13,7 @@ from amsim.foreign.graph_file import Graph, GraphInput, Node, read_graph
 from amsim.foreign.operators.registry import LARGEST_KNOWN, Value, evaluate, limited
 
 _FAILURES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, RuntimeError)
-"""What an operation raises on operands that it cannot take."""
+"""Errors of an operation on operands that it does not support."""
 
 
 class OnnxNetwork:
@@ -123,7 +123,7 @@ def load_onnx(source: str | Path | bytes) -> tuple[OnnxNetwork, dict[str, Array]
         source: Path of the file, or its bytes.
 
     Returns:
-        The function `network(params, *inputs)` and its parameters by name: what `amsim.deploy` takes.
+        The function `network(params, *inputs)` and its parameters by name, for `amsim.deploy`.
 
     Raises:
         FileNotFoundError: There is no such file.

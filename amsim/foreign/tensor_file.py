@@ -1,4 +1,4 @@
-"""Tensors and attributes of an ONNX file as NumPy arrays and plain numbers, checked against what the file holds."""
+"""Tensors and attributes of an ONNX file as NumPy arrays and plain numbers, checked against the content of the file."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""What pictures of studies share: the quantity that is drawn, and labels from the units and names of a Dataset."""
+"""Quantities, axes and labels of pictures of studies, from the units and names of a Dataset."""
 
 from collections.abc import Collection, Hashable
 from typing import Any
@@ -20,25 +20,25 @@ PREFIXED = ("F", "V", "A", "s", "Hz", "J", "W", "Ohm")
 POPULATION = ("die", "read")
 
 WHOLE = 8
-"""Whole numbers on an axis that each have a tick."""
+"""Most whole numbers on an axis that each get a tick."""
 
 EVEN = 1e-3
-"""Relative spread of the steps of a series up to which they are equal, but for float32."""
+"""Relative spread of the steps of a series below which they count as equal: the rounding of float32."""
 
 WIDE = 10.0
-"""Largest over smallest value from which on an axis is logarithmic, unless its values are evenly spaced."""
+"""Ratio of largest to smallest value from which an axis is logarithmic, unless its values are evenly spaced."""
 
 
 def by_die(name: str, study: Any, quantity: str) -> xr.DataArray:
-    """A quantity of a study over its axes and `die`: reads are averaged, components of energy added.
+    """Quantity of a study over its axes and `die`: reads are averaged, components of energy added.
 
     Args:
-        name: Of the argument that the study is, for errors.
+        name: Name of the argument that holds the study, for errors.
         study: Result of a study.
         quantity: Variable.
 
     Raises:
-        ValueError: No Dataset, no such variable, or one that is not of numbers.
+        ValueError: Not a Dataset, no such variable, or one that is not of numbers.
     """
     style.check_dataset(name, study, (quantity,), ())
     values = study[quantity]
@@ -52,7 +52,7 @@ def by_die(name: str, study: Any, quantity: str) -> xr.DataArray:
 
 
 def own_axes_of(values: xr.DataArray) -> list[str]:
-    """Dimensions that are settings, not dies."""
+    """Dimensions that are settings, not dies or reads."""
     return [str(dim) for dim in values.dims if dim not in POPULATION]
 
 
@@ -68,8 +68,8 @@ def axis_label(values: xr.DataArray) -> str:
     return f"{name}" if unit == "1" else f"{name} ({unit})"
 
 
-def said(axis: xr.DataArray, value: Any, *, name: bool = True) -> str:
-    """A value of an axis in words, such as "comparator noise 1 mV", or without the axis's name."""
+def value_text(axis: xr.DataArray, value: Any, *, name: bool = True) -> str:
+    """Value of an axis as text, such as "comparator noise 1 mV", or without the name of the axis."""
     long_name, unit = axis.attrs.get("long_name", axis.name), axis.attrs.get("units", "1")
     if isinstance(value, str):
         return value or f"without {long_name}"
@@ -80,14 +80,14 @@ def said(axis: xr.DataArray, value: Any, *, name: bool = True) -> str:
 
 
 def with_unit(value: Any, unit: str) -> str:
-    """A number with its unit, with an SI prefix where that is usual; three digits."""
+    """Number with three digits and its unit, with an SI prefix where that is usual."""
     if unit in PREFIXED:
         return EngFormatter(unit)(float(f"{float(value):.3g}"))
     return f"{value:g}" + ("" if unit == "1" else f" {unit}")
 
 
 def number_axis(axis: Axis, values: xr.DataArray, *, logarithmic: bool) -> None:
-    """Ticks of an axis of numbers: SI prefixes, and no more than there is room for."""
+    """Set the ticks of an axis of numbers: SI prefixes, and no more than there is room for."""
     spread = np.abs(values.values[np.isfinite(values.values)])
     if values.dtype.kind == "i" and len(np.unique(spread)) <= WHOLE:
         axis.set_major_locator(FixedLocator([float(value) for value in np.unique(values.values)]))
@@ -104,14 +104,14 @@ def number_axis(axis: Axis, values: xr.DataArray, *, logarithmic: bool) -> None:
 
 
 def prefixed_ticks(axis: Axis, values: xr.DataArray) -> None:
-    """Ticks with SI prefixes, such as 30 fF, where the unit takes them."""
+    """Set ticks with SI prefixes, such as 30 fF, where the unit takes them."""
     unit = values.attrs.get("units", "1")
     if unit in PREFIXED:
         axis.set_major_formatter(EngFormatter(unit))
 
 
 def set_scale(ax: Axes, which: str, values: xr.DataArray, *, logarithmic: bool) -> None:
-    """Scale, ticks and label of the x or y axis."""
+    """Set the scale and the ticks of the x or y axis."""
     if logarithmic:
         (ax.set_xscale if which == "x" else ax.set_yscale)("log")
     number_axis(ax.xaxis if which == "x" else ax.yaxis, values, logarithmic=logarithmic)
@@ -141,7 +141,7 @@ def is_logarithmic(values: xr.DataArray, chosen: bool | Collection[str] | None =
 
 
 def numeric_axis(argument: str, values: xr.DataArray, name: Hashable) -> xr.DataArray:
-    """The axis of numbers of that name.
+    """Axis of numbers of that name.
 
     Raises:
         ValueError: There is none, naming those that there are.
@@ -155,7 +155,7 @@ def numeric_axis(argument: str, values: xr.DataArray, name: Hashable) -> xr.Data
 
 
 def check_axes(argument: str, values: xr.DataArray, drawn: Collection[str]) -> None:
-    """Raise ValueError unless the quantity is over the axes drawn and dies only."""
+    """Raise ValueError unless the quantity is over dies and the drawn axes only."""
     more = [dim for dim in own_axes_of(values) if dim not in drawn]
     if more:
         listed = " and ".join(repr(one) for one in drawn) or "no axis"

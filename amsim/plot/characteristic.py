@@ -10,26 +10,26 @@ from scipy import stats
 from amsim.plot import style
 
 CURVES = 64
-"""Single columns that are drawn at most."""
+"""Most single columns that are drawn."""
 
 BINS = 60
-"""Bins of a histogram, about."""
+"""Approximate number of bins of a histogram."""
 
 
 def plot_transfer_curve(characteristic: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw what a macro reads, or how often it decides +1, against the ideal sum of products.
+    """Draw the transfer curve of a macro: the value read, or the probability of +1, against the ideal sum of products.
 
     Thin lines are single columns of single dies, averaged over reads; sums that the readout clips are shaded.
 
     Args:
-        characteristic: Result of `amsim.characterisation.transfer.characterise`.
+        characteristic: Result of `amsim.characterise`.
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, or neither `count_read` nor `decided_up` in it.
+        ValueError: Not a Dataset, or neither `count_read` nor `decided_up` in it.
     """
     decides = isinstance(characteristic, xr.Dataset) and "decided_up" in characteristic
     name = "decided_up" if decides else "count_read"
@@ -57,23 +57,23 @@ def plot_transfer_curve(characteristic: xr.Dataset, *, ax: Axes | None = None) -
         ax.plot(counts, counts, color=style.BLACK, linewidth=1, linestyle="--", label="ideal")
         _shade_clipped(ax, characteristic)
         ax.set_xlim(counts[0], counts[-1])
-        quantity = "sum of products as read (counts)"
+        quantity = "sum of products read (counts)"
     style.finish(ax, "ideal sum of products (counts)", quantity, grid="both", columns=2)
     return ax
 
 
 def plot_error_histogram(characteristic: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw how the errors of single reads spread over dies, reads, columns and the sums that the readout does not clip.
+    """Draw the distribution of the errors of single reads over dies, columns and the sums that do not clip.
 
     Args:
-        characteristic: Result of `amsim.characterisation.transfer.characterise` for a macro that reads numbers.
+        characteristic: Result of `amsim.characterise` for a macro that reads numbers.
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, no `error` in it, or every sum clips.
+        ValueError: Not a Dataset, no `error` in it, or every sum clips.
     """
     style.check_dataset("characteristic", characteristic, ("error",), ("die", "read", "column", "count"))
     clipped = _clipped(characteristic)
@@ -92,16 +92,16 @@ def plot_error_histogram(characteristic: xr.Dataset, *, ax: Axes | None = None) 
     )
     low, high = edges[0] - 1.5 * width, edges[-1] + 1.5 * width
     if sigma > 0:
-        # What falls into a bin around x: comparable with bars also where errors are whole steps.
+        # Probability of a bin around x: comparable with the bars where errors are whole steps too.
         x = np.linspace(low, high, 401)
         normal = stats.norm(mean, sigma)
         expected = 100 * (normal.cdf(x + width / 2) - normal.cdf(x - width / 2))
-        ax.plot(x, expected, color=style.VERMILLION, linewidth=1.8, label="Gaussian of this mean and sigma")
+        ax.plot(x, expected, color=style.VERMILLION, linewidth=1.8, label="Gaussian of the same mean and sigma")
     if clipped.any():
         ax.plot([], [], " ", label=f"{clipped.sum()} of {clipped.size} sums clip and are left out")
     ax.set_xlim(low, high)
     style.finish(
-        ax, "sum as read less ideal sum (counts)", f"reads in a bin of {width:.3g} counts (%)", grid="y", columns=2
+        ax, "sum read minus ideal sum (counts)", f"reads per bin of {width:.3g} counts (%)", grid="y", columns=2
     )
     return ax
 

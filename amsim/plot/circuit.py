@@ -14,14 +14,14 @@ def plot_noise_budget(budget: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Draw the root mean square error of each source, the largest on top, and that of all together.
 
     Args:
-        budget: Result of `amsim.noise_budget`. A source that takes error away, as rounding may, is drawn to the left.
+        budget: Result of `amsim.noise_budget`. A source that reduces the error, as rounding may, is drawn to the left.
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, or no variable `variance` over `source`.
+        ValueError: Not a Dataset, or no variable `variance` over `source`.
     """
     style.check_dataset("budget", budget, ("variance", "error_sigma"), ("source",))
     variance = budget["variance"].values
@@ -38,7 +38,7 @@ def plot_noise_budget(budget: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         text.set_fontsize(style.FONT_SIZE)
     ax.set_yticks(np.arange(len(names)), names)
     ax.set_xlim(min(0.0, 1.2 * sigma.min()), 1.15 * max(total, sigma.max(), 1e-12))
-    style.finish(ax, "root mean square error of a read (counts)", "", grid="x", columns=1)
+    style.finish(ax, "root mean square error per read (counts)", "", grid="x", columns=1)
     return ax
 
 
@@ -51,7 +51,7 @@ def plot_linearity(transitions: ArrayLike, *, quantity: str = "inl", ax: Axes | 
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
         ValueError: Another quantity, or transitions of another shape.

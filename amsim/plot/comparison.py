@@ -1,13 +1,17 @@
 """Designs side by side: energy by component, and accuracy against energy."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from amsim.plot import style
-from amsim.plot.pareto import plot_accuracy_energy
+from amsim.plot.label_placement import place_labels
+from amsim.plot.pareto import draw_front, point_label
+from amsim.statistics.intervals import interval_names
 
 
 def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Axes | None = None) -> Axes:
@@ -22,10 +26,10 @@ def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Ax
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, or no variable `energy` over `component` and one of `design` and `site`.
+        ValueError: Not a Dataset, or no variable `energy` over `component` and one of `design` and `site`.
     """
     bar = "site" if isinstance(comparison, xr.Dataset) and "site" in comparison.dims else "design"
     style.check_dataset("comparison", comparison, ("energy",), (bar, "component"))
@@ -63,9 +67,9 @@ def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Ax
 
 
 def plot_comparison(comparison: xr.Dataset) -> Figure:
-    """Draw accuracy against energy beside where each design's energy goes.
+    """Draw accuracy against energy beside the energy breakdown of each design.
 
-    The figure is not one of pyplot's: it needs no closing, and a notebook shows it as the value of a cell.
+    The figure is not managed by pyplot: it needs no closing, and a notebook shows it as the value of a cell.
 
     Args:
         comparison: Result of `amsim.compare`.
@@ -84,8 +88,70 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
     facts = [str(attributes["data"])] if attributes.get("data") else []
     facts += [f"{attributes['images']} images"] if "images" in attributes else []
     facts += [f"network {attributes['network']}"] if attributes.get("network") else []
-    facts += [f"{comparison.sizes['die']} dies a design"] if "die" in comparison.sizes else []
+    facts += [f"{comparison.sizes['die']} dies per design"] if "die" in comparison.sizes else []
     figure.suptitle(", ".join(facts), fontsize=style.FONT_SIZE + 3)
-    # Last, because labels are placed for the final layout.
+    # Last, since labels are placed for the final layout.
     plot_accuracy_energy(comparison, ax=left)
     return figure
+
+
+def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of each design against its total energy per inference.
+
+    Large markers are means over dies with their 95 % interval, dots are single dies. Designs that no other
+    beats in both accuracy and energy are joined by steps.
+
+    Args:
+        comparison: Result of `amsim.compare`.
+        ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        ValueError: Not a Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
+    """
+    needed = ("accuracy", *interval_names("accuracy"), "energy")
+    style.check_dataset("comparison", comparison, needed, ("design", "die", "component"))
+    energy = comparison["energy"].sum("component").values
+    if not np.all(energy > 0):
+        raise ValueError("Argument `comparison` must have an energy above 0 for every design, but one has not.")
+    dies = 100 * comparison["accuracy"].transpose("design", "die").values
+    mean, low, high = (100 * comparison[name].values for name in interval_names("accuracy"))
+    names = [str(name) for name in comparison["design"].values]
+    styles = _family_styles(names)
+
+    ax = style.own_axes(ax, (7.0, 5.0))
+    ax.set_xscale("log")
+    steps = draw_front(ax, energy, mean, "best up to this energy")
+    labels = []
+    for index, name in enumerate(names):
+        colour, marker = styles[_family(name)]
+        at = np.full(dies.shape[1], energy[index])
+        ax.plot(at, dies[index], "o", color=colour, alpha=0.35, markersize=3.5, markeredgewidth=0, zorder=2)
+        # A single die has no interval, and dies that do not differ need none.
+        spread = [[mean[index] - low[index]], [high[index] - mean[index]]] if high[index] > low[index] else None
+        ax.errorbar(energy[index], mean[index], spread, fmt=marker, color=colour, markersize=7, capsize=4, zorder=3)
+        labels.append(point_label(ax, name, (energy[index], mean[index]), colour))
+    ax.plot([], [], "o", color=style.GREY, alpha=0.6, markersize=3.5, markeredgewidth=0, label="single die")
+    ax.errorbar([], [], [], fmt="D", color=style.GREY, markersize=4, capsize=3, label="mean of dies, 95 % interval")
+    ax.set_xlim(energy.min() / 2, energy.max() * 2)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if energy.max() < 300 * energy.min() else (1.0,)))
+    ax.xaxis.set_major_formatter(style.JOULE)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.margins(y=0.12)
+    style.finish(ax, "energy per inference (J)", "accuracy (%)", grid="both", columns=3)
+
+    whiskers = np.stack([energy, np.fmin(low, mean), energy, np.fmax(high, mean)], axis=1)
+    dots = np.stack([energy, dies.min(axis=1), energy, dies.max(axis=1)], axis=1)
+    place_labels(ax, labels, np.concatenate([whiskers, dots]), steps)
+    return ax
+
+
+def _family(design: str) -> str:
+    return design.rpartition("-")[0] or design
+
+
+def _family_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    families = dict.fromkeys(map(_family, names))
+    return {family: style.FAMILY_STYLES[n % len(style.FAMILY_STYLES)] for n, family in enumerate(families)}

@@ -23,10 +23,10 @@ PARTS = {
     "driver_resistance": "relative error of a driver's resistance",
     "comparator_offset": "offset of a column's decision (V)",
 }
-"""What of a die may be drawn."""
+"""Parts of a die that can be drawn, with their labels."""
 
 COLOURS = "cividis"
-"""Rises in brightness, so that signs differ in grey print too."""
+"""Colour map that rises in brightness, so that signs differ in grey print too."""
 
 
 def plot_die_map(macro: Any, die: Any, *, part: str = "unit_capacitance", ax: Axes | None = None) -> Axes:
@@ -38,10 +38,10 @@ def plot_die_map(macro: Any, die: Any, *, part: str = "unit_capacitance", ax: Ax
         part: "unit_capacitance" is the error of each unit capacitor, random and by place; "mismatch" and "layout" are
             its two parts; "driver_resistance" the error of each cell's driver; "comparator_offset" the shift of each
             column's decision, charges of switch and leakage included, after trim where there is one.
-        ax: Where to draw; None makes a figure. The colour bar takes a part of its place.
+        ax: Where to draw; None makes a figure. The colour bar takes part of its area.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
         ValueError: Another kind of macro, a die of another macro, an unknown part, or one that the macro does not have.

@@ -7,25 +7,25 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation, Text
 
 GAPS = (5.0, 8.0, 12.0, 18.0, 26.0, 36.0, 48.0, 64.0)
-"""Distances from a point to the edge of its label that are tried, points."""
+"""Distances tried from a point to the edge of its label, in points."""
 
 DIRECTIONS = 24
-"""Directions that are tried around a point."""
+"""Directions tried around a point."""
 
 NEAR = 12.0
 """Gap in points up to which a label needs no line to its point."""
 
 LABEL_WEIGHT, DATA_WEIGHT, LINE_WEIGHT, OUTSIDE_WEIGHT = 2e3, 1e3, 1e2, 1e4
-"""Cost of covering other labels, data, thin lines and the world outside the axes with a whole label.
+"""Cost of covering other labels, data, thin lines and the area outside the axes with a whole label.
 
-The distance from the point costs 1 for each point: any free place beats one that covers data or labels.
+The distance from the data point costs 1 per typographic point: any free place beats one that covers data or labels.
 """
 
 TOUCH = 0.1
-"""Part of its weight that covering a thing costs at least."""
+"""Least cost of touching a thing, as a fraction of its weight."""
 
 CONFUSION, FAR = 60.0, 16.0
-"""Cost of touching the point of another label; falls to 0 where that point is `FAR` points further than the own."""
+"""Cost of touching the point of another label; falls to 0 where that point is `FAR` points farther than its own."""
 
 PADDING = 2.0
 """Free space around a label, points."""
@@ -61,12 +61,12 @@ def place_labels(axes: Axes, labels: Sequence[Annotation], data: np.ndarray, lin
         offsets, gaps = _offsets(size / point)
         centres = anchors[number] + offsets * point
         boxes = np.hstack([centres - size / 2, centres + size / 2])
-        outside = 1 - _covered(boxes, inside[None])[:, 0]
-        cost = OUTSIDE_WEIGHT * outside + DATA_WEIGHT * _cost_of(_covered(boxes, forbidden))
+        outside = 1 - _coverage(boxes, inside[None])[:, 0]
+        cost = OUTSIDE_WEIGHT * outside + DATA_WEIGHT * _cost_of(_coverage(boxes, forbidden))
         others = _distance(boxes, np.delete(anchors, number, axis=0)) / point
         cost += CONFUSION * np.clip(1 - others / (gaps[:, None] + FAR), 0, None).sum(axis=1)
         choices.append((offsets, gaps, boxes))
-        costs.append(cost + LINE_WEIGHT * _cost_of(_covered(boxes, avoided)) + gaps)
+        costs.append(cost + LINE_WEIGHT * _cost_of(_coverage(boxes, avoided)) + gaps)
     chosen = _settle([boxes for _, _, boxes in choices], costs)
     for label, (offsets, gaps, _), index in zip(labels, choices, chosen, strict=True):
         label.set_position(tuple(offsets[index]))
@@ -90,7 +90,7 @@ def _settle(boxes: list[np.ndarray], costs: list[np.ndarray], rounds: int = 20) 
         before = list(chosen)
         for index, (own, cost) in enumerate(zip(boxes, costs, strict=True)):
             others = [boxes[n][chosen[n]] for n in range(len(boxes)) if n != index]
-            covered = _cost_of(_covered(own, np.array(others).reshape(-1, 4)))
+            covered = _cost_of(_coverage(own, np.array(others).reshape(-1, 4)))
             chosen[index] = int(np.argmin(cost + LABEL_WEIGHT * covered))
         if chosen == before:
             break
@@ -103,7 +103,7 @@ def _in_pixels(axes: Axes, boxes: np.ndarray, margin: float) -> np.ndarray:
     return np.hstack([pixels.min(axis=1) - margin, pixels.max(axis=1) + margin])
 
 
-def _covered(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _coverage(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Fraction of each box that covers each other one, shape (boxes, others)."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])

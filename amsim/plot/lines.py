@@ -1,4 +1,4 @@
-"""Picture of what lines carry before they are read, with the range or the thresholds of what reads them."""
+"""Picture of the values of lines before readout, with the range or the thresholds of the readout."""
 
 import numpy as np
 import xarray as xr
@@ -8,24 +8,24 @@ from matplotlib.ticker import MaxNLocator
 from amsim.plot import axes, style
 
 BINS = 60
-"""Bars of a histogram, about."""
+"""Approximate number of bars of a histogram."""
 
 KEPT, CLIPPED = (style.SKY_BLUE, ""), (style.VERMILLION, "xx")
 """Colour and hatch of values inside and outside the range."""
 
 
 def plot_line_values(values: xr.Dataset, *, tile: int | None = None, ax: Axes | None = None) -> Axes:
-    """Draw how often nominal lines take which value, with the converter's range or the comparators' thresholds.
+    """Draw the histogram of the values of nominal lines, with the converter's range or the comparators' thresholds.
 
-    Bars are whole steps of the converter where there are not too many; what it clips is hatched, and its share written.
+    Bars are whole steps of the converter where there are not too many; clipped values are hatched, their share written.
 
     Args:
-        values: Result of `amsim.characterisation.lines.line_values` or `site_line_values`.
-        tile: Of the rows; None takes all tiles that have as many rows as the first.
+        values: Result of `amsim.line_values` or `site_line_values`.
+        tile: Tile of the rows; None takes all tiles that have as many rows as the first.
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
         ValueError: No Dataset of line values, no value in it, or a tile that it does not have.
@@ -53,7 +53,7 @@ def plot_line_values(values: xr.Dataset, *, tile: int | None = None, ax: Axes | 
     if "threshold" in values:
         _thresholds(ax, values)
     voltage, noise = float(values["cell_voltage"]), float(values["read_noise"])
-    ax.plot([], [], " ", label=f"noise of a read {noise:.2g} cells, a cell {axes.with_unit(voltage, 'V')}")
+    ax.plot([], [], " ", label=f"noise per read {noise:.2g} cells; 1 cell = {axes.with_unit(voltage, 'V')}")
     ax.set_ylim(0, 1.08 * ax.dataLim.y1)
     left, right = ax.get_xlim()
     ax.set_xlim(max(left, -0.05 * driven[0]), min(right, 1.05 * driven[0]))
@@ -63,7 +63,7 @@ def plot_line_values(values: xr.Dataset, *, tile: int | None = None, ax: Axes | 
     width = edges[1] - edges[0]
     style.finish(
         ax, f"cells high of {part['driven_rows'].item():g}{which}{site}",
-        f"line values in a bin of {width:.3g} cell{'s' if width != 1 else ''} (%)", grid="y", columns=2,
+        f"line values per bin of {width:.3g} cell{'s' if width != 1 else ''} (%)", grid="y", columns=2,
     )  # fmt: skip
     return ax
 
@@ -112,7 +112,7 @@ def _range(ax: Axes, part: xr.Dataset, clipped: float) -> None:
 def _thresholds(ax: Axes, values: xr.Dataset) -> None:
     thresholds = values["threshold"].values
     missed = 100 * float(values["clipped"])
-    label = f"thresholds of {len(thresholds)} neurons, {missed:.2g} % out of the bias DAC's reach"
+    label = f"thresholds of {len(thresholds)} neurons, {missed:.2g} % beyond the range of the bias DAC"
     left, right = ax.get_xlim()
     shown = thresholds[(thresholds >= left) & (thresholds <= right)]
     for at in shown:

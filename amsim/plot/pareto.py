@@ -1,4 +1,4 @@
-"""Pictures of what is best: a quantity of each design against its price, and the front that no other one beats."""
+"""Pictures of what is best: each point of a study against its price, and the front that no other one beats."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,69 +7,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
-from matplotlib.ticker import LogLocator, NullLocator
 
 from amsim.plot import axes, style
 from amsim.plot.label_placement import place_labels
 from amsim.statistics.dies import summary
-from amsim.statistics.intervals import interval_names
 from amsim.statistics.pareto import pareto_front
 
 LABELS = 10
-"""Points of a front that are labelled at most."""
-
-
-def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of each design against its total energy per inference.
-
-    Large markers are means over dies with their 95 % interval, dots are single dies. Designs that no other one beats
-    in both accuracy and energy are joined by steps.
-
-    Args:
-        comparison: Result of `amsim.compare`.
-        ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
-
-    Returns:
-        The axes that it is drawn on.
-
-    Raises:
-        ValueError: No Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
-    """
-    needed = ("accuracy", *interval_names("accuracy"), "energy")
-    style.check_dataset("comparison", comparison, needed, ("design", "die", "component"))
-    energy = comparison["energy"].sum("component").values
-    if not np.all(energy > 0):
-        raise ValueError("Argument `comparison` must have an energy above 0 for every design, but one has not.")
-    dies = 100 * comparison["accuracy"].transpose("design", "die").values
-    mean, low, high = (100 * comparison[name].values for name in interval_names("accuracy"))
-    names = [str(name) for name in comparison["design"].values]
-    styles = _family_styles(names)
-
-    ax = style.own_axes(ax, (7.0, 5.0))
-    ax.set_xscale("log")
-    steps = _draw_front(ax, energy, mean, "best up to this energy")
-    labels = []
-    for index, name in enumerate(names):
-        colour, marker = styles[_family(name)]
-        at = np.full(dies.shape[1], energy[index])
-        ax.plot(at, dies[index], "o", color=colour, alpha=0.35, markersize=3.5, markeredgewidth=0, zorder=2)
-        # A single die has no interval, and dies that do not differ need none.
-        spread = [[mean[index] - low[index]], [high[index] - mean[index]]] if high[index] > low[index] else None
-        ax.errorbar(energy[index], mean[index], spread, fmt=marker, color=colour, markersize=7, capsize=4, zorder=3)
-        labels.append(_label(ax, name, (energy[index], mean[index]), colour))
-    ax.plot([], [], "o", color=style.GREY, alpha=0.6, markersize=3.5, markeredgewidth=0, label="single die")
-    ax.errorbar([], [], [], fmt="D", color=style.GREY, markersize=4, capsize=3, label="mean of dies, 95 % interval")
-    ax.set_xlim(energy.min() / 2, energy.max() * 2)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if energy.max() < 300 * energy.min() else (1.0,)))
-    ax.xaxis.set_major_formatter(style.JOULE)
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.margins(y=0.12)
-    style.finish(ax, "energy per inference (J)", "accuracy (%)", grid="both", columns=3)
-
-    whiskers = np.stack([energy, np.fmin(low, mean), energy, np.fmax(high, mean)], axis=1)
-    dots = np.stack([energy, dies.min(axis=1), energy, dies.max(axis=1)], axis=1)
-    place_labels(ax, labels, np.concatenate([whiskers, dots]), steps)
-    return ax
+"""Most points of a front that are labelled."""
 
 
 def plot_pareto(
@@ -81,25 +26,25 @@ def plot_pareto(
     logarithmic: bool | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw every point of a study, less of `x` and more of `y` being better, and the front that no other point beats.
+    """Draw every point of a study, with less of `x` and more of `y` better, and the front that no other point beats.
 
-    Points are means over dies and reads with their 95 % interval over dies; those beaten are pale. Points of the front
-    are joined by steps and labelled by their settings, in the order that the legend gives, at most ten of them.
+    Points are means over dies and reads with their 95 % interval over dies; dominated ones are pale. Points of the
+    front are joined by steps and labelled by their settings, in the order that the legend gives, at most ten of them.
 
     Args:
         result: Result of `amsim.sweep`, over any axes.
-        x: Variable that costs; components of energy are added.
-        y: Variable that is wanted.
-        hue: Axis or setting that colours and markers tell apart; None takes the first one of words.
-        logarithmic: Whether the horizontal axis is; None: where values are above 0 and spread over a factor of 10.
+        x: Variable to keep small; components of energy are added.
+        y: Variable to make large.
+        hue: Axis or setting that colours and markers tell apart; None takes the first axis of words.
+        logarithmic: Whether the horizontal axis is; None decides so for values above 0 that span a factor of 10.
         ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, an unknown variable or axis, no point with both quantities, or dimensions that are no
-            settings.
+        ValueError: Not a Dataset, an unknown variable or axis, no point with both quantities, or dimensions that
+            are not settings.
     """
     spots = _spots(result, x, y)
     settings = _settings(spots)
@@ -113,7 +58,7 @@ def plot_pareto(
     ax = style.own_axes(ax, (7.0, 5.0))
     axes.set_scale(ax, "x", spots["price"], logarithmic=log)
     axes.prefixed_ticks(ax.yaxis, spots["value"])
-    steps = _draw_front(ax, price, value, "no other point beats these")
+    steps = draw_front(ax, price, value, "no other point beats these")
     front = pareto_front(spots["price"], spots["value"]).values
     for number, (name, members) in enumerate(families.items()):
         colour, marker = styles[number]
@@ -139,7 +84,7 @@ def plot_pareto(
         number = next(n for n, members in enumerate(families.values()) if members[index])
         place, text = (float(price[index]), float(value[index])), _setting_text(spots.isel(spot=index), shown)
         if text:
-            labels.append(_label(ax, text, place, styles[number][0]))
+            labels.append(point_label(ax, text, place, styles[number][0]))
     ends = ("price_low", "value_low", "price_high", "value_high")
     place_labels(ax, labels, np.stack([spots[name].values for name in ends], axis=1), steps)
     return ax
@@ -205,7 +150,7 @@ def _families(spots: xr.Dataset, settings: Sequence[str], hue: str | None) -> di
     # In the order of the study; where a conditional setting does not exist, its NaN are one value.
     places = np.unique(values, return_index=True, return_inverse=True)[1:]
     order = np.argsort(places[0])
-    return {axes.said(spots[name], values[places[0][one]].item()): places[1] == one for one in order}
+    return {axes.value_text(spots[name], values[places[0][one]].item()): places[1] == one for one in order}
 
 
 def _whiskers(spots: xr.Dataset, name: str) -> np.ndarray | None:
@@ -219,7 +164,9 @@ def _setting_text(spot: xr.Dataset, names: Sequence[str]) -> str:
     values = {name: spot[name].values.item() for name in names}
     if not any(map(_exists, values.values())):
         return ""
-    texts = [axes.said(spot[name], one, name=False) if _exists(one) else "\N{EN DASH}" for name, one in values.items()]
+    texts = [
+        axes.value_text(spot[name], one, name=False) if _exists(one) else "\N{EN DASH}" for name, one in values.items()
+    ]
     return ", ".join(texts)
 
 
@@ -233,7 +180,7 @@ def _some(indices: np.ndarray) -> np.ndarray:
     return indices[np.unique(np.linspace(0, len(indices) - 1, min(LABELS, len(indices))).round().astype(int))]
 
 
-def _draw_front(ax: Axes, price: np.ndarray, value: np.ndarray, label: str) -> np.ndarray:
+def draw_front(ax: Axes, price: np.ndarray, value: np.ndarray, label: str) -> np.ndarray:
     """Join the front by steps; boxes of its lines, shape (boxes, 4), which labels leave free if they can."""
     front = np.flatnonzero(pareto_front(xr.DataArray(price, dims="spot"), xr.DataArray(value, dims="spot")).values)
     front = front[np.argsort(price[front])]
@@ -244,18 +191,10 @@ def _draw_front(ax: Axes, price: np.ndarray, value: np.ndarray, label: str) -> n
     return np.concatenate([flat, upright])
 
 
-def _label(ax: Axes, text: str, place: tuple[float, float], colour: str) -> Annotation:
+def point_label(ax: Axes, text: str, place: tuple[float, float], colour: str) -> Annotation:
+    """Label of a point, joined to it by a thin line, before labels are placed."""
     line = {"arrowstyle": "-", "color": style.GREY, "linewidth": 0.6}
     return ax.annotate(
         text, place, (0, 0), textcoords="offset points", ha="center", va="center", fontsize=style.FONT_SIZE,
         color=colour, arrowprops=line,
     )  # fmt: skip
-
-
-def _family(design: str) -> str:
-    return design.rpartition("-")[0] or design
-
-
-def _family_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    families = dict.fromkeys(map(_family, names))
-    return {family: style.FAMILY_STYLES[n % len(style.FAMILY_STYLES)] for n, family in enumerate(families)}

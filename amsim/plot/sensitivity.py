@@ -8,11 +8,11 @@ from matplotlib.colors import SymLogNorm
 from amsim.plot import style
 
 DARK = 0.55
-"""Part of the colour scale above which text is white."""
+"""Fraction of the colour scale above which text is white."""
 
 
 def plot_sensitivity(dataset: xr.Dataset, *, variable: str = "loss_increase", ax: Axes | None = None) -> Axes:
-    """Draw a measure of each site and source as a map of colours with its numbers.
+    """Draw a measure of each site and source as a colour map with its numbers.
 
     Args:
         dataset: Result of `amsim.sensitivity`.
@@ -20,10 +20,10 @@ def plot_sensitivity(dataset: xr.Dataset, *, variable: str = "loss_increase", ax
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, or a variable that is not there or not over sites and sources.
+        ValueError: Not a Dataset, or a variable that is not there or not over sites and sources.
     """
     style.check_dataset("dataset", dataset, (variable,), ("site", "source"))
     if set(dataset[variable].dims) != {"site", "source"}:

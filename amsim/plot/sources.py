@@ -1,4 +1,4 @@
-"""Picture of what each source of error costs, alone and among all others."""
+"""Picture of the cost of each source of error, alone and among all others."""
 
 import numpy as np
 import xarray as xr
@@ -10,15 +10,15 @@ from amsim.statistics.dies import paired_difference
 
 PARTS = (
     ("lost by this source alone", style.BLUE, ""),
-    ("gained back when only this one is off", style.ORANGE, "//"),
+    ("gained when only this one is off", style.ORANGE, "//"),
 )
 
 
 def plot_switched_sources(result: xr.Dataset, *, quantity: str = "accuracy", ax: Axes | None = None) -> Axes:
-    """Draw what each source of error takes away alone, and what comes back when it alone is off, the largest on top.
+    """Draw the loss due to each source of error alone, and the gain when it alone is off, the largest on top.
 
-    Means of the differences on the same dies with their 95 % intervals. Where sources hide one another, the second bar
-    of each is shorter than the first; where they add up to more than their parts, longer.
+    Means of the differences on the same dies with their 95 % intervals. Where sources mask one another, the second bar
+    of each is shorter than the first; where together they cost more than their sum, longer.
 
     Args:
         result: Result of `amsim.switched_sources`.
@@ -26,10 +26,10 @@ def plot_switched_sources(result: xr.Dataset, *, quantity: str = "accuracy", ax:
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, not of switched sources, or further axes, of which one value each must be selected.
+        ValueError: Not a Dataset, not of switched sources, or further axes, of which one value each must be selected.
     """
     names = (quantity, f"{quantity}_all", f"{quantity}_none")
     style.check_dataset("result", result, names, ("source", "state"))

@@ -24,15 +24,15 @@ def plot_sweep(
         study: Result of `amsim.sweep`.
         quantity: Variable to draw; reads of a die are averaged first.
         x: Numeric axis; None takes the first one.
-        hue: Axis with a curve for each value; None takes the other one, if there is one.
-        logarithmic: Whether the horizontal axis is; None looks at how its values are spread.
+        hue: Axis with a curve for each value; None takes the other axis, if any.
+        logarithmic: Whether the horizontal axis is; None decides by the spacing of its values.
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, an unknown variable or axis, an axis of words as `x`, or further axes, of which one
+        ValueError: Not a Dataset, an unknown variable or axis, an axis of words as `x`, or further axes, of which one
             value each must be selected first, or nothing but missing values.
     """
     values = axes.by_die("study", study, quantity)
@@ -51,7 +51,7 @@ def plot_sweep(
     for label, curve in curves:
         if curve.isnull().all():
             continue
-        _curve(ax, curve, x, drawn, None if label is None else axes.said(study[str(hue)], label))
+        _curve(ax, curve, x, drawn, None if label is None else axes.value_text(study[str(hue)], label))
         drawn += 1
     if not drawn:
         raise ValueError(f"Argument `study` must have values of {quantity!r}, but all of them are missing.")

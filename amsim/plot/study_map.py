@@ -21,13 +21,13 @@ from matplotlib.ticker import MaxNLocator
 from amsim.plot import axes, style
 
 COLOURS = ListedColormap(colormaps["cividis"](np.linspace(0.3, 1.0, 256)))
-"""Rises in brightness, and nowhere so dark that a black line vanishes."""
+"""Colour map that rises in brightness and is nowhere so dark that a black line vanishes."""
 
 PIECES = 16
-"""Parts that a line is cut into between two edges of the grid."""
+"""Pieces of a line between two edges of the grid."""
 
 LINES = 6
-"""Lines of equal value, about."""
+"""Approximate number of lines of equal value."""
 
 
 def plot_sweep_map(
@@ -41,7 +41,7 @@ def plot_sweep_map(
     logarithmic: bool | Collection[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a quantity over two axes of a study as a map of colours, with labelled lines of equal value.
+    """Draw a quantity over two axes of a study as a colour map, with labelled lines of equal value.
 
     Means over dies and reads; the colour of a cell is that of the point in it, lines are interpolated between points,
     in the logarithm of a logarithmic axis. Points that are not computed are hatched, and no line crosses them.
@@ -53,15 +53,15 @@ def plot_sweep_map(
         quantity: Variable of the colours and of the solid lines; components of energy are added.
         levels: Values of the solid lines; None takes round ones.
         lines: Further variable, drawn as dashed lines, such as "energy" over a map of the accuracy.
-        logarithmic: Whether axes are, both or those named; None looks at how their values are spread.
-        ax: Where to draw; None makes a figure. The colour bar takes a part of its place.
+        logarithmic: Whether axes are, both or those named; None decides by the spacing of their values.
+        ax: Where to draw; None makes a figure. The colour bar takes part of its area.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, an unknown variable, axes that are not two different ones of numbers, further axes, of
-            which one value each must be selected first, or levels that do not increase.
+        ValueError: Not a Dataset, an unknown variable, axes that are not two different ones of numbers, further axes,
+            of which one value each must be selected first, or levels that do not increase.
     """
     field = _field("quantity", result, quantity, x, y)
     second = None if lines is None else _field("lines", result, lines, x, y)
@@ -69,7 +69,7 @@ def plot_sweep_map(
     known = field.values[np.isfinite(field.values)]
     if not known.size:
         raise ValueError(f"Argument `result` must have a computed point of {quantity!r}, but all are NaN.")
-    wanted = _levels(field) if levels is None else _checked(levels)
+    wanted = _levels(field) if levels is None else _check_levels(levels)
 
     ax = style.own_axes(ax, (6.4, 4.6))
     for which, name, scale in zip("xy", (x, y), scales, strict=True):
@@ -77,7 +77,7 @@ def plot_sweep_map(
     edges = [_edges(field[name].values.astype(float), scale) for name, scale in zip((x, y), scales, strict=True)]
     norm = Normalize(known.min(), known.max())
     ax.pcolormesh(*edges, np.ma.masked_invalid(field.values), cmap=COLOURS, norm=norm, zorder=1)
-    handles: list[Artist] = [_hatched(ax, field.values, edges)] if known.size < field.size else []
+    handles: list[Artist] = [_hatch_missing(ax, field.values, edges)] if known.size < field.size else []
     ax.set_xlim(edges[0][0], edges[0][-1])
     ax.set_ylim(edges[1][0], edges[1][-1])
 
@@ -92,7 +92,7 @@ def plot_sweep_map(
 
 
 def _field(argument: str, result: xr.Dataset, quantity: str, x: str, y: str) -> xr.DataArray:
-    """Means over (y, x), both rising, without the entry at which a conditional axis does not exist."""
+    """Means over (y, x), both rising, without the entry where a conditional axis does not apply."""
     values = axes.by_die("result", result, quantity)
     axes.numeric_axis("x", values, x)
     axes.numeric_axis("y", values, y)
@@ -122,7 +122,7 @@ def _levels(field: xr.DataArray) -> np.ndarray:
     return ticks[(ticks > low) & (ticks < high)]
 
 
-def _checked(levels: Sequence[float]) -> np.ndarray:
+def _check_levels(levels: Sequence[float]) -> np.ndarray:
     found = np.asarray(levels, float)
     if found.ndim != 1 or not found.size or not np.all(np.isfinite(found)) or np.any(np.diff(found) <= 0):
         raise ValueError(f"Argument `levels` must be finite numbers that increase, but is {levels!r}.")
@@ -140,8 +140,8 @@ def _edges(places: np.ndarray, logarithmic: bool) -> np.ndarray:
     return np.exp(edges) if logarithmic else edges
 
 
-def _hatched(ax: Axes, values: np.ndarray, edges: list[np.ndarray]) -> Patch:
-    """Mark cells without a value."""
+def _hatch_missing(ax: Axes, values: np.ndarray, edges: list[np.ndarray]) -> Patch:
+    """Hatch cells without a value; returns the entry of the legend."""
     missing = np.where(np.isfinite(values), np.nan, 0.0)
     look: dict[str, Any] = {"facecolor": "white", "edgecolor": style.GREY, "hatch": "////", "linewidth": 0.0}
     for row, column in np.argwhere(np.isfinite(missing)):
@@ -153,7 +153,7 @@ def _hatched(ax: Axes, values: np.ndarray, edges: list[np.ndarray]) -> Patch:
 def _draw_lines(
     ax: Axes, field: xr.DataArray, scales: list[bool], levels: np.ndarray, *, colour: str, dashed: bool
 ) -> bool:
-    """Lines of equal value with their labels; whether there are any."""
+    """Draw lines of equal value with their labels; returns whether there are any."""
     if min(field.shape) < 2 or not levels.size:
         return False
     places = [field[name].values.astype(float) for name in reversed(field.dims)]

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, fonts, units, legends and the checks of what they are given."""
+"""Colours, fonts, units, legends and checks of arguments that all pictures share."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter
 
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-"""The colours of Okabe and Ito (jfly.uni-koeln.de/color), which colour-blind readers tell apart."""
+"""The colours of Okabe and Ito (jfly.uni-koeln.de/color), which colour-blind readers can tell apart."""
 
 GREY, PALE, PALEST = "#767676", "#DDDDDD", "#EEEEEE"
 
@@ -27,10 +27,10 @@ COMPONENT_STYLES = (
 """Colour and hatch of each component of energy; neighbours also differ in grey."""
 
 COMPONENT_NAMES = {"mac": "MAC array", "dram": "DRAM"}
-"""Components whose name is not simply their words."""
+"""Names of components that are more than their words."""
 
 FONT_SIZE, TITLE_SIZE = 8.5, 9.5
-"""Points, of labels and of axis titles."""
+"""Sizes of labels and of axis titles, in points."""
 
 JOULE = EngFormatter(unit="J")
 
@@ -51,9 +51,9 @@ def own_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
 
 
 def finish(ax: Axes, x: str, y: str, *, grid: str, columns: int, legend: Sequence[Artist] | None = None) -> None:
-    """Name the axes, put the legend above them in at most so many columns, and draw a faint grid behind the data.
+    """Label the axes, put a legend of at most `columns` columns above them, and draw a faint grid behind the data.
 
-    The legend is of what has a label, unless its entries are given.
+    The legend lists every artist with a label, unless its entries are given.
     """
     ax.set_xlabel(x, fontsize=TITLE_SIZE)
     ax.set_ylabel(y, fontsize=TITLE_SIZE)

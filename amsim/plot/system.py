@@ -1,4 +1,4 @@
-"""Pictures of a whole system: roofline, use of the cells, and energy against what a design may choose."""
+"""Pictures of a whole system: roofline, utilisation of the cells, and energy against a swept quantity."""
 
 from typing import Any
 
@@ -11,34 +11,34 @@ from amsim.plot import style
 from amsim.plot.label_placement import place_labels
 
 ROOF_LINES = ("-", "--", ":", "-.")
-"""Of roofs that differ from site to site."""
+"""Line styles of roofs that differ from site to site."""
 
 MARKERS = "os^DvPX*"
-"""Of components that are drawn as lines."""
+"""Markers of components that are drawn as lines."""
 
 SAME_PLACE = 0.03
-"""Sites that are closer than this along both axes, decades, share a label."""
+"""Sites closer than this along both axes, in decades, share a label."""
 
 LOG_SPAN = 20.0
-"""A swept quantity whose ends are this far apart has a logarithmic axis."""
+"""Ratio of the ends of a swept quantity from which its axis is logarithmic."""
 
 
 def plot_roofline(cost: xr.Dataset, *, memory: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw the speed of each site against the work it does with each bit of a memory, under the roofs of both.
+    """Draw the speed of each site against its multiply-accumulates per bit of a memory, under the roofs of both.
 
     `MACs / s <= min(peak, bandwidth * MACs / bit)`; the distance of a site from its roof is what stalls, other
     memories and idle cells cost it. Sites that move no bit of that memory are named in the legend.
 
     Args:
         cost: Result of `chip.cost` or `Accelerator.cost`.
-        memory: Level whose bits count, read and written; None takes the one that needs most time in all.
+        memory: Memory whose bits count, read and written; None takes the one that needs most time in total.
         ax: Where to draw; None makes a figure. Labels are placed for the size that the axes now have.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No such Dataset, an unknown memory, or no site that moves bits of it.
+        ValueError: Not such a Dataset, an unknown memory, or no site that moves bits of it.
     """
     needed = ("macs", "latency", "clock", "peak_macs", "bits_read", "bits_written", "bandwidth")
     style.check_dataset("cost", cost, needed, ("site", "memory"))
@@ -66,13 +66,13 @@ def plot_roofline(cost: xr.Dataset, *, memory: str | None = None, ax: Axes | Non
     ax.plot(intensity, speed, "o", color=style.BLUE, markersize=6, label="site")
     if moving.sizes["site"] < working.sizes["site"]:
         others = [str(site) for site in working["site"].values if site not in moving["site"].values]
-        ax.plot([], [], " ", label=f"no bit of it moves: {', '.join(others)}")
+        ax.plot([], [], " ", label=f"no bits of it moved: {', '.join(others)}")
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(speed.min() / 4, max(peak for peak, _ in roofs) * 3)
     ax.yaxis.set_major_formatter(EngFormatter(sep=""))
     ax.yaxis.set_minor_formatter(NullFormatter())
     labels = _site_labels(ax, [str(site) for site in moving["site"].values], intensity, speed)
-    x_name, y_name = f"multiply-accumulates for each bit of the {name}", "multiply-accumulates (1/s)"
+    x_name, y_name = f"multiply-accumulates per bit of the {name}", "multiply-accumulates per second"
     style.finish(ax, x_name, y_name, grid="both", columns=1)
     dots = np.stack([intensity, speed, intensity, speed], axis=1)
     place_labels(ax, labels, dots, np.concatenate([_boxes(x, np.minimum(peak, band * x)) for peak, band in roofs]))
@@ -80,19 +80,19 @@ def plot_roofline(cost: xr.Dataset, *, memory: str | None = None, ax: Axes | Non
 
 
 def plot_utilisation(cost: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw how each site spends the capacity of the cells: computing, idle beside it, stalled, waiting for a readout.
+    """Draw the use of the cells at each site: computing, idle, stalled, or waiting for a readout.
 
-    The four add up to all that the cells could do in the time of the site, which stands behind its bar.
+    The four add up to the capacity of all cells during the site, whose time is written behind its bar.
 
     Args:
         cost: Result of `chip.cost` or `Accelerator.cost`.
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No such Dataset, or no site that takes time.
+        ValueError: Not such a Dataset, or no site that takes time.
     """
     style.check_dataset("cost", cost, ("utilisation", "latency", "cycles", "stalls", "clock"), ("site",))
     # The idle time between inferences has no clock.
@@ -118,13 +118,13 @@ def plot_utilisation(cost: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_formatter(PercentFormatter(decimals=0))
     ax.set_yticks(position, [str(site) for site in sites["site"].values])
     ax.set_ylim(len(seconds) - 0.5, -0.5)
-    style.finish(ax, "share of what all cells could do in the time of a site (%)", "", grid="x", columns=4)
+    style.finish(ax, "share of the capacity of all cells (%)", "", grid="x", columns=4)
     ax.tick_params(axis="y", length=0)
     return ax
 
 
 def _capacity_shares(sites: xr.Dataset) -> list[tuple[str, np.ndarray, str, str]]:
-    """What each site spends its capacity on: label, percent, colour, hatch; no slow readout where none waits."""
+    """Uses of the capacity of each site: label, percent, colour, hatch; no slow readout where none waits."""
     seconds, clock = sites["latency"].values, sites["clock"].values
     computing = 100 * sites["utilisation"].values
     stalled = 100 * sites["stalls"].values / clock / seconds
@@ -133,7 +133,7 @@ def _capacity_shares(sites: xr.Dataset) -> list[tuple[str, np.ndarray, str, str]
     idle = np.clip(100 - computing - stalled - waiting, 0, None)
     shares = [
         ("cells compute", computing, style.BLUE, ""),
-        ("cells not used", idle, style.PALE, ""),
+        ("cells idle", idle, style.PALE, ""),
         ("stalls", stalled, style.ORANGE, "//"),
     ]
     return [*shares, ("slow readout", waiting, style.PURPLE, "++")] if np.any(waiting > 0) else shares
@@ -142,20 +142,20 @@ def _capacity_shares(sites: xr.Dataset) -> list[tuple[str, np.ndarray, str, str]
 def plot_energy_sweep(dataset: xr.Dataset, x: str, *, stacked: bool = True, ax: Axes | None = None) -> Axes:
     """Draw energy by component against a swept quantity, its minimum marked.
 
-    The minimum is the least of the points, or what the attributes `minimum_<x>` and `minimum_energy` say. A quantity
-    over more than a factor of 20 has a logarithmic axis. Components that are 0 everywhere are left out.
+    The minimum is the least of the points, or given by the attributes `minimum_<x>` and `minimum_energy`. A quantity
+    that spans more than a factor of 20 has a logarithmic axis. Components that are 0 everywhere are left out.
 
     Args:
-        dataset: `energy` over `x` and `component`, as from `amsim.system.supply.minimum_energy_supply`.
+        dataset: `energy` over `x` and `component`, as from `amsim.system.minimum_energy_supply`.
         x: The swept dimension, a coordinate of rising numbers.
-        stacked: Areas on top of one another; else lines on a logarithmic axis, with their sum.
+        stacked: Areas stacked on one another; else lines on a logarithmic axis, with their sum.
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No such Dataset, fewer than two points, numbers that do not rise, or energies that are not finite.
+        ValueError: Not such a Dataset, fewer than two points, numbers that do not rise, or infinite energies.
     """
     style.check_dataset("dataset", dataset, ("energy",), (x, "component"))
     values, energy = np.asarray(dataset[x].values), dataset["energy"].transpose(x, "component").values
@@ -206,7 +206,7 @@ def _mark_minimum(ax: Axes, swept: xr.DataArray, where: float, lowest: float, to
     ax.plot([where, where], [0, lowest], color=style.BLACK, linewidth=1, linestyle="--")
     ax.plot(
         where, lowest, "v", markersize=9, color=style.YELLOW, markeredgecolor=style.BLACK, clip_on=False, zorder=5,
-        label=f"least: {style.joules(lowest)} at {text}",
+        label=f"minimum: {style.joules(lowest)} at {text}",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what the model is held against, and of the circuit families by word length."""
+"""Pictures of the model against its references."""
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ BANDS = ((1.0, style.PALEST, "factor 2"), (0.3, style.PALE, "30 %"), (0.1, "#C4C
 def plot_validation(report: xr.Dataset, *, level: str = "published chip", ax: Axes | None = None) -> Axes:
     """Draw the model over its reference for every rung of a level, with the aims as bands.
 
-    Filled markers are calibrated on the number, open ones are predicted; squares were held out. A miss has a cross.
+    Filled markers are calibrated on the figure, open ones predicted; squares were held out. A miss has a cross.
 
     Args:
         report: Result of `amsim.validate`.
@@ -22,10 +22,10 @@ def plot_validation(report: xr.Dataset, *, level: str = "published chip", ax: Ax
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No such Dataset, or no rung of this level with a ratio above 0.
+        ValueError: Not such a Dataset, or no rung of this level with a ratio above 0.
     """
     style.check_dataset("report", report, ("ratio", "level", "kind", "held_out", "within"), ("rung",))
     ratios = report["ratio"].values
@@ -49,7 +49,7 @@ def plot_validation(report: xr.Dataset, *, level: str = "published chip", ax: Ax
         ax.plot(ratio, place, marker, color=colour, markerfacecolor=face, markersize=6, zorder=3)
         if not bool(rung["within"]):
             ax.plot(ratio, place, "x", color=style.BLACK, markersize=9, markeredgewidth=1.6, zorder=4)
-    ax.plot([], [], "o", color=style.BLUE, label="calibrated on this number")
+    ax.plot([], [], "o", color=style.BLUE, label="calibrated on this figure")
     ax.plot([], [], "o", color=style.BLUE, markerfacecolor="white", label="predicted")
     ax.plot([], [], "s", color=style.VERMILLION, markerfacecolor="white", label="predicted, held out")
     ax.plot([], [], "x", color=style.BLACK, markeredgewidth=1.6, label="beyond its tolerance")
@@ -66,39 +66,3 @@ def _ratio_ticks(ax: Axes) -> None:
     ax.xaxis.set_major_locator(FixedLocator([0.25, 0.5, 1 / 1.3, 1.0, 1.3, 2.0, 4.0]))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
-
-
-def plot_circuit_table(table: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw the energy of an operation against the word length, of the array and of the whole system.
-
-    Args:
-        table: Result of `amsim.circuit_table`.
-        ax: Where to draw; None makes a figure.
-
-    Returns:
-        The axes that it is drawn on.
-
-    Raises:
-        ValueError: No Dataset with these energies over family and bits.
-    """
-    style.check_dataset("table", table, ("array_energy", "operation_energy"), ("family", "bits"))
-    rows = table.sortby("bits")
-    bits = rows["bits"].values
-
-    ax = style.own_axes(ax, (7.0, 4.8))
-    ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
-    for index, family in enumerate(rows["family"].values):
-        colour, marker = style.FAMILY_STYLES[index % len(style.FAMILY_STYLES)]
-        row = rows.sel(family=family)
-        ax.plot(bits, row["operation_energy"], marker=marker, color=colour, label=f"{family}, system")
-        ax.plot(
-            bits, row["array_energy"], marker=marker, color=colour, linestyle="--", markerfacecolor="white",
-            label=f"{family}, array",
-        )  # fmt: skip
-    ax.xaxis.set_major_locator(FixedLocator([float(one) for one in bits]))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_major_formatter(style.JOULE)
-    style.finish(ax, "word length of weights and inputs (bit)", "energy per operation (J)", grid="both", columns=3)
-    return ax

@@ -16,7 +16,7 @@ BAND = 0.14
 """Opacity of an interval."""
 
 NAMES = 50
-"""Letters that fit below an axis side by side, about."""
+"""Approximate number of letters that fit side by side below an axis."""
 
 
 def plot_yield(
@@ -38,15 +38,15 @@ def plot_yield(
         limit: In the unit of the quantity; None draws against the limit.
         quantity: Variable over dies.
         along: Axis from left to right, of numbers or words, where a limit is given; None takes the first one.
-        hue: Axis with a curve for each value, seven at most; None takes what is left, if anything.
+        hue: Axis with a curve for each value, at most seven; None takes the axis that is left, if any.
         good: "at least" or "at most" the limit.
         ax: Where to draw; None makes a figure.
 
     Returns:
-        The axes that it is drawn on.
+        The axes drawn on.
 
     Raises:
-        ValueError: No Dataset, an unknown variable or axis, no dies, `along` without a limit, further axes, of which
+        ValueError: Not a Dataset, an unknown variable or axis, no dies, `along` without a limit, further axes, of which
             one value each must be selected first, or no point with all of its dies.
     """
     one_of("good", good, DIRECTIONS)
@@ -97,7 +97,7 @@ def _curves(values: xr.DataArray, hue: str | None) -> list[tuple[str | None, xr.
         curves: list[tuple[str | None, xr.DataArray]] = [(None, values)]
     else:
         labels = values[hue].values
-        curves = [(axes.said(values[hue], one.item()), values.isel({hue: n})) for n, one in enumerate(labels)]
+        curves = [(axes.value_text(values[hue], one.item()), values.isel({hue: n})) for n, one in enumerate(labels)]
     curves = [(label, one) for label, one in curves if one.notnull().all("die").any()]
     if not curves:
         raise ValueError(
@@ -112,7 +112,7 @@ def _curves(values: xr.DataArray, hue: str | None) -> list[tuple[str | None, xr.
 
 
 def _survival(ax: Axes, dies: np.ndarray, everything: np.ndarray, good: str, number: int, label: str | None) -> None:
-    """Share of dies on the good side of every limit; it steps where a die is."""
+    """Draw the share of dies on the good side of every limit; it steps at each die."""
     at_least = good == "at least"
     room = 0.05 * (np.nanmax(everything) - np.nanmin(everything)) or 0.01 * abs(dies[0]) or 0.01
     places = np.unique(dies)
@@ -135,7 +135,7 @@ def _survival(ax: Axes, dies: np.ndarray, everything: np.ndarray, good: str, num
 
 
 def _along(ax: Axes, curve: xr.DataArray, limit: float, along: str, good: str, number: int, label: str | None) -> None:
-    """Yield at a limit along an axis of numbers, or of words side by side."""
+    """Draw the yield at a limit along an axis of numbers, or of words side by side."""
     numeric = axes.is_numeric(curve[along])
     if numeric:
         curve = curve.isel({along: np.isfinite(curve[along].values)}).sortby(along)
@@ -152,7 +152,7 @@ def _along(ax: Axes, curve: xr.DataArray, limit: float, along: str, good: str, n
     at = np.arange(len(share)) + 0.12 * number
     ends = np.abs(np.stack([share - low, high - share]))[:, known]
     ax.errorbar(at[known], share[known], ends, label=label, linestyle="none", capsize=4, **look)
-    names = [axes.said(curve[along], one.item()) for one in curve[along].values]
+    names = [axes.value_text(curve[along], one.item()) for one in curve[along].values]
     ax.set_xticks(np.arange(len(share)), names)
     if sum(map(len, names)) > NAMES:
         for text in ax.get_xticklabels():

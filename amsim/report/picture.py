@@ -1,4 +1,4 @@
-"""A picture of a study from its data alone."""
+"""Picture of a study from its data alone."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from amsim.plot.axes import is_logarithmic, is_numeric, own_axes_of
 
 
 def result_picture(result: xr.Dataset, quantity: str | None = None, along: str | None = None) -> Any:
-    """Figure of a quantity of a study along an axis, or of accuracy against energy where no axis is fit for that.
+    """Figure of a quantity of a study along an axis, or of accuracy against energy where no axis is suitable.
 
     Args:
         result: Result of a study.
-        quantity: None is the accuracy, or the first one where that is not measured.
-        along: Axis; None is the first one of numbers.
+        quantity: Variable; None takes the accuracy, or the first variable where accuracy was not measured.
+        along: Horizontal axis; None takes the first numeric one.
 
     Raises:
-        ValueError: No study, no such quantity or axis, or more axes than a picture shows.
+        ValueError: Not a study, an unknown quantity or axis, or more axes than a picture shows.
     """
     if "axes" not in result.attrs or not result.data_vars:
         raise ValueError("only studies of `amsim sweep` are drawn here.")

@@ -1,4 +1,4 @@
-"""Results opened without trust: nothing in a file is run, and what is damaged is said in one line."""
+"""Stored results, opened without trust: nothing in a file is run, and damage is reported in one line."""
 
 import json
 from collections.abc import Iterator
@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from amsim.studies.store import stored_items
+
 CODECS = ("blosc", "bz2", "delta", "fixedscaleoffset", "gzip", "lz4", "lzma", "shuffle", "vlen-utf8", "zlib", "zstd")
-"""Codecs of a store that only unpack numbers and text."""
+"""Codecs that only unpack numbers and text."""
 
 
 def open_result(path: Path) -> xr.Dataset:
-    """A netCDF file or Zarr store of amsim as a data set in memory.
+    """Result in a netCDF file or Zarr store of amsim, in memory.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It cannot be read, or is no result of amsim.
+        ValueError: It cannot be read, or is not a result of amsim.
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
@@ -36,36 +38,34 @@ def open_result(path: Path) -> xr.Dataset:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(f"{path} cannot be read as netCDF or Zarr: {reason}") from None
     if "amsim_version" not in found.attrs:
-        raise ValueError(f"{path} is no result of amsim: it has no attribute `amsim_version`.")
+        raise ValueError(f"{path} is not a result of amsim: it has no attribute `amsim_version`.")
     return found
 
 
-def stored_part(path: Path) -> list[str]:
-    """How much of a study its store holds."""
-    from amsim.studies.store import stored_items
-
+def store_progress(path: Path) -> list[str]:
+    """Lines on how much of a study its store holds; none for a file."""
     counts = stored_items(path) if path.is_dir() else None
     if counts is None:
         return []
     done, total = counts
     if done == total:
         return [f"complete: all {total} items"]
-    rest = "the same `amsim sweep` goes on from there, and the numbers below may lack the last minute"
+    rest = "the same `amsim sweep` resumes from there; the last minute of results may be missing below"
     return [f"complete: {done} of {total} items ({100 * done // total} %); {rest}"]
 
 
 def printable(text: str) -> str:
-    """Text without what could steer a terminal; lines stay lines."""
+    """Text without characters that could control a terminal; line breaks stay."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def _harmless(result: xr.Dataset) -> xr.Dataset:
-    """The same with printable words only."""
+    """The same result with printable text only."""
     found = {}
     for name, one in result.variables.items():
         if one.dtype.kind in "OU":
-            said = [printable(str(word)) for word in one.values.ravel()]
-            found[name] = (one.dims, np.array(said, str).reshape(one.shape), one.attrs)
+            clean = [printable(str(word)) for word in one.values.ravel()]
+            found[name] = (one.dims, np.array(clean, str).reshape(one.shape), one.attrs)
     coordinates = {name: one for name, one in found.items() if name in result.coords}
     result = result.assign_coords(coordinates).assign({name: found[name] for name in found if name not in coordinates})
     words = {name: printable(value) for name, value in result.attrs.items() if isinstance(value, str)}
@@ -73,7 +73,7 @@ def _harmless(result: xr.Dataset) -> xr.Dataset:
 
 
 def _check_codecs(path: Path) -> None:
-    """Raise for a codec that could run what is in a file, as pickle does."""
+    """Raise for a codec that could run the content of a file, as pickle does."""
     for file in (*path.rglob(".zarray"), *path.glob(".zmetadata")):
         for name in _codecs(json.loads(file.read_text())):
             if name not in CODECS:

@@ -1,4 +1,4 @@
-"""Results as text: what they are of, their axes, and tables of their numbers."""
+"""Results as text: their origin, their axes, and tables of their numbers."""
 
 import json
 import math
@@ -11,22 +11,25 @@ import xarray as xr
 from matplotlib.ticker import EngFormatter
 from rich.table import Table
 
-from amsim.command_line.output import right_aligned
 from amsim.plot.axes import PREFIXED, with_unit
+from amsim.report.columns import right_aligned
+from amsim.report.comparison import comparison_tables
 from amsim.report.result_file import printable
+from amsim.statistics.intervals import student_half_width
+from amsim.validation.tables import level_tables
 
 SQUARE_MILLIMETRES = 1e6
 ROWS = 60
-"""Points that a table has at most."""
+"""Most points in a table."""
 
 INNER = ("die", "read", "component")
-"""Dimensions of a study that are no axes."""
+"""Dimensions of a study that are not axes."""
 
 
-def facts(result: xr.Dataset) -> list[str]:
-    """Lines that say what a result is of, and over which axes."""
+def provenance_lines(result: xr.Dataset) -> list[str]:
+    """Lines on the origin of a result and its axes."""
     attributes, study, file = result.attrs, _json(result.attrs.get("study")), _toml(result.attrs.get("study_file"))
-    said = {
+    origin = {
         "network": file.get("network") or study.get("network") or attributes.get("network"),
         "data": file.get("data") or attributes.get("data"),
         "items": study.get("items", attributes.get("images")),
@@ -39,7 +42,7 @@ def facts(result: xr.Dataset) -> list[str]:
         "version": f"amsim {attributes['amsim_version']}, jax {attributes.get('jax_version', 'unknown')}",
     }
     lines = [_kind(result)]
-    lines += [f"{name}: {_text(value)}" for name, value in said.items() if value is not None and _text(value)]
+    lines += [f"{name}: {_text(value)}" for name, value in origin.items() if value is not None and _text(value)]
     for dim, size in result.sizes.items():
         held = [str(name) for name, one in result.coords.items() if dim in one.dims]
         lines += [f"axis {_text(name)}: {_values(result[name])}" for name in held] or [f"axis {_text(dim)}: {size}"]
@@ -47,7 +50,7 @@ def facts(result: xr.Dataset) -> list[str]:
 
 
 def result_tables(result: xr.Dataset, quantity: str | None = None) -> list[Table]:
-    """Tables of a result; that of a study has a row for each point.
+    """Tables of a result; that of a study has one row per point.
 
     Raises:
         ValueError: The result has no such quantity.
@@ -58,12 +61,8 @@ def result_tables(result: xr.Dataset, quantity: str | None = None) -> list[Table
     if "axes" in result.attrs:
         return [_study_table(result, [quantity] if quantity else [str(name) for name in result.data_vars])]
     if quantity is None and {"design", "component"} <= set(result.dims) and "accuracy_mean" in result:
-        from amsim.command_line.compare_command import comparison_tables
-
         return comparison_tables(result)
     if quantity is None and "rung" in result.dims:
-        from amsim.validation.tables import level_tables
-
         return level_tables(result)
     return [_overview(result[[quantity]] if quantity else result)]
 
@@ -84,13 +83,13 @@ def _study_table(result: xr.Dataset, quantities: list[str]) -> Table:
     points = [place for place in np.ndindex(*shape) if not all(np.isnan(m[place]) for m, _, _ in summaries.values())]
     missing = math.prod(shape) - len(points)
     title = "1 point" if len(points) == 1 else f"{len(points)} points"
-    title += f"; {missing} have no result (yet)" if missing else ""
+    title += f"; {missing} have no result yet" if missing else ""
     if len(points) > ROWS:
         title += f"; the first {ROWS}"
     table = right_aligned(title, first, *others, *headings)
     for place in points[:ROWS]:
         at = dict(zip(axes, place, strict=True))
-        cells = [_shown(result[name][at[result[name].dims[0]]].item(), _unit(result[name])) for name in columns]
+        cells = [_value_text(result[name][at[result[name].dims[0]]].item(), _unit(result[name])) for name in columns]
         for name, (mean, _, half) in summaries.items():
             factor, _, form = scales[name]
             cells.append(_number(float(factor * mean[place]), form))
@@ -101,9 +100,7 @@ def _study_table(result: xr.Dataset, quantities: list[str]) -> Table:
 
 
 def _summary(values: xr.DataArray, axes: list[Any]) -> tuple[np.ndarray, str, np.ndarray | None]:
-    """Mean over dies at each point, its unit, and half of its 95 % interval where there are dies."""
-    from amsim.statistics.intervals import student_half_width
-
+    """Mean over dies at each point, its unit, and half the width of its 95 % interval where there are dies."""
     unit = _unit(values)
     wide = values.astype(float)
     wide = wide.sum("component", skipna=False) if "component" in wide.dims else wide
@@ -143,7 +140,7 @@ def _kind(result: xr.Dataset) -> str:
 
 
 def _scale(name: str, values: np.ndarray, unit: str) -> tuple[float, str, str]:
-    """Factor of a column of numbers, its unit then, and how a number is written."""
+    """Factor of a column of numbers, its unit with that factor, and the format of a number."""
     if unit == "1":
         return (100.0, "%", ".2f") if name.startswith(("accuracy", "yield")) else (1.0, "", ".4g")
     if unit == "m2":
@@ -160,8 +157,8 @@ def _number(value: float, form: str) -> str:
     return format(value, form) if math.isfinite(value) else "none"
 
 
-def _shown(value: Any, unit: str) -> str:
-    """A value with its unit, short."""
+def _value_text(value: Any, unit: str) -> str:
+    """Short text of a value with its unit."""
     if isinstance(value, str | bool):
         return _text(value) or "none"
     if not math.isfinite(value):
@@ -173,7 +170,7 @@ def _shown(value: Any, unit: str) -> str:
 
 def _values(axis: xr.DataArray) -> str:
     unit = _unit(axis)
-    held = [_shown(one, unit) for one in axis.values.ravel().tolist()]
+    held = [_value_text(one, unit) for one in axis.values.ravel().tolist()]
     listed = ", ".join(held) if len(held) <= 8 else f"{len(held)} values from {held[0]} to {held[-1]}"
     name = axis.attrs.get("long_name", axis.name)
     return listed if name == axis.name else f"{_text(name)}: {listed}"
@@ -188,7 +185,7 @@ def _first(attributes: Any, *names: str) -> Any:
 
 
 def _json(text: Any) -> Any:
-    """Content of an attribute that is JSON, or nothing."""
+    """Content of a JSON attribute, or nothing."""
     if isinstance(text, list | np.ndarray):
         return [_json(one) for one in text]
     try:
@@ -198,7 +195,7 @@ def _json(text: Any) -> Any:
 
 
 def _toml(text: Any) -> Any:
-    """The table `study` of the file that a study was run from, or nothing."""
+    """Table `study` of the file that a study was run from, or nothing."""
     try:
         return tomllib.loads(text).get("study", {}) if isinstance(text, str) else {}
     except (ValueError, RecursionError):
@@ -219,8 +216,8 @@ def _macros(content: Any) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    """Text of a file without what could steer a terminal, and not too long."""
+    """Text of a file without characters that could control a terminal, at most 200 long."""
     plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-    said = ", ".join(map(str, plain)) if isinstance(plain, list) else str(plain)
-    said = printable(said).replace("\n", " ").replace("\t", " ")
-    return said if len(said) <= 200 else said[:197] + "..."
+    text = ", ".join(map(str, plain)) if isinstance(plain, list) else str(plain)
+    text = printable(text).replace("\n", " ").replace("\t", " ")
+    return text if len(text) <= 200 else text[:197] + "..."

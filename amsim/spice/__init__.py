@@ -1,4 +1,4 @@
-"""Physical lines of a switched-capacitor die as a netlist, and what ngspice makes of them."""
+"""Physical lines of a switched-capacitor die as a netlist, and their simulation by ngspice."""
 
 from amsim.spice.comparison import run as run
 from amsim.spice.deck import write as write

@@ -1,4 +1,4 @@
-"""The lines of a die by ngspice and by amsim's own formulas, side by side."""
+"""Lines of a die from ngspice and from amsim's own formulas, side by side."""
 
 import tempfile
 from pathlib import Path
@@ -105,8 +105,8 @@ def line_voltages(
 ) -> tuple[Float[np.ndarray, "evaluations columns"], Float[np.ndarray, "evaluations columns"]]:
     """Voltage (V) of each line at the decision and energy (J) from the supply, by `ChargeLine` in float64.
 
-    What one evaluation leaves on a line - leaked charge, a start beyond the reset level - is what the next reset
-    begins with: the returning bottom plates and the clock's rising edge take back what they brought.
+    The charge that one evaluation leaves on a line - leakage, a start beyond the reset level - is the start of the next
+    reset: the returning bottom plates and the rising edge of the clock take back the charge that they injected.
     """
     with jax.enable_x64(True):
         precise = in_float64(macro)
@@ -171,7 +171,7 @@ def _moved(
     resistances: Float[Array, " capacitors"] | None,
     high: Float[Array, "evaluations capacitors"],
 ) -> Float[Array, " evaluations"]:
-    """Move of the line from the step of the bottom plates to the hold, V."""
+    """Change of the line voltage from the step of the bottom plates to the hold, V."""
     if resistances is None:
         return line.settled_voltage(high) - line.reset_level
     assert macro.drivers is not None

@@ -13,20 +13,20 @@ from amsim.spice.lines import Lines, Numbers, physical_lines
 from amsim.spice.sequence import Sequence, sequence
 
 ELEMENT_LIMIT = 20_000
-"""Elements that a deck may have."""
+"""Largest number of elements of a deck."""
 
 VALUE_LIMIT = 5_000_000
-"""Numbers that ngspice may have to write."""
+"""Largest number of values that ngspice has to write."""
 
 MIRROR_CAPACITANCE = 1e-12
 """F, on which a copy of a column's supply current integrates: exact at any step, unlike a sum over points."""
 
 OPEN = 1e18
-"""Resistance of a switch that is open, Ohm."""
+"""Resistance of an open switch, Ohm."""
 
 
 class Deck(NamedTuple):
-    """A netlist and what is needed to read its results.
+    """A netlist with the information needed to read its results.
 
     Attributes:
         text: The netlist.
@@ -96,7 +96,7 @@ def deck_path(path: str | Path) -> Path:
     """Check that a deck can be written there."""
     target = Path(path)
     if not target.parent.is_dir():
-        raise ValueError(f"Argument `path` must lie in an existing folder, but {target.parent} is none.")
+        raise ValueError(f"Argument `path` must lie in an existing folder, but {target.parent} is not one.")
     if target.is_dir():
         raise ValueError(f"Argument `path` must be a file to write, but {target} is a folder.")
     # The simulator would take a space or quote in the name of its output file as the end of it.
@@ -108,7 +108,7 @@ def deck_path(path: str | Path) -> Path:
 
 
 def netlist(macro: SwitchedCapacitor, lines: Lines, name: str) -> Deck:
-    """Give the deck of lines.
+    """Deck of lines.
 
     Args:
         macro: Whose lines they are.
@@ -150,7 +150,7 @@ def _number(value: Any) -> str:
 
 
 def _source(name: str, node: str, corners: list[tuple[float, float]]) -> Iterator[str]:
-    """Piecewise linear source to ground, three corners a line."""
+    """Piecewise linear source to ground, three corners per line."""
     yield f"V{name} {node} 0 PWL("
     for first in range(0, len(corners), 3):
         yield "+ " + "  ".join(f"{_number(time)} {_number(level)}" for time, level in corners[first : first + 3])
@@ -211,7 +211,7 @@ def _phases(
 def _column(
     macro: SwitchedCapacitor, lines: Lines, phases: Sequence, patterns: dict[tuple[int, ...], str], column: int
 ) -> Iterator[str]:
-    """One line with all that is on it."""
+    """One line with all that is connected to it."""
     yield f"* column {column}: supply, its charge on {MIRROR_CAPACITANCE:g} F, reset switch, parasitic"
     rail = f"vdd{column}"
     yield f"VDD{column} {rail} 0 DC {_number(lines.supply)}"

@@ -20,7 +20,7 @@ Numbers = ArrayLike | Sequence[Any]
 
 
 class Lines(NamedTuple):
-    """Lines of a die and what drives them; the capacitors of a line are its cells, then its bias DAC.
+    """Lines of a die with their drivers; the capacitors of a line are its cells, then its bias DAC.
 
     Attributes:
         capacitances: F.
@@ -66,7 +66,7 @@ def in_float64(tree: Any) -> Any:
 def physical_lines(
     macro: Any, die: Any, weights: Any, inputs: Any, *, bias_code: Any, reset_level: Any, start_level: Any
 ) -> Lines:
-    """Check the arguments of `amsim.spice.write` and give the lines of the columns that hold weights."""
+    """Check the arguments of `amsim.spice.write` and return the lines of the columns that hold weights."""
     if not isinstance(macro, SwitchedCapacitor):
         raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
     w = _signs("weights", weights, "(rows, columns)", (macro.rows, macro.columns))

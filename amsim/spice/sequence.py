@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from amsim.spice.lines import Lines
 
 POINT_LIMIT = 300_000
-"""Time points that a simulation may take."""
+"""Largest number of time points of a simulation."""
 
 
 class Sequence(NamedTuple):

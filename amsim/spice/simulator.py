@@ -1,4 +1,4 @@
-"""Runs ngspice on a deck and reads what it wrote; whatever goes wrong there is a `SpiceError` that says what."""
+"""Runs ngspice on a deck and reads its output; every failure is a `SpiceError` that says what went wrong."""
 
 import contextlib
 import os

@@ -1,1 +1,21 @@
 """The hardware of a whole system and its cost: accelerators, memories, settings and supply."""
+
+from amsim.system.accelerator import Accelerator as Accelerator
+from amsim.system.accelerator import PowerManagement as PowerManagement
+from amsim.system.cost import SystemCost as SystemCost
+from amsim.system.cost import system_cost as system_cost
+from amsim.system.hardware import COMPONENTS as COMPONENTS
+from amsim.system.hardware import KILOBYTE as KILOBYTE
+from amsim.system.organisation import Organisation as Organisation
+from amsim.system.organisation import Overhead as Overhead
+from amsim.system.organisation import Processor as Processor
+from amsim.system.organisation import Spread as Spread
+from amsim.system.organisation import SystolicArray as SystolicArray
+from amsim.system.settings import continuous_settings as continuous_settings
+from amsim.system.settings import setting as setting
+from amsim.system.settings import static_settings as static_settings
+from amsim.system.settings import with_settings as with_settings
+from amsim.system.supply import minimum_energy_supply as minimum_energy_supply
+from amsim.system.supply import scaled_to_supply as scaled_to_supply
+
+__all__ = ["system_cost"]

@@ -16,6 +16,7 @@ from amsim.report import tables as result_tables
 from amsim.report.picture import result_picture
 from amsim.report.result_file import open_result
 from amsim.results.labelled import labelled
+from amsim.studies import front_door
 from amsim.studies import program as programs
 from amsim.studies.study_file.study import read_study
 
@@ -122,12 +123,12 @@ def test_an_interrupted_sweep_says_how_to_go_on(study, tmp_path, monkeypatch):
         size = ("--dies", 1, "--images", 16, "--out", tmp_path)
         stored = run("sweep", study, *size, "--store", tmp_path / "new.zarr", status=130)
         lost = run("sweep", study, *size, status=130)
-    assert f"{tmp_path / 'new.zarr'} keeps what is done, and the same command goes on from there" in stored.output
+    assert f"{tmp_path / 'new.zarr'} keeps what is done, and the same command resumes from it" in stored.output
     assert "nothing was written" in lost.output
     assert [one.name for one in tmp_path.iterdir()] == ["new.zarr"]
     shown = run("show", tmp_path / "new.zarr").output
     assert "complete: 0 of 2 items (0 %)" in shown
-    assert "0 points; 2 have no result (yet)" in shown
+    assert "0 points; 2 have no result yet" in shown
 
 
 @pytest.mark.parametrize(
@@ -162,14 +163,13 @@ def test_sweep_on_two_processes(ended, study, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as in this process, for the same bits
     monkeypatch.setattr(programs, "CACHE_BYTES", 1)  # so that there is work for both
-    sweeps = sys.modules["amsim.studies.sweep"]
-    workers, run_on_cluster = [], sweeps.run_on_cluster
+    workers, run_on_cluster = [], front_door.run_on_cluster
 
     def recorded(client, *arguments):
         workers.extend(client.run(os.getpid).values())
         return run_on_cluster(client, *arguments)
 
-    monkeypatch.setattr(sweeps, "run_on_cluster", recorded)
+    monkeypatch.setattr(front_door, "run_on_cluster", recorded)
     run("sweep", study, "--dies", 2, "--images", 16, "--out", tmp_path, "--workers", 2)
     assert len({*workers, os.getpid()}) == 3
     names = [folder / "noise.nc" for folder in (tmp_path, ended[0])]
@@ -308,7 +308,7 @@ def test_broken_files_end_in_one_line(ended, tmp_path):
         ("half.nc", "cannot be read as netCDF or Zarr: "),
         ("text.nc", "cannot be read as netCDF or Zarr: "),
         ("empty.zarr", "cannot be read as netCDF or Zarr: "),
-        ("foreign.nc", "is no result of amsim"),
+        ("foreign.nc", "is not a result of amsim"),
         ("missing.nc", "There is no "),
     ):
         refused = str(run("show", tmp_path / name, status=1).exception)

@@ -94,7 +94,7 @@ def test_sites_of_a_chip_have_thresholds_or_a_range():
     assert "lsb" not in fused
     ax = plot_line_values(fused)
     assert ax.get_xlabel() == "cells high of 40, site first"
-    assert "thresholds of 6 neurons, 0 % out of the bias DAC's reach" in legend(ax)
+    assert "thresholds of 6 neurons, 0 % beyond the range of the bias DAC" in legend(ax)
     assert upright(ax, "-") == fused["threshold"].values.tolist()
     read = site_line_values(chip, INPUTS, "second")
     hidden = np.where(INPUTS @ WEIGHTS + bias >= 0, 1, -1)

@@ -7,6 +7,7 @@ from matplotlib.collections import LineCollection
 from plotted_results import make_characteristic, make_decisions
 
 from amsim import plot
+from amsim.plot.characteristic import BINS, CURVES
 
 pytestmark = pytest.mark.usefixtures("only_drawn")
 
@@ -24,7 +25,7 @@ def test_transfer_curve_shows_the_data():
     np.testing.assert_allclose([segment[:, 1] for segment in curves.get_segments()], expected)
     assert legend(ax)[0] == "6 of 6 columns on 2 dies"
     assert ax.get_xlabel() == "ideal sum of products (counts)"
-    assert ax.get_ylabel() == "sum of products as read (counts)"
+    assert ax.get_ylabel() == "sum of products read (counts)"
     assert large_enough(ax)
 
 
@@ -47,8 +48,8 @@ def test_transfer_curve_of_many_columns_draws_some():
     data = make_characteristic().isel(die=[0] * 40)
     ax = plot.plot_transfer_curve(data)
     (curves,) = [one for one in ax.collections if isinstance(one, LineCollection)]
-    assert len(curves.get_segments()) == plot.CURVES
-    assert legend(ax)[0] == f"{plot.CURVES} of 120 columns on 40 dies"
+    assert len(curves.get_segments()) == CURVES
+    assert legend(ax)[0] == f"{CURVES} of 120 columns on 40 dies"
 
 
 def test_decisions_are_drawn_as_probabilities():
@@ -78,15 +79,15 @@ def test_error_histogram_shows_the_unclipped_errors():
     assert sum(heights.values()) == pytest.approx(100)
     assert legend(ax)[0] == f"reads: mean {errors.mean():.3g}, sigma {errors.std():.3g} counts"
     assert "24 of 65 sums clip and are left out" in legend(ax)
-    assert ax.get_xlabel() == "sum as read less ideal sum (counts)"
-    assert ax.get_ylabel() == "reads in a bin of 2 counts (%)"
+    assert ax.get_xlabel() == "sum read minus ideal sum (counts)"
+    assert ax.get_ylabel() == "reads per bin of 2 counts (%)"
     assert large_enough(ax)
 
 
 def test_the_gaussian_has_the_moments_of_the_errors():
     data = make_characteristic(clipped_from=64)
     ax = plot.plot_error_histogram(data)
-    x, y = line(ax, "Gaussian of this mean and sigma").get_data()
+    x, y = line(ax, "Gaussian of the same mean and sigma").get_data()
     errors = data["error"].values
     # Averaging over a bin of 2 counts adds 2**2 / 12 to the variance, and the bin's width to the area.
     area = np.trapezoid(y, x)
@@ -108,7 +109,7 @@ def test_error_histogram_of_fine_steps_has_few_bins_that_hold_everything():
     data = make_characteristic(clipped_from=64)
     data["error"] = data["error"] + np.random.default_rng(2).normal(size=data["error"].shape)
     ax = plot.plot_error_histogram(data)
-    assert 20 < len(bars(ax)) <= plot.BINS + 2
+    assert 20 < len(bars(ax)) <= BINS + 2
     assert sum(bar.get_height() for bar in bars(ax)) == pytest.approx(100)
 
 
@@ -126,4 +127,4 @@ def test_error_histogram_of_very_many_values():
     data = make_characteristic(clipped_from=64).isel(read=[0] * 500)
     data["error"][:] = np.linspace(-1, 1, data["error"].size).reshape(data["error"].shape)
     ax = plot.plot_error_histogram(data)
-    assert 20 < len(bars(ax)) <= plot.BINS + 2
+    assert 20 < len(bars(ax)) <= BINS + 2

@@ -66,8 +66,8 @@ def test_roofline_shows_sites_under_their_roofs():
         assert y.min() < peak / 2, "the slope is in the picture"
     assert len({roof.get_linestyle() for roof in roofs}) == 2
     assert sorted(text.get_text() for text in annotations(ax)) == ["a", "b", "c"]
-    assert ax.get_xlabel() == "multiply-accumulates for each bit of the activation memory"
-    assert ax.get_ylabel() == "multiply-accumulates (1/s)"
+    assert ax.get_xlabel() == "multiply-accumulates per bit of the activation memory"
+    assert ax.get_ylabel() == "multiply-accumulates per second"
     assert large_enough(ax)
 
 
@@ -76,7 +76,7 @@ def test_roofline_takes_the_memory_that_needs_most_time():
     ax = plot.plot_roofline(make_cost())
     assert ax.get_xlabel().endswith("of the DRAM")
     np.testing.assert_allclose(line(ax, "site").get_xydata(), [[2.5e5 / 1e4, 5e8]])
-    assert "no bit of it moves: a, b" in legend(ax)
+    assert "no bits of it moved: a, b" in legend(ax)
 
 
 def test_a_memory_without_bandwidth_has_no_slope():
@@ -119,7 +119,7 @@ def test_utilisation_adds_up_to_the_whole():
         [0.0, 0.0, 20.0],  # 5e-4 s less 4e3 cycles
     ]
     np.testing.assert_allclose(widths, expected, atol=1e-9)
-    assert legend(ax) == ["cells compute", "cells not used", "stalls", "slow readout"]
+    assert legend(ax) == ["cells compute", "cells idle", "stalls", "slow readout"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "c"]
     assert [text.get_text() for text in annotations(ax)] == ["2 ms", "1 ms", "500 µs"]
     assert large_enough(ax)
@@ -145,9 +145,9 @@ def test_energy_sweep_stacks_components_and_marks_the_least():
         assert edge[:, 1].min() == pytest.approx((upper - own).min(), abs=1e-15)
     total = energy.sum(axis=1)
     least = int(np.argmin(total))
-    mark = next(one for one in ax.lines if str(one.get_label()).startswith("least"))
+    mark = next(one for one in ax.lines if str(one.get_label()).startswith("minimum"))
     np.testing.assert_allclose(mark.get_xydata(), [[data["supply"].values[least], total[least]]])
-    assert mark.get_label() == "least: 2.57 µJ at 600 mV"
+    assert mark.get_label() == "minimum: 2.57 µJ at 600 mV"
     assert legend(ax)[:3] == ["MAC array", "weight memory", "leakage"]
     assert ax.get_xlabel() == "supply (V)"
     assert ax.get_ylabel() == "energy per inference (J)"
@@ -158,7 +158,7 @@ def test_energy_sweep_stacks_components_and_marks_the_least():
 def test_a_refined_minimum_is_the_one_marked():
     data = make_sweep(minimum_supply=0.63, minimum_energy=2.5e-6)
     ax = plot.plot_energy_sweep(data, "supply")
-    assert "least: 2.5 µJ at 630 mV" in legend(ax)
+    assert "minimum: 2.5 µJ at 630 mV" in legend(ax)
     other = plot.plot_energy_sweep(make_sweep((1e5, 1e6, 1e7), "capacity", minimum_supply=0.63), "capacity")
     assert any(text.endswith("at 1 Mbit") for text in legend(other))
 

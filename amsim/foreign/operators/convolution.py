@@ -69,7 +69,7 @@ def transposed_convolution(
     if output_shape or auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         wanted = output_shape or tuple(size * stride for size, stride in zip(x.shape[2:], strides, strict=True))
         sizes = zip(whole, spans, extra, per_axis("output_shape", wanted, axes, 1), strict=True)
-        # What is cut off at the two ends; the odd one goes to the start unless the padding is SAME_UPPER.
+        # Elements cut off at the two ends; the odd one goes to the start unless the padding is SAME_UPPER.
         cut = [before + span + more - want for before, span, more, want in sizes]
         if not output_shape and min(cut) < 0:
             raise ValueError("its padding is SAME with a stride beyond its kernel, on which run times do not agree")
@@ -96,7 +96,7 @@ def transposed_convolution(
 
 
 def _turned(weight: Array, group: int) -> Array:
-    """A kernel (in, out / group, *space) as (out, in / group, *space), turned round in space."""
+    """A kernel (in, out / group, *space) as (out, in / group, *space), mirrored in space."""
     inputs, outputs, *space = weight.shape
     split = weight.reshape(group, inputs // group, outputs, *space)
     moved = jnp.swapaxes(split, 1, 2).reshape(group * outputs, inputs // group, *space)

@@ -35,7 +35,7 @@ def general_product(
     """Product with an addition: alpha a b + beta c."""
     a, b = jnp.asarray(a), jnp.asarray(b)
     if a.ndim != 2 or b.ndim != 2:
-        raise ValueError(f"it multiplies arrays of shapes {a.shape} and {b.shape}, which are no matrices")
+        raise ValueError(f"it multiplies arrays of shapes {a.shape} and {b.shape}, which are not matrices")
     a, b = a.T if transA else a, b.T if transB else b
     limited((a.shape[0], b.shape[1]))
     result = a @ b

@@ -1,4 +1,4 @@
-"""ONNX operators that take parts of a tensor or put something around it."""
+"""ONNX operators that take parts of a tensor or pad it."""
 
 import itertools
 from typing import Any
@@ -105,7 +105,7 @@ def pad(
     pads: Ints = (),
     value: float = 0.0,
 ) -> Value:
-    """Something around a tensor: a number, its edge, its mirror image or itself; less than nothing cuts off."""
+    """Padding around a tensor: a number, its edge, its mirror image or itself; a negative amount crops."""
     amounts = numbers_of("pads", pads_input) or pads
     places = numbers_of("axes", axes_input) or tuple(range(x.ndim))
     if len(amounts) != 2 * len(places):

@@ -36,7 +36,7 @@ class Operator(NamedTuple):
 
     Attributes:
         compute: Function of the inputs; its keywords are the attributes, those of `OF_THE_GRAPH` aside.
-        settings: Places of inputs that are settings rather than data: numbers of the file there are no parameters.
+        settings: Places of inputs that are settings rather than data: numbers of the file there are not parameters.
         weights: Places of inputs that are parameters even as integers.
     """
 

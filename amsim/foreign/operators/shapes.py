@@ -29,7 +29,7 @@ def size(x: Value) -> Value:
 
 @operator("Reshape", settings=(1,))
 def reshape(x: Value, sizes: Value, *, allowzero: int = 0) -> Value:
-    """The elements in another shape; 0 keeps a size, -1 is what is left."""
+    """The elements in another shape; 0 keeps a size, -1 is the remaining size."""
     wanted = numbers_of("shape", sizes) or ()
     if not allowzero:
         if any(number == 0 and place >= x.ndim for place, number in enumerate(wanted)):

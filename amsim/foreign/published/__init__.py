@@ -1,4 +1,4 @@
-"""Trained networks of other people with data to try them on, read at run time from the packages that carry them."""
+"""Networks trained by others, with data to test them on, read at run time from the packages that carry them."""
 
 from amsim.foreign.published.detectors import DETECTORS as DETECTORS
 from amsim.foreign.published.detectors import Detector as Detector

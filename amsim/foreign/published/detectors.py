@@ -1,4 +1,4 @@
-"""Other people's trained detectors, each with labelled data to try it on."""
+"""Detectors trained by others, each with labelled data to test it on."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -30,11 +30,11 @@ DETECTORS = tuple(PACKAGES)
 
 
 class Detector(NamedTuple):
-    """A trained detector and data to try it on.
+    """A trained detector and data to test it on.
 
     Attributes:
         name: One of `DETECTORS`.
-        score: Function `score(params, inputs)`: larger means more likely; what `amsim.evaluate_detector` takes.
+        score: Function `score(params, inputs)`: larger means more likely; for `amsim.evaluate_detector`.
         params: Its parameters.
         first: Name of its first site, whose inputs are raw data.
         data: Inputs, and labels of 1 and 0, or -1 where either answer is right.
@@ -53,7 +53,7 @@ class Detector(NamedTuple):
 
 
 def missing_packages(name: str) -> tuple[str, ...]:
-    """What pip would have to install for a detector and its data; nothing where all is there.
+    """Requirements that pip would have to install for a detector and its data; none if all are installed.
 
     Args:
         name: One of `DETECTORS`.
@@ -68,7 +68,7 @@ def missing_packages(name: str) -> tuple[str, ...]:
 
 
 def load_detector(name: str, *, share: float = 1.0, seed: int = 0) -> Detector:
-    """A detector with its weights and data, all from installed packages.
+    """Load a detector with its weights and data, all from installed packages.
 
     Args:
         name: One of `DETECTORS`.

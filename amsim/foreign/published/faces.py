@@ -1,4 +1,4 @@
-"""Real faces and what is none, from installed packages: what a face detector is tried on."""
+"""Pictures with and without faces from installed packages, to test face detectors on."""
 
 import hashlib
 import io
@@ -29,11 +29,11 @@ FACE_FREE_PICTURES = {
     "rocket.jpg": "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
     "motorcycle_left.png": "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179",
 }
-"""Pictures of scikit-image without a face, with their SHA-256; coins bear heads, and are the hardest."""
+"""Pictures of scikit-image without a face, with their SHA-256; the coins bear heads and are the hardest."""
 
 
 class FacePictures(NamedTuple):
-    """Grey pictures by what they are, each of shape (batch, edge, edge), 0 to 255.
+    """Grey pictures by their content, each of shape (batch, edge, edge), 0 to 255.
 
     Attributes:
         lfw_faces: 100 faces of Labeled Faces in the Wild, 25 x 25.
@@ -72,7 +72,7 @@ def _orl_faces() -> np.ndarray:
 def random_crops(
     count: int, *, smallest: int = 24, largest: int = 160, seed: int = 0
 ) -> list[UInt8[np.ndarray, "edge edge"]]:
-    """Square pieces of pictures without a face, of random size and place: what a detector sees most of the time.
+    """Square crops of pictures without a face, of random size and place: the usual input of a detector.
 
     Args:
         count: Number of pieces.
@@ -82,7 +82,7 @@ def random_crops(
 
     Raises:
         ImportError: The package `scikit-image` is not installed.
-        ValueError: A picture is not the known one, or sizes that no piece can have.
+        ValueError: A picture is not the known one, or sizes that no crop can have.
     """
     if not 1 <= smallest <= largest <= 160:
         raise ValueError(f"Arguments must be 1 <= smallest <= largest <= 160, but are {smallest} and {largest}.")
@@ -115,7 +115,7 @@ def face_windows(pictures: list[np.ndarray] | np.ndarray, size: int) -> Float[np
 
 
 def face_split(size: int, *, lfw: int = 100, orl: int = 100, crops: int = 300, seed: int = 0) -> Split:
-    """Faces (label 1) and what is none (label 0) as windows: both of LFW, faces of ORL, and random crops.
+    """Windows with a face (label 1) and without (label 0): both from LFW, faces from ORL, and random crops.
 
     Args:
         size: Edge of the window, pixels: `network.size`.
@@ -136,13 +136,13 @@ def face_split(size: int, *, lfw: int = 100, orl: int = 100, crops: int = 300, s
 
 
 def _resized(stack: np.ndarray, edge: int, size: int) -> np.ndarray:
-    # As a product with one matrix for each axis, so that no new program is compiled for each edge.
+    # As a product with one matrix per axis, so that no new program is compiled for every size.
     one = np.asarray(_weights(edge, size), np.float32)
     return np.einsum("se,bef,tf->bst", one, stack, one)
 
 
 def _weights(edge: int, size: int) -> np.ndarray:
-    """Linear interpolation of a line of pixels, over wider triangles where it shrinks."""
+    """Linear interpolation of a line of pixels, with wider triangles when shrinking."""
     scale = max(edge / size, 1.0)
     centres = (np.arange(size) + 0.5) * edge / size - 0.5
     distance = np.abs(np.arange(edge)[np.newaxis, :] - centres[:, np.newaxis]) / scale

@@ -19,10 +19,10 @@ FaceParams = dict[str, dict[str, Array]]
 
 
 class FaceOutputs(NamedTuple):
-    """What a stage says of each window.
+    """Outputs of a stage for each window.
 
     Attributes:
-        face: Logits of no face and face, last axis 2.
+        face: Logits of "no face" and "face", last axis 2.
         box: Correction of the window's corners as a fraction of its size, last axis 4.
         landmarks: Two eyes, nose and two corners of the mouth, last axis 10; None but for `onet`.
     """
@@ -63,11 +63,11 @@ class FaceNetwork:
 
     @property
     def __name__(self) -> str:
-        """Name of the workload that it becomes."""
+        """Name of its workload."""
         return self.name
 
     def __call__(self, params: FaceParams, inputs: Float[ArrayLike, "batch height width 3"]) -> FaceOutputs:
-        """All outputs; of P-Net one of each window position, shape (batch, rows, columns, ...).
+        """All outputs; for P-Net, one per window position, of shape (batch, rows, columns, ...).
 
         Args:
             params: As `load_mtcnn` returned them.
@@ -81,7 +81,7 @@ class FaceNetwork:
         return FaceOutputs(found["face"], found["box"], found.get("landmarks"))
 
     def logits(self, params: FaceParams, inputs: Float[ArrayLike, "batch size size 3"]) -> Float[Array, "batch 2"]:
-        """Logits of no face and face of windows of exactly `size` pixels, without the other outputs.
+        """Logits of "no face" and "face" for windows of exactly `size` pixels, without the other outputs.
 
         Raises:
             ValueError: Windows of another size.
@@ -94,7 +94,7 @@ class FaceNetwork:
         return _affine(params["face"], self._features(params, inputs)).reshape(-1, 2)
 
     def score(self, params: FaceParams, inputs: Float[ArrayLike, "batch size size 3"]) -> Float[Array, " batch"]:
-        """Logit of face less that of no face: above 0 it is more likely a face than not."""
+        """Logit of "face" minus logit of "no face": above 0, a face is more likely."""
         logits = self.logits(params, inputs)
         return logits[:, 1] - logits[:, 0]
 
@@ -140,7 +140,7 @@ _NETWORKS = {
 }  # fmt: skip
 
 STAGES = tuple(_NETWORKS)
-"""In the order of the cascade: each next one is larger and sees only what the one before lets through."""
+"""In the order of the cascade: each is larger than the one before and sees only the windows that it passes."""
 
 
 def load_mtcnn(stage: str) -> tuple[FaceNetwork, FaceParams]:
@@ -153,7 +153,7 @@ def load_mtcnn(stage: str) -> tuple[FaceNetwork, FaceParams]:
         stage: "pnet" (12 x 12 pixels, 6 632 parameters), "rnet" (24 x 24, 100 178) or "onet" (48 x 48, 389 040).
 
     Returns:
-        The function `network(params, inputs)` and its parameters: what `amsim.deploy` takes.
+        The function `network(params, inputs)` and its parameters, for `amsim.deploy`.
 
     Raises:
         ImportError: The package `mtcnn` or `lz4` is not installed; the text says how to.
@@ -180,7 +180,7 @@ def load_mtcnn(stage: str) -> tuple[FaceNetwork, FaceParams]:
 
 
 def _affine(layer: dict[str, Array], x: Array) -> Array:
-    """A dense layer; of a picture one at each place, whose kernel has two axes of size 1 in front."""
+    """Dense layer; for a picture, one at each position, with two leading kernel axes of size 1."""
     kernel = layer["kernel"].reshape(layer["kernel"].shape[-2:])
     return x @ kernel + layer["bias"].reshape((1,) * (x.ndim - 1) + (-1,))
 

@@ -11,7 +11,7 @@ class Package(NamedTuple):
 
     Attributes:
         module: Name that it is imported by.
-        pin: What pip installs, with the version whose files are known.
+        pin: Requirement for pip, with the version whose files are known.
     """
 
     module: str
@@ -19,7 +19,7 @@ class Package(NamedTuple):
 
     @property
     def installed(self) -> bool:
-        """Whether it is there."""
+        """Whether the package is installed."""
         return find_spec(self.module) is not None
 
     def folder(self) -> Path:
@@ -37,7 +37,7 @@ class Package(NamedTuple):
         return Path(found.submodule_search_locations[0])
 
     def read(self, name: str, sha256: str) -> bytes:
-        """A file of it.
+        """Content of one of its files.
 
         Args:
             name: Path inside the package.

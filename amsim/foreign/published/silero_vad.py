@@ -14,7 +14,7 @@ from amsim.foreign.published.package_file import Package
 PACKAGE = Package("silero_vad", "silero-vad==6.2.3")
 
 WINDOW, CONTEXT = 512, 64
-"""Samples at 16 kHz of a window, and of the one before that are seen again."""
+"""Samples per window at 16 kHz, and samples of the window before that are seen again."""
 
 _STATE = 128
 _FILE = ("data/silero_vad_16k_sequence.onnx", "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85")
@@ -35,7 +35,7 @@ class VoiceNetwork:
     def __call__(
         self, params: dict[str, Any], audio: Float[ArrayLike, "batch samples"]
     ) -> Float[Array, "batch windows"]:
-        """Probability of speech in each window of `WINDOW` samples, from a state that holds nothing.
+        """Probability of speech in each window of `WINDOW` samples, from an empty state.
 
         Args:
             params: As `load_silero_vad` returned them.
@@ -66,7 +66,7 @@ def load_silero_vad() -> tuple[VoiceNetwork, dict[str, Array]]:
     """The detector for 16 kHz with its trained weights (MIT) from the installed package, which is not imported.
 
     Returns:
-        The function `network(params, audio)` and its parameters: what `amsim.deploy` takes. The Fourier transform is a
+        The function `network(params, audio)` and its parameters, for `amsim.deploy`. The Fourier transform is a
         product with a weight too (`stft.forward_basis_buffer`); a rule may leave it to another macro.
 
     Raises:

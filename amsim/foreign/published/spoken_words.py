@@ -1,4 +1,4 @@
-"""Synthetic speech with labels, from installed packages: what voice and keyword detectors are tried on.
+"""Synthetic speech with labels, from installed packages, to test voice and keyword detectors on.
 
 No package holds recordings of wake words, so a synthesiser says them: scores compare hardware with hardware on the same
 sounds, and say nothing of how well a network does on people.
@@ -21,7 +21,7 @@ ESPEAK = Package("espeakng_loader", "espeakng-loader==0.2.4")
 FRONT_END = Package("pymicro_features", "pymicro-features==2.0.2")
 
 RATE = 16_000
-"""Samples a second."""
+"""Samples per second."""
 
 VOICES = tuple(
     f"{accent}{speaker}"
@@ -31,13 +31,13 @@ VOICES = tuple(
 """Voices of the synthesiser: each of twelve speakers in three accents."""
 
 SPOKEN = {"alexa": "alexa", "hey_jarvis": "hey jarvis", "hey_mycroft": "hey mycroft", "okay_nabu": "okay nah boo"}
-"""What the synthesiser is told to say for each wake word."""
+"""Text for the synthesiser, by wake word."""
 
 SENTENCES = (
     "the weather is fine today", "okay now what", "a lecture on physics", "hey charlie come here", "my soft coat",
     "turn on the kitchen light", "alas a relic", "hey jar of honey", "open a new bottle", "seven minutes past nine",
 )  # fmt: skip
-"""What is none of them, some of it close in sound."""
+"""Sentences without a wake word, some of them close in sound."""
 
 _BACKGROUND = 20.0
 """Root mean square of the noise under every clip, steps of 16-bit audio."""
@@ -71,7 +71,7 @@ def synthetic_speech(text: str, voice: str, *, speed: int = 150) -> Int16[np.nda
 
 @functools.cache
 def _synthesiser() -> tuple[Any, int, list[np.ndarray], Any]:
-    """The library, its rate, the list that it puts pieces of sound into, and what puts them there."""
+    """Library, its sample rate, the list that collects pieces of sound, and the callback that fills it."""
     ESPEAK.folder()  # raises where it is not installed
     import espeakng_loader
 
@@ -93,7 +93,7 @@ def _synthesiser() -> tuple[Any, int, list[np.ndarray], Any]:
 
 
 def speech_features(audio: Int16[np.ndarray, " samples"]) -> Float[np.ndarray, "frames 40"]:
-    """Features that the keyword networks were trained on: 40 bands, noise removed, a frame each 10 ms.
+    """Features that the keyword networks were trained on: 40 bands, noise removed, one frame every 10 ms.
 
     Args:
         audio: At 16 kHz.
@@ -112,7 +112,7 @@ def speech_features(audio: Int16[np.ndarray, " samples"]) -> Float[np.ndarray, "
 
 
 def wake_word_split(name: str, *, voices: int = 12, sentences: int = 6, seconds: float = 2.4, seed: int = 0) -> Split:
-    """A wake word (label 1), the others and further sentences (label 0), each by every voice, as features.
+    """Features of a wake word (label 1), the others and further sentences (label 0), each in every voice.
 
     Args:
         name: One of `WAKE_WORDS`.
@@ -184,6 +184,6 @@ def _clip(speech: np.ndarray, start: float, seconds: float, draws: np.random.Gen
 
 def _noise(count: int, draws: np.random.Generator) -> np.ndarray:
     white, spectrum = draws.standard_normal(count), np.fft.rfft(draws.standard_normal(count))
-    # Flat below 50 Hz, which no loudspeaker gives.
+    # Flat below 50 Hz, which no loudspeaker reproduces.
     pink = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.fft.rfftfreq(count, 1 / RATE), 50.0)), count)
     return (white + pink / pink.std()) / np.sqrt(2)

@@ -1,4 +1,4 @@
-"""A streaming 8-bit network from a .tflite file as data: its operations, its tensors and the states it keeps."""
+"""A streaming 8-bit network from a .tflite file as data: its operations, its tensors and its states."""
 
 from typing import Any, NamedTuple
 
@@ -10,16 +10,16 @@ OPERATORS = {
     "FULLY_CONNECTED": "FullyConnectedOptions", "LOGISTIC": None, "QUANTIZE": None, "VAR_HANDLE": "VarHandleOptions",
     "READ_VARIABLE": None, "ASSIGN_VARIABLE": None, "CALL_ONCE": None,
 }  # fmt: skip
-"""Operators that are understood, each with the name of its options."""
+"""Supported operators, each with the name of its options."""
 
 _DTYPES: dict[str, Any] = {"INT8": np.int8, "UINT8": np.uint8, "INT32": np.int32}
 _UNSUPPORTED_OPTIONS = {"DilationHFactor": 1, "DilationWFactor": 1, "DepthMultiplier": 1, "EllipsisMask": 0,
                         "NewAxisMask": 0, "ShrinkAxisMask": 0, "WeightsFormat": 0}  # fmt: skip
-"""Options with the one value that is understood."""
+"""Options with their one supported value."""
 
 
 class Code(NamedTuple):
-    """How 8-bit integers stand for numbers: `scale * (q - zero)` with `lowest <= q <= highest`."""
+    """Code of numbers as 8-bit integers: `scale * (q - zero)` with `lowest <= q <= highest`."""
 
     scale: np.ndarray
     zero: int

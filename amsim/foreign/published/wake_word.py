@@ -1,4 +1,4 @@
-"""Always-on keyword networks with 8-bit weights and states that stream, from the package `pymicro-wakeword`."""
+"""Always-on streaming keyword networks with 8-bit weights, from the package `pymicro-wakeword`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ WAKE_WORDS = {
 """The networks, with the SHA-256 of their files."""
 
 WINDOW = 5
-"""Outputs in a row whose mean is compared with the threshold: `sliding_window_size` of the package's settings."""
+"""Consecutive outputs whose mean is compared with the threshold: `sliding_window_size` of the package's settings."""
 
 WakeWordParams = dict[str, dict[str, Array]]
 """`kernel` and `bias` of `conv1`, `depthwise1`, ... in the order in which they run, `dense1` last."""
@@ -43,8 +43,8 @@ class WakeWordNetwork:
 
     Attributes:
         name: One of `WAKE_WORDS`.
-        stride: Frames a step.
-        channels: Features a frame.
+        stride: Frames per step.
+        channels: Features per frame.
         graph: The published graph.
     """
 
@@ -55,21 +55,21 @@ class WakeWordNetwork:
 
     @property
     def __name__(self) -> str:
-        """Name of the workload that it becomes."""
+        """Name of its workload."""
         return self.name
 
     def __call__(
         self, params: WakeWordParams, features: Float[ArrayLike, "batch frames 40"]
     ) -> Float[Array, "batch steps"]:
-        """Probability of the wake word at each step, from states that hold nothing.
+        """Probability of the wake word at each step, from empty states.
 
         Args:
             params: As `load_wake_word` returned them.
-            features: Of the front end (`spoken_words.speech_features`), a frame each 10 ms. Frames beyond a whole
+            features: Of the front end (`spoken_words.speech_features`), one frame every 10 ms. Frames beyond a whole
                 number of steps are left out.
 
         Raises:
-            ValueError: Features of another shape, or fewer frames than a step takes.
+            ValueError: Features of another shape, or fewer frames than a step needs.
         """
         features = jnp.asarray(features)
         if features.ndim != 3 or features.shape[2] != self.channels or features.shape[1] < self.stride:
@@ -90,7 +90,7 @@ class WakeWordNetwork:
         return jax.lax.scan(step, first, jnp.swapaxes(frames, 0, 1))[1].T
 
     def score(self, params: WakeWordParams, features: Float[ArrayLike, "batch frames 40"]) -> Float[Array, " batch"]:
-        """Largest mean of `WINDOW` probabilities in a row: what the package compares with its threshold."""
+        """Largest mean of `WINDOW` consecutive probabilities, which the package compares with its threshold."""
         outputs = self(params, features)
         sums = jnp.cumsum(jnp.pad(outputs, ((0, 0), (WINDOW, 0))), axis=1)
         return jnp.max(sums[:, WINDOW:] - sums[:, :-WINDOW], axis=1) / WINDOW
@@ -103,7 +103,7 @@ def load_wake_word(name: str) -> tuple[WakeWordNetwork, WakeWordParams]:
         name: One of `WAKE_WORDS`.
 
     Returns:
-        The function `network(params, features)` and its parameters: what `amsim.deploy` takes.
+        The function `network(params, features)` and its parameters, for `amsim.deploy`.
 
     Raises:
         ImportError: The package `pymicro-wakeword` or `tflite` is not installed; the text says how to.
