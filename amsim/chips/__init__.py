@@ -1,4 +1,4 @@
-"""Published chips as accelerators; each docstring says what is published, what is assumed and what was calibrated."""
+"""Published chips as accelerators; each docstring states what is published, assumed, recalled and calibrated."""
 
 import dataclasses
 
@@ -22,13 +22,13 @@ def with_word_length(accelerator: Accelerator, bits: int) -> Accelerator:
 
     Args:
         accelerator: The hardware.
-        bits: Word length, as its macros allow.
+        bits: Word length, within what its macros allow.
 
     Returns:
         The hardware, otherwise unchanged.
 
     Raises:
-        ValueError: A macro has no such word length.
+        ValueError: A word length that a macro does not have.
     """
     macros = tuple(dataclasses.replace(m, weight_bits=bits, input_bits=bits) for m in accelerator.macros)
     return dataclasses.replace(accelerator, macros=macros)
