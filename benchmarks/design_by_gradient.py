@@ -67,11 +67,11 @@ and {dies} dies, the same dies, reads and images for both searches. The gradient
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
-Energy of the gradient's design over that of the grid's: {energy:.3f} (aim: at most {energy_aim}). Evaluations:
+Energy of the gradient's design relative to the grid's: {energy:.3f} (aim: at most {energy_aim}). Evaluations:
 {evaluations:.3f} of the grid's (aim: at most {evaluations_aim}). An evaluation is one pass over all dies and images;
 each step's gradient counts as three. Fresh dies: mean and 95 % interval of 16 dies that neither search saw, on the
-same images. Both searches keep the cheapest point that their own dies let pass, so that on fresh dies either may lie
-below the limit.
+same images. Both searches keep the cheapest point that passes on their own dies, so that either may lie below the
+limit on fresh dies.
 
 The steps of the search, before the bisection at its end:
 

@@ -25,23 +25,23 @@ RANGES = (1.0, 0.25)
 CALIBRATED = "calibrated"
 SAMPLES = {"share": 0.1, "seed": 1}  # that ranges are calibrated with
 DIES = 3
-HEADING = f"""# Trained networks of other people on analog and digital hardware
+HEADING = f"""# Third-party trained networks on analog and digital hardware
 
-Made by `benchmarks/foreign_networks.py`. Area under the ROC curve, and energy of one inference. Networks are deployed
-as they are, without fine-tuning. Where ranges are not calibrated each input vector is scaled to its own largest value.
+Made by `benchmarks/foreign_networks.py`. Area under the ROC curve, and energy per inference. Networks are deployed
+as they are, without fine-tuning. Where ranges are not calibrated, each input vector is scaled to its own largest value.
 
 - pnet, rnet, onet: the stages of MTCNN; faces of LFW and ORL against pieces of LFW's photographs and random crops of
-  pictures without faces. Its training pictures may overlap LFW's people.
-- silero_vad: windows of 32 ms of synthetic speech at 10 dB over noise, against noise alone.
-- Wake words: said by synthetic voices, against other words and sentences by the same voices, some close in sound. No
-  package has recordings of them. This is a test of hardware, not of how well the networks know people.
+  pictures without faces. Its training set may include people of LFW.
+- silero_vad: windows of 32 ms of synthetic speech 10 dB above noise, against noise alone.
+- Wake words: spoken by synthetic voices, against other words and sentences by the same voices, some of similar sound.
+  No package has recordings of them. This tests the hardware, not how well the networks understand people.
 - analog: switched-capacitor arrays of 256 rows and 1 fF, 0.8 V, comparator noise 0.2 mV; the first layer, whose inputs
-  are raw data, on 8-bit digital units; "range" is the full scale of the ADC against the swing of the line, the same
-  for all sites. A line of 256 rows has 257 levels, so beyond 8 bits the converter takes nothing.
+  are raw data, on 8-bit digital units; "range" is the full scale of the ADC relative to the swing of the line, the
+  same for all sites. A line of 256 rows has 257 levels, so beyond 8 bits the converter loses nothing.
 - calibrated: ranges of inputs, weights and converters of each site by `amsim.calibrate` (minimum error, no labels) from
   a tenth of the items: the same faces and voices, other crops and other background noise.
-- After ±: half of the 95 % interval of the mean over {DIES} dies; in brackets, where all dies are equal, that of the
-  finite number of items (Hanley and McNeil).
+- After ±: half of the 95 % interval of the mean over {DIES} dies; in brackets, where all dies are equal, that due
+  to the finite number of items (Hanley and McNeil).
 """
 """What the table says of itself."""
 SHARE = 0.5  # of the data

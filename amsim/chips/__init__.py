@@ -1,4 +1,4 @@
-"""Published chips as accelerators; each docstring says what is published, what is assumed and what was calibrated."""
+"""Published chips as accelerators; each docstring states what is published, assumed, recalled and calibrated."""
 
 from amsim.chips.asilomar import asilomar2017 as asilomar2017
 from amsim.chips.audio import keyword_and_speaker_network as keyword_and_speaker_network

@@ -1,4 +1,4 @@
-"""The generic platform of Moons et al. (Asilomar'17): what a quantised network costs at each word length."""
+"""Generic platform of Moons et al. (Asilomar'17): cost of a quantised network at each word length."""
 
 import dataclasses
 import math
@@ -24,32 +24,32 @@ WIDEST = 16
 """Bits at which the energy of a multiply-accumulate is stated."""
 
 MAC_EXPONENT = 1.25
-"""Of the energy of a multiply-accumulate against its bits (facts 4.2, recalled)."""
+"""Exponent of the energy of a multiply-accumulate against its bits (facts 4.2, recalled)."""
 
 BATCH_NORMALISATION = 3.0
-"""Multiply-accumulates that batch normalisation and activation of one output are worth (facts 4.2, recalled)."""
+"""Cost of batch normalisation and activation per output, in multiply-accumulates (facts 4.2, recalled)."""
 
 PIXEL_BITS = 8
-"""Bits of a pixel of the image, whatever the network's word length."""
+"""Bits per pixel of the image, whatever the network's word length."""
 
 FILTERS = 16
-"""Filters side by side; the source gives the number of units only."""
+"""Filters side by side; the source gives only the number of units."""
 
 
 class GenericUnits(MultiPrecision):
-    """Units of one word length that see each word of a site once: `E_C = E_MAC (N_c + 3 A_s)`.
+    """Units of one word length that fetch each word of a site once: `E_C = E_MAC (N_c + 3 A_s)`.
 
-    Weights are fetched once, outputs written once and as many words read (`2 E_M A_s`), whatever the tiling; what is
-    used again comes from `LocalBuffers`. Zero operands save multiply-accumulates and nothing else.
+    Weights are fetched once, outputs written once and as many words read (`2 E_M A_s`), whatever the tiling; reused
+    words come from `LocalBuffers`. Zero operands save multiply-accumulates and nothing else.
 
     Attributes:
-        reads_image: Whether the inputs of its sites are an image that comes from outside (static).
+        reads_image: Whether the inputs of its sites are an image from off chip (static).
     """
 
     reads_image: bool = eqx.field(static=True, default=False)
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """The units' cost with batch normalisation and each word once."""
+        """Cost of the units, with batch normalisation and each word fetched once."""
         tiled, outputs = super().cost(work, activity), float(work.positions * work.product.columns)
         return dataclasses.replace(
             tiled,
@@ -60,12 +60,13 @@ class GenericUnits(MultiPrecision):
 
 
 class LocalBuffers(Organisation):
-    """Local buffers of weights and inputs, a word of which serves a row or column of p units: `2 E_L N_c / sqrt(p)`.
+    """Local buffers of weights and inputs, each word serving a row or column of the p units: `2 E_L N_c / sqrt(p)`.
 
     Attributes:
-        read_energy: E_L, of one word, J.
-        image_energy: Of each bit of an image that comes from outside, J. Counted with control.
-        control_capacitance: Switched every cycle by control and clock, F. Default 0: no part of the source's model.
+        read_energy: E_L, energy to read one word, J.
+        image_energy: Energy per bit of an image from off chip, J. Counted with control.
+        control_capacitance: Capacitance that control and clock switch in every cycle, F. Default 0: not in the source's
+            model.
     """
 
     read_energy: Quantity = quantity("read_energy", unit="J", symbol="E_L")
@@ -73,7 +74,7 @@ class LocalBuffers(Organisation):
     control_capacitance: Quantity = quantity("control_capacitance", unit="F", symbol="C_control", default=0.0)
 
     def overhead(self, macro: Macro, work: Work, cost: MacroCost, busiest: MacroCost) -> Overhead:
-        """Reads of the two buffers, and the image."""
+        """Overhead of reading the two buffers and the image."""
         reads = 2.0 * work.macs / math.sqrt(macro.rows * macro.columns)
         image = isinstance(macro, GenericUnits) and macro.reads_image
         pixels = float(work.input_words * PIXEL_BITS) if image else 0.0
@@ -96,14 +97,14 @@ def asilomar2017(
     """Generic platform of Moons et al. (Asilomar'17, arXiv 1711.00215), 40 nm, at word length Q.
 
     `E = E_DRAM + E_C + E_W + E_A` with `E_C = E_MAC (N_c + 3 A_s)`, `E_W = E_M N_s + E_L N_c / sqrt(p)`,
-    `E_A = 2 E_M A_s + E_L N_c / sqrt(p)` and `E_DRAM = E_D (8 s_in^2 c_in / Q + 2 f_r + w_r)` a word, where
+    `E_A = 2 E_M A_s + E_L N_c / sqrt(p)` and `E_DRAM = E_D (8 s_in^2 c_in / Q + 2 f_r + w_r)` per word, where
     `E_MAC = 3.7 pJ (Q / 16)^1.25`, `E_L = E_MAC`, `E_M = 2 E_MAC` and `p = 64 * 16 / Q`: N_c multiply-accumulates, A_s
-    outputs and N_s weights of all layers; w_r weights and f_r outputs are what does not fit on the chip.
+    outputs and N_s weights of all layers; w_r weights and f_r outputs do not fit on the chip.
 
     Published: binary and 4-bit networks are the cheapest, 2 to 10 times below 8 bit at equal accuracy (facts 4.1).
     Recalled: all equations and constants above (facts 4.2, medium confidence), and memories of 0.5 to 4 MB.
-    Assumed: half of the memory for weights; 20.3 pJ a bit of DRAM, after Horowitz, since the source's own is recalled
-    badly; 204 MHz, the clock of Envision's first generation, and its areas, which the source does not use.
+    Assumed: half of the memory for weights; 20.3 pJ per bit of DRAM, after Horowitz, since the source's own figure is
+    not recalled well; 204 MHz, the clock of Envision's first generation, and its areas, which the source does not use.
     Calibrated: none. Leakage, control and stalls are not in the model. Beyond the equations, weights that come from
     DRAM are written into the on-chip memory once. The image is counted with control: there is no component for it.
 
@@ -111,7 +112,7 @@ def asilomar2017(
         bits: Q, 1, 2, 4, 8 or 16.
         memory: On-chip memory of weights and activations together, bits. Default 2 MB.
         mac_energy: E_MAC at 16 bit, J.
-        dram: Off-chip memory. Default 20.3 pJ a bit.
+        dram: Off-chip memory. Default 20.3 pJ per bit.
         image_sites: Pattern of the sites whose input is the image; the default is that of
             `amsim.workloads.quantised_image_network`.
 

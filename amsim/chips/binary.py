@@ -14,7 +14,7 @@ def bankman2018(*, digital_sites: str = "dense") -> Accelerator:
     neurons at 0.6 V and memory at 0.8 V, 328 kB of SRAM, 6 mm^2, 3.8 uJ and 237 frames/s on its CIFAR-10 network.
     Assumed: 1 fF units, comparator noise and offset, SRAM energy law, leakage (see each default).
     Calibrated: cell logic on the 0.958 uJ derived for the array, control on the 3.8 uJ, cell area on the 6 mm^2
-    (facts 1.1). The classifier runs on a digital binary unit of the same supply.
+    (facts 1.1). The classifier runs on a digital binary unit at the same supply.
 
     Args:
         digital_sites: Pattern of the sites that need a number and go to the digital unit.
@@ -30,14 +30,14 @@ def bankman2018(*, digital_sites: str = "dense") -> Accelerator:
 def binareye2018(*, filters: int = 256) -> Accelerator:
     """Digital binary processor BinarEye of Moons et al. (CICC'18), 28 nm.
 
-    Published: 64 neurons of 2x2 kernels with weights in local flip-flops, which do one position of 256-channel maps,
-    two of 128 or four of 64 channels at a time; 14.4 uJ and 150 frames/s on the same CIFAR-10 network as Bankman's,
+    Published: 64 neurons of 2x2 kernels with weights in local flip-flops, which compute one position of 256-channel
+    maps, two of 128 or four of 64 channels at a time; 14.4 uJ and 150 frames/s on Bankman's CIFAR-10 network,
     0.92 uJ at 64 channels, 1.4 mm^2.
     Assumed: supply 0.66 V, 6 MHz at that point, memories as Bankman's.
-    Calibrated: the array's overhead on 12.3 fJ a MAC (facts 1.1); control is Bankman's. Area is predicted.
+    Calibrated: the array's overhead on 12.3 fJ per MAC (facts 1.1); control is Bankman's. Area is predicted.
 
     Args:
-        filters: Maps of a layer: 64, 128 or 256.
+        filters: Maps per layer: 64, 128 or 256.
 
     Returns:
         The chip, as an accelerator.

@@ -1,18 +1,18 @@
 """Charge-domain in-memory arrays, a capacitor in each bit cell: 65 nm (Valavi, Jia, C3SRAM) and 16 nm (Jia).
 
-One set of constants for all four; nothing is fitted to the energy or speed of any of them. A memory cell with two more
-transistors and a metal capacitor above switches at each evaluation
+All four share one set of constants; nothing is fitted to the energy or speed of any of them. At each evaluation, a
+memory cell with two more transistors and a metal capacitor above it switches
 - its part of the two complementary input lines, of which one rises: 0.35 fF, as word and bit lines (facts 7.3), and a
   third more in a chain of drivers with a fan-out of four;
 - its product node, where the product is high: two of the four transistors of a NAND2 of 0.7 fF (facts 7.3);
 - its capacitor, in series with what stays low on the line: 1.2 fF, the one published figure (facts 1b, Jia'20).
-Gates and wires are those of 28 nm at 0.9 V, carried to node and supply by `Process`; so is the logic of the converters,
-100 fF a bit of a search and 4.2 fF a comparator of a flash (facts 6.4, 7.3). Capacitors are not scaled, comparators are
-the package's own, whose figures are of 65 nm. Area: 2.91 mm^2 for 590 kb (facts 1b, Jia'20), the one number calibrated
-on. Column lines are driven through the capacitors; cells that are charged first and shorted then would draw up to
-a tenth more in all.
+Gates and wires are those of 28 nm at 0.9 V, scaled to node and supply by `Process`; so is the logic of the converters,
+100 fF per bit of a search and 4.2 fF per comparator of a flash (facts 6.4, 7.3). Capacitors are not scaled, comparators
+are the package's own, with figures of 65 nm. Area: 2.91 mm^2 for 590 kb (facts 1b, Jia'20), the only calibration.
+Column lines are driven through the capacitors; cells that are charged first and then shorted would draw up to a tenth
+more in total.
 
-Published energies are of the array with its converters at random data, 2 operations a multiply-accumulate.
+Published energies are those of the array with its converters at random data, 2 operations per multiply-accumulate.
 """
 
 from typing import Any
@@ -32,34 +32,34 @@ from amsim.system.accelerator import Accelerator
 from amsim.system.organisation import SystolicArray
 
 BIT_CELL_CAPACITOR = 1.2e-15
-"""F. Metal capacitor of a cell (facts 1b, Jia'20; assumed for the others)."""
+"""Metal capacitor of a cell, F (facts 1b, Jia'20; assumed for the others)."""
 
 INPUT_LINE_CAPACITANCE = 0.35e-15 * 4 / 3
-"""F a cell, 28 nm. Word line (facts 7.3) with drivers of fan-out four: 1 + 1/4 + 1/16 + ... (assumed)."""
+"""Input line with drivers, 28 nm, F per cell: word line (facts 7.3) times 1 + 1/4 + 1/16 + ... (assumed)."""
 
 PRODUCT_NODE_CAPACITANCE = 0.35e-15
-"""F a cell, 28 nm. Two of the four transistors of a NAND2 (facts 7.3)."""
+"""Product node, 28 nm, F per cell: two of the four transistors of a NAND2 (facts 7.3)."""
 
 BIT_CELL_AREA = 1.24e-12
-"""m^2 a cell with drivers, 28 nm. Calibrated: 2.91 mm^2 for 2304 x 256 cells in 65 nm (facts 1b, Jia'20) by the ratio
+"""Cell with drivers, 28 nm, m^2. Calibrated: 2.91 mm^2 for 2304 x 256 cells in 65 nm (facts 1b, Jia'20) by the ratio
 3.98 of areas."""
 
 BIT_CELL_LEAKAGE = 13e-12
-"""A a cell. Six transistors of a memory cell leak 10 pA (facts 7.4), eight a third more."""
+"""Leakage current per cell, A: six transistors of a memory cell leak 10 pA (facts 7.4), eight a third more."""
 
 LINE_PARASITIC_SHARE = 0.3
-"""Parasitic of the line for each unit capacitor, 1 (facts 5.2)."""
+"""Parasitic of the line relative to the unit capacitors on it, 1 (facts 5.2)."""
 
 JIA_CLOCKS = {0.85: 40e6, 1.2: 100e6}
-"""Hz at each published supply, V (recalled); 54 cycles an evaluation then give 0.874 and 2.185 TOPS (facts 1b)."""
+"""Clock (Hz) by published supply (V), recalled; 54 cycles per evaluation then give 0.874 and 2.185 TOPS (facts 1b)."""
 
 
 class ConvertedArray(SwitchedCapacitor):
-    """Array whose lines are read by converters alone: thresholds are digital, `comparator` is the converter's."""
+    """Array whose lines are read only by converters: thresholds are digital, and `comparator` is the converter's."""
 
     @property
     def decides(self) -> bool:
-        """No line has a comparator of its own."""
+        """False: no line has a comparator of its own."""
         return False
 
 
@@ -67,10 +67,10 @@ def valavi2019(*, digital_sites: str = "dense") -> Accelerator:
     """Binary convolution processor of Valavi et al. (VLSI'18, JSSC'19), 65 nm.
 
     Published (facts 1b): 2.4 Mb in 8 x 8 tiles, 512 neurons of 3x3x512 one-bit inputs, batch normalisation and
-    comparator at each line, 250 ns an evaluation and 866 TOPS/W (1.15 fJ an operation) at 0.94 V, 1.5 TOPS/mm^2.
-    Assumed: 1.2 fF a cell, 9-bit threshold DAC on the line, a comparator as everywhere; the first layer's analog inputs
-    are not modelled. Sites that need a number go to a digital unit by rule. Memory beside the array: its own capacity.
-    Calibrated: none. Predicted: energy and area. The time is that published.
+    comparator at each line, 250 ns per evaluation and 866 TOPS/W (1.15 fJ per operation) at 0.94 V, 1.5 TOPS/mm^2.
+    Assumed: 1.2 fF per cell, 9-bit threshold DAC on the line, the default comparator; the first layer's analog inputs
+    are not modelled. Sites that need a number go to a digital unit by rule. Memory beside the array: of its own size.
+    Calibrated: none. Predicted: energy and area. The time is the published one.
 
     Args:
         digital_sites: Pattern of the sites that need a number.
@@ -92,12 +92,12 @@ def jia2020(supply: float = 0.85, *, weight_bits: int = 1, input_bits: int = 1) 
 
     Published (facts 1b): 2304 x 256 cells of 1.2 fF, at each column an 8-bit SAR and a comparator with a 6-bit DAC,
     weights bit-parallel and inputs bit-serial, 1-8 bit; at 0.85 and 1.2 V 400 and 192 TOPS/W and 0.874 and 2.185 TOPS
-    of one bit, 9.7 and 20.4 pJ a column beside 1.79 and 3.56 pJ of its SAR; 2.91 mm^2 of cells, 0.497 mm^2 of SARs.
+    of one bit, 9.7 and 20.4 pJ per column beside 1.79 and 3.56 pJ of its SAR; 2.91 mm^2 of cells, 0.497 mm^2 of SARs.
     Assumed: DAC steps of four units, SAR of 1 fF units, 768 bits written in 20 cycles; gating of unused banks and zero
-    inputs, and the digital data path behind the SARs (8.3 and 14.7 pJ an output, not in the TOPS/W) are left out.
+    inputs, and the digital data path behind the SARs (8.3 and 14.7 pJ per output, not in the TOPS/W) are left out.
     Calibrated: cell area (2.91 mm^2). Predicted: SAR area, and energies, about half of those published: the SAR is a
     quarter above, the column at 0.4 (bank gating, input registers and sparsity control are not in the model). The time
-    is that published.
+    is the published one.
 
     Args:
         supply: 0.85 or 1.2 V, the published points.
@@ -133,11 +133,11 @@ def jia2020(supply: float = 0.85, *, weight_bits: int = 1, input_bits: int = 1) 
 def jia2021() -> Accelerator:
     """One array of the scalable in-memory processor of Jia et al. (ISSCC'21), 16 nm; held out.
 
-    Published (facts 1b): 1152 x 256 cells with an 8-bit converter at each column, 50 ns an evaluation and 1936 TOPS/W
-    of one bit (0.52 fJ an operation, 1.19 pJ a column) at 0.8 V; 44.94 TOPS/mm^2 (UIUC benchmark table).
-    Assumed: capacitors and circuits of Jia'20 without its comparator, 200 MHz, a row written in a cycle. The chip has
-    16 such arrays; this is one.
-    Calibrated: none. Predicted: energy, area, and the time that the converter takes beyond half an evaluation.
+    Published (facts 1b): 1152 x 256 cells with an 8-bit converter at each column, 50 ns per evaluation and 1936
+    TOPS/W of one bit (0.52 fJ per operation, 1.19 pJ per column) at 0.8 V; 44.94 TOPS/mm^2 (UIUC benchmark table).
+    Assumed: capacitors and circuits of Jia'20 without its comparator, 200 MHz, one row written per cycle. The chip
+    has 16 such arrays; this is one.
+    Calibrated: none. Predicted: energy, area, and the time by which conversion exceeds half an evaluation.
 
     Returns:
         The chip, as an accelerator.
@@ -158,12 +158,13 @@ def jia2021() -> Accelerator:
 def c3sram2020() -> Accelerator:
     """Capacitive-coupling memory macro C3SRAM of Jiang et al. (JSSC'20), 65 nm; held out.
 
-    Published (facts 1b): 256 x 64 cells with an 11-level flash converter at each column, 20 ns an evaluation and 671.5
-    TOPS/W (1.49 fJ an operation, 762 fJ a column) at 1 V, 20.2 TOPS/mm^2; noise of a line 0.97 and offset of a
+    Published (facts 1b): 256 x 64 cells with an 11-level flash converter at each column, 20 ns per evaluation and 671.5
+    TOPS/W (1.49 fJ per operation, 762 fJ per column) at 1 V, 20.2 TOPS/mm^2; noise of a line 0.97 and offset of a
     converter 0.89 in sums of -1 and +1.
-    Assumed: 1.2 fF a cell; all noise of the line is its comparators'; steps of 13 sums, so that 11 levels cover four
-    standard deviations of random sums (16); a row written in a cycle; memories, which the macro alone does not have.
-    Calibrated: none. Predicted: energy and area. The time is that published.
+    Assumed: 1.2 fF per cell; all noise of the line comes from its comparators; steps of 13 sums, so that 11 levels
+    cover four standard deviations of random sums (16); one row written per cycle; memories, which the macro alone does
+    not have.
+    Calibrated: none. Predicted: energy and area. The time is the published one.
 
     Returns:
         The chip, as an accelerator.
@@ -188,12 +189,12 @@ def c3sram2020() -> Accelerator:
 
 
 def _at(process: Process, supply: float, capacitance: Any) -> Float[Array, ""]:
-    """Capacitance whose `C V^2` at this supply is the energy at the node of logic of this one at 28 nm, F."""
+    """Capacitance whose `C V^2` is, at this node and supply, the energy of logic of `capacitance` at 28 nm, F."""
     return Technology(process=process).switching_energy(capacitance, supply) / supply**2
 
 
 def _cells(process: Process, supply: float) -> dict[str, Any]:
-    """What all arrays of a node and supply have in common."""
+    """Settings common to all arrays of a node and supply."""
     return {
         "supply": supply,
         "unit_capacitance": BIT_CELL_CAPACITOR,
@@ -206,7 +207,7 @@ def _cells(process: Process, supply: float) -> dict[str, Any]:
 
 
 def _no_bias_dac() -> BiasDac:
-    """What stands for a line without a threshold DAC: one of a thousandth of a unit."""
+    """Stand-in for a line without a threshold DAC: a DAC of a thousandth of a unit."""
     return BiasDac(bits=1, lsb=1e-3)
 
 
@@ -215,7 +216,7 @@ def _sar(process: Process, supply: float) -> SarAdc:
 
 
 def _accelerator(rules: Any, array: SwitchedCapacitor, process: Process, supply: float) -> Accelerator:
-    """The array with a weight memory of its own size, two image buffers of 32 kB and Bankman's control, at one node."""
+    """Array with a weight memory of its own size, two image buffers of 32 kB and Bankman's control, at one node."""
 
     def memory(bits: float, banks: int) -> Sram:
         words = SramOrganisation(word_width=256, banks=banks)

@@ -1,4 +1,4 @@
-"""Envision, the precision-scalable image processor, and the chip before it."""
+"""Envision, the precision-scalable image processor, and its predecessor."""
 
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
 from amsim.circuits.technology.process import Process
@@ -10,7 +10,7 @@ from amsim.system.hardware import KILOBYTE
 from amsim.system.organisation import Processor
 
 BANKS = SramOrganisation(word_width=16, banks=32)
-"""64 macros of 2 kB, half of them for weights here (facts 3)."""
+"""Half of the 64 macros of 2 kB (facts 3), for weights or activations."""
 
 
 def envision2017(bits: int = 8) -> Accelerator:
@@ -38,11 +38,11 @@ def envision2017(bits: int = 8) -> Accelerator:
 def envision2016(bits: int = 8) -> Accelerator:
     """First generation of Envision by Moons and Verhelst (VLSI'16, JSSC'17), 40 nm low-power CMOS.
 
-    Published: 256 units of 1 to 16 bit that gate what they do not use and lower their supply, without subwords; 102
+    Published: 256 units of 1 to 16 bit that gate unused bits and lower their supply, without subwords; 102
     GOPS at 204 MHz and 1.1 V, 25 to 287 mW, AlexNet at 47 frames/s and 76 mW, 2.4 mm^2 (facts 3).
-    Assumed: supplies and capacitance ratios of the modes (k1, k2 of facts 3, recalled); 3.7 pJ a MAC of 16 bit, the
+    Assumed: supplies and capacitance ratios of the modes (k1, k2 of facts 3, recalled); 3.7 pJ per MAC at 16 bit, the
     anchor of the Asilomar'17 model (facts 4.2); memories and control of the second generation, in 40 nm.
-    Calibrated: none. All is predicted.
+    Calibrated: none. All figures are predicted.
 
     Args:
         bits: Word length of weights and activations, 1 to 16.
@@ -64,7 +64,7 @@ def envision2016(bits: int = 8) -> Accelerator:
 
 
 def _processor(units: MultiPrecision, technology: Technology) -> Processor:
-    """Processor around the units at the supply of their mode."""
+    """Processor around the units, at the supply of their mode."""
     supply = units.operating_supply
     instructions = Sram(capacity=16 * KILOBYTE, supply=supply, process=technology.process)
     return Processor(instruction_memory=instructions, registers=RegisterFile(supply=supply, technology=technology))
