@@ -14,12 +14,12 @@
 # %% [markdown]
 # # Three circuit families, one task
 #
-# An always-on chip has to name what is on a small picture. Should its multiply-accumulates be **switched-capacitor
+# An always-on chip has to classify small pictures. Should its multiply-accumulates be **switched-capacitor
 # binary-analog** (Bankman, ISSCC'18), **digital binary** (BinarEye, CICC'18) or **digital multi-precision**
 # (Envision, ISSCC'17)? The efficiency of the array alone does not answer that: what counts is the energy of a whole
-# inference at the accuracy that is reached, memories and control included.
+# inference at the accuracy reached, memories and control included.
 #
-# This notebook deploys trained networks on models of all three and answers with numbers.
+# This notebook deploys trained networks on models of all three and compares them in numbers.
 
 # %%
 import dataclasses
@@ -52,9 +52,9 @@ for label, ax in enumerate(axes):
 # %% [markdown]
 # ## A macro on its own
 #
-# A macro can be used without any network. Below, every line of a switched-capacitor array is asked for sums that it
-# should read exactly. Its capacitors differ (mismatch), its comparator has noise and an offset that is trimmed in
-# steps, and its 8-bit ADC has a step of its own.
+# A macro can be used without any network. Below, every line of a switched-capacitor array reads known sums. Its
+# capacitors differ (mismatch), its comparator has noise and an offset that is trimmed in steps, and its 8-bit ADC
+# quantises.
 
 # %%
 macro = circuits.SwitchedCapacitor(rows=256, columns=32, unit_capacitance=1e-15, supply=0.6)
@@ -62,7 +62,7 @@ characteristic = amsim.characterise(macro, key=jax.random.key(0), dies=4, reads=
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 plot.plot_transfer_curve(characteristic, ax=left)
 plot.plot_error_histogram(characteristic, ax=right)
-print(f"one read has a noise of {float(macro.noise_counts):.2f} counts; one wrong product moves the sum by 2")
+print(f"noise per read {float(macro.noise_counts):.2f} counts; one wrong product moves the sum by 2")
 
 # %% [markdown]
 # Without noise, mismatch and offset, and with an ADC that resolves one count, the same array is popcount, bit for bit:
@@ -91,7 +91,7 @@ print(f"accuracy of this die: {np.mean(np.argmax(logits, axis=-1) == test.labels
 chip.sites()
 
 # %% [markdown]
-# The same walk over the network counts energy, by site and component. The weights are fetched once an inference and
+# The same pass over the network counts energy, by site and component. The weights are fetched once per inference and
 # dominate: **the system matters, not the array's TOPS/W**.
 
 # %%

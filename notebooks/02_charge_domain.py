@@ -15,7 +15,7 @@
 # # What a column of capacitors does to accuracy
 #
 # A switched-capacitor column adds a thousand products as charge on one line. Which of its imperfections costs a network
-# its accuracy: slow drivers, leakage, heat, a noisy supply, a broken cell? Every one of them is a physical parameter
+# accuracy: slow drivers, leakage, heat, a noisy supply, a broken cell? Every one of them is a physical parameter
 # here, and the network sees it through the same equations that describe a single line.
 
 # %%
@@ -64,14 +64,14 @@ for time, name in ((fast, "fastest"), (slow, "slowest")):
 ax.set_xlabel("time after the step (s)")
 ax.set_ylabel("line voltage (mV)")
 drawn, heat = float(line.supply_energy(high)), float(line.dissipation(high))
-print(f"energy from the supply {1e15 * drawn:.2f} fJ, of it {1e15 * heat:.2f} fJ heat in the drivers")
+print(f"energy from the supply {1e15 * drawn:.2f} fJ, of which {1e15 * heat:.2f} fJ is heat in the drivers")
 assert heat < drawn
 
 # %% [markdown]
 # ## The same array in a circuit simulator
 #
-# `amsim.spice` writes a die with its weights and inputs as a netlist. Where ngspice is installed, it runs here and
-# stands beside amsim's own numbers.
+# `amsim.spice` writes a die with its weights and inputs as a netlist. Where ngspice is installed, it runs here, beside
+# amsim's own formulas.
 
 # %%
 small = circuits.SwitchedCapacitor(
@@ -89,8 +89,8 @@ else:
 # %% [markdown]
 # ## Accuracy against its physical cause
 #
-# The reference binary network on the published kind of chip: every neuron is one comparator decision. One cause at a
-# time, the same dies at every point. Where two curves are drawn, the second compares the line with a fixed voltage
+# The reference binary network on a chip like the published one: every neuron is one comparator decision. One cause at
+# a time, on the same dies at every point. Where two curves are drawn, the second compares the line with a fixed voltage
 # (tracking 0) instead of a replica line or differential half (tracking 1), which follows what all lines have in common.
 
 # %%
@@ -111,7 +111,7 @@ reference = float(sweep(array, {"macro.supply_noise": [0.0]})["accuracy"].mean()
 print(f"without further effects: {100 * reference:.1f} %")
 
 # %% [markdown]
-# Each effect is a part that an array has or has not, and a setting of it is an axis; so is the tracking.
+# Each effect is an optional part of the array, and one of its settings is an axis; so is the tracking.
 
 # %%
 slow_supply = dataclasses.replace(array, drivers=circuits.Drivers(supply_resistance=1e3))
@@ -157,8 +157,8 @@ for arrangement, accuracy in found["accuracy"].mean(("die", "read")).to_series()
 # %% [markdown]
 # ## The noise budget
 #
-# Closed forms stand beside the simulation: what each source adds to the error of one read, in counts (a product is two
-# counts apart). Monte Carlo over dies and reads agrees with their sum.
+# Closed forms beside the simulation: the contribution of each source to the error per read, in counts (one product
+# moves the sum by two counts). Monte Carlo over dies and reads agrees with their sum.
 
 # %%
 array = circuits.SwitchedCapacitor(
@@ -169,8 +169,7 @@ plot.plot_noise_budget(budget)
 print(f"compute SNR {float(budget.compute_snr):.1f} dB")
 
 # %% [markdown]
-# How the budget moves with the unit capacitance - and that it is differentiable, so that a design can follow its
-# gradient:
+# How the error depends on the unit capacitance. It is differentiable, so a design can follow its gradient:
 
 
 # %%
@@ -187,7 +186,7 @@ ax.semilogx(capacitances, errors, color=BLUE)
 ax.set_xlabel("unit capacitance (F)")
 ax.set_ylabel("root mean square error (counts)")
 ax.grid(alpha=0.3, which="both")
-print(f"error changes by {slope:.2f} counts for each factor e of capacitance at 1 fF")
+print(f"error changes by {slope:.2f} counts per factor e of capacitance at 1 fF")
 assert slope < 0
 
 # %% [markdown]
@@ -203,7 +202,7 @@ for counts in (8, 4, 2):
     choice = circuits.trim_bits(comparator, limit=counts * one_count, probability=0.99)
     print(
         f"within {counts} counts ({1e3 * counts * one_count:.2f} mV): {choice.bits} bits, residual "
-        f"{1e3 * choice.residual_sigma:.3f} mV rms, {1e12 * choice.energy:.1f} pJ once a comparator"
+        f"{1e3 * choice.residual_sigma:.3f} mV rms, {1e12 * choice.energy:.1f} pJ once per comparator"
     )
 
 # %% [markdown]
@@ -222,7 +221,7 @@ for unit in (0.1e-15, 1e-15):
 # ## A table from the bench
 #
 # A transfer curve that was measured, or simulated by another tool, is a macro like any other: mean and spread of each
-# column at each count, from a CSV file or a Dataset. And the table gives back the physics behind it, with
+# column at each count, from a CSV file or a Dataset. And a fit to the table recovers the physics behind it, with
 # uncertainties. Here the bench is amsim itself, so that the truth is known.
 
 # %%
@@ -261,8 +260,8 @@ for name, value, error, true in zip(
 
 # %%
 lowest = {name: 100 * float(curve.min()) for name, curve in curves.items()}
-print("Causes by the accuracy they can leave within the ranges above, against a replica line where there is a choice:")
+print("Lowest accuracy for each cause within the ranges above, with a replica line where there is a choice:")
 for name in sorted(lowest, key=lowest.get):
     print(f"  {name:36s}{lowest[name]:6.1f} %")
 largest = str(budget["source"].values[int(np.argmax(budget["variance"].values))]).replace("_", " ")
-print(f"At the published operating point the largest source is: {largest}; kT/C is the least of the worries.")
+print(f"At the published operating point the largest source is: {largest}; kT/C noise is the least of the worries.")

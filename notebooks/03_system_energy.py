@@ -14,11 +14,11 @@
 # %% [markdown]
 # # The system matters
 #
-# A multiply-accumulate array is only a part of a chip. Should area go to more of them or to more memory? Should memory
-# be local or global, the machine a processor or an array, the supply as low as it goes, the operands one bit or eight?
-# Every question below is put to the same model of a whole inference; every answer is computed from its numbers.
+# A multiply-accumulate array is only a part of a chip. Should area go to more arrays or to more memory? Should memory
+# be local or global, the machine a processor or a systolic array, the supply as low as possible, the operands one bit
+# or eight? One model of a whole inference answers all questions below in numbers.
 #
-# No network is trained or run here: published layer shapes (`amsim.workloads`) are all that the cost needs.
+# No network is trained or run here: the cost needs only published layer shapes (`amsim.workloads`).
 
 # %%
 import dataclasses
@@ -61,7 +61,7 @@ AXES = {"capacity": ("bit", "memory capacity"), "parallel_macs": ("1", "multiply
 
 
 def swept(name, values, energies):
-    """Energy by component against what was swept, labelled."""
+    """Labelled energy by component against a swept quantity."""
     variables = {"energy": ((name, "component"), np.asarray(energies, float))}
     return results.labelled_dataset(
         variables, {name: np.asarray(values, float), "component": list(COMPONENTS)}, {}, labels=AXES
@@ -69,7 +69,7 @@ def swept(name, values, energies):
 
 
 def compared(costs):
-    """Energy by component of several designs, labelled."""
+    """Labelled energy by component of several designs."""
     energy = [cost["energy"].sum("site").values for cost in costs.values()]
     variables = {"energy": (("design", "component"), np.asarray(energy))}
     return results.labelled_dataset(variables, {"design": list(costs), "component": list(COMPONENTS)}, {})
@@ -99,13 +99,13 @@ plot.plot_utilisation(cost, ax=axes[1])
 share = cost["energy"].sum("site") / cost["energy"].sum()
 last = cost.sel(site="conv8")
 print(
-    f"The array takes {100 * float(share.sel(component='mac')):.0f} % of {micro(joules(cost))} an inference; the rest "
+    f"The array takes {100 * float(share.sel(component='mac')):.0f} % of {micro(joules(cost))} per inference; the rest "
     f"is memory, control and leakage. The last convolution uses {100 * float(last['utilisation']):.0f} % of the cells: "
     "loading its weights takes longer than computing with them."
 )
 
 # %% [markdown]
-# The same as a roofline: what a site may reach, given how many multiply-accumulates it makes of each bit fetched.
+# The same as a roofline: the highest speed of a site, given its multiply-accumulates per bit fetched.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(13, 4.8), layout="constrained")
@@ -114,14 +114,15 @@ plot.plot_roofline(cost, memory="weight_memory", ax=axes[1])
 reached = cost["utilisation"].max()
 print(
     f"The best site reaches {100 * float(reached):.0f} % of the peak. All convolutions stand right of the activation "
-    "memory's corner; late ones make fewer products of each weight, whose loading is what holds them down."
+    "memory's corner; late ones make fewer products per weight, so that loading weights limits them."
 )
 
 # %% [markdown]
 # ## Energy against memory size
 #
 # A 4-bit network (the Asilomar'17 family, 162 M multiply-accumulates, 870 000 weights) on 256 programmable units. A
-# small weight memory sends weights to DRAM; a large one makes every access dearer and leaks. All sizes are one `vmap`.
+# small weight memory sends weights to DRAM; a large one makes every access more expensive and leaks. All sizes are one
+# `vmap`.
 
 # %%
 network = workloads.quantised_image_network((2, 3, 3), (64, 128, 128))
@@ -135,13 +136,13 @@ def energy_with(kilobytes):
 
 
 largest = max(layer.weight_words for layer in network.layers) * 4 / KILOBYTE
-sizes = jnp.geomspace(largest, 4096, 120)  # a smaller one could not hold what a layer reads again
+sizes = jnp.geomspace(largest, 4096, 120)  # a smaller memory could not hold the weights that a layer reuses
 by_size = swept("capacity", sizes * KILOBYTE, jax.jit(jax.vmap(energy_with))(sizes))
 plot.plot_energy_sweep(by_size, "capacity")
 totals = by_size["energy"].sum("component").values
 best_size = float(sizes[int(np.argmin(totals))])
 print(
-    f"The weights need {needed:.0f} kB; the least energy is at {best_size:.0f} kB. A quarter of that costs "
+    f"The weights need {needed:.0f} kB; the energy is lowest at {best_size:.0f} kB. A quarter of that costs "
     f"{np.interp(best_size / 4, sizes, totals) / totals.min():.2f} times as much, four times as much memory "
     f"{np.interp(4 * best_size, sizes, totals) / totals.min():.2f} times."
 )
@@ -150,8 +151,8 @@ assert 0.9 < best_size / needed < 1.2
 # %% [markdown]
 # ## More multiply-accumulates or more memory?
 #
-# First at a given memory: one to four arrays of 256 units side by side. Then at equal area: what an array takes is
-# taken from the weight memory.
+# First with a given memory: one to four arrays of 256 units side by side. Then at equal area: every array added takes
+# its area from the weight memory.
 
 # %%
 AREA = 6.8e-6  # m^2, units with their registers and program memory, and weight memory
@@ -183,12 +184,12 @@ for count, kilobytes, one in zip(counts, left_over, equal, strict=True):
 best = int(np.argmin([joules(one) for one in equal]))
 most = equal[-1]
 print(
-    f"At equal area {counts[best]} arrays with {left_over[best]:.0f} kB need least energy; one array less needs "
+    f"At equal area {counts[best]} arrays with {left_over[best]:.0f} kB need the least energy; one array less needs "
     f"{joules(equal[best - 1]) / joules(equal[best]):.2f} times as much. {counts[-1]} arrays, with too small a memory, "
     f"need {joules(most) / joules(equal[best]):.2f} times as much and are "
     f"{float(equal[best]['latency'].sum() / most['latency'].sum()):.2f} times as fast. Memory first, until the "
-    "weights fit; then arrays. What more arrays save is time, in which memories leak and the one control they share "
-    "switches; with a control for each it would be less."
+    "weights fit; then arrays. More arrays save time, in which memories leak and the control that they share switches; "
+    "with one control per array they would save less."
 )
 assert 0 < best < len(counts) - 1
 
@@ -196,8 +197,8 @@ assert 0 < best < len(counts) - 1
 # ## Local or global memory?
 #
 # The same 512 kB in all, split between a local weight memory beside the units and a global one behind it, from a local
-# part that just holds the largest layer. Units read a weight again for each group of pixels, and all these reads are
-# local; from the global memory it comes once. Units in a square share a weight among 16 rows; units in one row do not.
+# part that just holds the largest layer. Units read a weight again for each group of pixels, always from the local
+# memory; it comes from the global memory once. Units in a square share a weight among 16 rows; units in one row do not.
 
 # %%
 TOTAL = 512.0
@@ -220,9 +221,11 @@ for ax, (name, base) in zip(axes, {"16 x 16 units": processor, "1 x 256 units": 
     all_local = joules(dataclasses.replace(base, weight_memory=memory(TOTAL)).cost(network))
     gains[name] = (local, 100 * (1 - split_totals.min() / all_local))
 for name, (local, saved) in gains.items():
-    print(f"{name}: {local:.0f} kB local, the least that holds a layer, saves {saved:.1f} % against one memory for all")
+    print(
+        f"{name}: {local:.0f} kB local, the smallest that holds a layer, saves {saved:.1f} % against one memory for all"
+    )
 assert all(abs(local - largest) < 0.01 * largest for local, _ in gains.values())
-print("A small local memory pays where a word is read often; where units share what they read, it hardly matters.")
+print("A small local memory pays where a word is read often; where units share words, it hardly matters.")
 assert gains["1 x 256 units"][1] > gains["16 x 16 units"][1]
 
 # %% [markdown]
@@ -259,12 +262,12 @@ for bits in (4, 8, 16):
         f"{bits:2d} bit: processor {micro(joules(one))} ({100 * feeding[0]:.0f} % registers and control), array "
         f"{micro(joules(other))} ({100 * feeding[1]:.0f} %): {joules(one) / joules(other):.2f} times the energy"
     )
-print("The fewer the bits, the more of the energy goes into ordering the products instead of computing them.")
+print("The fewer the bits, the more of the energy goes into control instead of computing.")
 
 # %% [markdown]
 # ## Over output channels, pixels or input channels?
 #
-# Four digital binary arrays on the published binary network, a site split over them in three ways.
+# Four digital binary arrays on the published binary network, with each site split over them in three ways.
 
 # %%
 spread = {}
@@ -289,10 +292,10 @@ print(
 )
 
 # %% [markdown]
-# ## The supply of the least energy
+# ## The minimum-energy supply
 #
-# One rail for all, and a clock that follows the delay of the gates. Lower supplies switch for less, but take longer,
-# and leakage goes on all that time. How hot the chip is decides where the minimum lies.
+# One rail for all, and a clock that follows the gate delay. A lower supply costs less switching energy but more time,
+# during which leakage continues. The temperature decides where the minimum lies.
 
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(15, 4.6), layout="constrained")
@@ -311,14 +314,14 @@ for ax, kelvin in zip(axes, (300.0, 345.0, 375.0), strict=True):
     print(f"       of its memory cells {float(errors):.1e} would fail")
 print(
     f"From {minima[0]['minimum_supply']:.2f} V at 300 K ({minima[0]['minimum_kind']}) to "
-    f"{minima[-1]['minimum_supply']:.2f} V at 375 K: the minimum is no constant of the circuit. At 300 K the range of "
-    "the delay law ends before leakage turns the curve; memory cells, which fail below, would end it earlier."
+    f"{minima[-1]['minimum_supply']:.2f} V at 375 K: the minimum is not a constant of the circuit. At 300 K the "
+    "range of the delay law ends before leakage dominates; memory cells would fail even earlier."
 )
 assert minima[0]["minimum_supply"] <= minima[1]["minimum_supply"] < minima[2]["minimum_supply"]
 
 # %% [markdown]
-# An always-on chip is mostly waiting. At a given rate, the energy of an inference has the leakage of the whole period,
-# and a supply that is too low for the rate does not count:
+# An always-on chip mostly waits. At a given rate, the energy per inference includes the leakage of the whole period,
+# and a supply that is too low for the rate is excluded:
 
 # %%
 rates = [10.0, 100.0, 400.0]
@@ -326,7 +329,7 @@ for rate in rates:
     awake = dataclasses.replace(mixed_signal, power=PowerManagement(rate=rate, gated_leakage=0.1, retention=0.3))
     at_rate = minimum_energy_supply(scaled_to_supply(awake), binary_network).attrs
     print(
-        f"{rate:5.0f} a second: {micro(at_rate['minimum_energy']):>8s} at {at_rate['minimum_supply']:.3f} V "
+        f"{rate:5.0f} per second: {micro(at_rate['minimum_energy']):>8s} at {at_rate['minimum_supply']:.3f} V "
         f"({at_rate['minimum_kind']})"
     )
 
@@ -335,8 +338,8 @@ for rate in rates:
 #
 # Fewer bits make every product and every access cheaper, but the network has to be wider for the same accuracy. The
 # family of Moons et al. (Asilomar'17) at four word lengths and widths, on the same programmable units with 1 MB of
-# weight memory; one-bit operands in addition on four digital binary arrays. The image comes at the word length of the
-# rest.
+# weight memory; one-bit operands in addition on four digital binary arrays. The image has the word length of the
+# network.
 
 # %%
 WIDTHS = (64, 128, 256)
@@ -355,7 +358,7 @@ for (bits, values), (colour, marker) in zip(energies.items(), LOOKS, strict=True
     ax.loglog(WIDTHS, values, marker=marker, color=colour, label=f"{bits} bit" if bits != "1, binary arrays" else bits)
 ax.set_xticks(WIDTHS, [str(width) for width in WIDTHS])
 ax.minorticks_off()
-ax.set_xlabel("filters of every layer, three blocks of three layers")
+ax.set_xlabel("filters per layer, three blocks of three layers")
 ax.set_ylabel("energy per inference (J)")
 ax.yaxis.set_major_formatter(EngFormatter(unit="J"))
 ax.legend(fontsize=8)
@@ -367,7 +370,7 @@ print(
 )
 
 # %% [markdown]
-# At about equal accuracy the logs that the authors published have a 4-bit network of 162 M and a binary one of 1781 M
+# At about equal accuracy, the authors' published logs have a 4-bit network of 162 M and a binary one of 1781 M
 # multiply-accumulates (88.3 and 89.2 % on CIFAR-10, validation):
 
 # %%
@@ -387,7 +390,7 @@ print(
     f"Cheapest: {ranking[0]}. Binary on the processor needs "
     f"{joules(candidates['1 bit, 3x256 three times, processor']) / joules(four_bit):.1f} times the energy of 4 bit, on "
     f"its own arrays {joules(candidates['1 bit, 3x256 three times, binary arrays']) / joules(four_bit):.1f} times: "
-    "eleven times the products are worth it only where the circuit is made for them."
+    "eleven times the products pay only where the circuit is made for them."
 )
 
 # %% [markdown]

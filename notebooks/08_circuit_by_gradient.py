@@ -15,9 +15,9 @@
 # # A circuit designed by gradient
 #
 # How large a capacitor, how quiet a comparator, what supply? They trade against each other: a lower supply saves
-# energy in every capacitor but leaves a smaller step for the comparator to see. **Which combination reaches the
-# accuracy at the least energy?** Accuracy and energy come from the same parameters and both have derivatives, so the
-# answer is a descent rather than a grid.
+# energy in every capacitor but leaves the comparator a smaller step. **Which combination reaches the
+# accuracy at the least energy?** Accuracy and energy come from the same parameters and both have derivatives, so a
+# descent finds the answer instead of a grid.
 
 # %%
 import jax
@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import amsim
 from amsim import circuits, networks, plot
 
-IMAGES = 100  # more images and dies: a limit that holds more exactly
+IMAGES = 100  # more images and dies make the limit hold more exactly
 DIES = 2
 STEPS = 10
 
@@ -43,9 +43,8 @@ variables = {
 # %% [markdown]
 # ## Where does the accuracy go?
 #
-# Before anything is changed: what does each error source do at each layer, alone and on circuits that are ideal
-# otherwise? A layer that sums few products uses little of the swing of a line that is made for a thousand: it is the
-# one that needs the quiet comparator.
+# First: how much does each error source cost in each layer, alone on otherwise ideal circuits? A layer that sums few
+# products uses little of the swing of a line made for a thousand: that layer needs the quiet comparator.
 
 # %%
 noisy = amsim.with_settings(array, {"macro.unit_capacitance": 0.3e-15, "macro.comparator.noise": 1e-3})
@@ -60,7 +59,7 @@ print(f"the loss grows most by {worst[1]} noise in {worst[0]}")
 # ## The least energy at an accuracy
 #
 # The search holds dies, reads and images fixed, follows the derivative of a smooth estimate of the accuracy, and
-# corrects that by the accuracy it counts. It ends with a check on dies it has never seen.
+# corrects it by the measured accuracy. It ends with a check on unseen dies.
 
 # %%
 found = amsim.design_circuit(
@@ -71,7 +70,7 @@ history = found.history
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
 axes[0].plot(history["step"], 1e9 * history["energy"], "o-", color="#0072B2")
 axes[0].set(xlabel="step", ylabel="energy of the array (nJ)")
-axes[1].plot(history["step"], 100 * history["accuracy"], "o-", color="#009E73", label="counted")
+axes[1].plot(history["step"], 100 * history["accuracy"], "o-", color="#009E73", label="measured")
 axes[1].axhline(86, color="black", linestyle="--", linewidth=0.8, label="limit")
 axes[1].set(xlabel="step", ylabel="accuracy on the search's dies (%)")
 axes[1].legend(fontsize=8)
@@ -89,7 +88,7 @@ for (path, name), marker, color in zip(names.items(), "os^", ("#0072B2", "#E69F0
         color=color,
         label=name,
     )
-axes[2].set(xlabel="step", ylabel="setting against the start", ylim=(0, None))
+axes[2].set(xlabel="step", ylabel="setting relative to the start", ylim=(0, None))
 axes[2].legend(fontsize=8)
 for ax in axes:
     ax.grid(color="#DDDDDD", linewidth=0.6)
@@ -105,10 +104,10 @@ assert found.energy < 0.8 * before
 assert found.accuracy >= 0.86
 
 # %% [markdown]
-# ## What the next point of accuracy costs
+# ## The cost of one more point of accuracy
 #
-# One design for each limit, each from the one before: the Pareto curve of this array on this task. Of so few images and
-# dies the search takes the lucky ones, so on fresh dies a design may miss what was asked for.
+# One design per limit, each starting from the one before: the Pareto curve of this array on this task. With so few
+# images and dies the search overfits to them, so on fresh dies a design may miss its limit.
 
 # %%
 curve = amsim.pareto_curve(
@@ -119,7 +118,7 @@ fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 mean, low, high = (100 * curve[f"accuracy_{name}"].values for name in ("mean", "low", "high"))
 energy = 1e9 * curve["energy"].values
 ax.errorbar(energy, mean, yerr=[mean - low, high - mean], fmt="s-", color="#D55E00", capsize=3, label="on fresh dies")
-ax.plot(energy, 100 * curve["limit"], "_", color="black", markersize=14, label="limit asked for")
+ax.plot(energy, 100 * curve["limit"], "_", color="black", markersize=14, label="limit")
 ax.set(xlabel="energy of the array (nJ)", ylabel="accuracy (%)")
 ax.legend(fontsize=8)
 ax.grid(color="#DDDDDD", linewidth=0.6)
@@ -135,5 +134,5 @@ print(
     f"needs {100 * found.energy / before:.0f} % of its energy, at {100 * found.accuracy:.0f} % on the dies and images",
     end=" ",
 )
-print(f"of the search and {100 * float(check.accuracy_mean):.0f} % on fresh ones: more of both bring the two together.")
+print(f"of the search and {100 * float(check.accuracy_mean):.0f} % on fresh ones: more of both bring these together.")
 print("Memories and control do not change: ask `amsim.compare()` what that is worth in the whole system.")

@@ -16,7 +16,7 @@
 #
 # A circuit has knobs: how large a unit capacitor, how quiet a comparator, how long a line, how many bits in the
 # converter, which word length, which supply. **Which knob of which circuit family buys accuracy, and at what energy?**
-# One call of `amsim.sweep` measures all of them on the same dies; everything below is read off its result.
+# One call of `amsim.sweep` measures all of them on the same dies; everything below comes from its result.
 
 # %%
 import jax
@@ -39,10 +39,9 @@ data = amsim.load_dataset("fashion-mnist-mini").test[:IMAGES]
 # ## One study
 #
 # Four designs, each with the reference network of its word length: two of switched capacitors (binary, read by
-# comparators, and 2-bit, read by converters) and the two digital families. Knobs that a design does not have are axes
-# that exist only where they make sense: the converter's bits where there is one, capacitors and comparators where the
-# array is analog. Capacitance and noise are continuous and cost one compilation together; each number of rows or bits
-# is a circuit of its own.
+# comparators, and 2-bit, read by converters) and the two digital families. Knobs that only some designs have are
+# conditional axes: the converter's bits where there is one, capacitors and comparators where the array is analog.
+# Capacitance and noise are continuous and share one compilation; each number of rows or bits is a circuit of its own.
 
 # %%
 BINARY, CONVERTED = "switched-capacitor-1b", "switched-capacitor-2b"
@@ -69,8 +68,8 @@ energy, accuracy = study["energy"].sum("component", skipna=False), study["accura
 print(f"{int(accuracy.count())} circuits on {DIES} dies each")
 
 # %% [markdown]
-# Accuracy against energy, with intervals over dies; points that lose too much are left out. No other circuit beats
-# those on the line.
+# Accuracy against energy, with intervals over dies; points that lose too much are left out. The line is the
+# Pareto front.
 
 # %%
 plot.plot_pareto(study.where(accuracy >= 0.8))
@@ -80,8 +79,8 @@ plt.show()
 # ## Capacitor against comparator
 #
 # The binary analog array on its own. A small capacitor is noisy and matches badly, and a noisy comparator decides
-# wrongly; either may be the one that limits. Colours and solid lines are accuracy, dashed lines energy: below the solid
-# lines a quieter comparator only costs.
+# wrongly; either may be the limit. Colours and solid lines are accuracy, dashed lines energy: below the solid lines a
+# quieter comparator only costs energy.
 
 # %%
 analog = study.isel({"design": 0, ADC: -1}, drop=True).isel({ROWS: [0, 1], CAPACITOR: slice(4), NOISE: slice(5)})
@@ -94,8 +93,8 @@ for rows, ax in zip(analog[ROWS].values, panels, strict=True):
 # %% [markdown]
 # ## How noisy may the comparator be?
 #
-# Read off the map by interpolation, with an interval from resampled dies: the noise at which the accuracy falls below
-# the target, for each capacitor and line length.
+# Interpolated from the map, with an interval from resampled dies: the noise at which the accuracy falls below the
+# target, for each capacitor and line length.
 
 # %%
 TARGET = 0.85
@@ -112,8 +111,8 @@ for rows in analog[ROWS].values:
 # %% [markdown]
 # ## What limits a cheap corner?
 #
-# Small capacitors, a comparator of 1 mV: which source of error is it? Each one alone, and each one off with all others
-# on, on the same dies and reads.
+# Small capacitors, a comparator of 1 mV: which source of error limits accuracy? Each source alone, and each one off
+# with all others on, on the same dies and reads.
 
 # %%
 corner = amsim.with_settings(amsim.design(BINARY).accelerator(), {CAPACITOR: 0.3e-15, NOISE: 1e-3})
@@ -128,10 +127,10 @@ print(f"{culprit} alone costs {100 * float(lost.max()):.1f} points of {100 * who
 # %% [markdown]
 # ## A thousand circuits without a network
 #
-# How noisy a decision may be is known now: as many counts (a count is one product more or less) as the line of the
-# map has at one femtofarad. What noise and energy a circuit has are closed forms, and `sweep` takes any function. So
-# three knobs at once, the supply among them, are sampled evenly in place of a grid, and the cheapest circuit that is
-# quiet enough is picked. (Capacitors from 0.3 fF: below, their mismatch counts too, which is not in this noise.)
+# The tolerable noise per decision is known now: the counts (a count is one product more or less) at the target line of
+# the map for one femtofarad. Noise and energy of a circuit are closed forms, and `sweep` takes any function. So three
+# knobs at once, including the supply, are sampled evenly instead of on a grid, and the cheapest circuit that is quiet
+# enough is picked. (Capacitors from 0.3 fF: below, mismatch matters too, which is not in this noise.)
 
 # %%
 published = amsim.design(BINARY).accelerator()
@@ -149,7 +148,7 @@ cloud = amsim.sweep(
     amsim.samples(ranges, 1024, logarithmic=[CAPACITOR, NOISE]),
     hardware=published,
     labels={
-        "noise": ("1", "noise of a decision (counts)"), "array": ("J", "energy of the array"), "total": ("J", "energy")
+        "noise": ("1", "noise per decision (counts)"), "array": ("J", "energy of the array"), "total": ("J", "energy")
     },
 )  # fmt: skip
 edge = {CAPACITOR: 1e-15, NOISE: float(crossing[1024, 1e-15]["crossing"])}
@@ -161,9 +160,9 @@ fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 shown = ax.scatter(1e9 * cloud["array"], cloud["noise"], c=cloud["macro.supply"], s=8, cmap="cividis")
 fig.colorbar(shown, label="supply (V)")
 ax.plot(1e9 * now["array"], now["noise"], "*", color="#D55E00", markersize=14, label="published")
-ax.plot(1e9 * cheapest["array"], cheapest["noise"], "s", color="#D55E00", fillstyle="none", label="cheapest that does")
+ax.plot(1e9 * cheapest["array"], cheapest["noise"], "s", color="#D55E00", fillstyle="none", label="cheapest allowed")
 ax.axhline(allowed, color="black", linestyle="--", linewidth=0.8, label=f"{allowed:.1f} counts: {100 * TARGET:.0f} %")
-ax.set(xscale="log", yscale="log", xlabel="energy of the array (nJ)", ylabel="noise of a decision (counts)")
+ax.set(xscale="log", yscale="log", xlabel="energy of the array (nJ)", ylabel="noise per decision (counts)")
 ax.legend(fontsize=8)
 ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 ax.xaxis.set_major_formatter("{x:g}")
@@ -175,14 +174,14 @@ array_saved, all_saved = (1 - float(cheapest[name]) / float(now[name]) for name 
 print(f"{1e15 * float(cheapest[CAPACITOR]):.2f} fF, {1e3 * float(cheapest[NOISE]):.2f} mV at", end=" ")
 print(f"{float(cheapest['macro.supply']):.2f} V: {100 * array_saved:.0f} % less energy in the array,", end=" ")
 print(f"{100 * all_saved:.0f} % in all")
-print("(The supply goes to the end of its range: what keeps it up, memory cells and speed, is not in this noise.)")
+print("(The supply goes to the end of its range: its limits, memory cells and speed, are not in this noise.)")
 assert float(cheapest["macro.supply"]) < 0.55
 
 # %% [markdown]
 # ## Answer
 #
-# Each knob turned once, die by die on the same dies, with its 95 % interval, and what that costs in the whole system.
-# Digital dies do not differ; of those figures only the choice of images is uncertain.
+# Each knob turned once, compared die by die on the same dies, with its 95 % interval and its cost in the whole system.
+# Digital dies do not differ; the only uncertainty of those figures is the choice of images.
 
 # %%
 at = {ROWS: 1024, CAPACITOR: 1e-15, NOISE: 1e-3}
@@ -213,12 +212,13 @@ print(
     ", ".join(f"{float(gains[knob]['difference']):.0f}" for knob in analog_knobs), "points, each for at most", end=" "
 )
 print(f"{dearest:.0f} % of the energy")
-print("of an inference: most of that is memory and control, which do not see them. Capacitor and comparator saturate;")
-print(f"the map says where, and beyond only the price goes on. At the cheap corner it is {culprit} that costs most.")
+print("per inference: most of it is memory and control, which they do not affect. Capacitor and comparator saturate;")
+print(f"the map shows where, and beyond only the cost grows. At the cheap corner {culprit} costs most.")
 print(
-    f"Word length is the dear knob: four digital bits in place of one cost {1 + prices[WORDS] / 100:.0f} times", end=" "
+    f"Word length is the expensive knob: four digital bits cost {1 + prices[WORDS] / 100:.0f} times",
+    end=" ",
 )
-print(f"the energy for {float(gains[WORDS]['difference']):+.1f} points,")
+print(f"the energy of one, for {float(gains[WORDS]['difference']):+.1f} points,")
 print(f"and the choice of {IMAGES} images alone makes each of the two accuracies uncertain by {from_images:.1f}.")
 assert culprit == "comparator noise"
 assert all(float(gains[knob]["low"]) > 0 for knob in analog_knobs)
