@@ -1,11 +1,11 @@
 """The hardware of a whole system and its cost: accelerators, memories, settings and supply."""
 
 from amsim.system.accelerator import Accelerator as Accelerator
-from amsim.system.accelerator import PowerManagement as PowerManagement
 from amsim.system.cost import SystemCost as SystemCost
 from amsim.system.cost import system_cost as system_cost
 from amsim.system.hardware import COMPONENTS as COMPONENTS
 from amsim.system.hardware import KILOBYTE as KILOBYTE
+from amsim.system.hardware import PowerManagement as PowerManagement
 from amsim.system.organisation import Organisation as Organisation
 from amsim.system.organisation import Overhead as Overhead
 from amsim.system.organisation import Processor as Processor
