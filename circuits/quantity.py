@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from amsim.circuits.checks import enforced
-from amsim.results.units import check_unit
+from amsim.circuits.units import check_unit
 
 if TYPE_CHECKING:
     # Fields convert numbers to arrays, which type checkers do not follow.
@@ -29,7 +29,7 @@ class FieldLabel:
     """Unit and names of a field of a part, from which settings, study files and the reference take them.
 
     Attributes:
-        unit: SI unit without prefix, as in `amsim.results.units`; "1" where there is none.
+        unit: SI unit without prefix, as in `amsim.circuits.units`; "1" where there is none.
         symbol: Symbol in equations, such as "sigma_n", or None.
         long_name: Words for axes, or None where those of the field's name say enough.
     """

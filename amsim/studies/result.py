@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from amsim.circuits.units import NOT_GIVEN
 from amsim.results.labelled import labelled
 from amsim.results.quantities import QUANTITIES
-from amsim.results.units import NOT_GIVEN
 from amsim.studies.axes import HARDWARE, NETWORK, Block
 from amsim.studies.jobs import Job, Outputs
 from amsim.studies.measured import Measured

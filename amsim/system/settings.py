@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.quantity import field_label
-from amsim.results.units import NOT_GIVEN
+from amsim.circuits.units import NOT_GIVEN
 from amsim.system.accelerator import Accelerator
 
 Place = tuple[str | int, ...]

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+from amsim.characterisation.quantities import LABELS
 from amsim.command_line.application import app
 from amsim.report import tables as result_tables
 from amsim.report.picture import result_picture
@@ -229,7 +230,7 @@ def test_show_draws(ended, tmp_path):
 
 
 def few(variables, coordinates, **attributes):
-    return labelled(variables, coordinates, {"amsim_version": "0.1", **attributes})
+    return labelled(variables, coordinates, {"amsim_version": "0.1", **attributes}, labels=LABELS)
 
 
 def test_table_of_means_with_intervals():

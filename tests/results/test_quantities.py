@@ -12,10 +12,10 @@ import pytest
 
 import amsim
 from amsim import circuits
+from amsim.circuits.units import is_unit
 from amsim.results.labelled import labelled
 from amsim.results.provenance import described, key_words, provenance, versions
 from amsim.results.quantities import QUANTITIES
-from amsim.results.units import is_unit
 from amsim.statistics import MeanInterval, interval_variables
 
 ROOT = Path(amsim.__file__).parent

@@ -19,7 +19,7 @@ from amsim.circuits import Dram, Process, Sram
 from amsim.circuits.quantity import Quantity, count, field_label, physical, quantity
 from amsim.circuits.technology.dram import DramChannel
 from amsim.circuits.technology.register_file import RegisterFile
-from amsim.results.units import NOT_GIVEN, is_unit
+from amsim.circuits.units import NOT_GIVEN, is_unit
 from amsim.system.accelerator import Accelerator, PowerManagement
 from amsim.system.organisation import Processor, SystolicArray
 from amsim.system.settings import continuous_settings, setting, setting_label, static_settings
