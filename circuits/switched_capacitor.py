@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 from amsim.circuits.adc import Adc, select_range
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.charge_line import switched_capacitance
+from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.contract.macro import UNKNOWN, Die, no_converter, over_columns
 from amsim.circuits.contract.neuron import Neuron
@@ -231,6 +232,12 @@ class SwitchedCapacitor(CapacitorArray):
             clock=self.clock,
             waiting=holding + converting,
         )
+
+    def error_variances(
+        self, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
+    ) -> dict[str, Float[Array, ""]]:
+        """Closed forms of `amsim.circuits.charge.column_error.error_variances`."""
+        return error_variances(self, rows=rows, activity=activity, readout=readout)
 
     def ideal(self) -> "SwitchedCapacitor":
         """No mismatch, noise, offset, temperature or further part, and an ADC that resolves one count over the line.

@@ -20,6 +20,7 @@ from amsim.circuits.adc.converter import (
 )
 from amsim.circuits.adc.survey import column_conversion_time
 from amsim.circuits.checks import Quantity, count, integer_between, one_key, quantity
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 
@@ -62,7 +63,22 @@ class FlashAdc(Converter):
 
     levels: int = count(default=16)
     range: Quantity = quantity("range", positive=True, default=1.0)
-    error_sizes: ClassVar[tuple[str, ...]] = ("offset_sigma", "ladder_mismatch")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "converter mismatch",
+            "static",
+            "Random deviations of the ladder's resistors.",
+            sizes=("ladder_mismatch",),
+            effects=("converter",),
+        ),
+        ErrorSource(
+            "converter offset",
+            "static",
+            "Offset of each comparator of a converter, after trim.",
+            sizes=("offset_sigma",),
+            effects=("converter",),
+        ),
+    )
 
     offset_sigma: Quantity = quantity("offset_sigma", default=0.1)
     ladder_mismatch: Quantity = quantity("ladder_mismatch", default=0.01)

@@ -22,6 +22,7 @@ from amsim.circuits.adc.converter import (
 )
 from amsim.circuits.adc.survey import column_area, column_conversion_time
 from amsim.circuits.checks import Quantity, count, integer_between, one_key, one_of, quantity
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
@@ -86,7 +87,22 @@ class SarAdc(Converter):
     bits: int = count(default=8)
     topology: str = eqx.field(static=True, default="bottom-plate")
     low_bits: int = count(default=4)
-    error_sizes: ClassVar[tuple[str, ...]] = ("mismatch_coefficient", "offset_sigma")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "converter mismatch",
+            "static",
+            "Random deviations of the capacitors of a converter.",
+            sizes=("mismatch_coefficient",),
+            effects=("converter",),
+        ),
+        ErrorSource(
+            "converter offset",
+            "static",
+            "Offset of a converter beside that of the line's comparator.",
+            sizes=("offset_sigma",),
+            effects=("converter",),
+        ),
+    )
 
     range: Quantity = quantity("range", positive=True, default=1.0)
     unit_capacitance: Quantity = quantity("unit_capacitance", positive=True, default=1e-15)

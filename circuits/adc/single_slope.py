@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie, check_die, on_columns
 from amsim.circuits.checks import Quantity, count, integer_between, one_key, quantity
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 
@@ -58,7 +59,15 @@ class SingleSlopeAdc(Converter):
 
     bits: int = count(default=8)
     range: Quantity = quantity("range", positive=True, default=1.0)
-    error_sizes: ClassVar[tuple[str, ...]] = ("gain_sigma", "bow_sigma", "delay_sigma")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "converter ramp",
+            "static",
+            "Slope and bow of the ramp, and the delay of each column.",
+            sizes=("gain_sigma", "bow_sigma", "delay_sigma"),
+            effects=("converter",),
+        ),
+    )
 
     gain_sigma: Quantity = quantity("gain_sigma", default=0.002)
     bow_sigma: Quantity = quantity("bow_sigma", default=0.3)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import Quantity, integer_between, one_key, quantity
+from amsim.circuits.contract.error_sources import ErrorSource
 
 
 class FaultsDie(eqx.Module):
@@ -42,7 +43,15 @@ class Faults(eqx.Module):
     derivative by the probabilities: differentiate an expectation over dies by finite differences.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("stuck_high", "stuck_low", "dead_column")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "faults",
+            "static",
+            "Stuck cells and dead columns.",
+            sizes=("stuck_high", "stuck_low", "dead_column"),
+            left_out=True,
+        ),
+    )
 
     stuck_high: Quantity = quantity("stuck_high", at_most=1.0, default=0.0)
     stuck_low: Quantity = quantity("stuck_low", at_most=1.0, default=0.0)

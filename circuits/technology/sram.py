@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checks import Quantity, count, integer_between, part_of, quantity, root
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.technology.dram import Dram as Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.technology import Wire
@@ -72,7 +73,15 @@ class SramCell(eqx.Module):
         sigma: V. Default 60 mV.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("sigma",)
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "weight cells",
+            "static",
+            "Cells that hold a fixed bit because the supply is below the lowest at which they work.",
+            sizes=("sigma",),
+            left_out=True,
+        ),
+    )
 
     mean: Quantity = quantity("mean", default=0.35)
     sigma: Quantity = quantity("sigma", positive=True, default=60e-3)
