@@ -18,6 +18,8 @@ from amsim.circuits.charge.leakage import Leakage as Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch as ResetSwitch
 from amsim.circuits.charge.trim import Trim as Trim
 from amsim.circuits.charge.trim_choice import trim_bits as trim_bits
+from amsim.circuits.contract.error_sources import IDEAL as IDEAL
+from amsim.circuits.contract.error_sources import ErrorSource as ErrorSource
 from amsim.circuits.contract.macro import Macro as Macro
 from amsim.circuits.contract.neuron import Neuron as Neuron
 from amsim.circuits.contract.operands import Coded as Coded

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from amsim.circuits.at_zero import root
 from amsim.circuits.checks import finite, one_key
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
+from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
@@ -107,6 +108,17 @@ class Measured(Macro):
         ValueError: A table that is not finite, has a negative sigma, does not match its counts or `columns`, or does
             not cover `-rows..rows`; a quantity or word length out of range.
     """
+
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "measured transfer",
+            "static",
+            "Distance of the mean read value from an exact reading.",
+            sizes=("mean",),
+            off={"mean": IDEAL},
+        ),
+        ErrorSource("measured noise", "dynamic", "Spread of the read value over reads.", sizes=("sigma",)),
+    )
 
     counts: tuple[int, ...] = _count_axis()
     mean: Table = _table("mean", "mean read value", -np.inf)
@@ -206,12 +218,6 @@ class Measured(Macro):
         """The same array with a table that reads every count as it is."""
         mean = jnp.broadcast_to(jnp.asarray(self.counts, self.mean.dtype)[None, None, :], self.mean.shape)
         return dataclasses.replace(self, mean=mean, sigma=jnp.zeros_like(self.sigma))
-
-    def with_error_scale(self, scale: Float[Array, ""]) -> "Measured":
-        """The same array with `scale` times its noise and its distance from an exact reading."""
-        exact = self.ideal().mean
-        tables = exact + (self.mean - exact) * scale, self.sigma * scale
-        return eqx.tree_at(lambda one: (one.mean, one.sigma), self, tables)
 
     def _curves(self, die: Die) -> tuple[Float[Array, "columns counts"], Float[Array, "columns counts"]]:
         """Mean and sigma of one die, or of the nominal macro."""

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.charge_line import switched_capacitance
+from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
 from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
@@ -210,6 +211,12 @@ class SwitchedCapacitor(CapacitorArray):
             clock=self.clock,
             unclocked_time=holding + converting,
         )
+
+    def error_variances(
+        self, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
+    ) -> dict[str, Float[Array, ""]]:
+        """Closed forms of `amsim.circuits.charge.column_error.error_variances`."""
+        return error_variances(self, rows=rows, activity=activity, readout=readout)
 
     def ideal(self) -> "SwitchedCapacitor":
         """The array without mismatch, noise, offset, temperature or parts, its ADC resolving one count over the line.

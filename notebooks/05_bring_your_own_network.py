@@ -148,9 +148,7 @@ if not missing:
 
     reference = measured(circuits.Exact())
     digital = {bits: measured(circuits.MultiPrecision(weight_bits=bits, input_bits=bits)) for bits in (8, 4)}
-    print(
-        f"float {float(reference['auc_mean']):.4f} +- {float(reference['auc_error']):.4f} by choice of pictures"
-    )
+    print(f"float {float(reference['auc_mean']):.4f} +- {float(reference['auc_error']):.4f} by choice of pictures")
     for bits, result in digital.items():
         print(f"digital {bits} bit {float(result['auc_mean']):.4f}")
 

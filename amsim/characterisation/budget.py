@@ -1,4 +1,4 @@
-"""Noise budget of a column: where the error of a read comes from, as labelled data."""
+"""Noise budget of a column: share of each source in the error of a read, as labelled data."""
 
 import math
 
@@ -6,33 +6,44 @@ import numpy as np
 import xarray as xr
 
 from amsim.characterisation.quantities import LABELS
-from amsim.circuits.charge.array import CapacitorArray
-from amsim.circuits.charge.column_error import error_variances, signal_to_noise
+from amsim.circuits.charge.column_error import signal_to_noise
+from amsim.circuits.checks import part_of
+from amsim.circuits.contract.macro import Macro
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 
 
 def noise_budget(
-    macro: CapacitorArray, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
+    macro: Macro, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
 ) -> xr.Dataset:
-    """Share of each source in the mean square error of one read of a switched-capacitor column.
+    """Share of each source in the mean square error of one read of a column.
 
     Args:
-        macro: The array.
+        macro: A macro whose family has closed forms of its error, such as `SwitchedCapacitor`.
         rows: Products summed; None is all rows of the macro.
         activity: Probability that a product is +1.
-        readout: "adc" or "comparator"; None is the ADC where there is one.
+        readout: "adc" (read as a number) or "comparator"; None is the ADC where there is one.
 
     Returns:
         Dataset over `source`: `variance` in counts^2 and `share` of the sum; beside them `error_sigma` in counts and
-        `compute_snr` in dB.
+        `compute_snr` in dB. Names are those that the macro's sources of error declare as their effects.
 
     Raises:
-        ValueError: An argument out of range, or a readout that the macro does not have.
+        ValueError: An argument out of range, a readout that the macro does not have, a family without closed forms, or
+            one that names what none of its sources declares.
 
-    The equations, their validity and sources are those of `amsim.circuits.charge.column_error.error_variances`.
+    Equations, validity and sources of the switched-capacitor array are those of
+    `amsim.circuits.charge.column_error.error_variances`.
     """
-    variances = error_variances(macro, rows=rows, activity=activity, readout=readout)
+    part_of("macro", macro, Macro)
+    variances = macro.error_variances(rows=rows, activity=activity, readout=readout)
+    declared = {effect for placed in macro.all_error_sources() for effect in placed.source.effects}
+    unknown = [name for name in variances if name not in declared]
+    if unknown:
+        raise ValueError(
+            f"{type(macro).__name__}.error_variances must name effects of its sources of error, which are "
+            f"{', '.join(sorted(declared)) or 'none'}, but names {unknown[0]!r}."
+        )
     products = macro.rows if rows is None else rows
     found = {name: float(value) for name, value in variances.items()}
     total = sum(found.values())
@@ -50,7 +61,7 @@ def noise_budget(
             **provenance(macro=macro),
             "rows": products,
             "activity": activity,
-            "readout": readout or ("adc" if macro.adc is not None else "comparator"),
+            "readout": readout or ("adc" if macro.reads_numbers else "comparator"),
         },
         labels=LABELS,
     )

@@ -1,8 +1,8 @@
-"""Which site of a network suffers from which error of its circuit."""
+"""Sensitivity of each site of a network to each source of error of its circuit."""
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -11,26 +11,23 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.checks import at_least_one, one_of, some_items
+from amsim.circuits.contract.error_sources import PlacedSource, with_scaled_sources, without_sources
 from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key, deploy
+from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.fixed_reads import FixedReads, Reading
 from amsim.evaluation.quantities import LABELS
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
-from amsim.search.circuit import one_macro_a_site
 from amsim.system.accelerator import Accelerator
 from amsim.system.cost import system_cost
 
-SOURCES = ("mismatch", "sampled", "comparator", "offset", "supply", "quantisation")
-"""Capacitor mismatch, thermal noise of the line, comparator noise and offset, supply noise, steps of the ADC."""
-
-SCALED = SOURCES[:-1]
-"""Those with a size that can be scaled; the ADC has its steps or the finest ones."""
-
 WIDTH = 0.5
 """Relative change of a variance on either side for a slope."""
+
+At = tuple[int, str]
+"""A source of error at a site: the site's number and the source's name."""
 
 
 def sensitivity(
@@ -40,17 +37,20 @@ def sensitivity(
     data: Split,
     *,
     key: PRNGKeyArray,
-    sources: Sequence[str] = SOURCES,
+    sources: Sequence[str] | None = None,
     dies: int = 4,
     batch: int = 250,
 ) -> xr.Dataset:
     r"""Measure what each source of error at each site does to the loss, and how the loss moves with its variance.
 
-    Each site gets a macro of its own (`one_macro_a_site`) whose errors are multiplied by scales `s`, one for each site
-    and source, traced, so that one compiled function `L(s)` serves all: the mean cross-entropy over fixed dies, reads
-    and data (common random numbers). With v the variance of a source, in units of its own,
+    Each site gets a macro of its own (`one_macro_per_site`) whose sources of error, as its parts declare them
+    (`amsim.circuits.ErrorSource`), are multiplied by scales `s`, one for each site and source, traced, so that one
+    compiled function `L(s)` serves all: the mean cross-entropy over fixed dies, reads and data (common random numbers).
+    With v the variance of a source, in units of its own,
 
-    - `loss_increase = L(one scale 1, others 0) - L(0)`: the source alone, on circuits that are ideal otherwise;
+    - `loss_increase = L(this one on, others off) - L(all off)`: the source alone, on circuits that are ideal otherwise.
+      Without its steps a converter is an ideal one, so that its other errors are measured with the steps, against the
+      steps alone;
     - `loss_slope_alone = v dL/dv` there: to second order in the error, where `L = L(0) + v tr(H) / 2`, it equals the
       increase; for decisions, whose flips grow like the standard deviation, it is about half of it, and less where the
       noise is smaller than the distance to the threshold forgives;
@@ -62,32 +62,33 @@ def sensitivity(
     Args:
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
-        hardware: A macro, an `Accelerator` or rules. Switched-capacitor arrays have the sources; others have none.
+        hardware: A macro, an `Accelerator` or rules.
         data: Labelled inputs.
         key: Draws dies and reads.
-        sources: Some of `SOURCES`.
+        sources: Names of sources that the hardware at some site declares; None takes all that are on.
         dies: Dies, each with one read.
         batch: Items computed at once.
 
     Returns:
         Dataset over (site, source): `loss_increase` and its standard error over dies `loss_increase_error`,
-        `loss_slope_alone`, `loss_slope`, `accuracy_loss`; over site `energy` (J an inference) and over both
-        `loss_slope_by_energy`, the slope over the site's share of the energy. NaN where a source has no slope
-        (quantisation), 0 where a site does not have it.
+        `loss_slope_alone`, `loss_slope`, `accuracy_loss`; over site `energy` (J per inference) and over both
+        `loss_slope_by_energy`, the slope over the site's share of the energy. NaN where a source has no size and so no
+        slope (quantisation, kickback), 0 where a site does not have it.
 
     Raises:
-        ValueError: No data, an unknown source, a count below 1, or no site on a switched-capacitor array.
+        ValueError: No data, an unknown source, a count below 1, or no site on hardware with a source that is on.
 
-    Validity: effects that are the same on every die (settling, droop, gradients) are in all of `L`, and temperature,
-    by which thermal noise is scaled, moves leakage too where the array has it.
+    Validity: a part that is off as a whole (drivers, reset switch, leakage) takes what it does on every die, such as
+    settling and droop, along; slopes are those of its random error. Leakage stays as it is while thermal noise is
+    scaled, as in `Macro.with_error_scale` and `amsim.switched_sources`.
     """
-    given = _checked(fn, params, hardware, data, key, sources, dies, batch)
+    given, names = _checked(fn, params, hardware, data, key, sources, dies, batch)
     sites = [row.name for row in deploy(fn, params, given).sites(data.inputs[:1]) if row.readout != "-"]
-    study = _Study(fn, params, given, FixedReads.of(data, batch, key, dies), len(sites))
-    ideal, on = study.ideal, study.losses(given, study.all_on)
-    found = {name: np.full((len(sites), len(sources)), np.nan) for name in _MEASURES}
-    for site, column in np.ndindex(len(sites), len(sources)):
-        for name, value in study.of_source(site, sources[column]).items():
+    study = _Study(fn, params, given, FixedReads.of(data, batch, key, dies))
+    ideal, on = study.losses(frozenset()), study.losses(study.all_on)
+    found = {name: np.full((len(sites), len(names)), np.nan) for name in _MEASURES}
+    for site, column in np.ndindex(len(sites), len(names)):
+        for name, value in study.of_source(site, names[column]).items():
             found[name][site, column] = value
     energy = _site_energy(fn, params, given, data.inputs[:16])
     share = energy / energy.sum()
@@ -97,7 +98,7 @@ def sensitivity(
             "energy": (("site",), energy),
             "loss_slope_by_energy": (("site", "source"), found["loss_slope"] / share[:, None]),
         },
-        {"site": sites, "source": list(sources)},
+        {"site": sites, "source": names},
         {
             "loss_ideal": float(ideal.loss.mean()),
             "loss": float(on.loss.mean()),
@@ -120,20 +121,23 @@ def _checked(
     hardware: Any,
     data: Split,
     key: PRNGKeyArray,
-    sources: Sequence[str],
+    sources: Sequence[str] | None,
     dies: int,
     batch: int,
-) -> Accelerator:
-    """The hardware with a macro for each site, once the arguments of `sensitivity` are checked."""
+) -> tuple[Accelerator, list[str]]:
+    """The hardware with a macro for each site, and the sources, once the arguments of `sensitivity` are checked."""
     some_items(data=data)
     at_least_one(dies=dies, batch=batch)
-    for source in sources:
-        one_of("sources", source, SOURCES)
     check_key("key", key)
-    given = one_macro_a_site(fn, params, hardware, data.inputs[:1])
-    if not any(isinstance(macro, CapacitorArray) for macro in given.macros):
-        raise ValueError("Argument `hardware` must have a switched-capacitor array at a site, but has none.")
-    return given
+    given = one_macro_per_site(fn, params, hardware, data.inputs[:1])
+    placed = [one for macro in given.macros for one in macro.all_error_sources()]
+    declared = list(dict.fromkeys(one.source.name for one in placed))
+    on = {one.source.name for one in placed if one.switches}
+    if not on:
+        raise ValueError("Argument `hardware` must have a source of error that is on at a site, but has none.")
+    for source in () if sources is None else sources:
+        one_of("sources", source, declared)
+    return given, [name for name in declared if name in on] if sources is None else list(sources)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,116 +150,121 @@ class _Losses:
 
 @dataclasses.dataclass(frozen=True)
 class _Study:
-    """Losses of one network on hardware whose sources of error have sizes of their own.
+    """Losses of one network on hardware whose sources of error are on or off, and have sizes of their own.
 
     Attributes:
         fn: The network.
         params: Its parameters.
         given: The hardware, one macro for each site.
         reads: Dies, reads and data, the same for all sizes.
-        sites: Number of sites.
     """
 
     fn: Callable[..., Any]
     params: PyTree
     given: Accelerator
     reads: FixedReads
-    sites: int
 
     @functools.cached_property
-    def fine(self) -> Accelerator:
-        """The hardware with converters that resolve every count."""
-        return _with_finest_steps(self.given, range(self.sites))
+    def sources(self) -> list[dict[str, list[PlacedSource]]]:
+        """Sources that are on at each site, by name."""
+        found: list[dict[str, list[PlacedSource]]] = []
+        for macro in self.given.macros:
+            of_site: dict[str, list[PlacedSource]] = {}
+            for one in macro.all_error_sources():
+                if one.switches:
+                    of_site.setdefault(one.source.name, []).append(one)
+            found.append(of_site)
+        return found
 
     @functools.cached_property
-    def ideal(self) -> _Losses:
-        """Without any source."""
-        return self.losses(self.fine, self.all_off)
+    def scalable(self) -> tuple[str, ...]:
+        """Names of the sources that have a size."""
+        placed = [one for macro in self.given.macros for one in macro.all_error_sources()]
+        return tuple(dict.fromkeys(one.source.name for one in placed if one.source.scalable))
 
     @property
-    def all_off(self) -> np.ndarray:
-        """Scales, shape (sites, sources), at 0."""
-        return np.zeros((self.sites, len(SCALED)))
+    def all_on(self) -> frozenset[At]:
+        """Every source at every site."""
+        return frozenset((site, name) for site, names in enumerate(self.sources) for name in names)
 
-    @property
-    def all_on(self) -> np.ndarray:
-        """Scales, shape (sites, sources), at 1."""
-        return np.ones((self.sites, len(SCALED)))
-
-    def of_source(self, site: int, source: str) -> dict[str, Any]:
+    def of_source(self, site: int, name: str) -> dict[str, Any]:
         """The measures of one source at one site, but for slopes that it does not have."""
-        slopes = {}
-        if source in SCALED:
-            place = (site, SCALED.index(source))
-            alone = self.losses(self.fine, _at(self.all_off, place, 1.0))
-            slopes = {
-                "loss_slope_alone": self.slope(self.fine, self.all_off, place),
-                "loss_slope": self.slope(self.given, self.all_on, place),
-            }
-        else:
-            others = [other for other in range(self.sites) if other != site]
-            alone = self.losses(_with_finest_steps(self.given, others), self.all_off)
-        increase = alone.loss - self.ideal.loss
+        slopes = {} if name not in self.scalable else {"loss_slope_alone": 0.0, "loss_slope": 0.0}
+        base = alone = frozenset((site, other) for other in self._around(site, name))
+        if name in self.sources[site]:
+            alone = base | {(site, name)}
+            if name in self.scalable:
+                slopes = {
+                    "loss_slope_alone": self._slope(alone, (site, name)),
+                    "loss_slope": self._slope(self.all_on, (site, name)),
+                }
+        without, found = self.losses(base), self.losses(alone)
+        increase = found.loss - without.loss
         return slopes | {
             "loss_increase": increase.mean(),
             "loss_increase_error": _standard_error(increase),
-            "accuracy_loss": (self.ideal.accuracy - alone.accuracy).mean(),
+            "accuracy_loss": (without.accuracy - found.accuracy).mean(),
         }
 
-    def losses(self, accelerator: Accelerator, scales: np.ndarray) -> _Losses:
-        """Loss and accuracy on this hardware with errors scaled."""
-        sizes, dies = jnp.asarray(scales, float), len(self.reads.keys)
+    def losses(self, on: frozenset[At], sizes: Mapping[At, float] | None = None) -> _Losses:
+        """Loss and accuracy with these sources on, at their own size where no other is given."""
+        if sizes is None and on in self._known:
+            return self._known[on]
+        accelerator, scales, dies = self._with(on), self._scales(on, sizes or {}), len(self.reads.keys)
         loss, right = np.zeros(dies), np.zeros(dies)
         for die in range(dies):
             for reading in self.reads.of_die(die):
-                found = _loss(self.fn, self.params, accelerator, sizes, reading)
+                found = _loss(self.fn, self.params, accelerator, self.scalable, scales, reading)
                 loss[die] += float(found[0]) / self.reads.items
                 right[die] += float(found[1]) / self.reads.items
-        return _Losses(loss, right)
+        losses = _Losses(loss, right)
+        if sizes is None:
+            self._known[on] = losses
+        return losses
 
-    def slope(self, accelerator: Accelerator, scales: np.ndarray, place: tuple[int, int]) -> float:
+    @functools.cached_property
+    def _known(self) -> dict[frozenset[At], _Losses]:
+        """Losses at own sizes that were computed before."""
+        return {}
+
+    def _slope(self, on: frozenset[At], at: At) -> float:
         """`v dL/dv` of one source's variance at its own size, by a central difference."""
-        more, less = (
-            self.losses(accelerator, _at(scales, place, np.sqrt(1 + sign * WIDTH))).loss.mean() for sign in (1, -1)
-        )
+        more, less = (self.losses(on, {at: np.sqrt(1 + sign * WIDTH)}).loss.mean() for sign in (1, -1))
         return float(more - less) / (2 * WIDTH)
 
+    def _around(self, site: int, name: str) -> list[str]:
+        """Sources without which this one could not be: those that are off with the part in which it is."""
+        inside = self.sources[site].get(name, [])
+        return [
+            other
+            for other, placed in self.sources[site].items()
+            if other != name and any(self._removes(one, part) for one in placed for part in inside)
+        ]
 
-def _at(scales: np.ndarray, place: tuple[int, int], scale: float) -> np.ndarray:
-    changed = scales.copy()
-    changed[place] = scale
-    return changed
+    @staticmethod
+    def _removes(outer: PlacedSource, inner: PlacedSource) -> bool:
+        """Whether a source is off by another part, or none, in place of that in which the other source is."""
+        return not outer.source.vanishes and any(inner.is_inside(place) for place in outer.switches)
 
+    def _with(self, on: frozenset[At]) -> Accelerator:
+        """The hardware without the parts whose sources are off; what a scale of 0 takes away stays."""
+        macros = []
+        for site, macro in enumerate(self.given.macros):
+            off = {
+                name
+                for name, placed in self.sources[site].items()
+                if (site, name) not in on and not all(one.source.vanishes for one in placed)
+            }
+            macros.append(without_sources(macro, off))
+        return dataclasses.replace(self.given, macros=tuple(macros))
 
-def _with_finest_steps(accelerator: Accelerator, sites: Sequence[int]) -> Accelerator:
-    """Converters of these sites that resolve every count."""
-    macros: list[Any] = list(accelerator.macros)
-    for site in sites:
-        if isinstance(macros[site], CapacitorArray):
-            macros[site] = dataclasses.replace(macros[site], adc=macros[site].ideal().adc)
-    return dataclasses.replace(accelerator, macros=tuple(macros))
-
-
-def _scaled(macro: Any, scales: Float[Array, " sources"]) -> Any:
-    """The macro with the standard deviation of each source multiplied."""
-    if not isinstance(macro, CapacitorArray):
-        return macro
-    mismatch, sampled, noise, offset, supply = jnp.unstack(scales)
-    comparator = macro.comparator
-    assert comparator is not None
-    comparator = eqx.tree_at(
-        lambda one: (one.noise, one.offset_sigma),
-        comparator,
-        (comparator.noise * noise, comparator.offset_sigma * offset),
-    )
-    changed = eqx.tree_at(
-        lambda one: (one.mismatch_coefficient, one.temperature, one.comparator),
-        macro,
-        (macro.mismatch_coefficient * mismatch, macro.temperature * sampled**2, comparator),
-    )
-    if macro.supply_noise is None:
-        return changed
-    return eqx.tree_at(lambda one: one.supply_noise, changed, macro.supply_noise * supply)
+    def _scales(self, on: frozenset[At], sizes: Mapping[At, float]) -> Float[Array, "sites sources"]:
+        """Scale of each source at each site."""
+        table = [
+            [sizes.get((site, name), float((site, name) in on)) for name in self.scalable]
+            for site in range(len(self.given.macros))
+        ]
+        return jnp.asarray(table, float)
 
 
 @eqx.filter_jit
@@ -263,10 +272,14 @@ def _loss(
     fn: Callable[..., Any],
     params: PyTree,
     accelerator: Accelerator,
+    names: tuple[str, ...],
     scales: Float[Array, "sites sources"],
     reading: Reading,
 ) -> tuple[Array, Array]:
-    macros = tuple(_scaled(macro, scales[site]) for site, macro in enumerate(accelerator.macros))
+    macros = tuple(
+        with_scaled_sources(macro, dict(zip(names, jnp.unstack(of_site), strict=True)))
+        for macro, of_site in zip(accelerator.macros, scales, strict=True)
+    )
     logits = reading.logits(fn, params, eqx.tree_at(lambda one: one.macros, accelerator, macros))
     return reading.cross_entropy(logits), jnp.sum(reading.right(logits))
 

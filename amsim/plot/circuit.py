@@ -27,7 +27,7 @@ def plot_noise_budget(budget: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     variance = budget["variance"].values
     order = np.argsort(np.abs(variance))
     sigma = (np.sign(variance) * np.sqrt(np.abs(variance)))[order]
-    names = [str(name).replace("_", " ") for name in budget["source"].values[order]]
+    names = [str(name) for name in budget["source"].values[order]]
     total = float(budget["error_sigma"])
 
     ax = style.own_axes(ax, (7.0, 1.2 + 0.32 * len(names)))

@@ -1,7 +1,6 @@
 """Circuit design by gradient: settings of the hardware that need the least energy at an accuracy."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from amsim.circuits.checks import at_least_one, some_items
 from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key, deploy
+from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.accuracy import evaluate
 from amsim.evaluation.fixed_reads import FixedReads
 from amsim.progress import Progress
@@ -249,26 +249,6 @@ def pareto_curve(
     )
 
 
-def one_macro_a_site(fn: Callable[..., Any], params: PyTree, hardware: Any, *inputs: Any) -> Accelerator:
-    """The accelerator with a macro of its own for each site that lands on one, in place of shared ones.
-
-    Args:
-        fn: The network.
-        params: Its parameters.
-        hardware: A macro, an `Accelerator` or rules.
-        *inputs: Inputs of the network, which tell its sites.
-    """
-    accelerator = Accelerator.of(hardware)
-    names = [row.name for row in deploy(fn, params, accelerator).sites(*inputs) if row.readout != "-"]
-    indices = [index for index in map(accelerator.macro_for, names) if index is not None]
-    return dataclasses.replace(
-        accelerator,
-        patterns=tuple(map(re.escape, names)),
-        macros=tuple(accelerator.macros[index] for index in indices),
-        spreads=tuple(accelerator.spreads[index] for index in indices),
-    )
-
-
 def _place(
     fn: Callable[..., Any], params: PyTree, hardware: Any, data: Split, space: SearchSpace
 ) -> tuple[Accelerator, Variables]:
@@ -282,7 +262,7 @@ def _place(
 def _by_site(
     fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, data: Split, variables: Variables
 ) -> tuple[Accelerator, dict[str, tuple[float, float]]]:
-    expanded = one_macro_a_site(fn, params, accelerator, data.inputs[:1])
+    expanded = one_macro_per_site(fn, params, accelerator, data.inputs[:1])
     known = continuous_settings(expanded)
     found: dict[str, tuple[float, float]] = {}
     for path, pair in variables.items():

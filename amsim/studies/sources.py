@@ -1,6 +1,6 @@
-"""Which source of error costs what, by switching sources off one at a time, and all but one."""
+"""Cost of each source of error, by switching sources off one at a time, and all but one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -8,47 +8,38 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from amsim.circuits.checks import one_of
+from amsim.circuits.contract.error_sources import PlacedSource
 from amsim.results.labelled import labelled
-from amsim.studies.axes import Block
+from amsim.studies.axes import Block, Choice
 from amsim.studies.front_door import sweep
 from amsim.studies.measured import measured
-from amsim.system.settings import each_path, setting
+from amsim.system.accelerator import Accelerator
+from amsim.system.settings import each_path, macro_path, setting, with_settings
 
-SOURCES: Mapping[str, Mapping[str, Any]] = {
-    "capacitor mismatch": {"macro.mismatch_coefficient": 0.0},
-    "thermal noise": {"macro.temperature": 0.0},
-    "comparator noise": {"macro.comparator.noise": 0.0},
-    "comparator offset": {"macro.comparator.offset_sigma": 0.0},
-    "comparator kickback": {"macro.comparator.kickback": None},
-    "converter mismatch": {"macro.adc.mismatch_coefficient": 0.0, "macro.adc.ladder_mismatch": 0.0},
-    "converter offset": {"macro.adc.offset_sigma": 0.0},
-    "converter ramp": {"macro.adc.gain_sigma": 0.0, "macro.adc.bow_sigma": 0.0, "macro.adc.delay_sigma": 0.0},
-    "drivers": {"macro.drivers": None},
-    "reset switch": {"macro.reset": None},
-    "leakage": {"macro.leakage": None},
-    "supply noise": {"macro.supply_noise": None},
-    "layout": {"macro.layout": None},
-    "faults": {"macro.faults": None},
-    "weight cells": {"macro.weight_cells": None},
-}
-"""Settings that switch a source of error of a macro off; a macro has some of them.
+ALL_BUT_THIS, THIS_ALONE, ALL, NONE = "all but this", "this alone", "all", "none"
+STATES = (ALL_BUT_THIS, THIS_ALONE)
 
-What leaks stays as it is when thermal noise is off, though the array then is at 0 K.
-"""
-
-STATES = ("all but this", "this alone")
+Case = tuple[str, str]
+"""A source, or none for all of them together, and the state that it is measured in."""
 
 
 def switched_sources(
-    function: Any, *, hardware: Any = None, sources: Mapping[str, Mapping[str, Any]] | None = None, **options: Any
+    function: Any,
+    *,
+    hardware: Any = None,
+    sources: Mapping[str, Mapping[str, Any]] | Sequence[str] | None = None,
+    **options: Any,
 ) -> xr.Dataset:
     """Measure with each source of error off and all others on, and with each alone, on the same dies and reads.
 
     Args:
         function: As for `amsim.sweep`.
         hardware: As for `amsim.sweep`.
-        sources: For each source the settings that switch it off; None takes those of `SOURCES` that are on. One that
-            stands for several macros, such as "macro.drivers", switches all of them.
+        sources: Names of sources that the hardware's parts declare (`amsim.circuits.ErrorSource`); or for each source
+            of your own the settings that switch it off, one that stands for several macros, such as "macro.drivers",
+            switching all of them. None takes all declared ones that are on, but for the resolution of readouts.
+            Leakage stays as it is while thermal noise is off, though the array then is at 0 K.
         **options: Further arguments of `amsim.sweep`.
 
     Returns:
@@ -56,96 +47,128 @@ def switched_sources(
         every source on and `..._none` with all of them off.
 
     Raises:
-        ValueError: No source is on, two sources share a setting, or as `amsim.sweep`.
+        ValueError: No source is on, an unknown one, two sources share a setting, or as `amsim.sweep`.
     """
     base = measured(function, hardware, options.get("labels")).hardware
     if base is None:
         raise ValueError("Argument `hardware` must be given, since its sources of error are switched.")
-    chosen = _present(base) if sources is None else {name: _each(base, off) for name, off in sources.items()}
+    accelerator = Accelerator.of(base)
+    chosen = _chosen(accelerator, sources)
     if not chosen:
         raise ValueError("Argument `hardware` must have a source of error that is on, but has none; give `sources`.")
-    names, everything = list(chosen), frozenset(chosen)
-    cases = [frozenset(), *(frozenset({name}) for name in names), everything]
-    cases += [everything - {name} for name in names]
-    choices = _choices(base, chosen, cases)
+    cases = _cases(list(chosen))
+    choices = _choices(accelerator, chosen, list(cases.values()))
     result = sweep(function, Block("case", choices), hardware=hardware, **options)
-    return _by_source(result.drop_vars([*choices, "case"]), names)
+    return _by_source(result.drop_vars([*choices, "case"]), list(chosen), list(cases))
 
 
-def _each(hardware: Any, off: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of single macros that switch a source off, and what they are then."""
-    return {one: value for path, value in off.items() for one in each_path(hardware, path)}
+def _cases(names: Sequence[str]) -> dict[Case, frozenset[str]]:
+    """Sources that are off in each case."""
+    everything = frozenset(names)
+    cases: dict[Case, frozenset[str]] = {("", ALL): frozenset()}
+    cases |= {(name, ALL_BUT_THIS): frozenset({name}) for name in names}
+    cases |= {("", NONE): everything}
+    return cases | {(name, THIS_ALONE): everything - {name} for name in names}
 
 
-def _present(hardware: Any) -> dict[str, dict[str, Any]]:
-    """Sources that the hardware has and that are on, with the settings that switch them off."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, off in SOURCES.items():
-        for path, value in off.items():
-            try:
-                switches = _each(hardware, {path: value})
-            except ValueError:  # no macro has it
-                continue
-            on = {one: value for one in switches if _is_on(setting(hardware, one))}
-            if on:
-                found[name] = found.get(name, {}) | on
-    return found
+def _placed(accelerator: Accelerator) -> Iterator[tuple[int, PlacedSource]]:
+    """Declared sources, each with the number of its macro."""
+    for number, macro in enumerate(accelerator.macros):
+        for placed in macro.all_error_sources():
+            yield number, placed
 
 
-def _is_on(value: Any) -> bool:
-    return value is not None and not (eqx.is_array(value) and float(value) == 0.0)
+def _chosen(
+    accelerator: Accelerator, sources: Mapping[str, Mapping[str, Any]] | Sequence[str] | None
+) -> dict[str, dict[str, Any]]:
+    """For each source the settings of single macros that switch it off, and their values then."""
+    if isinstance(sources, Mapping):
+        return {
+            name: {one: value for path, value in off.items() for one in each_path(accelerator, path)}
+            for name, off in sources.items()
+        }
+    declared: dict[str, dict[str, Any]] = {}
+    kinds: dict[str, str] = {}
+    for number, placed in _placed(accelerator):
+        kinds.setdefault(placed.source.name, placed.source.kind)
+        switches = {macro_path(accelerator, number, place): value for place, value in placed.switches.items()}
+        declared[placed.source.name] = declared.get(placed.source.name, {}) | switches
+    for name in () if sources is None else sources:
+        one_of("sources", name, declared)
+    wanted = [name for name in declared if kinds[name] != "resolution"] if sources is None else sources
+    return {name: declared[name] for name in wanted if declared[name]}
 
 
 def _choices(
-    hardware: Any, chosen: Mapping[str, Mapping[str, Any]], cases: Sequence[frozenset[str]]
-) -> dict[str, list[tuple[str, Any]]]:
+    accelerator: Accelerator, chosen: Mapping[str, Mapping[str, Any]], cases: Sequence[frozenset[str]]
+) -> dict[str, list[Choice]]:
     """Of each setting its values in all cases, of which each is the set of sources that are off."""
-    choices: dict[str, list[tuple[str, Any]]] = {}
+    choices: dict[str, list[Choice]] = {}
     for name, off in chosen.items():
         for path, value in off.items():
             if path in choices:
                 raise ValueError(f"Argument `sources` must name each setting once, but {path!r} is there twice.")
-            on = setting(hardware, path)
+            on = setting(accelerator, path)
             on = float(on) if eqx.is_inexact_array(on) and on.shape == () else on
             choices[path] = [("off", value) if name in case else ("on", on) for case in cases]
-    for path in [path for path in choices if path.endswith(".temperature")]:
-        _hold_leakage(hardware, choices, path)
+    for number, placed in _placed(accelerator):
+        for field in placed.source.temperatures:
+            path = macro_path(accelerator, number, (*placed.place, field))
+            if path in choices:
+                _hold(accelerator, choices, path, [path.removesuffix(field) + name for name in placed.source.kept])
+    for outer in sorted(choices, key=lambda path: path.count("."), reverse=True):
+        inner = [path for path in choices if path.startswith(f"{outer}.")]
+        if inner and len({type(part) for _, part in choices[outer]}) > 1:  # what is inside is not there in all cases
+            merged = {path: choices.pop(path) for path in inner}
+            choices[outer] = _with_inner(accelerator, outer, choices[outer], merged)
     return choices
 
 
-def _hold_leakage(hardware: Any, choices: dict[str, list[tuple[str, Any]]], path: str) -> None:
-    """Let leak at the changed temperature what leaks at its own."""
-    place = path.removesuffix("temperature") + "leakage"
-    try:
-        leakage = setting(hardware, place)
-    except ValueError:  # a temperature of something else
-        return
-    if leakage is None:
-        return
-    warm, changed = setting(hardware, path), next(value for label, value in choices[path] if label == "off")
-    held = ("held", leakage.kept_at(jnp.asarray(changed, warm.dtype), warm))
-    states = choices.get(place, [("on", leakage)] * len(choices[path]))
-    choices[place] = [
-        held if (temperature, state[0]) == ("off", "on") else state
-        for (temperature, _), state in zip(choices[path], states, strict=True)
-    ]
+def _hold(accelerator: Accelerator, choices: dict[str, list[Choice]], path: str, parts: Sequence[str]) -> None:
+    """Keep parts that depend on a temperature, such as leakage, as they are while it is changed."""
+    warm, changed = setting(accelerator, path), next(value for label, value in choices[path] if label == "off")
+    for place in parts:
+        part = setting(accelerator, place)
+        if part is None:
+            continue
+        held = ("held", part.kept_at(jnp.asarray(changed, warm.dtype), warm))
+        states = choices.get(place, [("on", part)] * len(choices[path]))
+        choices[place] = [
+            held if (temperature, state[0]) == ("off", "on") else state
+            for (temperature, _), state in zip(choices[path], states, strict=True)
+        ]
 
 
-def _by_source(result: xr.Dataset, names: list[str]) -> xr.Dataset:
-    """Cases in the order all on, each off, all off, each alone, as sources and states."""
-    count = len(names)
+def _with_inner(
+    accelerator: Accelerator, outer: str, choices: Sequence[Choice], inner: Mapping[str, Sequence[Choice]]
+) -> list[Choice]:
+    """Values of a part that is switched as a whole, with what is switched inside it where it is not."""
+    found = []
+    for number, (label, part) in enumerate(choices):
+        off = [path for path, values in inner.items() if label != "off" and values[number][0] == "off"]
+        if off:
+            changed = with_settings(accelerator, {outer: part})
+            changed = with_settings(changed, {path: inner[path][number][1] for path in off})
+            label, part = f"{label}, without {', '.join(off)}", setting(changed, outer)
+        found.append((label, part))
+    return found
+
+
+def _by_source(result: xr.Dataset, names: list[str], cases: Sequence[Case]) -> xr.Dataset:
+    """Variables over cases as ones over sources and states."""
+    place = {case: number for number, case in enumerate(cases)}
+    places = np.array([[place[name, state] for state in STATES] for name in names])
     variables: dict[str, Any] = {}
     labels: dict[str, tuple[str, str]] = {"source": ("1", "source of error"), "state": ("1", "sources that are on")}
     for name, values in result.data_vars.items():
         unit, long_name = values.attrs["units"], values.attrs["long_name"]
         if "case" not in values.dims:
             continue
-        cases = values.transpose("case", ...)
-        inner = tuple(map(str, cases.dims[1:]))
-        both = np.stack([cases.values[1 : count + 1], cases.values[count + 2 :]], axis=1)
-        variables[str(name)] = (("source", "state", *inner), both)
-        variables[f"{name}_all"] = (inner, cases.values[0])
-        variables[f"{name}_none"] = (inner, cases.values[count + 1])
+        by_case = values.transpose("case", ...)
+        inner = tuple(map(str, by_case.dims[1:]))
+        variables[str(name)] = (("source", "state", *inner), by_case.values[places])
+        variables[f"{name}_all"] = (inner, by_case.values[place["", ALL]])
+        variables[f"{name}_none"] = (inner, by_case.values[place["", NONE]])
         labels |= {str(name): (unit, long_name)}
         labels |= {f"{name}_all": (unit, f"{long_name}, all sources on")}
         labels |= {f"{name}_none": (unit, f"{long_name}, all sources off")}

@@ -51,6 +51,17 @@ def each_path(hardware: Any, path: str) -> list[str]:
     return [_path_to(accelerator, place) for place in _places(accelerator, path)]
 
 
+def macro_path(accelerator: Accelerator, number: int, place: Place) -> str:
+    """Path of one setting, or part, of one macro of an accelerator.
+
+    Args:
+        accelerator: The hardware.
+        number: Number of the macro.
+        place: Fields, and numbers of parts in a tuple, from the macro to the setting.
+    """
+    return _path_to(accelerator, ("macros", number, *place))
+
+
 def check_path(hardware: Any, path: str) -> None:
     """Raise ValueError, naming the nearest paths, unless a path leads to a setting of the hardware."""
     _places(Accelerator.of(hardware), path)

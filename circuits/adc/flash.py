@@ -19,6 +19,7 @@ from amsim.circuits.adc.converter import (
 )
 from amsim.circuits.adc.survey import column_conversion_time
 from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded, with_gradient_of
@@ -62,7 +63,22 @@ class FlashAdc(Converter):
 
     levels: int = count(unit="1", symbol="L", default=16)
     range: Quantity = quantity("range", unit="1", positive=True, default=1.0)
-    error_sizes: ClassVar[tuple[str, ...]] = ("offset_sigma", "ladder_mismatch")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "converter mismatch",
+            "static",
+            "Random deviations of the ladder's resistors.",
+            sizes=("ladder_mismatch",),
+            effects=("converter",),
+        ),
+        ErrorSource(
+            "converter offset",
+            "static",
+            "Offset of each comparator of a converter, after trim.",
+            sizes=("offset_sigma",),
+            effects=("converter",),
+        ),
+    )
 
     offset_sigma: Quantity = quantity("offset_sigma", unit="LSB", symbol="sigma_os", default=0.1)
     ladder_mismatch: Quantity = quantity("ladder_mismatch", unit="1", default=0.01)

@@ -21,6 +21,7 @@ from amsim.circuits.adc.converter import (
 )
 from amsim.circuits.adc.survey import column_area, column_conversion_time
 from amsim.circuits.checks import integer_between, one_key, one_of
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded, with_gradient_of
@@ -86,7 +87,22 @@ class SarAdc(Converter):
     bits: int = count(unit="bit", symbol="B", default=8)
     topology: str = eqx.field(static=True, default="bottom-plate")
     low_bits: int = count(unit="bit", default=4)
-    error_sizes: ClassVar[tuple[str, ...]] = ("mismatch_coefficient", "offset_sigma")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "converter mismatch",
+            "static",
+            "Random deviations of the capacitors of a converter.",
+            sizes=("mismatch_coefficient",),
+            effects=("converter",),
+        ),
+        ErrorSource(
+            "converter offset",
+            "static",
+            "Offset of a converter beside that of the line's comparator.",
+            sizes=("offset_sigma",),
+            effects=("converter",),
+        ),
+    )
 
     range: Quantity = quantity("range", unit="1", positive=True, default=1.0)
     unit_capacitance: Quantity = quantity("unit_capacitance", unit="F", symbol="C_u", positive=True, default=1e-15)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie, check_die, on_columns
 from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
@@ -59,7 +60,15 @@ class SingleSlopeAdc(Converter):
 
     bits: int = count(unit="bit", symbol="B", default=8)
     range: Quantity = quantity("range", unit="1", positive=True, default=1.0)
-    error_sizes: ClassVar[tuple[str, ...]] = ("gain_sigma", "bow_sigma", "delay_sigma")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "converter ramp",
+            "static",
+            "Slope and bow of the ramp, and the delay of each column.",
+            sizes=("gain_sigma", "bow_sigma", "delay_sigma"),
+            effects=("converter",),
+        ),
+    )
 
     gain_sigma: Quantity = quantity("gain_sigma", unit="1", default=0.002)
     bow_sigma: Quantity = quantity("bow_sigma", unit="LSB", default=0.3)

@@ -19,7 +19,7 @@ from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.circuits.checks import part_of
-from amsim.circuits.contract.error_scale import with_scaled_errors
+from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
@@ -70,7 +70,36 @@ class CapacitorArray(Macro):
             readout at all.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("mismatch_coefficient", "supply_noise")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "capacitor mismatch",
+            "static",
+            "Random deviations of the capacitors of cells and bias DAC, by the area law.",
+            sizes=("mismatch_coefficient",),
+        ),
+        ErrorSource(
+            "thermal noise",
+            "dynamic",
+            "kT/C noise of the line and noise of the drivers' resistances.",
+            temperatures=("temperature",),
+            kept=("leakage",),
+            effects=("thermal noise", "driver noise"),
+        ),
+        ErrorSource(
+            "quantisation",
+            "resolution",
+            "Steps of the converter; without them it is an ideal one that resolves one count.",
+            off={"adc": IDEAL},
+            effects=("quantisation", "converter"),
+        ),
+        ErrorSource(
+            "supply noise",
+            "dynamic",
+            "Noise of the array's supply, the same for all columns at one evaluation.",
+            sizes=("supply_noise",),
+            off={"supply_noise": None},
+        ),
+    )
 
     rows: int = count(default=1024)
     columns: int = count(default=64)
@@ -235,29 +264,16 @@ class CapacitorArray(Macro):
     def noise_variances(self) -> dict[str, Float[Array, ""]]:
         """Variance on the line, counts^2, of each source that is drawn at every read.
 
-        `sampled`: kT/C noise of the reset switch on C_tot. `drivers`: noise of their resistors,
-        `kT C_sum / (C_par C_tot)` within the readout's bandwidth. `last_value`: what slow drivers leave of the last
+        "thermal noise": kT/C noise of the reset switch on C_tot. "driver noise": noise of the drivers' resistors,
+        `kT C_sum / (C_par C_tot)` within the readout's bandwidth. "last value": what slow drivers leave of the last
         sum, whose variance is one count^2 per row when its operands are independent.
         """
         # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
         unit = 4.0 * (constants.k * self.temperature / self.unit_capacitance / self.supply**2)
-        variances = {"sampled": unit * self.total_units}
+        variances = {"thermal noise": unit * self.total_units}
         if self.drivers is not None:
             grounded = self.parasitic_capacitance / self.unit_capacitance
             driven = (self.total_units - grounded) / grounded * self.total_units
-            variances["drivers"] = self.drivers.noise_fraction * unit * driven
-            variances["last_value"] = (self.nominal_gain * self.drive_left) ** 2 * self.rows
+            variances["driver noise"] = self.drivers.noise_fraction * unit * driven
+            variances["last value"] = (self.nominal_gain * self.drive_left) ** 2 * self.rows
         return variances
-
-    def with_error_scale(self, scale: Float[Array, ""]) -> Macro:
-        """The same array with errors `scale` times as large; thermal noise by `scale**2` of the temperature.
-
-        What leaks is kept, though leakage follows the temperature; what slow drivers leave of the last value is too.
-        With leakage valid up to a scale of 1.5, beyond which its law leaves the range of float32.
-        """
-        cooled = self.temperature * scale**2
-        leakage = None if self.leakage is None else self.leakage.kept_at(cooled, self.temperature)
-        scaled = with_scaled_errors(eqx.tree_at(lambda one: one.temperature, self, cooled), scale)
-        if leakage is None:
-            return scaled
-        return eqx.tree_at(lambda one: one.leakage, scaled, with_scaled_errors(leakage, scale))

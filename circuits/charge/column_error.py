@@ -28,13 +28,14 @@ def error_variances(
     The sum runs over `rows` independent products, +1 with probability `activity`; the mean is over dies, reads and
     operands. With h high of `rows` cells, `H` high units on the line, `T` its total, `g` its gain:
 
-    - sampled, drivers, last_value, comparator: the variances of the noise, `CapacitorArray.noise_variances`.
-    - supply: `(sigma / supply)^2 E[(S + (1 - tracking) middle)^2]`.
-    - mismatch: `4 s^2 g^2 (E H - 2 E H^2 / T + n E H^2 / T^2)`, n all units and bias capacitors on the line: each moves
-      the line by itself and divides it as part of T.
+    - thermal noise, driver noise, last value: variances on the line, `CapacitorArray.noise_variances`.
+    - comparator noise: that of one decision.
+    - supply noise: `(sigma / supply)^2 E[(S + (1 - tracking) middle)^2]`.
+    - capacitor mismatch: `4 s^2 g^2 (E H - 2 E H^2 / T + n E H^2 / T^2)`, n all units and bias capacitors on the line:
+      each moves the line by itself and divides it as part of T.
     - layout: the same for correlated errors e of a column, which sum to E,
       `4 g^2 [p (1 - p) (sum e^2 - 2 E^2 / T + rows E^2 / T^2) + (p - H / T)^2 E^2]`.
-    - offset: residual after trim of the comparator's, the switch's and the leakage's spread.
+    - comparator offset: residual after trim, of the spread of the reset switch and of the leakage too.
     - settling: deviation of a nominal line's transfer from the ideal one, constant and slope: settling and droop, and
       the charges that all lines have in common where no trim removes them.
     - faults: stuck cells; dead columns are a matter of yield and are left out.
@@ -94,11 +95,11 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
 
 def _dynamic(macro: CapacitorArray, rows: int, activity: float, bias: Array) -> dict[str, Array]:
     variances = dict(macro.noise_variances())
-    variances["comparator"] = macro.decision_noise_counts**2
+    variances["comparator noise"] = macro.decision_noise_counts**2
     if macro.supply_noise is not None:
         relative = macro.supply_noise / macro.supply
         mean = rows * (2 * activity - 1) + (1.0 - macro.reference_tracking) * (rows + bias)
-        variances["supply"] = relative**2 * (_sum_variance(rows, activity) + mean**2)
+        variances["supply noise"] = relative**2 * (_sum_variance(rows, activity) + mean**2)
     return variances
 
 
@@ -109,7 +110,7 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
     capacitors = macro.rows + jnp.sum(macro.bias_dac.section_units())
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
     shared = high - 2 * high_square / total + capacitors * high_square / total**2
-    variances = {"mismatch": 4 * sigma**2 * gain**2 * shared, "offset": _offset(macro)}
+    variances = {"capacitor mismatch": 4 * sigma**2 * gain**2 * shared, "comparator offset": _offset(macro)}
     if macro.layout is not None:
         size = macro.rows, macro.columns
         fixed = macro.layout.errors(nominal_layout(*size), *size)

@@ -12,6 +12,7 @@ from scipy import constants
 from amsim.circuits.at_zero import root
 from amsim.circuits.charge.trim import Trim
 from amsim.circuits.checks import part_of
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise.mismatch import pelgrom_sigma
 from amsim.noise.switching import coupled_step
@@ -118,7 +119,23 @@ class Comparator(eqx.Module):
         ValueError: A value is negative or not finite, or tau, gain or swing is not above 0.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("noise", "offset_sigma")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "comparator noise",
+            "dynamic",
+            "Input-referred noise of every decision, those that the trim rests on among them.",
+            sizes=("noise",),
+            effects=("comparator noise", "comparator offset"),
+        ),
+        ErrorSource("comparator offset", "static", "Offset before trim.", sizes=("offset_sigma",)),
+        ErrorSource(
+            "comparator kickback",
+            "systematic",
+            "Step of the line when the comparator decides.",
+            off={"kickback": None},
+            effects=("settling",),
+        ),
+    )
 
     noise: Quantity = quantity("noise", unit="V", symbol="sigma_n", default=0.4e-3)
     offset_sigma: Quantity = quantity("offset_sigma", unit="V", symbol="sigma_os", default=8e-3)

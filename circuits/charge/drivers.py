@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.charge_line import matched_time_constant, shared_supply_time_constant
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise.switching import settled_fraction
 
@@ -35,7 +36,16 @@ class Drivers(eqx.Module):
     Source: facts 8; the network itself follows from Kirchhoff's laws.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "drivers",
+            "static",
+            "Settling through the drivers' resistances, their spread and their noise.",
+            sizes=("spread",),
+            left_out=True,
+            effects=("driver noise", "last value", "settling"),
+        ),
+    )
 
     resistance: Quantity = quantity("resistance", unit="Ohm", symbol="R", positive=True, default=10e3)
     spread: Quantity = quantity("spread", unit="1", at_most=0.3, default=0.05)

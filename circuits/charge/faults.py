@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, quantity
 
 
@@ -44,7 +45,15 @@ class Faults(eqx.Module):
     derivative with respect to the probabilities: differentiate an expectation over dies by finite differences.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("stuck_high", "stuck_low", "dead_column")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "faults",
+            "static",
+            "Stuck cells and dead columns.",
+            sizes=("stuck_high", "stuck_low", "dead_column"),
+            left_out=True,
+        ),
+    )
 
     stuck_high: Quantity = quantity("stuck_high", unit="1", at_most=1.0, default=0.0)
     stuck_low: Quantity = quantity("stuck_low", unit="1", at_most=1.0, default=0.0)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import integer_between, one_key, one_of
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise import spatial
 
@@ -60,7 +61,15 @@ class Layout(eqx.Module):
     All errors are 0 by default, for want of published numbers at 1 fF. Valid for errors far below 1.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("linear_gradient", "quadratic_gradient", "correlated_sigma", "edge_error")
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "layout",
+            "static",
+            "Gradients, correlated mismatch and edges of the array.",
+            sizes=("linear_gradient", "quadratic_gradient", "correlated_sigma", "edge_error"),
+            left_out=True,
+        ),
+    )
 
     linear_gradient: Quantity = quantity("linear_gradient", unit="1", symbol="g_1", default=0.0)
     quadratic_gradient: Quantity = quantity("quadratic_gradient", unit="1", symbol="g_2", default=0.0)

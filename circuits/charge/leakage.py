@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise.switching import LEAKAGE_TEMPERATURE, approached, leakage_drop, leakage_growth
 
@@ -29,7 +30,16 @@ class Leakage(eqx.Module):
         ValueError: A resistance or scale that is not above 0, or a negative value.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "leakage",
+            "static",
+            "Droop of the held line and its spread between lines.",
+            sizes=("spread",),
+            left_out=True,
+            effects=("comparator offset", "settling"),
+        ),
+    )
 
     hold_time: Quantity = quantity("hold_time", unit="s", symbol="t_hold", default=100e-9)
     off_resistance: Quantity = quantity("off_resistance", unit="Ohm", symbol="R_off", positive=True, default=3e10)

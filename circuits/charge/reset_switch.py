@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, quantity
 from amsim.noise.switching import coupled_step, injected_step
 
@@ -29,7 +30,16 @@ class ResetSwitch(eqx.Module):
         ValueError: A resistance that is not above 0, a negative value, or a fraction above 1.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("spread",)
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "reset switch",
+            "static",
+            "Incomplete reset, clock feedthrough, charge injection and their spread between switches.",
+            sizes=("spread",),
+            left_out=True,
+            effects=("comparator offset", "settling"),
+        ),
+    )
 
     resistance: Quantity = quantity("resistance", unit="Ohm", symbol="R", positive=True, default=1e3)
     feedthrough_capacitance: Quantity = quantity("feedthrough_capacitance", unit="F", symbol="C_feed", default=0.1e-15)

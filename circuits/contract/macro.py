@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real
 
 from amsim.circuits.checks import finite, integer_between, one_key, signs
 from amsim.circuits.contract.dataflow import Dataflow
-from amsim.circuits.contract.error_scale import with_scaled_errors
+from amsim.circuits.contract.error_sources import ErrorSource, PlacedSource, placed_sources, with_scaled_sources
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Coded, Operands
 from amsim.circuits.contract.products import Product
@@ -44,7 +44,10 @@ class Macro(eqx.Module):
         columns: Physical columns (static).
         weight_bits: Bits of a weight (static).
         input_bits: Bits of an input (static).
+        error_sources: Sources of error of the family itself, beside those that its parts declare (of the class).
     """
+
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = ()
 
     rows: eqx.AbstractVar[int]
     columns: eqx.AbstractVar[int]
@@ -107,12 +110,38 @@ class Macro(eqx.Module):
     def with_error_scale(self, scale: Float[Array, ""]) -> "Macro":
         """The same macro with static errors and dynamic noise `scale` times as large; a die of it stays valid.
 
-        Here the fields that each part names in `error_sizes`; a family without errors is unchanged.
+        All sources that have a size, each as it declares; a family without any is unchanged.
 
         Args:
-            scale: At least 0, shape (), 1; may be traced.
+            scale: At least 0, shape (), 1; may be traced. With leakage, up to 1.5: beyond, keeping it leaves the range
+                of float32.
         """
-        return with_scaled_errors(self, scale)
+        return with_scaled_sources(self, {placed.source.name: scale for placed in self.all_error_sources()})
+
+    def all_error_sources(self) -> tuple[PlacedSource, ...]:
+        """Sources of error of the macro and of all parts in it, on or not, in the order of their fields.
+
+        Raises:
+            ValueError: A source names a field that its part does not have.
+        """
+        return tuple(placed_sources(self))
+
+    def error_variances(
+        self, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
+    ) -> dict[str, Float[Array, ""]]:
+        """Part of each source in the mean square error of one read, in closed form, counts^2.
+
+        A count is a sum of products -1 and +1. Names are `effects` of the macro's sources of error.
+
+        Args:
+            rows: Products summed; None is all rows of the macro.
+            activity: Probability that a product is +1.
+            readout: "adc" (read as a number) or "comparator"; None is the first that the macro has.
+
+        Raises:
+            ValueError: The family has no closed form, or an argument is out of range.
+        """
+        raise ValueError(f"{type(self).__name__} has no closed form of its error, so that it has no noise budget.")
 
     @abstractmethod
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Real
 
 from amsim.circuits.at_zero import root
 from amsim.circuits.checks import integer_between, part_of
+from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, count, quantity
 from amsim.circuits.technology.dram import Dram as Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
@@ -74,7 +75,15 @@ class SramCell(eqx.Module):
         sigma: V. Default 60 mV.
     """
 
-    error_sizes: ClassVar[tuple[str, ...]] = ("sigma",)
+    error_sources: ClassVar[tuple[ErrorSource, ...]] = (
+        ErrorSource(
+            "weight cells",
+            "static",
+            "Cells that hold a fixed bit because the supply is below the lowest at which they work.",
+            sizes=("sigma",),
+            left_out=True,
+        ),
+    )
 
     mean: Quantity = quantity("mean", unit="V", symbol="mu", long_name="mean lowest supply", default=0.35)
     sigma: Quantity = quantity(

@@ -179,13 +179,13 @@ def test_budget_is_labelled_and_sums_to_one():
     assert float(budget.error_sigma) == pytest.approx(math.sqrt(float(budget.variance.sum())))
     assert float(budget.compute_snr) == pytest.approx(10 * math.log10(256 / float(budget.variance.sum())), rel=1e-5)
     assert set(budget.source.values) == {
-        "sampled",
-        "drivers",
-        "last_value",
-        "comparator",
-        "supply",
-        "mismatch",
-        "offset",
+        "thermal noise",
+        "driver noise",
+        "last value",
+        "comparator noise",
+        "supply noise",
+        "capacitor mismatch",
+        "comparator offset",
         "settling",
         "converter",
         "quantisation",
@@ -201,9 +201,9 @@ def test_first_numbers_of_the_bankman_line():
     macro = SwitchedCapacitor(rows=1024, cell_parasitic=0.0, line_parasitic=0.0, comparator=QUIET)
     found = error_variances(macro, readout="comparator")
     # One product is two counts; half of the cells high halves the variance of the sum of all.
-    sigma = math.sqrt(float(found["mismatch"])) / 2
+    sigma = math.sqrt(float(found["capacitor mismatch"])) / 2
     assert 0.27 / math.sqrt(2) * 0.6 < sigma < 0.27
-    assert math.sqrt(float(found["sampled"])) / 2 == pytest.approx(51.9e-6 / (0.6 / 1535.5), rel=2e-3)
+    assert math.sqrt(float(found["thermal noise"])) / 2 == pytest.approx(51.9e-6 / (0.6 / 1535.5), rel=2e-3)
 
 
 def test_variances_are_differentiable():

@@ -48,7 +48,7 @@ def test_scale_1_changes_nothing_and_0_leaves_no_error():
 def test_every_size_is_proportional_to_the_scale():
     half = FULL.with_error_scale(jnp.asarray(0.5))
     for name, variance in FULL.noise_variances().items():
-        if name != "last_value":
+        if name != "last value":
             assert float(half.noise_variances()[name]) == pytest.approx(0.25 * float(variance), rel=1e-5, abs=0), name
     pairs = [
         (half.comparator.noise, FULL.comparator.noise),

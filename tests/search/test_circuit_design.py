@@ -13,6 +13,7 @@ from scipy import optimize
 
 from amsim import circuits
 from amsim.datasets import Split
+from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.fixed_reads import FixedReads
 from amsim.noise.gradients import decision
 from amsim.search.choices import EXHAUSTIVE, Trial, best_trial, search_choices, trial_table
@@ -21,7 +22,6 @@ from amsim.search.circuit import (
     InfeasibleError,
     _by_site,
     design_circuit,
-    one_macro_a_site,
     pareto_curve,
 )
 from amsim.search.estimate import Estimate, Slopes
@@ -259,7 +259,7 @@ def test_curve_needs_two_limits() -> None:
 
 
 def test_each_site_can_have_a_macro_of_its_own() -> None:
-    expanded = one_macro_a_site(network, PARAMS, circuits.SwitchedCapacitor(rows=32, columns=8), DATA.inputs[:1])
+    expanded = one_macro_per_site(network, PARAMS, circuits.SwitchedCapacitor(rows=32, columns=8), DATA.inputs[:1])
     assert expanded.patterns == ("first", "second")
     assert float(expanded.macros[1].supply) == float(ARRAY.supply)
 

@@ -9,8 +9,7 @@ import pytest
 
 import amsim
 from amsim import circuits
-from amsim.studies.sources import SOURCES
-from amsim.system.settings import setting
+from amsim.circuits.contract.error_sources import without_sources
 
 
 def test_sources_are_switched_off_one_at_a_time_and_all_but_one():
@@ -86,31 +85,51 @@ def test_sources_of_macros_that_differ_are_switched_together():
 
 @pytest.mark.parametrize("adc", [circuits.SarAdc(bits=4), circuits.FlashAdc(), circuits.SingleSlopeAdc(bits=4)])
 def test_no_error_is_left_when_all_sources_are_off(adc):
-    """Whatever a part calls the size of an error is a source's setting, or of a part that is gone."""
+    """Reads of a die then are those of the ideal array, which nothing of the declaration has made."""
     parts = {
         "drivers": circuits.Drivers(), "reset": circuits.ResetSwitch(), "leakage": circuits.Leakage(),
         "supply_noise": 1e-3, "layout": circuits.Layout(), "faults": circuits.Faults(), "adc": adc,
     }  # fmt: skip
-    macro = circuits.SwitchedCapacitor(rows=8, comparator=circuits.Comparator(kickback=1e-15), **parts)
-    off = {path: value for switches in SOURCES.values() for path, value in switches.items()}
-    held = {path: value for path, value in off.items() if _has(macro, path)}
-    bare = amsim.with_settings(macro, held)
-    assert float(bare.temperature) == 0.0
-    assert bare.comparator.kickback is None
-    assert not _sizes(bare)
-    assert _sizes(macro)
+    macro = circuits.SwitchedCapacitor(rows=8, columns=4, comparator=circuits.Comparator(kickback=1e-15), **parts)
+    inputs, weights = signs(0, (40, 8)), signs(1, (8, 4))
+    declared = macro.all_error_sources()
+    names = {one.source.name for one in declared if one.switches}
+    switched = {one.source.name for one in declared if one.switches and one.source.kind != "resolution"}
+    assert names - switched == {"quantisation"}
+    ideal = dataclasses.replace(macro.ideal(), adc=adc.ideal())
+    for off, expected in ((switched, ideal.matmul(inputs, weights)), (names, inputs @ weights)):
+        bare = without_sources(macro, off)
+        assert not {one.source.name for one in bare.all_error_sources() if one.switches} & off
+        read = bare.matmul(inputs, weights, die=bare.fabricate(jax.random.key(2)), key=jax.random.key(3))
+        np.testing.assert_array_equal(read, expected)
+    noisy = macro.matmul(inputs, weights, die=macro.fabricate(jax.random.key(2)), key=jax.random.key(3))
+    assert np.any(noisy != ideal.matmul(inputs, weights))
 
 
-def _has(macro, path):
-    try:
-        setting(macro, path)
-    except ValueError:
-        return False
-    return True
+def test_a_part_with_sources_of_its_own_is_switched_as_a_whole_too():
+    """The converter's mismatch, a setting inside it, and its steps, for which another converter stands."""
+    macro = circuits.SwitchedCapacitor(rows=8, columns=4, adc=circuits.SarAdc(bits=2, mismatch_coefficient=3e-9))
+    inputs, weights, die = signs(0, (40, 8)), signs(1, (8, 4)), jax.random.key(2)
+
+    def measure(hardware):
+        return {"sums": hardware.matmul(inputs, weights, die=hardware.fabricate(die))}
+
+    sources = ["converter mismatch", "quantisation"]
+    quiet = without_sources(macro, {"capacitor mismatch", "comparator offset"})
+    found = amsim.switched_sources(measure, hardware=quiet, sources=sources, labels={"sums": ("1", "sums")})
+    without_mismatch = dataclasses.replace(quiet, adc=dataclasses.replace(quiet.adc, mismatch_coefficient=0.0))
+    np.testing.assert_array_equal(found["sums_all"], measure(quiet)["sums"])
+    np.testing.assert_array_equal(found["sums_none"], inputs @ weights)
+    off, alone = (found["sums"].sel(state=state) for state in ("all but this", "this alone"))
+    np.testing.assert_array_equal(off.sel(source="converter mismatch"), measure(without_mismatch)["sums"])
+    np.testing.assert_array_equal(alone.sel(source="quantisation"), measure(without_mismatch)["sums"])
+    # Without its steps the converter is another one, which has no mismatch.
+    np.testing.assert_array_equal(off.sel(source="quantisation"), inputs @ weights)
+    np.testing.assert_array_equal(alone.sel(source="converter mismatch"), inputs @ weights)
+    assert np.any(measure(quiet)["sums"] != measure(without_mismatch)["sums"])
+    with pytest.raises(ValueError, match="Did you mean 'quantisation'"):
+        amsim.switched_sources(measure, hardware=quiet, sources=["quantization"])
 
 
-def _sizes(part):
-    own = [getattr(part, name) for name in getattr(type(part), "error_sizes", ())]
-    inside = [getattr(part, field.name) for field in dataclasses.fields(part)]
-    found = [size for size in own if size is not None and float(size) > 0]
-    return found + [size for one in inside if dataclasses.is_dataclass(one) for size in _sizes(one)]
+def signs(seed, shape):
+    return jnp.where(jax.random.bernoulli(jax.random.key(seed), 0.5, shape), 1.0, -1.0)
