@@ -1,16 +1,15 @@
 """The three families side by side, against their macros and their published ratios."""
 
-import importlib
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import amsim
 from amsim import chips, plot, workloads
+from amsim.comparison import mac_table
 from amsim.comparison.designs import FAMILIES
 from amsim.comparison.mac_table import FLEXIBILITY
-from amsim.results.labelled import UNITS_AND_NAMES
+from amsim.results.labelled import UNITS_AND_NAMES, labelled
 
 BITS = (16, 8, 4, 2, 1)
 SMALL = workloads.Workload("small", (workloads.convolution("conv", 8, 8, 64, 64, 2, padding="VALID"),))
@@ -71,8 +70,6 @@ def test_multi_precision_follows_its_modes(table):
 
 def test_accuracy_on_dies(monkeypatch):
     asked = []
-    # The function of that name hides its module.
-    module = importlib.import_module("amsim.circuit_table")
 
     def few(designs, *, dies, progress):
         asked.append((designs, dies))
@@ -80,9 +77,9 @@ def test_accuracy_on_dies(monkeypatch):
             name: (("design",), np.linspace(0.5, 0.9, len(designs)))
             for name in ("accuracy_mean", "accuracy_low", "accuracy_high")
         }
-        return module.labelled(columns, {"design": designs}, {})
+        return labelled(columns, {"design": designs}, {})
 
-    monkeypatch.setattr(module, "compare", few)
+    monkeypatch.setattr(mac_table, "compare", few)
     table = amsim.circuit_table((16, 1), workload=SMALL, dies=2)
     assert asked == [(["switched-capacitor-1b", "digital-binary-1b", "multi-precision-1b"], 2)]
     assert np.isnan(table["accuracy_mean"].sel(bits=16)).all()
