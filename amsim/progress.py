@@ -1,4 +1,4 @@
-"""A bar on the terminal for work that takes long."""
+"""Progress bar on the terminal for long-running work."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar on standard error while the context lasts; report to it by (what, done, total)."""
+    """Context with a progress bar on standard error, moved by the function (description, done, total) that it gives."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     console = Console(stderr=True)
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bars:

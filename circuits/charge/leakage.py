@@ -6,7 +6,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from amsim.circuits.quantity import Quantity, quantity
-from amsim.noise.switching import LEAKAGE_TEMPERATURE, approached, leakage_drop, leakage_growth
+from amsim.noise.switching import LEAKAGE_TEMPERATURE, exponential_approach, leakage_drop, leakage_growth
 
 
 class Leakage(eqx.Module):
@@ -41,7 +41,7 @@ class Leakage(eqx.Module):
     def kept(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         """Part of a value above the reset level that a line of this total capacitance (F) still has at the decision."""
         resistance = self.off_resistance / leakage_growth(temperature, self.temperature_scale)
-        return approached(1.0, 0.0, self.hold_time, resistance * total)
+        return exponential_approach(1.0, 0.0, self.hold_time, resistance * total)
 
     def drop(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         """Voltage that the constant current takes off a line of this total capacitance (F) by the decision, V."""
