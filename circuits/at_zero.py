@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 
 def root(value: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Square root whose derivative at 0 is 0: where there is no noise, no noise stays."""
+    """Square root whose derivative at 0 is 0, so that a noise of 0 stays 0 in training."""
     return jnp.where(value > 0, jnp.sqrt(jnp.where(value > 0, value, 1.0)), 0.0)
 
 

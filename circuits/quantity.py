@@ -29,7 +29,7 @@ class FieldLabel:
     """Unit and names of a field of a part, from which settings, study files and the reference take them.
 
     Attributes:
-        unit: SI unit without prefix, as in `amsim.circuits.units`; "1" where there is none.
+        unit: SI unit without prefix, as in `amsim.circuits.units`; "1" for a dimensionless quantity.
         symbol: Symbol in equations, such as "sigma_n", or None.
         long_name: Words for axes, or None where those of the field's name say enough.
     """
@@ -61,7 +61,7 @@ def physical(*, unit: str, symbol: str | None = None, long_name: str | None = No
         An equinox field.
 
     Raises:
-        ValueError: The unit is none.
+        ValueError: The unit is not one of `amsim.circuits.units`.
     """
     return eqx.field(metadata={_LABEL: FieldLabel(unit, symbol, long_name)}, **options)
 
@@ -79,7 +79,7 @@ def count(*, default: int, unit: str = "1", symbol: str | None = None, long_name
         An equinox field.
 
     Raises:
-        ValueError: The unit is none.
+        ValueError: The unit is not one of `amsim.circuits.units`.
     """
     return physical(
         unit=unit, symbol=symbol, long_name=long_name, static=True, converter=_plain_number, default=default
@@ -105,7 +105,7 @@ def quantity(
 
     Args:
         name: Name used in the error.
-        unit: SI unit without prefix, such as "V" or "J/bit"; "1" where there is none.
+        unit: SI unit without prefix, such as "V" or "J/bit"; "1" for a dimensionless quantity.
         symbol: Symbol in equations, such as "sigma_n".
         long_name: Words for axes, where those of the field's name do not say enough.
         positive: Demand a value above 0.
@@ -117,7 +117,7 @@ def quantity(
         An equinox field whose converter raises ValueError for concrete values and a run-time error under `jit`.
 
     Raises:
-        ValueError: The unit is none.
+        ValueError: The unit is not one of `amsim.circuits.units`.
     """
     field = functools.partial(physical, unit=unit, symbol=symbol, long_name=long_name)
     converter = _quantity_converter(name, positive, at_most)

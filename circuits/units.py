@@ -9,7 +9,7 @@ SYMBOLS = (
 """Units of which others are made: those of the SI, bits, steps of a converter and decibels."""
 
 NOT_GIVEN = "unit not given"
-"""Unit of what has no label, such as an output of a user's own function."""
+"""Unit of quantities without a label, such as outputs of a user's own function."""
 
 _FACTOR = rf"(?:{'|'.join(SYMBOLS)})(?:[2-9]|\^-?\d+(?:\.\d+)?)?"
 _PRODUCT = rf"{_FACTOR}(?: {_FACTOR})*"
@@ -17,7 +17,7 @@ _UNIT = re.compile(rf"(?:1|{_PRODUCT})(?:/{_PRODUCT})?")
 
 
 def is_unit(text: str) -> bool:
-    """Whether a text is a unit; "1" is that of a number without one."""
+    """Whether a text is a unit; "1" is that of a dimensionless number."""
     return isinstance(text, str) and _UNIT.fullmatch(text) is not None
 
 

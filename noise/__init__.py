@@ -1,4 +1,4 @@
-"""The physics of error: thermal noise, mismatch, random draws and gradient rules. Knows no circuit."""
+"""Physics of error: thermal noise, mismatch, switching, random draws and gradient rules, independent of any circuit."""
 
 from amsim.noise import lumped as lumped
 from amsim.noise import spatial as spatial

@@ -1,4 +1,4 @@
-"""Steps with a derivative of their own, arguments already checked: the cores behind `amsim.noise.gradients`."""
+"""Step functions with derivatives of their own and without checks: the cores of `amsim.noise.gradients`."""
 
 import math
 from functools import partial
@@ -16,7 +16,7 @@ _LARGEST_Z = 40.0
 
 
 def _step(x: Float[Array, "..."], threshold: Float[Array, "..."] | float) -> Float[Array, "..."]:
-    """Compare, and let NaN through: a network that diverged must not look decided."""
+    """Sign of `x - threshold`; NaN stays NaN, so that a diverged network does not look decided."""
     return jnp.where(x >= threshold, 1.0, jnp.where(x < threshold, -1.0, jnp.nan)).astype(x.dtype)
 
 
@@ -57,7 +57,7 @@ def rounded_jvp(rule: str, primals: _Arrays, tangents: _Arrays) -> tuple[Array, 
 def _noise_units(
     x: Float[Array, "..."], sigma: Float[Array, "..."]
 ) -> tuple[Bool[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
-    """Return where the noise counts as none, a sigma that one may divide by, and x in units of it."""
+    """Where the noise counts as zero, a sigma that is safe to divide by, and x in units of it."""
     quiet = sigma < float(jnp.finfo(x.dtype).tiny)
     safe = jnp.where(quiet, 1.0, sigma)
     return quiet, safe, x / safe

@@ -1,4 +1,4 @@
-"""Checks of physical quantities: those known while tracing raise, those known at run time turn into NaN."""
+"""Checks of physical quantities: concrete values raise, traced values become NaN at run time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 Allowed = Callable[[Any], Any]
-"""Tells, for NumPy and JAX values alike, which elements are allowed."""
+"""Function from NumPy or JAX values to the truth of each element: whether it is allowed."""
 
 
 def checked(
@@ -20,13 +20,13 @@ def checked(
     refusal: Callable[[np.ndarray], str],
     at_run_time: Callable[[Array, Allowed], Array],
 ) -> Array:
-    """Return `array` after a look at each element: at once where the values are known, at run time where traced.
+    """`array` with each element checked: at once where its values are concrete, at run time where they are traced.
 
     Args:
         array: What is returned, any shape.
-        given: The values to look at: `array` itself or what it was made from; a tracer where they are not yet known.
-        allowed: Tells which elements are allowed.
-        refusal: Message of the error from the elements that are not allowed.
+        given: Values to check: `array` itself or what it was made from; a tracer where they are not yet known.
+        allowed: Truth of each element: whether it is allowed.
+        refusal: Error message for the elements that are not allowed.
         at_run_time: What a traced array becomes, from it and from `allowed`.
 
     Raises:
@@ -42,15 +42,15 @@ def checked(
 
 
 def positive(name: str, value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Return `value` as a floating-point array whose elements are above zero.
+    """`value` as a floating-point array whose elements are above zero.
 
     Args:
         name: Name of the argument, for the message.
         value: Number or array of any unit, shape (...).
 
     Returns:
-        The same numbers, shape (...). A traced element that is not above zero is NaN, and so are derivatives by it: a
-        check on the device costs more than the formulas that need it (15 us, and a host callback in the program).
+        The same numbers, shape (...). A traced element that is not above zero is NaN, and so are derivatives with
+        respect to it: a check on the device costs more than the formulas that need it (15 us, and a host callback).
 
     Raises:
         ValueError: A concrete element is zero, negative or NaN.
@@ -65,7 +65,7 @@ def positive(name: str, value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
 
 
 def non_negative(name: str, value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Return `value` as a floating-point array whose elements are zero or above.
+    """`value` as a floating-point array whose elements are zero or above.
 
     Args:
         name: Name of the argument, for the message.
@@ -91,7 +91,7 @@ def _or_nan(array: Array, allowed: Allowed) -> Array:
 
 
 def floating(value: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Return `value` as a floating-point array, without a check."""
+    """`value` as a floating-point array, without a check."""
     array = jnp.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.floating):
         return array

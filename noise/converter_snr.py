@@ -1,4 +1,4 @@
-"""A whole converter as one signal-to-noise ratio: effective bits, figures of merit, least energy.
+"""Lumped model of a converter by its signal-to-noise ratio: effective bits, figures of merit, minimum energy.
 
 Ratios are powers in dB. Array arguments broadcast against each other.
 """
@@ -18,10 +18,10 @@ _FULL_SCALE_SINE = 10 * math.log10(1.5)
 
 
 def enob_of_sndr(sndr: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Effective number of bits of a full-scale sine, `(SNDR - 1.76) / 6.02`.
+    """Effective number of bits from the SNDR of a full-scale sine, `(SNDR - 1.76) / 6.02`.
 
     Args:
-        sndr: Signal to noise and distortion, shape (...), dB.
+        sndr: Signal-to-noise-and-distortion ratio, shape (...), dB.
 
     Returns:
         Bits, shape (...), 1.
@@ -32,7 +32,7 @@ def enob_of_sndr(sndr: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
 
 
 def sndr_of_enob(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Signal to noise and distortion of a full-scale sine, `6.02 ENOB + 1.76`.
+    """SNDR of a full-scale sine from the effective number of bits, `6.02 ENOB + 1.76`.
 
     Args:
         enob: Effective bits, shape (...), 1.
@@ -75,7 +75,7 @@ def walden_fom(
         rate: Nyquist rate, shape (...), Hz.
 
     Returns:
-        Energy of a conversion step, shape (...), J.
+        Energy per conversion step, shape (...), J.
 
     Raises:
         ValueError: A concrete `power` or `rate` is not positive. A traced one gives NaN.
@@ -122,13 +122,13 @@ def conversion_energy(sndr: Real[ArrayLike, "..."], schreier: Real[ArrayLike, ".
 
 
 def parallel_snr(*ratios: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """SNR with several independent noises, `1 / SNR = sum 1 / SNR_i`.
+    """SNR of several independent noise sources together, `1 / SNR = sum 1 / SNR_i`.
 
     Args:
         ratios: One or more SNRs, shape (...) that broadcast, dB.
 
     Returns:
-        SNR of all together, shape (...), dB.
+        Total SNR, shape (...), dB.
 
     Raises:
         ValueError: No ratio is given.
@@ -147,7 +147,7 @@ def parallel_snr(*ratios: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
 
 
 def converter_sqnr(bits: Real[ArrayLike, "..."], clip: Real[ArrayLike, "..."] = 4.0) -> Float[Array, "..."]:
-    """Signal to quantisation noise of a converter that spans +-`clip` standard deviations of a Gaussian sum.
+    """Signal-to-quantisation-noise ratio of a converter that spans +-`clip` standard deviations of a Gaussian sum.
 
     `1 / SQNR = (D^2 / 12) (1 - 2 Q) + 2 ((c'^2 + 1) Q + (D - c) phi)` with the step `D = 2 c / 2^B`, the outermost
     level `c' = c - D / 2`, the density `phi` at c and the tail `Q = Phi(-c)`: rounding inside the span and
@@ -174,17 +174,17 @@ def converter_sqnr(bits: Real[ArrayLike, "..."], clip: Real[ArrayLike, "..."] = 
 
 
 def needed_converter_bits(snr: Real[ArrayLike, "..."], loss: Real[ArrayLike, "..."] = 0.5) -> Float[Array, "..."]:
-    """Resolution that lowers an array's SNR by a given loss, `(SNR + 7.2 - g - 10 log10(1 - 10^(-g / 10))) / 6`.
+    """Converter resolution that costs an array a given loss of SNR, `(SNR + 7.2 - g - 10 log10(1 - 10^(-g / 10))) / 6`.
 
     With g = 0.5 dB it is about `(SNR + 16.2) / 6`.
 
     Args:
         snr: SNR before the converter, shape (...), dB.
-        loss: g, loss of SNR by the converter, shape (...), dB.
+        loss: g, loss of SNR due to the converter, shape (...), dB.
 
     Returns:
-        Bits of a converter that clips at 4 sigma, shape (...), 1; not rounded up, so that it has a derivative. A
-        converter never needs more than tells all sums apart.
+        Bits of a converter that clips at 4 sigma, shape (...), 1; not rounded up, so that it has a derivative. No
+        more is needed than tells all sums apart.
 
     Raises:
         ValueError: A concrete `loss` is not positive. A traced one gives NaN.
@@ -199,14 +199,14 @@ def needed_converter_bits(snr: Real[ArrayLike, "..."], loss: Real[ArrayLike, "..
 def least_sampling_energy(
     bits: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."] = 300.0
 ) -> Float[Array, "..."]:
-    """Least energy to sample a result of B bits, `12 k T 4^B`: kT/C equals the quantisation noise at full supply.
+    """Minimum energy to sample a result of B bits, `12 k T 4^B`: kT/C noise equals quantisation noise at full supply.
 
     Args:
         bits: B, shape (...), 1.
         temperature: T, shape (...), K.
 
     Returns:
-        Energy `C V_DD^2` of a sample, shape (...), J.
+        Energy `C V_DD^2` per sample, shape (...), J.
 
     Raises:
         ValueError: A concrete `temperature` is not positive. A traced one gives NaN.

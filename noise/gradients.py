@@ -1,7 +1,7 @@
 """Gradient rules of sign and rounding: the forward value is exact and the same for every rule.
 
-A step has no useful derivative, so the user names what stands in for it. One rule is physics, not a surrogate: the
-comparator has Gaussian noise, so the expected decision is a normal CDF, and its derivative is exact.
+A step has no useful derivative, so the user names a surrogate for it. One rule is physical instead: with Gaussian
+comparator noise the expected decision is a normal CDF, whose derivative is exact.
 """
 
 import jax
@@ -18,9 +18,9 @@ ROUNDING_RULES = ("straight-through", "none")
 
 
 def decision(x: Float[Array, "..."], rule: str = "clipped") -> Float[Array, "..."]:
-    """Decide the sign: +1 where ``x >= 0``, else -1.
+    """Decision by sign: +1 where ``x >= 0``, else -1.
 
-    The derivative ``g(x)`` by rule, with beta = 5:
+    Derivative ``g(x)`` of each rule, with beta = 5:
 
     - "straight-through": ``1``.
     - "clipped": ``1`` where ``|x| <= 1``, else 0.
@@ -28,8 +28,8 @@ def decision(x: Float[Array, "..."], rule: str = "clipped") -> Float[Array, "...
     - "swish": ``beta (2 - beta x tanh(beta x / 2)) / (1 + cosh(beta x))``, negative beyond ``|x| = 0.48``.
 
     Args:
-        x: Input of the comparator, in units in which 1 is a large input, shape (...), 1.
-        rule: One of `DECISION_RULES`. It changes derivatives only.
+        x: Input of the comparator, scaled so that 1 is a large input, shape (...), 1.
+        rule: One of `DECISION_RULES`. It affects derivatives only.
 
     Returns:
         +1 or -1, shape (...); NaN where `x` is NaN.
@@ -40,11 +40,11 @@ def decision(x: Float[Array, "..."], rule: str = "clipped") -> Float[Array, "...
     Source: straight-through, Bengio, Leonard and Courville, arXiv 1308.3432; clipped, Hubara et al., "Binarized neural
     networks", NeurIPS 2016, equation 4; swish, Darabi et al., "BNN+", arXiv 1812.11800 (SignSwish).
     """
-    return _rules.decision(x, _known(rule, DECISION_RULES))
+    return _rules.decision(x, _check_rule(rule, DECISION_RULES))
 
 
 def rounded(x: Float[Array, "..."], rule: str = "straight-through") -> Float[Array, "..."]:
-    """Round to the nearest integer, ties to even.
+    """Value rounded to the nearest integer, ties to even.
 
     Args:
         x: Value in units of one step, shape (...), 1.
@@ -58,13 +58,13 @@ def rounded(x: Float[Array, "..."], rule: str = "straight-through") -> Float[Arr
 
     Source: straight-through, Bengio, Leonard and Courville, arXiv 1308.3432.
     """
-    return _rules.rounded(x, _known(rule, ROUNDING_RULES))
+    return _rules.rounded(x, _check_rule(rule, ROUNDING_RULES))
 
 
 def expected_decision(x: Float[Array, "..."], sigma: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Average the decision of a comparator over its Gaussian noise.
+    """Expected decision of a comparator, averaged over its Gaussian noise.
 
-    ``E[decision(x + sigma n)] = 2 Phi(x / sigma) - 1 = erf(x / (sigma sqrt(2)))``, differentiable in both arguments:
+    ``E[decision(x + sigma n)] = 2 Phi(x / sigma) - 1 = erf(x / (sigma sqrt(2)))``, differentiable with respect to both:
     ``dE/dx = 2 phi(x / sigma) / sigma`` and ``dE/dsigma = -(x / sigma) dE/dx``.
 
     Args:
@@ -93,19 +93,19 @@ def noisy_decision(
     *,
     method: str = "hash",
 ) -> Float[Array, "..."]:
-    """Draw the decision of a comparator with Gaussian noise: +1 with probability ``Phi(x / sigma)``, else -1.
+    """Random decision of a comparator with Gaussian noise: +1 with probability ``Phi(x / sigma)``, else -1.
 
-    One uniform number ``u`` decides, ``u < Phi(x / sigma)``; the noise itself is never drawn. The derivative by rule:
+    One uniform number ``u`` decides, ``u < Phi(x / sigma)``; the noise itself is never drawn. Derivative of each rule:
 
-    - "physical": that of `expected_decision` in `x` and `sigma`. Averaged over draws it is the exact derivative of
-      the average; through a non-linear function of the decision it is an approximation.
-    - One of `DECISION_RULES`: that of `decision` in `x`, and 0 in `sigma`.
+    - "physical": that of `expected_decision` with respect to `x` and `sigma`. Averaged over draws it is the exact
+      derivative of the average; through a non-linear function of the decision it is an approximation.
+    - One of `DECISION_RULES`: that of `decision` with respect to `x`, and 0 with respect to `sigma`.
 
     Args:
         key: One typed key, shape ().
         x: Input of the comparator after its offset, shape (...), V or any unit.
         sigma: Standard deviation of the noise referred to the input, shape (...) that broadcasts, unit of `x`.
-        rule: One of `NOISY_DECISION_RULES`. It changes derivatives only.
+        rule: One of `NOISY_DECISION_RULES`. It affects derivatives only.
         method: Random number method, as in `amsim.noise.random.uniform`.
 
     Returns:
@@ -117,7 +117,7 @@ def noisy_decision(
 
     Validity: as `expected_decision`; probabilities are exact to one bin of the uniform number (1.2e-7 in float32).
     """
-    _known(rule, NOISY_DECISION_RULES)
+    _check_rule(rule, NOISY_DECISION_RULES)
     sigma = non_negative("sigma", sigma)
     shape = jnp.broadcast_shapes(x.shape, sigma.shape)
     return _rules.noisy_decision(random.uniform(key, shape, x.dtype, method=method), x, sigma, rule)
@@ -142,7 +142,7 @@ def _with_gradient_of_jvp(primals: tuple[Array, Array], tangents: tuple[Array, A
     return primals[0], tangents[1]
 
 
-def _known(rule: str, allowed: tuple[str, ...]) -> str:
+def _check_rule(rule: str, allowed: tuple[str, ...]) -> str:
     if rule not in allowed:
         raise ValueError(f"Argument `rule` must be one of {allowed}, but is {rule!r}.")
     return rule

@@ -1,6 +1,6 @@
-"""Lumped models: a whole converter or array as one signal-to-noise ratio, for limits and quick comparisons.
+"""Lumped models of a converter or an array by its signal-to-noise ratio, for limits and quick comparisons.
 
-Those of an array are here, those of a converter come from `amsim.noise.converter_snr`. Ratios are powers in dB. Array
+Models of arrays are here, those of converters come from `amsim.noise.converter_snr`. Ratios are powers in dB. Array
 arguments broadcast against each other.
 """
 
@@ -37,7 +37,7 @@ def layer_sigma(
     `LSB_1 = 2^-(ENOB - 1)` is the step for one product: a group spans +-N_mult, and N_tot / N_mult groups add up.
 
     Args:
-        products: N_tot, products of a sum, shape (...), 1.
+        products: N_tot, products per sum, shape (...), 1.
         products_per_conversion: N_mult, shape (...), 1.
         enob: Effective bits of the converter, shape (...), 1.
 
@@ -60,7 +60,7 @@ def layer_conversion_energy(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]
         enob: Effective bits, shape (...), 1.
 
     Returns:
-        Energy, shape (...), J; divided by the products of a conversion it is Rekhi's energy of a MAC. It jumps by 4 %
+        Energy, shape (...), J; divided by the products per conversion it is Rekhi's energy per MAC. It jumps by 4 %
         at 10.5 bits, as published.
 
     Source: Rekhi et al., DAC 2019 (facts 5.5, recalled).
@@ -71,13 +71,13 @@ def layer_conversion_energy(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]
 
 
 class Operands(NamedTuple):
-    """Moments of uniform operands as integers of finite length represent them.
+    """Moments of uniform operands that are quantised to integers.
 
     Attributes:
         input_square: Mean square of an input in [0, 1), 1.
         weight_variance: Variance of a weight in [-1, 1), 1.
         product_variance: Variance of one product, 1.
-        quantisation: Variance of the error of one product by quantising both, 1.
+        quantisation: Variance of the error of one product due to the quantisation of both operands, 1.
     """
 
     input_square: Float[Array, "..."]
@@ -87,7 +87,7 @@ class Operands(NamedTuple):
 
 
 def uniform_operands(input_bits: Real[ArrayLike, "..."], weight_bits: Real[ArrayLike, "..."]) -> Operands:
-    """Signal and quantisation noise of one product of uniform operands; times N they are those of a dot product.
+    """Signal and quantisation noise of one product of uniform operands; N times as much for a dot product of length N.
 
     `E[x] = (1 - 2^-B_x) / 2`, `var x = (1 - 4^-B_x) / 12`, `E[w] = -2^-B_w`, `var w = (1 - 4^-B_w) / 3`;
     `sigma_y^2 = E[w^2] E[x^2] - (E[w] E[x])^2`, `sigma_qi^2 = (4^-B_x var w + 4^(1 - B_w) E[x^2]) / 12`.
@@ -115,12 +115,12 @@ def uniform_operands(input_bits: Real[ArrayLike, "..."], weight_bits: Real[Array
 
 
 class ChargeSharingNoise(NamedTuple):
-    """Variances by which charge sharing adds to one product of uniform operands.
+    """Variances that charge sharing adds to one product of uniform operands.
 
     Attributes:
-        mismatch: Of the capacitors, 1.
-        thermal: kT/C, 1.
-        injection: Of the switches, 1.
+        mismatch: By mismatch of the capacitors, 1.
+        thermal: By kT/C noise, 1.
+        injection: By charge injection of the switches, 1.
     """
 
     mismatch: Float[Array, "..."]
@@ -139,9 +139,9 @@ def charge_sharing_noise(
     injecting_capacitance: Real[ArrayLike, "..."] = INJECTING_CAPACITANCE,
     injected_part: Real[ArrayLike, "..."] = 0.5,
 ) -> ChargeSharingNoise:
-    """Noise of a product by charge redistribution with one capacitor for each product and weight bit.
+    """Noise of a product by charge redistribution with one capacitor per product and weight bit.
 
-    `(2/3) (1 - 4^-B_w) (E[x^2] kappa^2 / C + 2 k T / (C V_DD^2) + E[x^2] (p W L C_ox / C)^2)`, the three terms apart.
+    `(2/3) (1 - 4^-B_w) (E[x^2] kappa^2 / C + 2 k T / (C V_DD^2) + E[x^2] (p W L C_ox / C)^2)`, each term separately.
 
     Args:
         input_bits: B_x of unsigned inputs, shape (...), 1.
@@ -154,12 +154,12 @@ def charge_sharing_noise(
         injected_part: p, share of the channel charge that reaches the capacitor, shape (...), 1.
 
     Returns:
-        Variances for a single product, each shape (...), 1; times N for a dot product of N.
+        Variances of a single product, each shape (...), 1; N times as much for a dot product of length N.
 
     Raises:
         ValueError: A concrete argument is not positive (coefficients: negative). A traced one gives NaN.
 
-    Validity: independent errors, no clipping; injection as if it were random. Source: Gonugondla et al., IEEE TCAD 2022
+    Validity: independent errors, no clipping; injection is treated as random. Source: Gonugondla et al., IEEE TCAD 2022
     (facts 5.4, from public code; the injection term squared, as that code corrects the printed table).
     """
     x_square = uniform_operands(input_bits, weight_bits).input_square
@@ -192,7 +192,7 @@ def charge_sharing_snr(
         settings: Further arguments of `charge_sharing_noise`.
 
     Returns:
-        SNR, shape (...), dB, without quantisation of operands and result; `parallel_snr` joins those.
+        SNR, shape (...), dB, without quantisation of operands and result, which `parallel_snr` adds.
 
     Raises:
         ValueError: As `charge_sharing_noise`.

@@ -27,7 +27,7 @@ inference applications", IEEE TCAD 2022, table II (kappa, 65 nm), as read in pub
 def capacitor_mismatch_sigma(
     capacitance: Real[ArrayLike, "..."], coefficient: Real[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
-    """Give the relative standard deviation of one capacitor about its nominal value.
+    """Relative standard deviation of one capacitor about its nominal value.
 
     ``sigma(dC / C) = K_C / sqrt(C)``: the errors of small pieces of the plates are independent, so they average out.
 
@@ -36,7 +36,7 @@ def capacitor_mismatch_sigma(
         coefficient: K_C, shape (...), sqrt(F); `MOM_FRINGE_COEFFICIENT` or `PESSIMISTIC_COEFFICIENT`, or 0 for none.
 
     Returns:
-        Relative standard deviation of a single capacitor (a difference of two has sqrt(2) of it), shape (...), 1.
+        Relative standard deviation of a single capacitor, shape (...), 1; that of a difference is sqrt(2) times larger.
 
     Raises:
         ValueError: A concrete `capacitance` is not positive or `coefficient` is negative. A traced one gives NaN there.
@@ -54,7 +54,7 @@ def capacitor_mismatch_sigma(
 def pelgrom_sigma(
     area_coefficient: Real[ArrayLike, "..."], width: Real[ArrayLike, "..."], length: Real[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
-    """Give the standard deviation of the threshold difference of two equal neighbouring transistors.
+    """Standard deviation of the threshold difference of two equal neighbouring transistors.
 
     ``sigma(dV_T) = A_VT / sqrt(W L)``.
 
@@ -64,7 +64,7 @@ def pelgrom_sigma(
         length: L, gate length, shape (...), m.
 
     Returns:
-        Standard deviation of the difference (one transistor alone has 1/sqrt(2) of it), shape (...), V.
+        Standard deviation of the difference (one transistor alone has 1/sqrt(2) times as much), shape (...), V.
 
     Raises:
         ValueError: A concrete `width` or `length` is not positive or `area_coefficient` is negative. A traced one

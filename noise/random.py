@@ -1,4 +1,4 @@
-"""Random draws that the compiler computes inside the loop that uses them.
+"""Random draws that the compiler fuses into the loop that uses them.
 
 A draw is a pure function of the key and of the position in the array: two rounds of an integer hash of a counter. It
 has no state and no memory traffic, so XLA fuses it into its consumer; the library's own generator (method "threefry")
@@ -35,7 +35,7 @@ _TAIL = (
 def uniform(
     key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32, *, method: str = "hash"
 ) -> Float[Array, "..."]:
-    """Draw uniform numbers in the open interval (0, 1).
+    """Uniform random numbers in the open interval (0, 1).
 
     ``u = (k + 1/2) / 2**b`` with ``k`` a ``b``-bit hash, b = 23 in float32 and 52 in float64: the centres of ``2**b``
     equal bins, all exact in the format. Neither 0 nor 1 occurs, and ``1 - u`` is as likely as ``u``.
@@ -59,7 +59,7 @@ def uniform(
     Source: counter-based generation after Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011; mixing
     constants "lowbias32" of C. Wellons, hash-prospector (public domain).
     """
-    dtype = _checked(key, shape, dtype, method)
+    dtype = _checked_dtype(key, shape, dtype, method)
     if method == "threefry":
         return jax.random.uniform(key, shape, dtype, minval=jnp.finfo(dtype).tiny)
     if dtype == np.float32:
@@ -72,7 +72,7 @@ def uniform(
 def normal(
     key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32, *, method: str = "hash"
 ) -> Float[Array, "..."]:
-    """Draw standard normal numbers.
+    """Standard normal random numbers.
 
     ``x = sqrt(2) erfinv(v)`` with ``v = (k + 1/2) / 2**b`` and ``k`` a signed hash in [-2**b, 2**b), b = 23 in float32
     and 51 in float64. Every ``v`` is exact in the format, so the two tails mirror each other bit for bit.
@@ -96,7 +96,7 @@ def normal(
     error function of M. Giles, "Approximating the erfinv function", GPU Computing Gems Jade, 2011; generator as in
     `uniform`.
     """
-    dtype = _checked(key, shape, dtype, method)
+    dtype = _checked_dtype(key, shape, dtype, method)
     if method == "threefry":
         return jax.random.normal(key, shape, dtype)
     if dtype == np.float32:
@@ -107,8 +107,8 @@ def normal(
     return math.sqrt(2) * lax.erf_inv(signed)
 
 
-def _checked(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike, method: str) -> np.dtype:
-    """Check the arguments of a draw and return its dtype."""
+def _checked_dtype(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike, method: str) -> np.dtype:
+    """Dtype of a draw whose arguments have been checked."""
     if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
         kind = getattr(key, "dtype", type(key).__name__)
         raise ValueError(f"Argument `key` must be a typed key from jax.random.key, but is of type {kind}.")
@@ -126,7 +126,7 @@ def _checked(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike, method
 
 
 def _hashed_words(key: PRNGKeyArray, shape: tuple[int, ...], count: int) -> list[UInt32[Array, "..."]]:
-    """Return `count` independent hashes of every position, each a bijection of the position for a given key."""
+    """`count` independent hashes of every position, each a bijection of the position for a given key."""
     positions = _positions(shape)
     words = []
     for first, second in _seeds(key, count):
@@ -135,7 +135,7 @@ def _hashed_words(key: PRNGKeyArray, shape: tuple[int, ...], count: int) -> list
 
 
 def _positions(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
-    """Number the elements in row-major order, as arithmetic on indices (a reshaped `arange` may not fuse)."""
+    """Numbers of the elements in row-major order, by arithmetic on indices (a reshaped `arange` may not fuse)."""
     positions = jnp.zeros(shape, jnp.uint32)
     stride = 1
     for axis in reversed(range(len(shape))):
@@ -146,7 +146,7 @@ def _positions(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
 
 
 def _seeds(key: PRNGKeyArray, count: int) -> list[tuple[UInt32[Array, ""], UInt32[Array, ""]]]:
-    """Spread the key over `count` pairs of words; the first pair is a bijection of a key of two words.
+    """`count` pairs of words derived from a key; the first pair is a bijection of a key of two words.
 
     Keys such as jax.random.key(0) and jax.random.key(1) differ in one bit of one word, and a Feistel network of four
     rounds makes their seeds unrelated. Keys of four words (rbg) are absorbed two at a time.
@@ -169,14 +169,14 @@ def _spread(left: UInt32[Array, ""], right: UInt32[Array, ""]) -> tuple[UInt32[A
 
 
 def _mixed(word: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
-    """Finalise a word so that each bit of the input changes each bit of the output with probability near 1/2."""
+    """Word in which each bit of the input flips each bit of the output with a probability near 1/2."""
     word = (word ^ (word >> 16)) * _MULTIPLIER_1
     word = (word ^ (word >> 15)) * _MULTIPLIER_2
     return word ^ (word >> 16)
 
 
 def _erf_inv(v: Float32[Array, "..."]) -> Float32[Array, "..."]:
-    """Invert the error function with a relative error below 3e-7.
+    """Inverse error function with a relative error below 3e-7.
 
     Unlike lax.erf_inv it needs no log1p, which XLA leaves scalar on the CPU where the last axis is narrow (7x slower).
     """
@@ -196,11 +196,11 @@ def _signed(word: UInt32[Array, "..."]) -> Int32[Array, "..."]:
 
 
 def numbered_keys(key: PRNGKeyArray, count: int) -> Key[Array, " count"]:
-    """Give keys by number; number n is the same for any count, which those of a split are not.
+    """Keys by number: key n is the same for any count, unlike those of `jax.random.split`.
 
     Args:
         key: One typed key, shape ().
-        count: How many.
+        count: Number of keys.
 
     Returns:
         Typed keys, shape (count,).

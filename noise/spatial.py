@@ -1,4 +1,4 @@
-"""Errors that depend on the place in an array: gradients, correlated mismatch and edges. Unit fields, to be scaled.
+"""Position-dependent errors of an array, as unit fields to be scaled: gradients, correlated mismatch and edges.
 
 Rows run down and columns to the right; a coordinate is -1 at the centre of the first cell and +1 at that of the last.
 """
@@ -12,7 +12,7 @@ from amsim.noise.checks import non_negative
 
 
 def coordinates(cells: int) -> Float[Array, " cells"]:
-    """Place of each of `cells` cells in a line, `(2 i + 1 - n) / (n - 1)`.
+    """Coordinate of each of `cells` cells in a line, `(2 i + 1 - n) / (n - 1)`.
 
     Args:
         cells: Number of cells, at least 1.
@@ -152,10 +152,10 @@ def open_sides(rows: int, columns: int) -> Float[Array, "{rows} {columns}"]:
 
 
 def point_symmetric(field: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
-    """Mean of a field over each place and the one opposite the centre, as a common-centroid pair of halves sees it.
+    """Mean of a field over each cell and its mirror image about the centre, as a common-centroid pair sees it.
 
     Args:
-        field: Values by place, shape (rows, columns), any unit.
+        field: Values by cell, shape (rows, columns), any unit.
 
     Returns:
         Means, shape (rows, columns); odd fields vanish exactly.

@@ -1,4 +1,4 @@
-"""What switching and waiting do to a charge: settling, droop, injection, feedthrough, jitter."""
+"""Charge errors of switching and holding: settling, droop, injection, feedthrough, jitter."""
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -7,14 +7,14 @@ from jaxtyping import Array, Float, Real
 from amsim.noise.checks import non_negative, positive
 
 LEAKAGE_TEMPERATURE = 14.0
-"""K in which a leakage current grows by a factor e; twice the current each 9.7 K (facts 8: 13-15 K, recalled)."""
+"""Temperature rise, K, that multiplies a leakage current by e; it doubles every 9.7 K (facts 8: 13-15 K, recalled)."""
 
 REFERENCE_TEMPERATURE = 300.0
-"""K at which leakage currents and comparator noise are stated."""
+"""Temperature, K, at which leakage currents and comparator noise are stated."""
 
 
 def settled_fraction(time: Real[ArrayLike, "..."], time_constant: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Give the part of a step that a single pole has passed on: ``1 - exp(-t / tau)``.
+    """Fraction of a step that a single pole has settled: ``1 - exp(-t / tau)``.
 
     Args:
         time: t since the step, shape (...), s.
@@ -33,20 +33,20 @@ def settled_fraction(time: Real[ArrayLike, "..."], time_constant: Real[ArrayLike
     return jnp.where(ideal, 1.0, -jnp.expm1(-t / jnp.where(ideal, 1.0, tau)))
 
 
-def approached(
+def exponential_approach(
     start: Real[ArrayLike, "..."],
     final: Real[ArrayLike, "..."],
     time: Real[ArrayLike, "..."],
     time_constant: Real[ArrayLike, "..."],
 ) -> Float[Array, "..."]:
-    """Give the voltage on its way from one level to another: ``final + (start - final) exp(-t / tau)``.
+    """Voltage that approaches a level exponentially: ``final + (start - final) exp(-t / tau)``.
 
     A reset through a switch starts at the old level; a line that droops through the open switch's resistance starts
     at its settled one.
 
     Args:
         start: Level at t = 0, shape (...), V.
-        final: Level that it approaches, shape (...), V.
+        final: Final level, shape (...), V.
         time: t, shape (...), s.
         time_constant: tau = R C, shape (...), s.
 
@@ -63,7 +63,7 @@ def approached(
 def leakage_drop(
     current: Real[ArrayLike, "..."], time: Real[ArrayLike, "..."], capacitance: Real[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
-    """Give the voltage that a constant current takes off a floating capacitance: ``I t / C``.
+    """Voltage drop of a floating capacitance by a constant leakage current: ``I t / C``.
 
     Args:
         current: I out of the node, shape (...), A; negative flows in.
@@ -83,7 +83,7 @@ def leakage_drop(
 def leakage_growth(
     temperature: Real[ArrayLike, "..."], characteristic: Real[ArrayLike, "..."] = LEAKAGE_TEMPERATURE
 ) -> Float[Array, "..."]:
-    """Give the factor of a leakage current against 300 K: ``exp((T - 300 K) / T_e)``.
+    """Leakage current relative to that at 300 K: ``exp((T - 300 K) / T_e)``.
 
     Args:
         temperature: T, shape (...), K.
@@ -104,9 +104,9 @@ def leakage_growth(
 def coupled_step(
     coupling: Real[ArrayLike, "..."], step: Real[ArrayLike, "..."], total: Real[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
-    """Give the step that an edge couples into a floating node: ``dV c / C_tot``, c being part of C_tot.
+    """Step that an edge couples into a floating node: ``dV c / C_tot``, where C_tot includes c.
 
-    Clock feedthrough through a switch's overlap, kickback through a comparator's input capacitance.
+    Examples are clock feedthrough through a switch's overlap and kickback through a comparator's input capacitance.
 
     Args:
         coupling: c, shape (...), F.
@@ -128,16 +128,16 @@ def injected_step(
     total: Real[ArrayLike, "..."],
     fraction: Real[ArrayLike, "..."] = 0.5,
 ) -> Float[Array, "..."]:
-    """Give the step that a switch's channel charge leaves on a node: ``-p W L C_ox (V_DD - V_T - V_in) / C_tot``.
+    """Step that a switch's channel charge leaves on a node: ``-p W L C_ox (V_DD - V_T - V_in) / C_tot``.
 
     Args:
         channel: W L C_ox of an n-type switch, shape (...), F.
-        overdrive: V_DD - V_T - V_in before it opens, shape (...), V; below 0 there is no channel.
+        overdrive: V_DD - V_T - V_in before it opens, shape (...), V; at or below 0 there is no channel.
         total: C_tot on the node, shape (...), F.
-        fraction: p, part of the charge that goes to this side, shape (...), 1.
+        fraction: p, fraction of the charge that goes to this side, shape (...), 1.
 
     Returns:
-        Step of the node, shape (...), V; negative, electrons come in.
+        Step of the node, shape (...), V; negative, since electrons come in.
 
     Raises:
         ValueError: A concrete channel or fraction is negative or total not positive. A traced one gives NaN there.
@@ -149,7 +149,7 @@ def injected_step(
 
 
 def jitter_sigma(slope: Real[ArrayLike, "..."], timing_sigma: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Give the rms voltage error of sampling a moving node at an uncertain time: ``|dV/dt| sigma_t``.
+    """Rms voltage error of a moving node that is sampled with timing jitter: ``|dV/dt| sigma_t``.
 
     Args:
         slope: dV/dt at the nominal sampling time, shape (...), V/s. While settling it is ``(V_end - V) / tau``.

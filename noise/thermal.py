@@ -1,4 +1,4 @@
-"""Thermal noise of a sampled capacitor: kT/C."""
+"""Thermal noise of sampled and of driven capacitors: kT/C noise."""
 
 import math
 
@@ -11,12 +11,12 @@ from amsim.noise.checks import non_negative, positive
 
 
 def ktc_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Give the rms noise voltage that a switch leaves on a capacitor when it opens.
+    """Rms noise voltage that a switch leaves on a capacitor when it opens.
 
-    ``sigma_v = sqrt(k T / C)``: the resistance of the switch cancels, wider noise bandwidth for lower noise density.
+    ``sigma_v = sqrt(k T / C)``: the resistance of the switch cancels, since it sets both noise density and bandwidth.
 
     Args:
-        capacitance: C, whole capacitance on the sampled node, shape (...), F.
+        capacitance: C, total capacitance on the sampled node, shape (...), F.
         temperature: T, absolute temperature, shape (...), K.
 
     Returns:
@@ -38,12 +38,12 @@ def ktc_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, 
 
 
 def ktc_charge_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
-    """Give the rms noise charge that a switch leaves on a capacitor when it opens.
+    """Rms noise charge that a switch leaves on a capacitor when it opens.
 
     ``sigma_q = C sigma_v = sqrt(k T C)``.
 
     Args:
-        capacitance: C, whole capacitance on the sampled node, shape (...), F.
+        capacitance: C, total capacitance on the sampled node, shape (...), F.
         temperature: T, absolute temperature, shape (...), K.
 
     Returns:
@@ -63,13 +63,13 @@ def ktc_charge_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[Arra
 def driver_sigma(
     driven: Real[ArrayLike, "..."], grounded: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]
 ) -> Float[Array, "..."]:
-    """Give the rms noise of a floating line whose capacitors are driven through resistors.
+    """Rms noise of a floating line whose capacitors are driven through resistors.
 
     ``sigma_v = sqrt(k T C_sum / (C_par C_tot))``, ``C_tot = C_sum + C_par``, whatever the resistances. Together with
     the noise sampled at reset it is ``sqrt(k T / C_par)``: in equilibrium only the grounded part holds the line.
 
     Args:
-        driven: C_sum, capacitors behind resistors, shape (...), F; 0 is no driver.
+        driven: C_sum, capacitors behind resistors, shape (...), F; 0 for no driver.
         grounded: C_par, from the line to ground without a resistor, shape (...), F.
         temperature: T, absolute temperature, shape (...), K.
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 batch files: from bytes to images and labels, with nothing in the file executed.
+"""CIFAR-10 batch files: from bytes to images and labels, without executing anything in the file.
 
 Two published layouts hold the same pictures. The binary one is a plain table of bytes. The Python one is a pickle,
 which is read as data.
@@ -14,7 +14,7 @@ from amsim.files.inert_pickle import Call, Rules, of_kind, read_pickle
 PIXELS = 3 * 32 * 32  # a red, a green and a blue plane of 32 rows by 32 columns, in this order
 CLASS_COUNT = 10
 BINARY_BYTES_PER_IMAGE = 1 + PIXELS  # the label, then the pixels
-# A pickled batch adds a label and a file name to each picture, some 31 bytes; the rest is reserve.
+# A pickled batch adds a label and a file name to each picture, some 31 bytes; the rest is margin.
 PICKLED_BYTES_PER_IMAGE = PIXELS + 1024
 # A label takes one instruction of the pickle, a file name two.
 PICKLED_INSTRUCTIONS_PER_IMAGE = 8

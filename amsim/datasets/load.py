@@ -1,6 +1,6 @@
 """Image data sets: a small one inside the package, and readers for the full sets that a user has on disk.
 
-Nothing is fetched from anywhere, and nothing in a data file can run code. A file that is not what it should be is
+Nothing is fetched from anywhere, and nothing in a data file can run code. A file with other content is
 refused rather than repaired: results carry the name of the data set, so one name must always mean the same pictures.
 """
 
@@ -48,7 +48,7 @@ def load_dataset(name: str = "fashion-mnist-mini", *, folder: str | os.PathLike[
 
     Returns:
         The set, its inputs uint8 and its labels int32. Fashion-MNIST is checked against the published content by
-        SHA-256; CIFAR-10 by sizes, label range and the published number of pictures a class.
+        SHA-256; CIFAR-10 by sizes, label range and the published number of pictures per class.
 
     Raises:
         ValueError: The name is unknown, or a folder is given for the set inside the package.

@@ -1,1 +1,1 @@
-"""Files that need no trust: arrays and JSON, written whole or not at all, never run."""
+"""Files from untrusted sources: arrays and JSON, written whole or not at all; reading them never runs code."""

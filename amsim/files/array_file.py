@@ -1,4 +1,4 @@
-"""Array files that appear whole, read without trust: no pickle, no more memory than the file's size warrants."""
+"""Array files, written whole or not at all and safe to read: no pickle, and a limit on the memory they take."""
 
 import io
 import zipfile
@@ -11,7 +11,7 @@ import numpy as np
 from amsim.files.whole_file import write_whole
 
 LARGEST_CONTENT = 2**30
-"""Bytes that all arrays of a file may have together."""
+"""Most bytes that the arrays of a file may unpack to."""
 
 
 def write_array_file(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

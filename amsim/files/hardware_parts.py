@@ -1,4 +1,4 @@
-"""Parts of a chip as JSON and arrays, and back: only classes of amsim's own hardware, built without running a file."""
+"""Hardware parts as JSON and arrays, and back: only amsim's own classes, built without running code from a file."""
 
 import dataclasses
 import sys
@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 ROOMS = ("amsim.circuits.", "amsim.system.", "amsim.deployment.site_ranges")
-"""Where the classes are that a file may name."""
+"""Modules of the classes that a file may name."""
 
 _WORDS = {1: np.uint8, 2: np.uint16}
 
 
 class Encoder:
-    """Turns parts into JSON that refers to arrays.
+    """Encoder of parts into JSON that refers to arrays.
 
     Attributes:
         arrays: The arrays so far, by name.
@@ -68,7 +68,7 @@ class Encoder:
 
 
 class Decoder:
-    """Turns JSON back into parts.
+    """Decoder of JSON back into parts.
 
     Attributes:
         read: Names of the arrays that parts have referred to.
@@ -77,8 +77,8 @@ class Decoder:
     def __init__(self, arrays: dict[str, np.ndarray], *, earlier: bool = False) -> None:
         """Decode parts that refer to these arrays.
 
-        `earlier`: the file is of an earlier version, which names classes by their modules of then and may lack settings
-        that came later; these take their defaults.
+        `earlier`: the file is of an earlier version, which names classes by their former modules and may lack settings
+        that were added later; these take their defaults.
         """
         self.arrays = arrays
         self.earlier = earlier
@@ -88,7 +88,7 @@ class Decoder:
         """A part from its JSON.
 
         Raises:
-            ValueError: It is nothing that an `Encoder` writes.
+            ValueError: It is not something that an `Encoder` writes.
             KeyError: An array or an entry is missing.
         """
         if value is None or isinstance(value, bool | int | str):
@@ -142,7 +142,7 @@ class Decoder:
             raise ValueError(f"its {name} has other settings: {different}")
         for field, one in wanted.items():
             found = later[field] if field in later else self.part(fields[field])
-            # Checked as when it was made, but kept to the bit.
+            # Checked as when it was made, but kept bit for bit.
             converter = one.metadata.get("converter")
             if converter is not None:
                 converter(found)
@@ -155,7 +155,7 @@ class Decoder:
 
 
 def classes() -> dict[str, type]:
-    """Classes of amsim's hardware and its calibration by name, which no two share; those that a file may name."""
+    """Classes that a file may name, by their unique names: amsim's hardware and its calibration."""
     found: dict[str, type] = {}
     waiting: list[type] = [eqx.Module]
     while waiting:

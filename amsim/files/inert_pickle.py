@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 _Kind = TypeVar("_Kind")
 
-# How many values each instruction takes off the stack; None: all since the last mark.
+# Number of values that each instruction takes off the stack; None: all since the last mark.
 _OPERANDS: dict[str, int | None] = {
     **dict.fromkeys(("PROTO", "FRAME", "MARK", "BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET"), 0),
     **dict.fromkeys(("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "EMPTY_LIST", "EMPTY_DICT"), 0),
@@ -44,14 +44,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a kind of file may have.
+    """What one kind of file may contain.
 
     Attributes:
-        kind: The file, as errors call it, such as "batch".
+        kind: Name of the kind of file in errors, such as "batch".
         names: Functions and classes that it may name, each as "module name".
-        instructions: Most instructions: without a limit, a file of empty lists fills the memory.
+        instructions: Maximum number of instructions: without a limit, a file of empty lists could fill the memory.
         classes: Whether it may ask for an object by its class (NEWOBJ).
-        built: What stands in the place of a call that has got its state.
+        built: Function that replaces a call once it has its state.
     """
 
     kind: str
@@ -62,10 +62,10 @@ class Rules:
 
 
 def read_pickle(file: io.BytesIO, rules: Rules) -> object:
-    """The value that a pickle (protocols 2 to 4) describes; the file is left behind its end.
+    """Value that a pickle (protocols 2 to 4) describes; the file position is left after its end.
 
     Raises:
-        ValueError: It has what the rules do not allow, or is damaged.
+        ValueError: It contains something that the rules do not allow, or is damaged.
         LookupError: It is damaged.
     """
     stack: list[object] = []
@@ -108,7 +108,7 @@ def read_pickle(file: io.BytesIO, rules: Rules) -> object:
 
 
 def _value(instruction: str, argument: Any, operands: list[object], rules: Rules) -> object:
-    """What an instruction puts on the stack."""
+    """Value that an instruction puts on the stack."""
     match instruction:
         case "NONE" | "NEWTRUE" | "NEWFALSE":
             return {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[instruction]
@@ -119,23 +119,23 @@ def _value(instruction: str, argument: Any, operands: list[object], rules: Rules
         case "EMPTY_DICT":
             return {}
         case "GLOBAL":
-            return _admitted(argument, rules)
+            return _admit_name(argument, rules)
         case "STACK_GLOBAL":
-            return _admitted(" ".join(of_kind(operand, str) for operand in operands), rules)
+            return _admit_name(" ".join(of_kind(operand, str) for operand in operands), rules)
         case "REDUCE" | "NEWOBJ":
             return Call(of_kind(operands[0], Name).text, of_kind(operands[1], tuple))
         case _:  # an integer or a string
             return argument
 
 
-def _admitted(name: str, rules: Rules) -> Name:
+def _admit_name(name: str, rules: Rules) -> Name:
     if name not in rules.names:
         raise ValueError(f"asks for the function {name[:80]!r}, which no {rules.kind} needs; nothing was run")
     return Name(name)
 
 
 def of_kind(value: object, kind: type[_Kind]) -> _Kind:
-    """The value, if it is of the kind that a well-formed file has there."""
+    """The value; raises ValueError unless it is of the kind that a well-formed file has there."""
     if not isinstance(value, kind):
         raise ValueError(f"is not a well-formed pickle: {kind.__name__} expected")
     return value

@@ -1,4 +1,4 @@
-"""Digest of a traced program with the data that it holds: tells one computation from another."""
+"""Digest of a traced program and the data that it holds, to tell one computation from another."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Small convolutional image classifiers at 1 to 8 bit in the style of the published binary chips."""
+"""Small convolutional image classifiers of 1 to 8 bits in the style of the published binary chips."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,13 +21,13 @@ VARIANCE_FLOOR = 1e-3
 
 
 class ConvolutionLayer(NamedTuple):
-    """Square kernel, stride, filters, and the side of the maximum pooling behind the activation (1: none).
+    """Convolution layer with a square kernel, followed by batch normalisation, activation and maximum pooling.
 
     Attributes:
-        kernel: Side of the window.
-        stride: Of the window, along both axes.
-        filters: Output maps.
-        pool: Side of the maximum pooling behind the activation; 1 is none.
+        kernel: Side of the kernel.
+        stride: Along both axes.
+        filters: Number of output maps.
+        pool: Side of the pooling window after the activation; 1 for no pooling.
     """
 
     kernel: int
@@ -53,17 +53,18 @@ def plain_convolution(inputs: Array, kernel: Array, stride: int) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class ImageNetwork:
-    """Thermometer-coded input, convolutions with batch normalisation and quantised activation, one dense layer.
+    """Convolutional network with thermometer-coded input, batch normalisation and quantised activations.
 
     At 1 bit weights and activations are -1 or +1. At B bits weights are `k / (2**(B-1) - 1)` clipped to -1..1 and
-    activations `k / (2**B - 1)` clipped to 0..1. The input pixel is cut into `input_maps` segments, each a map of its
-    own with the activation's levels; at 1 bit that is the thermometer code of the published chips (facts 1.1).
+    activations `k / (2**B - 1)` clipped to 0..1. The range of an input pixel is cut into `input_maps` segments, each a
+    map of its own with the activation's levels; at 1 bit that is the thermometer code of the published chips
+    (facts 1.1).
 
     Attributes:
         bits: Bits of weights and activations, 1 to 8.
-        input_maps: Maps that code one pixel.
+        input_maps: Maps that encode one pixel.
         layers: Convolution layers.
-        classes: Outputs.
+        classes: Number of outputs.
         input_shape: Height and width of an image.
     """
 
@@ -98,7 +99,7 @@ class ImageNetwork:
             params: As from `initial_params`.
             inputs: Images, integers 0..255 or floats 0..1.
             batch_statistics: Normalise by the statistics of this batch (training) instead of the stored ones.
-            convolution: How to convolve; all give the same result.
+            convolution: Function that convolves; any of them gives the same result.
         """
         inputs = self._checked(inputs)
         used: Statistics = {}
@@ -114,7 +115,7 @@ class ImageNetwork:
         return logits, used
 
     def encode(self, inputs: Shaped[ArrayLike, "batch height width"]) -> Float[Array, "batch height width maps"]:
-        """Maps of pixel segments: segment m carries pixel values from m / maps to (m + 1) / maps."""
+        """Input maps of pixel segments: map m carries pixel values from m / maps to (m + 1) / maps."""
         inputs = jnp.asarray(inputs)
         if jnp.issubdtype(inputs.dtype, jnp.integer):
             pixels = inputs.astype(jnp.float32) / 255
@@ -155,11 +156,11 @@ class ImageNetwork:
 
     @property
     def trainable(self) -> str:
-        """Pattern of the parameters that training changes: all but the batch statistics."""
+        """Pattern of the trainable parameters: all but the batch statistics."""
         return r".*\.(kernel|gain|shift)"
 
     def constrained(self, params: Params) -> Params:
-        """Parameters with latent weights inside -1..1, beyond which a quantised weight does not change."""
+        """Parameters with latent weights clipped to -1..1, beyond which a quantised weight does not change."""
         return {name: layer | {"kernel": jnp.clip(layer["kernel"], -1, 1)} for name, layer in params.items()}
 
     def _checked(self, inputs: ArrayLike) -> Array:
@@ -199,5 +200,5 @@ def _pooled(values: Array, side: int) -> Array:
         return values
     batch, height, width, channels = values.shape
     cells = values[:, : height // side * side, : width // side * side]
-    # A maximum over reshaped axes: the gradient of a window maximum is several times slower on CPU.
+    # Maximum over reshaped axes, since the gradient of a window maximum is several times slower on CPU.
     return cells.reshape(batch, height // side, side, width // side, side, channels).max(axis=(2, 4))

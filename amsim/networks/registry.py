@@ -1,4 +1,4 @@
-"""The reference networks by name."""
+"""Reference networks by name."""
 
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -17,7 +17,7 @@ NETWORKS = {
 
 
 def load(name: str | Path) -> tuple[ImageNetwork, Params]:
-    """Load a reference network by name, or a network file by its path.
+    """Reference network of a name, or network of a file.
 
     Args:
         name: One of `NETWORKS`, or the path of a file that ends in `.npz`.

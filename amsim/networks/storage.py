@@ -19,7 +19,7 @@ class CorruptNetworkError(ValueError):
 
 
 def save_network(path: Path, network: ImageNetwork, params: Params) -> None:
-    """Write a network; weights as the integers they are quantised to, so that loading gives the same outputs.
+    """Write a network, its weights as the integers that they are quantised to, so that loading gives the same outputs.
 
     The file appears whole or not at all.
 

@@ -25,7 +25,7 @@ def provenance(
     """Attributes that say how a result was made, so that it can be made again.
 
     Args:
-        key: What was drawn with; see `key_words`.
+        key: Key of the random draws; see `key_words`.
         macro: The macro; see `described`.
         accelerator: The accelerator.
         hardware: Hardware of several kinds.
@@ -43,7 +43,7 @@ def provenance(
 
 
 def described(hardware: Any) -> str:
-    """Every setting of a macro or accelerator as JSON, for the attributes of a result: what is needed to run it again.
+    """Every setting of a macro or accelerator as JSON, for the attributes of a result.
 
     Args:
         hardware: Nested frozen dataclasses; each becomes its type and its fields, an array its numbers.
@@ -55,7 +55,7 @@ def described(hardware: Any) -> str:
 
 
 def key_words(key: PRNGKeyArray | None) -> list[int]:
-    """A key as plain numbers, for the attributes of a result; none are no key."""
+    """A key as plain numbers, for the attributes of a result; an empty list for None."""
     return [] if key is None else [int(word) for word in np.ravel(jax.random.key_data(key))]
 
 

@@ -1,4 +1,4 @@
-"""Where along an axis the mean over dies reaches a target."""
+"""Point of an axis at which the mean over dies reaches a target."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def iso_crossing(
     resamples: int = 999,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Where along an axis the mean over dies reaches a target, with a percentile bootstrap interval over dies.
+    """Point of an axis at which the mean over dies reaches a target, with a percentile bootstrap interval over dies.
 
     A monotone curve is fitted to the means by least squares (isotonic regression) and read off by linear
     interpolation; each resample of the dies gives a crossing of its own.
@@ -34,7 +34,7 @@ def iso_crossing(
         logarithmic: Interpolate in the logarithm of the axis.
         confidence: Of the interval.
         resamples: Resamples of the dies.
-        seed: Fixes them.
+        seed: Seed of the resamples.
 
     Returns:
         `crossing`, `low`, `high` in the unit of the axis, NaN where the target is not reached, and `reached`, the share
@@ -44,7 +44,8 @@ def iso_crossing(
         ValueError: Other dimensions, fewer than two points, values that are not finite, an axis that does not increase,
             or is not above 0 where logarithmic.
 
-    Validity: means that change in one direction along the axis; an end of the axis is no crossing unless hit.
+    Validity: means that change in one direction along the axis; an end of the axis is a crossing only where
+        the target is met exactly.
     """
     dies = by_die(values)
     if set(dies.dims) != {axis, "die"}:

@@ -13,7 +13,7 @@ from amsim.results.labelled import labelled
 from amsim.statistics.intervals import CONFIDENCE, check_confidence, student_half_width, wilson_interval
 
 DIRECTIONS = ("at least", "at most")
-"""Which side of a limit is good."""
+"""Side of a limit that is good."""
 
 
 def summary(values: xr.DataArray, *, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> xr.Dataset:
@@ -21,7 +21,7 @@ def summary(values: xr.DataArray, *, quantiles: Sequence[float] = (0.05, 0.5, 0.
 
     Args:
         values: Over `die`, and `read` where it is read several times, beside any other dimensions.
-        quantiles: Shares of dies that lie below, 0 to 1.
+        quantiles: Fractions of dies that lie below, 0 to 1.
 
     Returns:
         `mean`, its 95 % Student-t interval `low` .. `high`, `spread` (standard deviation between dies, n - 1) and
@@ -59,9 +59,9 @@ def summary(values: xr.DataArray, *, quantiles: Sequence[float] = (0.05, 0.5, 0.
 def yield_at(
     values: xr.DataArray, limit: float, *, good: str = "at least", confidence: float = CONFIDENCE
 ) -> xr.Dataset:
-    """Share of dies on the good side of a limit, with Wilson's interval; reads of a die are averaged first.
+    """Fraction of dies on the good side of a limit, with Wilson's interval; reads of a die are averaged first.
 
-    `(p + z^2/2n +- z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n)` with `p` the share of n dies.
+    `(p + z^2/2n +- z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n)` with `p` the fraction of n dies.
 
     Args:
         values: Over `die`, and `read` where it is read several times.
@@ -90,7 +90,7 @@ def yield_at(
     found = {"yield": share, "yield_low": low, "yield_high": high}
     percent = f"{100 * confidence:g} %"
     names = {
-        "yield": f"share of dies with {{}} {good} {limit:g}",
+        "yield": f"fraction of dies with {{}} {good} {limit:g}",
         "yield_low": f"lower end of the {percent} interval of the yield",
         "yield_high": f"upper end of the {percent} interval of the yield",
     }
@@ -118,7 +118,7 @@ def bootstrap_interval(
         statistic: `statistic(values, axis=...)`, such as `numpy.median`.
         confidence: Of the interval.
         resamples: Resamples of the dies, the same at every point.
-        seed: Fixes them.
+        seed: Seed of the resamples.
 
     Returns:
         `value`, `low` and `high` over the other dimensions, in the unit of the values; the interval is the value
@@ -159,7 +159,7 @@ def bootstrap_interval(
 def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confidence: float = CONFIDENCE) -> xr.Dataset:
     """Mean difference between designs on the same dies, with its Student-t interval and p value.
 
-    What dies have in common cancels, so the interval is far narrower than that of two separate means.
+    Errors that the designs share on a die cancel, so the interval is far narrower than that of two separate means.
 
     Args:
         values: Over `die`, and `read` where it is read several times.
@@ -186,7 +186,7 @@ def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confiden
     with np.errstate(divide="ignore", invalid="ignore"):
         score = abs(mean) / error
     p_value = xr.apply_ufunc(lambda t: 2 * stats.t.sf(t, count - 1), score)
-    # Equal on every die: nothing speaks against no difference.
+    # Equal on every die: no evidence of a difference.
     p_value = xr.where((mean == 0) & (error == 0), 1.0, p_value)
     found = {"difference": mean, "low": mean - half, "high": mean + half, "p_value": p_value}
     percent = f"{100 * confidence:g} %"
@@ -194,7 +194,7 @@ def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confiden
         "difference": "mean difference on the same dies of {}",
         "low": f"lower end of the {percent} interval of the difference",
         "high": f"upper end of the {percent} interval of the difference",
-        "p_value": "probability of such a difference, or a larger one, without any",
+        "p_value": "probability of a difference at least as large if there were none",
     }
     units = dict.fromkeys(found, _unit(values)) | {"p_value": "1"}
     return _like(values, found, units, names, {"dies": count, "confidence": confidence})
@@ -224,7 +224,7 @@ def _like(
     names: dict[str, str],
     attributes: dict[str, Any],
 ) -> xr.Dataset:
-    """Results with labels from those of the values that they are of."""
+    """Statistics of values, with labels derived from those of the values."""
     labels = {name: (units[name], names[name].format(_name(values))) for name in found}
     coordinates: dict[str, Any] = {}
     for one in found.values():

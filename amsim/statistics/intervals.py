@@ -44,7 +44,7 @@ def interval_variables(
 
     Args:
         name: Of the quantity.
-        intervals: One `MeanInterval`, or as many as the dimensions have places, in nested sequences.
+        intervals: A `MeanInterval`, or nested sequences of them in the shape of the dimensions.
         dims: Dimensions of the variables.
         mean: Name of the mean, if it is not `NAME_mean`.
 
@@ -60,13 +60,13 @@ def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> Mea
     """Mean over dies with the Student-t interval `mean +- t s / sqrt(n)`.
 
     Args:
-        die_values: One value a die, shape (die,).
+        die_values: One value per die, shape (die,).
         deterministic: Whether all dies are equal by construction; the interval then is the mean itself.
 
     Returns:
-        Mean and interval; the interval is NaN for a single die of a random population, which tells nothing of spread.
+        Mean and interval; the interval is NaN for a single die of a random population, which says nothing about spread.
 
-    Validity: independent dies and a mean that is close to normal; the interval says nothing of the error from the
+    Validity: independent dies and a mean that is close to normal; the interval does not include the error from the
     finite test set, which is common to all designs.
     """
     values = np.asarray(die_values, float)
@@ -87,17 +87,17 @@ def student_half_width(spread: Any, count: int, confidence: float = CONFIDENCE) 
         confidence: Of the interval.
 
     Returns:
-        In the unit of the spread; NaN for a single value, which tells nothing of spread.
+        In the unit of the spread; NaN for a single value, which says nothing about spread.
     """
     return float(stats.t.ppf((1 + confidence) / 2, count - 1)) * spread / math.sqrt(count)
 
 
 def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
-    """Ends of Wilson's interval of a share that is `share` among `count`.
+    """Ends of Wilson's interval of a fraction that was observed in a sample.
 
     Args:
-        share: Part that passes, 0 to 1; any shape.
-        count: Number looked at, at least 1.
+        share: Fraction that passes, 0 to 1; any shape.
+        count: Sample size, at least 1.
         confidence: Of the interval.
 
     Returns:
@@ -114,11 +114,11 @@ def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> t
 
 
 def yield_interval(passing: int, dies: int) -> MeanInterval:
-    """Part of the dies that pass, with its 95 % Wilson interval.
+    """Fraction of the dies that pass, with its 95 % Wilson interval.
 
     Args:
         passing: Dies that pass, from 0 to `dies`.
-        dies: Independent dies looked at, at least 1.
+        dies: Independent dies tested, at least 1.
 
     Returns:
         The fraction and the ends of its interval, which is never of width 0.
@@ -139,7 +139,7 @@ def roc_area(scores: np.ndarray, labels: np.ndarray) -> float:
         labels: 1 for each of the n positive items and 0 for each of the m others, shape (item,).
 
     Returns:
-        From 0 to 1; 0.5 where scores tell nothing.
+        From 0 to 1; 0.5 where scores carry no information.
     """
     positive = np.asarray(labels) == 1
     count = int(positive.sum())

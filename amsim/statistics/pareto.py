@@ -1,11 +1,11 @@
-"""Points of a study that no other one beats in both of two quantities."""
+"""Pareto front of a study: points that no other one beats in both of two quantities."""
 
 import numpy as np
 import xarray as xr
 
 
 def pareto_front(price: xr.DataArray, value: xr.DataArray) -> xr.DataArray:
-    """Which points of a study no other one beats, by being better in price or value and as good in the other.
+    """Pareto front: points of a study that no other one beats in price or value while being as good in the other.
 
     Args:
         price: What should be small, such as the energy summed over components; dies and reads are averaged.
@@ -16,7 +16,7 @@ def pareto_front(price: xr.DataArray, value: xr.DataArray) -> xr.DataArray:
         points of the front that are equal.
 
     Raises:
-        ValueError: Something else than two DataArrays.
+        ValueError: An argument is not a DataArray.
     """
     means = []
     for name, given in (("price", price), ("value", value)):

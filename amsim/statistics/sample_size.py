@@ -1,4 +1,4 @@
-"""How many dies a mean or a yield takes, to be known as well as wanted."""
+"""Number of dies that a mean or a yield needs for an interval of a given width."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFI
 
     Args:
         spread: Standard deviation between dies, as a pilot study gives it.
-        half_width: Wanted, same unit.
+        half_width: Wanted half width of the interval, same unit.
         confidence: Of the interval.
 
     Returns:
@@ -39,7 +39,7 @@ def dies_for_yield(share: float, half_width: float, *, confidence: float = CONFI
 
     Args:
         share: Expected yield, 0 to 1; 0.5 is the worst case.
-        half_width: Wanted, above 0 and below 0.5.
+        half_width: Wanted half width of the interval, above 0 and below 0.5.
         confidence: Of the interval.
 
     Returns:
@@ -62,7 +62,7 @@ def dies_for_yield(share: float, half_width: float, *, confidence: float = CONFI
 
 
 def _fewest(too_wide: Callable[[int], bool], least: int) -> int:
-    """Least count that is not too wide, of a width that falls."""
+    """Lowest count whose interval is not too wide, where the width falls with the count."""
     high = least
     while too_wide(high):
         high *= 2

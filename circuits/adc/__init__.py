@@ -1,4 +1,4 @@
-"""Analog-to-digital converters of a line: decisions, errors, energy, time and area, and how they are tested."""
+"""Analog-to-digital converters of a line: decisions, errors, energy, time and area, and standard tests."""
 
 from amsim.circuits.adc.capacitor_dac import DacLevels as DacLevels
 from amsim.circuits.adc.capacitor_dac import Linearity as Linearity

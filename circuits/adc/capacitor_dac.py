@@ -27,7 +27,7 @@ class DacLevels(eqx.Module):
     offset: Float[Array, "*lines"]
 
     def level(self, codes: Int[Array, "*codes"]) -> Float[Array, "*codes"]:
-        """Level of each code of a single array, V; of the array itself, before the search clips it."""
+        """Level of each code of a single array, V, before the search clips it."""
         places = jnp.arange(self.weights.shape[-1], dtype=codes.dtype)
         bits = (codes[..., None] >> places.reshape((1,) * codes.ndim + (-1,))) & 1
         return jnp.sum(bits.astype(self.weights.dtype) * _last(self.weights, bits.ndim), axis=-1) + self.offset
@@ -38,10 +38,10 @@ class Linearity(eqx.Module):
 
     Attributes:
         lsb_fit: Mean width of the codes between the first and the last transition, unit of the transitions; NaN where
-            a single transition gives none.
-        dnl: Width of each code between two transitions in LSB less 1.
+            there is a single transition.
+        dnl: Width of each code between two transitions less 1, LSB.
         inl: Distance of each transition from the end-point line, LSB.
-        missing_codes: Codes of no width, between the first and the last transition.
+        missing_codes: Number of codes of zero width between the first and the last transition.
         monotonic: No missing code: the levels rise.
     """
 
@@ -66,8 +66,8 @@ def bottom_plate_levels(
 
     Args:
         capacitances: C_k, shape (bits,), F.
-        reference: What a bit of 1 connects its bottom plate to, V.
-        dummy: Capacitor that samples too and carries no bit, F.
+        reference: Voltage to which a bit of 1 connects its bottom plate, V.
+        dummy: Capacitor that samples the input but carries no bit, F.
         parasitic: Top plate to ground, F.
         comparator_offset: The bit is kept when the top plate is at most this far above mid level, V.
 
@@ -99,7 +99,7 @@ def shared_line_levels(
     Args:
         capacitances: C_k, shape (bits,), F.
         reference: V.
-        line: All else on the line, F.
+        line: All other capacitance on the line, F.
         comparator_offset: The bit is kept when the line is at least this far above the comparator reference, V.
 
     Returns:
@@ -169,7 +169,7 @@ def transition_levels(dac: DacLevels) -> Float[Array, " transitions"]:
     """Transitions of the search: the lowest input whose code is at least 1, 2, ... up to the last code.
 
     The search tries bits from the most significant down and keeps a bit when the input reaches the trial level. Inputs
-    that a trial can see lie in a bracket that earlier trials left open, so that `T = min(max(level, low), high)`:
+    that reach a trial lie in a bracket that earlier trials left open, so that `T = min(max(level, low), high)`:
     where the levels do not rise, transitions coincide and codes go missing.
 
     Args:
@@ -216,7 +216,7 @@ def linearity(transitions: Float[Array, "*lines transitions"]) -> Linearity:
 
     Returns:
         The linearity in LSB of the end-point fit; NaN where all transitions are equal. A single transition has an INL
-        of 0 and no step.
+        of 0 and no DNL.
 
     Raises:
         ValueError: There is no transition.
@@ -249,7 +249,7 @@ def _in_units(capacitances: Float[Array, " bits"], **others: Scalar) -> tuple[Ar
     for name, value in others.items():
         if not isinstance(value, jax.core.Tracer):
             every(name, jnp.asarray(value, capacitances.dtype))
-    # Levels depend on ratios only, so the derivatives by a common factor cancel and need not be carried.
+    # Levels depend on ratios only, so the derivatives with respect to a common factor cancel and need not be carried.
     unit = jax.lax.stop_gradient(jnp.sum(capacitances))
     return capacitances / unit, [value / unit for value in others.values()]
 

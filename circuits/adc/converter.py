@@ -1,7 +1,7 @@
-"""What every converter of a line offers: a scale that follows the rows in use, errors, energy, time and area.
+"""Interface of the converters of a line: a scale that follows the rows in use, errors, energy, time and area.
 
 Line values are counted in cells: one cell is the step of the line when one unit capacitor goes high. Inside, values are
-in codes: whole numbers around the middle of the range, one LSB apart, read mid-tread, transitions half-way between.
+in codes: whole numbers around the middle of the range, one LSB apart, read mid-tread with transitions half-way between.
 """
 
 from abc import abstractmethod
@@ -28,10 +28,10 @@ class ConversionNoise(eqx.Module):
     """Dynamic noise of one conversion, in codes.
 
     Attributes:
-        sampled_key: Draws the noise that is frozen on the line.
-        decision_key: Draws the noise of decisions.
-        sampled: Standard deviation of the first.
-        decision: Standard deviation of the second, of one decision.
+        sampled_key: Key of the noise that is sampled on the line.
+        decision_key: Key of the comparator's noise.
+        sampled: Standard deviation of the noise sampled on the line, such as kT/C noise.
+        decision: Standard deviation of the comparator's noise in one decision.
     """
 
     sampled_key: PRNGKeyArray
@@ -44,12 +44,12 @@ class ConversionNoise(eqx.Module):
         return values + self.sampled * normal(self.sampled_key, values.shape, values.dtype)
 
     def of_decision(self, number: Int[Array, ""], values: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Noise of one of the decisions for each value."""
+        """Comparator noise of one decision, for each value."""
         draws = normal(jax.random.fold_in(self.decision_key, number), values.shape, values.dtype)
         return self.decision * draws
 
     def of_comparators(self, values: Float[Array, "..."], comparators: int) -> Float[Array, "... comparators"]:
-        """Noise of all comparators that decide on each value at once."""
+        """Noise of all comparators that decide at once, for each value."""
         sigma = jnp.broadcast_to(jnp.asarray(self.decision, values.dtype), values.shape)
         return sigma[..., None] * normal(self.decision_key, (*values.shape, comparators), values.dtype)
 
@@ -60,7 +60,7 @@ class ConversionNoise(eqx.Module):
 
 
 class Converter(eqx.Module):
-    """Analog-to-digital converter of a line; a family implements what is abstract here.
+    """Analog-to-digital converter of a line, the base class of all families.
 
     The reference follows the swing of the rows in use: full scale is `range` times the driven rows, centred on half of
     them. The step is never finer than `finest` cells, because a sum is a whole number of cells (half cells where a row
@@ -85,12 +85,12 @@ class Converter(eqx.Module):
     @property
     @abstractmethod
     def comparators(self) -> int:
-        """Comparators of one converter."""
+        """Number of comparators of one converter."""
 
     @property
     @abstractmethod
     def comparator_referral(self) -> Float[Array, ""] | float:
-        """Input-referred error of a converter for an error of one at its comparator, 1."""
+        """Input-referred error of the converter per error at its comparator, 1."""
 
     @abstractmethod
     def fabricate(self, key: PRNGKeyArray, columns: int) -> ConverterDie | None:
@@ -104,18 +104,18 @@ class Converter(eqx.Module):
     def read_codes(
         self, values: Float[Array, "..."], *, die: ConverterDie | None, noise: ConversionNoise | None
     ) -> Float[Array, "..."]:
-        """Whole codes from `lowest_code` to `highest_code` that are read for values in codes.
+        """Output codes, from `lowest_code` to `highest_code`, of values in codes.
 
-        Exact forward; the gradient is that of the value and of the noise, less the shift of its nearest transition.
+        The forward value is exact; the gradient is that of value plus noise less the shift of the nearest transition.
         """
 
     @abstractmethod
     def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
-        """Energy of one conversion, J, with a comparator that takes `decision_energy` for a decision."""
+        """Energy of one conversion, J, with a comparator that takes `decision_energy` per decision."""
 
     @abstractmethod
     def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
-        """Time of one conversion on a line of so many rows, s."""
+        """Time of one conversion on a line of `rows` rows, s."""
 
     @abstractmethod
     def static_variance(self) -> Float[Array, ""]:
@@ -140,7 +140,7 @@ class Converter(eqx.Module):
         return jnp.maximum(self.range * driven_rows / self.levels, finest)
 
     def quantisation_variance(self) -> Float[Array, ""]:
-        """Variance of rounding to a whole code, 1/12 LSB^2; for values spread over many codes inside the range."""
+        """Variance of rounding to a whole code, 1/12 LSB^2, for values spread over many codes inside the range."""
         return jnp.asarray(1.0 / 12.0, self.range.dtype)
 
     def convert(
@@ -161,11 +161,11 @@ class Converter(eqx.Module):
             cells: Line values, shape (..., columns), cells.
             driven_rows: Rows in use.
             finest: Smallest step between values that a line can take, cells.
-            die: Standard draws of the converters, already in the order of the columns; None is nominal.
-            sampled_noise: Standard deviation of noise that is frozen on the line, cells; one draw a conversion.
-            decision_noise: Standard deviation of the comparator's noise, cells; new at every decision.
+            die: Standard draws of the converters, in the order of the columns; None for the nominal converter.
+            sampled_noise: Standard deviation of the noise sampled on the line, cells; one draw per conversion.
+            decision_noise: Standard deviation of the comparator's noise, cells; drawn anew at every decision.
             offset: Offset of each comparator, shape () or (columns,), cells; adds to the line value.
-            key: Draws the noise; None is no dynamic noise.
+            key: Key of the noise; None for no dynamic noise.
 
         Returns:
             Values as read, shape (..., columns), cells; NaN stays NaN. The gradient goes straight through to `cells`,
@@ -183,7 +183,7 @@ class Converter(eqx.Module):
             sampled_key, decision_key = jax.random.split(key)
             noise = ConversionNoise(sampled_key, decision_key, sampled_noise / lsb, decision)
         read = centre + lsb * self.read_codes((cells - centre) / lsb, die=die, noise=noise)
-        # No comparison with NaN is true, which a converter that compares would read as a number.
+        # A comparison with NaN is false, so that a converter would turn NaN into a code.
         return jnp.where(jnp.isnan(cells), cells, read)
 
     def clipped_fraction(
@@ -209,14 +209,14 @@ def exceeds(
 def nearest_transition(values: Float[Array, "..."], converter: Converter) -> Int[Array, "..."]:
     """Number, from 1, of the ideal transition nearest to each value.
 
-    The ideal one, so that an average over dies and reads of what it multiplies is not biased by the choice.
+    Ideal transitions, so that the choice does not bias averages over dies and reads.
     """
     below = jnp.clip(jnp.floor(values), converter.lowest_code, converter.highest_code - 1)
     return below.astype(jnp.int32) - converter.lowest_code + 1
 
 
 def on_columns(values: Float[Array, "..."], ndim: int) -> Float[Array, "..."]:
-    """One value, or one for each column, shaped to meet an array of `ndim` axes whose last is the columns."""
+    """One value, or one per column, shaped to broadcast against an array of `ndim` axes, the last of them columns."""
     return values.reshape((1,) * (ndim - values.ndim) + values.shape)
 
 

@@ -38,11 +38,11 @@ class FlashDie(ConverterDie):
 
 
 class FlashAdc(Converter):
-    r"""Flash converter with `levels - 1` comparators and an encoder that counts those that fire.
+    r"""Flash converter with `levels - 1` comparators and an encoder that counts those that switch.
 
     Threshold `i` of `1..levels - 1`, in codes from the lowest, is `levels sum_(j<=i) R_j / sum_j R_j - 1/2 +
     offset_sigma z_i` with resistors `R_j = 1 + ladder_mismatch z_j`. Counting makes out-of-order thresholds harmless:
-    the transitions are the sorted thresholds. Each comparator draws noise of its own.
+    the transitions are the sorted thresholds. Each comparator has noise of its own.
 
     Energy: `(levels - 1) (decision_energy + logic_capacitance VDD**2)`; the current of the ladder, which all columns
     share, is not included.
@@ -52,8 +52,8 @@ class FlashAdc(Converter):
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
         offset_sigma: Standard deviation of each comparator's offset after trim, LSB. Default 0.1 (assumed).
         ladder_mismatch: Relative standard deviation of one resistor, 1. Default 1 % (assumed).
-        logic_capacitance: Of the encoder for each comparator, F. Default 4.2 fF: a full adder (facts 7.3).
-        comparator_area: With its part of ladder and encoder, m^2. Default 25e-12 (assumed).
+        logic_capacitance: Of the encoder per comparator, F. Default 4.2 fF: a full adder (facts 7.3).
+        comparator_area: Of one comparator with its share of ladder and encoder, m^2. Default 25e-12 (assumed).
 
     Raises:
         ValueError: Levels outside 2..1024, a negative quantity or a range that is not above 0.
@@ -96,12 +96,12 @@ class FlashAdc(Converter):
 
     @property
     def comparators(self) -> int:
-        """One for each threshold."""
+        """One per threshold."""
         return self.levels - 1
 
     @property
     def comparator_referral(self) -> float:
-        """The comparators sit on the line."""
+        """1: the comparators sit on the line."""
         return 1.0
 
     @property
@@ -120,7 +120,7 @@ class FlashAdc(Converter):
         )
 
     def shifts(self, die: ConverterDie | None = None) -> Float[Array, "*columns comparators"]:
-        """Static shift of each threshold from its ideal place, in codes, by its comparator."""
+        """Static shift of the threshold of each comparator from its ideal value, in codes."""
         check_die(die, FlashDie, {"comparators": (self.comparators,), "resistors": (self.levels,)}, None)
         if not isinstance(die, FlashDie):
             return jnp.zeros((self.comparators,), self.range.dtype)
@@ -132,14 +132,14 @@ class FlashAdc(Converter):
         return ladder + self.offset_sigma * die.comparators
 
     def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
-        """Thresholds in rising order, as counting sees them, in codes."""
+        """Thresholds in rising order, which are the transitions of a counting encoder, in codes."""
         shifts = self.shifts(die)
         return jnp.sort(on_columns(self._ideal_thresholds, shifts.ndim) + shifts, axis=-1)
 
     def read_codes(
         self, values: Float[Array, "..."], *, die: ConverterDie | None, noise: ConversionNoise | None
     ) -> Float[Array, "..."]:
-        """Number of comparators that fire, from the lowest code."""
+        """Codes by the number of comparators that switch."""
         if values.ndim:
             check_die(die, FlashDie, {"comparators": (self.comparators,)}, values.shape[-1])
         noisy = values if noise is None else noise.add_sampled(values)
@@ -161,11 +161,11 @@ class FlashAdc(Converter):
         return self.comparators * (decision_energy + self.logic_capacitance * supply**2)
 
     def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
-        """One decision, s."""
+        """Time of one decision, s."""
         return column_conversion_time(1, jnp.asarray(rows, self.range.dtype))
 
     def static_variance(self) -> Float[Array, ""]:
-        r"""Expected variance of a threshold's shift, mean over all thresholds, LSB^2.
+        r"""Expected variance of a threshold's shift, averaged over all thresholds, LSB^2.
 
         `offset_sigma**2 + ladder_mismatch**2 (levels + 1) / 6`: to first order the ladder shifts threshold `i` by a
         variance of `ladder_mismatch**2 i (levels - i) / levels`.
@@ -173,7 +173,7 @@ class FlashAdc(Converter):
         return self.offset_sigma**2 + self.ladder_mismatch**2 * ((self.levels + 1) / 6.0)
 
     def ideal(self) -> "FlashAdc":
-        """Without offsets and ladder mismatch."""
+        """The same converter without offsets and ladder mismatch."""
         return dataclasses.replace(self, offset_sigma=0.0, ladder_mismatch=0.0)
 
     @property

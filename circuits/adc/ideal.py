@@ -15,15 +15,15 @@ from amsim.noise.gradients import rounded
 class Adc(Converter):
     """Uniform analog-to-digital converter of a line, without static errors.
 
-    Noise of a conversion is one Gaussian draw of the variances of the line and of the comparator together.
-    Energy of a conversion:
+    Noise of a conversion is one Gaussian draw of the total variance of line and comparator.
+    Energy per conversion:
     `bits * decision_energy + (linear_capacitance * bits + exponential_capacitance * 4**bits) * VDD**2`.
 
     Attributes:
         bits: Resolution, 1 to 16 (static).
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
-        linear_capacitance: F. Default 100 fF (facts 6.4, fitted to 28 nm chips by ZigZag-IMC).
-        exponential_capacitance: F. Default 1 aF (same source).
+        linear_capacitance: Switched per bit, F. Default 100 fF (facts 6.4, fitted to 28 nm chips by ZigZag-IMC).
+        exponential_capacitance: Factor of 4**bits, F. Default 1 aF (same source).
         area: Area of one converter, m^2. Default 2660e-12 (facts 6.3, 28 nm, 4-8 bit, 100 MS/s).
 
     Raises:
@@ -47,27 +47,27 @@ class Adc(Converter):
 
     @property
     def comparators(self) -> int:
-        """One, that decides once for each bit."""
+        """One, which decides once per bit."""
         return 1
 
     @property
     def comparator_referral(self) -> float:
-        """Nothing stands between the line and the comparator."""
+        """1: the comparator sits on the line."""
         return 1.0
 
     def fabricate(self, key: PRNGKeyArray, columns: int) -> None:
-        """None: there is nothing to draw."""
+        """None, since there are no static errors to draw."""
         return
 
     def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
-        """Half-way between the codes."""
+        """Ideal transitions, half-way between the codes."""
         _no_die(die)
         return jnp.arange(self.lowest_code + 1, self.highest_code + 1, dtype=self.range.dtype) - 0.5
 
     def read_codes(
         self, values: Float[Array, "..."], *, die: ConverterDie | None, noise: ConversionNoise | None
     ) -> Float[Array, "..."]:
-        """Nearest code, ties to even."""
+        """Nearest code of each value, ties to even."""
         _no_die(die)
         noisy = values if noise is None else noise.add_combined(values)
         return limited(rounded(noisy), self.lowest_code, self.highest_code)
@@ -78,15 +78,15 @@ class Adc(Converter):
         return self.bits * decision_energy + own
 
     def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
-        """One decision after another, s."""
+        """Time of `bits` decisions one after another, s."""
         return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))
 
     def static_variance(self) -> Float[Array, ""]:
-        """None, LSB^2."""
+        """0 LSB^2: there are no static errors."""
         return jnp.zeros_like(self.range)
 
     def ideal(self) -> "Adc":
-        """Itself."""
+        """The converter itself."""
         return self
 
 

@@ -1,4 +1,4 @@
-"""Choice of a converter's range from the values that a line takes."""
+"""Choice of a converter's full scale from observed line values."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from amsim.circuits.checks import finite, integer_between, one_of
 
 METHODS = ("min-max", "percentile", "minimum-error")
 CANDIDATES = 64
-"""Ranges that "minimum-error" tries, evenly spaced up to the one that clips nothing."""
+"""Number of ranges that "minimum-error" tries, evenly spaced up to the one that clips nothing."""
 
 
 def select_range(
@@ -35,11 +35,11 @@ def select_range(
         cells: Observed line values, shape (...), cells.
         driven_rows: Rows in use, a number or an array that broadcasts against `cells`.
         bits: Resolution, 1 to 16.
-        levels: Output codes n of a converter whose number is no power of two; None is `2**bits`.
+        levels: Number n of output codes where it is not a power of two; None is `2**bits`.
         method: One of `METHODS`.
         coverage: For "percentile", above 0 and at most 1.
         finest: Smallest step between values that a line can take, cells; no range is narrower than n of them.
-        counts: How often each of `cells` occurred, same shape; None is once.
+        counts: How often each of `cells` occurred, same shape; None for once each.
 
     Returns:
         The range, for the field `range` of a converter, 1.
@@ -105,11 +105,11 @@ def check_method(name: str, method: str, coverage: float) -> None:
 def weighted_quantile(
     values: Float[Array, " values"], shares: Float[Array, " values"], fraction: Float[Array, ""] | float
 ) -> Float[Array, ""]:
-    """Smallest value that, with all below it, makes up a fraction of the whole.
+    """Weighted quantile: smallest value that, with all below it, makes up a fraction of the whole.
 
     Args:
         values: Shape (values,).
-        shares: Part of the whole that each value makes up; they add up to 1.
+        shares: Weight of each value; they add up to 1.
         fraction: Above 0 and at most 1.
     """
     order = jnp.argsort(values)

@@ -29,7 +29,7 @@ from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigm
 
 TOPOLOGIES = ("bottom-plate", "shared-line", "split")
 LAID_OUT_BITS = 8
-"""A search of up to so many bits is laid out: gradients through a compiled loop are several times slower on a CPU."""
+"""Most bits of a search that is unrolled: gradients through a compiled loop are several times slower on a CPU."""
 
 
 class SarDie(ConverterDie):
@@ -55,27 +55,27 @@ class SarAdc(Converter):
     - "split": the bits below `low_bits` couple through a bridge of ideally `2**low_bits / (2**low_bits - 1)` units:
       `w_k` as in `split_levels`. The other bits start at one unit again.
 
-    Every decision has comparator noise of its own; sampled noise is drawn once a conversion.
+    Every decision has comparator noise of its own; noise sampled on the line is drawn once per conversion.
 
-    Energy of a conversion: `bits * decision_energy + (linear_capacitance * bits + a C_array) VDD**2`. "bottom-plate":
+    Energy per conversion: `bits * decision_energy + (linear_capacitance * bits + a C_array) VDD**2`. "bottom-plate":
     `a = 1 - 2**-bits - (1 - 4**-bits) / 3`, the mean of a conventional search over uniform codes; assumed for "split";
     "shared-line": `a = 1`, every trial discharges its capacitor and the reset recharges it.
 
     Attributes:
         bits: Resolution, 1 to 16 (static).
         topology: One of `TOPOLOGIES` (static).
-        low_bits: Bits behind the bridge, 1 to `bits - 1`; counts for "split" only (static).
+        low_bits: Bits behind the bridge, 1 to `bits - 1`; for "split" only (static).
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
-        unit_capacitance: F. Default 1 fF (facts 1.2).
+        unit_capacitance: Of one unit capacitor, F. Default 1 fF (facts 1.2).
         mismatch_coefficient: Relative sigma of a unit capacitor times sqrt of its capacitance, sqrt(F).
-        parasitic: Comparator node to ground, F; it raises what the comparator's noise and offset mean at the input,
-            for "shared-line" as part of the line already.
-        low_parasitic: Node behind the bridge to ground, F; bends the levels of "split".
+        parasitic: Comparator node to ground, F; it raises the input-referred noise and offset of the comparator
+            (for "shared-line" it counts as part of the line).
+        low_parasitic: Node behind the bridge to ground, F; a cause of INL for "split".
         bridge_scale: Bridge relative to its ideal size, 1.
-        offset_sigma: Standard deviation of an offset of the converter's own, LSB. Default 0: the line's comparator
-            brings its offset.
-        linear_capacitance: Of the search logic for each bit, F. Default 100 fF (facts 6.4).
-        capacitor_density: F/m^2. Default 2 fF/um^2 (assumed, metal fringe).
+        offset_sigma: Standard deviation of the converter's own offset, LSB. Default 0: the offset is that of the line's
+            comparator.
+        linear_capacitance: Of the search logic per bit, F. Default 100 fF (facts 6.4).
+        capacitor_density: Capacitance per area, F/m^2. Default 2 fF/um^2 (assumed, metal fringe).
 
     Raises:
         ValueError: Bits outside their range, an unknown topology, a negative quantity, or a unit capacitance, bridge,
@@ -130,12 +130,12 @@ class SarAdc(Converter):
 
     @property
     def comparators(self) -> int:
-        """One, that decides once for each bit."""
+        """One, which decides once per bit."""
         return 1
 
     @property
     def comparator_referral(self) -> Float[Array, ""] | float:
-        """The parasitic of the comparator node divides the signal that the comparator sees, 1 or more."""
+        """Attenuation from the input to the comparator by the parasitic of its node, inverted: 1 or more."""
         if self.topology == "shared-line":
             return 1.0
         extra = self.parasitic / self.unit_capacitance
@@ -166,7 +166,7 @@ class SarAdc(Converter):
         return SarDie(jax.random.normal(capacitors, (columns, self.bits + 2)), jax.random.normal(offset, (columns,)))
 
     def dac_levels(self, die: ConverterDie | None = None) -> DacLevels:
-        """Trial levels of the arrays in codes: weights of the bits and the transition that all bits at 0 would have."""
+        """Trial levels of the arrays in codes: weights of the bits, and the level of all bits at 0."""
         check_die(die, SarDie, {"capacitors": (self.bits + 2,), "offset": ()}, None)
         offset = jnp.asarray(self.lowest_code - 0.5, self.range.dtype)
         if not isinstance(die, SarDie):
@@ -181,7 +181,7 @@ class SarAdc(Converter):
     def read_codes(
         self, values: Float[Array, "..."], *, die: ConverterDie | None, noise: ConversionNoise | None
     ) -> Float[Array, "..."]:
-        """Codes of the search from the most significant bit down."""
+        """Codes of the binary search, from the most significant bit down."""
         if values.ndim:
             check_die(die, SarDie, {"offset": ()}, values.shape[-1])
         dac = self.dac_levels(die)
@@ -227,11 +227,11 @@ class SarAdc(Converter):
         return self.bits * decision_energy + own * supply**2
 
     def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
-        """One decision after another, s."""
+        """Time of `bits` decisions one after another, s."""
         return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))
 
     def static_variance(self) -> Float[Array, ""]:
-        r"""Expected variance of a transition's shift, mean over all transitions, LSB^2.
+        r"""Expected variance of a transition's shift, averaged over all transitions, LSB^2.
 
         `K s**2 + offset_sigma**2 + mean((nominal shift)**2)`, `s` the relative sigma of a unit capacitor. To first
         order in the errors `K` is `(2**bits + 1) / 6` ("bottom-plate": `D (2**bits - D) / 2**bits` at code `D`) and
@@ -252,14 +252,14 @@ class SarAdc(Converter):
         return variance + jnp.mean(shift**2)
 
     def ideal(self) -> "SarAdc":
-        """Without mismatch, parasitics and offset, and with the ideal bridge."""
+        """The same converter without mismatch, parasitics and offset, and with the ideal bridge."""
         return dataclasses.replace(
             self, mismatch_coefficient=0.0, parasitic=0.0, low_parasitic=0.0, bridge_scale=1.0, offset_sigma=0.0
         )
 
     @property
     def _bridge_units(self) -> float:
-        """Bridge, in unit capacitors, with which the whole low array weighs one unit."""
+        """Bridge, in unit capacitors, that gives the whole low array the weight of one unit."""
         return 2.0**self.low_bits / (2.0**self.low_bits - 1.0)
 
     @property
@@ -272,7 +272,7 @@ class SarAdc(Converter):
         return np.concatenate([2.0**places, [1.0, bridge]])
 
     def _weights(self, draws: Float[Array, " capacitors"]) -> Float[Array, " bits"]:
-        """Weights in codes, exactly `2**k` without errors: by the deviations of each sum from its ideal value."""
+        """Weights in codes, by the deviation of each sum from its ideal value: exactly `2**k` without errors."""
         sigma = capacitor_mismatch_sigma(self.unit_capacitance, self.mismatch_coefficient)
         sizes = jnp.asarray(self._sizes, draws.dtype)
         deviations = sigma * jnp.sqrt(sizes) * draws

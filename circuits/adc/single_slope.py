@@ -1,4 +1,4 @@
-"""Single-slope converter: a ramp that all columns share, and a counter that each column's comparator stops."""
+"""Single-slope converter: a ramp shared by all columns, and a counter per column that its comparator stops."""
 
 import dataclasses
 from typing import ClassVar
@@ -35,11 +35,11 @@ class SingleSlopeAdc(Converter):
 
     After `t` periods the ramp is at `v(t) = (1 + gain_sigma z_g) t + 4 bow_sigma z_b (t / N) (1 - t / N)`, in codes
     from half a code below the lowest level, with `N = 2**bits`. The count is `t` at the crossing plus a delay
-    `delay_sigma z_d` of the column's comparator, rounded. Noise is one draw at the crossing, of the variances of line
-    and comparator together.
+    `delay_sigma z_d` of the column's comparator, rounded. Noise is one draw at the crossing, of the total variance of
+    line and comparator.
 
     Energy: `2**bits (decision_energy + 2 flip_flop_capacitance VDD**2)`: a clocked comparator decides in every period,
-    a ripple counter toggles two flip-flops a count. The ramp, which all columns share, is not included.
+    a ripple counter toggles two flip-flops per count. The ramp, which all columns share, is not included.
 
     Attributes:
         bits: Resolution, 1 to 16 (static).
@@ -48,9 +48,9 @@ class SingleSlopeAdc(Converter):
         bow_sigma: Standard deviation of the bow at mid-scale over dies, LSB. Default 0.3 (assumed).
         delay_sigma: Standard deviation of the delay over columns, LSB. Default 0.2 (assumed).
         clock: Of the counter, Hz. Default 1 GHz (assumed).
-        flip_flop_capacitance: F. Default 2.1 fF (facts 7.3).
-        comparator_area: m^2. Default 20e-12 (assumed).
-        flip_flop_area: m^2. Default 3.68e-12 (facts 7.3: 6 NAND2 of 0.614 um^2).
+        flip_flop_capacitance: Switched by a flip-flop that toggles, F. Default 2.1 fF (facts 7.3).
+        comparator_area: Of one comparator, m^2. Default 20e-12 (assumed).
+        flip_flop_area: Of one flip-flop, m^2. Default 3.68e-12 (facts 7.3: 6 NAND2 of 0.614 um^2).
 
     Raises:
         ValueError: Bits outside 1..16, a negative quantity, or a range or clock that is not above 0.
@@ -89,12 +89,12 @@ class SingleSlopeAdc(Converter):
 
     @property
     def comparators(self) -> int:
-        """One."""
+        """One per column."""
         return 1
 
     @property
     def comparator_referral(self) -> float:
-        """The comparator sits on the line."""
+        """1: the comparator sits on the line."""
         return 1.0
 
     @property
@@ -114,7 +114,7 @@ class SingleSlopeAdc(Converter):
         )
 
     def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
-        """Ramp at the ends of the counts, less what passes in the delay, in codes."""
+        """Values of the ramp at which the count changes, corrected for the delay, in codes."""
         check_die(die, SingleSlopeDie, {"gain": (), "bow": (), "delay": ()}, None)
         ideal = jnp.arange(self.lowest_code + 1, self.highest_code + 1, dtype=self.range.dtype) - 0.5
         if not isinstance(die, SingleSlopeDie):
@@ -127,7 +127,7 @@ class SingleSlopeAdc(Converter):
     def read_codes(
         self, values: Float[Array, "..."], *, die: ConverterDie | None, noise: ConversionNoise | None
     ) -> Float[Array, "..."]:
-        """Count at which the ramp passes the value."""
+        """Codes by the count at which the ramp passes each value."""
         draws = {} if values.ndim == 0 else {"gain": (), "bow": (), "delay": ()}
         check_die(die, SingleSlopeDie, draws, values.shape[-1] if values.ndim else None)
         noisy = values if noise is None else noise.add_combined(values)
@@ -140,11 +140,11 @@ class SingleSlopeAdc(Converter):
         return self.levels * (decision_energy + 2.0 * self.flip_flop_capacitance * supply**2)
 
     def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
-        """One period for each code, whatever the rows, s."""
+        """Time of one clock period per code, whatever the rows, s."""
         return self.levels / self.clock
 
     def static_variance(self) -> Float[Array, ""]:
-        r"""Expected variance of a transition's shift, mean over all transitions, LSB^2.
+        r"""Expected variance of a transition's shift, averaged over all transitions, LSB^2.
 
         `gain_sigma**2 mean(t**2) + bow_sigma**2 mean((4 u (1 - u))**2) + delay_sigma**2` over `t = 1..N - 1` and
         `u = t / N`, to first order; about `gain_sigma**2 N**2 / 3 + 8/15 bow_sigma**2 + delay_sigma**2`.
@@ -155,7 +155,7 @@ class SingleSlopeAdc(Converter):
         return gain * self.gain_sigma**2 + bow * self.bow_sigma**2 + self.delay_sigma**2
 
     def ideal(self) -> "SingleSlopeAdc":
-        """With a straight ramp of the right slope and no delay."""
+        """The same converter with a straight ramp of the nominal slope and no delay."""
         return dataclasses.replace(self, gain_sigma=0.0, bow_sigma=0.0, delay_sigma=0.0)
 
     @property
@@ -167,14 +167,14 @@ class SingleSlopeAdc(Converter):
         return self.gain_sigma * die.gain, self.bow_sigma * die.bow, self.delay_sigma * die.delay
 
     def _lateness(self, values: Float[Array, "..."], die: SingleSlopeDie) -> Float[Array, "..."]:
-        """How much more is counted than an ideal ramp would; exactly 0 without errors."""
+        """Excess of the count over that of an ideal ramp; exactly 0 without errors."""
         gain, bow, delay = (on_columns(draws, values.ndim) for draws in self._errors(die))
         height = values - self._bottom
         # t = 2 h / (slope + root) solves h = slope t + curve t**2 and stays exact when the curve is 0.
         slope_error = gain + 4.0 * bow / self.levels
         curve = -4.0 * bow / self.levels**2
         square = (1.0 + slope_error) ** 2 + 4.0 * curve * height
-        # A ramp that never gets so high leaves the counter at its end; a small root stands for that.
+        # A ramp that never gets so high leaves the counter at its end; a small root has the same effect.
         safe = jnp.maximum(square, 1e-6)
         root = jnp.sqrt(safe)
         return height * ((1.0 - root) - slope_error) / (1.0 + slope_error + root) + delay

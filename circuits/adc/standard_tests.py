@@ -11,7 +11,7 @@ from jaxtyping import Float, Real
 from amsim.circuits.checks import integer_between
 
 SINE_FIT_STEPS = 60
-"""Most refinements of the frequency."""
+"""Maximum number of refinements of the frequency."""
 
 
 class SineFit(NamedTuple):
@@ -19,11 +19,11 @@ class SineFit(NamedTuple):
 
     Attributes:
         amplitude: Unit of the samples.
-        frequency: Cycles a sample, 1.
+        frequency: Cycles per sample, 1.
         phase: rad.
         offset: Unit of the samples.
-        residual: Root mean square of what the sine leaves, unit of the samples.
-        sndr: Signal to noise and distortion, dB.
+        residual: Rms difference between samples and sine, unit of the samples.
+        sndr: Signal-to-noise-and-distortion ratio, dB.
         enob: `(sndr - 1.76) / 6.02`, bit.
     """
 
@@ -37,7 +37,7 @@ class SineFit(NamedTuple):
 
 
 class Spectrum(NamedTuple):
-    """What a coherent spectrum tells.
+    """Ratios of a coherent spectrum.
 
     Attributes:
         sndr: Fundamental to all else but the mean, dB.
@@ -59,7 +59,7 @@ class CodeDensity(NamedTuple):
 
     Attributes:
         transitions: Lower ends of codes 1, 2, ..., unit and origin of the stimulus' range, from -1 to 1.
-        dnl: Width of each code between two transitions in LSB of the end-point fit less 1.
+        dnl: Width of each code between two transitions less 1, LSB of the end-point fit.
         inl: Distance of each transition from the end-point line, LSB.
     """
 
@@ -71,7 +71,7 @@ class CodeDensity(NamedTuple):
 def coherent_cycles(samples: int, cycles: float) -> int:
     """Whole number of cycles, nearest to the one wanted, that has no common factor with the number of samples.
 
-    Then every sample meets another phase, and the sine falls on one line of the spectrum.
+    Every sample then has a different phase, and the sine falls on a single line of the spectrum.
 
     Args:
         samples: Number of samples, at least 8.
@@ -113,12 +113,12 @@ def full_scale_sine(levels: int, samples: int, cycles: int, *, overdrive: float 
 def fit_sine(samples: Real[np.ndarray, " samples"], frequency: float | None = None) -> SineFit:
     """Fit a sine by least squares: three parameters at a known frequency, else four.
 
-    Four parameters: Gauss-Newton on `A cos(w n) + B sin(w n) + C`, whose derivative by `w` is a fourth column, from the
-    interpolated peak of the windowed spectrum.
+    Four parameters: Gauss-Newton on `A cos(w n) + B sin(w n) + C`, with the derivative with respect to `w` as a
+    fourth column, started from the interpolated peak of the windowed spectrum.
 
     Args:
         samples: At least 8, any unit.
-        frequency: Cycles a sample, between 0 and 1/2; None fits it.
+        frequency: Cycles per sample, between 0 and 1/2; None fits it.
 
     Returns:
         The fit.
@@ -132,10 +132,10 @@ def fit_sine(samples: Real[np.ndarray, " samples"], frequency: float | None = No
     n = np.arange(values.size) - (values.size - 1) / 2  # centred, so that frequency and phase separate
     if frequency is not None:
         if not 0 < frequency < 0.5:
-            raise ValueError(f"Argument `frequency` must be between 0 and 0.5 cycles a sample, but is {frequency}.")
+            raise ValueError(f"Argument `frequency` must be between 0 and 0.5 cycles per sample, but is {frequency}.")
         w = 2 * np.pi * frequency
     else:
-        w = _refine(values, n, 2 * np.pi * _spectral_peak(values))
+        w = _refine_frequency(values, n, 2 * np.pi * _spectral_peak(values))
     a, b, c = np.linalg.lstsq(_columns(w, n), values, rcond=None)[0]
     residual = float(np.sqrt(np.mean((values - _columns(w, n) @ np.array([a, b, c])) ** 2)))
     amplitude = float(np.hypot(a, b))
@@ -183,7 +183,7 @@ def coherent_spectrum(samples: Real[np.ndarray, " samples"], cycles: int) -> Spe
 
 
 def sine_code_density(codes: Real[np.ndarray, " samples"], levels: int) -> CodeDensity:
-    """Transitions, DNL and INL from the codes of a sine that overdrives the range a little.
+    """Transitions, DNL and INL from the codes of a sine that slightly overdrives the range.
 
     With the fraction `p_k` of samples below code `k`, `T_k = -cos(pi p_k)` in units of the amplitude, which undoes the
     arcsine density; the end-point fit removes amplitude and offset.
@@ -247,7 +247,7 @@ def _columns(w: float, n: np.ndarray) -> np.ndarray:
     return np.stack([np.cos(w * n), np.sin(w * n), np.ones_like(n)], axis=1)
 
 
-def _refine(values: np.ndarray, n: np.ndarray, w: float) -> float:
+def _refine_frequency(values: np.ndarray, n: np.ndarray, w: float) -> float:
     for _ in range(SINE_FIT_STEPS):
         three = _columns(w, n)
         a, b, _ = np.linalg.lstsq(three, values, rcond=None)[0]
@@ -261,7 +261,7 @@ def _refine(values: np.ndarray, n: np.ndarray, w: float) -> float:
 
 
 def _spectral_peak(values: np.ndarray) -> float:
-    """Frequency of the largest line, interpolated between its neighbours, cycles a sample."""
+    """Frequency of the largest line, interpolated between its neighbours, cycles per sample."""
     size = values.size
     magnitude = np.abs(np.fft.rfft((values - values.mean()) * np.hanning(size)))
     peak = int(np.clip(np.argmax(magnitude), 1, magnitude.size - 2))

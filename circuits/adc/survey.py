@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, Real
 from amsim.circuits.checks import enforced, integer_between, one_of
 
 ENOB_RANGE = (4.0, 12.0)
-"""Effective bits that the energy fit covers; below, published parts are fast and cost more than need be (facts 6.2)."""
+"""Effective bits that the energy fit covers; below, published parts are built for speed, not for energy (facts 6.2)."""
 RATE_RANGE = (1e3, 1e10)
-"""Conversions a second that the fits cover."""
+"""Conversions per second that the fits cover."""
 NODE_RANGE = (16e-9, 180e-9)
 """Feature sizes that the fits cover, m."""
 
@@ -20,14 +20,14 @@ Numbers = Real[Array, "..."] | Real[np.ndarray, "..."] | float | int
 
 
 def survey_energy(enob: Numbers, rate: Numbers, node: Numbers) -> Float[Array, "..."]:
-    """Energy of one conversion of a good published converter.
+    """Energy of one conversion of a state-of-the-art converter.
 
     `E = 0.5e-12 * 10**((SNDR - FOM) / 10) * exp(26.0496 + 1.88004 ln(node / nm) - 2.82913 ln(ENOB) - 1.47020)` with
     `SNDR = 6.0206 ENOB + 1.7609` and `FOM = min(213.7807 - 2.87190 ln(rate / Hz), 128.3068 + 3.22051 ceil(ENOB))`.
 
     Args:
         enob: Effective number of bits, 4 to 12.
-        rate: Nyquist conversions a second, 1e3 to 1e10, Hz.
+        rate: Nyquist conversions per second, 1e3 to 1e10, Hz.
         node: Feature size, 16e-9 to 180e-9, m.
 
     Returns:
@@ -50,13 +50,13 @@ def survey_energy(enob: Numbers, rate: Numbers, node: Numbers) -> Float[Array, "
 
 
 def survey_area(energy: Numbers, rate: Numbers, node: Numbers) -> Float[Array, "..."]:
-    """Area of a published converter of this energy and rate.
+    """Area of a state-of-the-art converter of a given energy and rate.
 
     `A = 1e-12 * exp(1.34619 + 0.99328 ln(node / nm) + 0.18072 ln(rate / Hz) + 0.29912 ln(energy / pJ))`.
 
     Args:
         energy: Of one conversion, 1e-14 to 1e-8, J.
-        rate: Nyquist conversions a second, 1e3 to 1e10, Hz.
+        rate: Nyquist conversions per second, 1e3 to 1e10, Hz.
         node: Feature size, 16e-9 to 180e-9, m.
 
     Returns:
@@ -82,7 +82,7 @@ def few_bit_energy(
     architecture: str = "sar",
     logic_capacitance: Float[Array, ""] | float = 4.2e-15,
 ) -> Float[Array, ""]:
-    """Energy of one conversion of 1 to 4 bit by its decisions, where the survey must not be extrapolated.
+    """Energy of one conversion of 1 to 4 bits from its decisions, below the range of the survey.
 
     `E = decisions (decision_energy + logic_capacitance supply**2)`: `bits` decisions one after another ("sar") or
     `2**bits - 1` at once ("flash").
@@ -92,7 +92,7 @@ def few_bit_energy(
         decision_energy: Of one decision of the comparator, J.
         supply: V.
         architecture: "sar" or "flash".
-        logic_capacitance: Switched for each decision, F. Default 4.2 fF, a full adder (facts 7.3): an adder of the
+        logic_capacitance: Switched per decision, F. Default 4.2 fF, a full adder (facts 7.3): an adder of the
             ones counter, or two registers of a search.
 
     Returns:
@@ -110,7 +110,7 @@ def few_bit_energy(
 
 
 def column_conversion_time(decisions: int, rows: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Time of so many decisions one after another on a line of `rows` rows: `decisions (0.00653 ns rows + 0.640 ns)`.
+    """Time of successive decisions on a line of `rows` rows: `decisions (0.00653 ns rows + 0.640 ns)`.
 
     Source: facts 6.4, ZigZag-IMC fit to 28 nm chips.
     """
@@ -123,11 +123,11 @@ def column_area(bits: float | int) -> float:
 
 
 def _inside(name: str, value: Numbers, low: float, high: float) -> Float[Array, "..."]:
-    """Return value as a float array; one outside raises at once when concrete, at run time when traced."""
+    """Value as a float array; one outside the range raises at once when concrete, at run time when traced."""
     rule = f"Argument `{name}` must be from {low:g} to {high:g}, where published converters are"
     array = jnp.asarray(value)
     array = array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
-    # A rounding step of room: a limit such as 28e-9 may round up in float32.
+    # A margin of a rounding step: a limit such as 28e-9 may round up in float32.
     room = 1e-6
     return enforced(
         array,

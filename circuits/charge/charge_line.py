@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Real
 from amsim.circuits.charge.rc_line import extreme_time_constants, step_response
 from amsim.circuits.checks import every
 from amsim.circuits.quantity import Quantity, physical, quantity
-from amsim.noise.switching import approached, coupled_step, leakage_drop
+from amsim.noise.switching import coupled_step, exponential_approach, leakage_drop
 from amsim.noise.thermal import driver_sigma, ktc_sigma
 
 
@@ -143,7 +143,7 @@ class ChargeLine(eqx.Module):
 
     def after_reset(self, initial: Quantity, time: Quantity, resistance: Quantity) -> Float[Array, ""]:
         """Line at the end of a reset that started at `initial`, V; its error adds to the next evaluation."""
-        return approached(initial, self.reset_level, time, self.reset_time_constant(resistance))
+        return exponential_approach(initial, self.reset_level, time, self.reset_time_constant(resistance))
 
     def reset_time_constant(self, resistance: Quantity) -> Float[Array, ""]:
         """Time constant of reset, and of droop, through a switch of this resistance, s."""
@@ -154,7 +154,7 @@ class ChargeLine(eqx.Module):
     ) -> Float[Array, "..."]:
         """Line at a time (s) after the bottom plates' step, V, all drivers having the same R_i C_i (s)."""
         tau = matched_time_constant(branch_time_constant, self.grounded_capacitance, self.total_capacitance)
-        return approached(self.reset_level, self.settled_voltage(high), time, tau)
+        return exponential_approach(self.reset_level, self.settled_voltage(high), time, tau)
 
     def settling(
         self, high: Float[Array, "... capacitors"], time: Quantity, resistances: Float[Array, " capacitors"]
@@ -172,13 +172,13 @@ class ChargeLine(eqx.Module):
     ) -> Float[Array, "..."]:
         """Line at a time (s) after the step, V, all rising capacitors sharing one rail behind `resistance` (Ohm)."""
         tau = shared_supply_time_constant(resistance, self.high_capacitance(high), self.total_capacitance)
-        return approached(self.reset_level, self.settled_voltage(high), time, tau)
+        return exponential_approach(self.reset_level, self.settled_voltage(high), time, tau)
 
     def drooped_voltage(
         self, voltage: Float[Array, "..."], time: Float[Array, "..."], resistance: Quantity
     ) -> Float[Array, "..."]:
         """Line held for a time while the open reset switch of `resistance` (Ohm) leaks to the reset level, V."""
-        return approached(voltage, self.reset_level, time, self.reset_time_constant(resistance))
+        return exponential_approach(voltage, self.reset_level, time, self.reset_time_constant(resistance))
 
     def leaked_voltage(
         self, voltage: Float[Array, "..."], time: Float[Array, "..."], current: Quantity

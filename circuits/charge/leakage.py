@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.quantity import Quantity, quantity
-from amsim.noise.switching import LEAKAGE_TEMPERATURE, approached, leakage_drop, leakage_growth
+from amsim.noise.switching import LEAKAGE_TEMPERATURE, exponential_approach, leakage_drop, leakage_growth
 
 
 class Leakage(eqx.Module):
@@ -52,7 +52,7 @@ class Leakage(eqx.Module):
     def kept_fraction(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         """Fraction of a value above reset that a line of this total capacitance (F) keeps until the decision."""
         resistance = self.off_resistance / leakage_growth(temperature, self.temperature_scale)
-        return approached(1.0, 0.0, self.hold_time, resistance * total)
+        return exponential_approach(1.0, 0.0, self.hold_time, resistance * total)
 
     def drop(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         """Voltage that a line of this total capacitance (F) loses to the constant current by the decision, V."""
