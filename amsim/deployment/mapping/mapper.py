@@ -19,7 +19,8 @@ from amsim.deployment.mapping.sites import (
 from amsim.deployment.site_ranges import Calibration
 from amsim.deployment.tracing.flattening import is_chip
 from amsim.deployment.tracing.inner_products import products_inside
-from amsim.deployment.tracing.steps import PRODUCTS, Enclosure, Program, Step
+from amsim.deployment.tracing.primitives import PRODUCTS
+from amsim.deployment.tracing.steps import Enclosure, Program, Step
 from amsim.system.accelerator import Accelerator
 
 ACTIVATIONS = "activations"

@@ -239,7 +239,9 @@ def _on_macro(
         read = macro.margin(site.product, inputs, matrix, neuron, **options)
         margins = decided_value(rule, read, macro, site.product, inputs, matrix, neuron, options)
     margins = site.layout.result(margins)
-    value = mapped.chain.decided(margins, value_reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
+    value = mapped.chain.result_from_margins(margins, value_reader(values)).astype(
+        (site.step, *mapped.chain.steps)[-1].dtype
+    )
     return value, read
 
 

@@ -13,8 +13,6 @@ from jax.extend import core
 
 from amsim.deployment.tracing.plain_step import distinct_operands, one_equation
 
-NAMES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
-
 Call = Callable[..., list[Any]]
 Ruled = Callable[[list[Any], list[Any]], list[Any]]
 

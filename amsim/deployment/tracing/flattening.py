@@ -15,15 +15,20 @@ from amsim.circuits.selection.codes import ValueRange
 from amsim.deployment.tracing import custom_rules
 from amsim.deployment.tracing.inner_products import products_inside
 from amsim.deployment.tracing.plain_step import distinct_operands
+from amsim.deployment.tracing.primitives import (
+    CALLS_WITH_RULES,
+    CUSTOM_DERIVATIVES,
+    IDENTITIES,
+    PRODUCTS,
+    SELECTIONS,
+    TRANSPARENT_CALLS,
+    call_body,
+)
 from amsim.deployment.tracing.ranges import UNKNOWN, constant_range, dtype_range, hull, output_ranges
-from amsim.deployment.tracing.steps import PRODUCTS, Enclosure, Program, Region, Step, Value
+from amsim.deployment.tracing.steps import Enclosure, Program, Region, Step, Value
 
-TRANSPARENT_CALLS = ("jit", "pjit", "closed_call", "core_call")
-CALLS_WITH_RULES = (*custom_rules.NAMES, "remat", "remat2", "checkpoint")
 CHIP_CALL = "run_deployed_chip"
 """Name of the call that a chip makes: one inside a network that is deployed stays on its own macros."""
-_SELECTIONS = ("gather", "dynamic_slice")
-_IDENTITIES = ("stop_gradient", "copy", "copy_p")
 _PASSES_TO_KNOW_A_RANGE = 2
 
 
@@ -78,8 +83,8 @@ class _Flattener:
         return name in CALLS_WITH_RULES and self._holds_products(equation, inputs)
 
     def _inline(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
-        inner, inner_consts = inner_jaxpr(equation)
-        if equation.primitive.name not in custom_rules.NAMES:
+        inner, inner_consts = call_body(equation)
+        if equation.primitive.name not in CUSTOM_DERIVATIVES:
             return self.run(inner, inner_consts, inputs)
         start, ruled = self.count, id(equation) in self.ruled
         entering = self._program_of(custom_rules.without_derivative(equation.invars), inputs) if ruled else inputs
@@ -106,7 +111,7 @@ class _Flattener:
         read = made_of if chosen else inputs
         params = frozenset().union(*(value.params for value in read))
         loops = frozenset().union(*(value.loops for value in inputs))
-        origin = inputs[0].source if name in _IDENTITIES else -1
+        origin = inputs[0].source if name in IDENTITIES else -1
         outputs = [
             self.value(
                 params,
@@ -242,7 +247,7 @@ def _made_of(equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
     """What the elements of a result are, or are computed from; not what says which of them it is."""
     if equation.primitive.name == "select_n":
         return inputs[1:]
-    return inputs[:1] if equation.primitive.name in _SELECTIONS else inputs
+    return inputs[:1] if equation.primitive.name in SELECTIONS else inputs
 
 
 def _known(value: Value) -> tuple[Any, ...]:
@@ -277,12 +282,3 @@ def flatten(
 def is_chip(equation: core.JaxprEqn) -> bool:
     """Whether a call is that of a deployed chip."""
     return equation.params.get("name") == CHIP_CALL
-
-
-def inner_jaxpr(equation: core.JaxprEqn) -> tuple[core.Jaxpr, Sequence[Any]]:
-    """Body of a call and its constants."""
-    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        inner = equation.params.get(name)
-        if inner is not None:
-            return (inner.jaxpr, inner.consts) if isinstance(inner, core.ClosedJaxpr) else (inner, ())
-    raise ValueError(f"Operation {equation.primitive.name} has no body that can be read.")

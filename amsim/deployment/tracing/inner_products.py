@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from jax.extend import core
 
-from amsim.deployment.tracing.steps import PRODUCTS, Value
+from amsim.deployment.tracing.primitives import PRODUCTS, bodies
+from amsim.deployment.tracing.steps import Value
 
 
 class Mark(NamedTuple):
@@ -45,9 +46,10 @@ def _through(equation: core.JaxprEqn, marks: list[Mark]) -> tuple[list[frozenset
         found, carried = _looped(params["body_jaxpr"].jaxpr, marks[own:], body, len(marks) - own - body)
         return found + _follow(params["cond_jaxpr"].jaxpr, marks[:own] + carried)[0], carried
     found = []
-    for body in _bodies(equation):
-        # A branch of a `cond` takes all inputs but the first.
-        found += _follow(body, marks[len(marks) - len(body.invars) :])[0]
+    for body, _ in bodies(equation):
+        # A branch of a `cond` takes all inputs but the first; a body with more inputs has others than the operation.
+        if len(body.invars) <= len(marks):
+            found += _follow(body, marks[len(marks) - len(body.invars) :])[0]
     return found, [_joined(marks)] * len(equation.outvars)
 
 
@@ -84,13 +86,3 @@ def _looped(
 
 def _joined(marks: Sequence[Mark]) -> Mark:
     return Mark(frozenset().union(*(mark.weights for mark in marks)), any(mark.data for mark in marks))
-
-
-def _bodies(equation: core.JaxprEqn) -> list[core.Jaxpr]:
-    found = []
-    for parameter in equation.params.values():
-        for item in parameter if isinstance(parameter, tuple | list) else (parameter,):
-            body = item.jaxpr if isinstance(item, core.ClosedJaxpr) else item
-            if isinstance(body, core.Jaxpr) and len(body.invars) <= len(equation.invars):
-                found.append(body)
-    return found

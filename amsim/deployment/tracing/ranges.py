@@ -14,6 +14,7 @@ import numpy as np
 from jax.extend import core
 
 from amsim.circuits.selection.codes import ValueRange
+from amsim.deployment.tracing.primitives import AFFINE, CALLS, COMPARISONS, NOT_NEGATIVE, VALUE_KEEPING, call_body
 
 UNKNOWN = ValueRange()
 NOTHING = ValueRange(math.inf, -math.inf)
@@ -27,17 +28,6 @@ _FIXED = {
     "exp": ValueRange(0.0, None),
     "abs": ValueRange(0.0, None),
 }
-_COMPARISONS = ("ge", "gt", "le", "lt", "eq", "ne", "is_finite")
-_CALLS = (
-    "jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat", "remat2",
-    "checkpoint",
-)  # fmt: skip
-_PASSING = (
-    "reshape", "broadcast_in_dim", "transpose", "squeeze", "expand_dims", "slice", "dynamic_slice", "rev", "copy",
-    "copy_p", "stop_gradient", "reduce_max", "reduce_min", "reduce_window_max", "reduce_precision",
-)  # fmt: skip
-_NOT_NEGATIVE = ("add", "mul", "div", "reduce_sum", "cumsum")
-"""What is not negative where all it reads are not."""
 _ROUNDINGS: dict[str, Callable[[float], float]] = {"floor": math.floor, "ceil": math.ceil}
 
 
@@ -69,7 +59,7 @@ def hull(ranges: Sequence[ValueRange]) -> ValueRange:
 def output_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
     """Ranges of an operation's outputs from those of its inputs."""
     name = equation.primitive.name
-    if name in _CALLS:
+    if name in CALLS:
         return _of_body(equation, inputs)
     constants = [
         isinstance(atom, core.Literal) or (known.low is not None and known.low == known.high)
@@ -85,9 +75,7 @@ def _closed(known: ValueRange) -> ValueRange:
 
 
 def _of_body(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
-    params: dict[str, Any] = equation.params
-    body = params["jaxpr" if "jaxpr" in params else "call_jaxpr" if "call_jaxpr" in params else "fun_jaxpr"]
-    jaxpr, consts = (body.jaxpr, body.consts) if isinstance(body, core.ClosedJaxpr) else (body, ())
+    jaxpr, consts = call_body(equation)
     known = dict(zip(jaxpr.invars, inputs, strict=True))
     known |= dict(zip(jaxpr.constvars, map(constant_range, consts), strict=True))
 
@@ -105,9 +93,9 @@ def _of_primitive(
 ) -> ValueRange:
     if name in _FIXED:
         return _FIXED[name]
-    if name in _COMPARISONS:
+    if name in COMPARISONS:
         return ValueRange(0.0, 1.0)
-    if name in _PASSING:
+    if name in VALUE_KEEPING:
         return inputs[0]
     if name == "convert_element_type":
         return _converted(inputs[0], params["new_dtype"])
@@ -132,9 +120,9 @@ def _of_primitive(
         return hull(inputs[1:])
     if name == "neg":
         return _scaled(inputs[0], -1.0)
-    if name in ("add", "sub", "mul", "div") and any(constants):
+    if name in AFFINE and any(constants):
         return _affine(name, inputs, constants)
-    if name in _NOT_NEGATIVE and all(known.low is not None and known.low >= 0 for known in inputs):
+    if name in NOT_NEGATIVE and all(known.low is not None and known.low >= 0 for known in inputs):
         return ValueRange(0.0, None)
     return UNKNOWN
 

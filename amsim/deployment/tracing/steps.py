@@ -7,8 +7,6 @@ from jax.extend import core
 
 from amsim.circuits.selection.codes import ValueRange
 
-PRODUCTS = ("dot_general", "conv_general_dilated", "ragged_dot_general")
-
 
 class Enclosure(NamedTuple):
     """A loop or branch around a part of the program.
