@@ -12,7 +12,7 @@ from amsim import networks
 from amsim.circuits.checks import integer_between
 from amsim.comparison.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design
 from amsim.datasets.load import Dataset, load_dataset
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import deploy
 from amsim.evaluation.accuracy import evaluate
 from amsim.networks.image_network import ImageNetwork
 from amsim.results.labelled import described, labelled, versions

@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets.load import Split
-from amsim.deployment.chip import check_key, deploy
+from amsim.deployment.chip import check_key
+from amsim.deployment.front_door import deploy
 from amsim.evaluation.fixed_reads import FixedReads, Reading
 from amsim.results.labelled import described, key_words, labelled, versions
 from amsim.search.circuit import one_macro_a_site
@@ -80,7 +81,7 @@ def sensitivity(
     by which thermal noise is scaled, moves leakage too where the array has it.
     """
     given = _checked(fn, params, hardware, data, key, sources, dies, batch)
-    sites = [row.name for row in deploy(fn, params, given).sites(data.inputs[:1]) if row.readout != "-"]
+    sites = [row.name for row in deploy(fn, params, given).sites(data.inputs[:1]) if row.on_macro]
     study = _Study(fn, params, given, FixedReads.of(data, batch, key, dies), len(sites))
     ideal, on = study.ideal, study.losses(given, study.all_on)
     found = {name: np.full((len(sites), len(sources)), np.nan) for name in _MEASURES}

@@ -13,7 +13,8 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets.load import Split
-from amsim.deployment.chip import check_key, deploy
+from amsim.deployment.chip import check_key
+from amsim.deployment.front_door import check_deployable, deploy
 from amsim.evaluation.accuracy import evaluate
 from amsim.evaluation.fixed_reads import FixedReads
 from amsim.results.labelled import described, key_words, labelled, versions
@@ -143,7 +144,7 @@ def design_circuit(
         accelerator, variables = _by_site(fn, params, accelerator, data, variables)
     check_choices(accelerator, choices, variables)
     _log_bounds(accelerator, variables)
-    deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
+    check_deployable(fn, params, accelerator)
     search_key, fresh_key = jax.random.split(key)
     reads, activity = FixedReads.of(data, batch, search_key, dies), data.inputs[:activity_items]
 
@@ -268,7 +269,7 @@ def one_macro_a_site(fn: Callable[..., Any], params: PyTree, hardware: Any, *inp
         *inputs: Inputs of the network, which tell its sites.
     """
     accelerator = Accelerator.of(hardware)
-    names = [row.name for row in deploy(fn, params, accelerator).sites(*inputs) if row.readout != "-"]
+    names = [row.name for row in deploy(fn, params, accelerator).sites(*inputs) if row.on_macro]
     indices = [index for index in map(accelerator.macro_for, names) if index is not None]
     return dataclasses.replace(
         accelerator,

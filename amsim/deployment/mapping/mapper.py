@@ -7,6 +7,7 @@ from typing import NamedTuple
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import Work
 from amsim.deployment.mapping.neurons import Consumers, NeuronChain, find_chain
+from amsim.deployment.mapping.site_names import SiteNames
 from amsim.deployment.mapping.site_table import SiteRow, SiteTable
 from amsim.deployment.mapping.sites import (
     Site,
@@ -15,6 +16,7 @@ from amsim.deployment.mapping.sites import (
     loaded_operand,
     site_of,
     weight_operand,
+    weights_inside,
 )
 from amsim.deployment.site_ranges import Calibration
 from amsim.deployment.tracing.flattening import is_chip
@@ -85,31 +87,33 @@ class MappedSite(NamedTuple):
         return work, runs, real
 
 
-class Mapping(NamedTuple):
-    """All products of a program that involve a weight.
+class MappedProgram(NamedTuple):
+    """A program and where its products with a weight land.
 
     Attributes:
-        sites: Those on macros, by number of the value their product writes.
+        program: The flat program.
+        sites: The products on macros, in the order in which they are found.
         table: One row for each, and for those that stay digital.
     """
 
+    program: Program
     sites: tuple[MappedSite, ...]
     table: SiteTable
 
 
-def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str]) -> Mapping:
+def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str]) -> MappedProgram:
     """Assign every site to its macro.
 
     Raises:
         DeploymentError: No site at all, a rule that matches no site, or a site that its macro cannot do.
     """
-    mapper = _Mapper(accelerator, _Names(program, leaf_names))
+    mapper = _Mapper(accelerator, SiteNames(program, leaf_names))
     mapper.map(program)
     _check_found(mapper.sites, mapper.rows, accelerator, mapper.used)
-    return Mapping(tuple(mapper.sites), SiteTable(mapper.rows, mapper.others))
+    return MappedProgram(program, tuple(mapper.sites), SiteTable(mapper.rows, mapper.others))
 
 
-def lasting_rules(program: Program, mapping: Mapping, decision_rule: str | None) -> set[int]:
+def lasting_rules(network: MappedProgram, decision_rule: str | None) -> set[int]:
     """`id` of each call with a site inside whose custom derivative can stay in force.
 
     It cannot where a neuron is fused with what stands behind the call, where another derivative of decisions is asked
@@ -117,12 +121,12 @@ def lasting_rules(program: Program, mapping: Mapping, decision_rule: str | None)
     """
     lasting: set[int] = set()
     broken: set[int] = set()
-    for region in program.regions:
+    for region in network.program.regions:
         leaving = {value.number for value in region.results}
         broad = any(
             mapped.site.step.outputs[0].number in region.numbers
             and (decision_rule is not None or _decided_outside(mapped.chain.result.number, region.numbers, leaving))
-            for mapped in mapping.sites
+            for mapped in network.sites
             if mapped.chain is not None
         )
         lasts = not broad and region.gives_data
@@ -137,7 +141,7 @@ def _decided_outside(number: int, inside: range, leaving: set[int]) -> bool:
 class _Mapper:
     """Sites and table of a program, those inside its loops and branches where these stand."""
 
-    def __init__(self, accelerator: Accelerator, names: "_Names") -> None:
+    def __init__(self, accelerator: Accelerator, names: SiteNames) -> None:
         self.accelerator = accelerator
         self.names = names
         self.sites: list[MappedSite] = []
@@ -150,8 +154,8 @@ class _Mapper:
         for step in program.steps:
             for body in step.bodies:
                 self.map(body)
-            for weight in () if step.bodies else _weights_inside(step, self.accelerator.activation_products):
-                name = self.names.of(weight) if weight else self.names.numbered(ACTIVATIONS)
+            for weight in () if step.bodies else weights_inside(step, self.accelerator.activation_products):
+                name = self.names.of(weight) if weight else self.names.unique(ACTIVATIONS)
                 inside = "a chip of its own" if is_chip(step.equation) else f"a `{step.primitive}`"
                 self.rows.append(_digital(name, step, program, f"it is inside {inside}"))
                 self.used.add(self.accelerator.macro_for(name))
@@ -184,7 +188,7 @@ class _Mapper:
 
     def _site(self, step: Step, operand: int, program: Program, consumers: Consumers) -> None:
         params, loaded = step.inputs[operand].params, step.inputs[operand].data
-        name = self.names.numbered(ACTIVATIONS) if loaded else self.names.of(params)
+        name = self.names.unique(ACTIVATIONS) if loaded else self.names.of(params)
         index = self.accelerator.macro_for(name)
         if index is None:
             self.rows.append(_digital(name, step, program, "no rule matches its name"))
@@ -259,13 +263,12 @@ def _row(mapped: MappedSite, macro: Macro) -> SiteRow:
         input_bits=macro.input_bits,
         input_range=limits,
         inside=_inside(mapped.enclosures),
-        reason="",
     )
 
 
 def _digital(name: str, step: Step, program: Program, reason: str) -> SiteRow:
     inside = _inside(program.enclosures)
-    return SiteRow(name, step.primitive, 0, 0, 0, "-", "-", 0, 0, "-", inside, f"stays digital: {reason}")
+    return SiteRow(name, step.primitive, inside=inside, reason=f"stays digital: {reason}")
 
 
 def _inside(enclosures: tuple[Enclosure, ...]) -> str:
@@ -286,65 +289,11 @@ def _check_found(sites: list[MappedSite], rows: list[SiteRow], accelerator: Acce
             )
 
 
-def check_calibrated(mapping: Mapping, calibration: Calibration, accelerator: Accelerator) -> None:
+def check_calibrated(network: MappedProgram, calibration: Calibration, accelerator: Accelerator) -> None:
     """Raise DeploymentError for a choice of a site that no macro codes."""
-    coded = [one.site.name for one in mapping.sites if not accelerator.macros[one.macro].keeps_product]
+    coded = [one.site.name for one in network.sites if not accelerator.macros[one.macro].keeps_product]
     unknown = sorted(set(calibration.sites) - set(coded))
     if unknown:
         raise DeploymentError(
             f"Argument `calibration` must be of the sites {', '.join(coded)}, but has {', '.join(unknown)}."
         )
-
-
-class _Names:
-    """Names of sites: the module path of the weight, made unique."""
-
-    def __init__(self, program: Program, leaf_names: list[str]) -> None:
-        self.leaf_names = leaf_names
-        self.sizes = [math.prod(value.shape) for value in program.inputs]
-        self.given: dict[str, int] = {}
-        leaves = {self._leaf(weight) for weight in _weights(program)}
-        modules = [self._module(leaf) for leaf in leaves]
-        # Two weights of one module keep their own names.
-        self.shared = {module for module in modules if modules.count(module) > 1}
-
-    def of(self, weight: frozenset[int]) -> str:
-        leaf = self._leaf(weight)
-        module = self._module(leaf)
-        name = self.leaf_names[leaf] if module in self.shared else module
-        return self.numbered(name)
-
-    def numbered(self, name: str) -> str:
-        """A name, made unique."""
-        self.given[name] = self.given.get(name, 0) + 1
-        return name if self.given[name] == 1 else f"{name}#{self.given[name]}"
-
-    def size(self, weight: frozenset[int]) -> int:
-        return self.sizes[self._leaf(weight)]
-
-    def _leaf(self, leaves: frozenset[int]) -> int:
-        # A quantised or normalised weight depends on several leaves: the weight is the largest.
-        return max(sorted(leaves), key=self.sizes.__getitem__)
-
-    def _module(self, leaf: int) -> str:
-        name = self.leaf_names[leaf]
-        return name.rpartition(".")[0] or name
-
-
-def _weights(program: Program) -> list[frozenset[int]]:
-    """Parameter leaves of the weight of every product that a program holds."""
-    found: list[frozenset[int]] = []
-    for step in program.steps:
-        operand = None
-        if step.primitive in PRODUCTS:
-            operand = chosen_operand(step) if weight_operand(step) is None else weight_operand(step)
-        found += [] if operand is None else [step.inputs[operand].params]
-        found += [] if step.bodies else _weights_inside(step)
-        for body in step.bodies:
-            found += _weights(body)
-    return found
-
-
-def _weights_inside(step: Step, of_activations: bool = False) -> list[frozenset[int]]:
-    products = products_inside(step.equation, step.inputs, of_activations=of_activations)
-    return [frozenset().union(*(step.inputs[index].params for index in weights)) for weights in products]

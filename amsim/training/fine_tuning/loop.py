@@ -12,8 +12,9 @@ import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.datasets.load import Split
-from amsim.deployment.chip import deploy, leaf_name
+from amsim.deployment.front_door import check_deployable
 from amsim.deployment.site_ranges import Calibration
+from amsim.deployment.tracing.leaf_names import leaf_name
 from amsim.evaluation.accuracy import accuracy_on_dies
 from amsim.noise.random import numbered_keys
 from amsim.progress import progress_bar
@@ -110,8 +111,7 @@ def fine_tune(
         functions={"loss": loss, "constrain": constrain, "each_epoch": each_epoch},
         learning_rate=None if optimiser is not None else learning_rate,
     )  # fmt: skip
-    # It raises for parameters that are not finite, before anything is compiled.
-    deploy(fn, params, plan.accelerator, calibration=calibration)
+    check_deployable(fn, params, plan.accelerator, calibration=calibration)
     if optimiser is None:
         schedule = optax.cosine_decay_schedule(learning_rate, len(plan.scales))
         optimiser = optax.inject_hyperparams(optax.adam)(learning_rate=schedule)

@@ -17,8 +17,9 @@ from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, integer_between, one_of, regular_expression, some_items
 from amsim.datasets.load import Split
-from amsim.deployment.chip import check_key, leaf_name
+from amsim.deployment.chip import check_key
 from amsim.deployment.site_ranges import Calibration
+from amsim.deployment.tracing.leaf_names import leaf_name
 from amsim.files.program_digest import program_digest
 from amsim.noise.gradients import NOISY_DECISION_RULES
 from amsim.results.labelled import described, key_words

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.system.accelerator import Accelerator
 from amsim.training.fine_tuning.dies import TrainingDies
