@@ -76,9 +76,9 @@ class Chip(eqx.Module):
         function: The network, `function(params, *inputs)`.
         params: Its parameters.
         accelerator: The hardware.
-        dies: Static errors of each macro; None is a nominal macro.
-        calibration: Codes and readout ranges that were chosen for its sites; None where nothing was.
-        decision_rule: Derivative of the decisions of fused neurons, by name; None is the network's own (static).
+        dies: Static errors of each macro; None for a nominal macro.
+        calibration: Codes and readout ranges chosen for its sites; None without calibration.
+        decision_rule: Name of the derivative of fused neurons' decisions; None is the network's own (static).
     """
 
     function: Callable[..., Any]
@@ -97,11 +97,11 @@ class Chip(eqx.Module):
 
         Args:
             *inputs: As the network takes them.
-            key: Draws the dynamic noise of this read; None is no dynamic noise.
+            key: Draws the dynamic noise of this read; None for no dynamic noise.
 
         Raises:
             ValueError: `key` is not one typed key.
-            amsim.DeploymentError: A site cannot be done by its macro; the text says what would work.
+            amsim.DeploymentError: A macro cannot compute its site; the text says what would work.
         """
         check_key("key", key)
         _LAST_SHAPES.keep(self, shapes_of(inputs))
@@ -110,7 +110,8 @@ class Chip(eqx.Module):
     def prepared(self) -> "Chip":
         """The same chip with its static errors folded into weights once, for a loop over many inputs.
 
-        Derivatives by the parameters of its macros go through the die's errors only when taken of this call too.
+        Derivatives with respect to its macros' parameters include those of the die's errors only where this call is
+        differentiated too.
         """
         pairs = zip(self.accelerator.macros, self.dies, strict=True)
         chip = dataclasses.replace(self, dies=tuple(macro.prepare(die) for macro, die in pairs))
@@ -134,13 +135,13 @@ class Chip(eqx.Module):
         write_chip_file(path, record)
 
     def workload(self, *inputs: Any) -> Workload:
-        """What one inference asks of any accelerator: the sites, with the activity that these inputs cause on this one.
+        """Workload of one inference for any accelerator: the sites, with the activity of these inputs on this one.
 
         Args:
             *inputs: A batch as the network takes it; its leading axis counts inferences.
 
         Raises:
-            ValueError: Nothing of the network is a product with a weight.
+            ValueError: The network has no product with a weight.
         """
         return Workload(getattr(self.function, "__name__", "network"), _layers(self, inputs))
 
@@ -166,7 +167,7 @@ class Chip(eqx.Module):
         return jnp.sum(evaluate(self.accelerator, _layers(self, inputs)).energy)
 
     def sites(self, *inputs: Any) -> SiteTable:
-        """What landed where, and what did not and why; below the rows, how many products have no weight at all.
+        """Where each product landed, or why it stays digital; below the rows, how many products have no weight.
 
         Args:
             *inputs: Inputs or their shapes (`jax.ShapeDtypeStruct`). May be left out once this chip has been called;
@@ -189,7 +190,7 @@ def chip_of(
     calibration: Calibration | None,
     decision_rule: str | None = None,
 ) -> Chip:
-    """A chip of parts that are already checked."""
+    """Chip of parts that are already checked."""
     # A plain function as part of the structure, not as a leaf, leaves arrays only.
     function = fn if jax.tree.leaves(eqx.filter(fn, eqx.is_array)) else jax.tree_util.Partial(fn)
     return Chip(function, params, accelerator, dies, calibration, decision_rule)
@@ -233,7 +234,7 @@ def _map_sites(chip: Chip, closed: core.ClosedJaxpr, names: list[str]) -> Mapped
 
 
 def deployment_of(chip: Chip) -> Deployment:
-    """What the sites of a chip run on."""
+    """Hardware that the sites of a chip run on."""
     choices = Calibration() if chip.calibration is None else chip.calibration
     return Deployment(chip.accelerator.macros, chip.dies, choices, chip.decision_rule)
 

@@ -54,7 +54,7 @@ def write_chip_file(path: str | Path, record: ChipRecord) -> None:
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "params": _described(encoder, record.params),
+        "params": _describe_params(encoder, record.params),
         "accelerator": encoder.part("accelerator", record.accelerator),
         "dies": encoder.part("dies", record.dies),
         "calibration": encoder.part("calibration", record.calibration),
@@ -86,7 +86,7 @@ def read_chip_file(path: str | Path, params: PyTree = None) -> ChipRecord:
         rule = header.get("decision_rule")
         if rule is not None and rule not in NOISY_DECISION_RULES:
             raise ValueError(f"it has the unknown decision rule {rule!r}")
-        stored = _restored(decoder, header["params"], params)
+        stored = _restore_params(decoder, header["params"], params)
         _check_hardware(accelerator, dies)
         unread = sorted(set(arrays) - decoder.read)
         if unread:
@@ -113,7 +113,7 @@ def _header(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return header
 
 
-def _described(encoder: Encoder, params: PyTree) -> Any:
+def _describe_params(encoder: Encoder, params: PyTree) -> Any:
     """Parameters with their structure if that is plain, else their arrays by path."""
     if _is_plain(params):
         return {"tree": encoder.part("params", params)}
@@ -129,7 +129,7 @@ def _is_plain(tree: Any) -> bool:
     return tree is None or isinstance(tree, bool | int | float | str) or eqx.is_array(tree)
 
 
-def _restored(decoder: Decoder, described: dict[str, Any], params: PyTree) -> PyTree:
+def _restore_params(decoder: Decoder, described: dict[str, Any], params: PyTree) -> PyTree:
     if "tree" in described:
         return decoder.part(described["tree"])
     stored = [(path, decoder.part(leaf)) for path, leaf in described["leaves"]]
@@ -158,4 +158,4 @@ def _check_hardware(accelerator: Any, dies: Any) -> None:
         try:
             re.compile(rule)
         except (re.error, TypeError) as error:
-            raise ValueError(f"its rule {rule!r} is no pattern: {error}") from None
+            raise ValueError(f"its rule {rule!r} is not a pattern: {error}") from None

@@ -32,26 +32,27 @@ def deploy(
 
     Args:
         fn: Network `fn(params, *inputs)`: any traceable function of any framework.
-        params: Parameters; products with a weight that depends on them alone are what the macros take over.
+        params: Parameters; the macros compute products with a weight that depends on these alone.
         hardware: A macro, an `Accelerator`, or rules `{site name pattern: macro}` tried in order.
         key: Draws the die of each macro; None deploys the nominal macros.
         calibration: Codes and readout ranges by site, as `amsim.calibrate` chooses them; None takes the ranges that the
-            program fixes, and else those of each sample.
-        decision_rule: What stands in for the derivative of a fused neuron's decision: one of
-            `amsim.noise.gradients.NOISY_DECISION_RULES`, of which "physical" is that of the average over the noise of
-            the macro's reads, in its parameters too; None leaves the rule of the network's own sign. No output depends
-            on it. A neuron compared with a threshold other than 0 has no derivative under any rule.
+            program fixes, or else those of each sample.
+        decision_rule: Derivative of a fused neuron's decision: one of `amsim.noise.gradients.NOISY_DECISION_RULES`, of
+            which "physical" is the derivative of the average over the noise of the macro's reads, with respect to its
+            parameters too; None keeps that of the network's own sign. No output depends on it. A neuron compared with
+            a threshold other than 0 has no derivative under any rule.
 
     Returns:
         The chip.
 
-    A `jax.custom_vjp` or `custom_jvp` keeps its rule. Where products inside are on a macro, the rule gives derivatives
-    by what goes into it, of the plain call, and the macro those by the circuit's parameters. The macro gives all where
-    a neuron is fused with a decision behind the rule, or `decision_rule` is given; `Chip.sites` counts such rules.
+    A `jax.custom_vjp` or `custom_jvp` keeps its rule. Where products inside are on a macro, derivatives with respect to
+    the call's inputs come from the rule, those with respect to circuit parameters from the macro. Where a neuron is
+    fused across the rule's boundary, or `decision_rule` is given, the macro supplies all of them; `Chip.sites` counts
+    such rules.
 
     Raises:
-        ValueError: `fn` is not callable, a parameter is NaN or infinite, hardware is none of the above, calibration is
-            none, or there is no such rule.
+        ValueError: `fn` is not callable, a parameter is NaN or infinite, or hardware, calibration or decision rule is
+            not as above.
     """
     check_key("key", key)
     params = _on_device(params)

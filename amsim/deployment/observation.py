@@ -16,7 +16,7 @@ from amsim.deployment.site_ranges import Calibration
 
 
 class WeightMethod(NamedTuple):
-    """How the codes of weights are chosen: arguments of `amsim.circuits.selection.ranges.select_weight_code`."""
+    """Choice of the codes of weights: arguments of `amsim.circuits.selection.ranges.select_weight_code`."""
 
     method: str
     coverage: float

@@ -188,7 +188,7 @@ def test_every_product_inside_a_loop_is_listed() -> None:
     ("reason", "function", "params"),
     [
         ("not floating point", lambda p, x: (x.astype(int) @ p.astype(int)).astype(float), SQUARE),
-        ("place of the image", lambda p, x: jax.lax.conv(p, x[:, None, :3], (1,), "VALID"), jnp.ones((1, 1, 4))),
+        ("where the image belongs", lambda p, x: jax.lax.conv(p, x[:, None, :3], (1,), "VALID"), jnp.ones((1, 1, 4))),
         (
             "splits its batch",
             lambda p, x: jax.lax.conv_general_dilated(x[:4, None], p, (1,), "VALID", batch_group_count=2),
@@ -225,7 +225,7 @@ def test_products_without_a_weight_are_counted_below_the_table() -> None:
     found = amsim.deploy(function, params, circuits.Exact()).sites(X)
     two, constant = (
         "product of two values that depend on data: stays digital",
-        "product with a constant of `fn`, which is no parameter: stays digital",
+        "product with a constant of `fn`, which is not a parameter: stays digital",
     )
     assert [row.name for row in found] == ["w", "b"]
     assert found.others == {two: 3, constant: 1}
@@ -282,7 +282,7 @@ def test_the_table_needs_inputs_or_a_call() -> None:
 
 
 def test_only_the_chip_that_is_called_keeps_the_shapes() -> None:
-    """They are no part of the pytree: chips that saw other inputs are one to `jit`, and a copy has seen none."""
+    """They are not part of the pytree: chips that saw other inputs are one to `jit`, and a copy has seen none."""
     called, fresh = (amsim.deploy(product, WIDE, circuits.Exact()) for _ in range(2))
     before = jax.tree.structure(called)
     called(X)

@@ -22,7 +22,7 @@ from amsim.deployment.tracing.steps import Program, Step, Value
 
 
 class Decision(NamedTuple):
-    """A step that reads of one operand the sign alone.
+    """A step that reads only the sign of one operand.
 
     Attributes:
         step: The step.
@@ -34,7 +34,7 @@ class Decision(NamedTuple):
 
 
 class Consumers:
-    """Who reads each value of a program."""
+    """Steps that read each value of a program."""
 
     def __init__(self, program: Program) -> None:
         """Index the program's steps by the values they read."""
@@ -55,7 +55,7 @@ _OTHER = -1
 
 
 class SignUse(NamedTuple):
-    """How a program uses a value of which it reads nothing but the sign.
+    """Use of a value of which a program reads only the sign.
 
     Attributes:
         ties_up: Whether a value of exactly 0 decides like a positive one.
@@ -73,7 +73,7 @@ def sign_use(entries: Sequence[Value], consumers: Consumers) -> SignUse | None:
 
     Args:
         entries: The value; several are taken as one, as where a call reads it more than once.
-        consumers: Who reads what in its program.
+        consumers: Readers of each value of its program.
 
     Follows what depends on the value as sums of it and of values with its sign, so that a straight-through
     `x + stop_gradient(sign(x) - x)`, in which x cancels, is known to be the sign alone.
@@ -123,7 +123,7 @@ def _linear_sum(step: Step, read: Sequence[Counter[int]]) -> Counter[int] | None
 
 
 def _ties_of_decision(step: Step, marked: Sequence[bool]) -> bool | None:
-    """Whether a step reads of its marked inputs the sign alone: None if not, else whether 0 counts as positive."""
+    """Whether a step that reads only the sign of its marked inputs takes 0 as positive; None for other steps."""
     if step.primitive == "sign":
         return True
     if step.primitive in ORDERINGS:
@@ -160,7 +160,7 @@ def _is_above_zero(known: ValueRange) -> bool:
 
 
 def _ties_of_call(equation: core.JaxprEqn, marked: Sequence[bool]) -> bool | None:
-    """Whether a call with a gradient rule reads nothing of its marked inputs but the sign."""
+    """The same for a call with a gradient rule."""
     inner = flatten(call_body(equation).closed, 0)
     entries = [value for value, mark in zip(inner.inputs, marked, strict=True) if mark]
     use = sign_use(entries, Consumers(inner))

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 
 class DenseLayout(NamedTuple):
-    """Axes of a `dot_general`; with batch axes, inputs, matrices and sums have one for each member in front."""
+    """Axes of a `dot_general`; with batch axes, inputs, matrices and sums have a leading axis per batch axis."""
 
     input_batch: tuple[int, ...]
     weight_batch: tuple[int, ...]
@@ -28,11 +28,11 @@ class DenseLayout(NamedTuple):
 
     @property
     def padding(self) -> tuple[tuple[int, int], ...]:
-        """No map, hence no zeros around it."""
+        """Empty: there is no map to pad."""
         return ()
 
     def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """No map."""
+        """Empty: there is no map."""
         return ()
 
     def inputs(self, values: Array) -> Float[Array, "... rows"]:
@@ -58,7 +58,7 @@ class DenseLayout(NamedTuple):
         return jnp.transpose(split, (*range(first), *range(middle, split.ndim), *range(first, middle)))
 
     def to_columns(self, values: Array) -> Array:
-        """A value that broadcasts to the result, with its columns last."""
+        """Values that broadcast to the result, with their columns last."""
         free, columns = len(self.input_free), len(self.column_shape)
         values = values.reshape((1,) * (free + columns - values.ndim) + values.shape)
         if self.weight_first:
@@ -79,7 +79,7 @@ class ConvolutionLayout(NamedTuple):
 
     @property
     def members(self) -> tuple[int, ...]:
-        """No batch axes: one kernel for all images."""
+        """Empty: one kernel for all images."""
         return ()
 
     def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -106,6 +106,6 @@ class ConvolutionLayout(NamedTuple):
         return jnp.transpose(sums, inverse)
 
     def to_columns(self, values: Array) -> Array:
-        """A value that broadcasts to the result, with its columns last."""
+        """Values that broadcast to the result, with their columns last."""
         values = values.reshape((1,) * (len(self.result_order) - values.ndim) + values.shape)
         return jnp.transpose(values, self.result_order)

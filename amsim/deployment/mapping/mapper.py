@@ -1,4 +1,4 @@
-"""Where each product of a network lands: on which macro, read how, or why it stays digital."""
+"""Assignment of each product of a network to a macro and its readout, or the reason why it stays digital."""
 
 import math
 from collections import Counter
@@ -28,12 +28,11 @@ from amsim.system.accelerator import Accelerator
 ACTIVATIONS = "activations"
 """Name of a site that is a product of two activations."""
 
-
 TWO_ACTIVATIONS = "product of two values that depend on data: stays digital"
-WITH_CONSTANT = "product with a constant of `fn`, which is no parameter: stays digital"
+WITH_CONSTANT = "product with a constant of `fn`, which is not a parameter: stays digital"
 """Products without a weight, as the site table counts them."""
 
-RULE_REPLACED = "custom derivative around a product: that of the macro stands in"
+RULE_REPLACED = "custom derivative around a product: replaced by that of the macro"
 """Calls whose rule is not in force, as the site table counts them."""
 
 
@@ -49,7 +48,7 @@ class MappedSite(NamedTuple):
         macro: Index of its macro in the accelerator.
         chain: The neuron it is fused with, or None when the product is read as a number.
         enclosures: Loops and branches around it, the outermost first.
-        weight_slices: Different weights that its runs use, one after the other, as in a scan over stacked layers.
+        weight_slices: Different weights that its runs use in turn, as in a scan over stacked layers.
     """
 
     site: Site
@@ -65,7 +64,7 @@ class MappedSite(NamedTuple):
 
     @property
     def runs_by_data(self) -> bool:
-        """Whether the data decide how often it runs."""
+        """Whether data decide how often it runs."""
         return any(one.turns is None for one in self.enclosures)
 
     @property
@@ -75,9 +74,9 @@ class MappedSite(NamedTuple):
         return f"{self.site.weight.source}:{product.rows}x{product.columns}x{self.weight_slices}"
 
     def share(self, inferences: int) -> tuple[Work, int, float]:
-        """Of one inference where the batch holds `inferences`: counts of a run, runs, and which part of them is real.
+        """Work per run, runs per inference, and the fraction of that work that is not padding.
 
-        A scan may go through the batch, so that a run holds only a part of it, and not the same part of each.
+        A scan may step through a batch of `inferences`, so that a run holds only a part of it, and not always the same.
         """
         together, vectors = inferences, self.site.vectors
         if self.turns > 1 and vectors % inferences:
@@ -116,8 +115,8 @@ def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str
 def lasting_rules(network: MappedProgram, decision_rule: str | None) -> set[int]:
     """`id` of each call with a site inside whose custom derivative can stay in force.
 
-    It cannot where a neuron is fused with what stands behind the call, where another derivative of decisions is asked
-    for, or where the call also gives a weight.
+    It cannot where a neuron is fused across the end of the call, where another derivative of decisions is asked for, or
+    where the call also returns a weight.
     """
     lasting: set[int] = set()
     broken: set[int] = set()
@@ -125,7 +124,7 @@ def lasting_rules(network: MappedProgram, decision_rule: str | None) -> set[int]
         leaving = {value.number for value in region.results}
         broad = any(
             mapped.site.step.outputs[0].number in region.numbers
-            and (decision_rule is not None or _decided_outside(mapped.chain.result.number, region.numbers, leaving))
+            and (decision_rule is not None or _is_outside(mapped.chain.result.number, region.numbers, leaving))
             for mapped in network.sites
             if mapped.chain is not None
         )
@@ -134,12 +133,12 @@ def lasting_rules(network: MappedProgram, decision_rule: str | None) -> set[int]
     return lasting - broken
 
 
-def _decided_outside(number: int, inside: range, leaving: set[int]) -> bool:
+def _is_outside(number: int, inside: range, leaving: set[int]) -> bool:
     return number not in inside or number in leaving
 
 
 class _Mapper:
-    """Sites and table of a program, those inside its loops and branches where these stand."""
+    """Sites and table of a program, in the order of its steps, with those inside loops and branches."""
 
     def __init__(self, accelerator: Accelerator, names: SiteNames) -> None:
         self.accelerator = accelerator
@@ -157,7 +156,7 @@ class _Mapper:
             for weight in () if step.bodies else weights_inside(step, self.accelerator.activation_products):
                 name = self.names.of(weight) if weight else self.names.unique(ACTIVATIONS)
                 inside = "a chip of its own" if is_chip(step.equation) else f"a `{step.primitive}`"
-                self.rows.append(_digital(name, step, program, f"it is inside {inside}"))
+                self.rows.append(_digital_row(name, step, program, f"it is inside {inside}"))
                 self.used.add(self.accelerator.macro_for(name))
             if step.primitive in PRODUCTS:
                 self._product(step, program, consumers)
@@ -171,7 +170,7 @@ class _Mapper:
         if chosen is not None:
             name = self.names.of(step.inputs[chosen].params)
             self.rows.append(
-                _digital(
+                _digital_row(
                     name,
                     step,
                     program,
@@ -191,13 +190,13 @@ class _Mapper:
         name = self.names.unique(ACTIVATIONS) if loaded else self.names.of(params)
         index = self.accelerator.macro_for(name)
         if index is None:
-            self.rows.append(_digital(name, step, program, "no rule matches its name"))
+            self.rows.append(_digital_row(name, step, program, "no rule matches its name"))
             return
         self.used.add(index)
         try:
             site = site_of(name, step, operand)
         except UnmappableError as error:
-            self.rows.append(_digital(name, step, program, str(error)))
+            self.rows.append(_digital_row(name, step, program, str(error)))
             return
         macro = self.accelerator.macros[index]
         mapped = _place(site, index, macro, consumers)._replace(
@@ -205,11 +204,11 @@ class _Mapper:
             weight_slices=site.members if loaded else _weight_slices(site, self.names.size(params)),
         )
         self.sites.append(mapped)
-        self.rows.append(_row(mapped, macro))
+        self.rows.append(_macro_row(mapped, macro))
 
 
 def _weight_slices(site: Site, leaf_size: int) -> int:
-    """Different weights of a site; where only the data tell how many turns there are, as many as its leaf holds."""
+    """Number of different weights of a site; where data decide the number of turns, as many as its leaf holds."""
     loops = [loop.turns for loop in site.weight.loops]
     known = [turns for turns in loops if turns is not None]
     words = math.prod(site.weight.shape)
@@ -247,7 +246,7 @@ def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> Mapped
     return MappedSite(site, index, None)
 
 
-def _row(mapped: MappedSite, macro: Macro) -> SiteRow:
+def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
     site = mapped.site
     known = site.data.range
     limits = "from data" if known.limit is None else f"{known.low:g} to {known.high:g}"
@@ -266,7 +265,7 @@ def _row(mapped: MappedSite, macro: Macro) -> SiteRow:
     )
 
 
-def _digital(name: str, step: Step, program: Program, reason: str) -> SiteRow:
+def _digital_row(name: str, step: Step, program: Program, reason: str) -> SiteRow:
     inside = _inside(program.enclosures)
     return SiteRow(name, step.primitive, inside=inside, reason=f"stays digital: {reason}")
 
@@ -290,7 +289,7 @@ def _check_found(sites: list[MappedSite], rows: list[SiteRow], accelerator: Acce
 
 
 def check_calibrated(network: MappedProgram, calibration: Calibration, accelerator: Accelerator) -> None:
-    """Raise DeploymentError for a choice of a site that no macro codes."""
+    """Raise DeploymentError if a calibration names a site whose operands no macro encodes."""
     coded = [one.site.name for one in network.sites if not accelerator.macros[one.macro].keeps_product]
     unknown = sorted(set(calibration.sites) - set(coded))
     if unknown:

@@ -1,8 +1,7 @@
 """Binary neurons: a product whose only use, through an affine chain, is a sign.
 
 Between product and sign stand additions and multiplications by weights (bias, batch normalisation) and changes of
-shape; all that matters of their result is which side of zero it is on. Such a chain is one slope and one intercept for
-each column.
+shape; only the sign of their result matters. Such a chain is one slope and one intercept per column.
 """
 
 import math
@@ -28,8 +27,8 @@ class NeuronChain(NamedTuple):
         result: The value that is decided on.
         ties_up: Whether a value of exactly 0 decides like a positive one.
         threshold: What the value is compared with; None is 0.
-        decisions: Steps with a derivative that read nothing of the value but its sign.
-        kept: Steps between the value and those that change it but not its sign, element by element.
+        decisions: Steps that read only the sign of the value.
+        kept: Steps before them that change the value but not its sign, element by element.
     """
 
     steps: tuple[Step, ...]
@@ -59,7 +58,7 @@ class NeuronChain(NamedTuple):
         return Neuron(site.layout.to_columns(slope), site.layout.to_columns(intercept), self.ties_up)
 
     def result_from_margins(self, margins: Array, read: Callable[[Value], Array]) -> Array:
-        """Margins in the shape of the product as the value that is decided on: on the same side of the threshold."""
+        """Value on the same side of the threshold as these margins, which have the shape of the product."""
         for step in self.steps:
             if step.primitive == "transpose":
                 margins = jnp.transpose(margins, step.equation.params["permutation"])
@@ -95,7 +94,7 @@ def find_chain(site: Site, consumers: Consumers) -> NeuronChain | str:
 
 
 def _threshold(current: Value, consumers: Consumers) -> tuple[bool, Value] | None:
-    """How ties decide and the threshold, where all that reads a value is one comparison with a weight or constant."""
+    """Decision of ties and the threshold, where one comparison with a weight or constant alone reads a value."""
     readers = consumers.of(current)
     if len(readers) != 1 or readers[0].primitive not in ORDERINGS:
         return None
@@ -147,7 +146,7 @@ def _same_rank(*values: Array) -> tuple[Array, ...]:
 
 
 def _before(changes: Sequence[Step], values: Sequence[Array]) -> list[Array]:
-    """Values that broadcast to the shape after some changes of shape, as they broadcast to the shape before them."""
+    """Values that broadcast after some changes of shape, reshaped to broadcast in the same way before them."""
     found = []
     for value in values:
         for step in reversed(changes) if value.ndim else ():

@@ -1,4 +1,4 @@
-"""The site table: what landed where, and what did not and why."""
+"""Table of sites: where each product landed, or why it stays digital."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -46,16 +46,16 @@ class SiteRow(NamedTuple):
 
 
 class SiteTable(tuple[SiteRow, ...]):
-    """What landed where, and what did not and why; prints as a table.
+    """Where each product landed, or why it stays digital; prints as a table.
 
     Attributes:
-        others: What no row is about, products without a weight above all: how many operations there are of each kind.
+        others: Number of operations without a row, by kind: above all products that have no weight.
     """
 
     others: dict[str, int]
 
     def __new__(cls, rows: Iterable[SiteRow] = (), others: Mapping[str, int] | None = None) -> "SiteTable":
-        """A table of these rows, beside which there are these other products."""
+        """Table of these rows, with the numbers of other products."""
         table = super().__new__(cls, rows)
         table.others = {kind: count for kind, count in (others or {}).items() if count}
         return table

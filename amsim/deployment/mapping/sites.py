@@ -1,4 +1,4 @@
-"""Sites: products of a weight with data, brought to the one form that macros work on."""
+"""Sites: products of a weight with data, in the one form that macros compute."""
 
 import math
 from typing import Any, NamedTuple
@@ -45,16 +45,16 @@ class Site(NamedTuple):
 
     @property
     def members(self) -> int:
-        """Products of equal shape, each with a weight of its own, that one run does along the batch axes."""
+        """Products of equal shape, each with its own weight, that one run computes along the batch axes."""
         return math.prod(self.layout.members)
 
     @property
     def vectors(self) -> int:
-        """Output vectors of one product of a run, of all inferences together."""
+        """Output vectors of one product of a run, over all inferences."""
         return math.prod(self.step.outputs[0].shape) // max(self.product.columns * self.members, 1)
 
     def work(self, inferences: int) -> Work:
-        """Counts of one inference when one run holds `inferences` of them."""
+        """Counts per inference when one run holds `inferences` of them."""
         return Work(
             product=self.product,
             positions=max(self.vectors // inferences, 1),
@@ -64,7 +64,7 @@ class Site(NamedTuple):
 
 
 def weight_operand(step: Step) -> int | None:
-    """Which operand of a product is a weight while the other depends on data; None for any other product."""
+    """Index of the operand that is a weight while the other depends on data; None for any other product."""
     for index in (1, 0):
         if step.inputs[index].is_weight and step.inputs[1 - index].data:
             return index
@@ -72,7 +72,7 @@ def weight_operand(step: Step) -> int | None:
 
 
 def loaded_operand(step: Step) -> int | None:
-    """Which operand of a product of two activations a macro loads as weights; None for any other product.
+    """Index of the operand of a product of two activations that a macro loads as weights; None for other products.
 
     The second, unless only that one is known not to be negative: inputs have an unsigned code, weights do not.
     """
@@ -84,7 +84,7 @@ def loaded_operand(step: Step) -> int | None:
 
 
 def chosen_operand(step: Step) -> int | None:
-    """Which operand of a product is a choice among weights while the other depends on data; None for any other."""
+    """Index of the operand that is a choice among weights while the other depends on data; None otherwise."""
     for index in (1, 0):
         other = step.inputs[1 - index]
         if step.inputs[index].chosen and other.data and not other.chosen:
@@ -142,7 +142,7 @@ def _dense(step: Step, operand: int) -> tuple[Product, DenseLayout]:
 def _convolution(step: Step, operand: int) -> tuple[Product, ConvolutionLayout]:
     params: dict[str, Any] = step.equation.params
     if operand == 0:
-        raise UnmappableError("its weight stands in the place of the image")
+        raise UnmappableError("its weight is the first operand, where the image belongs")
     if params["batch_group_count"] != 1:
         raise UnmappableError("it splits its batch into groups")
     numbers = params["dimension_numbers"]

@@ -24,12 +24,12 @@ from amsim.deployment.tracing.steps import Program, Step, Value
 
 
 class Deployment(NamedTuple):
-    """What the sites of a program run on.
+    """Hardware that the sites of a program run on.
 
     Attributes:
         macros: The macros.
         dies: A die for each macro, or None for the nominal one.
-        calibration: What was chosen for the sites.
+        calibration: Choices for the sites.
         decision_rule: Derivative of the decisions of fused neurons; None is the network's own.
     """
 
@@ -65,9 +65,9 @@ def run_program(
 def read_program(
     network: MappedProgram, deployment: Deployment, arguments: Sequence[Any], key: PRNGKeyArray | None
 ) -> dict[str, Array]:
-    """What each column gives on average: of fused neurons the decision, -1 or +1, else the number read.
+    """Average result of each column: the decision, -1 or +1, of a fused neuron, else the number read.
 
-    Arguments as those of `run_program`; by site, each result has shape (columns,). Plain products have none.
+    Arguments as those of `run_program`. By site, each of shape (columns,); plain products are left out.
     """
     tallies = _run_on_macros(network, deployment, arguments, key, counting=True)[1]
     names = {_result(mapped).number: mapped.site.name for mapped in network.sites}
@@ -185,12 +185,12 @@ def _replaced_numbers(mapped: MappedSite) -> list[int]:
 
 
 def value_reader(values: dict[int, Any]) -> Any:
-    """Function from a value of the program to what it is in this run."""
+    """Function from a value of the program to its array in this run."""
     return lambda value: values[value.number]
 
 
 def _steps_by_rule(network: MappedProgram) -> dict[int, tuple[Callable[..., Array], Decision]]:
-    """Steps behind fused neurons whose derivative is that of the rule, by the number of their result."""
+    """Steps after fused neurons that take the rule's derivative, by the number of their result."""
     chains = [mapped.chain for mapped in network.sites if mapped.chain is not None and mapped.chain.threshold is None]
     steps = [(kept_sign_value, one) for chain in chains for one in chain.kept]
     steps += [(sign_value, one) for chain in chains for one in chain.decisions]

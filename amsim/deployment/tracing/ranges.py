@@ -1,7 +1,7 @@
-"""Ranges of values that the program itself fixes: a clip, a sign or a rounding says what can come out.
+"""Ranges of values that the program itself fixes, by a clip, a sign or a rounding.
 
-Only operations that keep a range meaningful pass it on. A product or a sum of data has none: its exact bound is far
-wider than what it takes in practice, and would waste the operands' bits.
+Only operations that keep a range meaningful pass it on. A product or sum of data has none: its exact bound is far
+wider than its values in practice, and would waste the operands' bits.
 """
 
 import math
@@ -32,7 +32,7 @@ _ROUNDINGS: dict[str, Callable[[float], float]] = {"floor": math.floor, "ceil": 
 
 
 def constant_range(number: Any) -> ValueRange:
-    """Range of a constant; NaN counts as no value. One that is traced itself, as under `jit`, is only of its dtype."""
+    """Range of a constant, in which NaN counts as no value; of a traced one, as under `jit`, the range of its dtype."""
     dtype = getattr(number, "dtype", np.asarray(number).dtype if np.isscalar(number) else None)
     real = dtype is not None and (jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating))
     if isinstance(number, jax.core.Tracer) or not real:
@@ -43,7 +43,7 @@ def constant_range(number: Any) -> ValueRange:
 
 
 def dtype_range(aval: Any) -> ValueRange:
-    """Range that a dtype alone implies: truth values and 8-bit pixels."""
+    """Range that a dtype alone implies, known for truth values and 8-bit integers."""
     ranges = {"bool": ValueRange(0.0, 1.0), "uint8": ValueRange(0.0, 255.0), "int8": ValueRange(-128.0, 127.0)}
     return ranges.get(str(getattr(aval, "dtype", "")), UNKNOWN)
 
@@ -60,21 +60,21 @@ def output_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list
     """Ranges of an operation's outputs from those of its inputs."""
     name = equation.primitive.name
     if name in CALLS:
-        return _of_body(equation, inputs)
+        return _body_ranges(equation, inputs)
     constants = [
         isinstance(atom, core.Literal) or (known.low is not None and known.low == known.high)
         for atom, known in zip(equation.invars, inputs, strict=True)
     ]
-    found = _closed(_of_primitive(name, inputs, constants, equation.params))
+    found = _finite_ends(_primitive_range(name, inputs, constants, equation.params))
     return [dtype_range(variable.aval) if found == UNKNOWN else found for variable in equation.outvars]
 
 
-def _closed(known: ValueRange) -> ValueRange:
-    """A range whose infinite ends are unknown: nothing can be scaled to infinity."""
+def _finite_ends(known: ValueRange) -> ValueRange:
+    """Range with unknown in place of infinite ends, to which nothing can be scaled."""
     return ValueRange(None if known.low == -math.inf else known.low, None if known.high == math.inf else known.high)
 
 
-def _of_body(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
+def _body_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
     jaxpr, consts = call_body(equation)
     known = dict(zip(jaxpr.invars, inputs, strict=True))
     known |= dict(zip(jaxpr.constvars, map(constant_range, consts), strict=True))
@@ -88,7 +88,7 @@ def _of_body(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[Valu
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _of_primitive(
+def _primitive_range(
     name: str, inputs: Sequence[ValueRange], constants: Sequence[bool], params: dict[str, Any]
 ) -> ValueRange:
     if name in _FIXED:
@@ -98,9 +98,9 @@ def _of_primitive(
     if name in VALUE_KEEPING:
         return inputs[0]
     if name == "convert_element_type":
-        return _converted(inputs[0], params["new_dtype"])
+        return _conversion_range(inputs[0], params["new_dtype"])
     if name == "gather":
-        # Places outside the array are NaN unless the caller says otherwise.
+        # Elements outside the array are NaN unless the caller says otherwise.
         return inputs[0] if params["fill_value"] is None else hull([inputs[0], constant_range(params["fill_value"])])
     if name == "round":
         even = params["rounding_method"] == jax.lax.RoundingMethod.TO_NEAREST_EVEN
@@ -121,13 +121,13 @@ def _of_primitive(
     if name == "neg":
         return _scaled(inputs[0], -1.0)
     if name in AFFINE and any(constants):
-        return _affine(name, inputs, constants)
+        return _affine_range(name, inputs, constants)
     if name in NOT_NEGATIVE and all(known.low is not None and known.low >= 0 for known in inputs):
         return ValueRange(0.0, None)
     return UNKNOWN
 
 
-def _converted(known: ValueRange, dtype: Any) -> ValueRange:
+def _conversion_range(known: ValueRange, dtype: Any) -> ValueRange:
     if not jnp.issubdtype(dtype, jnp.integer):
         return known if jnp.issubdtype(dtype, jnp.floating) else UNKNOWN
     whole, limits = _mapped(known, math.trunc), jnp.iinfo(dtype)
@@ -135,7 +135,7 @@ def _converted(known: ValueRange, dtype: Any) -> ValueRange:
     return whole if fits else UNKNOWN
 
 
-def _affine(name: str, inputs: Sequence[ValueRange], constants: Sequence[bool]) -> ValueRange:
+def _affine_range(name: str, inputs: Sequence[ValueRange], constants: Sequence[bool]) -> ValueRange:
     left, right = inputs
     if name == "div":
         return _scaled(left, 1 / right.low) if constants[1] and right.low else UNKNOWN
