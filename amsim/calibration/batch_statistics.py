@@ -52,7 +52,7 @@ def reestimate_statistics(
     measuring = chip_of(_ArraysOf(statistics), chip.params, chip.accelerator, chip.dies, None)
     first = jnp.asarray(inputs[:batch])
     try:
-        names = [one.site.name for one in traced_chip(measuring, (first,)).mapping.sites]
+        names = [one.site.name for one in traced_chip(measuring, (first,)).sites]
     except DeploymentError as error:
         raise DeploymentError(
             f"Batch statistics cannot be measured on this hardware, since they need sums read as numbers: {error}"

@@ -14,7 +14,7 @@ from amsim.circuits.contract.macro import Macro
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.exact import Exact
 from amsim.datasets.split import Split
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import correct_reads, population_keys
 from amsim.evaluation.batches import labelled_batches

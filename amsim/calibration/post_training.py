@@ -12,7 +12,8 @@ from amsim.calibration.loss_steps import loss_steps
 from amsim.calibration.range_choice import choose_ranges, range_methods
 from amsim.circuits.checks import at_least_one
 from amsim.datasets.split import Split
-from amsim.deployment.chip import Chip, check_key, deploy
+from amsim.deployment.chip import Chip, check_key
+from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.batches import sample_inputs
 from amsim.results.provenance import key_words, provenance

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array
 
 from amsim.calibration.quantities import LABELS
 from amsim.circuits.adc.range_selection import check_method
@@ -17,7 +16,7 @@ from amsim.circuits.selection.ranges import LARGEST_COUNTED, SMALLEST_COUNTED, s
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.mapping.mapper import DeploymentError, MappedSite
 from amsim.deployment.observation import WeightMethod, observed_codes, observed_values, reads_lines
-from amsim.deployment.running.control_flow import merged
+from amsim.deployment.running.site_observation import SiteObservation
 from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.evaluation.batches import batches
 from amsim.results.labelled import labelled
@@ -90,14 +89,14 @@ def choose_ranges(chip: Chip, inputs: np.ndarray, methods: RangeMethods, batch: 
     if methods.needs_readout and not any(reads_lines(one, chip) for one in sites):
         raise ValueError('Argument `method` must not have "readout": no site has a converter whose range to choose.')
     coded = dataclasses.replace(chip, calibration=_codes(chip, sites, inputs, methods, batch))
-    observed = _added(coded, observed_codes, inputs, batch)
+    observed = _observe(coded, observed_codes, inputs, batch)
     calibration = _with_readouts(coded, sites, observed, methods)
     return calibration, _choice(sites, calibration, observed)
 
 
 def _coded_sites(chip: Chip, inputs: np.ndarray) -> list[MappedSite]:
     macros = chip.accelerator.macros
-    sites = traced_chip(chip, (jnp.asarray(inputs),)).mapping.sites
+    sites = traced_chip(chip, (jnp.asarray(inputs),)).sites
     coded = [one for one in sites if not macros[one.macro].keeps_product]
     if not coded:
         raise DeploymentError(
@@ -106,41 +105,34 @@ def _coded_sites(chip: Chip, inputs: np.ndarray) -> list[MappedSite]:
     return coded
 
 
-def _added(chip: Chip, observe: Callable[..., Any], inputs: np.ndarray, batch: int, *options: Any) -> dict[str, Any]:
-    """What sites tell over all batches: counts added, the largest kept, means weighted by items."""
-    total: Any = None
+def _observe(
+    chip: Chip, observe: Callable[..., dict[str, SiteObservation]], inputs: np.ndarray, batch: int, *options: Any
+) -> dict[str, SiteObservation]:
+    """Observation of each site over all batches, each counting by its items."""
+    total: dict[str, SiteObservation] = {}
     for part in batches(inputs, batch):
-        told = {name: _weighted(site, len(part) / len(inputs)) for name, site in observe(chip, part, *options).items()}
-        total = told if total is None else merged(total, told)
+        for name, found in observe(chip, part, *options).items():
+            found = found.of_part(len(part) / len(inputs))
+            total[name] = total[name].merge(found) if name in total else found
     return total
-
-
-def _weighted(site: dict[str, Any], share: float) -> dict[str, Any]:
-    """Counts of many batches as whole numbers of 64 bits, sums over runs as the part of a batch in all."""
-    weighted: dict[str, Any] = {}
-    for name, value in site.items():
-        if isinstance(value, Array):
-            value = np.asarray(value, np.int64 if jnp.issubdtype(value.dtype, jnp.integer) else np.float64)
-        weighted[name] = value if name in ("counts", "lines") or not isinstance(value, np.ndarray) else value * share
-    return weighted
 
 
 def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: RangeMethods, batch: int) -> Calibration:
     options = WeightMethod(methods.weights, methods.coverage, methods.per)
-    observed = _added(chip, observed_values, inputs, batch, options)
+    observed = _observe(chip, observed_values, inputs, batch, options)
     chosen, largest = {}, {}
     for mapped in sites:
-        site, macro, told = mapped.site, chip.accelerator.macros[mapped.macro], observed[mapped.site.name]
-        if told["runs"] == 0:
+        site, macro, found = mapped.site, chip.accelerator.macros[mapped.macro], observed[mapped.site.name]
+        if found.runs == 0:
             continue  # a branch that the data never take
-        low, high = -told["lowest"].value, told["highest"].value
+        low, high = jnp.asarray(found.lowest["inputs"]), jnp.asarray(found.highest["inputs"])
         if not np.isfinite([low, high]).all():
             raise ValueError(f"Argument `data` must give finite values, but the inputs of site `{site.name}` are not.")
         largest[site.name] = float(max(-low, high))
-        scale = told["weight_scale"].value
+        scale = jnp.asarray(found.highest["weight_scale"])
         rounding = macro.operand_rounding
         input_code = select_input_code(
-            jnp.asarray(told["counts"], jnp.result_type(float)),
+            jnp.asarray(found.counts["inputs"], jnp.result_type(float)),
             low,
             high,
             macro.input_bits,
@@ -162,13 +154,15 @@ def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: Ran
     return Calibration(chosen)
 
 
-def _with_readouts(chip: Chip, sites: list[MappedSite], observed: dict[str, Any], methods: RangeMethods) -> Calibration:
+def _with_readouts(
+    chip: Chip, sites: list[MappedSite], observed: dict[str, SiteObservation], methods: RangeMethods
+) -> Calibration:
     assert chip.calibration is not None
     chosen = dict(chip.calibration.sites)
     for mapped in sites:
         name = mapped.site.name
-        if name in chosen and "lines" in observed[name]:
-            counts = jnp.asarray(observed[name]["lines"], jnp.result_type(float))
+        if name in chosen and "lines" in observed[name].counts:
+            counts = jnp.asarray(observed[name].counts["lines"], jnp.result_type(float))
             macro = chip.accelerator.macros[mapped.macro]
             options: dict[str, Any] = {"method": methods.readout, "coverage": methods.coverage}
             readout = macro.selected_readout_range(mapped.site.product, counts, **options)
@@ -176,19 +170,19 @@ def _with_readouts(chip: Chip, sites: list[MappedSite], observed: dict[str, Any]
     return Calibration(chosen)
 
 
-def _choice(sites: list[MappedSite], calibration: Calibration, observed: dict[str, Any]) -> xr.Dataset:
+def _choice(sites: list[MappedSite], calibration: Calibration, observed: dict[str, SiteObservation]) -> xr.Dataset:
     names = [mapped.site.name for mapped in sites if mapped.site.name in calibration.sites]
     rows = [_row(calibration.of(name), observed[name]) for name in names]
     columns = {name: (("site",), np.array([row[name] for row in rows], float)) for name in rows[0]} if rows else {}
     return labelled(columns, {"site": names}, {}, labels=LABELS)
 
 
-def _row(ranges: SiteRanges, told: dict[str, Any]) -> dict[str, float]:
+def _row(ranges: SiteRanges, observed: SiteObservation) -> dict[str, float]:
     inputs, weights = ranges.inputs, ranges.weights
     assert inputs is not None
     assert weights is not None
     scale, weight_scale = float(inputs.scale), float(jnp.mean(weights.scale))
-    runs = float(told["runs"])
+    means, runs = observed.means, float(observed.runs)
     return {
         "input_low": float(inputs.lowest_code) * scale,
         "input_high": float(inputs.highest_code) * scale,
@@ -197,10 +191,10 @@ def _row(ranges: SiteRanges, told: dict[str, Any]) -> dict[str, float]:
         "weight_limit": weights.highest * weight_scale,
         "weight_scale": weight_scale,
         "readout_range": np.nan if ranges.readout is None else float(ranges.readout),
-        "clipped_inputs": float(told["clipped_inputs"]) / runs,
-        "clipped_weights": float(told["clipped_weights"]) / runs,
-        "input_snr": _decibels(told["signal_inputs"], told["noise_inputs"]),
-        "weight_snr": _decibels(told["signal_weights"], told["noise_weights"]),
+        "clipped_inputs": float(means["clipped_inputs"]) / runs,
+        "clipped_weights": float(means["clipped_weights"]) / runs,
+        "input_snr": _decibels(means["signal_inputs"], means["noise_inputs"]),
+        "weight_snr": _decibels(means["signal_weights"], means["noise_weights"]),
     }
 
 

@@ -76,7 +76,7 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
             each member of a batch.
     """
     inputs = jnp.asarray(inputs)
-    mapped = {one.site.name: one for one in traced_chip(chip, (inputs,)).mapping.sites}
+    mapped = {one.site.name: one for one in traced_chip(chip, (inputs,)).sites}
     if site not in mapped:
         raise ValueError(f"Argument `site` must be one of {', '.join(mapped)}, but is {site!r}.")
     one = mapped[site]

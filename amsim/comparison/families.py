@@ -14,7 +14,7 @@ from amsim.comparison.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, De
 from amsim.comparison.quantities import LABELS
 from amsim.datasets.load import load_dataset
 from amsim.datasets.split import Dataset
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import deploy
 from amsim.evaluation.accuracy import evaluate, plain_accuracy
 from amsim.networks.image_network import ImageNetwork
 from amsim.progress import NamedProgress

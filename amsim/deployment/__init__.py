@@ -1,8 +1,8 @@
 """Deploys a JAX function on circuits: finds its products, replaces them, counts their cost."""
 
 from amsim.deployment.chip import Chip as Chip
-from amsim.deployment.chip import deploy as deploy
-from amsim.deployment.chip_file import load_chip as load_chip
+from amsim.deployment.front_door import deploy as deploy
+from amsim.deployment.front_door import load_chip as load_chip
 from amsim.deployment.mapping.mapper import DeploymentError as DeploymentError
 from amsim.deployment.mapping.site_table import SiteTable as SiteTable
 from amsim.deployment.site_ranges import Calibration as Calibration

@@ -1,18 +1,16 @@
-"""Chips as files: arrays without pickle, and a description of parts that are amsim's own; no code is stored or run."""
+"""Format of chip files: arrays without pickle, and a description of amsim's own parts; no code is stored or run."""
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from amsim.circuits.contract.macro import Macro
-from amsim.deployment.chip import Chip, chip_of
+from amsim.circuits.contract.macro import Die, Macro
 from amsim.deployment.site_ranges import Calibration
 from amsim.files.array_file import read_array_file, write_array_file
 from amsim.files.hardware_parts import Decoder, Encoder
@@ -24,14 +22,30 @@ VERSION = 3
 _HEADER = "header"
 
 
-def save_chip(chip: Chip, path: str | Path) -> None:
-    """Write a chip with parameters, hardware, dies and calibration; not its function, which `load_chip` is given again.
+class ChipRecord(NamedTuple):
+    """What a file holds of a chip: all but its function.
 
-    The file appears whole or not at all.
+    Attributes:
+        params: Parameters of the network.
+        accelerator: The hardware.
+        dies: A die of each macro, or None for the nominal one.
+        calibration: Choices by site, or None.
+        decision_rule: Name of the derivative of decisions, or None.
+    """
+
+    params: PyTree
+    accelerator: Accelerator
+    dies: tuple[Die, ...]
+    calibration: Calibration | None
+    decision_rule: str | None
+
+
+def write_chip_file(path: str | Path, record: ChipRecord) -> None:
+    """Write a record as a NumPy archive, which appears whole or not at all.
 
     Args:
-        chip: The chip.
-        path: File to write, a NumPy archive.
+        path: File to write.
+        record: The record.
 
     Raises:
         ValueError: Its hardware has parts that are not of amsim, or it is traced, as inside `jit`.
@@ -40,35 +54,27 @@ def save_chip(chip: Chip, path: str | Path) -> None:
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "params": _described(encoder, chip.params),
-        "accelerator": encoder.part("accelerator", chip.accelerator),
-        "dies": encoder.part("dies", chip.dies),
-        "calibration": encoder.part("calibration", chip.calibration),
-        "decision_rule": chip.decision_rule,
+        "params": _describe_params(encoder, record.params),
+        "accelerator": encoder.part("accelerator", record.accelerator),
+        "dies": encoder.part("dies", record.dies),
+        "calibration": encoder.part("calibration", record.calibration),
+        "decision_rule": record.decision_rule,
     }
     text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
     write_array_file(Path(path), {_HEADER: text} | encoder.arrays)
 
 
-def load_chip(path: str | Path, fn: Callable[..., Any], *, params: PyTree = None) -> Chip:
-    """Read a chip that `Chip.save` wrote; its outputs are those of the chip that was saved, bit for bit.
+def read_chip_file(path: str | Path, params: PyTree = None) -> ChipRecord:
+    """Read a record that `write_chip_file` wrote, in this version or an earlier one.
 
     Args:
         path: The file.
-        fn: The network, `fn(params, *inputs)`, that was deployed.
-        params: Parameters of the same structure, any numbers, where theirs is more than dicts, lists and tuples: that
-            of an Equinox module, for instance. Default: the structure is in the file.
-
-    Returns:
-        The chip.
+        params: Parameters of the same structure, where the file does not hold theirs.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, of another kind, of a newer version, or holds numbers of 64 bits while JAX is
-            set to 32; `fn` cannot be called; `params` are missing or of another structure.
+        ValueError: As `amsim.load_chip`.
     """
-    if not callable(fn):
-        raise ValueError(f"Argument `fn` must be a function fn(params, *inputs), but is {fn!r}.")
     arrays = read_array_file(Path(path))
     try:
         header = _header(arrays)
@@ -80,14 +86,14 @@ def load_chip(path: str | Path, fn: Callable[..., Any], *, params: PyTree = None
         rule = header.get("decision_rule")
         if rule is not None and rule not in NOISY_DECISION_RULES:
             raise ValueError(f"it has the unknown decision rule {rule!r}")
-        stored = _restored(decoder, header["params"], params)
+        stored = _restore_params(decoder, header["params"], params)
         _check_hardware(accelerator, dies)
         unread = sorted(set(arrays) - decoder.read)
         if unread:
             raise ValueError(f"it has the unexpected arrays {unread[:4]}")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
         raise ValueError(f"Chip file {path} cannot be used: {error}.") from None
-    return chip_of(fn, stored, accelerator, dies, calibration, rule)
+    return ChipRecord(stored, accelerator, dies, calibration, rule)
 
 
 def _header(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -107,7 +113,7 @@ def _header(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return header
 
 
-def _described(encoder: Encoder, params: PyTree) -> Any:
+def _describe_params(encoder: Encoder, params: PyTree) -> Any:
     """Parameters with their structure if that is plain, else their arrays by path."""
     if _is_plain(params):
         return {"tree": encoder.part("params", params)}
@@ -123,7 +129,7 @@ def _is_plain(tree: Any) -> bool:
     return tree is None or isinstance(tree, bool | int | float | str) or eqx.is_array(tree)
 
 
-def _restored(decoder: Decoder, described: dict[str, Any], params: PyTree) -> PyTree:
+def _restore_params(decoder: Decoder, described: dict[str, Any], params: PyTree) -> PyTree:
     if "tree" in described:
         return decoder.part(described["tree"])
     stored = [(path, decoder.part(leaf)) for path, leaf in described["leaves"]]
@@ -152,4 +158,4 @@ def _check_hardware(accelerator: Any, dies: Any) -> None:
         try:
             re.compile(rule)
         except (re.error, TypeError) as error:
-            raise ValueError(f"its rule {rule!r} is no pattern: {error}") from None
+            raise ValueError(f"its rule {rule!r} is not a pattern: {error}") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtyping import PyTree
 
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import deploy
 from amsim.system.accelerator import Accelerator
 
 
@@ -21,7 +21,7 @@ def one_macro_per_site(fn: Callable[..., Any], params: PyTree, hardware: Any, *i
         *inputs: Inputs of the network, which tell its sites.
     """
     accelerator = Accelerator.of(hardware)
-    names = [row.name for row in deploy(fn, params, accelerator).sites(*inputs) if row.readout != "-"]
+    names = [row.name for row in deploy(fn, params, accelerator).sites(*inputs) if row.on_macro]
     indices = [index for index in map(accelerator.macro_for, names) if index is not None]
     return dataclasses.replace(
         accelerator,

@@ -1,4 +1,4 @@
-"""What calibration chose for each site: codes of the operands and the range of the readout."""
+"""Choices of calibration per site: codes of the operands and range of the readout."""
 
 from collections.abc import Collection
 
@@ -13,14 +13,14 @@ from amsim.circuits.selection.codes import IntegerCode
 
 
 class SiteRanges(eqx.Module):
-    """The choice of one site; None leaves what the site has without one.
+    """The choice for one site; None keeps what the site has without calibration.
 
     Attributes:
         inputs: Code of its inputs.
-        weights: Code of its weights, signed and without a zero-point, one scale or one for each column.
-        readout: Range of its converters, as their field `range`, 1.
-        tuning: What the bias DACs of fused neurons add towards the upper decision, counts, shape (columns,).
-        offset: What is added to results read as numbers, in units of inputs times weights, shape (columns,).
+        weights: Code of its weights, signed and without a zero-point, one scale or one per column.
+        readout: Full scale of its converters, as their field `range`, 1.
+        tuning: Shift by the bias DACs of fused neurons towards the upper decision, counts, shape (columns,).
+        offset: Correction added to results read as numbers, in units of inputs times weights, shape (columns,).
 
     Raises:
         ValueError: A part of the wrong kind, a range that is not above 0, or an offset or tuning that is not finite.
@@ -47,13 +47,13 @@ class SiteRanges(eqx.Module):
 
 
 class Calibration(eqx.Module):
-    """The choice of each site by its name; sites that are not in it are as without calibration.
+    """The choice for each site by name; sites without an entry are not calibrated.
 
     Attributes:
         sites: Choices by site name.
 
     Raises:
-        ValueError: A name that is no text, or a choice that is none.
+        ValueError: A name that is not text, or a choice that is not `SiteRanges`.
     """
 
     sites: dict[str, SiteRanges] = eqx.field(default_factory=dict, converter=dict)
@@ -65,11 +65,11 @@ class Calibration(eqx.Module):
             part_of(f"sites[{name!r}]", ranges, SiteRanges)
 
     def of(self, name: str) -> SiteRanges:
-        """The choice of a site."""
+        """Choice for a site."""
         return self.sites.get(name, SiteRanges())
 
     def only(self, names: Collection[str]) -> "Calibration":
-        """The choices of these sites."""
+        """Choices for these sites only."""
         return Calibration({name: ranges for name, ranges in self.sites.items() if name in names})
 
     def without_readout(self) -> "Calibration":

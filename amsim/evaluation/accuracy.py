@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.circuits.checks import at_least_one, one_key, some_items
 from amsim.datasets.split import Split
-from amsim.deployment.chip import Chip, deploy
+from amsim.deployment.chip import Chip
+from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.batches import labelled_batches
 from amsim.noise.random import numbered_keys
@@ -65,8 +66,7 @@ def evaluate(
     at_least_one(dies=dies, reads=reads, batch=batch)
     some_items(data=data)
     one_key("key", key)
-    accelerator = Accelerator.of(hardware)
-    deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
+    accelerator = check_deployable(fn, params, hardware, calibration=calibration)
     accuracy = accuracy_on_dies(
         fn, params, accelerator, data, *population_keys(key, dies, reads),
         batch=batch, calibration=calibration, progress=progress,

@@ -12,7 +12,8 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one
 from amsim.datasets.split import Split
-from amsim.deployment.chip import check_key, deploy
+from amsim.deployment.chip import check_key
+from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.batches import equal_batches
 from amsim.evaluation.quantities import LABELS
@@ -65,8 +66,7 @@ def evaluate_detector(
     labels = np.asarray(data.labels)
     taken = labels >= 0
     positives, negatives = _count_classes(labels)
-    accelerator = Accelerator.of(hardware)
-    deploy(fn, params, accelerator, calibration=calibration)  # raises for bad parameters before anything is compiled
+    accelerator = check_deployable(fn, params, hardware, calibration=calibration)
     die_keys, read_keys = (numbered_keys(one, dies) for one in jax.random.split(key))
     deterministic = accelerator.deterministic
     inputs = equal_batches(np.asarray(data.inputs), batch)

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.datasets.split import Split
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import deploy
 from amsim.evaluation.batches import labelled_batches
 from amsim.noise.random import numbered_keys
 from amsim.system.accelerator import Accelerator

@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.circuits.contract.error_sources import PlacedSource, with_scaled_sources, without_sources
 from amsim.datasets.split import Split
-from amsim.deployment.chip import check_key, deploy
+from amsim.deployment.chip import check_key
+from amsim.deployment.front_door import deploy
 from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.fixed_reads import FixedReads, Reading
 from amsim.evaluation.quantities import LABELS
@@ -83,7 +84,7 @@ def sensitivity(
     scaled, as in `Macro.with_error_scale` and `amsim.switched_sources`.
     """
     given, names = _checked(fn, params, hardware, data, key, sources, dies, batch)
-    sites = [row.name for row in deploy(fn, params, given).sites(data.inputs[:1]) if row.readout != "-"]
+    sites = [row.name for row in deploy(fn, params, given).sites(data.inputs[:1]) if row.on_macro]
     study = _Study(fn, params, given, FixedReads.of(data, batch, key, dies))
     ideal, on = study.losses(frozenset()), study.losses(study.all_on)
     found = {name: np.full((len(sites), len(names)), np.nan) for name in _MEASURES}

@@ -63,7 +63,7 @@ class Bench:
 
     def sites(self, chip: Chip) -> list[MappedSite]:
         """Sites of a chip on macros that have errors, in the order in which they run."""
-        mapped = traced_chip(chip, (jnp.asarray(self.samples.inputs[: self.batch]),)).mapping.sites
+        mapped = traced_chip(chip, (jnp.asarray(self.samples.inputs[: self.batch]),)).sites
         return [one for one in mapped if not chip.accelerator.macros[one.macro].deterministic]
 
     def inferences(self, chip: Chip, passes: int, stored_bits: float) -> Effort:

@@ -11,7 +11,8 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.datasets.split import Split
-from amsim.deployment.chip import Chip, check_key, deploy
+from amsim.deployment.chip import Chip, check_key
+from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import population_keys, right_answers
 from amsim.evaluation.batches import labelled_batches

@@ -12,7 +12,8 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, some_items
 from amsim.datasets.split import Split
-from amsim.deployment.chip import check_key, deploy
+from amsim.deployment.chip import check_key
+from amsim.deployment.front_door import check_deployable
 from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.accuracy import evaluate
 from amsim.evaluation.fixed_reads import FixedReads
@@ -135,7 +136,7 @@ def design_circuit(
     accelerator, bounded = _place(fn, params, hardware, data, space)
     check_choices(accelerator, space.choices, bounded)
     log_bounds(accelerator, bounded)
-    deploy(fn, params, accelerator)  # raises for parameters that are not finite, before anything is compiled
+    check_deployable(fn, params, accelerator)
     search_key, fresh_key = jax.random.split(key)
     reads, activity = FixedReads.of(data, batch, search_key, dies), data.inputs[: counted.activity_items]
 

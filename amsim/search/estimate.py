@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import deploy
 from amsim.evaluation.fixed_reads import FixedReads, Reading
 from amsim.system.accelerator import Accelerator
 from amsim.system.cost import system_cost

@@ -13,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from amsim import networks
 from amsim.circuits.checks import at_least_one, one_of, part_of
 from amsim.datasets.split import Split
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import right_answers
 from amsim.evaluation.batches import labelled_batches
@@ -93,7 +93,7 @@ class Study:
     def measurements(self, hardware: Any, network: Any) -> Sequence[Measurement]:
         """Accuracy of each read of each die; cost of the nominal hardware."""
         fn, params = self._network(network)
-        deploy(fn, params, hardware, calibration=self.calibration)  # raises for bad parameters before it is traced
+        check_deployable(fn, params, hardware, calibration=self.calibration)
         found = []
         if "accuracy" in self.quantities:
             repeats = Accelerator.of(hardware).deterministic

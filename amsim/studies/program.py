@@ -13,6 +13,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 from jaxtyping import Array
 
 from amsim.circuits.contract.macro import Macro
+from amsim.deployment.tracing.primitives import bodies
 from amsim.files.program_digest import program_digest
 from amsim.studies.measured import Measurement, named_arrays
 from amsim.system.accelerator import Accelerator
@@ -241,19 +242,12 @@ def peak_bytes(jaxpr: Jaxpr) -> int:
     for index, step in enumerate(jaxpr.eqns):
         live |= {variable: _bytes(variable) for variable in step.outvars}
         now += sum(_bytes(variable) for variable in step.outvars)
-        inner = max((peak_bytes(body) for body in _bodies(step)), default=0)
+        inner = max((peak_bytes(body.jaxpr) for body in bodies(step)), default=0)
         peak = max(peak, now + inner)
         for variable in dict.fromkeys([*filter(_is_name, step.invars), *step.outvars]):
             if last.get(variable, -1) <= index:
                 now -= live.pop(variable, 0)
     return peak
-
-
-def _bodies(step: Any) -> list[Jaxpr]:
-    values = [one for value in step.params.values() for one in (value if isinstance(value, list | tuple) else [value])]
-    return [
-        one.jaxpr if isinstance(one, ClosedJaxpr) else one for one in values if isinstance(one, Jaxpr | ClosedJaxpr)
-    ]
 
 
 def _is_name(variable: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Products inside loops, branches and transformations: on the macros, each turn a read of its own, counted as they run.
+"""Products inside loops, branches and transformations: on the macros, each iteration its own read, counted as they run.
 
 References are plain JAX, the same network with its loops written out, and a plain NumPy loop.
 """
@@ -189,7 +189,7 @@ def test_a_chip_inside_a_chip_stays_on_its_own_macros() -> None:
 
     chip = amsim.deploy(function, PARAMS, circuits.Exact())
     close(chip(X), function(PARAMS, X))
-    assert [(row.macro, row.inside) for row in chip.sites()] == [("-", "scan of 2"), ("Exact", "scan of 2")]
+    assert [(row.macro, row.inside) for row in chip.sites()] == [(None, "scan of 2"), ("Exact", "scan of 2")]
     assert chip.sites()[0].reason == "stays digital: it is inside a chip of its own"
 
 
@@ -198,7 +198,7 @@ def test_rules_reach_into_loops_and_what_they_leave_out_stays_digital() -> None:
     chip = amsim.deploy(lambda p, x: scan_over_frames(p, x)[0] @ p["head"], PARAMS | {"head": X.T}, rules)
     chip(X)
     assert [(row.name, row.macro, row.reason) for row in chip.sites()] == [
-        ("cell.w", "-", "stays digital: no rule matches its name"),
+        ("cell.w", None, "stays digital: no rule matches its name"),
         ("cell.u", "DigitalBinary", ""),
         ("head", "Exact", ""),
     ]
@@ -208,7 +208,7 @@ def test_a_weight_chosen_for_each_member_of_a_batch_stays_digital_and_is_listed(
     chip = amsim.deploy(lambda p, x: jax.vmap(lambda one: branch(p, one[None])[0])(x), PARAMS, IDEAL)
     close(chip(X), jax.vmap(lambda one: branch(PARAMS, one[None])[0])(X))
     (row,) = chip.sites()
-    assert (row.name, row.macro) == ("cell", "-")
+    assert (row.name, row.macro) == ("cell", None)
     assert "data decide which weight" in row.reason
 
 
@@ -232,7 +232,7 @@ def test_experts_chosen_by_the_data_stay_digital_and_are_listed() -> None:
 
     chip = amsim.deploy(function, PARAMS, circuits.Exact())
     close(chip(X), function(PARAMS, X))
-    assert [(row.name, row.macro) for row in chip.sites()] == [("cell", "Exact"), ("stack", "-")]
+    assert [(row.name, row.macro) for row in chip.sites()] == [("cell", "Exact"), ("stack", None)]
     assert "data decide which weight" in chip.sites()[1].reason
 
 
@@ -249,7 +249,7 @@ def test_a_weight_that_a_loop_with_data_makes_stays_digital_and_is_listed() -> N
     close(chip(X), function(PARAMS, X))
     assert [(row.name, row.macro, row.inside) for row in chip.sites()] == [
         ("cell", "Exact", "scan of 3"),
-        ("cell#2", "-", ""),
+        ("cell#2", None, ""),
     ]
     # The weight is another one at each turn.
     assert chip.workload(X).weight_words == 3 * UNITS**2

@@ -205,6 +205,6 @@ def test_a_rule_between_a_product_and_its_decision_gives_way_and_is_counted() ->
     table = amsim.deploy(function, PARAMS, COMPARATOR).sites(X)
     assert [row.readout for row in table] == ["comparator"]
     (kind,) = table.others
-    assert kind == "custom derivative around a product: that of the macro stands in"
+    assert kind == "custom derivative around a product: replaced by that of the macro"
     assert table.others[kind] == 1
     assert str(table).endswith(f"1 x {kind}")

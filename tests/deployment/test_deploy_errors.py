@@ -10,6 +10,7 @@ import pytest
 
 import amsim
 from amsim import circuits
+from amsim.deployment.front_door import check_deployable
 from amsim.system.accelerator import Accelerator
 from amsim.system.organisation import SystolicArray
 
@@ -160,3 +161,28 @@ def test_an_accelerator_stands_where_a_macro_does() -> None:
     assert float(ideal.macros[0].mismatch_coefficient) == 0  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="`control_capacitance`"):
         Accelerator(EXACT, organisation=SystolicArray(-1.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"fn": 3}, "Argument `fn` must be a function"),
+        ({"params": {"layer": {"w": np.array([[np.nan]]), "b": 0.0}}}, r"params\['layer'\]\['w'\]"),
+        ({"hardware": "chip"}, "Argument `hardware`"),
+        ({"calibration": "minimum-error"}, "Argument `calibration` must be of type Calibration or None"),
+        ({"decision_rule": "guess"}, "Argument `decision_rule` must be one of"),
+    ],
+)
+def test_the_check_refuses_what_deploy_refuses(change: dict[str, Any], text: str) -> None:
+    arguments = {"fn": network, "params": PARAMS, "hardware": EXACT} | change
+    for function in (check_deployable, amsim.deploy):
+        with pytest.raises(ValueError, match=text):
+            function.__wrapped__(**arguments)  # type: ignore[attr-defined]
+
+
+def test_the_check_traces_nothing_and_gives_the_accelerator() -> None:
+    def untraceable(params: Any, inputs: jax.Array) -> jax.Array:
+        raise AssertionError
+
+    found = check_deployable(untraceable, PARAMS, {"layer": EXACT})
+    assert (found.patterns, found.macros) == (("layer",), (EXACT,))

@@ -61,7 +61,7 @@ def test_first_layer_digital_middle_analog_last_short() -> None:
         ("conv1", "SwitchedCapacitor", "comparator", 1, 1),
         ("conv2", "SwitchedCapacitor", "comparator", 1, 1),
         ("head", "MultiPrecision", "number", 4, 4),
-        ("scale", "-", "-", 0, 0),
+        ("scale", None, None, None, None),
     ]
     assert chip.sites()[-1].reason == "stays digital: no rule matches its name"
     # Pixels are known: the first layer's grid is that of the images, whatever these are.
@@ -103,7 +103,7 @@ def test_ragged_products_are_listed() -> None:
     chip = amsim.deploy(lambda p, x: jax.lax.ragged_dot(x, p["experts"]["w"], sizes), params, circuits.Exact())
     np.testing.assert_allclose(chip(jnp.ones((5, 7))), 7.0)
     (row,) = chip.sites()
-    assert (row.name, row.macro) == ("experts", "-")
+    assert (row.name, row.macro) == ("experts", None)
     assert "which of its weights each row takes" in row.reason
 
 
@@ -122,7 +122,7 @@ def test_a_product_inside_shard_map_is_listed() -> None:
         chip = amsim.deploy(network, params, circuits.Exact())
         assert jnp.array_equal(chip(inputs), network(params, inputs))
         assert [(row.name, row.macro, row.reason) for row in chip.sites()] == [
-            ("inner", "-", "stays digital: it is inside a `shard_map`"), ("outer", "Exact", "")], chip.sites()
+            ("inner", None, "stays digital: it is inside a `shard_map`"), ("outer", "Exact", "")], chip.sites()
     """)
     flags = "--xla_force_host_platform_device_count=2"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}

@@ -1,5 +1,7 @@
 """The site table: names by module path, what landed where, and what stays digital and why."""
 
+import dataclasses
+import gc
 from typing import Any
 
 import equinox as eqx
@@ -10,10 +12,15 @@ import pytest
 
 import amsim
 from amsim import circuits
+from amsim.deployment.input_shapes import LastShapes
 
 X = jax.random.normal(jax.random.key(0), (5, 7))
 SQUARE = jax.random.normal(jax.random.key(1), (7, 7))
 WIDE = jax.random.normal(jax.random.key(2), (7, 3))
+
+
+def product(params: jax.Array, x: jax.Array) -> jax.Array:
+    return x @ params
 
 
 def names(function: Any, params: Any, *inputs: Any) -> list[str]:
@@ -171,7 +178,7 @@ def test_every_product_inside_a_loop_is_listed() -> None:
     chip = amsim.deploy(function, params, {"cell.input": circuits.DigitalBinary(), "head": circuits.Exact()})
     chip(X)
     assert {row.name: row.macro for row in chip.sites()} == {
-        "cell.hidden": "-",
+        "cell.hidden": None,
         "cell.input": "DigitalBinary",
         "head": "Exact",
     }
@@ -181,7 +188,7 @@ def test_every_product_inside_a_loop_is_listed() -> None:
     ("reason", "function", "params"),
     [
         ("not floating point", lambda p, x: (x.astype(int) @ p.astype(int)).astype(float), SQUARE),
-        ("place of the image", lambda p, x: jax.lax.conv(p, x[:, None, :3], (1,), "VALID"), jnp.ones((1, 1, 4))),
+        ("where the image belongs", lambda p, x: jax.lax.conv(p, x[:, None, :3], (1,), "VALID"), jnp.ones((1, 1, 4))),
         (
             "splits its batch",
             lambda p, x: jax.lax.conv_general_dilated(x[:4, None], p, (1,), "VALID", batch_group_count=2),
@@ -191,7 +198,7 @@ def test_every_product_inside_a_loop_is_listed() -> None:
 )  # fmt: skip
 def test_products_that_no_macro_takes_stay_digital(reason: str, function: Any, params: Any) -> None:
     row = only_row(function, params, X)
-    assert row.macro == "-"
+    assert not row.on_macro
     assert reason in row.reason
 
 
@@ -218,7 +225,7 @@ def test_products_without_a_weight_are_counted_below_the_table() -> None:
     found = amsim.deploy(function, params, circuits.Exact()).sites(X)
     two, constant = (
         "product of two values that depend on data: stays digital",
-        "product with a constant of `fn`, which is no parameter: stays digital",
+        "product with a constant of `fn`, which is not a parameter: stays digital",
     )
     assert [row.name for row in found] == ["w", "b"]
     assert found.others == {two: 3, constant: 1}
@@ -245,7 +252,7 @@ def test_rules_send_sites_to_macros_in_order() -> None:
         "conv1": "DigitalBinary",
         "conv2": "MultiPrecision",
         "head": "SwitchedCapacitor",
-        "rest": "-",
+        "rest": None,
     }
     assert rows["rest"].reason == "stays digital: no rule matches its name"
     head = rows["head"]
@@ -272,6 +279,51 @@ def test_the_table_needs_inputs_or_a_call() -> None:
     assert "weight" in text
     assert "input range" in text
     assert text == repr(chip.sites())
+
+
+def test_only_the_chip_that_is_called_keeps_the_shapes() -> None:
+    """They are not part of the pytree: chips that saw other inputs are one to `jit`, and a copy has seen none."""
+    called, fresh = (amsim.deploy(product, WIDE, circuits.Exact()) for _ in range(2))
+    before = jax.tree.structure(called)
+    called(X)
+    assert jax.tree.structure(called) == before == jax.tree.structure(fresh)
+    copies = [fresh, jax.tree.map(lambda leaf: leaf, called), dataclasses.replace(called)]
+    for copy in copies:
+        with pytest.raises(ValueError, match=r"Argument `inputs` must be given"):
+            copy.sites()
+    assert called.prepared().sites() == called.sites()
+    called(X[:1])
+    assert called.sites() == called.sites(X[:1])
+    fresh.cost(X)
+    assert fresh.sites() == fresh.sites(X)
+
+
+def test_shapes_are_kept_as_long_as_the_chip_lives() -> None:
+    class Owner:
+        pass
+
+    shapes = LastShapes()
+    owners = [Owner() for _ in range(3)]
+    for number, owner in enumerate(owners):
+        shapes.keep(owner, number)
+        shapes.keep(owner, number + 10)
+    assert [shapes.of(owner) for owner in owners] == [10, 11, 12]
+    del owner, owners[1:]
+    gc.collect()
+    assert list(vars(shapes)["_shapes"].values()) == [10]
+    assert shapes.of(Owner()) is None
+
+
+def test_what_does_not_apply_is_none_and_printed_as_a_dash() -> None:
+    params = {"own": SQUARE, "rest": WIDE}
+    chip = amsim.deploy(lambda p, x: x @ p["own"] @ p["rest"], params, {"own": circuits.Exact()})
+    own, rest = chip.sites(X)
+    assert (own.on_macro, own.rows, own.macro) == (True, 7, "Exact")
+    assert (rest.on_macro, rest.inside, rest.reason) == (False, "", "stays digital: no rule matches its name")
+    beside = {"name", "operation", "inside", "reason"}
+    assert {getattr(rest, name) for name in set(rest._fields) - beside} == {None}
+    line = str(chip.sites(X)).splitlines()[-1].split()
+    assert line[:10] == ["rest", "dot_general", *["-"] * 8]
 
 
 def test_the_table_after_a_call_sees_the_types_of_that_call() -> None:

@@ -1,4 +1,4 @@
-"""Where each product of a network lands: on which macro, read how, or why it stays digital."""
+"""Assignment of each product of a network to a macro and its readout, or the reason why it stays digital."""
 
 import math
 from collections import Counter
@@ -7,6 +7,7 @@ from typing import NamedTuple
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import Work
 from amsim.deployment.mapping.neurons import Consumers, NeuronChain, find_chain
+from amsim.deployment.mapping.site_names import SiteNames
 from amsim.deployment.mapping.site_table import SiteRow, SiteTable
 from amsim.deployment.mapping.sites import (
     Site,
@@ -15,22 +16,23 @@ from amsim.deployment.mapping.sites import (
     loaded_operand,
     site_of,
     weight_operand,
+    weights_inside,
 )
 from amsim.deployment.site_ranges import Calibration
 from amsim.deployment.tracing.flattening import is_chip
 from amsim.deployment.tracing.inner_products import products_inside
-from amsim.deployment.tracing.steps import PRODUCTS, Enclosure, Program, Step
+from amsim.deployment.tracing.primitives import PRODUCTS
+from amsim.deployment.tracing.steps import Enclosure, Program, Step
 from amsim.system.accelerator import Accelerator
 
 ACTIVATIONS = "activations"
 """Name of a site that is a product of two activations."""
 
-
 TWO_ACTIVATIONS = "product of two values that depend on data: stays digital"
-WITH_CONSTANT = "product with a constant of `fn`, which is no parameter: stays digital"
+WITH_CONSTANT = "product with a constant of `fn`, which is not a parameter: stays digital"
 """Products without a weight, as the site table counts them."""
 
-RULE_REPLACED = "custom derivative around a product: that of the macro stands in"
+RULE_REPLACED = "custom derivative around a product: replaced by that of the macro"
 """Calls whose rule is not in force, as the site table counts them."""
 
 
@@ -46,7 +48,7 @@ class MappedSite(NamedTuple):
         macro: Index of its macro in the accelerator.
         chain: The neuron it is fused with, or None when the product is read as a number.
         enclosures: Loops and branches around it, the outermost first.
-        weight_slices: Different weights that its runs use, one after the other, as in a scan over stacked layers.
+        weight_slices: Different weights that its runs use in turn, as in a scan over stacked layers.
     """
 
     site: Site
@@ -62,7 +64,7 @@ class MappedSite(NamedTuple):
 
     @property
     def runs_by_data(self) -> bool:
-        """Whether the data decide how often it runs."""
+        """Whether data decide how often it runs."""
         return any(one.turns is None for one in self.enclosures)
 
     @property
@@ -72,9 +74,9 @@ class MappedSite(NamedTuple):
         return f"{self.site.weight.source}:{product.rows}x{product.columns}x{self.weight_slices}"
 
     def share(self, inferences: int) -> tuple[Work, int, float]:
-        """Of one inference where the batch holds `inferences`: counts of a run, runs, and which part of them is real.
+        """Work per run, runs per inference, and the fraction of that work that is not padding.
 
-        A scan may go through the batch, so that a run holds only a part of it, and not the same part of each.
+        A scan may step through a batch of `inferences`, so that a run holds only a part of it, and not always the same.
         """
         together, vectors = inferences, self.site.vectors
         if self.turns > 1 and vectors % inferences:
@@ -84,44 +86,46 @@ class MappedSite(NamedTuple):
         return work, runs, real
 
 
-class Mapping(NamedTuple):
-    """All products of a program that involve a weight.
+class MappedProgram(NamedTuple):
+    """A program and where its products with a weight land.
 
     Attributes:
-        sites: Those on macros, by number of the value their product writes.
+        program: The flat program.
+        sites: The products on macros, in the order in which they are found.
         table: One row for each, and for those that stay digital.
     """
 
+    program: Program
     sites: tuple[MappedSite, ...]
     table: SiteTable
 
 
-def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str]) -> Mapping:
+def map_program(program: Program, accelerator: Accelerator, leaf_names: list[str]) -> MappedProgram:
     """Assign every site to its macro.
 
     Raises:
         DeploymentError: No site at all, a rule that matches no site, or a site that its macro cannot do.
     """
-    mapper = _Mapper(accelerator, _Names(program, leaf_names))
+    mapper = _Mapper(accelerator, SiteNames(program, leaf_names))
     mapper.map(program)
     _check_found(mapper.sites, mapper.rows, accelerator, mapper.used)
-    return Mapping(tuple(mapper.sites), SiteTable(mapper.rows, mapper.others))
+    return MappedProgram(program, tuple(mapper.sites), SiteTable(mapper.rows, mapper.others))
 
 
-def lasting_rules(program: Program, mapping: Mapping, decision_rule: str | None) -> set[int]:
+def lasting_rules(network: MappedProgram, decision_rule: str | None) -> set[int]:
     """`id` of each call with a site inside whose custom derivative can stay in force.
 
-    It cannot where a neuron is fused with what stands behind the call, where another derivative of decisions is asked
-    for, or where the call also gives a weight.
+    It cannot where a neuron is fused across the end of the call, where another derivative of decisions is asked for, or
+    where the call also returns a weight.
     """
     lasting: set[int] = set()
     broken: set[int] = set()
-    for region in program.regions:
+    for region in network.program.regions:
         leaving = {value.number for value in region.results}
         broad = any(
             mapped.site.step.outputs[0].number in region.numbers
-            and (decision_rule is not None or _decided_outside(mapped.chain.result.number, region.numbers, leaving))
-            for mapped in mapping.sites
+            and (decision_rule is not None or _is_outside(mapped.chain.result.number, region.numbers, leaving))
+            for mapped in network.sites
             if mapped.chain is not None
         )
         lasts = not broad and region.gives_data
@@ -129,14 +133,14 @@ def lasting_rules(program: Program, mapping: Mapping, decision_rule: str | None)
     return lasting - broken
 
 
-def _decided_outside(number: int, inside: range, leaving: set[int]) -> bool:
+def _is_outside(number: int, inside: range, leaving: set[int]) -> bool:
     return number not in inside or number in leaving
 
 
 class _Mapper:
-    """Sites and table of a program, those inside its loops and branches where these stand."""
+    """Sites and table of a program, in the order of its steps, with those inside loops and branches."""
 
-    def __init__(self, accelerator: Accelerator, names: "_Names") -> None:
+    def __init__(self, accelerator: Accelerator, names: SiteNames) -> None:
         self.accelerator = accelerator
         self.names = names
         self.sites: list[MappedSite] = []
@@ -149,10 +153,10 @@ class _Mapper:
         for step in program.steps:
             for body in step.bodies:
                 self.map(body)
-            for weight in () if step.bodies else _weights_inside(step, self.accelerator.activation_products):
-                name = self.names.of(weight) if weight else self.names.numbered(ACTIVATIONS)
+            for weight in () if step.bodies else weights_inside(step, self.accelerator.activation_products):
+                name = self.names.of(weight) if weight else self.names.unique(ACTIVATIONS)
                 inside = "a chip of its own" if is_chip(step.equation) else f"a `{step.primitive}`"
-                self.rows.append(_digital(name, step, program, f"it is inside {inside}"))
+                self.rows.append(_digital_row(name, step, program, f"it is inside {inside}"))
                 self.used.add(self.accelerator.macro_for(name))
             if step.primitive in PRODUCTS:
                 self._product(step, program, consumers)
@@ -166,7 +170,7 @@ class _Mapper:
         if chosen is not None:
             name = self.names.of(step.inputs[chosen].params)
             self.rows.append(
-                _digital(
+                _digital_row(
                     name,
                     step,
                     program,
@@ -183,16 +187,16 @@ class _Mapper:
 
     def _site(self, step: Step, operand: int, program: Program, consumers: Consumers) -> None:
         params, loaded = step.inputs[operand].params, step.inputs[operand].data
-        name = self.names.numbered(ACTIVATIONS) if loaded else self.names.of(params)
+        name = self.names.unique(ACTIVATIONS) if loaded else self.names.of(params)
         index = self.accelerator.macro_for(name)
         if index is None:
-            self.rows.append(_digital(name, step, program, "no rule matches its name"))
+            self.rows.append(_digital_row(name, step, program, "no rule matches its name"))
             return
         self.used.add(index)
         try:
             site = site_of(name, step, operand)
         except UnmappableError as error:
-            self.rows.append(_digital(name, step, program, str(error)))
+            self.rows.append(_digital_row(name, step, program, str(error)))
             return
         macro = self.accelerator.macros[index]
         mapped = _place(site, index, macro, consumers)._replace(
@@ -200,11 +204,11 @@ class _Mapper:
             weight_slices=site.members if loaded else _weight_slices(site, self.names.size(params)),
         )
         self.sites.append(mapped)
-        self.rows.append(_row(mapped, macro))
+        self.rows.append(_macro_row(mapped, macro))
 
 
 def _weight_slices(site: Site, leaf_size: int) -> int:
-    """Different weights of a site; where only the data tell how many turns there are, as many as its leaf holds."""
+    """Number of different weights of a site; where data decide the number of turns, as many as its leaf holds."""
     loops = [loop.turns for loop in site.weight.loops]
     known = [turns for turns in loops if turns is not None]
     words = math.prod(site.weight.shape)
@@ -242,7 +246,7 @@ def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> Mapped
     return MappedSite(site, index, None)
 
 
-def _row(mapped: MappedSite, macro: Macro) -> SiteRow:
+def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
     site = mapped.site
     known = site.data.range
     limits = "from data" if known.limit is None else f"{known.low:g} to {known.high:g}"
@@ -258,13 +262,12 @@ def _row(mapped: MappedSite, macro: Macro) -> SiteRow:
         input_bits=macro.input_bits,
         input_range=limits,
         inside=_inside(mapped.enclosures),
-        reason="",
     )
 
 
-def _digital(name: str, step: Step, program: Program, reason: str) -> SiteRow:
+def _digital_row(name: str, step: Step, program: Program, reason: str) -> SiteRow:
     inside = _inside(program.enclosures)
-    return SiteRow(name, step.primitive, 0, 0, 0, "-", "-", 0, 0, "-", inside, f"stays digital: {reason}")
+    return SiteRow(name, step.primitive, inside=inside, reason=f"stays digital: {reason}")
 
 
 def _inside(enclosures: tuple[Enclosure, ...]) -> str:
@@ -285,65 +288,11 @@ def _check_found(sites: list[MappedSite], rows: list[SiteRow], accelerator: Acce
             )
 
 
-def check_calibrated(mapping: Mapping, calibration: Calibration, accelerator: Accelerator) -> None:
-    """Raise DeploymentError for a choice of a site that no macro codes."""
-    coded = [one.site.name for one in mapping.sites if not accelerator.macros[one.macro].keeps_product]
+def check_calibrated(network: MappedProgram, calibration: Calibration, accelerator: Accelerator) -> None:
+    """Raise DeploymentError if a calibration names a site whose operands no macro encodes."""
+    coded = [one.site.name for one in network.sites if not accelerator.macros[one.macro].keeps_product]
     unknown = sorted(set(calibration.sites) - set(coded))
     if unknown:
         raise DeploymentError(
             f"Argument `calibration` must be of the sites {', '.join(coded)}, but has {', '.join(unknown)}."
         )
-
-
-class _Names:
-    """Names of sites: the module path of the weight, made unique."""
-
-    def __init__(self, program: Program, leaf_names: list[str]) -> None:
-        self.leaf_names = leaf_names
-        self.sizes = [math.prod(value.shape) for value in program.inputs]
-        self.given: dict[str, int] = {}
-        leaves = {self._leaf(weight) for weight in _weights(program)}
-        modules = [self._module(leaf) for leaf in leaves]
-        # Two weights of one module keep their own names.
-        self.shared = {module for module in modules if modules.count(module) > 1}
-
-    def of(self, weight: frozenset[int]) -> str:
-        leaf = self._leaf(weight)
-        module = self._module(leaf)
-        name = self.leaf_names[leaf] if module in self.shared else module
-        return self.numbered(name)
-
-    def numbered(self, name: str) -> str:
-        """A name, made unique."""
-        self.given[name] = self.given.get(name, 0) + 1
-        return name if self.given[name] == 1 else f"{name}#{self.given[name]}"
-
-    def size(self, weight: frozenset[int]) -> int:
-        return self.sizes[self._leaf(weight)]
-
-    def _leaf(self, leaves: frozenset[int]) -> int:
-        # A quantised or normalised weight depends on several leaves: the weight is the largest.
-        return max(sorted(leaves), key=self.sizes.__getitem__)
-
-    def _module(self, leaf: int) -> str:
-        name = self.leaf_names[leaf]
-        return name.rpartition(".")[0] or name
-
-
-def _weights(program: Program) -> list[frozenset[int]]:
-    """Parameter leaves of the weight of every product that a program holds."""
-    found: list[frozenset[int]] = []
-    for step in program.steps:
-        operand = None
-        if step.primitive in PRODUCTS:
-            operand = chosen_operand(step) if weight_operand(step) is None else weight_operand(step)
-        found += [] if operand is None else [step.inputs[operand].params]
-        found += [] if step.bodies else _weights_inside(step)
-        for body in step.bodies:
-            found += _weights(body)
-    return found
-
-
-def _weights_inside(step: Step, of_activations: bool = False) -> list[frozenset[int]]:
-    products = products_inside(step.equation, step.inputs, of_activations=of_activations)
-    return [frozenset().union(*(step.inputs[index].params for index in weights)) for weights in products]

@@ -1,4 +1,4 @@
-"""The site table: what landed where, and what did not and why."""
+"""Table of sites: where each product landed, or why it stays digital."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -9,36 +9,53 @@ from rich.table import Table
 
 
 class SiteRow(NamedTuple):
-    """One line of the site table.
+    """One line of the site table: a product on a macro, or one that stays digital.
 
-    `readout` is comparator, number or - for what stays digital; `inside` names the loops and branches around the site.
+    Attributes:
+        name: Name of the site.
+        operation: JAX's name of the product.
+        rows: Rows of the product; this and what follows is None for what stays digital.
+        columns: Columns of the product.
+        tiles: Tiles of the macro's rows that it takes.
+        macro: Class of the macro.
+        readout: "comparator" or "number".
+        weight_bits: Bits of a weight.
+        input_bits: Bits of an input.
+        input_range: Range of the inputs that the program fixes, or "from data".
+        inside: Loops and branches around it, the outermost first.
+        reason: Why it stays digital; empty on a macro.
     """
 
     name: str
     operation: str
-    rows: int
-    columns: int
-    tiles: int
-    macro: str
-    readout: str
-    weight_bits: int
-    input_bits: int
-    input_range: str
-    inside: str
-    reason: str
+    rows: int | None = None
+    columns: int | None = None
+    tiles: int | None = None
+    macro: str | None = None
+    readout: str | None = None
+    weight_bits: int | None = None
+    input_bits: int | None = None
+    input_range: str | None = None
+    inside: str = ""
+    reason: str = ""
+
+    @property
+    def on_macro(self) -> bool:
+        """Whether the product is on a macro."""
+        return self.macro is not None
 
 
 class SiteTable(tuple[SiteRow, ...]):
-    """What landed where, and what did not and why; prints as a table.
+    """Where each product landed, or why it stays digital; prints as a table.
 
     Attributes:
-        others: What no row is about, products without a weight above all: how many operations there are of each kind.
+        others: Number of operations without a row, by kind: above all products that have no weight.
     """
 
     others: dict[str, int]
 
     def __new__(cls, rows: Iterable[SiteRow] = (), others: Mapping[str, int] | None = None) -> "SiteTable":
-        """A table of these rows, beside which there are these other products."""
+        """Table of these rows, with the numbers of other products."""
         table = super().__new__(cls, rows)
         table.others = {kind: count for kind, count in (others or {}).items() if count}
         return table
@@ -50,7 +67,7 @@ class SiteTable(tuple[SiteRow, ...]):
         for field in SiteRow._fields:
             table.add_column(field.replace("_", " "), overflow="fold")
         for row in self:
-            table.add_row(*map(str, row))
+            table.add_row(*("-" if value is None else str(value) for value in row))
         console.print(table)
         lines = [f"{count} x {kind}" for kind, count in self.others.items()]
         return "\n".join([console.export_text().rstrip(), *lines])

@@ -1,14 +1,14 @@
-"""Sites: products of a weight with data, brought to the one form that macros work on."""
+"""Sites: products of a weight with data, in the one form that macros compute."""
 
 import math
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct, Product
 from amsim.circuits.contract.work import Work
+from amsim.deployment.mapping.layouts import ConvolutionLayout, DenseLayout
+from amsim.deployment.tracing.inner_products import products_inside
 from amsim.deployment.tracing.steps import Step, Value
 
 
@@ -31,7 +31,7 @@ class Site(NamedTuple):
     step: Step
     product: Product
     weight_operand: int
-    layout: "DenseLayout | ConvolutionLayout"
+    layout: DenseLayout | ConvolutionLayout
 
     @property
     def weight(self) -> Value:
@@ -45,16 +45,16 @@ class Site(NamedTuple):
 
     @property
     def members(self) -> int:
-        """Products of equal shape, each with a weight of its own, that one run does along the batch axes."""
+        """Products of equal shape, each with its own weight, that one run computes along the batch axes."""
         return math.prod(self.layout.members)
 
     @property
     def vectors(self) -> int:
-        """Output vectors of one product of a run, of all inferences together."""
+        """Output vectors of one product of a run, over all inferences."""
         return math.prod(self.step.outputs[0].shape) // max(self.product.columns * self.members, 1)
 
     def work(self, inferences: int) -> Work:
-        """Counts of one inference when one run holds `inferences` of them."""
+        """Counts per inference when one run holds `inferences` of them."""
         return Work(
             product=self.product,
             positions=max(self.vectors // inferences, 1),
@@ -63,111 +63,8 @@ class Site(NamedTuple):
         )
 
 
-class DenseLayout(NamedTuple):
-    """Axes of a `dot_general`; with batch axes, inputs, matrices and sums have one for each member in front."""
-
-    input_batch: tuple[int, ...]
-    weight_batch: tuple[int, ...]
-    members: tuple[int, ...]
-    input_free: tuple[int, ...]
-    input_summed: tuple[int, ...]
-    weight_free: tuple[int, ...]
-    weight_summed: tuple[int, ...]
-    weight_first: bool
-    column_shape: tuple[int, ...]
-
-    @property
-    def window_fetches(self) -> float:
-        """Each input is fetched once."""
-        return 1.0
-
-    @property
-    def padding(self) -> tuple[tuple[int, int], ...]:
-        """No map, hence no zeros around it."""
-        return ()
-
-    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """No map."""
-        return ()
-
-    def inputs(self, values: Array) -> Float[Array, "... rows"]:
-        """Inputs with their rows last."""
-        kept = self.input_batch + self.input_free
-        moved = jnp.transpose(values, kept + self.input_summed)
-        rows = math.prod(values.shape[axis] for axis in self.input_summed)
-        return moved.reshape(*moved.shape[: len(kept)], rows)
-
-    def matrix(self, weights: Array) -> Float[Array, "... rows columns"]:
-        """Weights as a matrix."""
-        rows = math.prod(weights.shape[axis] for axis in self.weight_summed)
-        moved = jnp.transpose(weights, self.weight_batch + self.weight_summed + self.weight_free)
-        return moved.reshape(*self.members, rows, math.prod(self.column_shape))
-
-    def result(self, sums: Float[Array, "... columns"]) -> Array:
-        """Sums in the operation's own layout."""
-        split = sums.reshape(*sums.shape[:-1], *self.column_shape)
-        if not self.weight_first:
-            return split
-        first = len(self.members)
-        middle = first + len(self.input_free)
-        return jnp.transpose(split, (*range(first), *range(middle, split.ndim), *range(first, middle)))
-
-    def to_columns(self, values: Array) -> Array:
-        """A value that broadcasts to the result, with its columns last."""
-        free, columns = len(self.input_free), len(self.column_shape)
-        values = values.reshape((1,) * (free + columns - values.ndim) + values.shape)
-        if self.weight_first:
-            values = jnp.transpose(values, (*range(columns, columns + free), *range(columns)))
-        whole = jnp.broadcast_to(values, values.shape[:free] + self.column_shape)
-        return whole.reshape(*whole.shape[:free], -1)
-
-
-class ConvolutionLayout(NamedTuple):
-    """Axis orders of a `conv_general_dilated`, its padding and the spacing of its input."""
-
-    input_order: tuple[int, ...]
-    kernel_order: tuple[int, ...]
-    result_order: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    spacing: tuple[int, ...]
-    window_fetches: float
-
-    @property
-    def members(self) -> tuple[int, ...]:
-        """No batch axes: one kernel for all images."""
-        return ()
-
-    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Size of the input map for an operand of this shape, spaced out, before padding."""
-        axes = zip(self.input_order[1:-1], self.spacing, strict=True)
-        return tuple((shape[axis] - 1) * step + 1 for axis, step in axes)
-
-    def inputs(self, values: Array) -> Array:
-        """Inputs (batch, *space, channels), padded and spaced out with zeros."""
-        moved = jnp.transpose(values, self.input_order)
-        if not any(low or high for low, high in self.padding) and all(step == 1 for step in self.spacing):
-            return moved
-        space = [(low, high, step - 1) for (low, high), step in zip(self.padding, self.spacing, strict=True)]
-        return jax.lax.pad(moved, jnp.zeros((), moved.dtype), [(0, 0, 0), *space, (0, 0, 0)])
-
-    def matrix(self, weights: Array) -> Float[Array, "rows columns"]:
-        """Kernel as a matrix with rows in the order (channel, *kernel)."""
-        moved = jnp.transpose(weights, self.kernel_order)
-        return moved.reshape(-1, moved.shape[-1])
-
-    def result(self, sums: Array) -> Array:
-        """Sums in the operation's own layout."""
-        inverse = sorted(range(len(self.result_order)), key=self.result_order.__getitem__)
-        return jnp.transpose(sums, inverse)
-
-    def to_columns(self, values: Array) -> Array:
-        """A value that broadcasts to the result, with its columns last."""
-        values = values.reshape((1,) * (len(self.result_order) - values.ndim) + values.shape)
-        return jnp.transpose(values, self.result_order)
-
-
 def weight_operand(step: Step) -> int | None:
-    """Which operand of a product is a weight while the other depends on data; None for any other product."""
+    """Index of the operand that is a weight while the other depends on data; None for any other product."""
     for index in (1, 0):
         if step.inputs[index].is_weight and step.inputs[1 - index].data:
             return index
@@ -175,7 +72,7 @@ def weight_operand(step: Step) -> int | None:
 
 
 def loaded_operand(step: Step) -> int | None:
-    """Which operand of a product of two activations a macro loads as weights; None for any other product.
+    """Index of the operand of a product of two activations that a macro loads as weights; None for other products.
 
     The second, unless only that one is known not to be negative: inputs have an unsigned code, weights do not.
     """
@@ -187,12 +84,23 @@ def loaded_operand(step: Step) -> int | None:
 
 
 def chosen_operand(step: Step) -> int | None:
-    """Which operand of a product is a choice among weights while the other depends on data; None for any other."""
+    """Index of the operand that is a choice among weights while the other depends on data; None otherwise."""
     for index in (1, 0):
         other = step.inputs[1 - index]
         if step.inputs[index].chosen and other.data and not other.chosen:
             return index
     return None
+
+
+def weights_inside(step: Step, of_activations: bool = False) -> list[frozenset[int]]:
+    """Parameter leaves of the weight of each product inside an operation.
+
+    Args:
+        step: The operation.
+        of_activations: Whether products of two activations count too, with no leaves.
+    """
+    products = products_inside(step.equation, step.inputs, of_activations=of_activations)
+    return [frozenset().union(*(step.inputs[index].params for index in weights)) for weights in products]
 
 
 def site_of(name: str, step: Step, operand: int) -> Site:
@@ -234,7 +142,7 @@ def _dense(step: Step, operand: int) -> tuple[Product, DenseLayout]:
 def _convolution(step: Step, operand: int) -> tuple[Product, ConvolutionLayout]:
     params: dict[str, Any] = step.equation.params
     if operand == 0:
-        raise UnmappableError("its weight stands in the place of the image")
+        raise UnmappableError("its weight is the first operand, where the image belongs")
     if params["batch_group_count"] != 1:
         raise UnmappableError("it splits its batch into groups")
     numbers = params["dimension_numbers"]

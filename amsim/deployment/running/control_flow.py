@@ -1,4 +1,4 @@
-"""Runs the bodies of loops and branches: one turn after another, one of several branches, with what each turn tells.
+"""Runs the bodies of loops and branches, turn after turn or one of several, with the observations of their sites.
 
 Loops stay loops: what runs and what is counted inside does not grow with the number of turns.
 """
@@ -6,28 +6,21 @@ Loops stay loops: what runs and what is counted inside does not grow with the nu
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
 from jaxtyping import Array
 
+from amsim.deployment.running.site_observation import SiteObservation
 from amsim.deployment.tracing.steps import Program, Step
-
-
-class Largest(eqx.Module):
-    """What a site tells of which the largest of all runs counts, where of a plain array the sum does."""
-
-    value: Array
-
 
 Turns = tuple[Array, ...]
 """Which turn it is of each loop around a program, the outermost first."""
-Tallies = dict[int, tuple[dict[str, Array | Largest], Array]]
-"""By site, the number of its product: what it tells, merged over its runs, and how many these were."""
+Tallies = dict[int, SiteObservation]
+"""Observation of each site over its runs, by the number of its product."""
 Run = Callable[[Program, Sequence[Any], Turns], tuple[list[Any], Tallies]]
-"""Outputs of a program on some arguments, at some turn, and what its sites tell."""
+"""Function from a program, its arguments and its turn to the outputs and the observations of its sites."""
 
 
 def run_bodies(step: Step, values: dict[int, Any], run: Run, turns: Turns, counted: Container[int] = ()) -> Tallies:
@@ -38,11 +31,11 @@ def run_bodies(step: Step, values: dict[int, Any], run: Run, turns: Turns, count
         values: Values by number.
         run: Runs a body.
         turns: Which turn it is of the loops around it.
-        counted: Sites of which `run` tells, wherever they are.
+        counted: Sites that `run` observes, by number, wherever they are.
     """
     arguments = [_typed(atom, values[value.number]) for atom, value in zip(_atoms(step), step.inputs, strict=True)]
-    tells = tuple(_holds(body, counted) for body in step.bodies)
-    results, tallies = _CONTROL_FLOW[step.primitive](step, arguments, run, turns, tells)
+    observed = tuple(_holds(body, counted) for body in step.bodies)
+    results, tallies = _CONTROL_FLOW[step.primitive](step, arguments, run, turns, observed)
     values |= {value.number: found for value, found in zip(step.outputs, results, strict=True)}
     return tallies
 
@@ -65,7 +58,7 @@ def _typed(atom: Any, value: Any) -> Any:
 
 
 def _scan(
-    step: Step, arguments: list[Any], run: Run, turns: Turns, tells: tuple[bool, ...]
+    step: Step, arguments: list[Any], run: Run, turns: Turns, observed: tuple[bool, ...]
 ) -> tuple[list[Any], Tallies]:
     params: dict[str, Any] = step.equation.params
     constants, carried = params["num_consts"], params["num_carry"]
@@ -84,11 +77,11 @@ def _scan(
         reverse=params["reverse"],
         unroll=params["unroll"],
     )
-    return [*last, *stacked], _map_tallies(_over_turns, tallies)
+    return [*last, *stacked], _each_site(SiteObservation.over_turns, tallies)
 
 
 def _while(
-    step: Step, arguments: list[Any], run: Run, turns: Turns, tells: tuple[bool, ...]
+    step: Step, arguments: list[Any], run: Run, turns: Turns, observed: tuple[bool, ...]
 ) -> tuple[list[Any], Tallies]:
     params: dict[str, Any] = step.equation.params
     first, condition, body = params["cond_nconsts"], *step.bodies
@@ -96,26 +89,26 @@ def _while(
     # Under `vmap` each member of a batch may stop at a turn of its own; the others go on without it.
     batched = bool(params["cond_jaxpr"].out_avals[0].shape)
 
-    def tested(turn: Array, carry: list[Any]) -> tuple[Array, Tallies]:
+    def test(turn: Array, carry: list[Any]) -> tuple[Array, Tallies]:
         found, tallies = run(condition, [*arguments[:first], *carry], (*turns, turn))
         return found[0], tallies
 
     def one_turn(turn: Array, carry: list[Any]) -> tuple[list[Any], Tallies]:
         found, tallies = run(body, [*arguments[first:start], *carry], (*turns, turn))
-        # The loop keeps nothing of its condition but the answer: what else it tells has to be asked for again.
-        going, more = tested(turn, carry) if tells[0] or batched else (jnp.ones((), bool), {})
-        return _of_active(going, found, carry), _told_by_active(going, tallies | (more if tells[0] else {}))
+        # The loop keeps nothing of its condition but the answer: its sites have to be observed again.
+        going, more = test(turn, carry) if observed[0] or batched else (jnp.ones((), bool), {})
+        return _of_active(going, found, carry), _tallies_of_active(going, tallies | (more if observed[0] else {}))
 
-    def turned(state: tuple[Array, list[Any], Tallies]) -> tuple[Array, list[Any], Tallies]:
+    def take_turn(state: tuple[Array, list[Any], Tallies]) -> tuple[Array, list[Any], Tallies]:
         turn, carry, tallies = state
         found, more = one_turn(turn, carry)
-        return turn + 1, found, merged(tallies, more)
+        return turn + 1, found, _merge(tallies, more)
 
     initial = (jnp.zeros((), jnp.int32), arguments[start:])
-    nothing = _zeros(lambda: one_turn(*initial)[1]) if any(tells) else {}
-    turn, carry, tallies = lax.while_loop(lambda state: jnp.any(tested(*state[:2])[0]), turned, (*initial, nothing))
-    last = tested(turn, carry)[1] if tells[0] else {}
-    return carry, tallies | {site: merged(tallies[site], last[site]) for site in last}
+    nothing = _zeros(lambda: one_turn(*initial)[1]) if any(observed) else {}
+    turn, carry, tallies = lax.while_loop(lambda state: jnp.any(test(*state[:2])[0]), take_turn, (*initial, nothing))
+    last = test(turn, carry)[1] if observed[0] else {}
+    return carry, tallies | {site: tallies[site].merge(last[site]) for site in last}
 
 
 def _of_active(going: Array, found: list[Any], before: list[Any]) -> list[Any]:
@@ -128,28 +121,23 @@ def _of_active(going: Array, found: list[Any], before: list[Any]) -> list[Any]:
     ]
 
 
-def _told_by_active(going: Array, tallies: Tallies) -> Tallies:
-    """What sites tell of a turn that only a part of a batch still takes; whole numbers, of values seen, are kept."""
+def _tallies_of_active(going: Array, tallies: Tallies) -> Tallies:
+    """Observations of a turn that only a part of a batch still takes."""
     if going.ndim == 0:
         return tallies
-
-    def part(one: Any) -> Any:
-        scales = not isinstance(one, Largest) and jnp.issubdtype(one.dtype, jnp.floating)
-        return one * jnp.mean(going, dtype=one.dtype) if scales else one
-
-    return _map_tallies(part, tallies)
+    return _each_site(lambda one: one.of_active(lambda dtype: jnp.mean(going, dtype=dtype)), tallies)
 
 
 def _cond(
-    step: Step, arguments: list[Any], run: Run, turns: Turns, tells: tuple[bool, ...]
+    step: Step, arguments: list[Any], run: Run, turns: Turns, observed: tuple[bool, ...]
 ) -> tuple[list[Any], Tallies]:
     index, *operands = arguments
 
-    def told(body: Program) -> Callable[[], Tallies]:
+    def observe(body: Program) -> Callable[[], Tallies]:
         return lambda: run(body, operands, turns)[1]
 
-    telling = [body for body, tells_of in zip(step.bodies, tells, strict=True) if tells_of]
-    nothing = {site: none for body in telling for site, none in _zeros(told(body)).items()}
+    holding = [body for body, holds in zip(step.bodies, observed, strict=True) if holds]
+    nothing = {site: none for body in holding for site, none in _zeros(observe(body)).items()}
 
     def branch(body: Program) -> Callable[..., tuple[list[Any], Tallies]]:
         def taken(*operands: Any) -> tuple[list[Any], Tallies]:
@@ -162,35 +150,17 @@ def _cond(
     return found, tallies
 
 
-def merged(tallies: Any, more: Any) -> Any:
-    """What sites tell of the runs of both."""
-    return _map_tallies(_of_both, tallies, more)
-
-
-def _of_both(one: Any, other: Any) -> Any:
-    if isinstance(one, Largest):
-        return Largest(jnp.maximum(one.value, other.value))
-    return one + other
-
-
-def _over_turns(each: Any) -> Any:
-    if isinstance(each, Largest):
-        return Largest(jnp.max(each.value, axis=0, initial=-jnp.inf))
-    return jnp.sum(each, axis=0)
-
-
-def _of_nothing(one: Any) -> Any:
-    if isinstance(one, Largest):
-        return Largest(jnp.full(one.value.shape, -jnp.inf, one.value.dtype))
-    return jnp.zeros(one.shape, one.dtype)
-
-
-def _map_tallies(function: Callable[..., Any], *tallies: Any) -> Any:
-    return jax.tree.map(function, *tallies, is_leaf=lambda one: isinstance(one, Largest))
+def _merge(tallies: Tallies, more: Tallies) -> Tallies:
+    """Observations of the runs of both, of the same sites."""
+    return _each_site(SiteObservation.merge, tallies, more)
 
 
 def _zeros(tallies: Callable[[], Tallies]) -> Tallies:
-    return _map_tallies(_of_nothing, jax.eval_shape(tallies))
+    return _each_site(SiteObservation.of_no_run, jax.eval_shape(tallies))
+
+
+def _each_site(function: Callable[..., SiteObservation], *tallies: Tallies) -> Tallies:
+    return jax.tree.map(function, *tallies, is_leaf=lambda one: isinstance(one, SiteObservation))
 
 
 _CONTROL_FLOW = {"scan": _scan, "while": _while, "cond": _cond}

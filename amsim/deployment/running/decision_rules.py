@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
-from amsim.deployment.mapping.neurons import Decision
+from amsim.deployment.mapping.decisions import Decision
 from amsim.deployment.tracing.plain_step import plain_results
 from amsim.noise.gradients import decision, expected_decision
 
@@ -42,7 +42,7 @@ def decided_value(
     return _with_tangent_of(jnp.sign(margin) / 2, slope)
 
 
-def decided_by_sign(one: Decision, values: dict[int, Any]) -> Array:
+def sign_value(one: Decision, values: dict[int, Any]) -> Array:
     """Result of a step that decides on a `decided_value`, on a straight line through its two answers."""
     value = values[one.step.inputs[one.operand].number]
 
@@ -53,7 +53,7 @@ def decided_by_sign(one: Decision, values: dict[int, Any]) -> Array:
     return _with_tangent_of(plain_results(one.step, values)[0], rise / 2 * value)
 
 
-def sign_kept(one: Decision, values: dict[int, Any]) -> Array:
+def kept_sign_value(one: Decision, values: dict[int, Any]) -> Array:
     """Result of a step that keeps the sign of a `decided_value`, with that value's derivative."""
     value = values[one.step.inputs[one.operand].number]
     return _with_tangent_of(plain_results(one.step, values)[0], value)

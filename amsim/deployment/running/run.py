@@ -14,23 +14,24 @@ from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import over_columns
-from amsim.deployment.mapping.mapper import MappedSite, Mapping
-from amsim.deployment.mapping.neurons import Decision
+from amsim.deployment.mapping.decisions import Decision
+from amsim.deployment.mapping.mapper import MappedProgram, MappedSite
 from amsim.deployment.mapping.sites import Site
 from amsim.deployment.running.control_flow import Tallies, Turns, run_bodies
-from amsim.deployment.running.decision_rules import decided_by_sign, decided_value, has_slope, sign_kept
+from amsim.deployment.running.decision_rules import decided_value, has_slope, kept_sign_value, sign_value
+from amsim.deployment.running.site_observation import SiteObservation
 from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.deployment.tracing.plain_step import plain_results
 from amsim.deployment.tracing.steps import Program, Step, Value
 
 
 class Deployment(NamedTuple):
-    """What the sites of a program run on.
+    """Hardware that the sites of a program run on.
 
     Attributes:
         macros: The macros.
         dies: A die for each macro, or None for the nominal one.
-        calibration: What was chosen for the sites.
+        calibration: Choices for the sites.
         decision_rule: Derivative of the decisions of fused neurons; None is the network's own.
     """
 
@@ -45,56 +46,50 @@ class Deployment(NamedTuple):
         return self._replace(dies=[macro.prepare(die) for macro, die in pairs])
 
 
+Observe = Callable[[MappedSite, dict[int, Any], Array], SiteObservation]
+"""Function from a site, the values of one run by number and the products that the run does to its observation."""
+
+
 def run_program(
-    program: Program,
-    mapping: Mapping,
-    deployment: Deployment,
-    arguments: Sequence[Any],
-    key: PRNGKeyArray | None,
+    network: MappedProgram, deployment: Deployment, arguments: Sequence[Any], key: PRNGKeyArray | None
 ) -> list[Any]:
     """Outputs of a program on macros.
 
     Args:
-        program: The flat program.
-        mapping: Its sites on macros.
+        network: The program and its sites.
         deployment: The macros and their dies.
         arguments: Parameter leaves and inputs.
         key: Draws the dynamic noise; None is no dynamic noise. Each turn of a loop is a read of its own.
     """
-    return _run_on_macros(program, mapping, deployment, arguments, key)[0]
+    return _run_on_macros(network, deployment, arguments, key)[0]
 
 
 def read_program(
-    program: Program,
-    mapping: Mapping,
-    deployment: Deployment,
-    arguments: Sequence[Any],
-    key: PRNGKeyArray | None,
+    network: MappedProgram, deployment: Deployment, arguments: Sequence[Any], key: PRNGKeyArray | None
 ) -> dict[str, Array]:
-    """What each column gives on average: of fused neurons the decision, -1 or +1, else the number read.
+    """Average result of each column: the decision, -1 or +1, of a fused neuron, else the number read.
 
-    Arguments as those of `run_program`; by site, each result has shape (columns,). Plain products have none.
+    Arguments as those of `run_program`. By site, each of shape (columns,); plain products are left out.
     """
-    tallies = _run_on_macros(program, mapping, deployment, arguments, key, counting=True)[1]
-    names = {_result(mapped).number: mapped.site.name for mapped in mapping.sites}
-    return {names[number]: _averaged(*tally)[0]["read"] for number, tally in tallies.items()}
+    tallies = _run_on_macros(network, deployment, arguments, key, counting=True)[1]
+    names = {_result(mapped).number: mapped.site.name for mapped in network.sites}
+    return {names[number]: tally.averages()["read"] for number, tally in tallies.items()}
 
 
 def _run_on_macros(
-    program: Program,
-    mapping: Mapping,
+    network: MappedProgram,
     deployment: Deployment,
     arguments: Sequence[Any],
     key: PRNGKeyArray | None,
     counting: bool = False,
 ) -> tuple[list[Any], Tallies]:
-    """Outputs, and while counting what each site gives on average."""
-    keys = None if key is None else jax.random.split(key, len(mapping.sites) or 1)
+    """Outputs, and while counting the mean `read` of each column of each site."""
+    keys = None if key is None else jax.random.split(key, len(network.sites) or 1)
     # Once for all sites, and outside loops.
     deployment = deployment.prepared()
-    results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(mapping.sites)}
-    replaced = {number for mapped in mapping.sites for number in _replaced(mapped)}
-    ruled = {} if deployment.decision_rule is None else _ruled(mapping)
+    results = {_result(mapped).number: (index, mapped) for index, mapped in enumerate(network.sites)}
+    replaced = {number for mapped in network.sites for number in _replaced_numbers(mapped)}
+    by_rule = {} if deployment.decision_rule is None else _steps_by_rule(network)
 
     def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
         values = _start(program, arguments)
@@ -106,9 +101,10 @@ def _run_on_macros(
                 site_key = None if keys is None else functools.reduce(jax.random.fold_in, turns, keys[index])
                 values[number], read = _on_macro(mapped, deployment, values, site_key)
                 if counting and read is not None:
-                    tallies[number] = ({"read": _column_mean(mapped, read)}, jnp.ones((), jnp.result_type(float)))
-            elif number in ruled:
-                result, one = ruled[number]
+                    means = {"read": _column_mean(mapped, read)}
+                    tallies[number] = SiteObservation(means, runs=jnp.ones((), jnp.result_type(float)))
+            elif number in by_rule:
+                result, one = by_rule[number]
                 values[number] = result(one, values)
             elif step.bodies:
                 tallies |= run_bodies(step, values, run, turns, results if counting else ())
@@ -116,36 +112,27 @@ def _run_on_macros(
                 _plain(step, values)
         return [values[value.number] for value in program.outputs], tallies
 
-    return run(program, arguments, ())
+    return run(network.program, arguments, ())
 
 
-def report_program(
-    program: Program, mapping: Mapping, deployment: Deployment, arguments: Sequence[Any]
-) -> list[tuple[dict[str, Array], Array]]:
-    """Activity and clipping of each site, averaged over its runs, and their number; from a plain run of the network."""
+def report_program(network: MappedProgram, deployment: Deployment, arguments: Sequence[Any]) -> list[SiteObservation]:
+    """Activity and clipping of each site over its runs, as means; from a plain run of the network."""
 
-    def report(mapped: MappedSite, values: dict[int, Any]) -> dict[str, Any]:
-        return _report(mapped, deployment, values)
+    def report(mapped: MappedSite, values: dict[int, Any], runs: Array) -> SiteObservation:
+        return SiteObservation(_report(mapped, deployment, values), runs=runs)
 
-    return [_averaged(*tally) for tally in tally_program(program, mapping, arguments, report)]
+    return observe_program(network, arguments, report)
 
 
-def tally_program(
-    program: Program,
-    mapping: Mapping,
-    arguments: Sequence[Any],
-    tell: Callable[[MappedSite, dict[int, Any]], dict[str, Any]],
-) -> list[tuple[dict[str, Any], Array]]:
-    """What each site tells in a plain run of the network, merged over its runs, and their number.
+def observe_program(network: MappedProgram, arguments: Sequence[Any], observe: Observe) -> list[SiteObservation]:
+    """Observation of each site over its runs in a plain run of the network.
 
     Args:
-        program: The flat program.
-        mapping: Its sites on macros.
+        network: The program and its sites.
         arguments: Parameter leaves and inputs.
-        tell: What one run of a site tells, from the site and the values by number: arrays, of which the sum counts,
-            and `Largest`.
+        observe: Observes one run of a site.
     """
-    sites = {mapped.site.step.outputs[0].number: mapped for mapped in mapping.sites}
+    sites = {mapped.site.step.outputs[0].number: mapped for mapped in network.sites}
 
     def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
         values = _start(program, arguments)
@@ -157,17 +144,12 @@ def tally_program(
             else:
                 _plain(step, values)
             if number in sites:
-                products = jnp.asarray(sites[number].site.members, jnp.result_type(float))
-                tallies[number] = (tell(sites[number], values), products)
+                runs = jnp.asarray(sites[number].site.members, jnp.result_type(float))
+                tallies[number] = observe(sites[number], values, runs)
         return [values[value.number] for value in program.outputs], tallies
 
-    tallies = run(program, arguments, ())[1]
+    tallies = run(network.program, arguments, ())[1]
     return [tallies[number] for number in sites]
-
-
-def _averaged(sums: dict[str, Any], runs: Array) -> tuple[dict[str, Array], Array]:
-    """A site that did not run shows no activity."""
-    return {name: total / jnp.maximum(runs, 1.0) for name, total in sums.items()}, runs
 
 
 def _report(mapped: MappedSite, deployment: Deployment, values: dict[int, Any]) -> dict[str, Any]:
@@ -196,22 +178,22 @@ def _result(mapped: MappedSite) -> Value:
     return mapped.site.step.outputs[0] if mapped.chain is None else mapped.chain.result
 
 
-def _replaced(mapped: MappedSite) -> list[int]:
+def _replaced_numbers(mapped: MappedSite) -> list[int]:
     if mapped.chain is None:
         return []
     return [mapped.site.step.outputs[0].number, *(step.outputs[0].number for step in mapped.chain.steps)]
 
 
 def value_reader(values: dict[int, Any]) -> Any:
-    """Function from a value of the program to what it is in this run."""
+    """Function from a value of the program to its array in this run."""
     return lambda value: values[value.number]
 
 
-def _ruled(mapping: Mapping) -> dict[int, tuple[Callable[..., Array], Decision]]:
-    """Steps behind fused neurons whose derivative is that of the rule, by the number of their result."""
-    chains = [mapped.chain for mapped in mapping.sites if mapped.chain is not None and mapped.chain.threshold is None]
-    steps = [(sign_kept, one) for chain in chains for one in chain.kept]
-    steps += [(decided_by_sign, one) for chain in chains for one in chain.decisions]
+def _steps_by_rule(network: MappedProgram) -> dict[int, tuple[Callable[..., Array], Decision]]:
+    """Steps after fused neurons that take the rule's derivative, by the number of their result."""
+    chains = [mapped.chain for mapped in network.sites if mapped.chain is not None and mapped.chain.threshold is None]
+    steps = [(kept_sign_value, one) for chain in chains for one in chain.kept]
+    steps += [(sign_value, one) for chain in chains for one in chain.decisions]
     return {one.step.outputs[0].number: (result, one) for result, one in steps if has_slope(one)}
 
 
@@ -238,7 +220,9 @@ def _on_macro(
         read = macro.margin(operands, neuron, die=die, key=key)
         margins = decided_value(rule, read, macro, operands, neuron, die)
     margins = site.layout.result(margins)
-    value = mapped.chain.decided(margins, value_reader(values)).astype((site.step, *mapped.chain.steps)[-1].dtype)
+    value = mapped.chain.result_from_margins(margins, value_reader(values)).astype(
+        (site.step, *mapped.chain.steps)[-1].dtype
+    )
     return value, read
 
 

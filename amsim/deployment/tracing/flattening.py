@@ -15,15 +15,20 @@ from amsim.circuits.selection.codes import ValueRange
 from amsim.deployment.tracing import custom_rules
 from amsim.deployment.tracing.inner_products import products_inside
 from amsim.deployment.tracing.plain_step import distinct_operands
+from amsim.deployment.tracing.primitives import (
+    CALLS_WITH_RULES,
+    CUSTOM_DERIVATIVES,
+    IDENTITIES,
+    PRODUCTS,
+    SELECTIONS,
+    TRANSPARENT_CALLS,
+    call_body,
+)
 from amsim.deployment.tracing.ranges import UNKNOWN, constant_range, dtype_range, hull, output_ranges
-from amsim.deployment.tracing.steps import PRODUCTS, Enclosure, Program, Region, Step, Value
+from amsim.deployment.tracing.steps import Enclosure, Program, Region, Step, Value
 
-TRANSPARENT_CALLS = ("jit", "pjit", "closed_call", "core_call")
-CALLS_WITH_RULES = (*custom_rules.NAMES, "remat", "remat2", "checkpoint")
 CHIP_CALL = "run_deployed_chip"
-"""Name of the call that a chip makes: one inside a network that is deployed stays on its own macros."""
-_SELECTIONS = ("gather", "dynamic_slice")
-_IDENTITIES = ("stop_gradient", "copy", "copy_p")
+"""Name of the call that a chip makes; a chip inside a network that is deployed stays on its own macros."""
 _PASSES_TO_KNOW_A_RANGE = 2
 
 
@@ -58,7 +63,7 @@ class _Flattener:
 
         for equation in jaxpr.eqns:
             inputs = [read(atom) for atom in equation.invars]
-            if self._inlined(equation, inputs):
+            if self._inlines(equation, inputs):
                 outputs = self._inline(equation, inputs)
             elif equation.primitive.name in self._with_bodies and self._holds_products(equation, inputs):
                 outputs = self._with_bodies[equation.primitive.name](equation, inputs)
@@ -71,15 +76,15 @@ class _Flattener:
     def _with_bodies(self) -> dict[str, Callable[[core.JaxprEqn, list[Value]], list[Value]]]:
         return {"scan": self._scan, "while": self._while, "cond": self._cond}
 
-    def _inlined(self, equation: core.JaxprEqn, inputs: Sequence[Value]) -> bool:
+    def _inlines(self, equation: core.JaxprEqn, inputs: Sequence[Value]) -> bool:
         name = equation.primitive.name
         if name in TRANSPARENT_CALLS:
             return not is_chip(equation)
         return name in CALLS_WITH_RULES and self._holds_products(equation, inputs)
 
     def _inline(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
-        inner, inner_consts = inner_jaxpr(equation)
-        if equation.primitive.name not in custom_rules.NAMES:
+        inner, inner_consts = call_body(equation)
+        if equation.primitive.name not in CUSTOM_DERIVATIVES:
             return self.run(inner, inner_consts, inputs)
         start, ruled = self.count, id(equation) in self.ruled
         entering = self._program_of(custom_rules.without_derivative(equation.invars), inputs) if ruled else inputs
@@ -99,14 +104,14 @@ class _Flattener:
 
     def _step(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
         ranges = output_ranges(equation, [value.range for value in inputs])
-        made_of, name = _made_of(equation, inputs), equation.primitive.name
-        from_weights = any(value.params for value in made_of) and all(one.chosen or not one.data for one in made_of)
+        elements, name = _elements_of(equation, inputs), equation.primitive.name
+        from_weights = any(value.params for value in elements) and all(one.chosen or not one.data for one in elements)
         data = any(value.data for value in inputs)
         chosen = data and from_weights and name not in PRODUCTS
-        read = made_of if chosen else inputs
+        read = elements if chosen else inputs
         params = frozenset().union(*(value.params for value in read))
         loops = frozenset().union(*(value.loops for value in inputs))
-        origin = inputs[0].source if name in _IDENTITIES else -1
+        origin = inputs[0].source if name in IDENTITIES else -1
         outputs = [
             self.value(
                 params,
@@ -130,7 +135,7 @@ class _Flattener:
             self._like(value, variable.aval.shape, loops=value.loops | {loop}, origin=value.source)
             for value, variable in zip(inputs[last:], params["jaxpr"].jaxpr.invars[last:], strict=True)
         ]
-        body = self._settled(params["jaxpr"], inputs[:first], inputs[first:last], slices, loop)
+        body = self._loop_body(params["jaxpr"], inputs[:first], inputs[first:last], slices, loop)
         results = [*body.inputs[first:last], *body.outputs[last - first :]]
         return self._after(equation, inputs, (body,), [[result] for result in results], loop)
 
@@ -138,7 +143,7 @@ class _Flattener:
         params: dict[str, Any] = equation.params
         loop, own = self._enclosure("while", None), params["cond_nconsts"]
         first = own + params["body_nconsts"]
-        body = self._settled(params["body_jaxpr"], inputs[own:first], inputs[first:], [], loop)
+        body = self._loop_body(params["body_jaxpr"], inputs[own:first], inputs[first:], [], loop)
         carry = body.inputs[first - own :]
         condition = self._body(params["cond_jaxpr"], [*inputs[:own], *carry], loop)
         # How many turns there are, and so what is left, depends on all that the condition does.
@@ -160,7 +165,7 @@ class _Flattener:
         enclosure: Enclosure,
         alternatives: int = 1,
     ) -> list[Value]:
-        """The step of a loop or branch, each result of which comes from some values inside, the first ones directly."""
+        """Results of a loop or branch as one step; each comes from some values inside, the first of them directly."""
         late, outputs = any(value.data for value in inputs), []
         for variable, values in zip(equation.outvars, sources, strict=True):
             params = frozenset().union(*(value.params for value in values))
@@ -179,7 +184,7 @@ class _Flattener:
         self.steps.append(Step(equation, tuple(inputs), tuple(outputs), bodies))
         return outputs
 
-    def _settled(
+    def _loop_body(
         self,
         closed: core.ClosedJaxpr,
         fixed: Sequence[Value],
@@ -187,22 +192,22 @@ class _Flattener:
         slices: Sequence[Value],
         loop: Enclosure,
     ) -> Program:
-        """Body of a loop, once what it carries from turn to turn depends on nothing new."""
+        """Body of a loop, once what is known of the values it carries no longer changes from turn to turn."""
         carry = [self._like(value, value.shape, loops=value.loops, origin=value.source) for value in start]
         avals = [variable.aval for variable in closed.jaxpr.invars[len(fixed) :]]
         passes = 0
         while True:
             body = self._body(closed, [*fixed, *carry, *slices], loop)
             after = [
-                self._carried(before, result, loop, aval, passes)
+                self._next_carry(before, result, loop, aval, passes)
                 for before, result, aval in zip(carry, body.outputs, avals, strict=False)
             ]
-            if all(_known(before) == _known(one) for before, one in zip(carry, after, strict=True)):
+            if all(_without_number(before) == _without_number(one) for before, one in zip(carry, after, strict=True)):
                 return body
             carry, passes = after, passes + 1
 
-    def _carried(self, before: Value, result: Value, loop: Enclosure, aval: Any, passes: int) -> Value:
-        """What a loop carries at any turn, where it is `before` at one turn and `result` at the next."""
+    def _next_carry(self, before: Value, result: Value, loop: Enclosure, aval: Any, passes: int) -> Value:
+        """Carried value that covers both `before`, at one turn, and `result`, at the next."""
         if before.number == result.number:
             return before
         known = hull([before.range, result.range])
@@ -238,14 +243,14 @@ class _Flattener:
         return Enclosure(self.enclosed, primitive, turns)
 
 
-def _made_of(equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
-    """What the elements of a result are, or are computed from; not what says which of them it is."""
+def _elements_of(equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
+    """Operands that a result's elements are taken or computed from, without those that only select elements."""
     if equation.primitive.name == "select_n":
         return inputs[1:]
-    return inputs[:1] if equation.primitive.name in _SELECTIONS else inputs
+    return inputs[:1] if equation.primitive.name in SELECTIONS else inputs
 
 
-def _known(value: Value) -> tuple[Any, ...]:
+def _without_number(value: Value) -> tuple[Any, ...]:
     return value[1:]
 
 
@@ -277,12 +282,3 @@ def flatten(
 def is_chip(equation: core.JaxprEqn) -> bool:
     """Whether a call is that of a deployed chip."""
     return equation.params.get("name") == CHIP_CALL
-
-
-def inner_jaxpr(equation: core.JaxprEqn) -> tuple[core.Jaxpr, Sequence[Any]]:
-    """Body of a call and its constants."""
-    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        inner = equation.params.get(name)
-        if inner is not None:
-            return (inner.jaxpr, inner.consts) if isinstance(inner, core.ClosedJaxpr) else (inner, ())
-    raise ValueError(f"Operation {equation.primitive.name} has no body that can be read.")

@@ -1,11 +1,12 @@
-"""Finds products of a weight with data inside a call, loop or branch before anything is done to it."""
+"""Products of a weight with data inside a call, loop or branch, found before it is opened."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jax.extend import core
 
-from amsim.deployment.tracing.steps import PRODUCTS, Value
+from amsim.deployment.tracing.primitives import PRODUCTS, bodies
+from amsim.deployment.tracing.steps import Value
 
 
 class Mark(NamedTuple):
@@ -23,12 +24,12 @@ class Mark(NamedTuple):
 def products_inside(
     equation: core.JaxprEqn, inputs: Sequence[Value], *, of_activations: bool = False
 ) -> list[frozenset[int]]:
-    """Products of a weight with data inside a call or loop; of each, the inputs that its weight is made from.
+    """Products of a weight with data inside a call or loop; for each, the inputs that its weight is made from.
 
     Args:
         equation: The call or loop.
         inputs: What it reads.
-        of_activations: Whether products of two activations count too, with none.
+        of_activations: Whether products of two activations count too, with no such inputs.
     """
     marks = [Mark(frozenset({i} if value.is_weight else ()), value.data) for i, value in enumerate(inputs)]
     found = _through(equation, marks)[0]
@@ -36,19 +37,20 @@ def products_inside(
 
 
 def _through(equation: core.JaxprEqn, marks: list[Mark]) -> tuple[list[frozenset[int]], list[Mark]]:
-    """Products inside an operation, and the marks of its outputs; those of two activations have no weights."""
+    """Products inside an operation and marks of its outputs; products of two activations have no weights."""
     params: dict[str, Any] = equation.params
     if equation.primitive.name == "scan":
-        return _looped(params["jaxpr"].jaxpr, marks, params["num_consts"], params["num_carry"])
+        return _follow_loop(params["jaxpr"].jaxpr, marks, params["num_consts"], params["num_carry"])
     if equation.primitive.name == "while":
         own, body = params["cond_nconsts"], params["body_nconsts"]
-        found, carried = _looped(params["body_jaxpr"].jaxpr, marks[own:], body, len(marks) - own - body)
+        found, carried = _follow_loop(params["body_jaxpr"].jaxpr, marks[own:], body, len(marks) - own - body)
         return found + _follow(params["cond_jaxpr"].jaxpr, marks[:own] + carried)[0], carried
     found = []
-    for body in _bodies(equation):
-        # A branch of a `cond` takes all inputs but the first.
-        found += _follow(body, marks[len(marks) - len(body.invars) :])[0]
-    return found, [_joined(marks)] * len(equation.outvars)
+    for body, _ in bodies(equation):
+        # A branch of a `cond` takes all inputs but the first; a body with more inputs has others than the operation.
+        if len(body.invars) <= len(marks):
+            found += _follow(body, marks[len(marks) - len(body.invars) :])[0]
+    return found, [_union(marks)] * len(equation.outvars)
 
 
 def _follow(body: core.Jaxpr, marks: list[Mark]) -> tuple[list[frozenset[int]], list[Mark]]:
@@ -69,28 +71,18 @@ def _mark_of(atom: Any, known: dict[Any, Mark]) -> Mark:
     return Mark() if isinstance(atom, core.Literal) else known.get(atom, Mark())
 
 
-def _looped(
+def _follow_loop(
     body: core.Jaxpr, marks: list[Mark], constants: int, carried: int
 ) -> tuple[list[frozenset[int]], list[Mark]]:
-    """Follow a body until what it carries from turn to turn depends on nothing new."""
+    """Products and output marks of a loop body, once the marks it carries no longer change from turn to turn."""
     while True:
         found, outputs = _follow(body, marks)
         carry = slice(constants, constants + carried)
-        after = [_joined(pair) for pair in zip(marks[carry], outputs[:carried], strict=True)]
+        after = [_union(pair) for pair in zip(marks[carry], outputs[:carried], strict=True)]
         if after == marks[carry]:
             return found, outputs
         marks = [*marks[:constants], *after, *marks[constants + carried :]]
 
 
-def _joined(marks: Sequence[Mark]) -> Mark:
+def _union(marks: Sequence[Mark]) -> Mark:
     return Mark(frozenset().union(*(mark.weights for mark in marks)), any(mark.data for mark in marks))
-
-
-def _bodies(equation: core.JaxprEqn) -> list[core.Jaxpr]:
-    found = []
-    for parameter in equation.params.values():
-        for item in parameter if isinstance(parameter, tuple | list) else (parameter,):
-            body = item.jaxpr if isinstance(item, core.ClosedJaxpr) else item
-            if isinstance(body, core.Jaxpr) and len(body.invars) <= len(equation.invars):
-                found.append(body)
-    return found

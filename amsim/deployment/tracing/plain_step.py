@@ -22,7 +22,7 @@ def plain_results(step: Step, values: Mapping[int, Any]) -> list[Any]:
 
 
 def distinct_operands(equation: core.JaxprEqn) -> list[int]:
-    """Places of an operation's operands, without literals and each one once."""
+    """Positions of an operation's distinct operands, literals left out."""
     return list(
         {atom: index for index, atom in enumerate(equation.invars) if not isinstance(atom, core.Literal)}.values()
     )
@@ -39,5 +39,5 @@ def one_equation(equation: core.JaxprEqn) -> core.ClosedJaxpr:
 
 @functools.cache
 def _debug_info_type() -> Any:
-    # `jax.extend.core` names it from version 0.10 on.
+    # `jax.extend.core` exports it from version 0.10 on.
     return type(jax.make_jaxpr(lambda: 0.0)().jaxpr.debug_info)

@@ -1,7 +1,7 @@
-"""Ranges of values that the program itself fixes: a clip, a sign or a rounding says what can come out.
+"""Ranges of values that the program itself fixes, by a clip, a sign or a rounding.
 
-Only operations that keep a range meaningful pass it on. A product or a sum of data has none: its exact bound is far
-wider than what it takes in practice, and would waste the operands' bits.
+Only operations that keep a range meaningful pass it on. A product or sum of data has none: its exact bound is far
+wider than its values in practice, and would waste the operands' bits.
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 from jax.extend import core
 
 from amsim.circuits.selection.codes import ValueRange
+from amsim.deployment.tracing.primitives import AFFINE, CALLS, COMPARISONS, NOT_NEGATIVE, VALUE_KEEPING, call_body
 
 UNKNOWN = ValueRange()
 NOTHING = ValueRange(math.inf, -math.inf)
@@ -27,22 +28,11 @@ _FIXED = {
     "exp": ValueRange(0.0, None),
     "abs": ValueRange(0.0, None),
 }
-_COMPARISONS = ("ge", "gt", "le", "lt", "eq", "ne", "is_finite")
-_CALLS = (
-    "jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat", "remat2",
-    "checkpoint",
-)  # fmt: skip
-_PASSING = (
-    "reshape", "broadcast_in_dim", "transpose", "squeeze", "expand_dims", "slice", "dynamic_slice", "rev", "copy",
-    "copy_p", "stop_gradient", "reduce_max", "reduce_min", "reduce_window_max", "reduce_precision",
-)  # fmt: skip
-_NOT_NEGATIVE = ("add", "mul", "div", "reduce_sum", "cumsum")
-"""What is not negative where all it reads are not."""
 _ROUNDINGS: dict[str, Callable[[float], float]] = {"floor": math.floor, "ceil": math.ceil}
 
 
 def constant_range(number: Any) -> ValueRange:
-    """Range of a constant; NaN counts as no value. One that is traced itself, as under `jit`, is only of its dtype."""
+    """Range of a constant, in which NaN counts as no value; of a traced one, as under `jit`, the range of its dtype."""
     dtype = getattr(number, "dtype", np.asarray(number).dtype if np.isscalar(number) else None)
     real = dtype is not None and (jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating))
     if isinstance(number, jax.core.Tracer) or not real:
@@ -53,7 +43,7 @@ def constant_range(number: Any) -> ValueRange:
 
 
 def dtype_range(aval: Any) -> ValueRange:
-    """Range that a dtype alone implies: truth values and 8-bit pixels."""
+    """Range that a dtype alone implies, known for truth values and 8-bit integers."""
     ranges = {"bool": ValueRange(0.0, 1.0), "uint8": ValueRange(0.0, 255.0), "int8": ValueRange(-128.0, 127.0)}
     return ranges.get(str(getattr(aval, "dtype", "")), UNKNOWN)
 
@@ -69,25 +59,23 @@ def hull(ranges: Sequence[ValueRange]) -> ValueRange:
 def output_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
     """Ranges of an operation's outputs from those of its inputs."""
     name = equation.primitive.name
-    if name in _CALLS:
-        return _of_body(equation, inputs)
+    if name in CALLS:
+        return _body_ranges(equation, inputs)
     constants = [
         isinstance(atom, core.Literal) or (known.low is not None and known.low == known.high)
         for atom, known in zip(equation.invars, inputs, strict=True)
     ]
-    found = _closed(_of_primitive(name, inputs, constants, equation.params))
+    found = _finite_ends(_primitive_range(name, inputs, constants, equation.params))
     return [dtype_range(variable.aval) if found == UNKNOWN else found for variable in equation.outvars]
 
 
-def _closed(known: ValueRange) -> ValueRange:
-    """A range whose infinite ends are unknown: nothing can be scaled to infinity."""
+def _finite_ends(known: ValueRange) -> ValueRange:
+    """Range with unknown in place of infinite ends, to which nothing can be scaled."""
     return ValueRange(None if known.low == -math.inf else known.low, None if known.high == math.inf else known.high)
 
 
-def _of_body(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
-    params: dict[str, Any] = equation.params
-    body = params["jaxpr" if "jaxpr" in params else "call_jaxpr" if "call_jaxpr" in params else "fun_jaxpr"]
-    jaxpr, consts = (body.jaxpr, body.consts) if isinstance(body, core.ClosedJaxpr) else (body, ())
+def _body_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
+    jaxpr, consts = call_body(equation)
     known = dict(zip(jaxpr.invars, inputs, strict=True))
     known |= dict(zip(jaxpr.constvars, map(constant_range, consts), strict=True))
 
@@ -100,19 +88,19 @@ def _of_body(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[Valu
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _of_primitive(
+def _primitive_range(
     name: str, inputs: Sequence[ValueRange], constants: Sequence[bool], params: dict[str, Any]
 ) -> ValueRange:
     if name in _FIXED:
         return _FIXED[name]
-    if name in _COMPARISONS:
+    if name in COMPARISONS:
         return ValueRange(0.0, 1.0)
-    if name in _PASSING:
+    if name in VALUE_KEEPING:
         return inputs[0]
     if name == "convert_element_type":
-        return _converted(inputs[0], params["new_dtype"])
+        return _conversion_range(inputs[0], params["new_dtype"])
     if name == "gather":
-        # Places outside the array are NaN unless the caller says otherwise.
+        # Elements outside the array are NaN unless the caller says otherwise.
         return inputs[0] if params["fill_value"] is None else hull([inputs[0], constant_range(params["fill_value"])])
     if name == "round":
         even = params["rounding_method"] == jax.lax.RoundingMethod.TO_NEAREST_EVEN
@@ -132,14 +120,14 @@ def _of_primitive(
         return hull(inputs[1:])
     if name == "neg":
         return _scaled(inputs[0], -1.0)
-    if name in ("add", "sub", "mul", "div") and any(constants):
-        return _affine(name, inputs, constants)
-    if name in _NOT_NEGATIVE and all(known.low is not None and known.low >= 0 for known in inputs):
+    if name in AFFINE and any(constants):
+        return _affine_range(name, inputs, constants)
+    if name in NOT_NEGATIVE and all(known.low is not None and known.low >= 0 for known in inputs):
         return ValueRange(0.0, None)
     return UNKNOWN
 
 
-def _converted(known: ValueRange, dtype: Any) -> ValueRange:
+def _conversion_range(known: ValueRange, dtype: Any) -> ValueRange:
     if not jnp.issubdtype(dtype, jnp.integer):
         return known if jnp.issubdtype(dtype, jnp.floating) else UNKNOWN
     whole, limits = _mapped(known, math.trunc), jnp.iinfo(dtype)
@@ -147,7 +135,7 @@ def _converted(known: ValueRange, dtype: Any) -> ValueRange:
     return whole if fits else UNKNOWN
 
 
-def _affine(name: str, inputs: Sequence[ValueRange], constants: Sequence[bool]) -> ValueRange:
+def _affine_range(name: str, inputs: Sequence[ValueRange], constants: Sequence[bool]) -> ValueRange:
     left, right = inputs
     if name == "div":
         return _scaled(left, 1 / right.low) if constants[1] and right.low else UNKNOWN

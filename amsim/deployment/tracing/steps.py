@@ -1,4 +1,4 @@
-"""What a traced function consists of: values, the steps between them, and the loops and branches around them."""
+"""Parts of a traced function: values, the steps between them, and the loops and branches around them."""
 
 from typing import Any, NamedTuple
 
@@ -7,16 +7,14 @@ from jax.extend import core
 
 from amsim.circuits.selection.codes import ValueRange
 
-PRODUCTS = ("dot_general", "conv_general_dilated", "ragged_dot_general")
-
 
 class Enclosure(NamedTuple):
     """A loop or branch around a part of the program.
 
     Attributes:
-        number: Tells one from another.
+        number: Number that no other loop or branch has.
         primitive: "scan", "while" or "cond".
-        turns: How often a `scan` runs its body; None where only the data tell.
+        turns: Iterations of a `scan`; None where they depend on data.
     """
 
     number: int
@@ -32,14 +30,14 @@ class Value(NamedTuple):
     """One value of the program.
 
     Attributes:
-        number: Its place in the environment.
+        number: Its number in the program.
         params: Parameter leaves it depends on.
         data: Whether it depends on the function's inputs.
-        range: What is known of it before any data are seen.
+        range: Range that is known before any data are seen.
         shape: Its shape.
-        loops: Loops in which it is another one at each turn.
-        origin: Number of the value that it is, or is a slice of, seen from outside all loops; -1 is its own number.
-        chosen: Whether it is made from weights alone, but which ones or when depends on data.
+        loops: Loops whose every iteration sees a different value.
+        origin: Number of the outer value that it equals or is a slice of; -1 where it is neither.
+        chosen: Whether it is made from weights alone, but data decide from which ones, or when.
     """
 
     number: int
@@ -58,7 +56,7 @@ class Value(NamedTuple):
 
     @property
     def source(self) -> int:
-        """Number of the value that it is, or is a slice of."""
+        """Number of the outer value that it equals or is a slice of, else its own."""
         return self.number if self.origin < 0 else self.origin
 
 
@@ -69,8 +67,8 @@ class Step(NamedTuple):
         equation: The operation itself.
         inputs: Values it reads.
         outputs: Values it writes.
-        bodies: Of a loop or branch with products of weights inside: the body of a `scan`; condition and body of a
-            `while`; the branches of a `cond`. () of any other operation, which runs as it is.
+        bodies: Programs of a loop or branch with products of weights inside: body of a `scan`, condition and body of a
+            `while`, branches of a `cond`; empty for any other operation, which runs as it is.
     """
 
     equation: core.JaxprEqn
@@ -90,12 +88,12 @@ class Step(NamedTuple):
 
 
 class Region(NamedTuple):
-    """What a call with a custom derivative and a site inside has become.
+    """A call with a custom derivative and a site inside, after inlining.
 
     Attributes:
         equation: The call.
-        numbers: Values that came to be inside.
-        results: Values that leave it.
+        numbers: Numbers of the values inside.
+        results: Values it returns.
     """
 
     equation: core.JaxprEqn
@@ -104,17 +102,17 @@ class Region(NamedTuple):
 
     @property
     def gives_data(self) -> bool:
-        """Whether all that has a derivative of what leaves it depends on data."""
+        """Whether all results that have a derivative depend on data."""
         smooth = [jnp.issubdtype(variable.aval.dtype, jnp.inexact) for variable in self.equation.outvars]  # type: ignore[attr-defined]
         return all(value.data for value, has_slope in zip(self.results, smooth, strict=True) if has_slope)
 
 
 class Program(NamedTuple):
-    """A flat function; those inside loops and branches hang on the steps that hold them.
+    """A flat function; programs inside loops and branches belong to the steps that hold them.
 
     Attributes:
         inputs: Values of parameters and inputs, in order.
-        constants: Numbers by place in the environment.
+        constants: Values of constants, by number.
         steps: Operations in an order in which they can run, those on parameters alone first.
         outputs: Values returned.
         enclosures: Loops and branches around it, the outermost first.

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import one_key
 from amsim.datasets.load import Split
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import check_deployable
 from amsim.progress import LossProgress, progress_bar
 from amsim.training.fine_tuning.loop import TrainingLoop
 from amsim.training.fine_tuning.parts import HeldOut, Optimiser, TrainingDies
@@ -83,8 +83,7 @@ def fine_tune(
     exposure = plan_exposure(hardware, met, decision_rule, items.steps, die_key, read_key)
     updates = plan_updates(fn, params, Optimiser.of(optimiser), items.steps)
     plan = Plan(fn, params, key, items, exposure, Distillation.of(loss), updates, held_out)
-    # It raises for parameters that are not finite, before anything is compiled.
-    deploy(fn, params, exposure.accelerator, calibration=exposure.calibration)
+    check_deployable(fn, params, exposure.accelerator, calibration=exposure.calibration)
     settings = settings_of(plan)
     training = TrainingLoop(plan, settings, path)
     if progress is True:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from amsim.deployment.chip import leaf_name
+from amsim.deployment.tracing.leaf_names import leaf_name
 from amsim.evaluation.accuracy import accuracy_on_dies
 from amsim.evaluation.batches import batches
 from amsim.noise.random import numbered_keys

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
-from amsim.deployment.chip import deploy
+from amsim.deployment.front_door import deploy
 from amsim.system.accelerator import Accelerator
 from amsim.training.fine_tuning.plan import Exposure, Plan
 from amsim.training.optimiser import update
