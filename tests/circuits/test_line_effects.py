@@ -239,7 +239,7 @@ def one_sum(macro, sums):
     inputs = jnp.where(jnp.arange(macro.rows) < (macro.rows + sums) // 2, 1.0, -1.0)[None]
     weights = jnp.ones((macro.rows, macro.columns))
     neuron = Neuron(jnp.ones(macro.columns), jnp.zeros(macro.columns))
-    return DenseProduct(macro.rows, macro.columns), inputs, weights, neuron
+    return Operands.dense(inputs, weights), neuron
 
 
 def test_trim_takes_away_what_switches_and_leakage_add():

@@ -69,7 +69,7 @@ def linear_loss(sign: Any, rule: str | None, params: Params, macro: Any, key: An
 def margins_of(params: Params, macro: circuits.SwitchedCapacitor, key: Any) -> tuple[jax.Array, jax.Array]:
     """Margins of the neurons and their noise, by the macro alone."""
     product = circuits.DenseProduct(ROWS, COLUMNS)
-    neuron = circuits.neuron.Neuron(jnp.full((1, 1), 0.25, params["b"].dtype), params["b"][None])
+    neuron = circuits.Neuron(jnp.full((1, 1), 0.25, params["b"].dtype), params["b"][None])
     die = macro.fabricate(jax.random.split(KEYS[4], 1)[0])
     unit = circuits.ValueRange(-1.0, 1.0)
     site_key = None if key is None else jax.random.split(key, 1)[0]
