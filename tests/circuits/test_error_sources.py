@@ -15,7 +15,7 @@ from amsim.circuits import ErrorSource
 from amsim.circuits.contract.error_sources import with_scaled_sources, without_sources
 from amsim.circuits.quantity import Quantity, quantity
 
-ROWS, COLUMNS, DIES, BATCH = 64, 32, 64, 16
+ROWS, COLUMNS, DIES, BATCH = 64, 32, 256, 16
 UNTRIMMED = circuits.Comparator(noise=2e-3, offset_sigma=3e-3, trim=None)
 NEURON = circuits.Neuron(jnp.ones(COLUMNS), jnp.ones(COLUMNS))
 SIGNS = circuits.ValueRange(-1.0, 1.0)
@@ -119,16 +119,23 @@ def test_effects_are_what_a_source_moves_in_the_budget():
 def test_a_scale_of_0_is_off_where_a_source_says_so():
     macro = dataclasses.replace(full(), drivers=None, layout=None, faults=None)
     inputs = jnp.where(jax.random.bernoulli(jax.random.key(0), 0.5, (4, ROWS)), 1.0, -1.0)
-    die = macro.fabricate(jax.random.key(1))
-    for placed in macro.all_error_sources():
-        name = placed.source.name
-        assert placed.source.vanishes == (placed.source.scalable and not placed.source.left_out)
-        if placed.source.vanishes:
-            one, other = with_scaled_sources(macro, {name: 0.0}), without_sources(macro, {name})
-            read = [
-                each.matmul(inputs, jnp.ones((ROWS, COLUMNS)), die=die, key=jax.random.key(2)) for each in (one, other)
-            ]
-            np.testing.assert_array_equal(*read, err_msg=name)
+    die, weights = macro.fabricate(jax.random.key(1)), jnp.ones((ROWS, COLUMNS))
+
+    @eqx.filter_jit
+    def read(macro):
+        return macro.matmul(inputs, weights, die=die, key=jax.random.key(2))
+
+    checked = []
+    for name, source in {one.source.name: one.source for one in macro.all_error_sources()}.items():
+        assert source.vanishes == (source.scalable and not source.left_out)
+        if source.vanishes:
+            scaled, switched = with_scaled_sources(macro, {name: 0.0}), without_sources(macro, {name})
+            np.testing.assert_array_equal(read(scaled), read(switched), err_msg=name)
+            checked.append(name)
+    assert checked == ["capacitor mismatch", "thermal noise", *CONVERTED, "supply noise"]
+
+
+CONVERTED = ("comparator noise", "comparator offset", "converter mismatch", "converter offset")
 
 
 def test_every_size_that_the_parts_declare_is_scaled_once():
