@@ -1,4 +1,4 @@
-"""Products inside loops, branches and transformations: on the macros, one read per iteration, counted as they run.
+"""Products inside loops, branches and transformations: on the macros, each iteration its own read, counted as they run.
 
 References are plain JAX, the same network with its loops written out, and a plain NumPy loop.
 """
