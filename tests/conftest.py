@@ -1,9 +1,12 @@
 """Strict numerics and run-time type checks for every test."""
 
+import mmap
+import os
 from pathlib import Path
 
 import equinox as eqx
 import jax
+import jaxlib
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +18,22 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # Tests compile much and compute little; examples, notebooks and commands that run in processes of their own optimise.
 jax.config.update("jax_disable_most_optimizations", True)
+# They halve the time to compile; read when the first program compiles, here and in processes that tests start.
+FAST_COMPILATION = {"xla_cpu_use_fusion_emitters": "false", "xla_cpu_parallel_codegen_split_count": "1"}
 install_import_hook("amsim", "beartype.beartype")
+
+
+def compiler_knows(option: str) -> bool:
+    """Whether the compiler has the option, which another release may not: a wrong one ends the process."""
+    for library in Path(jaxlib.__file__).parent.glob("libjax_common*"):
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(f"{option}\0".encode()) >= 0
+    return False
+
+
+for option, value in FAST_COMPILATION.items():
+    if option not in os.environ.get("XLA_FLAGS", "") and compiler_knows(option):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{option}={value}".strip()
 
 
 # Of the 65530 that Linux allows a process by default.
