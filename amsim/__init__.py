@@ -10,8 +10,7 @@ from typing import Any
 _NAMES_OF_ROOM = {
     "system": ("Accelerator", "PowerManagement", "setting", "with_settings"),
     "deployment": ("deploy", "Chip", "load_chip", "DeploymentError", "Calibration", "SiteRanges"),
-    "evaluation": ("evaluate", "evaluate_detector", "unseen_dies_report"),
-    "evaluation.sources_by_site": ("sensitivity",),
+    "evaluation": ("evaluate", "evaluate_detector", "sensitivity", "unseen_dies_report"),
     "characterisation": ("noise_budget", "characterise", "line_values"),
     "studies": ("sweep", "study", "points", "samples", "only_where", "switched_sources"),
     "calibration": ("calibrate", "reestimate_statistics", "reestimated"),

@@ -37,8 +37,8 @@ from amsim.deployment import deploy as deploy
 from amsim.deployment import load_chip as load_chip
 from amsim.evaluation import evaluate as evaluate
 from amsim.evaluation import evaluate_detector as evaluate_detector
+from amsim.evaluation import sensitivity as sensitivity
 from amsim.evaluation import unseen_dies_report as unseen_dies_report
-from amsim.evaluation.sources_by_site import sensitivity as sensitivity
 from amsim.foreign import load_onnx as load_onnx
 from amsim.foreign import load_weights as load_weights
 from amsim.repairs import repair as repair

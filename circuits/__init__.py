@@ -31,11 +31,12 @@ from amsim.circuits.contract.work import MacroCost as MacroCost
 from amsim.circuits.contract.work import Work as Work
 from amsim.circuits.digital_binary import DigitalBinary as DigitalBinary
 from amsim.circuits.exact import Exact as Exact
+from amsim.circuits.fields import Quantity as Quantity
+from amsim.circuits.fields import count as count
+from amsim.circuits.fields import physical as physical
+from amsim.circuits.fields import quantity as quantity
 from amsim.circuits.measured import Measured as Measured
 from amsim.circuits.multi_precision import MultiPrecision as MultiPrecision
-from amsim.circuits.quantity import Quantity as Quantity
-from amsim.circuits.quantity import count as count
-from amsim.circuits.quantity import quantity as quantity
 from amsim.circuits.selection.codes import IntegerCode as IntegerCode
 from amsim.circuits.selection.codes import ValueRange as ValueRange
 from amsim.circuits.switched_capacitor import SwitchedCapacitor as SwitchedCapacitor

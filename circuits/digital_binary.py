@@ -13,7 +13,7 @@ from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.quantity import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.sram import SramCell
 from amsim.circuits.technology.technology import Technology, adder_tree_full_adders
 from amsim.circuits.weight_cells import WeightCellsDie, draw_weight_cells, weights_as_read

@@ -8,7 +8,7 @@ from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.quantity import count
+from amsim.circuits.fields import count
 
 
 class Exact(Macro):

@@ -21,7 +21,7 @@ from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import over_columns
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.quantity import Quantity, count, physical, quantity
+from amsim.circuits.fields import Quantity, count, physical, quantity
 from amsim.noise.random import normal
 
 if TYPE_CHECKING:

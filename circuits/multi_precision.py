@@ -14,7 +14,7 @@ from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.quantity import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import Rounding
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock

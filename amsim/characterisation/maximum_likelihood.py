@@ -71,7 +71,7 @@ def fit(
     and ADC; "comparator.offset_sigma", where the macro has no trim. Offset and mismatch do not need each other.
 
     Args:
-        table: As `amsim.characterisation.table.read_table` takes it, swept as `characterise` does.
+        table: As `amsim.characterisation.read_table` takes it, swept as `characterise` does.
         macro: The array with all that is known of it, read by an `Adc`; its values of `parameters` start the search.
         parameters: Paths of the parameters, of those in `STARTS`.
         reads: Reads behind every mean and sigma; None is what the table says.

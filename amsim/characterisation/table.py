@@ -1,7 +1,7 @@
 """Measured transfer curves as tables: read and checked, written, and turned into a macro.
 
 A table is a Dataset over (die, column, count) with `count_read`, the mean read value at each ideal count, and
-`count_sigma`, its standard deviation over reads: what `amsim.characterisation.transfer.characterise` returns, or a
+`count_sigma`, its standard deviation over reads: what `amsim.characterise` returns, or a
 CSV file.
 """
 

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 from amsim.circuits.checks import one_of
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
-from amsim.circuits.quantity import Quantity, quantity
 from amsim.circuits.technology.dram import Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.sram import Sram, SramOrganisation
@@ -64,7 +64,7 @@ class LocalBuffers(Organisation):
 
     Attributes:
         read_energy: E_L, energy to read one word, J.
-        image_energy: Energy per bit of an image from off chip, J. Counted with control.
+        image_energy: Energy of an image from off chip, J per bit. Counted with control.
         control_capacitance: Capacitance that control and clock switch in every cycle, F. Default 0: not in the source's
             model.
     """

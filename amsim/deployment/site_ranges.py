@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.checks import finite, part_of
 from amsim.circuits.contract.macro import Macro
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.selection.codes import IntegerCode
 
 

@@ -17,5 +17,3 @@ from amsim.system.settings import static_settings as static_settings
 from amsim.system.settings import with_settings as with_settings
 from amsim.system.supply import minimum_energy_supply as minimum_energy_supply
 from amsim.system.supply import scaled_to_supply as scaled_to_supply
-
-__all__ = ["system_cost"]

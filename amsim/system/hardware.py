@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.checks import part_of
 from amsim.circuits.contract.macro import Macro
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.technology.sram import Dram, Sram, SramOrganisation
 from amsim.circuits.technology.technology import Technology
 from amsim.noise.switching import REFERENCE_TEMPERATURE

@@ -13,7 +13,7 @@ from amsim.circuits.at_zero import quotient
 from amsim.circuits.checks import integer_between, one_of, part_of
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
-from amsim.circuits.quantity import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.register_file import RegisterFile
 from amsim.circuits.technology.sram import Sram
 from amsim.circuits.technology.supply_scaling import with_supply

@@ -13,7 +13,7 @@ import jax
 from jaxtyping import Array
 
 from amsim.circuits.contract.macro import Macro
-from amsim.circuits.quantity import field_label
+from amsim.circuits.fields import field_label
 from amsim.circuits.units import NOT_GIVEN
 from amsim.system.accelerator import Accelerator
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from amsim.circuits.at_zero import root
-from amsim.circuits.quantity import Quantity
+from amsim.circuits.fields import Quantity
 from amsim.noise.random import normal
 
 Values = Float[Array, "..."] | float

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie
 from amsim.circuits.adc.survey import column_conversion_time
 from amsim.circuits.checks import integer_between
-from amsim.circuits.quantity import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 

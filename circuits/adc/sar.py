@@ -22,7 +22,7 @@ from amsim.circuits.adc.converter import (
 from amsim.circuits.adc.survey import column_area, column_conversion_time
 from amsim.circuits.checks import integer_between, one_key, one_of
 from amsim.circuits.contract.error_sources import ErrorSource
-from amsim.circuits.quantity import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded, with_gradient_of
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie, check_die, on_columns
 from amsim.circuits.checks import integer_between, one_key
 from amsim.circuits.contract.error_sources import ErrorSource
-from amsim.circuits.quantity import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
 

@@ -21,7 +21,7 @@ from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.circuits.checks import part_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.contract.macro import Macro
-from amsim.circuits.quantity import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, quantity
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.switching import settled_fraction
 

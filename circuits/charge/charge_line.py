@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Real
 
 from amsim.circuits.charge.rc_line import extreme_time_constants, step_response
 from amsim.circuits.checks import every
-from amsim.circuits.quantity import Quantity, physical, quantity
+from amsim.circuits.fields import Quantity, physical, quantity
 from amsim.noise.switching import coupled_step, exponential_approach, leakage_drop
 from amsim.noise.thermal import driver_sigma, ktc_sigma
 

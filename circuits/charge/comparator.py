@@ -13,7 +13,7 @@ from amsim.circuits.at_zero import root
 from amsim.circuits.charge.trim import Trim
 from amsim.circuits.checks import part_of
 from amsim.circuits.contract.error_sources import ErrorSource
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 from amsim.noise.mismatch import pelgrom_sigma
 from amsim.noise.switching import coupled_step
 

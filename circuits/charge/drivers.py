@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.charge.charge_line import matched_time_constant, shared_supply_time_constant
 from amsim.circuits.contract.error_sources import ErrorSource
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 from amsim.noise.switching import settled_fraction
 
 

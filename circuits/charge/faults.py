@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import integer_between, one_key
 from amsim.circuits.contract.error_sources import ErrorSource
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 
 
 class FaultsDie(eqx.Module):

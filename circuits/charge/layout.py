@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.checks import integer_between, one_key, one_of
 from amsim.circuits.contract.error_sources import ErrorSource
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 from amsim.noise import spatial
 
 ARRANGEMENTS = ("plain", "common-centroid")

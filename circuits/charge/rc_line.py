@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from amsim.circuits.quantity import Quantity
+from amsim.circuits.fields import Quantity
 from amsim.noise.checks import non_negative
 
 BISECTIONS = 80

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.checks import one_of, part_of
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 
 _STANDARDS = {
     "DDR3": (42e-12, 102.4e9, 2.9),

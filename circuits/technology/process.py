@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Real
 
 from amsim.circuits.checks import enforced, one_of
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.technology import nodes
 from amsim.noise.switching import LEAKAGE_TEMPERATURE, REFERENCE_TEMPERATURE, leakage_growth
 

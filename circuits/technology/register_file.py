@@ -5,7 +5,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checks import integer_between, part_of
-from amsim.circuits.quantity import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.technology import Technology
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Real
 from amsim.circuits.at_zero import root
 from amsim.circuits.checks import integer_between, part_of
 from amsim.circuits.contract.error_sources import ErrorSource
-from amsim.circuits.quantity import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.dram import Dram as Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.technology import Wire

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Real
 
 from amsim.circuits.at_zero import quotient
 from amsim.circuits.checks import one_of, part_of
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 

@@ -121,7 +121,14 @@ def test_charge_is_conserved_and_energy_balances():
 
 def test_a_batch_is_its_rows():
     line, high = line_of(2), jnp.asarray(np.random.default_rng(0).integers(0, 2, (4, 9)), float)
-    for name in ("settled_voltage", "supply_charge", "supply_energy", "reset_rail_energy", "dissipation", "high_capacitance"):
+    for name in (
+        "settled_voltage",
+        "supply_charge",
+        "supply_energy",
+        "reset_rail_energy",
+        "dissipation",
+        "high_capacitance",
+    ):
         batch = getattr(line, name)(high)
         np.testing.assert_allclose(batch, [getattr(line, name)(one) for one in high], rtol=1e-6, atol=1e-22)
 

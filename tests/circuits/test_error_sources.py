@@ -13,7 +13,7 @@ import amsim
 from amsim import circuits
 from amsim.circuits import ErrorSource
 from amsim.circuits.contract.error_sources import with_scaled_sources, without_sources
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 
 ROWS, COLUMNS, DIES, BATCH = 64, 32, 256, 16
 UNTRIMMED = circuits.Comparator(noise=2e-3, offset_sigma=3e-3, trim=None)

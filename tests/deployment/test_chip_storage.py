@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 import amsim
 from amsim import circuits
-from amsim.circuits.quantity import count
+from amsim.circuits.fields import count
 from amsim.files.hardware_parts import classes
 
 KEY = jax.random.key(0)

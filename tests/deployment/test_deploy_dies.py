@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 import amsim
 from amsim import circuits
-from amsim.circuits.quantity import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 from amsim.datasets import Split
 from amsim.deployment.chip import check_key
 from amsim.system.supply import minimum_energy_supply, scaled_to_supply

@@ -16,7 +16,7 @@ import pytest
 import amsim
 from amsim import chips, circuits
 from amsim.circuits import Dram, Process, Sram
-from amsim.circuits.quantity import Quantity, count, field_label, physical, quantity
+from amsim.circuits.fields import Quantity, count, field_label, physical, quantity
 from amsim.circuits.technology.dram import DramChannel
 from amsim.circuits.technology.register_file import RegisterFile
 from amsim.circuits.units import NOT_GIVEN, is_unit

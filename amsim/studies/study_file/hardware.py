@@ -22,7 +22,7 @@ from amsim.circuits import (
     Technology,
 )
 from amsim.circuits.contract.macro import Macro
-from amsim.circuits.quantity import Quantity, field_label
+from amsim.circuits.fields import Quantity, field_label
 from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, design
 from amsim.studies.axes import NONE as NONE_LABEL
 from amsim.studies.study_file.kinds import (
