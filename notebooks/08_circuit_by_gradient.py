@@ -49,11 +49,11 @@ variables = {
 # %%
 noisy = amsim.with_settings(array, {"macro.unit_capacitance": 0.3e-15, "macro.comparator.noise": 1e-3})
 blame = amsim.sensitivity(
-    net, params, noisy, data, key=jax.random.key(0), dies=DIES, sources=("mismatch", "comparator")
+    net, params, noisy, data, key=jax.random.key(0), dies=DIES, sources=("capacitor mismatch", "comparator noise")
 )
 plot.plot_sensitivity(blame)
 worst = blame["loss_increase"].stack(pair=("site", "source")).idxmax().item()
-print(f"the loss grows most by {worst[1]} noise in {worst[0]}")
+print(f"the loss grows most by {worst[1]} in {worst[0]}")
 
 # %% [markdown]
 # ## The least energy at an accuracy
