@@ -118,7 +118,7 @@ def test_a_calibrated_die_is_corrected_towards_its_own_codes() -> None:
         rows=32, columns=64, weight_bits=2, input_bits=2, mismatch_coefficient=0.0, temperature=0.0,
         adc=circuits.Adc(bits=10, range=1.0), comparator=circuits.Comparator(offset_sigma=0.0, noise=0.0, trim=None),
     )  # fmt: skip
-    scale = circuits.operands.IntegerCode(jnp.asarray(0.4), 2, signed=True)
+    scale = circuits.IntegerCode(jnp.asarray(0.4), 2, signed=True)
     chosen = Calibration({"hidden": SiteRanges(weights=scale)})
     options = {"key": KEY, "repairs": ("offsets",), "dies": 1, "calibration": chosen}
     found = amsim.repair(float_network, PARAMS, macro, SAMPLES[:50], TEST[:20], **options)
