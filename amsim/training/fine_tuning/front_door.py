@@ -31,7 +31,7 @@ def fine_tune(
     key: PRNGKeyArray,
     epochs: int = 5,
     batch: int = 64,
-    optimiser: float | optax.GradientTransformation | Optimiser = 1e-3,
+    optimiser: float | optax.GradientTransformation | Optimiser | None = None,
     loss: Loss | Distillation = cross_entropy,
     dies: str | int | PRNGKeyArray | TrainingDies = "redrawn",
     decision_rule: str | None = None,
@@ -55,7 +55,7 @@ def fine_tune(
         epochs: Passes over the data.
         batch: Items per step; the last incomplete batch of an epoch is left out.
         optimiser: Learning rate at the start, of Adam with a cosine schedule to 0; any optax transformation; or an
-            `amsim.Optimiser`, which also chooses the parameters that are trained.
+            `amsim.Optimiser`, which also chooses the parameters that are trained. None: a learning rate of 1e-3.
         loss: `loss(outputs, labels) -> scalar`, by default the mean cross entropy of class numbers; or an
             `amsim.Distillation`, which adds the outputs of the ideal network (`params` in plain JAX) as a teacher.
         dies: "redrawn": a new die at each step; a number: an ensemble of so many dies, met in turn; a key: that one

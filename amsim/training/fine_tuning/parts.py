@@ -42,7 +42,9 @@ class Optimiser:
 
     @staticmethod
     def of(optimiser: Any) -> "Optimiser":
-        """The same optimiser as a part, where a rule alone is given."""
+        """The same optimiser as a part, where a rule alone is given; the default one for None."""
+        if optimiser is None:
+            return Optimiser()
         return optimiser if isinstance(optimiser, Optimiser) else Optimiser(optimiser)
 
     @property
