@@ -35,7 +35,7 @@ _HARMONICS = np.arange(1.0, 5.0)
 
 
 class Sweep(NamedTuple):
-    """Reads of all lines (columns of all dies) at the counts that the ADC does not clip, and how it reads them."""
+    """Reads of all lines (columns of all dies) at the counts that the ADC does not clip, and the ADC's grid."""
 
     ups: Array
     counts: Array
@@ -67,7 +67,7 @@ class Sweep(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """Analog noise of a read and its standard error, counts, and the mean square of what is left of the variances."""
+    """Analog noise of a read and its standard error, counts, and the mean square of the residuals of the variances."""
 
     sigma: float
     error: float
@@ -86,7 +86,7 @@ def read_moments(
         value: Value before noise, shape (...), counts.
         sigma: Standard deviation of the noise, at least a quarter of the step, counts.
         step: Step of the quantiser, counts.
-        blur: Standard error of `value`, counts: what it takes from the ripple is given back.
+        blur: Standard error of `value`, counts; its smoothing of the ripple is compensated.
 
     Returns:
         Mean of the reads less `value`, and their variance, shape (...).
@@ -102,7 +102,7 @@ def read_moments(
 
 @jax.jit
 def _value_before(sweep: Sweep, sigma: Array) -> Array:
-    """Values whose reads have the measured means."""
+    """Values before noise whose reads have the measured means."""
     read = sweep.mean - sweep.origin
 
     def closer(_: Any, value: Array) -> Array:
@@ -112,13 +112,13 @@ def _value_before(sweep: Sweep, sigma: Array) -> Array:
     return jax.lax.fori_loop(0, 16, closer, read)
 
 
-def fitted_noise(sweep: Sweep) -> Noise:
+def fit_noise(sweep: Sweep) -> Noise:
     """Standard deviation of the analog noise of a read, counts, from the variances of the reads."""
     pooled = float(jnp.mean(sweep.variance))
     if pooled - sweep.step**2 / 12 < (SMALLEST_NOISE * sweep.step) ** 2:
         raise ValueError(
             f"This table cannot identify noise or errors: its reads scatter by {np.sqrt(pooled):.3g} counts rms, too "
-            f"little beside the ADC's step of {sweep.step:.3g} counts to show what lies between two levels."
+            f"little against the ADC's step of {sweep.step:.3g} counts to resolve values between two levels."
         )
     best, covariance = _minimum(_noise_loss, (), np.array([np.log(pooled - sweep.step**2 / 12) / 2]), sweep)
     sigma = float(np.exp(best[0]))
@@ -131,7 +131,7 @@ def fitted_noise(sweep: Sweep) -> Noise:
 
 @jax.jit
 def _expected_variance(log_sigma: Array, sweep: Sweep) -> Array:
-    """Variance of the reads of each value for a given noise."""
+    """Variance of the reads of every value at a given noise."""
     # A search may look below; there the series is cut off and the likelihood has no meaning.
     sigma = jnp.maximum(jnp.exp(log_sigma[0]), SMALLEST_NOISE * sweep.step)
     blur = jnp.sqrt((sigma**2 + sweep.step**2 / 12) / sweep.reads)
@@ -143,20 +143,20 @@ def _noise_loss(names: tuple[str, ...], log_sigma: Array, sweep: Sweep) -> Array
     return (sweep.reads - 1) / 2 * jnp.sum(jnp.log(variance) + sweep.variance / variance)
 
 
-def fitted_static(
+def fit_static(
     start: dict[str, float], macro: SwitchedCapacitor, sweep: Sweep, sigma: float
 ) -> tuple[dict[str, tuple[float, float]], float]:
     """Values and standard errors of the static parameters, and the mean square of the whitened errors.
 
     Args:
-        start: Where to start, for each parameter to fit.
-        macro: All others.
+        start: Start value of each parameter to fit.
+        macro: Macro with all other parameters.
         sweep: The reads.
         sigma: Analog noise of a read, counts.
     """
     names = tuple(start)
     errors = _value_before(sweep, jnp.asarray(sigma)) + sweep.origin - sweep.counts[None]
-    # Contrasts do not see what all counts of a line share: an offset that is trimmed, or not asked for, stays unknown.
+    # Contrasts do not see what all counts of a line share: an offset that is trimmed, or not fitted, stays unknown.
     size = len(sweep.counts)
     offset = "comparator.offset_sigma" in names
     basis = jnp.asarray(np.eye(size) if offset else np.linalg.svd(np.ones((1, size)))[2][1:])
@@ -169,7 +169,7 @@ def fitted_static(
 
 
 class _Seen(NamedTuple):
-    """Errors of all lines in a basis over the counts, and what their covariance depends on."""
+    """Errors of all lines in a basis over the counts, and the inputs of their covariance."""
 
     errors: Array
     basis: Array

@@ -1,4 +1,4 @@
-"""What the lines of a switched-capacitor array carry before they are read, and where their readout's range ends."""
+"""Histograms of the line values of a switched-capacitor array before readout, and the range of its readout."""
 
 import dataclasses
 from typing import Any
@@ -20,7 +20,7 @@ from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 
 LABELS = {
-    "occurrences": ("1", "how often nominal lines take this value"),
+    "occurrences": ("1", "occurrences of this value on nominal lines"),
     "tile": ("1", "tile of rows"),
     "high_cells": ("1", "cells that are high on a line"),
     "driven_rows": ("1", "rows in use"),
@@ -38,7 +38,7 @@ LABELS = {
 def line_values(
     macro: SwitchedCapacitor, inputs: Real[ArrayLike, "... rows"], weights: Real[ArrayLike, "rows columns"]
 ) -> xr.Dataset:
-    """How often nominal lines take each value in a product, and the range of the converter that reads them.
+    """Line-value histogram of a product on nominal lines, and the range of the converter that reads them.
 
     Args:
         macro: A switched-capacitor array with a converter.
@@ -54,13 +54,13 @@ def line_values(
     """
     _check_lines("macro", macro)
     if macro.adc is None:
-        raise ValueError("Argument `macro` must have an `adc`, whose range its lines are compared with, but has none.")
+        raise ValueError("Argument `macro` must have an `adc`, with whose range its lines are compared, but has none.")
     operands = Operands.dense(inputs, weights)
-    return _labelled(macro, operands.product, _told(macro, operands), {"site": ""})
+    return _labelled(macro, operands.product, _line_report(macro, operands), {"site": ""})
 
 
 def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
-    """The same for a site of a chip in a plain run of its network on sample inputs.
+    """Line-value histogram of one deployed site, from a noiseless run on sample inputs.
 
     Args:
         chip: A chip; its dies do not matter.
@@ -68,8 +68,8 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
         site: Name as in `chip.sites()`.
 
     Returns:
-        As `line_values`; of a site that is decided by comparators instead of the range `threshold` over neuron, in
-        cells, where it runs once a pass, and `clipped` is the fraction of thresholds that the bias DAC does not reach.
+        As `line_values`. A site decided by comparators has no range but, where it runs once per pass, `threshold` over
+        neuron, in cells, and `clipped` is the fraction of thresholds that the bias DAC does not reach.
 
     Raises:
         ValueError: An unknown site, one that is not on a switched-capacitor array, or one with a weight of its own for
@@ -87,7 +87,7 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
     macros = list(chip.accelerator.macros)
     assert isinstance(macro, SwitchedCapacitor)
     if macro.adc is None:
-        # What lines take does not depend on what reads them.
+        # Line values do not depend on the readout.
         macros[one.macro] = dataclasses.replace(macro, adc=Adc())
     counting = dataclasses.replace(chip, accelerator=dataclasses.replace(chip.accelerator, macros=tuple(macros)))
     told = observed_lines(counting, inputs, site)
@@ -97,7 +97,7 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
 
 
 @eqx.filter_jit
-def _told(macro: SwitchedCapacitor, operands: Operands) -> dict[str, Array]:
+def _line_report(macro: SwitchedCapacitor, operands: Operands) -> dict[str, Array]:
     return dict(macro.report(operands)) | {"lines": macro.line_counts(operands)}
 
 
@@ -134,5 +134,6 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
 def _check_lines(name: str, macro: Any) -> None:
     if not isinstance(macro, SwitchedCapacitor):
         raise ValueError(
-            f"Argument `{name}` must be a switched-capacitor array, or on one, but is {type(macro).__name__}: no line."
+            f"Argument `{name}` must be a switched-capacitor array, or on one, but is {type(macro).__name__}, which "
+            "has no line."
         )

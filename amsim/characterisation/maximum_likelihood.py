@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from amsim.characterisation.likelihood import Noise, Sweep, fitted_noise, fitted_static
+from amsim.characterisation.likelihood import Noise, Sweep, fit_noise, fit_static
 from amsim.characterisation.table import read_table
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.array import PARTS
@@ -31,10 +31,10 @@ STARTS = {
 """Parameters that `fit` knows, by their path in the macro, and where the search starts for one that is 0 there."""
 
 FEWEST_READS = 8
-"""Below it the mean does not say well enough where between two ADC levels a value lies."""
+"""Fewest reads whose mean locates a value between two ADC levels well enough."""
 
 FEWEST_LINES = 4
-"""Columns times dies below which a spread over columns is no statistics."""
+"""Fewest columns times dies for a statistic of the spread over columns."""
 
 LARGEST_ERROR = 0.5
 """Relative standard error above which a parameter counts as not identified."""
@@ -61,25 +61,25 @@ def fit(
     *,
     reads: int | None = None,
 ) -> Fit:
-    """Fit parameters of a switched-capacitor array to a table of reads; all others stay as the macro has them.
+    """Fit parameters of a switched-capacitor array to a table of reads; all others keep the values of the macro.
 
-    Three independent pieces: the sigmas give the noise of a read, whose square is chi-square distributed; how the
-    means wander from count to count gives the mismatch; and how they differ between columns gives the offset.
+    Three independent parts: the sigmas give the noise per read, since their squares are chi-square distributed; the
+    random walk of the means from count to count gives the mismatch; their spread between columns gives the offset.
 
-    What a table can tell: one of "comparator.noise" and "temperature", since noise is one number, and the other is as
-    given; "mismatch_coefficient", relative to sqrt(unit_capacitance), which is as given, as are supply, parasitics
+    A table identifies one of "comparator.noise" and "temperature", since noise is one number, and the other keeps its
+    value; "mismatch_coefficient", relative to sqrt(unit_capacitance), which is as given, as are supply, parasitics
     and ADC; "comparator.offset_sigma", where the macro has no trim. Offset and mismatch do not need each other.
 
     Args:
         table: As `amsim.characterisation.read_table` takes it, swept as `characterise` does.
-        macro: The array with all that is known of it, read by an `Adc`; its values of `parameters` start the search.
+        macro: The array with all its known values, read by an `Adc`; the search starts at its values of `parameters`.
         parameters: Paths of the parameters, of those in `STARTS`.
-        reads: Reads behind every mean and sigma; None is what the table says.
+        reads: Reads per mean and sigma; None takes the number in the table.
 
     Returns:
         Values with standard errors, from the inverse Hessian of the likelihood, and the fitted macro. Attributes: the
-        analog noise of a read `noise_sigma` in counts, and `noise_dispersion` and `static_dispersion`, the mean squares
-        of what is left in units of what the model expects. They are near 1 where the model has the right shape (the
+        analog noise per read `noise_sigma` in counts, and `noise_dispersion` and `static_dispersion`, the mean squares
+        of the residuals in units of their expected size. They are near 1 where the model has the right shape (the
         first up to 2 for few reads and noise below the ADC's step, which the standard error of the noise includes).
 
     Raises:
@@ -94,18 +94,18 @@ def fit(
     measured = read_table(table)
     reads = measured.attrs.get("reads") if reads is None else reads
     if reads is None:
-        raise ValueError("Argument `reads` must be given, since the table does not say how many there were.")
+        raise ValueError("Argument `reads` must be given, since the table does not have their number.")
     integer_between("reads", reads, FEWEST_READS)
     with _float64():
         wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf, macro)
         sweep = Sweep.of(measured, wide, int(reads))
-        noise = fitted_noise(sweep)
+        noise = fit_noise(sweep)
         found = {name: _noise_parameter(name, wide, noise) for name in names if name in _NOISE}
         static = [name for name in names if name in _STATIC]
         dispersion = np.nan
         if static:
             _check_static(static, sweep)
-            errors, dispersion = fitted_static({name: _start(name, wide) for name in static}, wide, sweep, noise.sigma)
+            errors, dispersion = fit_static({name: _start(name, wide) for name in static}, wide, sweep, noise.sigma)
             found |= errors
         for name, (value, error) in found.items():
             _check_identified(name, value, error, macro)
@@ -118,7 +118,7 @@ def fit(
 
 
 def _noise_parameter(name: str, macro: SwitchedCapacitor, noise: Noise) -> tuple[float, float]:
-    """Value and standard error of the parameter that explains the noise; its variance is affine in `power` of it."""
+    """Value and standard error of the parameter of the noise, whose variance is affine in a power of it."""
     power = 2 if name == "comparator.noise" else 1
     reference = _start(name, macro)
     rest = float(_with_value(macro, name, 0.0).noise_counts) ** 2
@@ -150,7 +150,7 @@ def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
     if set(_NOISE) <= set(names):
         raise ValueError(
             "Argument `parameters` must have only one of comparator.noise and temperature: the noise of a read is one "
-            "number, which does not tell them apart."
+            "number, which cannot separate them."
         )
     if "comparator.offset_sigma" in names and macro.comparator.trim is not None:
         raise ValueError(

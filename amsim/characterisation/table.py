@@ -33,9 +33,9 @@ _AXES = ("die", "column", "count")
 def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, monotonic: bool = True) -> xr.Dataset:
     """Read a table of measured reads and check it.
 
-    A CSV file has a header with the words of `COLUMNS` and one point a line. Lines that start with `#` are comments;
-    two of them are understood: `# rows: 64`, the products of a sum, and `# reads: 32`, the reads behind every mean and
-    sigma. A file is only ever read as numbers.
+    A CSV file has a header with the words of `COLUMNS` and one point per line. Lines that start with `#` are comments;
+    two of them are understood: `# rows: 64`, the products per sum, and `# reads: 32`, the reads per mean and sigma.
+    A file is only ever read as numbers.
 
     The order rule: a mean may not lie below that of the next lower count by more than 4 standard errors of their
     difference, each sigma / sqrt(reads), or sigma itself where `reads` is not known. A sigma below the rms over all
@@ -44,7 +44,7 @@ def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, mono
     Args:
         source: Path of a CSV file, or a Dataset with `count_read` and `count_sigma` (die, column, count); dim `die` may
             be missing. Other variables are left out.
-        rows: Products of a sum; None is what the source says, or else its largest count.
+        rows: Products per sum; None takes the number in the source, or else its largest count.
         monotonic: Whether to demand the order rule.
 
     Returns:
@@ -52,9 +52,9 @@ def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, mono
         and, where known, `reads`.
 
     Raises:
-        ValueError: No such file, too large, no text, empty; a wrong header; a cell that is no finite number, a negative
-            sigma, a duplicate or missing point, counts that `rows` products cannot sum to or that do not reach from
-            `-rows` to `rows`, or means out of order. The message names the line, or the die, column and count.
+        ValueError: No such file, too large, not text, empty; a wrong header; a cell that is not a finite number, a
+            negative sigma, a duplicate or missing point, counts that `rows` products cannot sum to or that do not reach
+            from `-rows` to `rows`, or means out of order. The message names the line, or the die, column and count.
     """
     if isinstance(source, xr.Dataset):
         table, found = _of_dataset(source), source.attrs
@@ -89,7 +89,7 @@ def write_table(table: xr.Dataset, path: str | Path) -> None:
         path: File to write; an existing one is replaced.
 
     Raises:
-        ValueError: The table is none.
+        ValueError: It is not a table.
     """
     checked = read_table(table, monotonic=False)
     lines = ["# Reads of a sum of products: mean and standard deviation over reads, in counts."]
@@ -113,7 +113,7 @@ def measured_macro(
     monotonic: bool = True,
     **settings: Any,
 ) -> Measured:
-    """Macro whose transfer is a table.
+    """Macro with the transfer of a table.
 
     Args:
         table: As `read_table` takes it.
@@ -233,7 +233,7 @@ def _of_file(path: Path) -> tuple[_Table, dict[str, int]]:
 
 def _text_of(path: Path) -> str:
     if not path.is_file():
-        raise ValueError(f"Argument `source` must be an existing file, but {path} is none.")
+        raise ValueError(f"Argument `source` must be an existing file, but {path} is not.")
     with path.open("rb") as file:
         content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
@@ -302,7 +302,7 @@ def _check_counts(counts: np.ndarray, rows: int) -> None:
     if wrong.size:
         raise ValueError(
             f"Counts must be sums of {rows} products of -1 and +1 ({-rows}, {2 - rows}, ..., {rows}), but one is "
-            f"{wrong[0]}; argument `rows` says how many products a sum has."
+            f"{wrong[0]}; argument `rows` is the number of products per sum."
         )
     if counts[0] != -rows or counts[-1] != rows:
         raise ValueError(f"Counts must reach from {-rows} to {rows}, but reach from {counts[0]} to {counts[-1]}.")

@@ -1,4 +1,4 @@
-"""What a macro makes of a known sum: its transfer curve and its errors, over dies, reads and columns."""
+"""Transfer curve of a macro and its errors, over dies, reads and columns."""
 
 from typing import Any, NamedTuple
 
@@ -19,13 +19,13 @@ from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 
 POINTS = 68
-"""Sums a sweep has at most, from all products -1 to all products +1; a sweep of decisions adds as many around 0.
+"""Most sums in a sweep, from all products -1 to all products +1; a sweep of decisions adds as many around 0.
 
 One more than a prime: evenly spread sums then do not all fall on the levels of a converter, steps of powers of 2.
 """
 
 KEPT_ERRORS = 2**21
-"""Single errors that a result holds at most, unless one read of all dies already has more."""
+"""Most single errors in a result, unless one read of all dies already has more."""
 
 
 def characterise(
@@ -40,7 +40,7 @@ def characterise(
         macro: The macro. One that reads numbers is read by `matmul`; one that only decides, by `decide` at threshold 0.
         key: Draws dies and reads; die `n` is the same for any number of dies.
         dies: Number of dies.
-        reads: Reads of each sum on each die.
+        reads: Reads per sum and die.
         rows: Products summed; None is the macro's rows.
 
     Returns:
@@ -50,7 +50,7 @@ def characterise(
         readout clips. From a macro that only decides: `decided_up`, the fraction of reads with the decision +1.
 
     Raises:
-        ValueError: A count below 1, a key that is not typed, no macro, more rows than a line that decides has, or a
+        ValueError: A count below 1, a key that is not typed, not a macro, more rows than a line that decides has, or a
             macro that at its word lengths neither reads numbers nor decides.
     """
     _check(macro, key, dies, reads, rows)
@@ -109,7 +109,7 @@ def _check(macro: Any, key: Any, dies: int, reads: int, rows: int | None) -> Non
 
 
 def _counts(rows: int, *, around_zero: bool) -> np.ndarray:
-    """Sums that `rows` products of -1 and +1 can have, evenly spread and with every sum next to 0 where asked for."""
+    """Sums that `rows` products of -1 and +1 can have, evenly spread, on request with every sum around 0."""
     ups = np.round(np.linspace(0, rows, min(POINTS, rows + 1))).astype(int)
     if around_zero:
         near = rows // 2 + np.arange(-(POINTS // 2), POINTS // 2 + 1)
@@ -118,7 +118,7 @@ def _counts(rows: int, *, around_zero: bool) -> np.ndarray:
 
 
 class _Moments(NamedTuple):
-    """Running mean and sum of squared deviations (Welford), so that no read needs to be kept."""
+    """Running mean and sum of squared deviations (Welford), so that no single read is kept."""
 
     number: Array
     mean: Array

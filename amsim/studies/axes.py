@@ -11,7 +11,7 @@ from scipy.stats import qmc
 from amsim.circuits.checks import integer_between, part_of
 
 NETWORK, HARDWARE = "network", "hardware"
-"""Axes that are no settings: what is deployed, and on what."""
+"""Axes other than settings: the network that is deployed, and the hardware."""
 
 NONE = "none"
 """Label of a part or an effect that is left out."""
@@ -39,7 +39,7 @@ class Conditional:
 
     Attributes:
         values: Values of the axis.
-        where: For each other axis, the labels at which this one exists.
+        where: Labels of other axes at which this one exists.
     """
 
     values: Any
@@ -50,11 +50,11 @@ def points(values: Mapping[str, Any], *, dim: str = "point") -> Points:
     """Settings that change together, given point by point.
 
     Args:
-        values: For each path its value at every point, all equally many.
+        values: Values of each path, one per point.
         dim: Name of the dimension in the result.
 
     Returns:
-        What stands for an axis in `amsim.sweep`.
+        One dimension, given to `amsim.sweep` as an axis.
 
     Raises:
         ValueError: No path, or paths with unequal or no values.
@@ -66,7 +66,7 @@ def points(values: Mapping[str, Any], *, dim: str = "point") -> Points:
     counts = {path: len(_choices(path, given)) for path, given in values.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{path} has {count}" for path, count in counts.items())
-        raise ValueError(f"Argument `values` must have equally many values for each path, but {listed}.")
+        raise ValueError(f"Argument `values` must have equally many values for every path, but {listed}.")
     return Points(dict(values), dim)
 
 
@@ -120,10 +120,10 @@ def only_where(values: Any, where: Mapping[str, Any]) -> Conditional:
 
     Args:
         values: As for any axis.
-        where: For each other axis, the label or list of labels at which this one exists.
+        where: Label, or list of labels, of other axes at which this one exists.
 
     Returns:
-        What stands for the values of an axis in `amsim.sweep`.
+        Values of an axis of `amsim.sweep`.
 
     Raises:
         ValueError: No condition.
@@ -150,12 +150,12 @@ class Block:
 
     @property
     def count(self) -> int:
-        """Entries without the one for where the dimension does not exist."""
+        """Entries where the dimension exists."""
         return len(next(iter(self.choices.values())))
 
     @property
     def size(self) -> int:
-        """Entries of the dimension."""
+        """All entries, among them the one for where the dimension does not exist."""
         return self.count + bool(self.where)
 
 
@@ -164,7 +164,7 @@ def blocks(axes: Any) -> tuple[Block, ...]:
 
     Raises:
         ValueError: No axis, an empty one, a path or dimension named twice, values of the wrong kind, or a condition
-            on something that is no axis, no value of one, or comes later.
+            on something that is not an axis or not a value of one, or that comes later.
     """
     given = list(axes) if isinstance(axes, list | tuple) else [axes]
     found: list[Block] = []

@@ -1,4 +1,4 @@
-"""The calls of a study on the workers of a dask.distributed cluster."""
+"""Calls of a study, computed by the workers of a dask.distributed cluster."""
 
 import dataclasses
 import math
@@ -15,15 +15,15 @@ from amsim.studies.measured import Measured
 from amsim.studies.program import Lanes, Population, Program, trace
 
 RETRIES = 3
-"""Times that a failed piece of work is tried again."""
+"""Attempts after the first at a piece of work that fails."""
 
 PIECES_PER_WORKER, LARGEST_PIECE = 8, 16
-"""Pieces of work for each worker, and calls in a piece at most."""
+"""Pieces of work per worker, and most calls per piece."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Order:
-    """All that a worker needs to compute calls of a job, as plain data and the measured function itself."""
+    """Everything that a worker needs to compute calls of a job: plain data and the measured function."""
 
     study: str
     number: int
@@ -42,15 +42,15 @@ class Order:
 def run_on_cluster(
     client: Any, measured: Measured, remaining: Sequence[tuple[Job, int]], study: str
 ) -> Generator[Done, None, None]:
-    """Compute calls on the workers of a client, in the order in which they end.
+    """Compute calls on the workers of a client and yield them as they finish.
 
-    What a worker that dies was doing is done by another one, and what fails is tried again.
+    Work of a worker that dies moves to another one, and failed work is retried.
 
     Args:
         client: A `dask.distributed.Client`.
-        measured: What is measured.
+        measured: Study or function that is measured.
         remaining: The calls.
-        study: Name that tells this study from others on the same workers.
+        study: Name of this study, different from others on the same workers.
     """
     from distributed import as_completed
 
@@ -62,8 +62,8 @@ def run_on_cluster(
         for piece in _pieces(remaining, size):
             job, numbers = piece[0][0], [number for _, number in piece]
             if job.number not in orders:
-                # As a task, not as scattered data: what a dead worker held is made again.
-                orders[job.number] = client.submit(_kept, _order(job, measured, study), pure=False, retries=RETRIES)
+                # As a task, not as scattered data: what a dead worker held is computed again.
+                orders[job.number] = client.submit(_keep, _order(job, measured, study), pure=False, retries=RETRIES)
             future = client.submit(_compute, orders[job.number], numbers, pure=False, retries=RETRIES)
             jobs[future] = (job, numbers)
         for future in as_completed(list(jobs)):
@@ -102,7 +102,7 @@ def _order(job: Job, measured: Measured, study: str) -> Order:
     )
 
 
-def _kept(order: Order) -> Order:
+def _keep(order: Order) -> Order:
     return order
 
 
@@ -111,13 +111,13 @@ _lock = threading.Lock()
 
 
 def _compute(order: Order, numbers: list[int]) -> list[dict[str, np.ndarray]]:
-    """Calls of a job on a worker, which compiles its program once."""
+    """Outputs of calls of a job on a worker, which compiles its program once."""
     if (jnp.result_type(float) == np.float64) != order.wide:
         jax.config.update("jax_enable_x64", order.wide)
     with _lock:
         program = _programs.get((order.study, order.number))
         if program is None:
-            program = _made(order)
+            program = _compile(order)
             # Programs of an earlier study are not needed again.
             for key in [key for key in _programs if key[0] != order.study]:
                 del _programs[key]
@@ -125,11 +125,11 @@ def _compute(order: Order, numbers: list[int]) -> list[dict[str, np.ndarray]]:
     return [program.call(number) for number in numbers]
 
 
-def _made(order: Order) -> Program:
+def _compile(order: Order) -> Program:
     measurement = order.measured.measurements(order.hardware, order.network)[order.function]
     traced = trace(measurement, order.hardware, tuple(order.values), order.population.key_kind)
     if traced.fingerprint() != order.fingerprint:
-        raise RuntimeError("A worker makes another program of the same study: it has other versions or other data.")
+        raise RuntimeError("A worker traces another program for the same study: its versions or its data differ.")
     program = Program(traced, order.values, order.points, order.population, order.lanes)
     program.compiled()
     return program

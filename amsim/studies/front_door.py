@@ -42,7 +42,7 @@ def sweep(
 ) -> xr.Dataset:
     """Measure something at every point of a study, on the same dies and reads at each.
 
-    Continuous settings are arguments of a compiled program, so it is compiled once for each combination of the others.
+    Continuous settings are arguments of a compiled program, so it is compiled once per combination of the others.
 
     Args:
         function: `amsim.study(...)`, or any function that JAX can trace: `measure(hardware)`, `(hardware, die_key)` or
@@ -51,7 +51,7 @@ def sweep(
             "hardware" or (of a study) "network" with named values. Values are numbers, words, None, or
             `{name: anything}`; `amsim.only_where` makes an axis conditional. `amsim.points` and `amsim.samples` are one
             dimension with many paths. A list of all these is their product.
-        hardware: What the settings belong to, where `function` does not have it.
+        hardware: Hardware that the settings belong to, where `function` does not have it.
         key: Draws dies and reads; die `n` and its read `m` are the same at every point, for any number of them, and
             those of `amsim.evaluate`. None is allowed where nothing depends on a die.
         dies: Number of dies.
@@ -63,7 +63,7 @@ def sweep(
         client: A `dask.distributed.Client` whose workers compute (extra `distributed`), with the same bits on the same
             kind of processor.
         memory_limit: Bytes that intermediate results may take; None is half of what is free.
-        progress: True shows a bar with the time left; or what is called with (items done, items).
+        progress: True shows a bar with the time left; a function is called with (items done, items).
 
     Returns:
         Dataset over the dimensions of `axes`, then `die` and `read` where the function takes their keys, then those
@@ -195,7 +195,7 @@ def _stored_layout(held: Store | None) -> Callable[[Sequence[Traced]], Sequence[
 def _attributes(
     thing: Measured, dims: Sequence[Block], found: Sequence[Group], key: Any, dies: int, reads: int
 ) -> dict[str, Any]:
-    """All that is needed to run the study again, as numbers and text that any file format takes."""
+    """Everything needed to run the study again, as numbers and text that any file format takes."""
     axes = {path: [label for label, _ in choices] for block in dims for path, choices in block.choices.items()}
     where = {block.dim: {path: list(labels) for path, labels in block.where.items()} for block in dims if block.where}
     base = thing.hardware if thing.hardware is not None else [group.hardware for group in found]
@@ -211,7 +211,7 @@ def _attributes(
 
 
 def _further(given: Mapping[str, str] | None, own: Mapping[str, Any]) -> dict[str, str]:
-    """What a user adds to the attributes of a study."""
+    """Attributes of a study that a user adds."""
     taken = set(given or ()) & set(own)
     if taken:
         raise ValueError(f"Argument `attributes` must not have {', '.join(sorted(taken))}, which a study says itself.")
@@ -219,7 +219,7 @@ def _further(given: Mapping[str, str] | None, own: Mapping[str, Any]) -> dict[st
 
 
 def _fingerprint(attributes: Mapping[str, Any], jobs: Sequence[Job]) -> dict[str, Any]:
-    """What must be equal for results to belong to the same study, and to have the same bits."""
+    """Properties that must be equal for results to belong to one study and to be the same bit for bit."""
     devices = jax.local_devices()
     return {
         **attributes,

@@ -1,4 +1,4 @@
-"""What a study has to compute: a program for each group of points and each measured function, in numbered calls."""
+"""Work of a study: one program per group of points and measured function, in numbered calls."""
 
 import dataclasses
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -18,10 +18,10 @@ class Job:
     """One measured function on the points of one group.
 
     Attributes:
-        number: Of the job in the study.
+        number: Number of the job in the study.
         group: The points.
         function: Number of the measured function in its group.
-        program: What computes it.
+        program: Compiled program that computes it.
     """
 
     number: int
@@ -34,11 +34,11 @@ Outputs = Mapping[str, np.ndarray]
 """Results of one call by name, shape (items, reads, ...)."""
 
 Done = tuple[Job, int, Outputs]
-"""A call of a job that is computed."""
+"""A finished call of a job."""
 
 
 def population(key: PRNGKeyArray, dies: int, reads: int) -> Population:
-    """Dies and reads of a key, each the same for any number of them: those of `amsim.evaluate`."""
+    """Dies and reads of a key, those of `amsim.evaluate`; each is the same for any number of them."""
     dies_data, reads_data = (np.asarray(jax.random.key_data(keys)) for keys in population_keys(key, dies, reads))
     return Population(dies_data, reads_data, str(jax.random.key_impl(key)))
 
@@ -51,7 +51,7 @@ def prepare(
     memory_limit: int | float | None,
     layout: Callable[[Sequence[Traced]], Sequence[Lanes] | None],
 ) -> tuple[Job, ...]:
-    """Jobs of a study, traced; how much a call does comes from `layout`, else from memory."""
+    """Jobs of a study, traced; the work per call comes from `layout`, else from the free memory."""
     traced = [
         (group, function, trace(measurement, group.hardware, tuple(group.values), everyone.key_kind))
         for group in groups
@@ -60,7 +60,7 @@ def prepare(
     given = layout([program for _, _, program in traced])
     jobs = []
     for number, (group, function, program) in enumerate(traced):
-        some, points = needed(everyone, program), len(group.places)
+        some, points = population_for(everyone, program), len(group.places)
         if given is None:
             made = fitting_program(program, group.values, points, some, memory_limit)
         else:
@@ -69,8 +69,8 @@ def prepare(
     return tuple(jobs)
 
 
-def needed(everyone: Population, traced: Traced) -> Population:
-    """The dies and reads between which a function differs."""
+def population_for(everyone: Population, traced: Traced) -> Population:
+    """Dies and reads between which the results of a function differ."""
     if traced.scope == "point" or traced.repeats:
         return everyone.first()
     if traced.scope == "die":

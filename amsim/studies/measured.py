@@ -1,4 +1,4 @@
-"""What a study measures: a network's accuracy and cost, or any function of hardware and keys that JAX can trace."""
+"""Quantities that a study measures: accuracy and cost of a network, or any traceable function of hardware and keys."""
 
 import dataclasses
 import inspect
@@ -26,7 +26,7 @@ from amsim.system.hardware import COMPONENTS
 QUANTITIES = ("accuracy", "energy", "latency", "area")
 
 SCOPES = ("point", "die", "read")
-"""What a result differs between: only points, also dies, or also reads; by the arguments of the function."""
+"""Whether results differ between points only, also between dies, or also between reads; by the function's arguments."""
 
 COMPONENT = "component"
 
@@ -38,7 +38,7 @@ class Measurement(NamedTuple):
         function: `function(hardware)`, `(hardware, die_key)` or `(hardware, die_key, read_key)`, which gives named
             arrays.
         scope: One of `SCOPES`.
-        repeats: Whether all dies and all reads give the same, so that one is computed and stands for all.
+        repeats: Whether all dies and all reads give the same, so that one is computed for all.
     """
 
     function: Callable[..., Any]
@@ -68,12 +68,12 @@ class Study:
 
     @property
     def inner_dims(self) -> Mapping[str, tuple[str, ...]]:
-        """Energy is given by component."""
+        """Dimension of the energy: the component."""
         return {"energy": (COMPONENT,)}
 
     @property
     def coordinates(self) -> Mapping[str, Any]:
-        """The components."""
+        """Names of the components."""
         return {COMPONENT: list(COMPONENTS)}
 
     @property
@@ -148,7 +148,7 @@ def study(
     cost_items: int = 64,
     calibration: Calibration | None = None,
 ) -> Study:
-    """A network to be measured over settings, dies and reads by `amsim.sweep`.
+    """Study of a network, for `amsim.sweep` to measure over settings, dies and reads.
 
     Args:
         fn: Network `fn(params, inputs) -> logits`, or the name of a reference network; None with an axis `network`.
@@ -162,7 +162,7 @@ def study(
         calibration: Codes and readout ranges by site, as in `amsim.deploy`.
 
     Returns:
-        What `amsim.sweep` measures.
+        The study, first argument of `amsim.sweep`.
 
     Raises:
         ValueError: No data, an unknown quantity, none at all, or a count below 1.
@@ -187,7 +187,7 @@ def study(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MeasuredFunction:
-    """A function of the user's own, with the names that its outputs are to have."""
+    """A user's function with units and names of its outputs."""
 
     function: Callable[..., Any]
     hardware: Any
@@ -204,7 +204,7 @@ class MeasuredFunction:
 
     @property
     def inner_dims(self) -> Mapping[str, tuple[str, ...]]:
-        """None has a name."""
+        """Empty: own dimensions of outputs have no names."""
         return {}
 
     @property
@@ -218,11 +218,11 @@ class MeasuredFunction:
 
 
 Measured = Study | MeasuredFunction
-"""What a study measures; both tell their outputs, their own dimensions and the functions to run."""
+"""A study or a user's function; both state their outputs, the dimensions of these and the functions to run."""
 
 
 def measured(function: Any, hardware: Any, labels: Mapping[str, tuple[str, str]] | None) -> Measured:
-    """A study as it is; a function with the scope that its arguments tell.
+    """The study as given; a user's function with the scope that its arguments imply.
 
     Raises:
         ValueError: Neither, hardware given twice, or a function whose arguments are not those of a scope.
@@ -242,7 +242,7 @@ def measured(function: Any, hardware: Any, labels: Mapping[str, tuple[str, str]]
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError as error:
-        raise ValueError(f"Argument `function` must tell its arguments, but {error}.") from None
+        raise ValueError(f"Argument `function` must have a signature, but {error}.") from None
     count = sum(one.kind in kinds and one.default is inspect.Parameter.empty for one in parameters)
     if not 1 <= count <= len(SCOPES):
         raise ValueError(
@@ -262,7 +262,7 @@ def checked_labels(labels: Any) -> dict[str, tuple[str, str]]:
     for name, label in labels.items():
         if not isinstance(label, tuple) or len(label) != 2 or not all(isinstance(text, str) for text in label):
             raise ValueError(
-                f"Argument `labels` must have (unit, long name) for each output, but has {label!r} for {name!r}."
+                f"Argument `labels` must have (unit, long name) per output, but has {label!r} for {name!r}."
             )
     return dict(labels)
 

@@ -1,4 +1,4 @@
-"""The points of a study, grouped by what must be compiled apart: static settings differ between groups, not inside."""
+"""Points of a study in groups that share one compiled program: static settings differ between groups only."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ class Group:
     """Points that one compiled program serves.
 
     Attributes:
-        hardware: With the static settings of all its points.
+        hardware: Hardware with the static settings of all its points.
         network: Value of the axis `network`, or None without one.
         names: Labels of its static settings.
         places: Index of each point in the study, counted in row-major order of the dimensions.
@@ -37,8 +37,8 @@ def groups(dims: Sequence[Block], hardware: Any, *, networks: bool) -> tuple[Gro
 
     Args:
         dims: Dimensions of the study.
-        hardware: What the settings belong to, unless an axis `hardware` gives it.
-        networks: Whether what is measured takes an axis `network`.
+        hardware: Hardware that the settings belong to, unless an axis `hardware` gives it.
+        networks: Whether the study takes an axis `network`.
 
     Raises:
         ValueError: An unknown path or a value that its setting does not allow, named; no hardware.
@@ -57,7 +57,7 @@ def groups(dims: Sequence[Block], hardware: Any, *, networks: bool) -> tuple[Gro
 
 
 def _points(dims: Sequence[Block]) -> list[tuple[int, dict[str, Any]]]:
-    """Every point that exists: its place, and label and value of each path that it sets."""
+    """Every point that exists: its place, and label and value per path that it sets."""
     shape = tuple(block.size for block in dims)
     found = []
     for place, indices in enumerate(itertools.product(*map(range, shape))):
@@ -89,13 +89,13 @@ def _group(held: Sequence[tuple[int, dict[str, Any]]], continuous: set[str], har
     values = {path: np.array([point[path][1] for _, point in held], float) for path in first if path in continuous}
     settings = {path: value for path, (_, value) in static.items()}
     base = _base(first, hardware)
-    # What is allowed is an interval: the ends of what is asked for tell.
+    # Allowed values form an interval, so checking the smallest and largest is enough.
     for ends in (np.min, np.max):
         for path in values:
             _changed(base, settings | {other: many[0] for other, many in values.items()} | {path: ends(values[path])})
     network = first[NETWORK][1] if NETWORK in first else None
     labels = {path: label for path, (label, _) in static.items()}
-    # With a value for each, so that a part that is None by default is there to be replaced.
+    # With a value at every path, so that a part that is None by default can be replaced.
     first_values = {path: many[0] for path, many in values.items()}
     return Group(
         _changed(base, settings | first_values), network, labels, np.array([place for place, _ in held]), values
@@ -106,12 +106,12 @@ def _base(point: Mapping[str, Any], hardware: Any) -> Any:
     found = point[HARDWARE][1] if HARDWARE in point else hardware
     if found is None:
         raise ValueError("Argument `hardware` must be given, since `axes` sets something of it.")
-    Accelerator.of(found)  # raises for what is no hardware
+    Accelerator.of(found)  # raises unless it is hardware
     return found
 
 
 def _changed(hardware: Any, values: Mapping[str, Any]) -> Any:
-    """The hardware with settings made one after the other, whole parts before what is inside of them."""
+    """The hardware with settings changed one after the other, whole parts before settings inside them."""
     for path in sorted(values, key=lambda name: name.count(".")):
         if path not in (NETWORK, HARDWARE):
             try:

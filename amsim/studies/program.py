@@ -20,10 +20,10 @@ from amsim.system.accelerator import Accelerator
 from amsim.system.settings import with_numbers
 
 CACHE_BYTES = 16 * 2**20
-"""Intermediate results that are batched together on a CPU: what amortises a call and still lies near the cache."""
+"""Intermediate results batched together on a CPU, bytes: enough to amortise a call, small enough to stay near cache."""
 
 MEMORY_SHARE = 0.5
-"""Part of the free memory that a study takes where no limit is given."""
+"""Fraction of the free memory that a study uses where no limit is given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Traced:
     Attributes:
         closed: The program.
         shapes: Shape and dtype of each output by name.
-        peak: Bytes of intermediate results that live at the same time, without fusion.
+        peak: Peak working set, bytes, without fusion of operations.
         paths: Continuous settings that are its arguments, in order.
         scope: One of `amsim.studies.measured.SCOPES`.
         repeats: Whether dies and reads do not differ.
@@ -76,7 +76,7 @@ def trace(measurement: Measurement, hardware: Any, paths: tuple[str, ...], key_k
     def one(values: tuple[Array, ...], die: Array, read: Array) -> dict[str, Array]:
         changed = hardware
         if paths:
-            # Unchecked: their ends were looked at before, and a check at run time costs a call of the host.
+            # Unchecked: their ends were checked before, and a check at run time costs a call to the host.
             changed = with_numbers(Accelerator.of(hardware), dict(zip(paths, values, strict=True)))
             changed = changed.macros[0] if isinstance(hardware, Macro) else changed
         keys = [jax.random.wrap_key_data(data, impl=key_kind) for data in (die, read)]
@@ -91,11 +91,11 @@ def trace(measurement: Measurement, hardware: Any, paths: tuple[str, ...], key_k
 
 @dataclasses.dataclass(frozen=True)
 class Lanes:
-    """How much one call of a program does.
+    """Work of one call of a program.
 
     Attributes:
         items: Pairs of a point and a die.
-        reads: Reads of each at the same time.
+        reads: Reads per item at the same time.
         devices: Devices that share the items.
     """
 
@@ -105,7 +105,7 @@ class Lanes:
 
 
 def choose_lanes(traced: Traced, points: int, population: Population, memory_limit: int | float | None) -> Lanes:
-    """Items and reads that are computed at once: as many as memory, and on a CPU the cache, takes."""
+    """Items and reads per call: as many as fit the memory, and on a CPU the cache."""
     limit = free_memory() * MEMORY_SHARE if memory_limit is None else memory_limit
     devices = len(jax.local_devices())
     budget = min(limit, CACHE_BYTES * devices) if jax.default_backend() == "cpu" else limit
@@ -123,16 +123,16 @@ class Program:
     """A compiled function of many points, dies and reads.
 
     Attributes:
-        traced: The function of one.
+        traced: The function of one point, die and read.
         population: Its dies and reads.
-        lanes: What one call does.
+        lanes: Work of one call.
         count: Items in all: pairs of a point and a die.
     """
 
     def __init__(
         self, traced: Traced, values: Mapping[str, np.ndarray], points: int, population: Population, lanes: Lanes
     ) -> None:
-        """Keep what is to be run; it is compiled when first needed."""
+        """Keep the program; it is compiled when first needed."""
         self.traced, self.population, self.lanes = traced, population, lanes
         self.count = points * len(population.die_keys)
         self._values = [np.asarray(values[path]) for path in traced.paths]
@@ -140,7 +140,7 @@ class Program:
 
     @property
     def calls(self) -> int:
-        """Calls that all items take."""
+        """Number of calls for all items."""
         return -(-self.count // self.lanes.items)
 
     def call(self, number: int) -> dict[str, np.ndarray]:
@@ -194,7 +194,7 @@ def fitting_program(
     population: Population,
     memory_limit: int | float | None,
 ) -> Program:
-    """A program whose calls do as much as memory takes; with a limit, compiled and measured against it.
+    """Program whose calls are as large as memory allows; with a limit, compiled and measured against it.
 
     Raises:
         ValueError: One read of one die needs more than the limit.
@@ -207,7 +207,7 @@ def fitting_program(
             return program
         if (lanes.items, lanes.reads) == (lanes.devices, 1):
             raise ValueError(
-                f"Argument `memory_limit` must be at least {needed} bytes, which one read of one die takes, but is "
+                f"Argument `memory_limit` must be at least {needed} bytes, which one read of one die needs, but is "
                 f"{memory_limit:g}."
             )
         ways = math.ceil(needed / memory_limit)
@@ -217,7 +217,7 @@ def fitting_program(
 
 
 def free_memory() -> float:
-    """Memory that is free on the device, bytes."""
+    """Free memory of the device, bytes."""
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return float(statistics["bytes_limit"] - statistics.get("bytes_in_use", 0))
@@ -228,13 +228,13 @@ def free_memory() -> float:
 
 
 def compiled_bytes(compiled: Any) -> int:
-    """Bytes that a compiled program needs beside its arguments; 0 where the compiler does not tell."""
+    """Bytes that a compiled program needs beside its arguments; 0 where the compiler does not report it."""
     found = compiled.memory_analysis()
     return 0 if found is None else int(found.temp_size_in_bytes + found.output_size_in_bytes)
 
 
 def peak_bytes(jaxpr: Jaxpr) -> int:
-    """Most bytes of intermediate results of a program that live at the same time, each operation on its own."""
+    """Peak working set of a program, bytes, without fusion of operations."""
     last = {variable: index for index, step in enumerate(jaxpr.eqns) for variable in step.invars if _is_name(variable)}
     last |= {variable: len(jaxpr.eqns) for variable in jaxpr.outvars if _is_name(variable)}
     live: dict[Any, int] = {}

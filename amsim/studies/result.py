@@ -16,18 +16,18 @@ from amsim.studies.store import GROUP
 from amsim.system.settings import setting_label
 
 POPULATION = {"point": (), "die": ("die",), "read": ("die", "read")}
-"""Dimensions that a result has besides those of the study, by scope."""
+"""Dimensions of a result beside those of the study, by scope."""
 
 
 class Results:
-    """What is computed of a study so far."""
+    """Results of a study so far."""
 
     def __init__(self, measured: Measured, dims: Sequence[Block], jobs: Sequence[Job], dies: int, reads: int) -> None:
-        """Make room for all results.
+        """Allocate arrays for all results.
 
         Raises:
-            ValueError: An output has not the same shape at all points, or a name that something else has, that files
-                do not take, or that is only in the labels.
+            ValueError: An output does not have the same shape at all points, or its name is taken, is not allowed in
+                files, or is only in the labels.
         """
         self._measured, self._dims = measured, dims
         self._sizes = {"die": dies, "read": reads}
@@ -37,7 +37,7 @@ class Results:
         _check_names(measured, dims, self._variables)
 
     def add(self, job: Job, number: int, outputs: Outputs) -> None:
-        """Take the results of one call."""
+        """Store the results of one call."""
         items = job.program.lanes.items
         stop = min((number + 1) * items, job.program.count)
         for name, values in outputs.items():
@@ -89,7 +89,7 @@ def _empty(job: Job) -> dict[str, np.ndarray]:
 
 
 def _by_point(job: Job, values: np.ndarray, whole: tuple[int, ...], inner: int) -> np.ndarray:
-    """Results of a job with the axes (point, die, read) that its scope has; those that do not differ are repeated."""
+    """Results of a job with the axes (point, die, read) that its scope has; repeated where they do not differ."""
     dies, reads = job.program.population.read_keys.shape[:2]
     by_point = values.reshape(-1, dies, reads, *values.shape[2:])
     axes = len(whole) - inner
@@ -101,7 +101,7 @@ def _by_point(job: Job, values: np.ndarray, whole: tuple[int, ...], inner: int) 
 def _variables(
     measured: Measured, dims: Sequence[Block], jobs: Sequence[Job]
 ) -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
-    """Dimensions and own shape of every output."""
+    """Dimensions of every output, and its shape at one point, die and read."""
     found: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
     outer = tuple(block.dim for block in dims)
     for job in jobs:
@@ -117,7 +117,7 @@ def _variables(
 
 
 def _check_names(measured: Measured, dims: Sequence[Block], variables: Mapping[str, Any]) -> None:
-    """Raise unless every name stands for one thing, in any file."""
+    """Raise ValueError unless every name is unambiguous and allowed in files."""
     settings = {path for block in dims for path in (block.dim, *block.choices)}
     taken = settings | {dim for own, _ in variables.values() for dim in own} | {"die", "read"}
     for name in variables:
@@ -127,8 +127,9 @@ def _check_names(measured: Measured, dims: Sequence[Block], variables: Mapping[s
         for name in names:
             if not name or "/" in name or name.startswith((".", "__")) or name == GROUP:
                 raise ValueError(
-                    f"Argument `{argument}` must have names that files take, neither empty nor {GROUP!r}, without '/', "
-                    f"'.' or '__' in front, but has {name!r}. A '/' in the pattern of a rule may be written as '.'."
+                    f"Argument `{argument}` must have names that are allowed in files, neither empty nor {GROUP!r}, "
+                    f"without '/', '.' or '__' in front, but has {name!r}. A '/' in the pattern of a rule may be "
+                    "written as '.'."
                 )
     unknown = sorted(set(getattr(measured, "labels", ())) - set(variables))
     if unknown:

@@ -1,4 +1,4 @@
-"""A study on disk: results as they come, what they belong to, and in the end one labelled Zarr store."""
+"""A study on disk: results as they arrive, the study they belong to, and in the end one labelled Zarr store."""
 
 import json
 import os
@@ -16,30 +16,30 @@ from amsim.studies.jobs import Done, Job
 from amsim.studies.program import Lanes
 
 GROUP = "study"
-"""Zarr group beside the labelled arrays: its attributes say what the study is, its group `parts` holds results that
-are not yet in the labelled arrays."""
+"""Zarr group beside the labelled arrays: its attributes identify the study, its group `parts` holds results that are
+not yet in the labelled arrays."""
 
 WRITE_EVERY, LABEL_EVERY = 1.0, 60.0
-"""Seconds between two parts, and between two looks of the labelled arrays at what has come."""
+"""Seconds between two parts, and between two updates of the labelled arrays."""
 
 ZARR_FORMAT: Literal[2] = 2
-"""Read by every Zarr, and with a settled form for words."""
+"""Format that every version of Zarr reads, with a settled encoding of text."""
 
 
 class Store:
-    """Results of one study in a folder; a study that was killed goes on from there.
+    """Results of one study in a folder; a study that was killed resumes from there.
 
     Each part is a folder that appears whole or not at all and holds the outputs of consecutive calls of one job.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Look at what is there; nothing is written yet.
+        """Read what is there; nothing is written yet.
 
         Raises:
-            ValueError: Zarr is not installed, or the path is something else than a store of a study.
+            ValueError: Zarr is not installed, or the path is something other than a store of a study.
         """
         try:
-            import zarr  # noqa: F401 -- an extra, asked for before any work
+            import zarr  # noqa: F401 -- an extra, imported before any work
         except ImportError:
             raise ValueError("Argument `store` needs Zarr: pip install 'amsim[studies]'.") from None
         self.path = Path(path)
@@ -52,12 +52,12 @@ class Store:
 
     @property
     def complete(self) -> bool:
-        """Whether the study that is there has ended."""
+        """Whether the stored study is complete."""
         return self._header is not None and bool(self._header["complete"])
 
     @property
     def layout(self) -> list[Lanes] | None:
-        """How much a call of each job does in the study that is there; the bits may depend on it."""
+        """Work per call of each job of the stored study; the last bits of its results may depend on it."""
         return None if self._header is None else [Lanes(**one) for one in self._header["layout"]]
 
     @property
@@ -65,7 +65,7 @@ class Store:
         return self.path / GROUP / "parts"
 
     def begin(self, fingerprint: Mapping[str, Any], jobs: Sequence[Job], empty: xr.Dataset) -> None:
-        """Claim the folder for a study, or check that it is the one that is there.
+        """Claim the folder for a study, or check that the stored study is this one.
 
         Raises:
             ValueError: The store holds another study, with the difference named, or another process writes to it.
@@ -75,13 +75,13 @@ class Store:
         if self._header is not None:
             _check_same(self.path, self._header["fingerprint"], plain)
             if not self.complete:
-                self._claim = _claimed(self.path)
-                self._header = _read_header(self.path)  # it may have ended meanwhile
+                self._claim = _claim_lock(self.path)
+                self._header = _read_header(self.path)  # it may have been completed meanwhile
             return
         layout = [vars(job.program.lanes) for job in jobs]
-        with _told(self.path):
+        with _keeping_results(self.path):
             self._parts.mkdir(parents=True, exist_ok=True)
-            self._claim = _claimed(self.path)
+            self._claim = _claim_lock(self.path)
             for group in (self._parts, self._parts.parent):
                 (group / ".zgroup").write_text(json.dumps({"zarr_format": ZARR_FORMAT}))
             items = [job.program.count for job in jobs]
@@ -96,12 +96,12 @@ class Store:
             self._claim = None
 
     def parts(self, jobs: Sequence[Job]) -> Iterator[Done]:
-        """Every call that is stored."""
+        """Every stored call."""
         import zarr
 
         for folder in sorted(self._parts.glob("[0-9]*")):
             if folder.name.endswith(".part"):
-                with _told(self.path):
+                with _keeping_results(self.path):
                     shutil.rmtree(folder)
                 continue
             number, first, count = map(int, folder.name.split("-"))
@@ -113,16 +113,16 @@ class Store:
                 yield job, first + index, {name: values[part] for name, values in whole.items()}
 
     def load(self) -> xr.Dataset:
-        """The whole result of a study that has ended."""
+        """Whole result of a complete study."""
         with xr.open_zarr(self.path, consolidated=True) as held:
             return held.load()
 
     def add(self, done: Done, labelled: Any) -> None:
-        """Keep the results of a call; they are written about once a second.
+        """Keep the results of a call; they are written about once per second.
 
         Args:
             done: The call.
-            labelled: Gives the data set of all results so far, for those who look at the store meanwhile.
+            labelled: Returns the Dataset of all results so far, for readers of the store meanwhile.
         """
         self._waiting.append(done)
         now = time.monotonic()
@@ -133,25 +133,25 @@ class Store:
             self._last_label = time.monotonic()
 
     def flush(self) -> None:
-        """Write what has not been written."""
-        with _told(self.path):
+        """Write results that have not been written yet."""
+        with _keeping_results(self.path):
             for run in _consecutive(self._waiting):
                 self._write_part(run)
         self._waiting = []
         self._last_part = time.monotonic()
 
     def label(self, dataset: xr.Dataset) -> None:
-        """Show what has come so far to those who look at the store."""
-        with _told(self.path):
+        """Write the results so far for readers of the store."""
+        with _keeping_results(self.path):
             self._write_labelled(dataset)
 
     def finish(self, result: xr.Dataset) -> None:
-        """Write the whole result; the parts are then not needed any more."""
+        """Write the whole result and remove the parts, which it replaces."""
         import zarr
 
         assert self._header is not None
         self.flush()
-        with _told(self.path):
+        with _keeping_results(self.path):
             self._write_labelled(result)
             self._header["complete"] = True
             self._write_header()
@@ -181,10 +181,10 @@ class Store:
 
 
 def stored_items(path: Path) -> tuple[int, int] | None:
-    """Items that a store holds and that its study has; None where that is not known.
+    """Items in a store and in its whole study; None where that is not known.
 
     Raises:
-        ValueError: The path is no store of a study.
+        ValueError: The path is not a store of a study.
     """
     header = _read_header(path, clear=False)
     try:
@@ -203,13 +203,13 @@ def stored_items(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def _claimed(path: Path) -> int | None:
-    """A handle that keeps other processes from writing to a store until it is closed, or its process ends.
+def _claim_lock(path: Path) -> int | None:
+    """Handle that keeps other processes from writing to a store until it is closed or its process ends.
 
     None where the system has no such locks.
 
     Raises:
-        ValueError: Another process has one.
+        ValueError: Another process holds one.
     """
     try:
         import fcntl
@@ -229,8 +229,8 @@ def _claimed(path: Path) -> int | None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Say, of a failure to write, what is kept."""
+def _keeping_results(path: Path) -> Iterator[None]:
+    """Add to a failure to write that stored results are kept."""
     try:
         yield
     except OSError as error:
@@ -240,7 +240,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _consecutive(waiting: Sequence[Done]) -> list[list[Done]]:
-    """Calls of one job that follow one another, together."""
+    """Runs of consecutive calls of one job."""
     runs: list[list[Done]] = []
     for done in sorted(waiting, key=lambda one: (one[0].number, one[1])):
         last = runs[-1][-1] if runs else None
@@ -266,7 +266,7 @@ def _read_header(path: Path, *, clear: bool = True) -> dict[str, Any] | None:
         and {one.name for one in path.iterdir()} <= {GROUP}
         and not list(path.glob(f"{GROUP}/*/[0-9]*"))
     ):
-        shutil.rmtree(path)  # empty, or killed before it said what it is: it holds no result
+        shutil.rmtree(path)  # empty, or killed before its header was written: it holds no result
         return None
     raise ValueError(f"Argument `store` must be a new path or the store of a study, but {path} is something else.")
 

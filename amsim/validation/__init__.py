@@ -1,4 +1,4 @@
-"""The ladder of trust: what amsim computes held against references that it did not compute."""
+"""The ladder of trust: results of amsim against references from elsewhere."""
 
 from amsim.validation.ladder import all_rungs as all_rungs
 from amsim.validation.ladder import validate as validate

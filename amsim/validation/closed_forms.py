@@ -1,4 +1,4 @@
-"""Noise, mismatch and charge of a capacitor line against closed forms worked out by hand or published."""
+"""Noise, mismatch and charge of a capacitor line against closed forms, by hand or published."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float

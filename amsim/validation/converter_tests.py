@@ -1,4 +1,4 @@
-"""Converters and comparators by standard tests, against what a known error must give."""
+"""Standard tests of converters and comparators against the result that a known error must give."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from amsim.circuits.adc.sar import SarDie
 from amsim.validation.rung import Rung
 
 SAMPLES = 2**14
-CELLS_A_CODE = 4.0
+CELLS_PER_CODE = 4.0
 
 
 def _sine_codes(
@@ -24,18 +24,18 @@ def _sine_codes(
     die: SarDie | None = None,
     noise: float = 0.0,
 ) -> np.ndarray:
-    """Codes, around 0, of a coherent sine over the whole range; noise is the sampled one in LSB."""
+    """Codes, around 0, of a coherent sine over the whole range; noise is sampled on the line, in LSB."""
     cycles = standard_tests.coherent_cycles(samples, 0.043 * samples)
     wave = standard_tests.full_scale_sine(converter.levels, samples, cycles, overdrive=overdrive)
-    rows = CELLS_A_CODE * converter.levels
+    rows = CELLS_PER_CODE * converter.levels
     read = converter.convert(
-        jnp.asarray(rows / 2 + CELLS_A_CODE * wave[:, None], float),
+        jnp.asarray(rows / 2 + CELLS_PER_CODE * wave[:, None], float),
         rows,
         die=die,
-        sampled_noise=CELLS_A_CODE * noise,
+        sampled_noise=CELLS_PER_CODE * noise,
         key=jax.random.key(0) if noise else None,
     )
-    return np.rint((np.asarray(read, np.float64)[:, 0] - rows / 2) / CELLS_A_CODE)
+    return np.rint((np.asarray(read, np.float64)[:, 0] - rows / 2) / CELLS_PER_CODE)
 
 
 def _effective_bits(noise: float) -> float:
@@ -58,7 +58,7 @@ def _offset() -> float:
 
 
 def _share_decided_right() -> float:
-    """Decisions on lines one count above and one below the threshold, the comparator's noise being one count."""
+    """Fraction of right decisions one count above and below the threshold, at a comparator noise of one count."""
     macro = SwitchedCapacitor(rows=16, mismatch_coefficient=0.0, temperature=0.0)
     noise = 1.0 / macro.counts_per_volt
     macro = dataclasses.replace(macro, comparator=Comparator(noise=noise, offset_sigma=0.0, trim=None))

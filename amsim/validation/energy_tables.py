@@ -19,12 +19,12 @@ def _cache_read(kilobytes: float) -> Float[Array, ""]:
 
 
 def _node_ratio(node: str, supply: float) -> Float[Array, ""]:
-    """Energy of an event against that of 45 nm at 0.9 V."""
+    """Energy per event relative to 45 nm at 0.9 V."""
     return Process(node).energy_ratio(supply) / Process("45nm").energy_ratio(0.9)
 
 
 def _popcount_energy() -> Float[Array, ""]:
-    """XNOR and ripple tree of 1024 inputs, everything toggling, a MAC."""
+    """Energy per MAC of XNOR and ripple tree of 1024 inputs, everything toggling, J."""
     gates = Technology()
     adders = adder_tree_full_adders(1024) / 1024
     return gates.energy("xor", 0.9) + adders * gates.energy("full_adder", 0.9)
@@ -72,8 +72,8 @@ def _survey(bits: float, reference: float) -> Rung:
 
 
 ENERGY_TABLES = (
-    _cache(8.0, 10e-12, 0.1, "calibrated on this number", "The law of memories starts here."),
-    _cache(32.0, 20e-12, 0.1, "calibrated on this number", "The exponent 0.5 of the capacity is from here."),
+    _cache(8.0, 10e-12, 0.1, "calibrated on this number", "Anchor of the law of memories."),
+    _cache(32.0, 20e-12, 0.1, "calibrated on this number", "The exponent 0.5 of the capacity is from this value."),
     _cache(1024.0, 100e-12, 0.3, "predicted", "The table itself grows with the exponent 0.46 up to here."),
     _node("65nm", 1.0, 1.91),
     _node("28nm", 0.6, 0.24),

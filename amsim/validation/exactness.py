@@ -1,4 +1,4 @@
-"""Digital families and ideal arrays against integer products: not one result may differ."""
+"""Digital families and ideal arrays against integer products: no result may differ."""
 
 import numpy as np
 from jaxtyping import Int
@@ -11,7 +11,7 @@ VECTORS, ROWS, COLUMNS = 64, 1500, 48
 
 
 def _operands(bits: int, rows: int = ROWS) -> tuple[Int[np.ndarray, "vectors rows"], Int[np.ndarray, "rows columns"]]:
-    """Random integers of a word length; -1 and +1 for one bit. Every vector and column reaches the largest one."""
+    """Random integers of a word length, -1 and +1 for one bit; every vector and column has the largest one."""
     generator = np.random.default_rng(bits)
     if bits == 1:
         return generator.choice([-1, 1], (VECTORS, rows)), generator.choice([-1, 1], (rows, COLUMNS))

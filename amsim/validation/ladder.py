@@ -38,7 +38,7 @@ LABELS = {
 
 
 def all_rungs() -> tuple[Rung, ...]:
-    """Every rung that amsim is held against, from closed forms up to published curves.
+    """Every rung of the ladder, from closed forms up to published curves.
 
     Returns:
         Rungs in the order of `LEVELS`.
@@ -51,10 +51,10 @@ def all_rungs() -> tuple[Rung, ...]:
 def validate(
     rungs: Sequence[Rung] | None = None, *, progress: Callable[[str, int, int], None] | None = None
 ) -> xr.Dataset:
-    """Hold the model against its references, rung by rung.
+    """Compare the model with its references, rung by rung.
 
-    A miss is a result and no error. A rung whose circuit simulator is missing or fails is left out, and the attribute
-    `absent` says why.
+    A miss is a result, not an error. A rung whose circuit simulator is missing or fails is left out, and the attribute
+    `absent` has the reason.
 
     Args:
         rungs: What to compare; None is `all_rungs()`.
@@ -73,7 +73,7 @@ def validate(
     if not names or len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(
-            "Argument `rungs` must hold one rung at least and each name once, but "
+            "Argument `rungs` must have at least one rung and each name once, but "
             + (f"names {', '.join(twice)} twice." if twice else "is empty.")
         )
     done: list[tuple[Rung, float]] = []
@@ -87,10 +87,10 @@ def validate(
             absent.append(f"{rung.name}: {error}")
     if progress is not None:
         progress("done", len(chosen), len(chosen))
-    return _laid_out(done, absent)
+    return _dataset(done, absent)
 
 
-def _laid_out(done: list[tuple[Rung, float]], absent: list[str]) -> xr.Dataset:
+def _dataset(done: list[tuple[Rung, float]], absent: list[str]) -> xr.Dataset:
     numbers = {
         "model": [value for _, value in done],
         "reference": [rung.nearest_end(value) for rung, value in done],

@@ -17,7 +17,7 @@ from amsim.validation.rung import Rung
 
 CALIBRATED, PREDICTED = "calibrated on this number", "predicted"
 WITHIN_CALIBRATED, WITHIN_FAMILY, WITHIN_NODES = 0.1, 0.3, 1.0
-"""Aims of the model: what it was calibrated on, predictions inside a family and node, and a factor of two beyond."""
+"""Tolerances: of calibrated values, of predictions inside a family and node, and a factor of two beyond."""
 
 BANKMAN, BINAREYE = "Bankman JSSC'19 (facts 1.1)", "BinarEye CICC'18 (facts 2)"
 ENVISION, FIRST_ENVISION = "Envision ISSCC'17 (facts 3)", "Envision VLSI'16, JSSC'17 (facts 3)"
@@ -27,7 +27,7 @@ CHARGE_DOMAIN = "UIUC in-memory benchmark (facts 1b)"
 
 @functools.cache
 def _binary_cost(chip: str, filters: int, rate: float | None = None) -> xr.Dataset:
-    """Cost of a frame of the published binary network."""
+    """Cost per frame of the published binary network."""
     accelerator = chips.bankman2018() if chip == "bankman2018" else chips.binareye2018(filters=filters)
     accelerator = dataclasses.replace(accelerator, power=PowerManagement(rate=rate))
     return accelerator.cost(workloads.binary_image_network(filters))
@@ -50,12 +50,12 @@ def _rate(cost: xr.Dataset) -> float:
 
 
 def _best_efficiency(cost: xr.Dataset) -> float:
-    """Operations a joule of the most efficient site."""
+    """Operations per joule of the most efficient site."""
     return float((2 * cost["macs"] / cost["energy"].sum("component")).max())
 
 
 def _power_of_a_layer(accelerator: Accelerator, nonzero: float) -> float:
-    """Power on chip, W, while a large convolution with this share of products without a zero runs."""
+    """On-chip power, W, during a large convolution with this fraction of products without a zero operand."""
     layer = workloads.convolution("conv", 64, 64, 128, 256, 3)
     cost = accelerator.cost(workloads.Workload("layer", (layer,)).with_activity(nonzero=nonzero))
     return _on_chip_energy(cost) * _rate(cost)
@@ -66,7 +66,7 @@ def _alexnet_power(accelerator: Accelerator, frames: float) -> float:
 
 
 def _array_efficiency(accelerator: Accelerator) -> float:
-    """One-bit operations a joule of the array with its readout, on random data."""
+    """One-bit operations per joule of the array with its readout, on random data."""
     array = accelerator.macros[-1]
     work = Work(DenseProduct(array.rows, array.columns), 1, array.rows, 1.0)
     return 2.0 * work.macs / float(array.cost(work, {}).energy)
@@ -97,7 +97,7 @@ def _bankman() -> tuple[Rung, ...]:
     def frame(rate: float | None = None) -> xr.Dataset:
         return _binary_cost("bankman2018", 256, rate)
 
-    follows = "The published power is the energy of a frame times the rate."
+    follows = "The published power is the energy per frame times the rate."
     return (
         _published("Bankman, frame", "J", lambda: _energy(frame()), 3.8e-6, WITHIN_CALIBRATED, CALIBRATED, BANKMAN),
         _published(
@@ -213,7 +213,7 @@ def _charge_domain() -> tuple[Rung, ...]:
         )  # fmt: skip
 
     gated = "Input registers, bank gating and sparsity control of the chip are not in the model."
-    sized = "The area of a converter in the model knows no node; it is three quarters of the sum."
+    sized = "The area of a converter in the model does not depend on the node; it is three quarters of the sum."
     slow = "Eight steps of a search at the assumed 200 MHz after settling; the paper's 50 ns may overlap them."
     return (
         *(rung(name, *preset) for name, preset in presets.items()),
@@ -241,7 +241,7 @@ def _charge_domain() -> tuple[Rung, ...]:
 
 
 def _column_energy() -> float:
-    """Energy of a column of Jia'20 at an evaluation without its converter, J."""
+    """Energy per evaluation of a column of Jia'20 without its converter, J."""
     chip = chips.jia2020()
     array = chip.macros[-1]
     assert isinstance(array, SwitchedCapacitor)
@@ -282,7 +282,7 @@ def _audio() -> tuple[Rung, ...]:
 
 
 def _headline_factor() -> float:
-    """Energy of 8 bit over 4 bit on the same network, on the generic platform."""
+    """Energy ratio of 8 bit to 4 bit on the same network, on the generic platform."""
     network = workloads.quantised_image_network((2, 3, 3), (64, 128, 128))
     return _energy(chips.asilomar2017(8).cost(network)) / _energy(chips.asilomar2017(4).cost(network))
 
@@ -311,5 +311,5 @@ def _curves() -> tuple[Rung, ...]:
 
 
 def chip_rungs() -> tuple[Rung, ...]:
-    """Energy, rate and area of the presets against what is published of their chips, and curves over networks."""
+    """Energy, rate and area of the presets against published values of their chips, and curves over networks."""
     return (*_bankman(), *_binareye(), *_envision(), *_charge_domain(), *_audio(), *_curves())

@@ -1,4 +1,4 @@
-"""One rung of the ladder of trust: a value of the model, a reference from elsewhere, and how far they may differ."""
+"""One rung of the ladder of trust: a value of the model, a reference from elsewhere, and their tolerance."""
 
 import math
 from collections.abc import Callable
@@ -19,13 +19,13 @@ LEVELS = (
 """Levels of the ladder, from the ground up."""
 
 KINDS = ("calibrated on this number", "predicted", "derived")
-"""What a rung proves. Calibrated: a constant of the model was chosen to meet it. Predicted: nothing was. Derived: the
-reference is the law that the model states, worked out elsewhere, so that it checks the code and not the physics."""
+"""Evidence of a rung. Calibrated: a constant of the model was chosen to meet it. Predicted: nothing was. Derived: the
+reference is the law that the model states, evaluated elsewhere, so that it checks the code and not the physics."""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A number of the model and what it should be.
+    """A value of the model and its reference.
 
     Attributes:
         name: Unique on the ladder.
@@ -39,7 +39,7 @@ class Rung:
         source: Where the reference is from.
         absolute: Whether the tolerance is in the unit; a reference of 0 needs that.
         held_out: Whether the reference was set aside before anything was calibrated.
-        note: Why a miss is missed, or what to know of the reference.
+        note: Reason of a miss, or a remark on the reference.
 
     Raises:
         ValueError: An empty text, an unknown level or kind, a reference that is not finite or falls from low to high,
@@ -91,12 +91,12 @@ class Rung:
         return low if abs(value - low) <= abs(value - high) else high
 
     def ratio(self, value: float) -> float:
-        """Value over the nearest end of the reference; NaN where that is 0."""
+        """Ratio of a value to the nearest end of the reference; NaN where that is 0."""
         end = self.nearest_end(value)
         return value / end if end else math.nan
 
     def within(self, value: float) -> bool:
-        """Whether a value is within the tolerance; one that is not finite is not.
+        """Whether a value is within the tolerance; never for one that is not finite.
 
         A relative tolerance t allows a factor of `1 + t` either way: 1 means within a factor of two.
         """

@@ -1,4 +1,4 @@
-"""Charge-domain lines against a circuit simulator: recorded cases, and a small array simulated on the spot."""
+"""Charge-domain lines against a circuit simulator: recorded cases, and a small array simulated on request."""
 
 import math
 
@@ -89,7 +89,7 @@ def _search_transition() -> Float[Array, ""]:
 
 
 def _simulated_array() -> xr.Dataset:
-    """Twelve mismatched cells on each of two lines, random operands, simulated now."""
+    """Twelve mismatched cells on each of two lines, random operands, simulated when called."""
     macro = SwitchedCapacitor(
         rows=12, columns=2, mismatch_coefficient=0.05 * math.sqrt(FEMTO), bias_dac=BiasDac(bits=3)
     )
@@ -99,13 +99,13 @@ def _simulated_array() -> xr.Dataset:
 
 
 def _worst_voltage() -> float:
-    """Largest difference of a line from the simulator, V."""
+    """Largest difference between a line and the simulator, V."""
     found = _simulated_array()
     return float(abs(found["line_voltage"] - found["line_voltage_spice"]).max())
 
 
 def _worst_energy() -> float:
-    """Largest relative difference of an energy from the simulator."""
+    """Largest relative difference between an energy and the simulator."""
     found = _simulated_array()
     return float(abs(found["supply_energy"] / found["supply_energy_spice"] - 1.0).max())
 

@@ -1,4 +1,4 @@
-"""The report of `validate` in words: a table for each level, the misses with their reasons, and one line of summary."""
+"""Report of `validate` as text: one table per level, the misses with their reasons, and a summary line."""
 
 import math
 
@@ -12,11 +12,11 @@ from amsim.validation.rung import KINDS, LEVELS
 
 PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
 PREFIXED = ("V", "J", "F", "A", "s", "W", "Hz")
-"""Units that are shown with a prefix."""
+"""Units that take a prefix."""
 
 
-def shown(value: float, unit: str) -> str:
-    """A value with four digits and its unit: `5.19e-05`, "V" is "51.9 uV"; the unit "1" is not shown."""
+def with_prefix(value: float, unit: str) -> str:
+    """Value with four digits and its unit: `5.19e-05`, "V" is "51.9 uV"; the unit "1" is left out."""
     if unit in PREFIXED and value and math.isfinite(value):
         power = 3 * math.floor(math.log10(abs(value) * (1 + 1e-4)) / 3)
         power = min(max(power, min(PREFIXES)), max(PREFIXES))
@@ -27,13 +27,13 @@ def shown(value: float, unit: str) -> str:
 
 
 def level_tables(report: xr.Dataset) -> list[Table]:
-    """A table of 80 columns for each level that has rungs; a source stands below the name of its rung."""
+    """One table of 80 columns per level that has rungs; sources are below the names of their rungs."""
     found = [level for level in LEVELS if level in report["level"].values]
     return [_level_table(level, report.isel(rung=report["level"].values == level)) for level in found]
 
 
 def misses(report: xr.Dataset) -> list[str]:
-    """A line for each rung outside its tolerance, with the reason."""
+    """One line per rung outside its tolerance, with the reason."""
     return [
         f"{rung} ({row['kind'].item()}{', held out' if row['held_out'].item() else ''}): "
         f"{_model(row)} for {_reference(row)}. {row['note'].item() or 'No reason is known.'}"
@@ -43,7 +43,7 @@ def misses(report: xr.Dataset) -> list[str]:
 
 
 def summary(report: xr.Dataset) -> str:
-    """One line: how many rungs are within their tolerance, and which of each kind are not."""
+    """Summary line: number of rungs within their tolerance, and those of each kind that are not."""
     within = report["within"].values
     parts = [f"{int(within.sum())} of {within.size} rungs within tolerance"]
     for kind in reversed(KINDS):
@@ -83,7 +83,7 @@ def _level_table(level: str, report: xr.Dataset) -> Table:
 
 
 def _small_print(row: xr.Dataset) -> list[str]:
-    """Source, and what to know of a figure that is met; the reason of a miss stands with the misses."""
+    """Source, and the remark on a reference that is met; the reason of a miss is listed with the misses."""
     note = row["note"].item() if row["within"].item() else ""
     return [row["source"].item(), *([note] if note else [])]
 
@@ -93,11 +93,11 @@ def _rows(report: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
 
 
 def _model(row: xr.Dataset) -> str:
-    return shown(row["model"].item(), row["unit"].item())
+    return with_prefix(row["model"].item(), row["unit"].item())
 
 
 def _reference(row: xr.Dataset) -> str:
-    low, high = (shown(row[f"reference_{end}"].item(), row["unit"].item()) for end in ("low", "high"))
+    low, high = (with_prefix(row[f"reference_{end}"].item(), row["unit"].item()) for end in ("low", "high"))
     return low if row["reference_low"].item() == row["reference_high"].item() else f"{low} .. {high}"
 
 
@@ -111,7 +111,7 @@ def _tolerance(row: xr.Dataset) -> str:
     tolerance = row["tolerance"].item()
     if tolerance == 0:
         return "exact" if row["reference_low"].item() == row["reference_high"].item() else "range"
-    return shown(tolerance, row["unit"].item()) if row["absolute"].item() else f"{100 * tolerance:.3g} %"
+    return with_prefix(tolerance, row["unit"].item()) if row["absolute"].item() else f"{100 * tolerance:.3g} %"
 
 
 def _word(kind: str) -> str:

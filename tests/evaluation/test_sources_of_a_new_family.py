@@ -13,7 +13,7 @@ import pytest
 import amsim
 from amsim import circuits
 from amsim.circuits import ErrorSource
-from amsim.circuits.checks import Quantity, quantity
+from amsim.circuits.fields import Quantity, quantity
 from amsim.datasets.load import Split
 from amsim.evaluation.fixed_reads import FixedReads
 

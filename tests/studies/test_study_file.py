@@ -350,7 +350,7 @@ def test_values_that_are_refused_only_together_are_one_mistake(written):
         (STUDY + ARRAY + "[axes]\nmacro.supply = { values = [0.6], where = { macro.rows = 4 } }\n", "before"),
         (STUDY + '[axes]\nhardware = ["optical-1b"]\n', "has a mistake:\n  [axes] hardware must have names among"),
         (STUDY.replace("seed = 4", f"seed = {2**32}") + ARRAY + NOISE, f"at least 0 and at most {2**32 - 1}, but is"),
-        (STUDY + '[[hardware]]\nchip = "jia2021"\n[[hardware]]\nchip = "jia2021"\n', "'jia2021' stands twice"),
+        (STUDY + '[[hardware]]\nchip = "jia2021"\n[[hardware]]\nchip = "jia2021"\n', "'jia2021' occurs twice"),
     ],
 )
 def test_a_mistake_names_its_place(written, text, said):
@@ -361,7 +361,7 @@ def test_files_that_cannot_be_used(written, tiny_network, monkeypatch):
     def refuse(*arguments, **options):
         raise ValueError("what only shows when it runs")
 
-    with pytest.raises(ValueError, match=r"study.toml is no TOML file: .*line 1"):
+    with pytest.raises(ValueError, match=r"study.toml is not a TOML file: .*line 1"):
         read_study(written("[study\n"))
     with pytest.raises(ValueError, match=r"study.toml cannot be read: .* nested too deeply"):
         read_study(written("a = " + 2000 * "[" + 2000 * "]"))

@@ -245,7 +245,7 @@ def nothing():
         ({"axes": {"macro.supply": [0.6]}, "function": lambda hardware: 1.0}, "must give a dict of named arrays"),
         ({"axes": {"macro.supply": [0.6]}, "memory_limit": 0.0}, "`memory_limit` must be a number of bytes above 0"),
         ({"axes": {"macro.supply": [0.6]}, "client": "host:8786"}, "`client` must be a dask.distributed.Client"),
-        ({"axes": {"macro.supply": [0.6]}, "function": dict}, "`function` must tell its arguments"),
+        ({"axes": {"macro.supply": [0.6]}, "function": dict}, "`function` must have a signature"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(arguments, message):
@@ -300,10 +300,14 @@ SUPPLY = {"macro.supply": [0.5, 0.6]}
         (SUPPLY, {"a": jnp.ones((2, 0))}, r"must give values, but gave 'a' of shape \(2, 0\)"),
         (SUPPLY, {"a": jnp.ones(3), "a_0": 1.0}, "must not name an output 'a_0'"),
         (SUPPLY, {"macro.supply": 1.0}, "must not name an output 'macro.supply'"),
-        (SUPPLY, {"study": 1.0}, "`function` must have names that files take, .* but has 'study'"),
-        (SUPPLY, {"a/b": 1.0}, "`function` must have names that files take, .* but has 'a/b'"),
+        (SUPPLY, {"study": 1.0}, "`function` must have names that are allowed in files, .* but has 'study'"),
+        (SUPPLY, {"a/b": 1.0}, "`function` must have names that are allowed in files, .* but has 'a/b'"),
         (SUPPLY, {"a": 1.0}, "`labels` must be of the outputs a, but has 'other'"),
-        (amsim.points(SUPPLY, dim="a/b"), {"a": 1.0}, "`axes` must have names that files take, .* but has 'a/b'"),
+        (
+            amsim.points(SUPPLY, dim="a/b"),
+            {"a": 1.0},
+            "`axes` must have names that are allowed in files, .* but has 'a/b'",
+        ),
     ],
 )
 def test_outputs_that_no_result_can_hold_are_refused(axes, outputs, message, tmp_path):

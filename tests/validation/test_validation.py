@@ -18,7 +18,7 @@ import amsim
 from amsim.command_line import main
 from amsim.validation import KINDS, LEVELS, Rung, all_rungs
 from amsim.validation.ladder import LABELS
-from amsim.validation.tables import level_tables, misses, shown, summary
+from amsim.validation.tables import level_tables, misses, summary, with_prefix
 
 WHOLE = all_rungs()
 CASES = json.loads((Path(__file__).parents[1] / "spice" / "data" / "spice_cases.json").read_text())["cases"]
@@ -293,7 +293,7 @@ def test_wrong_ladders():
     ],
 )
 def test_units_as_shown(value, unit, text):
-    assert shown(value, unit) == text
+    assert with_prefix(value, unit) == text
 
 
 # The command.

@@ -11,7 +11,7 @@ from amsim.networks import NETWORKS
 from amsim.studies.axes import HARDWARE, NETWORK, Block, Conditional, blocks, points
 from amsim.studies.plan import groups
 from amsim.studies.study_file.hardware import CHIPS, DESIGNS, NamedHardware, named_hardware
-from amsim.studies.study_file.kinds import shown
+from amsim.studies.study_file.kinds import place_text
 from amsim.studies.study_file.refusals import refusals
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import check_path, with_settings
@@ -20,12 +20,12 @@ from amsim.system.settings import check_path, with_settings
 def hardware_and_axes(
     content: Mapping[str, Any], folder: Path, mistakes: list[str]
 ) -> tuple[Accelerator | None, list[Any]]:
-    """What `amsim.study` takes as hardware, and `amsim.sweep` as axes.
+    """Hardware for `amsim.study` and axes for `amsim.sweep`.
 
     Args:
         content: The file as read by its layout.
-        folder: Where paths in it start.
-        mistakes: Takes a line for each mistake.
+        folder: Folder that paths in it are relative to.
+        mistakes: List to which a line per mistake is added.
     """
     given = content.get("hardware")
     several = given if isinstance(given, list) else []
@@ -57,7 +57,7 @@ def hardware_and_axes(
         axes += plain
         if tables["points"]:
             axes.append(points({path: _values(path, one, used, folder) for path, one in tables["points"].items()}))
-        # What a condition is on comes before; TOML does not keep the order of paths with and without quotes.
+        # Axes that a condition refers to come before it; TOML does not keep the order of paths with and without quotes.
         axes += ([] if sampled is None else [sampled]) + conditional
         dims = blocks(axes)
     except ValueError as error:
@@ -81,7 +81,7 @@ def _named(several: Sequence[NamedHardware], mistakes: list[str]) -> dict[str, A
     found: dict[str, Accelerator] = {}
     for label, accelerator in several:
         if label in found:
-            mistakes.append(f"[[hardware]] name must differ between tables, but {label!r} stands twice.")
+            mistakes.append(f"[[hardware]] name must differ between tables, but {label!r} occurs twice.")
         found[label] = accelerator
     return found
 
@@ -89,16 +89,16 @@ def _named(several: Sequence[NamedHardware], mistakes: list[str]) -> dict[str, A
 def _used(
     tables: Mapping[str, Mapping[str, Any]], named: Mapping[str, Accelerator], mistakes: list[str]
 ) -> dict[str, Accelerator]:
-    """Hardware that an axis names."""
+    """Hardware named by an axis."""
     found: dict[str, Accelerator] = {}
     for table, values in tables.items():
         for name in values.get(HARDWARE, []):
             accelerator = named[name] if name in named else named_hardware(name)
             if accelerator is None:
                 allowed = ", ".join([*named, *DESIGNS, *CHIPS])
-                mistakes.append(f"{shown((table, HARDWARE))} must have names among {allowed}, but has {name!r}.")
+                mistakes.append(f"{place_text((table, HARDWARE))} must have names among {allowed}, but has {name!r}.")
             elif name in found:
-                mistakes.append(f"{shown((table, HARDWARE))} must name nothing twice, but does so with {name!r}.")
+                mistakes.append(f"{place_text((table, HARDWARE))} must name nothing twice, but does so with {name!r}.")
             else:
                 found[name] = accelerator
     return found
@@ -107,20 +107,20 @@ def _used(
 def _check_paths(places: Mapping[str, str], hardware: Sequence[Accelerator | None], mistakes: list[str]) -> None:
     for path, table in places.items():
         for one in hardware:
-            # What is inside of a part that another axis sets is checked with that part, value by value.
+            # Settings inside a part that another axis sets are checked with that part, value by value.
             if one is None or _inside(path, places) or path in (HARDWARE, NETWORK):
                 continue
             try:
                 check_path(one, path)
             except ValueError as error:
-                mistakes.append(f"{shown((table, path))}: {error}")
+                mistakes.append(f"{place_text((table, path))}: {error}")
                 break
 
 
 def _check_values(
     dims: Sequence[Block], places: Mapping[str, str], hardware: Sequence[Accelerator | None], mistakes: list[str]
 ) -> None:
-    """Each value that the hardware does not allow; what is allowed alone is checked when the study begins."""
+    """Report each value that the hardware does not allow; combinations are checked when the study begins."""
     choices = {path: found for block in dims for path, found in block.choices.items()}
     found: list[str] = []
     for path, table in places.items():
@@ -128,14 +128,14 @@ def _check_values(
             continue
         tried = [(one, value) for one in hardware if one is not None for _, value in choices[path]]
         texts = [text for one, value in tried for text in refusals(partial(with_settings, one), {path: value}).values()]
-        found += [f"{shown((table, path))}: {text}" for text in dict.fromkeys(texts)]
+        found += [f"{place_text((table, path))}: {text}" for text in dict.fromkeys(texts)]
     # A value may be allowed beside that of another axis.
     if found and refusals(lambda _: groups(dims, hardware[0], networks=True), {}):
         mistakes += found
 
 
 def _inside(path: str, places: Mapping[str, str]) -> bool:
-    """Whether a path is one of a part that another axis sets."""
+    """Whether a path lies inside a part that another axis sets."""
     return any(path.startswith(f"{other}.") for other in places)
 
 

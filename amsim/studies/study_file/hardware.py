@@ -43,7 +43,7 @@ from amsim.system.accelerator import Accelerator
 from amsim.system.settings import with_settings
 
 NamedHardware = tuple[str, Accelerator]
-"""Hardware and its label on an axis."""
+"""Label on an axis, and hardware."""
 
 NONE = dataclasses.replace(words(NONE_LABEL), build=lambda word: None)
 """A part or an effect that is left out: ideal, at no cost."""
@@ -66,14 +66,14 @@ CHIPS = _chips()
 
 
 def named_hardware(name: str) -> Accelerator | None:
-    """The design or chip of a name, or None."""
+    """Accelerator of the design or chip with this name, or None."""
     if name in DESIGNS:
         return design(name).accelerator()
     return CHIPS[name]() if name in CHIPS else None
 
 
 def _concrete(base: type) -> dict[str, type]:
-    """Classes of a kind of part that can be made, by name."""
+    """Concrete classes of a kind of part, by name."""
     public = [one for _, one in inspect.getmembers(circuits, inspect.isclass) if issubclass(one, base)]
     return {one.__name__: one for one in dict.fromkeys([base, *public]) if not inspect.isabstract(one)}
 
@@ -88,7 +88,7 @@ def _part(base: type) -> Chosen:
 
 @functools.cache
 def _fields(cls: type) -> Mapping[str, Key]:
-    """Settings of a class that a file can give."""
+    """Fields of a class that a file can set."""
     hints = typing.get_type_hints(cls)
     kinds = {field.name: _kind(hints[field.name]) for field in dataclasses.fields(cls) if field.init}
     return {
@@ -115,7 +115,7 @@ def _needed(cls: type) -> set[str]:
 
 
 def _kind(hint: Any) -> Any:
-    """What a file may give for a field, or None where it can give nothing."""
+    """Kind of value that a file may give for a field; None where a file cannot set it."""
     if hint is Quantity:
         return NUMBER
     for plain, kind in ((bool, TRUTH), (int, integer()), (float, NUMBER), (str, TEXT)):
@@ -153,7 +153,7 @@ def any_part() -> Chosen:
     """Any part of a macro as a value on an axis, its class under `kind`."""
     bases = (BiasDac, Comparator, Converter, Drivers, Faults, Layout, Leakage, ResetSwitch, SramCell, Technology)
     classes = {name: one for base in bases for name, one in _concrete(base).items()}
-    label = {"name": Key(TEXT, "label on the axis; the class where there is none")}
+    label = {"name": Key(TEXT, "label on the axis; the name of the class by default")}
     tables = {
         name: Table({**label, **_fields(one)}, build=functools.partial(_named_part, one))
         for name, one in classes.items()
@@ -162,7 +162,7 @@ def any_part() -> Chosen:
 
 
 def _arguments(function: Any) -> dict[str, Key]:
-    """Arguments of a preset that a file can give."""
+    """Arguments of a preset that a file can set."""
     kinds = {
         name: NUMBER if one.annotation is Any else _kind(one.annotation)
         for name, one in inspect.signature(function).parameters.items()
@@ -216,8 +216,8 @@ HARDWARE = ByKey(
         "sites": _table(
             lambda sites: Accelerator(sites),
             "sites",
-            {"sites": Key(Table(others=Chosen("macro", _PLAIN_MACROS)), "a macro for each pattern of site names")},
+            {"sites": Key(Table(others=Chosen("macro", _PLAIN_MACROS)), "macro per pattern of site names")},
         ),
     }
 )
-"""A table of hardware; it gives its name and the accelerator."""
+"""A table of hardware, from which name and accelerator are built."""

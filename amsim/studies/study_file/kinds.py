@@ -1,4 +1,4 @@
-"""Kinds of values of a study file: one table says what is allowed, checks it, makes it and gives a JSON schema."""
+"""Kinds of values in a study file: one table states what is allowed, checks it, builds it and gives a JSON schema."""
 
 import dataclasses
 import difflib
@@ -18,13 +18,13 @@ class Scalar:
     """A number, a word or a truth value.
 
     Attributes:
-        said: What is allowed, in words.
+        allowed: Allowed values, in words.
         fits: Whether a value is allowed.
-        schema: The same as JSON schema.
-        build: Makes the value.
+        schema: JSON schema of the allowed values.
+        build: Builds the value.
     """
 
-    said: str
+    allowed: str
     fits: Callable[[Any], bool]
     schema: Mapping[str, Any]
     build: Callable[[Any], Any] = lambda value: value
@@ -32,11 +32,11 @@ class Scalar:
 
 @dataclasses.dataclass(frozen=True)
 class ListOf:
-    """At least one of a kind.
+    """List of at least one value of a kind.
 
     Attributes:
         item: The kind.
-        build: Makes the value from the list.
+        build: Builds the value from the list.
     """
 
     item: Any
@@ -45,7 +45,7 @@ class ListOf:
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """What may stand under a key of a table, and what it means."""
+    """Kind of value under a key of a table, and its meaning."""
 
     kind: Any
     meaning: str = ""
@@ -57,11 +57,11 @@ class Table:
     """A table with known keys.
 
     Attributes:
-        keys: Those it may have.
-        others: Kind of what stands under names that the user chooses, or None where there are none.
-        build: Makes the value from the keys that are given, by name.
+        keys: Keys that it may have.
+        others: Kind of values under names that the user chooses; None where no such names are allowed.
+        build: Builds the value from the given keys, by name.
         path_ends: Where names are paths, which TOML makes tables of unless they are quoted: the keys by which a table
-            is known to be a value and no part of a path. None where names are no paths.
+            is known to be a value rather than part of a path. None where names are not paths.
     """
 
     keys: Mapping[str, Key] = dataclasses.field(default_factory=dict)
@@ -75,9 +75,9 @@ class Chosen:
     """A table whose keys depend on a word in it.
 
     Attributes:
-        key: Where the word stands.
-        tables: A table without that key for each word.
-        default: The word where none is given; None: one must be.
+        key: Key of the word.
+        tables: Table of each word, without that key.
+        default: Word where none is given; None where one must be.
     """
 
     key: str
@@ -87,7 +87,7 @@ class Chosen:
 
 @dataclasses.dataclass(frozen=True)
 class ByKey:
-    """A table whose kind is told by which of some keys it has."""
+    """A table whose kind follows from which of some keys it has."""
 
     kinds: Mapping[str, Any]
 
@@ -101,17 +101,17 @@ class Either:
 
 def words(*allowed: str) -> Scalar:
     """One of some words."""
-    said = f"one of {', '.join(map(repr, allowed))}" if len(allowed) > 1 else repr(allowed[0])
-    return Scalar(said, lambda value: isinstance(value, str) and value in allowed, {"enum": list(allowed)})
+    text = f"one of {', '.join(map(repr, allowed))}" if len(allowed) > 1 else repr(allowed[0])
+    return Scalar(text, lambda value: isinstance(value, str) and value in allowed, {"enum": list(allowed)})
 
 
 def names_or_files(names: Iterable[str], endings: tuple[str, ...]) -> Scalar:
     """A known name, or the path of a file with a known ending."""
     known = tuple(names)
-    said = f"one of {', '.join(map(repr, known))}, or a file that ends in {' or '.join(endings)}"
+    text = f"one of {', '.join(map(repr, known))}, or a file that ends in {' or '.join(endings)}"
     pattern = f"^({'|'.join(known)}|.*({'|'.join(map(re.escape, endings))}))$"
     return Scalar(
-        said,
+        text,
         lambda value: isinstance(value, str) and (value in known or value.endswith(endings)),
         {"type": "string", "pattern": pattern, "examples": list(known)},
     )
@@ -126,8 +126,8 @@ def integer(low: int | None = None, high: int | None = None) -> Scalar:
         return whole and (low is None or value >= low) and (high is None or value <= high)
 
     words = {"minimum": "of at least", "maximum": "at most"}
-    said = " and ".join(f"{words[name]} {bound}" for name, bound in bounds.items())
-    return Scalar(f"a whole number {said}".rstrip(), fits, {"type": "integer", **bounds})
+    text = " and ".join(f"{words[name]} {bound}" for name, bound in bounds.items())
+    return Scalar(f"a whole number {text}".rstrip(), fits, {"type": "integer", **bounds})
 
 
 def _is_number(value: Any) -> bool:
@@ -148,66 +148,66 @@ TRUTH = Scalar("true or false", _is_truth, {"type": "boolean"})
 
 
 def read(kind: Any, value: Any, place: Place, mistakes: list[str]) -> Any:
-    """Check a value and make of it what it stands for.
+    """Check a value of a file and build the object that it describes.
 
     Args:
-        kind: What is allowed.
+        kind: Kind of value that is allowed.
         value: From the file.
-        place: Where it stands.
-        mistakes: Takes a line for each mistake; where there are any, what is returned means nothing.
+        place: Tables and key that lead to it.
+        mistakes: List to which a line per mistake is added; after a mistake the returned object is meaningless.
     """
     before = len(mistakes)
     if isinstance(kind, Either):
         return read(_of_same_form(kind, value), value, place, mistakes)
     if isinstance(kind, Scalar):
         if not kind.fits(value):
-            mistakes.append(f"{shown(place)} must be {kind.said}, but is {value!r}.{_near(kind, value)}")
+            mistakes.append(f"{place_text(place)} must be {kind.allowed}, but is {value!r}.{_near(kind, value)}")
             return None
         return kind.build(value)
     if isinstance(kind, ListOf):
         if not isinstance(value, list) or not value:
-            mistakes.append(f"{shown(place)} must be a list with at least one value, but is {value!r}.")
+            mistakes.append(f"{place_text(place)} must be a list with at least one value, but is {value!r}.")
             return None
         places = [(*place[:-1], f"{place[-1]}#{number}") for number in range(1, len(value) + 1)]
         items = [read(kind.item, one, at, mistakes) for one, at in zip(value, places, strict=True)]
-        return _built(lambda: kind.build(items), place, mistakes, before)
+        return _build_unless_wrong(lambda: kind.build(items), place, mistakes, before)
     if not isinstance(value, Mapping):
-        mistakes.append(f"{shown(place)} must be {_said(kind)}, but is {value!r}.")
+        mistakes.append(f"{place_text(place)} must be {_allowed_values(kind)}, but is {value!r}.")
         return None
     table, given = _table(kind, value, place, mistakes)
     if table is None:
         return None
-    made = _entries(table, _joined(given, table.path_ends), place, mistakes)
+    made = _entries(table, _by_path(given, table.path_ends), place, mistakes)
     if table.others is not None:
-        return _built(lambda: table.build(made), place, mistakes, before)
-    needed = [name for name, key in table.keys.items() if key.required]
-    if not set(needed) <= set(made):
+        return _build_unless_wrong(lambda: table.build(made), place, mistakes, before)
+    required = [name for name, key in table.keys.items() if key.required]
+    if not set(required) <= set(made):
         return None
 
     def build(values: Mapping[str, Any]) -> Any:
         return table.build(**values)
 
     if len(mistakes) > before:
-        mistakes += _told(refused_alone(build, made, needed), place)
+        mistakes += _refusal_lines(refused_alone(build, made, required), place)
         return None
-    return _built(lambda: all_refusals(build, made, needed), place, mistakes, before)
+    return _build_unless_wrong(lambda: all_refusals(build, made, required), place, mistakes, before)
 
 
-def _built(build: Callable[[], Any], place: Place, mistakes: list[str], before: int) -> Any:
-    """What a value stands for, unless there are mistakes inside of it."""
+def _build_unless_wrong(build: Callable[[], Any], place: Place, mistakes: list[str], before: int) -> Any:
+    """Object that a value describes, or None where there are mistakes inside it."""
     if len(mistakes) > before:
         return None
     try:
         return build()
     except RefusedValuesError as several:
-        mistakes += _told(several.refused, place)
+        mistakes += _refusal_lines(several.refused, place)
     except ValueError as error:
-        mistakes.append(f"{shown(place)}: {error}")
+        mistakes.append(f"{place_text(place)}: {error}")
     return None
 
 
-def _told(refused: Refused, place: Place) -> list[str]:
-    return [f"{shown((*place, *names))}: {text}" for names, text in refused.items()]
+def _refusal_lines(refused: Refused, place: Place) -> list[str]:
+    return [f"{place_text((*place, *names))}: {text}" for names, text in refused.items()]
 
 
 def schema(kind: Any) -> dict[str, Any]:
@@ -241,52 +241,52 @@ def schema(kind: Any) -> dict[str, Any]:
     )
 
 
-def shown(place: Place) -> str:
-    """A place as a user finds it: the table in brackets, then the key."""
+def place_text(place: Place) -> str:
+    """Place as a user finds it in the file: the table in brackets, then the key."""
     if not place:
         return "the file"
     tables, key = place[:-1], place[-1]
     return f"[{'.'.join(tables)}] {key}" if tables else f"[{key}]"
 
 
-def _joined(table: Mapping[str, Any], ends: tuple[str, ...] | None) -> dict[str, Any]:
-    """Values by path, where TOML has made tables of a path without quotes."""
+def _by_path(table: Mapping[str, Any], ends: tuple[str, ...] | None) -> dict[str, Any]:
+    """Values by path; TOML makes tables of a path without quotes."""
     found: dict[str, Any] = {}
     for name, value in table.items():
         if ends is not None and isinstance(value, Mapping) and value and not set(value) & set(ends):
-            found |= {f"{name}.{inner}": one for inner, one in _joined(value, ends).items()}
+            found |= {f"{name}.{inner}": one for inner, one in _by_path(value, ends).items()}
         else:
             found[name] = value
     return found
 
 
 def _entries(table: Table, given: Mapping[str, Any], place: Place, mistakes: list[str]) -> dict[str, Any]:
-    """What stands under each key, without those that have a mistake."""
+    """Objects under the keys of a table, without those that have a mistake."""
     made: dict[str, Any] = {}
     for name, value in given.items():
         before = len(mistakes)
         kind = table.keys[name].kind if name in table.keys else table.others
         if kind is None:
-            mistakes.append(f"{shown((*place, name))} is unknown. {_allowed(name, list(table.keys))}")
+            mistakes.append(f"{place_text((*place, name))} is unknown. {_unknown_key_hint(name, list(table.keys))}")
             continue
         one = read(kind, value, (*place, name), mistakes)
         if len(mistakes) == before:
             made[name] = one
     for name, key in table.keys.items():
         if key.required and name not in given:
-            mistakes.append(f"{shown((*place, name))} is missing; it must be {_said(key.kind)}.")
+            mistakes.append(f"{place_text((*place, name))} is missing; it must be {_allowed_values(key.kind)}.")
     return made
 
 
 def _table(
     kind: Any, value: Mapping[str, Any], place: Place, mistakes: list[str]
 ) -> tuple[Table | None, Mapping[str, Any]]:
-    """The table that a value is to be, and the value without the word that says so."""
+    """Table that a value must match, and the value without the word that selects it."""
     if isinstance(kind, ByKey):
         keys = [key for key in kind.kinds if key in value]
         if len(keys) != 1:
             has = " and ".join(keys) if keys else ", ".join(value) or "nothing"
-            mistakes.append(f"{shown(place)} must have exactly one of {', '.join(kind.kinds)}, but has {has}.")
+            mistakes.append(f"{place_text(place)} must have exactly one of {', '.join(kind.kinds)}, but has {has}.")
             return None, value
         return _table(kind.kinds[keys[0]], value, place, mistakes)
     if isinstance(kind, Chosen):
@@ -303,7 +303,7 @@ def _only(value: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _of_same_form(kind: Either, value: Any) -> Any:
-    """The kind of the same form as a value; where there is none, one that says what is allowed."""
+    """Kind of the same form as a value; where there is none, one that lists what is allowed."""
     kinds = _kinds(kind)
     for one in kinds:
         fits = one.fits(value) if isinstance(one, Scalar) else isinstance(value, _form(one))
@@ -311,8 +311,8 @@ def _of_same_form(kind: Either, value: Any) -> Any:
             return one
     scalars = [one for one in kinds if isinstance(one, Scalar)]
     nearest = [one for one in scalars if isinstance(value, str) == _is_of_text(one)]
-    said = nearest[0] if len(nearest) == 1 and len(scalars) == len(kinds) else None
-    return said or Scalar(_said(kind), lambda value: False, {})
+    found = nearest[0] if len(nearest) == 1 and len(scalars) == len(kinds) else None
+    return found or Scalar(_allowed_values(kind), lambda value: False, {})
 
 
 def _is_of_text(kind: Scalar) -> bool:
@@ -327,13 +327,13 @@ def _form(kind: Any) -> type:
     return list if isinstance(kind, ListOf) else Mapping
 
 
-def _said(kind: Any) -> str:
+def _allowed_values(kind: Any) -> str:
     if isinstance(kind, Scalar):
-        return kind.said
+        return kind.allowed
     if isinstance(kind, Either):
-        return " or ".join(_said(one) for one in kind.kinds)
+        return " or ".join(_allowed_values(one) for one in kind.kinds)
     if isinstance(kind, ListOf):
-        return f"a list, each {_said(kind.item)}"
+        return f"a list, each {_allowed_values(kind.item)}"
     if isinstance(kind, Chosen):
         return f"a table with `{kind.key}`"
     if isinstance(kind, ByKey):
@@ -348,7 +348,7 @@ def _near(kind: Scalar, value: Any) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def _allowed(name: str, names: list[str]) -> str:
+def _unknown_key_hint(name: str, names: list[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}Allowed are {', '.join(names)}."

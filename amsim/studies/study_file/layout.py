@@ -1,4 +1,4 @@
-"""The layout of a study file: every table and key, once, for the check and for the JSON schema."""
+"""Layout of a study file: every table and key once, for the check and for the JSON schema."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,14 +29,14 @@ from amsim.studies.study_file.kinds import (
 SPACINGS = ("linear", "log")
 
 LARGEST_SEED = 2**32 - 1
-"""Without 64-bit numbers JAX takes larger ones for the rest of a division by 2**32."""
+"""Without 64-bit numbers JAX takes larger ones modulo 2**32."""
 
 AXIS_KEYS = ("from", "to", "count", "spacing", "values", "where")
-"""Keys of a table that is an axis; a table with others is a part of a path."""
+"""Keys of a table that is an axis; a table with other keys is part of a path."""
 
 
 def _axis_list(values: list[Any]) -> Any:
-    """A list as it is; parts by their names, among them the one for no part."""
+    """List as given; parts by name, with `none` for a part that is left out."""
     if not any(isinstance(one, NamedPart) for one in values):
         return values
     named: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def _listed(*, values: Any, where: Mapping[str, Any] | None = None) -> Any:
 def _range(*, count: int, spacing: str = "linear", where: Mapping[str, Any] | None = None, **ends: int | float) -> Any:
     low, high = _ends(spacing, ends)
     values = np.geomspace(low, high, count) if spacing == "log" else np.linspace(low, high, count)
-    # The values in between are rounded: from 4 to 16 comes 7.999999999999999.
+    # Values in between carry rounding errors: from 4 to 16, one is 7.999999999999999.
     whole = isinstance(low, int) and isinstance(high, int) and np.allclose(values, np.round(values), rtol=1e-12, atol=0)
     found = [round(one) if whole else float(one) for one in values]
     return found if where is None else only_where(found, where)
@@ -82,18 +82,18 @@ def _samples(*, count: int, ranges: Mapping[str, Any], seed: int = 0) -> Points:
 
 def _study(**given: Any) -> dict[str, Any]:
     if "images" in given and "share" in given:
-        raise ValueError("`images` and `share` say the same in two ways; give one of them.")
+        raise ValueError("`images` and `share` are two ways to give one number; give one of them.")
     return given
 
 
 ENDS = {
     "from": Key(NUMBER, "first value", required=True),
     "to": Key(NUMBER, "last value", required=True),
-    "spacing": Key(words(*SPACINGS), "linear where there is none"),
+    "spacing": Key(words(*SPACINGS), "linear by default"),
 }
 WHERE = Key(
     Table(others=Either((LABEL, ListOf(LABEL))), path_ends=()),
-    "for each other axis the values at which this one exists",
+    "values of other axes at which this one exists",
 )
 VALUES = ListOf(Either((SCALAR, any_part())), build=_axis_list)
 AXIS = Either(
@@ -127,17 +127,17 @@ STUDY_FILE = Table(
                 {
                     "network": Key(NETWORKS_AND_FILES, "reference network, .npz or .onnx file"),
                     "data": Key(names_or_files(DATASETS, (".npz",)), "data set, or .npz file with inputs and labels"),
-                    "images": Key(integer(1), "number of items, the first of the test set; all where there is none"),
+                    "images": Key(integer(1), "number of items, the first of the test set; all by default"),
                     "share": Key(SHARE, "share of the items, instead of their number"),
-                    "dies": Key(integer(1), "16 where there is none"),
-                    "reads": Key(integer(1), "reads of each die, 1 where there is none"),
-                    "seed": Key(integer(0, LARGEST_SEED), "fixes dies and reads, 0 where there is none"),
-                    "quantities": Key(ListOf(words(*QUANTITIES)), "all where there is none"),
-                    "batch": Key(integer(1), "items computed at once, 250 where there is none"),
+                    "dies": Key(integer(1), "number of dies, 16 by default"),
+                    "reads": Key(integer(1), "reads per die, 1 by default"),
+                    "seed": Key(integer(0, LARGEST_SEED), "fixes dies and reads, 0 by default"),
+                    "quantities": Key(ListOf(words(*QUANTITIES)), "all by default"),
+                    "batch": Key(integer(1), "items computed at once, 250 by default"),
                 },
                 build=_study,
             ),
-            "what is measured",
+            "measurement",
             required=True,
         ),
         "hardware": Key(Either((HARDWARE_TABLE, ListOf(HARDWARE_TABLE))), "one, or several as an axis"),
@@ -150,7 +150,7 @@ STUDY_FILE = Table(
                     "seed": Key(integer(0), "fixes the points"),
                     "ranges": Key(
                         Table(others=Either((ListOf(SCALAR), Table(ENDS, build=_sample_range))), path_ends=AXIS_KEYS),
-                        "a range for each path, or values to choose from",
+                        "range of each path, or values to choose from",
                         required=True,
                     ),
                 },
@@ -160,7 +160,7 @@ STUDY_FILE = Table(
         ),
     }
 )
-"""All that a study file may hold. Numbers are in SI units, paths as in `amsim.system.settings`."""
+"""Everything that a study file may contain. Numbers are in SI units, paths as in `amsim.system.settings`."""
 
 
 def json_schema() -> dict[str, Any]:

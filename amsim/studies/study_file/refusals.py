@@ -1,44 +1,44 @@
-"""Values that are refused together, tried one by one so that each that is wrong is named."""
+"""Refusals of several values, tried one by one so that every wrong one is named."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Build = Callable[[Mapping[str, Any]], Any]
-"""Makes something of values by name, or raises ValueError."""
+"""Builds something from values by name, or raises ValueError."""
 
 Refused = dict[tuple[str, ...], str]
-"""Why, by the names that lead to a value; no name where it is one of several values together."""
+"""Reason by the names that lead to a value; no name where the values are refused in combination."""
 
 
 class RefusedValuesError(ValueError):
-    """Values are refused; `refused` says which and why."""
+    """Values are refused; `refused` has the reason of each."""
 
     def __init__(self, refused: Refused) -> None:
-        """Keep what is said of each value."""
+        """Keep the reason of each value."""
         super().__init__(" ".join(refused.values()))
         self.refused = refused
 
 
-def all_refusals(build: Build, values: Mapping[str, Any], needed: Iterable[str] = ()) -> Any:
-    """What is built from values, which are tried one by one where they are refused together.
+def all_refusals(build: Build, values: Mapping[str, Any], required: Iterable[str] = ()) -> Any:
+    """Object built from values, which are tried one by one where they are refused in combination.
 
     Args:
-        build: Makes something of values by name, some of which may be left out.
+        build: Builds it from values by name, some of which may be left out.
         values: All of them.
-        needed: Names that may not be left out.
+        required: Names that may not be left out.
 
     Raises:
-        RefusedValuesError: Each value that is not allowed; if all are alone, why they are not together.
+        RefusedValuesError: Every value that is not allowed; if each is allowed alone, the reason of the combination.
     """
     try:
         return build(values)
     except ValueError:
-        raise RefusedValuesError(refused_alone(build, values, needed) or refusals(build, values)) from None
+        raise RefusedValuesError(refused_alone(build, values, required) or refusals(build, values)) from None
 
 
-def refused_alone(build: Build, values: Mapping[str, Any], needed: Iterable[str] = ()) -> Refused:
-    """Why values are refused, of those that are so on their own and beside the ones that are not."""
-    always = {name: values[name] for name in needed}
+def refused_alone(build: Build, values: Mapping[str, Any], required: Iterable[str] = ()) -> Refused:
+    """Reasons of values that are refused on their own and beside those that are not."""
+    always = {name: values[name] for name in required}
     if common := refusals(build, always):
         return common
     alone = {name: refusals(build, always | {name: value}) for name, value in values.items()}
@@ -51,7 +51,7 @@ def refused_alone(build: Build, values: Mapping[str, Any], needed: Iterable[str]
 
 
 def refusals(build: Build, values: Mapping[str, Any]) -> Refused:
-    """What building from values refuses."""
+    """Reasons for which building from values fails."""
     try:
         build(values)
     except RefusedValuesError as error:

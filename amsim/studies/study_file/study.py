@@ -1,4 +1,4 @@
-"""Studies as files: a TOML file becomes the very call `amsim.sweep(amsim.study(...), axes, ...)`."""
+"""Studies as files: a TOML file becomes the call `amsim.sweep(amsim.study(...), axes, ...)`."""
 
 import dataclasses
 import tomllib
@@ -26,7 +26,7 @@ class FileStudy:
 
     Attributes:
         path: The file.
-        measure: What is measured.
+        measure: The study of a network.
         axes: Axes as `amsim.sweep` takes them.
         key: Draws dies and reads.
         dies: Number of dies.
@@ -49,9 +49,9 @@ class FileStudy:
         client: Any = None,
         progress: bool | Callable[[int, int], None] = False,
     ) -> xr.Dataset:
-        """The study's result, as `amsim.sweep` gives it, with the file's text as the attribute `study_file`.
+        """Result of the study, as `amsim.sweep` returns it, with the file's text as the attribute `study_file`.
 
-        A store has it too; one of the same study goes on whatever remarks the file has.
+        A store has it too; a store of the same study resumes whatever comments the file has.
 
         Args:
             store: As in `amsim.sweep`.
@@ -82,12 +82,13 @@ def read_study(path: str | Path, *, dies: int | None = None, images: int | None 
     """Read a study from a TOML file and check it as a whole.
 
     Args:
-        path: The file; paths in it start at its folder. `docs/studies` has examples, `amsim sweep --schema` all keys.
+        path: The file; paths in it are relative to its folder. `docs/studies` has examples, `amsim sweep --schema` all
+            keys.
         dies: Number of dies instead of the file's.
         images: Number of items of the data instead of the file's.
 
     Raises:
-        ValueError: The file is no TOML, or has mistakes: all of them, each with its table, key and what is allowed.
+        ValueError: The file is not TOML, or has mistakes; the message lists all, with table, key and what is allowed.
         OSError: The file, or one that it names, cannot be read.
     """
     path = Path(path)
@@ -115,14 +116,14 @@ def _document(path: Path) -> tuple[str, dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"{path} is no TOML file: {error}.") from None
+        raise ValueError(f"{path} is not a TOML file: {error}.") from None
     except RecursionError:
         raise ValueError(f"{path} cannot be read: its lists or tables are nested too deeply.") from None
     return text, document
 
 
 def _data(given: Mapping[str, Any], folder: Path) -> Split:
-    """The items to measure on: the first ones of the test set, or of a file of `inputs` and `labels`."""
+    """Items to measure on: the first of the test set, or of a file of `inputs` and `labels`."""
     name = given.get("data", "fashion-mnist-mini")
     if name.endswith(".npz"):
         arrays = read_array_file(folder / name)
