@@ -38,6 +38,9 @@ _ROOMS = (
 )  # fmt: skip
 """Rooms that are attributes of the front door."""
 
+_EARLIER_NAMES = {"measurement": "characterisation"}
+"""Names of before, which scripts in use still have."""
+
 _ROOM_OF = {name: room for room, names in _NAMES_OF_ROOM.items() for name in names}
 
 __all__ = [*_ROOM_OF, *_ROOMS, "__version__"]
@@ -46,8 +49,8 @@ __all__ = [*_ROOM_OF, *_ROOMS, "__version__"]
 def __getattr__(name: str) -> Any:
     if name in _ROOM_OF:
         value = getattr(importlib.import_module(f"amsim.{_ROOM_OF[name]}"), name)
-    elif name in _ROOMS:
-        value = importlib.import_module(f"amsim.{name}")
+    elif name in _ROOMS or name in _EARLIER_NAMES:
+        value = importlib.import_module(f"amsim.{_EARLIER_NAMES.get(name, name)}")
     elif name == "__version__":
         from importlib.metadata import version
 
