@@ -11,7 +11,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -48,6 +48,14 @@ def few_memory_maps():
     if not maps.exists() or maps.read_bytes().count(b"\n") > MANY_MAPS:
         eqx.clear_caches()
         jax.clear_caches()
+
+
+@pytest.fixture
+def as_a_user_runs_it():
+    """Without the run-time type checks, which would speak before the package's own."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jaxtyping import config
 
 from amsim.circuits import CellLibrary, DigitalBinary, Process, Technology, Wire
 from amsim.circuits.technology.nodes import VARIANTS
@@ -54,13 +53,6 @@ def published(node, variant, part, supply):
 
 def process(node, variant=HP, **fields):
     return Process(f"{node}nm", variant, **fields)
-
-
-@pytest.fixture
-def as_a_user_runs_it():
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@
 
 import gzip
 import hashlib
+import re
 import runpy
 import struct
-import subprocess
-import sys
 import tracemalloc
 from importlib import resources
 from pathlib import Path
@@ -139,25 +138,22 @@ def test_split_slices_and_selects():
 
 
 @pytest.mark.parametrize(
-    ("expression", "message"),
+    ("call", "error", "message"),
     [
-        ("split[3]", "TypeError: Argument `index` must be a slice or an array, but is 3."),
-        ("list(split)", "TypeError: Argument `index` must be a slice or an array, but is 0."),
+        (lambda split: split[3], TypeError, "Argument `index` must be a slice or an array, but is 3."),
+        (list, TypeError, "Argument `index` must be a slice or an array, but is 0."),
         (
-            "Split(split.inputs, split.labels[:5])",
-            "ValueError: Argument `labels` must have one entry for each of the 6",
+            lambda split: Split(split.inputs, split.labels[:5]),
+            ValueError,
+            "Argument `labels` must have one entry for each of the 6",
         ),
     ],
 )
-def test_split_refuses(expression, message):
-    # In its own interpreter, because here the type checker of the tests would be first to object.
-    script = f"""
-import numpy as np
-from amsim.datasets import Split
-split = Split(np.zeros((6, 2), np.uint8), np.arange(6, dtype=np.int32))
-{expression}"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.stderr.splitlines()[-1].startswith(message)
+@pytest.mark.usefixtures("as_a_user_runs_it")
+def test_split_refuses(call, error, message):
+    split = Split(np.zeros((6, 2), np.uint8), np.arange(6, dtype=np.int32))
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        call(split)
 
 
 # --- Names ----------------------------------------------------------------------------------------------------------

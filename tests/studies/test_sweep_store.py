@@ -61,10 +61,11 @@ def run(path: Path, **options):
 
 def started(script: Path, *arguments: object) -> subprocess.Popen:
     command = [sys.executable, str(script), *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
+@pytest.mark.slow  # three processes, one of them killed; below, studies are stopped in this process and go on
 def test_a_killed_study_goes_on_with_the_same_bits(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(KILLED)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +53,7 @@ TRAINING = """
 """
 
 
+@pytest.mark.slow  # three processes, one of them killed; beside it a training is interrupted in this process
 def test_resume_after_a_kill_is_exact(tmp_path):
     script = tmp_path / "training.py"
     script.write_text(textwrap.dedent(TRAINING))
@@ -60,8 +62,9 @@ def test_resume_after_a_kill_is_exact(tmp_path):
         arguments = [str(tmp_path / checkpoint), str(tmp_path / f"{checkpoint}.npz"), str(fatal_step)]
         # Compiled code in one place for all runs, to save time; the processes themselves share nothing.
         cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+        environment = os.environ | cache | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
         return subprocess.run(
-            [sys.executable, str(script), *arguments], env=os.environ | cache, capture_output=True, text=True
+            [sys.executable, str(script), *arguments], env=environment, capture_output=True, text=True
         )
 
     whole = start("whole", 0)
@@ -78,23 +81,56 @@ def test_resume_after_a_kill_is_exact(tmp_path):
             np.testing.assert_array_equal(found[name], expected[name], strict=True)
 
 
-@pytest.fixture
-def tune(tmp_path):
+def training(**options):
     rng = np.random.default_rng(0)
     data = Split(np.sign(rng.standard_normal((16, 8))).astype(np.float32), rng.integers(0, 3, 16))
     params = {"weight": jnp.asarray(rng.standard_normal((8, 3)), jnp.float32)}
-
-    def tune(**options):
-        settings = {"key": KEY, "epochs": 2, "batch": 8, "checkpoint": tmp_path / "checkpoint"} | options
-        hardware, own = settings.pop("hardware", circuits.Exact()), settings.pop("params", params)
-        network = settings.pop("network", lambda p, x: x @ p["weight"])
-        return amsim.fine_tune(network, own, hardware, data, **settings)
-
-    return tune
+    settings = {"key": KEY, "epochs": 2, "batch": 8} | options
+    hardware, own = settings.pop("hardware", circuits.Exact()), settings.pop("params", params)
+    network = settings.pop("network", lambda p, x: x @ p["weight"])
+    return amsim.fine_tune(network, own, hardware, data, **settings)
 
 
-def test_a_finished_training_is_read_not_repeated(tune, tmp_path):
-    first = tune()
+@pytest.fixture
+def tune(tmp_path):
+    return partial(training, checkpoint=tmp_path / "checkpoint")
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A finished training and its checkpoint."""
+    path = tmp_path_factory.mktemp("ended") / "checkpoint"
+    return training(checkpoint=path), path.read_bytes()
+
+
+@pytest.fixture
+def finished(ended, tmp_path):
+    """The finished training, its checkpoint where `tune` looks for it."""
+    (tmp_path / "checkpoint").write_bytes(ended[1])
+    return ended[0]
+
+
+def test_resume_after_an_interruption_is_exact(tune, tmp_path):
+    """In the middle of the third of four epochs; whatever the optimiser, the order and the validation carry along."""
+    options = {"epochs": 4, "batch": 4, "learning_rate": 0.05, "distil": 0.3, "validation": 0.25, "patience": 4}
+
+    def interrupt(step, steps, loss):
+        if step == 8:
+            raise KeyboardInterrupt
+
+    whole = tune(**options, checkpoint=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        tune(**options, progress=interrupt)
+    steps = []
+    resumed = tune(**options, progress=lambda step, total, loss: steps.append(step))
+    assert steps == [7, 8, 9, 10, 11, 12]
+    np.testing.assert_array_equal(resumed.params["weight"], whole.params["weight"], strict=True)
+    for name in ("loss", "learning_rate", "validation_accuracy"):
+        np.testing.assert_array_equal(resumed.history[name], whole.history[name], strict=True)
+
+
+def test_a_finished_training_is_read_not_repeated(finished, tune, tmp_path):
+    first = finished
     seen = []
     again = tune(progress=lambda *step: seen.append(step))
     assert not seen
@@ -117,8 +153,8 @@ def test_a_finished_training_is_read_not_repeated(tune, tmp_path):
         ({"optimiser": optax.sgd(0.1)}, "learning_rate is 0.001 there and None here"),
     ],
 )
+@pytest.mark.usefixtures("finished")
 def test_another_training_is_refused(tune, options, difference):
-    tune()
     with pytest.raises(ValueError, match=difference):
         tune(**options)
 
@@ -130,8 +166,8 @@ def test_another_optimiser_is_refused(tune):
             tune(optimiser=other)
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_damaged_file_is_refused(tune, tmp_path):
-    tune()
     path = tmp_path / "checkpoint"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

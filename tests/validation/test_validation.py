@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from jaxtyping import config
 from rich.console import Console
 from scipy import constants, stats
 
@@ -51,13 +50,6 @@ def report(tmp_path_factory):
     assert ended.value.code == 0
     with xr.open_dataset(folder / "validate.nc", engine="h5netcdf") as written:
         return written.load()
-
-
-@pytest.fixture
-def as_a_user_runs_it():
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
 
 
 def printed(tables, width=80):
