@@ -263,7 +263,7 @@ def test_wrong_declarations(as_a_user_runs_it):
 
 
 def test_wrong_ladders():
-    with pytest.raises(ValueError, match="`rungs` must hold one rung at least and each name once, but is empty"):
+    with pytest.raises(ValueError, match="`rungs` must have at least one rung and each name once, but is empty"):
         amsim.validate([])
     with pytest.raises(ValueError, match="but names made up twice"):
         amsim.validate([rung(), rung("other"), rung()])
