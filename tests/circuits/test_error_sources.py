@@ -43,9 +43,9 @@ def mean_square_error(macro, key):
     def one(key):
         die_key, input_key, read_key = jax.random.split(key, 3)
         inputs = jnp.where(jax.random.bernoulli(input_key, 0.5, (BATCH, ROWS)), 1.0, -1.0)
-        operands = product, inputs, jnp.ones((ROWS, COLUMNS)), NEURON
+        operands = circuits.Operands(product, inputs, jnp.ones((ROWS, COLUMNS)), input_range=SIGNS)
         found, exact = (
-            each.margin(*operands, die=die, key=read_key, input_range=SIGNS)
+            each.margin(operands, NEURON, die=die, key=read_key)
             for each, die in ((macro, macro.fabricate(die_key)), (ideal, None))
         )
         return jnp.mean((found - exact) ** 2)
@@ -175,7 +175,7 @@ def test_a_measured_table_is_scaled_about_an_exact_reading():
 
 class Amplifier(eqx.Module):
     error_sources: ClassVar = (ErrorSource("gain", "static", "Spread of the gain.", sizes=("sigma",)),)
-    sigma: Quantity = quantity("sigma", default=0.1)
+    sigma: Quantity = quantity("sigma", unit="1", default=0.1)
 
 
 def with_parts(own, **fields):

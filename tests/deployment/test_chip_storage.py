@@ -260,8 +260,8 @@ def test_inconsistent_parts_are_refused(saved: Path) -> None:
     for bad, words in [
         (changed("accelerator", "fields", "macros", value={"tuple": []}), "no macros"),
         (changed("dies", value={"tuple": []}), "0 dies"),
-        (changed("accelerator", "fields", "patterns", value={"tuple": ["("]}), "no pattern"),
-        (changed("accelerator", "fields", "patterns", value={"tuple": [3]}), "no pattern"),
+        (changed("accelerator", "fields", "patterns", value={"tuple": ["("]}), "is not a pattern"),
+        (changed("accelerator", "fields", "patterns", value={"tuple": [3]}), "is not a pattern"),
         (changed(*macro, "rows", value=-1), "`rows` must be"),
         (changed(*macro, "rows", value={"array": "nothing", "dtype": "float32"}), "nothing"),
         (changed(*macro, "supply", value={"float": (-1.0).hex()}), "`supply` must be"),

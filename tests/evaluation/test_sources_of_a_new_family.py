@@ -14,7 +14,7 @@ import amsim
 from amsim import circuits
 from amsim.circuits import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
-from amsim.datasets.load import Split
+from amsim.datasets import Split
 from amsim.evaluation.fixed_reads import FixedReads
 
 ROWS, COLUMNS = 16, 8
@@ -27,8 +27,8 @@ class Supply(eqx.Module):
         ErrorSource("regulator", "static", "Droop of the supply and its spread.", sizes=("spread",), left_out=True),
     )
 
-    droop: Quantity = quantity("droop", default=0.1)
-    spread: Quantity = quantity("spread", default=0.05)
+    droop: Quantity = quantity("droop", unit="1", default=0.1)
+    spread: Quantity = quantity("spread", unit="1", default=0.05)
 
 
 class CurrentMode(circuits.DigitalBinary):
@@ -39,8 +39,8 @@ class CurrentMode(circuits.DigitalBinary):
         ErrorSource("shot noise", "dynamic", "Noise of the currents.", temperatures=("noise_power",)),
     )
 
-    gain_sigma: Quantity = quantity("gain_sigma", default=0.1)
-    noise_power: Quantity = quantity("noise_power", default=4.0)
+    gain_sigma: Quantity = quantity("gain_sigma", unit="1", default=0.1)
+    noise_power: Quantity = quantity("noise_power", unit="1", default=4.0)
     regulator: Supply | None = None
 
     @property

@@ -40,7 +40,7 @@ def test_what_leaks_does_not_depend_on_which_sources_are_on():
     """The charge lost at 330 K, by the formula of the array at its own temperature, with and without thermal noise."""
     macro = circuits.SwitchedCapacitor(rows=16, columns=4, temperature=330.0, leakage=circuits.Leakage(hold_time=3e-3))
     total = macro.total_capacitance
-    drop, kept = (float(part(total, macro.temperature)) for part in (macro.leakage.drop, macro.leakage.kept))
+    drop, kept = (float(part(total, macro.temperature)) for part in (macro.leakage.drop, macro.leakage.kept_fraction))
 
     def measure(hardware):
         leakage = hardware.leakage or circuits.Leakage(hold_time=0.0)
