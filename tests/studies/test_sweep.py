@@ -284,7 +284,7 @@ def test_options_of_the_wrong_kind_are_told(options, message):
 
 @pytest.mark.parametrize("label", ["V", ("V",), (None, None)])
 def test_labels_are_a_unit_and_a_name(label):
-    with pytest.raises(ValueError, match=r"`labels` must have \(unit, long name\) for each output, but has .* for 'a'"):
+    with pytest.raises(ValueError, match=r"`labels` must have \(unit, long name\) per output, but has .* for 'a'"):
         checked_labels({"a": label})
 
 
