@@ -112,7 +112,8 @@ def finished(ended, tmp_path):
 
 def test_resume_after_an_interruption_is_exact(tune, tmp_path):
     """In the middle of the third of four epochs; whatever the optimiser, the order and the validation carry along."""
-    options = {"epochs": 4, "batch": 4, "learning_rate": 0.05, "distil": 0.3, "validation": 0.25, "patience": 4}
+    parts = {"loss": amsim.Distillation(0.3), "validation": amsim.HeldOut(0.25, patience=4)}
+    options = {"epochs": 4, "batch": 4, "optimiser": 0.05} | parts
 
     def interrupt(step, steps, loss):
         if step == 8:
