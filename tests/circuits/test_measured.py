@@ -98,7 +98,7 @@ def test_convolution_reads_the_same_lines_as_its_unfolded_product():
     product = ConvolutionProduct((2, 2), 6, 4, (1, 1), (1, 1))
     x, w = signs(7, 2, 5, 5, 6), signs(8, 24, 4)
     patches = np.stack([x[:, i : i + 4, j : j + 4] for i in range(2) for j in range(2)], axis=-1).reshape(2, 4, 4, 24)
-    found = eqx.filter_jit(macro.multiply)(product, jnp.asarray(x, float), jnp.asarray(w, float))
+    found = eqx.filter_jit(macro.multiply)(circuits.Operands(product, jnp.asarray(x, float), jnp.asarray(w, float)))
     np.testing.assert_allclose(found, matmul(macro, patches, w), atol=1e-4)
 
 

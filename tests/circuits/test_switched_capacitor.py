@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from switched_capacitor_calls import IDEAL, SEEDS, SIGNS, SMALL, bits_of, decide, f32, margin, multiply, report_on
 
-from amsim.circuits import Adc, BiasDac, Comparator, ConvolutionProduct, Neuron, SwitchedCapacitor, ValueRange
+from amsim.circuits import Adc, BiasDac, Comparator, ConvolutionProduct, Neuron, Operands, SwitchedCapacitor, ValueRange
 
 
 def popcount(inputs, weights):
@@ -117,15 +117,9 @@ def test_ideal_convolution_is_an_integer_convolution(groups, strides, input_bits
     inputs[:, 2, 2, 0] = 0
     matrix = bits_of(generator, product.rows, 4)
     assert product.rows == channels * 4
-    result = eqx.filter_jit(macro.multiply)(
-        product,
-        f32(inputs),
-        f32(matrix),
-        die=macro.fabricate(jax.random.key(0)),
-        key=jax.random.key(1),
-        input_range=ValueRange(-limit, limit),
-        weight_range=SIGNS,
-    )
+    operands = Operands(product, f32(inputs), f32(matrix), ValueRange(-limit, limit), SIGNS)
+    die, key = macro.fabricate(jax.random.key(0)), jax.random.key(1)
+    result = eqx.filter_jit(macro.multiply)(operands, die=die, key=key)
     np.testing.assert_array_equal(result, explicit_convolution(inputs, matrix, product))
 
 

@@ -67,7 +67,9 @@ def test_reads_differ_by_key_and_none_is_no_noise(read):
     np.testing.assert_array_equal(one(jax.random.key(1)), one(jax.random.key(1)))
     assert np.mean(one(jax.random.key(1)) != one(jax.random.key(2))) > 0.3
     np.testing.assert_array_equal(one(None), one(None, silent))
-    np.testing.assert_array_equal(one(None), one(jax.random.key(1), silent))
+    np.testing.assert_array_equal(one(jax.random.key(1), silent), one(jax.random.key(2), silent))
+    # Programs with and without a key are compiled apart and may round once or twice.
+    np.testing.assert_allclose(one(None), one(jax.random.key(1), silent), rtol=1e-6)
     assert np.mean(one(None) != one(jax.random.key(1))) > 0.3
 
 
