@@ -230,7 +230,10 @@ def test_keyword_network_keeps_its_outputs_on_hardware():
     assert plain.shape == (10, data.inputs.shape[1] // network.stride)
     chip = amsim.deploy(network, params, circuits.MultiPrecision(weight_bits=8, input_bits=16))
     # Its weights have 8 bits; its inputs have zero points, which 8 bits without one cannot meet.
-    np.testing.assert_allclose(chip(data.inputs), plain, rtol=0, atol=10 / 256)
+    # As beside TFLite: a sum that falls on the other side of a rounding moves what follows; which ones do, the speech decides,
+    # whose synthesiser keeps a state from call to call.
+    assert np.mean(np.abs(chip(data.inputs) - plain)) < 0.1 / 256
+    np.testing.assert_allclose(chip(data.inputs), plain, rtol=0, atol=24 / 256)
     score = np.asarray(network.score(params, data.inputs))
     assert score[:2].min() > score[2:].max() or roc_area(score, data.labels) > 0.9
     gradient = jax.grad(lambda p: jnp.sum(network(p, data.inputs[:1])))(params)
