@@ -230,8 +230,8 @@ def test_keyword_network_keeps_its_outputs_on_hardware():
     assert plain.shape == (10, data.inputs.shape[1] // network.stride)
     chip = amsim.deploy(network, params, circuits.MultiPrecision(weight_bits=8, input_bits=16))
     # Its weights have 8 bits; its inputs have zero points, which 8 bits without one cannot meet.
-    # As beside TFLite: a sum on the other side of a rounding moves what follows; which ones are depends on the speech, whose
-    # synthesiser keeps a state from call to call.
+    # As beside TFLite: a sum on the other side of a rounding moves what follows; which ones are depends on the speech,
+    # whose synthesiser keeps a state from call to call.
     assert np.mean(np.abs(chip(data.inputs) - plain)) < 0.1 / 256
     np.testing.assert_allclose(chip(data.inputs), plain, rtol=0, atol=24 / 256)
     score = np.asarray(network.score(params, data.inputs))
