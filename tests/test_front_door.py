@@ -47,7 +47,7 @@ def test_an_unknown_name_is_an_error():
     with pytest.raises(AttributeError, match="no attribute 'deplo'"):
         amsim.deplo  # noqa: B018
     with pytest.raises(ImportError, match="'measurement'"):
-        from amsim import measurement  # noqa: F401
+        from amsim import parameter_fit  # noqa: F401
 
 
 def test_rooms_are_attributes_after_a_plain_import():
@@ -82,3 +82,7 @@ def test_an_import_and_the_help_load_nothing_heavy():
 def test_version_of_the_command():
     code = "from amsim.command_line import main; main()"
     assert fresh(code, "--version") == f"amsim {importlib.metadata.version('amsim')}\n"
+
+
+def test_an_earlier_name_of_a_room_stays():
+    assert amsim.measurement is amsim.characterisation
