@@ -46,7 +46,7 @@ def test_every_name_is_there():
 def test_an_unknown_name_is_an_error():
     with pytest.raises(AttributeError, match="no attribute 'deplo'"):
         amsim.deplo  # noqa: B018
-    with pytest.raises(ImportError, match="'measurement'"):
+    with pytest.raises(ImportError, match="'parameter_fit'"):
         from amsim import parameter_fit  # noqa: F401
 
 
