@@ -38,7 +38,7 @@ from amsim.circuits.fields import quantity as quantity
 from amsim.circuits.measured import Measured as Measured
 from amsim.circuits.multi_precision import MultiPrecision as MultiPrecision
 from amsim.circuits.selection.codes import IntegerCode as IntegerCode
-from amsim.circuits.selection.codes import ValueRange as ValueRange
+from amsim.circuits.selection.value_range import ValueRange as ValueRange
 from amsim.circuits.switched_capacitor import SwitchedCapacitor as SwitchedCapacitor
 from amsim.circuits.technology.dram import Dram as Dram
 from amsim.circuits.technology.dram import DramChannel as DramChannel

@@ -13,11 +13,13 @@ from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.checks import one_of
 from amsim.circuits.selection.codes import IntegerCode, highest_code
 from amsim.circuits.selection.ranges import LARGEST_COUNTED, SMALLEST_COUNTED, select_input_code
+from amsim.circuits.selection.value_range import ValueRange
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.mapping.mapper import DeploymentError, MappedSite
 from amsim.deployment.observation import WeightMethod, observed_codes, observed_values, reads_lines
 from amsim.deployment.running.site_observation import SiteObservation
 from amsim.deployment.site_ranges import Calibration, SiteRanges
+from amsim.deployment.tracing.steps import Value
 from amsim.evaluation.batches import batches
 from amsim.results.labelled import labelled
 
@@ -139,7 +141,7 @@ def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: Ran
             method=methods.inputs,
             coverage=methods.coverage,
             symmetric=methods.symmetric,
-            known=site.data.range,
+            known=_known_inputs(site.data, found),
             rounding=rounding,
         )
         unused = 1.0 / highest_code(macro.weight_bits, True)
@@ -152,6 +154,14 @@ def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: Ran
                 f"those of site `{name}` reach {size:.3g}; scale them."
             )
     return Calibration(chosen)
+
+
+def _known_inputs(inputs: Value, found: SiteObservation) -> ValueRange:
+    """What is known of the inputs of a site, with the factor of their grid that the run found."""
+    factor = float(found.highest["input_grid"])
+    if inputs.quantised is None or factor <= 0:
+        return inputs.range
+    return inputs.quantised.words._replace(scale=jnp.asarray(factor))
 
 
 def _with_readouts(

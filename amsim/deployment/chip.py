@@ -179,7 +179,8 @@ class Chip(eqx.Module):
         shapes = shapes_of(inputs) if inputs else _LAST_SHAPES.of(self)
         if shapes is None:
             raise ValueError("Argument `inputs` must be given, since the chip has not been called yet.")
-        return traced_chip(self, shapes).network.table
+        table = traced_chip(self, shapes).network.table
+        return table if self.calibration is None else table.calibrated(self.calibration)
 
 
 def chip_of(

@@ -13,6 +13,7 @@ from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.running.run import (
     Observe,
     inputs_and_matrix,
+    known_range,
     observe_program,
     read_program,
     site_operands,
@@ -34,7 +35,7 @@ class WeightMethod(NamedTuple):
 def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[str, SiteObservation]:
     """Values of each site with codes: `inputs` counted, with their extremes, and the highest `weight_scale` that suits.
 
-    A site with several weights in turn has the widest scale of those that suit them.
+    `input_grid` is the factor of the grid of inputs that the run alone knows, 0 where there is none. A site with several weights in turn has the widest scale of those that suit them.
     """
 
     def observe(mapped: MappedSite, values: dict[int, Any], runs: Array) -> SiteObservation:
@@ -43,14 +44,20 @@ def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[st
             return SiteObservation(runs=runs)
         data = jnp.asarray(values[site.data.number], jnp.result_type(float))
         matrix = inputs_and_matrix(site, values)[1]
+        known = known_range(site, site.weight, values)
         code = select_weight_code(
-            matrix, macro.weight_bits, **weights._asdict(), known=site.weight.range, rounding=macro.operand_rounding
+            matrix, macro.weight_bits, **weights._asdict(), known=known, rounding=macro.operand_rounding
         )
+        grid = known_range(site, site.data, values).scale
         used = jnp.any(matrix != 0, axis=0 if weights.per == "channel" else None, keepdims=True)
         return SiteObservation(
             counts={"inputs": value_counts(data)},
             lowest={"inputs": jnp.min(data)},
-            highest={"inputs": jnp.max(data), "weight_scale": jnp.where(used, code.scale, 0.0)},
+            highest={
+                "inputs": jnp.max(data),
+                "weight_scale": jnp.where(used, code.scale, 0.0),
+                "input_grid": jnp.zeros(()) if grid is None or site.data.quantised.factor.data else grid,
+            },
             runs=runs,
         )
 

@@ -16,7 +16,8 @@ from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Coded, Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Rounding, ValueRange, input_code, weight_code
+from amsim.circuits.selection.codes import Rounding, input_code, weight_code
+from amsim.circuits.selection.value_range import ValueRange
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.gradients import decision

@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checks import finite
 from amsim.circuits.contract.products import DenseProduct, Product, over_columns
-from amsim.circuits.selection.codes import Coding, IntegerCode, ValueRange
+from amsim.circuits.selection.codes import Coding, IntegerCode
+from amsim.circuits.selection.value_range import ValueRange
 
 UNKNOWN = ValueRange()
 

@@ -5,7 +5,7 @@ digits of value -1 or +1: `q = gain * sum_b 2**b s_b + offset`.
 """
 
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import equinox as eqx
 import jax
@@ -13,28 +13,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from amsim.circuits.checks import integer_between
+from amsim.circuits.selection.value_range import ValueRange, grid_scale
 from amsim.noise.gradients import decision, rounded
 
 Rounding = Literal["nearest", "truncate"]
-
-
-class ValueRange(NamedTuple):
-    """Range of a tensor's values as known before any data are seen; None where nothing is known.
-
-    Attributes:
-        low: Smallest value, in the unit of the tensor.
-        high: Largest value.
-    """
-
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def limit(self) -> float | None:
-        """Largest magnitude, or None when a side is unknown or the range is the single point 0."""
-        if self.low is None or self.high is None:
-            return None
-        return max(abs(self.low), abs(self.high)) or None
 
 
 class IntegerCode(eqx.Module):
@@ -78,9 +60,7 @@ class IntegerCode(eqx.Module):
     @property
     def lowest(self) -> int:
         """Smallest word."""
-        if self.bits == 1 and self.signed:
-            return -1
-        return -(2 ** (self.bits - 1)) if self.signed else 0
+        return lowest_code(self.bits, self.signed)
 
     @property
     def highest(self) -> int:
@@ -96,6 +76,16 @@ class IntegerCode(eqx.Module):
     def highest_code(self) -> Float[Array, ""] | int:
         """Largest integer code."""
         return self.highest if self.zero is None else self.highest - self.zero
+
+    @property
+    def low(self) -> Float[Array, "..."]:
+        """Smallest value with a code."""
+        return self.lowest_code * self.scale
+
+    @property
+    def high(self) -> Float[Array, "..."]:
+        """Largest value with a code."""
+        return self.highest_code * self.scale
 
     @property
     def centred(self) -> bool:
@@ -181,6 +171,32 @@ def highest_code(bits: int, signed: bool) -> int:
     return max(2 ** (bits - 1) - 1, 1) if signed else 2**bits - 1
 
 
+def lowest_code(bits: int, signed: bool) -> int:
+    """Smallest integer of a word of `bits` bits; -1 for one signed bit."""
+    if bits == 1 and signed:
+        return -1
+    return -(2 ** (bits - 1)) if signed else 0
+
+
+def words_of(bits: int, signed: bool) -> tuple[int, int]:
+    """Smallest and largest integer of a word of `bits` bits."""
+    return lowest_code(bits, signed), highest_code(bits, signed)
+
+
+def zero_point(known: ValueRange, bits: int) -> int | None:
+    """Word of the value 0 that gives each value of a known grid a word, where words without a zero-point do not."""
+    several = known.scale is not None and known.scale.ndim > 0
+    if bits == 1 or several or known.not_negative or known.words is None or known.in_words(*words_of(bits, True)):
+        return None
+    low, high = known.words
+    return -low if high >= 0 and high - low <= highest_code(bits, False) else None
+
+
+def fixes_code(known: ValueRange, bits: int) -> bool:
+    """Whether what is known of inputs fixes their code of `bits` bits, whatever the data."""
+    return known.in_words(*words_of(bits, not known.not_negative)) or zero_point(known, bits) is not None
+
+
 def _convert_code(name: str, code: IntegerCode, bits: int, dtype: Any) -> IntegerCode:
     """A given code in the operand's dtype."""
     if code.bits != bits:
@@ -195,24 +211,29 @@ def input_code(
     vector_axes: tuple[int, ...],
     rounding: Rounding = "nearest",
 ) -> IntegerCode:
-    """Code of the inputs: unsigned when they are known not to be negative, scaled to the known range.
+    """Code of the inputs: unsigned when they are known not to be negative, on their grid or scaled to the known range.
 
-    Without a known range each input vector is scaled by its own largest magnitude (as digital front ends do), so
-    that no sample depends on another. A given code is used as it is.
+    Without either each input vector is scaled by its own largest magnitude (as digital front ends do), so that no
+    sample depends on another; so is a vector with a value on its grid that has no word. A given code is used as it is.
 
     Raises:
         ValueError: A given code has another word length.
     """
     if isinstance(known, IntegerCode):
         return _convert_code("input_range", known, bits, inputs.dtype)
-    signed = not (known.low is not None and known.low >= 0)
-    return IntegerCode(_scale(inputs, known, vector_axes, highest_code(bits, signed)), bits, signed, rounding)
+    zero = zero_point(known, bits)
+    if zero is not None:
+        words = -zero, highest_code(bits, False) - zero
+        word = jnp.asarray(float(zero), inputs.dtype)
+        return IntegerCode(_scale(inputs, known, vector_axes, words), bits, False, rounding, word)
+    signed = not known.not_negative
+    return IntegerCode(_scale(inputs, known, vector_axes, words_of(bits, signed)), bits, signed, rounding)
 
 
 def weight_code(
     matrix: Float[Array, "rows columns"], bits: int, known: Coding, rounding: Rounding = "nearest"
 ) -> IntegerCode:
-    """Signed code of a weight matrix, scaled to the known range or else to each column's largest magnitude.
+    """Signed code of a weight matrix, on its grid, scaled to the known range, or to each column's largest magnitude.
 
     A given code is used as it is.
 
@@ -223,12 +244,22 @@ def weight_code(
         if not known.signed or known.zero is not None:
             raise ValueError("Argument `weight_range` must be a signed code without a zero-point.")
         return _convert_code("weight_range", known, bits, matrix.dtype)
-    return IntegerCode(_scale(matrix, known, (0,), highest_code(bits, True)), bits, True, rounding)
+    return IntegerCode(_scale(matrix, known, (0,), words_of(bits, True)), bits, True, rounding)
 
 
-def _scale(values: Array, known: ValueRange, axes: tuple[int, ...], highest: int) -> Array:
+def _scale(values: Array, known: ValueRange, axes: tuple[int, ...], words: tuple[int, int]) -> Array:
+    if known.step:
+        step, fits = grid_scale(values, known, axes, words)
+        if known.in_words(*words) and known.scale is None:
+            return step
+        largest = _largest(values, axes)
+        return jnp.where(fits, step, jnp.sign(step) * jnp.where(largest > 0, largest, 1) / words[1])
     limit = known.limit
     if limit is not None:
-        return jnp.asarray(limit / highest, values.dtype)
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(values), axis=axes, keepdims=True))
-    return jnp.where(largest > 0, largest, 1) / highest
+        return jnp.asarray(limit / words[1], values.dtype)
+    largest = _largest(values, axes)
+    return jnp.where(largest > 0, largest, 1) / words[1]
+
+
+def _largest(values: Array, axes: tuple[int, ...]) -> Array:
+    return jax.lax.stop_gradient(jnp.max(jnp.abs(values), axis=axes, keepdims=True, initial=0.0))

@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int, Real
 
 from amsim.circuits.adc.range_selection import check_method, weighted_quantile
 from amsim.circuits.checks import integer_between
-from amsim.circuits.selection.codes import IntegerCode, Rounding, ValueRange, highest_code
+from amsim.circuits.selection.codes import IntegerCode, Rounding, highest_code, words_of, zero_point
+from amsim.circuits.selection.value_range import ValueRange, grid_scale
 
 BINS_PER_OCTAVE = 256
 OCTAVES = 96
@@ -79,7 +80,8 @@ def select_input_code(
 ) -> IntegerCode:
     """Code of inputs that suits observed values.
 
-    "min-max" codes all of them, "percentile" a fraction `coverage`, and "minimum-error" has the least mean square of
+    Values on a known grid that all have words there are coded by its step, by any method. Else "min-max" codes all of
+    them, "percentile" a fraction `coverage` (all, where so many are 0), and "minimum-error" has the least mean square of
     rounding and clipping errors among `CANDIDATES` limits (with a zero-point: `SIDE_CANDIDATES` on each side) and the
     limit that the program itself fixes. A symmetric code is unsigned where no value is negative; with a zero-point the
     words reach from the smallest value, or 0, to the largest, or 0. One bit is always symmetric: -1, +1 about 0.
@@ -108,7 +110,12 @@ def select_input_code(
     known = ValueRange() if known is None else known
     seen = _Observed(counts, jnp.minimum(low, 0.0), jnp.maximum(high, 0.0))
     low, high = seen.low, seen.high
-    signed = float(low) < 0 and not (known.low is not None and known.low >= 0)
+    signed = float(low) < 0 and not known.not_negative
+    on_grid = _code_on_grid(jnp.stack([low, high]), known, bits, signed, symmetric, rounding)
+    if on_grid is not None:
+        return on_grid
+    if known.scale is not None:
+        known = known.of_sign
     if symmetric or bits == 1 or not signed:
         fixed = seen.largest if known.limit is None else jnp.asarray(known.limit, low.dtype)
         scale = _symmetric_scale(seen, fixed, _Wanted(bits, signed, method, coverage, rounding))
@@ -130,7 +137,7 @@ def select_weight_code(
     known: ValueRange | None = None,
     rounding: Rounding = "nearest",
 ) -> IntegerCode:
-    """Signed code of a weight matrix by the methods of `select_input_code`, exact and traceable.
+    """Signed code of a weight matrix by the methods of `select_input_code`, exact and traceable, a column on its grid.
 
     Args:
         matrix: Shape (rows, columns).
@@ -154,22 +161,43 @@ def select_weight_code(
     highest = highest_code(bits, True)
     limits = largest[None]
     if method == "percentile":
-        limits = jnp.quantile(jnp.abs(matrix), coverage, axis=axes, keepdims=True, method="inverted_cdf")[None]
+        covering = jnp.quantile(jnp.abs(matrix), coverage, axis=axes, keepdims=True, method="inverted_cdf")[None]
+        limits = jnp.where(covering > 0, covering, limits)
     elif method == "minimum-error":
         limits = largest[None] * jnp.arange(1, CANDIDATES + 1, dtype=largest.dtype).reshape(-1, 1, 1) / CANDIDATES
-        limit = None if known is None else known.limit
+        limit = None if known is None or known.scale is not None else known.limit
         if limit is not None:
             limits = jnp.concatenate([limits, jnp.full_like(limits[:1], limit)])
     scales = jnp.where(limits > 0, limits, 1.0) / highest
+
+    def code(chosen: Float[Array, "1 _"]) -> IntegerCode:
+        if known is not None and known.step:
+            step, fits = grid_scale(matrix, known, axes, words_of(bits, True))
+            chosen = jnp.where(fits & (step > 0), step, chosen)
+        return IntegerCode(chosen, bits, True, rounding)
+
     if len(scales) == 1:
-        return IntegerCode(scales[0], bits, True, rounding)
+        return code(scales[0])
 
     def error(scale: Float[Array, "1 _"]) -> Float[Array, "1 _"]:
         code = IntegerCode(scale, bits, True, rounding)
         return jnp.mean((code.encode(matrix) * scale - matrix) ** 2, axis=axes, keepdims=True)
 
     chosen = jnp.argmin(jax.lax.map(error, scales), axis=0)
-    return IntegerCode(jnp.take_along_axis(scales, chosen[None], axis=0)[0], bits, True, rounding)
+    return code(jnp.take_along_axis(scales, chosen[None], axis=0)[0])
+
+
+def _code_on_grid(
+    ends: Float[Array, "2"], known: ValueRange, bits: int, signed: bool, symmetric: bool, rounding: Rounding
+) -> IntegerCode | None:
+    """Code of values on a known grid, or None where there is none on which both ends have words."""
+    if not known.step:
+        return None
+    scale, fits = grid_scale(ends, known, (0,), words_of(bits, signed))
+    if fits.all():
+        return IntegerCode(scale.reshape(()), bits, signed, rounding)
+    zero = None if symmetric else zero_point(known, bits)
+    return None if zero is None else IntegerCode(scale.reshape(()), bits, False, rounding, jnp.asarray(zero, ends.dtype))
 
 
 @partial(jax.jit, static_argnames="wanted")
@@ -179,7 +207,8 @@ def _symmetric_scale(seen: _Observed, fixed: Float[Array, ""], wanted: _Wanted) 
     limits = largest.reshape(1)
     if wanted.method == "percentile":
         values, shares = _points(seen)
-        limits = jnp.minimum(weighted_quantile(jnp.abs(values), shares, wanted.coverage), largest).reshape(1)
+        covering = jnp.minimum(weighted_quantile(jnp.abs(values), shares, wanted.coverage), largest).reshape(1)
+        limits = jnp.where(covering > 0, covering, limits)
     elif wanted.method == "minimum-error":
         limits = largest * jnp.arange(1, CANDIDATES + 1, dtype=largest.dtype) / CANDIDATES
         limits = jnp.append(limits, fixed)

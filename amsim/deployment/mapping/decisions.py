@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax.extend import core
 
-from amsim.circuits.selection.codes import ValueRange
+from amsim.circuits.selection.value_range import ValueRange
 from amsim.deployment.tracing.flattening import flatten
 from amsim.deployment.tracing.primitives import (
     CALLS_WITH_RULES,
@@ -128,7 +128,7 @@ def _ties_of_decision(step: Step, marked: Sequence[bool]) -> bool | None:
         return True
     if step.primitive in ORDERINGS:
         other = step.inputs[1] if marked[0] else step.inputs[0]
-        with_zero = other.range == (0.0, 0.0) and not other.data and not other.params
+        with_zero = other.range.low == 0 == other.range.high and not other.data and not other.params
         return ties_up(step, marked[0]) if with_zero and not all(marked) else None
     return _ties_of_call(step.equation, marked) if step.primitive in CALLS_WITH_RULES else None
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import Work
+from amsim.circuits.selection.codes import fixes_code
 from amsim.deployment.mapping.neurons import Consumers, NeuronChain, find_chain
 from amsim.deployment.mapping.site_names import SiteNames
-from amsim.deployment.mapping.site_table import SiteRow, SiteTable
+from amsim.deployment.mapping.site_table import FROM_DATA, SiteRow, SiteTable
 from amsim.deployment.mapping.sites import (
     Site,
     UnmappableError,
@@ -22,7 +23,7 @@ from amsim.deployment.site_ranges import Calibration
 from amsim.deployment.tracing.flattening import is_chip
 from amsim.deployment.tracing.inner_products import products_inside
 from amsim.deployment.tracing.primitives import PRODUCTS
-from amsim.deployment.tracing.steps import Enclosure, Program, Step
+from amsim.deployment.tracing.steps import Enclosure, Program, Step, Value
 from amsim.system.accelerator import Accelerator
 
 ACTIVATIONS = "activations"
@@ -248,8 +249,6 @@ def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> Mapped
 
 def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
     site = mapped.site
-    known = site.data.range
-    limits = "from data" if known.limit is None else f"{known.low:g} to {known.high:g}"
     return SiteRow(
         name=site.name,
         operation=site.step.primitive,
@@ -260,9 +259,19 @@ def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
         readout="number" if mapped.chain is None else "comparator",
         weight_bits=macro.weight_bits,
         input_bits=macro.input_bits,
-        input_range=limits,
+        input_range=_input_range(site.data, macro),
         inside=_inside(mapped.enclosures),
     )
+
+
+def _input_range(data: Value, macro: Macro) -> str:
+    """Range of the inputs that the program fixes for this macro, in steps where only the run knows their size."""
+    known, unit = (data.range, "") if data.quantised is None else (data.quantised.words, " steps")
+    if not fixes_code(known, macro.input_bits):
+        return FROM_DATA
+    assert known.step is not None
+    size = known.step if unit else 1.0
+    return f"{known.low / size:g} to {known.high / size:g}{unit}"
 
 
 def _digital_row(name: str, step: Step, program: Program, reason: str) -> SiteRow:

@@ -7,6 +7,12 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from amsim.deployment.site_ranges import Calibration
+
+
+FROM_DATA = "from data"
+"""Range of inputs that each vector of them chooses for itself."""
+
 
 class SiteRow(NamedTuple):
     """One line of the site table: a product on a macro, or one that stays digital.
@@ -21,7 +27,7 @@ class SiteRow(NamedTuple):
         readout: "comparator" or "number".
         weight_bits: Bits of a weight.
         input_bits: Bits of an input.
-        input_range: Range of the inputs that the program fixes, or "from data".
+        input_range: Range of the inputs that the program or a calibration fixes, or "from data".
         inside: Loops and branches around it, the outermost first.
         reason: Why it stays digital; empty on a macro.
     """
@@ -59,6 +65,13 @@ class SiteTable(tuple[SiteRow, ...]):
         table = super().__new__(cls, rows)
         table.others = {kind: count for kind, count in (others or {}).items() if count}
         return table
+
+    def calibrated(self, calibration: Calibration) -> "SiteTable":
+        """The table with the ranges of inputs that a calibration chose."""
+        codes = {row.name: calibration.of(row.name).inputs for row in self if row.on_macro}
+        ranges = {name: f"{code.low:.3g} to {code.high:.3g}" for name, code in codes.items() if code is not None}
+        rows = (row._replace(input_range=ranges.get(row.name, row.input_range)) for row in self)
+        return SiteTable(rows, self.others)
 
     def __str__(self) -> str:
         """The table as text."""

@@ -14,6 +14,8 @@ from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import over_columns
+from amsim.circuits.selection.codes import Coding
+from amsim.circuits.selection.value_range import ValueRange
 from amsim.deployment.mapping.decisions import Decision
 from amsim.deployment.mapping.mapper import MappedProgram, MappedSite
 from amsim.deployment.mapping.sites import Site
@@ -254,9 +256,28 @@ def _margin(macro: Macro, operands: Operands, neuron: Neuron, die: Die, key: PRN
 def site_operands(site: Site, ranges: SiteRanges, values: dict[int, Any]) -> Operands:
     """Operands of a site, coded as was chosen for it, or else by what is known of their ranges."""
     inputs, matrix = inputs_and_matrix(site, values)
-    input_range = site.data.range if ranges.inputs is None else ranges.inputs
-    weight_range = site.weight.range if ranges.weights is None else ranges.weights
+    input_range: Coding = known_range(site, site.data, values).of_code if ranges.inputs is None else ranges.inputs
+    weight_range: Coding = known_range(site, site.weight, values).of_code if ranges.weights is None else ranges.weights
     return Operands(site.product, inputs, matrix, input_range, weight_range)
+
+
+def known_range(site: Site, value: Value, values: dict[int, Any]) -> ValueRange:
+    """What is known of an operand of a site, in the form that the macro takes.
+
+    Args:
+        site: The site.
+        value: Which of its operands.
+        values: Values of this run by number.
+    """
+    if value.quantised is None:
+        return value.range
+    words, factor = value.quantised
+    factors = jnp.asarray(values[factor.number], jnp.result_type(float))
+    if factors.size == 1:
+        return words._replace(scale=factors.reshape(()))
+    if site.layout.members:
+        return value.range
+    return words._replace(scale=site.layout.matrix(jnp.broadcast_to(factors, value.shape)))
 
 
 def inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:

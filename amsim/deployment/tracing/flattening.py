@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jax.extend import core
 
-from amsim.circuits.selection.codes import ValueRange
+from amsim.circuits.selection.value_range import ValueRange
 from amsim.deployment.tracing import custom_rules
 from amsim.deployment.tracing.inner_products import products_inside
 from amsim.deployment.tracing.plain_step import distinct_operands
@@ -24,6 +24,7 @@ from amsim.deployment.tracing.primitives import (
     TRANSPARENT_CALLS,
     call_body,
 )
+from amsim.deployment.tracing.quantisers import Quantisers
 from amsim.deployment.tracing.ranges import UNKNOWN, constant_range, dtype_range, hull, output_ranges
 from amsim.deployment.tracing.steps import Enclosure, Program, Region, Step, Value
 
@@ -40,6 +41,7 @@ class _Flattener:
         self.constants: dict[int, Any] = {}
         self.steps: list[Step] = []
         self.enclosures: tuple[Enclosure, ...] = ()
+        self.quantisers = Quantisers(self._program_of)
         self.count = 0
         self.enclosed = 0
 
@@ -112,6 +114,9 @@ class _Flattener:
         params = frozenset().union(*(value.params for value in read))
         loops = frozenset().union(*(value.loops for value in inputs))
         origin = inputs[0].source if name in IDENTITIES else -1
+        quantiser, same = self.quantisers.of(equation, inputs), self.quantisers.passed_through(equation, inputs)
+        if same is not None:
+            ranges, quantiser = [same.range], same.quantised
         outputs = [
             self.value(
                 params,
@@ -121,10 +126,13 @@ class _Flattener:
                 loops=loops,
                 origin=origin,
                 chosen=chosen,
+                quantised=quantiser,
             )
             for variable, known in zip(equation.outvars, ranges, strict=True)
         ]
         self.steps.append(Step(equation, tuple(inputs), tuple(outputs)))
+        if outputs:
+            self.quantisers.note(equation, inputs, outputs[0])
         return outputs
 
     def _scan(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
@@ -273,7 +281,7 @@ def flatten(
     inputs = []
     for index, variable in enumerate(closed.jaxpr.invars):
         own = frozenset({index}) if index < parameter_leaves else frozenset()
-        known = ValueRange() if own else dtype_range(variable.aval)
+        known = dtype_range(variable.aval)
         shape = tuple(variable.aval.shape)
         inputs.append(flattener.value(own, not own, known, shape))
     return flattener.program(closed, inputs)._replace(regions=tuple(flattener.regions))

@@ -42,6 +42,8 @@ SIGN_KEEPING = ("tanh", "erf", *SHAPE_CHANGES, "rev", "reduce_max", "reduce_min"
 """Operations that keep decisions: the maximum of values is above zero where that of their signs is."""
 ELEMENTWISE_SIGN_KEEPING = ("tanh", "erf", "clamp", "max", "min")
 """Operations that keep the sign of each element, but not its size."""
+SUMMATIONS = ("add", "sub", "reduce_sum", "cumsum", "reduce_window_sum", "add_any")
+"""Operations whose results are sums and differences of whole multiples of the step that their operands share."""
 NOT_NEGATIVE = ("add", "mul", "div", "reduce_sum", "cumsum")
 """Operations whose results are not negative where none of their operands is."""
 

@@ -1,9 +1,10 @@
-"""Ranges of values that the program itself fixes, by a clip, a sign or a rounding.
+"""Ranges and grids of values that the program itself fixes, by a clip, a sign, a rounding or a type.
 
-Only operations that keep a range meaningful pass it on. A product or sum of data has none: its exact bound is far
-wider than its values in practice, and would waste the operands' bits.
+A range says what could occur, a grid which values there are. Only operations that keep a range meaningful pass it on. A
+product or sum of data has none, since its exact bound is far wider than its values, but stays on a grid.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,22 +14,33 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from amsim.circuits.selection.codes import ValueRange
-from amsim.deployment.tracing.primitives import AFFINE, CALLS, COMPARISONS, NOT_NEGATIVE, VALUE_KEEPING, call_body
+from amsim.circuits.selection.value_range import ValueRange, common_step
+from amsim.deployment.tracing.integer_ranges import INTEGER_RULES, dtype_range, without_wrapping
+from amsim.deployment.tracing.primitives import (
+    AFFINE,
+    CALLS,
+    COMPARISONS,
+    NOT_NEGATIVE,
+    SUMMATIONS,
+    VALUE_KEEPING,
+    call_body,
+)
 
 UNKNOWN = ValueRange()
-NOTHING = ValueRange(math.inf, -math.inf)
+ZERO = ValueRange(0.0, 0.0, 0.0)
+NOTHING = ValueRange(math.inf, -math.inf, 0.0)
 """Range of no values at all, such as those of a constant NaN."""
 
 _FIXED = {
-    "sign": ValueRange(-1.0, 1.0),
+    "sign": ValueRange(-1.0, 1.0, 1.0),
     "tanh": ValueRange(-1.0, 1.0),
     "erf": ValueRange(-1.0, 1.0),
     "logistic": ValueRange(0.0, 1.0),
     "exp": ValueRange(0.0, None),
-    "abs": ValueRange(0.0, None),
 }
 _ROUNDINGS: dict[str, Callable[[float], float]] = {"floor": math.floor, "ceil": math.ceil}
+_ELEMENTS_READ = 2**16
+"""Largest constant whose values are searched for a grid."""
 
 
 def constant_range(number: Any) -> ValueRange:
@@ -37,23 +49,33 @@ def constant_range(number: Any) -> ValueRange:
     real = dtype is not None and (jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating))
     if isinstance(number, jax.core.Tracer) or not real:
         return dtype_range(number)
-    finite = np.asarray(number).astype(np.float64)
-    finite = finite[~np.isnan(finite)]
-    return ValueRange(float(finite.min()), float(finite.max())) if finite.size else NOTHING
+    known = np.asarray(number).astype(np.float64)
+    known = known[~np.isnan(known)]
+    return ValueRange(float(known.min()), float(known.max()), _step_of(known)) if known.size else NOTHING
 
 
-def dtype_range(aval: Any) -> ValueRange:
-    """Range that a dtype alone implies, known for truth values and 8-bit integers."""
-    ranges = {"bool": ValueRange(0.0, 1.0), "uint8": ValueRange(0.0, 255.0), "int8": ValueRange(-128.0, 127.0)}
-    return ranges.get(str(getattr(aval, "dtype", "")), UNKNOWN)
+def _step_of(values: np.ndarray) -> float | None:
+    """Step of the grid of finite numbers: their smallest magnitude, or 1 where all are whole."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    if not sizes.size or sizes.size > _ELEMENTS_READ:
+        return None if sizes.size else 0.0
+    for step in (float(sizes.min()), 1.0):
+        words = sizes / step
+        if np.all(np.abs(words - np.round(words)) <= 1e-6 * words):
+            return step
+    return None
 
 
 def hull(ranges: Sequence[ValueRange]) -> ValueRange:
-    """Narrowest range that holds all of these."""
+    """Narrowest range that holds all of these, on the grid that they share."""
     lows, highs = [known.low for known in ranges], [known.high for known in ranges]
     low = None if any(value is None for value in lows) else min(value for value in lows if value is not None)
     high = None if any(value is None for value in highs) else max(value for value in highs if value is not None)
-    return ValueRange(low, high)
+    return ValueRange(low, high, _shared_step(ranges), loose=any(known.loose for known in ranges))
+
+
+def _shared_step(ranges: Sequence[ValueRange]) -> float | None:
+    return functools.reduce(common_step, (known.step for known in ranges))
 
 
 def output_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
@@ -66,12 +88,13 @@ def output_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list
         for atom, known in zip(equation.invars, inputs, strict=True)
     ]
     found = _finite_ends(_primitive_range(name, inputs, constants, equation.params))
-    return [dtype_range(variable.aval) if found == UNKNOWN else found for variable in equation.outvars]
+    return [without_wrapping(name, found, inputs, variable.aval) for variable in equation.outvars]
 
 
 def _finite_ends(known: ValueRange) -> ValueRange:
     """Range with unknown in place of infinite ends, to which nothing can be scaled."""
-    return ValueRange(None if known.low == -math.inf else known.low, None if known.high == math.inf else known.high)
+    low, high = None if known.low == -math.inf else known.low, None if known.high == math.inf else known.high
+    return known._replace(low=low, high=high)
 
 
 def _body_ranges(equation: core.JaxprEqn, inputs: Sequence[ValueRange]) -> list[ValueRange]:
@@ -93,8 +116,10 @@ def _primitive_range(
 ) -> ValueRange:
     if name in _FIXED:
         return _FIXED[name]
+    if name == "abs":
+        return _larger_or_smaller("max", _larger_or_smaller("max", inputs[0], _scaled(inputs[0], -1.0)), ZERO)
     if name in COMPARISONS:
-        return ValueRange(0.0, 1.0)
+        return ValueRange(0.0, 1.0, 1.0)
     if name in VALUE_KEEPING:
         return inputs[0]
     if name == "convert_element_type":
@@ -104,35 +129,58 @@ def _primitive_range(
         return inputs[0] if params["fill_value"] is None else hull([inputs[0], constant_range(params["fill_value"])])
     if name == "round":
         even = params["rounding_method"] == jax.lax.RoundingMethod.TO_NEAREST_EVEN
-        return _mapped(inputs[0], round if even else lambda value: math.copysign(math.floor(abs(value) + 0.5), value))
+        whole = round if even else lambda value: math.copysign(math.floor(abs(value) + 0.5), value)
+        return _to_whole(inputs[0], whole)
     if name in _ROUNDINGS:
-        return _mapped(inputs[0], _ROUNDINGS[name])
+        return _to_whole(inputs[0], _ROUNDINGS[name])
     if name == "clamp":
-        low, _, high = inputs
-        return ValueRange(low.low, high.high)
-    if name == "max":
-        return ValueRange(_either(max, inputs[0].low, inputs[1].low), _both(max, inputs[0].high, inputs[1].high))
-    if name == "min":
-        return ValueRange(_both(min, inputs[0].low, inputs[1].low), _either(min, inputs[0].high, inputs[1].high))
+        low, value, high = inputs
+        return _larger_or_smaller("min", _larger_or_smaller("max", value, low), high)
+    if name in ("max", "min"):
+        return _larger_or_smaller(name, *inputs)
     if name in ("concatenate", "pad"):
         return hull(inputs)
     if name == "select_n":
         return hull(inputs[1:])
     if name == "neg":
         return _scaled(inputs[0], -1.0)
+    if name in INTEGER_RULES:
+        return INTEGER_RULES[name](inputs)
     if name in AFFINE and any(constants):
         return _affine_range(name, inputs, constants)
-    if name in NOT_NEGATIVE and all(known.low is not None and known.low >= 0 for known in inputs):
-        return ValueRange(0.0, None)
-    return UNKNOWN
+    return _range_of_arithmetic(name, inputs)
+
+
+def _range_of_arithmetic(name: str, inputs: Sequence[ValueRange]) -> ValueRange:
+    """Sign and grid of sums and products of data."""
+    step = None
+    if name in SUMMATIONS:
+        step = _shared_step(inputs)
+    elif name == "mul" and all(known.step is not None for known in inputs):
+        step = math.prod(known.step for known in inputs if known.step is not None)
+    positive = name in NOT_NEGATIVE and all(known.not_negative for known in inputs)
+    return ValueRange(0.0 if positive else None, None, step)
+
+
+def _larger_or_smaller(name: str, left: ValueRange, right: ValueRange) -> ValueRange:
+    """Range of the elementwise maximum or minimum of two values."""
+    if name == "max":
+        low, high = _either(max, left.low, right.low), _both(max, left.high, right.high)
+    else:
+        low, high = _both(min, left.low, right.low), _either(min, left.high, right.high)
+    ends = {(known.low, known.high) for known in (left, right) if known.loose}
+    return ValueRange(low, high, common_step(left.step, right.step), loose=(low, high) in ends)
+
+
+def _to_whole(known: ValueRange, function: Callable[[float], float]) -> ValueRange:
+    whole = known.step is not None and known.step == round(known.step)
+    return _mapped(known, function)._replace(step=known.step if whole else 1.0)
 
 
 def _conversion_range(known: ValueRange, dtype: Any) -> ValueRange:
-    if not jnp.issubdtype(dtype, jnp.integer):
-        return known if jnp.issubdtype(dtype, jnp.floating) else UNKNOWN
-    whole, limits = _mapped(known, math.trunc), jnp.iinfo(dtype)
-    fits = whole.low is not None and whole.high is not None and limits.min <= whole.low <= whole.high <= limits.max
-    return whole if fits else UNKNOWN
+    if jnp.issubdtype(dtype, jnp.floating):
+        return known
+    return _to_whole(known, math.trunc) if jnp.issubdtype(dtype, jnp.integer) else UNKNOWN
 
 
 def _affine_range(name: str, inputs: Sequence[ValueRange], constants: Sequence[bool]) -> ValueRange:
@@ -145,22 +193,23 @@ def _affine_range(name: str, inputs: Sequence[ValueRange], constants: Sequence[b
         return UNKNOWN
     if name == "mul":
         return _scaled(other, number)
-    if name == "add":
-        return _mapped(other, lambda value: value + number)
-    if constants[1]:
-        return _mapped(left, lambda value: value - number)
-    return _mapped(_scaled(right, -1.0), lambda value: value + number)
+    if name == "sub" and not constants[1]:
+        other = _scaled(right, -1.0)
+    shift = -number if name == "sub" and constants[1] else number
+    return _mapped(other, lambda value: value + shift)._replace(step=common_step(other.step, shift))
 
 
 def _scaled(known: ValueRange, factor: float) -> ValueRange:
     scaled = _mapped(known, lambda value: value * factor)
-    return scaled if factor >= 0 else ValueRange(scaled.high, scaled.low)
+    low, high = (scaled.low, scaled.high) if factor >= 0 else (scaled.high, scaled.low)
+    step = None if known.step is None or not math.isfinite(factor) else known.step * abs(factor)
+    return ValueRange(low, high, step, loose=known.loose)
 
 
 def _mapped(known: ValueRange, function: Callable[[float], float]) -> ValueRange:
     low = None if known.low is None else float(function(known.low)) if math.isfinite(known.low) else known.low
     high = None if known.high is None else float(function(known.high)) if math.isfinite(known.high) else known.high
-    return ValueRange(low, high)
+    return known._replace(low=low, high=high)
 
 
 def _both(choose: Callable[..., float], left: float | None, right: float | None) -> float | None:

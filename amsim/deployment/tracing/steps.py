@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.extend import core
 
-from amsim.circuits.selection.codes import ValueRange
+from amsim.circuits.selection.value_range import ValueRange
 
 
 class Enclosure(NamedTuple):
@@ -26,6 +26,18 @@ class Enclosure(NamedTuple):
         return self.primitive if self.turns is None else f"{self.primitive} of {self.turns}"
 
 
+class Quantised(NamedTuple):
+    """Whole multiples of a number that is known only when the program runs.
+
+    Attributes:
+        words: Range and step of the value over that number.
+        factor: Value that holds the number: one for all, or for a weight also one for each element.
+    """
+
+    words: ValueRange
+    factor: "Value"
+
+
 class Value(NamedTuple):
     """One value of the program.
 
@@ -33,11 +45,12 @@ class Value(NamedTuple):
         number: Its number in the program.
         params: Parameter leaves it depends on.
         data: Whether it depends on the function's inputs.
-        range: Range that is known before any data are seen.
+        range: Range and grid that are known before any data are seen.
         shape: Its shape.
         loops: Loops whose every iteration sees a different value.
         origin: Number of the outer value that it equals or is a slice of; -1 where it is neither.
         chosen: Whether it is made from weights alone, but data decide from which ones, or when.
+        quantised: Grid whose step another value holds, within the same loop or branch; None where there is none.
     """
 
     number: int
@@ -48,6 +61,7 @@ class Value(NamedTuple):
     loops: frozenset[Enclosure] = frozenset()
     origin: int = -1
     chosen: bool = False
+    quantised: Quantised | None = None
 
     @property
     def is_weight(self) -> bool:
