@@ -35,7 +35,8 @@ class WeightMethod(NamedTuple):
 def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[str, SiteObservation]:
     """Values of each site with codes: `inputs` counted, with their extremes, and the highest `weight_scale` that suits.
 
-    `input_grid` is the factor of the grid of inputs that the run alone knows, 0 where there is none. A site with several weights in turn has the widest scale of those that suit them.
+    `input_grid` is the factor of the grid of inputs that the run alone knows, 0 where there is none. A site with
+    several weights in turn has the widest scale of those that suit them.
     """
 
     def observe(mapped: MappedSite, values: dict[int, Any], runs: Array) -> SiteObservation:

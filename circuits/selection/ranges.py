@@ -80,8 +80,8 @@ def select_input_code(
 ) -> IntegerCode:
     """Code of inputs that suits observed values.
 
-    Values on a known grid that all have words there are coded by its step, by any method. Else "min-max" codes all of
-    them, "percentile" a fraction `coverage` (all, where so many are 0), and "minimum-error" has the least mean square of
+    Values on a known grid that all have words there are coded on it, by any method. Else "min-max" codes all of them,
+    "percentile" a fraction `coverage` (all, where so many are 0), and "minimum-error" has the least mean square of
     rounding and clipping errors among `CANDIDATES` limits (with a zero-point: `SIDE_CANDIDATES` on each side) and the
     limit that the program itself fixes. A symmetric code is unsigned where no value is negative; with a zero-point the
     words reach from the smallest value, or 0, to the largest, or 0. One bit is always symmetric: -1, +1 about 0.
@@ -197,7 +197,9 @@ def _code_on_grid(
     if fits.all():
         return IntegerCode(scale.reshape(()), bits, signed, rounding)
     zero = None if symmetric else zero_point(known, bits)
-    return None if zero is None else IntegerCode(scale.reshape(()), bits, False, rounding, jnp.asarray(zero, ends.dtype))
+    return (
+        None if zero is None else IntegerCode(scale.reshape(()), bits, False, rounding, jnp.asarray(zero, ends.dtype))
+    )
 
 
 @partial(jax.jit, static_argnames="wanted")

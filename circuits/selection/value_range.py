@@ -15,9 +15,9 @@ MOST_PARTS = 16
 class ValueRange(NamedTuple):
     """Range and grid of a tensor's values; None where nothing is known.
 
-    The values are `scale * v` with `low <= v <= high`, and where `step` is known `v` is a whole number of steps. Without a
-    step a code is scaled to the range if both ends are known. With one the code takes the step itself wherever all
-    values have words there, so that it is exact, and whatever the values need where they do not.
+    The values are `scale * v` with `low <= v <= high`, and where `step` is known `v` is a whole number of steps.
+    Without a step a code is scaled to the range if both ends are known. With one the code lies on the grid wherever all
+    values have words there, so that it is exact, and is scaled to the values where they do not.
 
     Attributes:
         low: Smallest value, in the unit of the tensor over `scale`.
@@ -25,14 +25,12 @@ class ValueRange(NamedTuple):
         step: Spacing of the grid through 0 that the values lie on, above 0, likewise.
         scale: Factor that is known only when the values are, such as the learned scale of a quantiser; shape () or
             broadcastable to the tensor. Goes with `step` alone.
-        loose: Whether the ends are those of a type of number, which say what could occur and not what does.
     """
 
     low: float | None = None
     high: float | None = None
     step: float | None = None
     scale: Float[Array, "..."] | None = None
-    loose: bool = False
 
     @property
     def limit(self) -> float | None:
@@ -67,7 +65,7 @@ class ValueRange(NamedTuple):
 
     def in_words(self, lowest: int, highest: int) -> bool:
         """Whether every value is known to be one of the words `lowest` to `highest`, counted in steps."""
-        return not self.loose and self.words is not None and lowest <= self.words[0] and self.words[1] <= highest
+        return self.words is not None and lowest <= self.words[0] and self.words[1] <= highest
 
 
 def grid_scale(
@@ -129,8 +127,8 @@ def _common_factor(
 def common_step(one: float | None, other: float | None) -> float | None:
     """Largest step that two grids through 0 are made of; 0 is the grid of the value 0 alone.
 
-    None where one is unknown or no such step exists. Grids further apart than any word reaches do not meet in a code, and
-    have the finer step.
+    None where one is unknown or no such step exists. Grids further apart than any word reaches do not meet in a code:
+    theirs is the finer one.
     """
     if one is None or other is None:
         return None

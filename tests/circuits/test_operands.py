@@ -183,3 +183,39 @@ def test_scale_carries_no_gradient():
     np.testing.assert_allclose(jax.grad(total)(f32([0.3, -2.0, 1.1])), [1, 2, 3], rtol=1e-5)
     assert math.isfinite(float(total(f32([0.0, 0.0, 0.0]))))
     np.testing.assert_allclose(jax.grad(total)(f32([0.0, 0.0, 0.0])), [1, 2, 3], rtol=1e-5)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_every_grid_is_exact_on_words_that_reach_as_far(bits: int) -> None:
+    half = 2 ** (bits - 1)
+    ranges = [(0, 2 * half - 1), (0, 2 * half - 2), (-half, half - 1), (1 - half, half - 1)]
+    for low, high in [(-1, 1)] if bits == 1 else ranges:
+        words = np.arange(low, high + 1)[:, None] * np.ones((1, 2))
+        for wider in (0, 1, 3, 8):
+            known = ValueRange(0.3 * low, 0.3 * high, 0.3)
+            for one in (known, known._replace(low=min(known.low, 0.0) or None if low else 0.0, high=None)):
+                code = input_code(f32(0.3 * words), bits + wider, one, (-1,))
+                np.testing.assert_allclose(code.encode(f32(0.3 * words)) * code.scale, 0.3 * words, rtol=1e-6)
+            if low < 0:
+                columns = np.array([[0.3, -1.7]])
+                known = ValueRange(low, high, 1, jnp.asarray(columns * np.ones_like(words), jnp.float32))
+                code = weight_code(f32(columns * words), bits + wider, known)
+                np.testing.assert_allclose(code.encode(f32(columns * words)) * code.scale, columns * words, rtol=1e-6)
+
+
+def test_values_without_words_on_their_grid_are_scaled_to_their_size() -> None:
+    known, plain = ValueRange(0.0, 255.0, 1.0), ValueRange(0.0)
+    x = f32([[200.0, 100.0], [3.0, 15.0], [0.0, 0.0]])
+    found, wanted = (input_code(x, 4, one, (-1,)) for one in (known, plain))
+    np.testing.assert_array_equal(found.scale[0], wanted.scale[0])
+    np.testing.assert_array_equal(found.scale[1:, 0], [1.0, 1.0])
+    assert float(input_code(x, 8, known, (-1,)).scale) == 1
+
+
+def test_a_zero_point_serves_grids_that_lie_unevenly_about_zero() -> None:
+    known = ValueRange(-0.5, 1.0, 0.1)
+    x = f32(np.arange(-5, 11)[None] * 0.1)
+    code = input_code(x, 4, known, (-1,))
+    assert float(code.zero) == 5
+    np.testing.assert_allclose(code.encode(x) * code.scale, x, atol=1e-7)
+    assert input_code(x, 3, known, (-1,)).zero is None

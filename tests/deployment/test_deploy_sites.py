@@ -262,10 +262,27 @@ def test_rules_send_sites_to_macros_in_order() -> None:
 def test_the_input_range_is_shown() -> None:
     params = {"a": WIDE, "b": SQUARE[:3]}
     chip = amsim.deploy(lambda p, x: jnp.tanh(x @ p["a"]) @ p["b"], params, circuits.DigitalBinary())
+    # A bound without a grid is no range.
+    assert [row.input_range for row in chip.sites(X)] == ["from data", "from data"]
+    chip = amsim.deploy(lambda p, x: jnp.sign(x @ p["a"]) @ p["b"], params, circuits.MultiPrecision())
     assert [row.input_range for row in chip.sites(X)] == ["from data", "-1 to 1"]
+    chip = amsim.deploy(
+        lambda p, x: (jnp.clip(jnp.round(x / p["s"]), -8, 7) * p["s"]) @ p["a"],
+        params | {"s": 0.3},
+        circuits.MultiPrecision(),
+    )
+    assert [row.input_range for row in chip.sites(X)] == ["-8 to 7 steps"]
     pixels = jax.ShapeDtypeStruct((2, 7), jnp.uint8)
-    chip = amsim.deploy(lambda p, x: (x.astype(jnp.float32) / 255) @ p, WIDE, circuits.DigitalBinary())
-    assert [row.input_range for row in chip.sites(pixels)] == ["0 to 1"]
+    ranges = {
+        bits: amsim.deploy(
+            lambda p, x: (x.astype(jnp.float32) / 255) @ p, WIDE, circuits.DigitalBinary(input_bits=bits)
+        )
+        .sites(pixels)[0]
+        .input_range
+        for bits in (4, 8)
+    }
+    # Four bits cannot tell what the bytes hold.
+    assert ranges == {4: "from data", 8: "0 to 1"}
 
 
 def test_the_table_needs_inputs_or_a_call() -> None:

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from amsim.deployment.site_ranges import Calibration
 
-
 FROM_DATA = "from data"
 """Range of inputs that each vector of them chooses for itself."""
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -47,6 +47,8 @@ class Deployment(NamedTuple):
         pairs = zip(self.macros, self.dies, strict=True)
         return self._replace(dies=[macro.prepare(die) for macro, die in pairs])
 
+
+NOTHING: Mapping[int, Any] = {}
 
 Observe = Callable[[MappedSite, dict[int, Any], Array], SiteObservation]
 """Function from a site, the values of one run by number and the products that the run does to its observation."""
@@ -93,8 +95,10 @@ def _run_on_macros(
     replaced = {number for mapped in network.sites for number in _replaced_numbers(mapped)}
     by_rule = {} if deployment.decision_rule is None else _steps_by_rule(network)
 
-    def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
-        values = _start(program, arguments)
+    def run(
+        program: Program, arguments: Sequence[Any], turns: Turns, outside: Mapping[int, Any] = NOTHING
+    ) -> tuple[list[Any], Tallies]:
+        values = _start(program, arguments, outside)
         tallies: Tallies = {}
         for step in program.steps:
             number = step.outputs[0].number if step.outputs else -1
@@ -109,7 +113,9 @@ def _run_on_macros(
                 result, one = by_rule[number]
                 values[number] = result(one, values)
             elif step.bodies:
-                tallies |= run_bodies(step, values, run, turns, results if counting else ())
+                tallies |= run_bodies(
+                    step, values, functools.partial(run, outside=values), turns, results if counting else ()
+                )
             elif number not in replaced:
                 _plain(step, values)
         return [values[value.number] for value in program.outputs], tallies
@@ -136,13 +142,15 @@ def observe_program(network: MappedProgram, arguments: Sequence[Any], observe: O
     """
     sites = {mapped.site.step.outputs[0].number: mapped for mapped in network.sites}
 
-    def run(program: Program, arguments: Sequence[Any], turns: Turns) -> tuple[list[Any], Tallies]:
-        values = _start(program, arguments)
+    def run(
+        program: Program, arguments: Sequence[Any], turns: Turns, outside: Mapping[int, Any] = NOTHING
+    ) -> tuple[list[Any], Tallies]:
+        values = _start(program, arguments, outside)
         tallies: Tallies = {}
         for step in program.steps:
             number = step.outputs[0].number if step.outputs else -1
             if step.bodies:
-                tallies |= run_bodies(step, values, run, turns, sites)
+                tallies |= run_bodies(step, values, functools.partial(run, outside=values), turns, sites)
             else:
                 _plain(step, values)
             if number in sites:
@@ -170,8 +178,9 @@ def _report(mapped: MappedSite, deployment: Deployment, values: dict[int, Any]) 
     return jax.tree.map(jnp.sum, report(operands.inputs, operands.matrix))
 
 
-def _start(program: Program, arguments: Sequence[Any]) -> dict[int, Any]:
-    values = dict(program.constants)
+def _start(program: Program, arguments: Sequence[Any], outside: Mapping[int, Any]) -> dict[int, Any]:
+    # What stands outside a loop holds the steps of grids inside it.
+    values = dict(outside) | program.constants
     values |= {value.number: argument for value, argument in zip(program.inputs, arguments, strict=True)}
     return values
 

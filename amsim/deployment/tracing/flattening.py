@@ -24,9 +24,9 @@ from amsim.deployment.tracing.primitives import (
     TRANSPARENT_CALLS,
     call_body,
 )
-from amsim.deployment.tracing.quantisers import Quantisers
+from amsim.deployment.tracing.quantisers import Quantisers, of_every_element, rounds_inside
 from amsim.deployment.tracing.ranges import UNKNOWN, constant_range, dtype_range, hull, output_ranges
-from amsim.deployment.tracing.steps import Enclosure, Program, Region, Step, Value
+from amsim.deployment.tracing.steps import Enclosure, Program, Quantised, Region, Step, Value
 
 CHIP_CALL = "run_deployed_chip"
 """Name of the call that a chip makes; a chip inside a network that is deployed stays on its own macros."""
@@ -114,7 +114,7 @@ class _Flattener:
         params = frozenset().union(*(value.params for value in read))
         loops = frozenset().union(*(value.loops for value in inputs))
         origin = inputs[0].source if name in IDENTITIES else -1
-        quantiser, same = self.quantisers.of(equation, inputs), self.quantisers.passed_through(equation, inputs)
+        same, quantiser = self.quantisers.passed_through(equation, inputs), self._quantiser(equation, inputs, ranges)
         if same is not None:
             ranges, quantiser = [same.range], same.quantised
         outputs = [
@@ -135,12 +135,32 @@ class _Flattener:
             self.quantisers.note(equation, inputs, outputs[0])
         return outputs
 
+    def _quantiser(
+        self, equation: core.JaxprEqn, inputs: list[Value], ranges: Sequence[ValueRange]
+    ) -> Quantised | None:
+        """Grid of a result whose step is a value; of a call with a rule, by the steps that it consists of."""
+        if equation.primitive.name not in CALLS_WITH_RULES:
+            return self.quantisers.of(equation, inputs)
+        if ranges[0].step or not (rounds_inside(equation) or any(value.quantised for value in inputs)):
+            return None
+        before = len(self.steps)
+        inside = self.run(*call_body(equation), inputs)[0].quantised
+        if inside is None or inside.factor.number in {value.number for value in inputs}:
+            del self.steps[before:]
+        return inside
+
     def _scan(self, equation: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
         params: dict[str, Any] = equation.params
         loop, first = self._enclosure("scan", params["length"]), params["num_consts"]
         last = first + params["num_carry"]
         slices = [
-            self._like(value, variable.aval.shape, loops=value.loops | {loop}, origin=value.source)
+            self._like(
+                value,
+                variable.aval.shape,
+                loops=value.loops | {loop},
+                origin=value.source,
+                quantised=of_every_element(value),
+            )
             for value, variable in zip(inputs[last:], params["jaxpr"].jaxpr.invars[last:], strict=True)
         ]
         body = self._loop_body(params["jaxpr"], inputs[:first], inputs[first:last], slices, loop)

@@ -1,15 +1,18 @@
 """Ranges of integers: those of their types, of operations on their bits, and of arithmetic that wraps round."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from amsim.circuits.selection.value_range import ValueRange
 
 SHORT = 16
 """Bits up to which the ends of a type say something of its values."""
+
+SIGNED_BYTE = 127.0
+"""Largest number of the shortest common type with a sign."""
 
 WRAPPING = ("add", "sub", "mul", "neg", "abs", "integer_pow", "reduce_sum", "cumsum", "convert_element_type")
 """Operations whose exact result may lie outside the type, and then comes back at its other end."""
@@ -18,13 +21,13 @@ WRAPPING = ("add", "sub", "mul", "neg", "abs", "integer_pow", "reduce_sum", "cum
 def dtype_range(aval: Any) -> ValueRange:
     """Range that a dtype alone implies: whole numbers, and for short or unsigned ones their ends."""
     dtype = getattr(aval, "dtype", None)
-    if dtype == bool:
+    if dtype == np.bool_:
         return ValueRange(0.0, 1.0, 1.0)
     if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
         return ValueRange()
     ends = jnp.iinfo(dtype)
     if ends.bits <= SHORT:
-        return ValueRange(float(ends.min), float(ends.max), 1.0, loose=True)
+        return ValueRange(float(ends.min), float(ends.max), 1.0)
     return ValueRange(0.0 if ends.min == 0 else None, None, 1.0)
 
 
@@ -44,8 +47,9 @@ def without_wrapping(name: str, found: ValueRange, inputs: Sequence[ValueRange],
     if typed.step is None:
         return found
     dtype = aval.dtype
-    if dtype == bool:
-        return typed
+    if dtype == np.bool_:
+        known = found.low is not None and found.low == found.high and found.low in (0.0, 1.0)
+        return found._replace(step=1.0) if known else typed
     # Integers are whole whatever made them.
     found = found._replace(step=1.0 if found.step is None or found.step != round(found.step) else found.step)
     if name not in WRAPPING:
@@ -55,7 +59,7 @@ def without_wrapping(name: str, found: ValueRange, inputs: Sequence[ValueRange],
         return typed
     if found.low is not None and found.high is not None:
         return found
-    if name == "convert_element_type" and found.low is None and found.high is None:
+    if ends.min == 0 and found.low is None:
         return typed
     return typed if ends.bits <= SHORT or name == "convert_element_type" else _within(found, typed)
 
@@ -63,16 +67,14 @@ def without_wrapping(name: str, found: ValueRange, inputs: Sequence[ValueRange],
 def _within(found: ValueRange, typed: ValueRange) -> ValueRange:
     """Range with the ends of the type where none is known."""
     low, high = found.low, found.high
-    loose = found.loose or (typed.loose and (low is None or high is None))
-    return found._replace(low=typed.low if low is None else low, high=typed.high if high is None else high, loose=loose)
+    return found._replace(low=typed.low if low is None else low, high=typed.high if high is None else high)
 
 
 def _conjunction(inputs: Sequence[ValueRange]) -> ValueRange:
     """Range of `a & b`: no larger than either that is not negative."""
     highs = [known.high for known in inputs if known.not_negative and known.high is not None]
     if highs:
-        one = min(inputs, key=lambda known: known.high if known.not_negative and known.high is not None else math.inf)
-        return ValueRange(0.0, min(highs), 1.0, loose=one.loose)
+        return ValueRange(0.0, min(highs), 1.0)
     return ValueRange(0.0 if any(known.not_negative for known in inputs) else None, None, 1.0)
 
 
@@ -82,7 +84,7 @@ def _disjunction(inputs: Sequence[ValueRange]) -> ValueRange:
         return ValueRange(step=1.0)
     highs = [known.high for known in inputs if known.high is not None]
     high = None if len(highs) < len(inputs) else 2.0 ** int(max(highs)).bit_length() - 1
-    return ValueRange(0.0, high, 1.0, loose=any(known.loose for known in inputs))
+    return ValueRange(0.0, high, 1.0)
 
 
 def _shift_right(inputs: Sequence[ValueRange]) -> ValueRange:
@@ -94,7 +96,13 @@ def _shift_right(inputs: Sequence[ValueRange]) -> ValueRange:
     assert value.low is not None
     exact = places.low is not None and places.low == places.high
     low = float(int(value.low) >> few) if exact else 0.0
-    return ValueRange(low, None if value.high is None else float(int(value.high) >> few), 1.0, loose=value.loose)
+    return ValueRange(low, None if value.high is None else float(int(value.high) >> few), 1.0)
+
+
+def _sign_kept(inputs: Sequence[ValueRange]) -> ValueRange:
+    """Range of `a >> b` that copies the highest bit, which an unsigned operand may have set."""
+    high = inputs[0].high
+    return _shift_right(inputs) if high is not None and high <= SIGNED_BYTE else ValueRange(None, None, 1.0)
 
 
 def _remainder(inputs: Sequence[ValueRange]) -> ValueRange:
@@ -113,7 +121,7 @@ INTEGER_RULES: dict[str, Callable[[Sequence[ValueRange]], ValueRange]] = {
     "or": _disjunction,
     "xor": _disjunction,
     "shift_right_logical": _shift_right,
-    "shift_right_arithmetic": _shift_right,
+    "shift_right_arithmetic": _sign_kept,
     "rem": _remainder,
 }
 """Operations on whole numbers, to the range of their result."""

@@ -1,18 +1,23 @@
 """Quantisers in a traced function: grids whose step is a value of the program, and straight-through differences.
 
-A quantiser multiplies whole numbers with a scale. Where the scale is a number in the program the ranges know the grid; where
-it is learned, computed, or one for each channel, its value is kept beside the product, through changes of shape.
+A quantiser multiplies whole numbers with a scale. Where the scale is a number in the program the ranges know the grid;
+where it is learned, computed, or one for each channel, its value is kept beside the product, through changes of shape.
 """
 
 import math
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 from jax.extend import core
 
 from amsim.deployment.tracing.plain_step import distinct_operands, one_equation
-from amsim.deployment.tracing.primitives import IDENTITIES, SHAPE_CHANGES, VALUE_KEEPING
+from amsim.deployment.tracing.primitives import IDENTITIES, SHAPE_CHANGES, VALUE_KEEPING, bodies
+from amsim.deployment.tracing.ranges import ZERO, hull
 from amsim.deployment.tracing.steps import Quantised, Value
+
+JOINS = ("max", "min", "select_n", "concatenate", "pad")
+"""Operations each of whose elements is one of an operand's."""
 
 Run = Callable[[core.ClosedJaxpr, list[Value]], list[Value]]
 """Appends a program to the one that is being flattened."""
@@ -66,10 +71,12 @@ class Quantisers:
             return self._product(*inputs) or self._product(*reversed(inputs))
         if name == "div":
             return self._quotient(*inputs)
+        if name in JOINS:
+            return self._joined(inputs[1:] if name == "select_n" else inputs)
         known = inputs[0].quantised if inputs else None
         if known is None:
             return None
-        if math.prod(known.factor.shape) == 1:
+        if of_every_element(inputs[0]):
             return known if name in (*VALUE_KEEPING, "convert_element_type") else None
         if name in IDENTITIES:
             return known
@@ -79,33 +86,68 @@ class Quantisers:
         operands = [known.factor, *(inputs[index] for index in distinct_operands(equation)[1:])]
         return known._replace(factor=self._run(one_equation(equation), operands)[0])
 
+    def _joined(self, values: Sequence[Value]) -> Quantised | None:
+        """Grid of values each of which is one of several: the one that all but constant zeros share."""
+        found = [value.quantised for value in values if not _is_zero(value)]
+        one = found[0] if found else None
+        if one is None or math.prod(one.factor.shape) > 1:
+            return None
+        words = [other.words for other in found if other is not None and other.factor.number == one.factor.number]
+        return one._replace(words=hull([*words, ZERO])) if len(words) == len(found) else None
+
     def _product(self, words: Value, factor: Value) -> Quantised | None:
-        factor = self._factor(words, factor)
-        if factor is None:
+        if _is_constant(words) or not (words.range.step or words.quantised):
             return None
-        if words.range.step:
-            return Quantised(words.range, factor)
+        found = self._factor(words, factor)
+        if found is None:
+            return None
         if words.quantised is None:
-            return None
-        both = [words.quantised.factor, factor]
+            return Quantised(words.range, found)
+        both = [words.quantised.factor, found]
         if math.prod(both[0].shape) != math.prod(both[1].shape):
             return None
         return words.quantised._replace(factor=self._computed(lambda a, b: a.reshape(b.shape) * b, both))
 
     def _quotient(self, words: Value, divisor: Value) -> Quantised | None:
-        factor = self._factor(words, divisor)
-        if factor is None or not words.range.step:
+        if _is_constant(words) or not words.range.step:
             return None
-        return Quantised(words.range, self._computed(lambda a: 1 / a, [factor]))
+        found = self._factor(words, divisor)
+        return None if found is None else Quantised(words.range, self._computed(lambda numbers: 1 / numbers, [found]))
 
     def _factor(self, words: Value, factor: Value) -> Value | None:
         """The number that a factor is everywhere, or for a weight its elements; None where it is no scale."""
         one = factor if math.prod(factor.shape) == 1 else self._single.get(factor.number)
         if one is not None and (one.range.low is None or one.range.low != one.range.high):
             return one
-        spread = factor.number in self._spread
-        return factor if spread and one is None and not words.data and not factor.data else None
+        if one is not None or words.data or factor.data or math.prod(factor.shape) > math.prod(words.shape):
+            return None
+        if factor.shape != words.shape:
+            return self._computed(lambda numbers: jnp.broadcast_to(numbers, words.shape), [factor])
+        return factor if factor.number in self._spread else None
 
     def _computed(self, function: Callable[..., jax.Array], values: list[Value]) -> Value:
-        shapes = [jax.ShapeDtypeStruct(value.shape, jax.numpy.result_type(float)) for value in values]
+        shapes = [jax.ShapeDtypeStruct(value.shape, jnp.result_type(float)) for value in values]
         return self._run(jax.make_jaxpr(function)(*shapes), values)[0]
+
+
+def of_every_element(value: Value) -> Quantised | None:
+    """Grid of a slice of a value: that of the whole, where one number holds its step."""
+    known = value.quantised
+    return known if known is not None and math.prod(known.factor.shape) == 1 else None
+
+
+def rounds_inside(equation: core.JaxprEqn) -> bool:
+    """Whether a call holds a rounding, and so may be a quantiser."""
+    return any(
+        inner.primitive.name in ("round", "floor", "ceil", "sign") or rounds_inside(inner)
+        for body in bodies(equation)
+        for inner in body.jaxpr.eqns
+    )
+
+
+def _is_constant(value: Value) -> bool:
+    return not value.data and not value.params
+
+
+def _is_zero(value: Value) -> bool:
+    return _is_constant(value) and value.range.low == 0 == value.range.high

@@ -39,6 +39,21 @@ _FIXED = {
     "exp": ValueRange(0.0, None),
 }
 _ROUNDINGS: dict[str, Callable[[float], float]] = {"floor": math.floor, "ceil": math.ceil}
+_DECIDED: dict[str, tuple[Callable[..., bool], Callable[..., bool]]] = {
+    "lt": (lambda low, high, start, end: high < start, lambda low, high, start, end: low >= end),
+    "le": (lambda low, high, start, end: high <= start, lambda low, high, start, end: low > end),
+    "gt": (lambda low, high, start, end: low > end, lambda low, high, start, end: high <= start),
+    "ge": (lambda low, high, start, end: low >= end, lambda low, high, start, end: high < start),
+    "eq": (
+        lambda low, high, start, end: low == high == start == end,
+        lambda *ends: ends[1] < ends[2] or ends[0] > ends[3],
+    ),
+    "ne": (
+        lambda *ends: ends[1] < ends[2] or ends[0] > ends[3],
+        lambda low, high, start, end: low == high == start == end,
+    ),
+}
+"""When a comparison of `low..high` with `start..end` is true, and when it is false, whatever the values."""
 _ELEMENTS_READ = 2**16
 """Largest constant whose values are searched for a grid."""
 
@@ -46,7 +61,9 @@ _ELEMENTS_READ = 2**16
 def constant_range(number: Any) -> ValueRange:
     """Range of a constant, in which NaN counts as no value; of a traced one, as under `jit`, the range of its dtype."""
     dtype = getattr(number, "dtype", np.asarray(number).dtype if np.isscalar(number) else None)
-    real = dtype is not None and (jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating))
+    real = dtype is not None and (
+        dtype == np.bool_ or any(jnp.issubdtype(dtype, kind) for kind in (jnp.integer, jnp.floating))
+    )
     if isinstance(number, jax.core.Tracer) or not real:
         return dtype_range(number)
     known = np.asarray(number).astype(np.float64)
@@ -71,7 +88,7 @@ def hull(ranges: Sequence[ValueRange]) -> ValueRange:
     lows, highs = [known.low for known in ranges], [known.high for known in ranges]
     low = None if any(value is None for value in lows) else min(value for value in lows if value is not None)
     high = None if any(value is None for value in highs) else max(value for value in highs if value is not None)
-    return ValueRange(low, high, _shared_step(ranges), loose=any(known.loose for known in ranges))
+    return ValueRange(low, high, _shared_step(ranges))
 
 
 def _shared_step(ranges: Sequence[ValueRange]) -> float | None:
@@ -119,7 +136,7 @@ def _primitive_range(
     if name == "abs":
         return _larger_or_smaller("max", _larger_or_smaller("max", inputs[0], _scaled(inputs[0], -1.0)), ZERO)
     if name in COMPARISONS:
-        return ValueRange(0.0, 1.0, 1.0)
+        return _comparison(name, inputs)
     if name in VALUE_KEEPING:
         return inputs[0]
     if name == "convert_element_type":
@@ -141,7 +158,8 @@ def _primitive_range(
     if name in ("concatenate", "pad"):
         return hull(inputs)
     if name == "select_n":
-        return hull(inputs[1:])
+        which = inputs[0]
+        return inputs[1 + int(which.low)] if which.low is not None and which.low == which.high else hull(inputs[1:])
     if name == "neg":
         return _scaled(inputs[0], -1.0)
     if name in INTEGER_RULES:
@@ -149,6 +167,15 @@ def _primitive_range(
     if name in AFFINE and any(constants):
         return _affine_range(name, inputs, constants)
     return _range_of_arithmetic(name, inputs)
+
+
+def _comparison(name: str, inputs: Sequence[ValueRange]) -> ValueRange:
+    """Range of a truth value: one number where the ranges of what is compared decide."""
+    ends = [end for known in inputs for end in (known.low, known.high)]
+    for answer, decides in zip((1.0, 0.0), _DECIDED.get(name, ()), strict=False):
+        if None not in ends and decides(*ends):
+            return ValueRange(answer, answer, 1.0)
+    return ValueRange(0.0, 1.0, 1.0)
 
 
 def _range_of_arithmetic(name: str, inputs: Sequence[ValueRange]) -> ValueRange:
@@ -168,8 +195,7 @@ def _larger_or_smaller(name: str, left: ValueRange, right: ValueRange) -> ValueR
         low, high = _either(max, left.low, right.low), _both(max, left.high, right.high)
     else:
         low, high = _both(min, left.low, right.low), _either(min, left.high, right.high)
-    ends = {(known.low, known.high) for known in (left, right) if known.loose}
-    return ValueRange(low, high, common_step(left.step, right.step), loose=(low, high) in ends)
+    return ValueRange(low, high, common_step(left.step, right.step))
 
 
 def _to_whole(known: ValueRange, function: Callable[[float], float]) -> ValueRange:
@@ -203,7 +229,7 @@ def _scaled(known: ValueRange, factor: float) -> ValueRange:
     scaled = _mapped(known, lambda value: value * factor)
     low, high = (scaled.low, scaled.high) if factor >= 0 else (scaled.high, scaled.low)
     step = None if known.step is None or not math.isfinite(factor) else known.step * abs(factor)
-    return ValueRange(low, high, step, loose=known.loose)
+    return ValueRange(low, high, step)
 
 
 def _mapped(known: ValueRange, function: Callable[[float], float]) -> ValueRange:
