@@ -37,7 +37,7 @@ class ValueRange(NamedTuple):
         """Largest magnitude over `scale`, or None when a side is unknown or the range is the single point 0."""
         if self.low is None or self.high is None:
             return None
-        return max(abs(self.low), abs(self.high)) or None
+        return float(max(abs(self.low), abs(self.high))) or None
 
     @property
     def not_negative(self) -> bool:

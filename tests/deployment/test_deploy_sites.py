@@ -268,7 +268,7 @@ def test_the_input_range_is_shown() -> None:
     assert [row.input_range for row in chip.sites(X)] == ["from data", "-1 to 1"]
     chip = amsim.deploy(
         lambda p, x: (jnp.clip(jnp.round(x / p["s"]), -8, 7) * p["s"]) @ p["a"],
-        params | {"s": 0.3},
+        params | {"s": jnp.array(0.3)},
         circuits.MultiPrecision(),
     )
     assert [row.input_range for row in chip.sites(X)] == ["-8 to 7 steps"]
