@@ -49,7 +49,9 @@ def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[st
         code = select_weight_code(
             matrix, macro.weight_bits, **weights._asdict(), known=known, rounding=macro.operand_rounding
         )
-        grid = known_range(site, site.data, values).scale
+        quantiser = site.data.quantised
+        fixed = quantiser is not None and not quantiser.factor.data
+        grid = known_range(site, site.data, values).scale if fixed else None
         used = jnp.any(matrix != 0, axis=0 if weights.per == "channel" else None, keepdims=True)
         return SiteObservation(
             counts={"inputs": value_counts(data)},
@@ -57,7 +59,7 @@ def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[st
             highest={
                 "inputs": jnp.max(data),
                 "weight_scale": jnp.where(used, code.scale, 0.0),
-                "input_grid": jnp.zeros(()) if grid is None or site.data.quantised.factor.data else grid,
+                "input_grid": jnp.zeros(()) if grid is None else grid,
             },
             runs=runs,
         )

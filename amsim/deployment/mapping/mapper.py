@@ -266,12 +266,13 @@ def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
 
 def _input_range(data: Value, macro: Macro) -> str:
     """Range of the inputs that the program fixes for this macro, in steps where only the run knows their size."""
-    known, unit = (data.range, "") if data.quantised is None else (data.quantised.words, " steps")
-    if not fixes_code(known, macro.input_bits):
+    known = data.range if data.quantised is None else data.quantised.words
+    if known.low is None or known.high is None or not fixes_code(known, macro.input_bits):
         return FROM_DATA
-    assert known.step is not None
-    size = known.step if unit else 1.0
-    return f"{known.low / size:g} to {known.high / size:g}{unit}"
+    if data.quantised is None:
+        return f"{known.low:g} to {known.high:g}"
+    assert known.words is not None
+    return f"{known.words[0]} to {known.words[1]} steps"
 
 
 def _digital_row(name: str, step: Step, program: Program, reason: str) -> SiteRow:
