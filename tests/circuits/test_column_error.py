@@ -104,8 +104,15 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("readout", ["comparator", "adc"])
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    ("source", "readout"),
+    [
+        # A program each: every source is tested through one readout, and through its other one among the slow tests.
+        pytest.param(source, readout, marks=[pytest.mark.slow] if (number + place) % 2 else [])
+        for number, source in enumerate(SOURCES)
+        for place, readout in enumerate(("comparator", "adc"))
+    ],
+)
 def test_simulation_has_the_predicted_error(source, readout):
     macro = silent(**SOURCES[source])
     if readout == "adc":

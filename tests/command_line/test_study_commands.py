@@ -1,5 +1,6 @@
 """`amsim sweep` and `amsim show` on the command line, with a study that is as small as it can be."""
 
+import functools
 import json
 import os
 import shutil
@@ -159,8 +160,15 @@ def test_sweep_on_a_scheduler(ended, study, tmp_path):
     np.testing.assert_array_equal(*(xr.load_dataset(one, engine="h5netcdf")["accuracy"] for one in names))
 
 
-@pytest.mark.filterwarnings("ignore")  # of the cluster's own, when its processes end
-def test_sweep_on_two_processes(ended, study, tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore")  # of the cluster's own, when its workers end
+@pytest.mark.parametrize(
+    "processes",
+    [False, pytest.param(True, marks=pytest.mark.slow)],  # each process imports and compiles; threads do not
+    ids=["threads", "processes"],
+)
+def test_sweep_on_two_workers(ended, study, tmp_path, monkeypatch, processes):
+    import distributed
+
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as in this process, for the same bits
     monkeypatch.setattr(programs, "CACHE_BYTES", 1)  # so that there is work for both
@@ -171,8 +179,12 @@ def test_sweep_on_two_processes(ended, study, tmp_path, monkeypatch):
         return run_on_cluster(client, *arguments)
 
     monkeypatch.setattr(front_door, "run_on_cluster", recorded)
+    if not processes:
+        threads = functools.partial(distributed.LocalCluster, processes=False)
+        monkeypatch.setattr(distributed, "LocalCluster", threads)
     run("sweep", study, "--dies", 2, "--images", 16, "--out", tmp_path, "--workers", 2)
-    assert len({*workers, os.getpid()}) == 3
+    assert len(workers) == 2
+    assert len({*workers, os.getpid()}) == (3 if processes else 1)
     names = [folder / "noise.nc" for folder in (tmp_path, ended[0])]
     xr.testing.assert_identical(*(xr.load_dataset(one, engine="h5netcdf") for one in names))
 

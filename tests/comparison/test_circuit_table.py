@@ -1,5 +1,6 @@
 """The three families side by side, against their macros and their published ratios."""
 
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ SMALL = workloads.Workload("small", (workloads.convolution("conv", 8, 8, 64, 64,
 
 @pytest.fixture(scope="module")
 def table():
-    return amsim.circuit_table()
+    # Fifteen designs of one evaluation each: to compile them takes longer than to run them.
+    with jax.disable_jit():
+        return amsim.circuit_table()
 
 
 def test_table_is_labelled(table):

@@ -20,7 +20,7 @@ from amsim.system.hardware import COMPONENTS
 @pytest.fixture(scope="module")
 def few():
     whole = load_dataset()
-    return dataclasses.replace(whole, test=whole.test[:250])
+    return dataclasses.replace(whole, test=whole.test[:100])
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_errors(few):
         compare(["digital-binary-1b"] * 2, data=few)
     with pytest.raises(ValueError, match="`dies` must be an integer of at least 1"):
         compare(dies=0, data=few)
-    colour = dataclasses.replace(few.test, inputs=np.zeros((250, 32, 32, 3), np.uint8))
+    colour = dataclasses.replace(few.test, inputs=np.zeros((100, 32, 32, 3), np.uint8))
     with pytest.raises(ValueError, match="`data` must have images of 28 x 28"):
         compare(["digital-binary-1b"], data=dataclasses.replace(few, test=colour))
 

@@ -48,7 +48,8 @@ def test_what_leaks_does_not_depend_on_which_sources_are_on():
         return {"drop": lost[0], "decay": lost[1], "heat": hardware.temperature}
 
     labels = {"drop": ("V", "drop"), "decay": ("1", "decay"), "heat": ("K", "temperature")}
-    found = amsim.switched_sources(measure, hardware=macro, labels=labels)
+    sources = ["thermal noise", "leakage"]
+    found = amsim.switched_sources(measure, hardware=macro, sources=sources, labels=labels)
     off, alone = (found.sel(state=state) for state in ("all but this", "this alone"))
     assert float(off["heat"].sel(source="thermal noise")) == 0.0
     assert float(alone["heat"].sel(source="leakage")) == 0.0
