@@ -40,7 +40,7 @@ def test_binary_network_is_exact_without_errors(images, hardware):
     np.testing.assert_array_equal(logits, expected)
 
 
-@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("bits", [2, pytest.param(4, marks=pytest.mark.slow)])  # the same program at other grids
 def test_multi_bit_networks_are_exact_without_errors(images, bits):
     net, params, expected = plain_logits(f"{bits}-bit-fashion", images)
     few = images.inputs[:50]
