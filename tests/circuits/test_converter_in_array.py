@@ -150,7 +150,14 @@ def test_a_range_needs_a_converter():
         SwitchedCapacitor(adc=None).with_selected_range(*operands())
 
 
-@pytest.mark.parametrize("adc", [SarAdc(bits=7), SingleSlopeAdc(bits=7)], ids=["sar", "single-slope"])
+@pytest.mark.parametrize(
+    "adc",
+    # A program of the whole network for each converter, which the tests above read alone.
+    [
+        pytest.param(SarAdc(bits=7), id="sar"),
+        pytest.param(SingleSlopeAdc(bits=7), id="single-slope", marks=pytest.mark.slow),
+    ],
+)
 def test_a_network_runs_on_a_converter_with_errors(adc):
     net, params = networks.load("binary-fashion")
     data = amsim.load_dataset().test[:100]

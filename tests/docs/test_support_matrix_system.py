@@ -90,8 +90,7 @@ def slopes():
     found = {}
     for hardware in DESIGNS.values():
         values = {path: jnp.asarray(one, float) for path, one in system_settings(hardware).items()}
-        with jax.disable_jit():
-            slope = jax.jacrev(lambda given, of=hardware: spent(settings.with_numbers(of, given)))(values)
+        slope = jax.jit(jax.jacrev(lambda given, of=hardware: spent(settings.with_numbers(of, given))))(values)
         for path, one in slope.items():
             found[path] = found.get(path, False) | (np.asarray(one) != 0)
     return found
