@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from amsim.circuits.checks import at_least_one, every, integer_between, one_of
 from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct
+from amsim.circuits.contract.windows import WindowAxis, window_fetches, words_read
 from amsim.circuits.contract.work import Work
 
 Padding = str | int
@@ -97,8 +98,8 @@ class Layer(eqx.Module):
         product = self.work.product
         if not isinstance(product, ConvolutionProduct):
             return ()
-        axes = zip(self.input_size, product.kernel, product.strides, self.padding, strict=True)
-        return tuple((size + sum(zeros) - kernel) // stride + 1 for size, kernel, stride, zeros in axes)
+        axes = zip(self.input_size, product.kernel, product.strides, product.dilation, self.padding, strict=True)
+        return tuple(WindowAxis(*axis).places for axis in axes)
 
 
 class Workload(eqx.Module):
@@ -236,15 +237,17 @@ def convolution(
         groups=groups,
     )
     zeros = (_zeros(height, kernel, stride, padding), _zeros(width, kernel, stride, padding))
-    sides = [size + sum(around) for size, around in zip((height, width), zeros, strict=True)]
-    if min(sides) < kernel:
-        raise ValueError(f"Argument `kernel` must be at most {min(sides)}, the padded input, but is {kernel}.")
+    axes = [
+        WindowAxis(size, kernel, stride, padding=around) for size, around in zip((height, width), zeros, strict=True)
+    ]
+    shortest = min(axis.size + sum(axis.padding) for axis in axes)
+    if shortest < kernel:
+        raise ValueError(f"Argument `kernel` must be at most {shortest}, the padded input, but is {kernel}.")
     work = Work(
         product=product,
-        positions=math.prod((side - kernel) // stride + 1 for side in sides),
-        input_words=height * width * channels,
-        # As in a deployed convolution: the window keeps its columns while it slides along the last axis.
-        window_fetches=max(1.0, kernel / stride),
+        positions=math.prod(axis.places for axis in axes),
+        input_words=words_read(axes) * channels,
+        window_fetches=window_fetches(axes),
     )
     return Layer(name, work, weights=weights, input_size=(height, width), padding=zeros)
 

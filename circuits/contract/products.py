@@ -21,10 +21,12 @@ class Product(eqx.Module):
     Attributes:
         rows: Products summed per column (static).
         columns: Results per input vector (static).
+        groups: Equal groups of columns, each with inputs of its own (static).
     """
 
     rows: eqx.AbstractVar[int]
     columns: eqx.AbstractVar[int]
+    groups: eqx.AbstractVar[int]
 
     @property
     @abstractmethod
@@ -47,6 +49,15 @@ class Product(eqx.Module):
     @abstractmethod
     def part(self, *, columns: int | None = None, blocks: int | None = None) -> "Product":
         """The same product with fewer columns, or with fewer row blocks."""
+
+    def passes(self, width: int, slices: int = 1) -> int:
+        """Passes over columns that stand side by side and share their inputs; no pass holds columns of two groups.
+
+        Args:
+            width: Columns side by side.
+            slices: Of them that one column of the product takes, such as one for each bit of a weight.
+        """
+        return self.groups * -(-self.columns // self.groups * slices // width)
 
     @property
     def blocks(self) -> int:
@@ -103,6 +114,11 @@ class DenseProduct(Product):
 
     rows: int = eqx.field(static=True)
     columns: int = eqx.field(static=True)
+
+    @property
+    def groups(self) -> int:
+        """1: all columns see all inputs."""
+        return 1
 
     def part(self, *, columns: int | None = None, blocks: int | None = None) -> "DenseProduct":
         """The same product with fewer columns or rows."""

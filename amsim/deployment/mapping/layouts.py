@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amsim.circuits.contract.windows import WindowAxis, window_fetches, words_read
+
 
 class DenseLayout(NamedTuple):
     """Axes of a `dot_general`; with batch axes, inputs, matrices and sums have a leading axis per batch axis."""
@@ -31,9 +33,14 @@ class DenseLayout(NamedTuple):
         """Empty: there is no map to pad."""
         return ()
 
-    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    @property
+    def input_size(self) -> tuple[int, ...]:
         """Empty: there is no map."""
         return ()
+
+    def words_read(self, shape: tuple[int, ...]) -> int:
+        """Elements that the product reads of an operand of this shape: all."""
+        return math.prod(shape)
 
     def inputs(self, values: Array) -> Float[Array, "... rows"]:
         """Inputs with their rows last."""
@@ -68,31 +75,44 @@ class DenseLayout(NamedTuple):
 
 
 class ConvolutionLayout(NamedTuple):
-    """Axis orders of a `conv_general_dilated`, its padding and the spacing of its input."""
+    """Axis orders of a `conv_general_dilated`, and the windows along each axis of its maps."""
 
     input_order: tuple[int, ...]
     kernel_order: tuple[int, ...]
     result_order: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    spacing: tuple[int, ...]
-    window_fetches: float
+    axes: tuple[WindowAxis, ...]
 
     @property
     def members(self) -> tuple[int, ...]:
         """Empty: one kernel for all images."""
         return ()
 
-    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Size of the input map for an operand of this shape, spaced out, before padding."""
-        axes = zip(self.input_order[1:-1], self.spacing, strict=True)
-        return tuple((shape[axis] - 1) * step + 1 for axis, step in axes)
+    @property
+    def padding(self) -> tuple[tuple[int, int], ...]:
+        """Zeros before and behind the maps along each axis."""
+        return tuple(axis.padding for axis in self.axes)
+
+    @property
+    def window_fetches(self) -> float:
+        """Fetches of each element that it reads."""
+        return window_fetches(self.axes)
+
+    @property
+    def input_size(self) -> tuple[int, ...]:
+        """Size of the input maps, spaced out, before padding."""
+        return tuple(axis.spaced_size for axis in self.axes)
+
+    def words_read(self, shape: tuple[int, ...]) -> int:
+        """Elements that the product reads of an operand of this shape: those that some window covers."""
+        maps = shape[self.input_order[0]] * shape[self.input_order[-1]]
+        return maps * words_read(self.axes)
 
     def inputs(self, values: Array) -> Array:
         """Inputs (batch, *space, channels), padded and spaced out with zeros."""
         moved = jnp.transpose(values, self.input_order)
-        if not any(low or high for low, high in self.padding) and all(step == 1 for step in self.spacing):
+        space = [(*axis.padding, axis.spacing - 1) for axis in self.axes]
+        if not any(map(any, space)):
             return moved
-        space = [(low, high, step - 1) for (low, high), step in zip(self.padding, self.spacing, strict=True)]
         return jax.lax.pad(moved, jnp.zeros((), moved.dtype), [(0, 0, 0), *space, (0, 0, 0)])
 
     def matrix(self, weights: Array) -> Float[Array, "rows columns"]:

@@ -31,7 +31,7 @@ def site_layer(mapped: MappedSite, activity: dict[str, Array], runs: Array, infe
         repeats=repeats,
         weight_slices=mapped.weight_slices,
         weights_are_activations=site.weight.data,
-        input_size=site.layout.input_size(site.data.shape),
+        input_size=site.layout.input_size,
         padding=site.layout.padding,
     )
 
