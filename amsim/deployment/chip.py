@@ -26,6 +26,7 @@ from amsim.deployment.mapping.mapper import (
     map_program,
 )
 from amsim.deployment.mapping.site_table import SiteTable
+from amsim.deployment.mapping.stored_weights import stored_weights
 from amsim.deployment.running.chip_cost import count_inferences, site_layer, with_clipping
 from amsim.deployment.running.run import Deployment, report_program, run_program
 from amsim.deployment.site_ranges import Calibration
@@ -50,11 +51,13 @@ class TracedChip(NamedTuple):
     Attributes:
         network: The program and its sites.
         leaves: Parameter leaves, the first arguments of the program.
+        names: Their names.
         outputs: Structure of the network's outputs.
     """
 
     network: MappedProgram
     leaves: list[Any]
+    names: list[str]
     outputs: Any
 
     @property
@@ -216,10 +219,11 @@ def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
         error.add_note(_TRACING_NOTE.format(name=getattr(named, "__name__", "a network"), inputs=inputs))
         raise
     paths = jax.tree_util.tree_leaves_with_path(arrays)
-    network = _map_sites(chip, closed, [leaf_name(path) for path, _ in paths])
+    names = [leaf_name(path) for path, _ in paths]
+    network = _map_sites(chip, closed, names)
     if chip.calibration is not None:
         check_calibrated(network, chip.calibration, chip.accelerator)
-    return TracedChip(network, [leaf for _, leaf in paths], jax.tree.structure(outputs))
+    return TracedChip(network, [leaf for _, leaf in paths], names, jax.tree.structure(outputs))
 
 
 def _map_sites(chip: Chip, closed: core.ClosedJaxpr, names: list[str]) -> MappedProgram:
@@ -253,7 +257,8 @@ def _layers(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Layer, ...]:
     inferences = count_inferences(jax.tree.leaves(inputs))
     reports = report_program(traced.network, deployment_of(chip), traced.arguments(inputs))
     activities = [report.averages() for report in reports]
+    weights = stored_weights(traced.network, traced.names)
     return tuple(
-        site_layer(mapped, activity, report.runs, inferences)
-        for mapped, activity, report in zip(traced.sites, activities, reports, strict=True)
+        site_layer(mapped, weight, activity, report.runs, inferences)
+        for mapped, weight, activity, report in zip(traced.sites, weights, activities, reports, strict=True)
     )

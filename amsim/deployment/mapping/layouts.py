@@ -52,8 +52,13 @@ class DenseLayout(NamedTuple):
     def matrix(self, weights: Array) -> Float[Array, "... rows columns"]:
         """Weights as a matrix."""
         rows = math.prod(weights.shape[axis] for axis in self.weight_summed)
-        moved = jnp.transpose(weights, self.weight_batch + self.weight_summed + self.weight_free)
+        moved = jnp.transpose(weights, self.matrix_axes)
         return moved.reshape(*self.members, rows, math.prod(self.column_shape))
+
+    @property
+    def matrix_axes(self) -> tuple[int, ...]:
+        """Axes of the weight in the order in which the matrix has them."""
+        return self.weight_batch + self.weight_summed + self.weight_free
 
     def result(self, sums: Float[Array, "... columns"]) -> Array:
         """Sums in the operation's own layout."""
@@ -117,8 +122,13 @@ class ConvolutionLayout(NamedTuple):
 
     def matrix(self, weights: Array) -> Float[Array, "rows columns"]:
         """Kernel as a matrix with rows in the order (channel, *kernel)."""
-        moved = jnp.transpose(weights, self.kernel_order)
+        moved = jnp.transpose(weights, self.matrix_axes)
         return moved.reshape(-1, moved.shape[-1])
+
+    @property
+    def matrix_axes(self) -> tuple[int, ...]:
+        """Axes of the weight in the order in which the matrix has them."""
+        return self.kernel_order
 
     def result(self, sums: Array) -> Array:
         """Sums in the operation's own layout."""

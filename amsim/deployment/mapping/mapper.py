@@ -24,9 +24,7 @@ from amsim.deployment.tracing.inner_products import products_inside
 from amsim.deployment.tracing.primitives import PRODUCTS
 from amsim.deployment.tracing.steps import Enclosure, Program, Step
 from amsim.system.accelerator import Accelerator
-
-ACTIVATIONS = "activations"
-"""Name of a site that is a product of two activations."""
+from amsim.workloads.use_names import ACTIVATIONS
 
 TWO_ACTIVATIONS = "product of two values that depend on data: stays digital"
 WITH_CONSTANT = "product with a constant of `fn`, which is not a parameter: stays digital"
@@ -66,12 +64,6 @@ class MappedSite(NamedTuple):
     def runs_by_data(self) -> bool:
         """Whether data decide how often it runs."""
         return any(one.turns is None for one in self.enclosures)
-
-    @property
-    def weight_name(self) -> str:
-        """Equal where two sites use one stored weight."""
-        product = self.site.product
-        return f"{self.site.weight.source}:{product.rows}x{product.columns}x{self.weight_slices}"
 
     def share(self, inferences: int) -> tuple[Work, int, float]:
         """Work per run, runs per inference, and the fraction of that work that is not padding.

@@ -8,15 +8,19 @@ import xarray as xr
 from jaxtyping import Array
 
 from amsim.deployment.mapping.mapper import MappedSite
+from amsim.deployment.mapping.stored_weights import StoredWeight
 from amsim.results.labelled import labelled
 from amsim.workloads import Layer
 
 
-def site_layer(mapped: MappedSite, activity: dict[str, Array], runs: Array, inferences: int) -> Layer:
+def site_layer(
+    mapped: MappedSite, weight: StoredWeight, activity: dict[str, Array], runs: Array, inferences: int
+) -> Layer:
     """A site as layer of a workload.
 
     Args:
         mapped: The site.
+        weight: Its weight, from `stored_weights`.
         activity: Averages of what its macro reports, from `report_program`.
         runs: Products that these are of.
         inferences: Inferences of the batch.
@@ -27,7 +31,8 @@ def site_layer(mapped: MappedSite, activity: dict[str, Array], runs: Array, infe
         site.name,
         work,
         activity=activity | ({"runs": runs * (real / mapped.turns)} if by_data else {}),
-        weights=mapped.weight_name,
+        weights=weight.name,
+        weight_parts=weight.parts,
         repeats=repeats,
         weight_slices=mapped.weight_slices,
         weights_are_activations=site.weight.data,
