@@ -33,5 +33,5 @@ def known_as(site: str) -> tuple[str, ...]:
 
 
 def names_use(pattern: str, site: str) -> bool:
-    """Whether a pattern matches the own name of a site, in the form that is shown or, of a first use, with its number."""
+    """Whether a pattern matches a site by its own name: as it is shown or, of a first use, with its number."""
     return bool(re.fullmatch(pattern, site)) or pattern.replace("\\", "") == known_as(site)[0]

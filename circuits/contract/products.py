@@ -21,12 +21,10 @@ class Product(eqx.Module):
     Attributes:
         rows: Products summed per column (static).
         columns: Results per input vector (static).
-        groups: Equal groups of columns, each with inputs of its own (static).
     """
 
     rows: eqx.AbstractVar[int]
     columns: eqx.AbstractVar[int]
-    groups: eqx.AbstractVar[int]
 
     @property
     @abstractmethod
@@ -50,6 +48,11 @@ class Product(eqx.Module):
     def part(self, *, columns: int | None = None, blocks: int | None = None) -> "Product":
         """The same product with fewer columns, or with fewer row blocks."""
 
+    @property
+    def input_groups(self) -> int:
+        """Equal groups of columns, each with inputs of its own; here all columns see all inputs."""
+        return 1
+
     def passes(self, width: int, slices: int = 1) -> int:
         """Passes over columns that stand side by side and share their inputs; no pass holds columns of two groups.
 
@@ -57,7 +60,7 @@ class Product(eqx.Module):
             width: Columns side by side.
             slices: Of them that one column of the product takes, such as one for each bit of a weight.
         """
-        return self.groups * -(-self.columns // self.groups * slices // width)
+        return self.input_groups * -(-self.columns // self.input_groups * slices // width)
 
     @property
     def blocks(self) -> int:
@@ -115,11 +118,6 @@ class DenseProduct(Product):
     rows: int = eqx.field(static=True)
     columns: int = eqx.field(static=True)
 
-    @property
-    def groups(self) -> int:
-        """1: all columns see all inputs."""
-        return 1
-
     def part(self, *, columns: int | None = None, blocks: int | None = None) -> "DenseProduct":
         """The same product with fewer columns or rows."""
         return DenseProduct(self.rows if blocks is None else blocks, self.columns if columns is None else columns)
@@ -169,6 +167,11 @@ class ConvolutionProduct(Product):
     def __post_init__(self) -> None:
         """Count the products summed per column."""
         self.rows = self.channels * math.prod(self.kernel)
+
+    @property
+    def input_groups(self) -> int:
+        """The field `groups`."""
+        return self.groups
 
     def part(self, *, columns: int | None = None, blocks: int | None = None) -> "ConvolutionProduct":
         """The same product with fewer filters or input channels; for counts only where filters are grouped."""

@@ -39,7 +39,7 @@ class Work(eqx.Module):
             word: Bits of an input.
             passes: Passes of all groups, from `Product.passes`; each fetches the inputs of its group.
         """
-        return float(self.input_words * word * (passes // self.product.groups)) * self.window_fetches
+        return float(self.input_words * word * (passes // self.product.input_groups)) * self.window_fetches
 
     def part(self, over: str, ways: int) -> "Work":
         """Largest part of the work when it is split; over output channels, the filters of each group are.
@@ -52,7 +52,7 @@ class Work(eqx.Module):
             parts = {name: -(-getattr(self, name) // ways) for name in ("positions", "input_words")}
             return dataclasses.replace(self, **parts)
         if over == "output channels":
-            groups = self.product.groups
+            groups = self.product.input_groups
             columns = groups * -(-self.product.columns // (groups * ways))
             return dataclasses.replace(self, product=self.product.part(columns=columns))
         product = self.product.part(blocks=-(-self.product.blocks // ways))

@@ -1,4 +1,4 @@
-"""Weights of the sites by the parameters that they are made of: what is stored once, whoever uses it and in what form."""
+"""Weights of the sites by the parameters that they are made of: what is stored once, whoever uses it."""
 
 import math
 from collections import Counter

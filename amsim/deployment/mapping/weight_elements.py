@@ -225,7 +225,7 @@ class WeightElements:
 
 def digest(numbers: np.ndarray) -> tuple[Any, ...]:
     """Shape and hash of an array."""
-    return numbers.shape, hashlib.sha1(np.ascontiguousarray(numbers), usedforsecurity=False).digest()
+    return numbers.shape, hashlib.sha1(np.ascontiguousarray(numbers).data, usedforsecurity=False).digest()
 
 
 def _all_programs(program: Program) -> Iterator[Program]:
