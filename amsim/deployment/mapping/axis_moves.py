@@ -5,8 +5,8 @@ from typing import Any
 
 from jax.extend import core
 
-SUMMARY, TOGETHER, UNKNOWN = "summary", "together", "unknown"
-"""One value of the whole axis, such as a mean; values each made of several places on it; and neither is known."""
+SUMMARY, ONE, TOGETHER, UNKNOWN = "summary", "one", "together", "unknown"
+"""A value of the whole axis, such as a mean; that of one place; those each made of several; and none of it is known."""
 
 Outcome = tuple[int, int] | str
 """Axis of the result and elements of it from one place to the next, or where the axis ends."""
@@ -37,7 +37,7 @@ def _of(*names: str) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome
 
 @_of("broadcast_in_dim")
 def _broadcast(equation: core.JaxprEqn, operand: int, axis: int, inner: int) -> Outcome:
-    return equation.params["broadcast_dimensions"][axis], inner
+    return int(equation.params["broadcast_dimensions"][axis]), inner
 
 
 @_of("transpose")
@@ -47,7 +47,7 @@ def _transposed(equation: core.JaxprEqn, operand: int, axis: int, inner: int) ->
 
 @_of("reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin")
 def _reduced(equation: core.JaxprEqn, operand: int, axis: int, inner: int) -> Outcome:
-    axes = equation.params["axes"]
+    axes = [int(other) for other in equation.params["axes"]]
     return SUMMARY if axis in axes else (axis - sum(other < axis for other in axes), inner)
 
 
@@ -76,7 +76,7 @@ def _cut(equation: core.JaxprEqn, operand: int, axis: int, inner: int) -> Outcom
     sizes = {_size(variable, axis) for variable in equation.outvars}
     if sizes == {_size(equation.invars[operand], axis)}:
         return axis, inner
-    return SUMMARY if sizes == {1} else UNKNOWN
+    return ONE if sizes == {1} else UNKNOWN
 
 
 @_of("rev")
@@ -114,7 +114,7 @@ def _convolved(equation: core.JaxprEqn, operand: int, axis: int, inner: int) -> 
     numbers: Any = equation.params["dimension_numbers"]
     if operand or (equation.params["feature_group_count"] > 1 and axis == numbers.lhs_spec[1]):
         return UNKNOWN
-    return (numbers.out_spec[0], inner) if axis == numbers.lhs_spec[0] else TOGETHER
+    return (int(numbers.out_spec[0]), inner) if axis == numbers.lhs_spec[0] else TOGETHER
 
 
 def _rank(atom: Any) -> int:

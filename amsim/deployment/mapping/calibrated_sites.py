@@ -34,7 +34,7 @@ def check_calibrated(
         if name in calibration.sites or layer == name or layer not in calibration.sites:
             continue
         ranges, macro = calibration.sites[layer], accelerator.macros[mapped.macro]
-        reason = _other_words(macro, ranges) or _other_columns(network, leaf_names, name, ranges)
+        reason = _other_circuits(macro, ranges) or _other_columns(network, leaf_names, name, ranges)
         if reason:
             raise DeploymentError(
                 f"Argument `calibration` has a choice for `{layer}` that does not suit its use `{name}`, {reason}. "
@@ -42,13 +42,13 @@ def check_calibrated(
             )
 
 
-def _other_words(macro: Macro, ranges: SiteRanges) -> str:
-    """What differs between the word lengths of a choice and those of a macro."""
+def _other_circuits(macro: Macro, ranges: SiteRanges) -> str:
+    """What a choice has and a macro has not."""
     pairs = {"input": (ranges.inputs, macro.input_bits), "weight": (ranges.weights, macro.weight_bits)}
     for operand, (code, bits) in pairs.items():
         if code is not None and code.bits != bits:
             return f"whose macro has {operand}s of {bits} bits, not {code.bits}"
-    return ""
+    return "whose macro has no converter" if ranges.readout is not None and macro.readout_range is None else ""
 
 
 def _other_columns(network: MappedProgram, leaf_names: Sequence[str], name: str, ranges: SiteRanges) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from jax.extend import core
 
-from amsim.deployment.mapping.axis_moves import SUMMARY, TOGETHER, UNKNOWN, Outcome, moved_axis
+from amsim.deployment.mapping.axis_moves import ONE, SUMMARY, TOGETHER, UNKNOWN, Outcome, moved_axis
 from amsim.deployment.tracing.primitives import CALLS, ELEMENT_BY_ELEMENT, PRODUCTS, call_body
 from amsim.deployment.tracing.steps import Program, Step, Value
 
@@ -62,8 +62,8 @@ class InferenceAxis:
         return self._places.get(value.number, SHARED)
 
     def is_together(self, value: Value) -> bool:
-        """Whether a value is made from several inferences and does not lie along them."""
-        return self.of(value) in (SUMMARY, TOGETHER)
+        """Whether a value is made from several inferences, or one for all, and does not lie along them."""
+        return self.of(value) in (SUMMARY, ONE, TOGETHER)
 
     def _follow(self, program: Program) -> None:
         for step in program.steps:
@@ -180,8 +180,8 @@ def _placed(moved: Place | Outcome, shape: tuple[int, ...]) -> Place:
 def _side_by_side(places: Iterable[Place], product: bool = False) -> Place:
     """Place of what is made from values side by side; a summary, such as a mean, belongs to each inference it meets."""
     found = set(places) - {SHARED}
-    if not product and found - {SUMMARY}:
-        found -= {SUMMARY}
+    if not product and found - {SUMMARY, ONE}:
+        found -= {SUMMARY, ONE}
     if len(found) < 2:
         return found.pop() if found else SHARED
     return UNKNOWN if UNKNOWN in found else TOGETHER

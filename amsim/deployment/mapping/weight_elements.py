@@ -186,12 +186,14 @@ class WeightElements:
         return self._numbers(made.identity, shape)
 
     def _selected(self, first: Made, shape: tuple[int, ...], turns: int | None) -> list[Made] | None:
-        """All elements, where the turns of a loop select one part of them after another; None where they do not."""
+        """Elements at places that are not known here, because loops count them: as many parts as there are turns."""
         size = math.prod(shape)
-        if isinstance(first, Constant) or not size or first.numbers.size % size:
+        if isinstance(first, Constant) or not size or turns == 1:
             return None
-        all_of_them = turns is None or turns * size == first.numbers.size
-        return [Elements(first.numbers.reshape(-1, *shape), first.distinct)] if all_of_them else None
+        parts = -(-first.numbers.size // size)
+        parts = parts if turns is None else min(parts, turns)
+        whole = first.distinct and parts * size <= first.numbers.size
+        return [Elements(np.resize(first.numbers, (parts, *shape)), whole)]
 
     def _new_arrays(self, equation: core.JaxprEqn, operands: Sequence[Made], turns: int | None) -> list[Made]:
         identity = _identity(equation), tuple(one.identity for one in operands)

@@ -96,7 +96,9 @@ class Shares:
             return
         self.axis = axis = InferenceAxis(network.program, (*[None] * leaves, *batch.axes), batch.inferences)
         for mapped in network.sites:
-            if any(map(axis.is_together, _operands(mapped))) or self._is_uneven(mapped):
+            # One vector of all inferences, such as what ends a loop, is none of the frames of several.
+            several = mapped.site.vectors > 1 and any(map(axis.is_together, _operands(mapped)))
+            if several or self._is_uneven(mapped):
                 raise self._error(f"site `{mapped.site.name}` takes")
         outputs = [value for value in network.program.outputs if value.shape]
         if outputs and all(map(axis.is_together, outputs)):
@@ -116,7 +118,8 @@ class Shares:
         """Whether the vectors of a site that runs once are not the same number for each inference."""
         assert self.axis is not None
         shared = all(self.axis.of(value) == SHARED for value in _operands(mapped))
-        return not shared and mapped.turns == 1 and mapped.site.vectors % self.batch.inferences != 0
+        once = mapped.turns == 1 and not mapped.runs_by_data and mapped.site.vectors > 1
+        return once and not shared and mapped.site.vectors % self.batch.inferences != 0
 
     def _error(self, what: str) -> ValueError:
         axes = " and ".join(map(str, dict.fromkeys(axis for axis in self.batch.axes if axis is not None)))
