@@ -171,7 +171,7 @@ class MultiPrecision(Macro):
         narrow = (self.weight_bits + self.input_bits) / 2 / mode.bits
         relative = (mode.supply / self.modes[-1].supply) ** 2 * mode.capacitance_ratio / mode.subwords
         weight_bits = work.product.rows * work.product.columns * self.weight_bits
-        column_passes = -(-work.product.columns // self.columns)
+        column_passes = work.product.passes(self.columns)
         row_passes = -(-work.positions // (self.rows * mode.subwords))
         cycles = float(row_passes * column_passes * work.product.rows) / self.utilisation
         return MacroCost(
@@ -179,7 +179,7 @@ class MultiPrecision(Macro):
             compute_cycles=cycles,
             clock=mode.clock,
             weight_bits=float(weight_bits * row_passes),
-            input_bits=float(work.input_words * self.input_bits * column_passes) * work.window_fetches,
+            input_bits=work.fetched_bits(self.input_bits, column_passes),
             output_bits=float(work.positions * work.product.columns * self.input_bits),
             stored_bits=float(weight_bits),
             peak_macs=float(self.rows * self.columns * mode.subwords),

@@ -22,6 +22,7 @@ from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.deployment.tracing.steps import Value
 from amsim.evaluation.batches import batches
 from amsim.results.labelled import labelled
+from amsim.workloads.use_names import layer_of
 
 OPERANDS = ("inputs", "weights", "readout")
 """Values that a method may be chosen for."""
@@ -122,11 +123,14 @@ def _observe(
 def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: RangeMethods, batch: int) -> Calibration:
     options = WeightMethod(methods.weights, methods.coverage, methods.per)
     observed = _observe(chip, observed_values, inputs, batch, options)
-    chosen, largest = {}, {}
+    chosen: dict[str, SiteRanges] = {}
+    largest: dict[str, float] = {}
     for mapped in sites:
         site, macro, found = mapped.site, chip.accelerator.macros[mapped.macro], observed[mapped.site.name]
         if found.runs == 0:
-            continue  # a branch that the data never take
+            # A branch that the data never take; the choice for the first use of a layer need not suit this one.
+            chosen |= {site.name: SiteRanges()} if layer_of(site.name) != site.name else {}
+            continue
         low, high = jnp.asarray(found.lowest["inputs"]), jnp.asarray(found.highest["inputs"])
         if not np.isfinite([low, high]).all():
             raise ValueError(f"Argument `data` must give finite values, but the inputs of site `{site.name}` are not.")
@@ -171,7 +175,7 @@ def _with_readouts(
     chosen = dict(chip.calibration.sites)
     for mapped in sites:
         name = mapped.site.name
-        if name in chosen and "lines" in observed[name].counts:
+        if name in chosen and chosen[name].inputs is not None and "lines" in observed[name].counts:
             counts = jnp.asarray(observed[name].counts["lines"], jnp.result_type(float))
             macro = chip.accelerator.macros[mapped.macro]
             options: dict[str, Any] = {"method": methods.readout, "coverage": methods.coverage}
@@ -181,7 +185,8 @@ def _with_readouts(
 
 
 def _choice(sites: list[MappedSite], calibration: Calibration, observed: dict[str, SiteObservation]) -> xr.Dataset:
-    names = [mapped.site.name for mapped in sites if mapped.site.name in calibration.sites]
+    found = [mapped.site.name for mapped in sites if mapped.site.name in calibration.sites]
+    names = [name for name in found if calibration.sites[name].inputs is not None]
     rows = [_row(calibration.of(name), observed[name]) for name in names]
     columns = {name: (("site",), np.array([row[name] for row in rows], float)) for name in rows[0]} if rows else {}
     return labelled(columns, {"site": names}, {}, labels=LABELS)

@@ -11,13 +11,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Real
 
 from amsim.circuits.adc import Adc
+from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.observation import observed_lines
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
+from amsim.workloads.use_names import known_as
 
 LABELS = {
     "occurrences": ("1", "occurrences of this value on nominal lines"),
@@ -65,21 +68,19 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
     Args:
         chip: A chip; its dies do not matter.
         inputs: One batch as the network takes it.
-        site: Name as in `chip.sites()`.
+        site: Name as in `chip.sites()`; that of a layer stands for all its uses together, `tower#1` for the first.
 
     Returns:
-        As `line_values`. A site decided by comparators has no range but, where it runs once per pass, `threshold` over
-        neuron, in cells, and `clipped` is the fraction of thresholds that the bias DAC does not reach.
+        As `line_values`. A site decided by comparators has no range but, where it is one that runs once per pass,
+        `threshold` over neuron, in cells, and `clipped` is the fraction of thresholds that the bias DAC does not reach.
 
     Raises:
-        ValueError: An unknown site, one that is not on a switched-capacitor array, or one with a weight of its own for
-            each member of a batch.
+        ValueError: An unknown site, one that is not on a switched-capacitor array, one with a weight of its own for
+            each member of a batch, or a layer whose uses have different lines.
     """
     inputs = jnp.asarray(inputs)
-    mapped = {one.site.name: one for one in traced_chip(chip, (inputs,)).sites}
-    if site not in mapped:
-        raise ValueError(f"Argument `site` must be one of {', '.join(mapped)}, but is {site!r}.")
-    one = mapped[site]
+    uses = _uses(chip, inputs, site)
+    one = uses[0]
     macro = chip.accelerator.macros[one.macro]
     _check_lines("site", macro)
     if one.site.layout.members:
@@ -90,10 +91,36 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
         # Line values do not depend on the readout.
         macros[one.macro] = dataclasses.replace(macro, adc=Adc())
     counting = dataclasses.replace(chip, accelerator=dataclasses.replace(chip.accelerator, macros=tuple(macros)))
-    told = observed_lines(counting, inputs, site)
-    ranges = None if chip.calibration is None else chip.calibration.of(site)
-    used = macro if ranges is None or one.chain is not None else ranges.macro(macro)
-    return _labelled(used, one.site.product, told, {"site": site})
+    told = observed_lines(counting, inputs, tuple(use.site.name for use in uses))
+    return _labelled(_read_by(chip, one), one.site.product, told, {"site": site})
+
+
+def _uses(chip: Chip, inputs: Array, site: str) -> list[MappedSite]:
+    """Sites that a name stands for, all with the same lines."""
+    mapped = traced_chip(chip, (inputs,)).sites
+    uses = [one for one in mapped if site in known_as(one.site.name)]
+    if not uses:
+        names = ", ".join(one.site.name for one in mapped)
+        raise ValueError(f"Argument `site` must be one of {names}, but is {site!r}.")
+    first = uses[0]
+    for one in uses[1:]:
+        alike = one.site.product == first.site.product and one.macro == first.macro
+        alike = alike and (one.chain is None) == (first.chain is None)
+        if not alike or not bool(eqx.tree_equal(_read_by(chip, one), _read_by(chip, first))):
+            names = ", ".join(known_as(use.site.name)[0] for use in uses)
+            raise ValueError(
+                f"Argument `site` must name one use where those of a layer have different lines, one of {names}, but "
+                f"is {site!r}."
+            )
+    return uses
+
+
+def _read_by(chip: Chip, mapped: MappedSite) -> Macro:
+    """Macro of a site with the range of the converters that read it."""
+    macro = chip.accelerator.macros[mapped.macro]
+    if chip.calibration is None or mapped.chain is not None:
+        return macro
+    return chip.calibration.of(mapped.site.name).macro(macro)
 
 
 @eqx.filter_jit

@@ -17,16 +17,18 @@ from amsim.circuits.checks import one_key
 from amsim.circuits.contract.macro import Die
 from amsim.deployment.chip_file import ChipRecord, write_chip_file
 from amsim.deployment.input_shapes import LastShapes, shapes_of
+from amsim.deployment.mapping.calibrated_sites import check_calibrated
 from amsim.deployment.mapping.mapper import (
     RULE_REPLACED,
     MappedProgram,
     MappedSite,
-    check_calibrated,
     lasting_rules,
     map_program,
 )
 from amsim.deployment.mapping.site_table import SiteTable
-from amsim.deployment.running.chip_cost import count_inferences, site_layer, with_clipping
+from amsim.deployment.mapping.stored_weights import stored_weights
+from amsim.deployment.running.chip_cost import site_layer, with_clipping
+from amsim.deployment.running.inferences import Shares, batch_of
 from amsim.deployment.running.run import Deployment, report_program, run_program
 from amsim.deployment.site_ranges import Calibration
 from amsim.deployment.tracing.flattening import flatten
@@ -50,11 +52,13 @@ class TracedChip(NamedTuple):
     Attributes:
         network: The program and its sites.
         leaves: Parameter leaves, the first arguments of the program.
+        names: Their names.
         outputs: Structure of the network's outputs.
     """
 
     network: MappedProgram
     leaves: list[Any]
+    names: list[str]
     outputs: Any
 
     @property
@@ -134,37 +138,42 @@ class Chip(eqx.Module):
         record = ChipRecord(self.params, self.accelerator, self.dies, self.calibration, self.decision_rule)
         write_chip_file(path, record)
 
-    def workload(self, *inputs: Any) -> Workload:
+    def workload(self, *inputs: Any, in_axes: Any = 0) -> Workload:
         """Workload of one inference for any accelerator: the sites, with the activity of these inputs on this one.
 
         Args:
-            *inputs: A batch as the network takes it; its leading axis counts inferences.
+            *inputs: A batch as the network takes it.
+            in_axes: As in `cost`.
 
         Raises:
-            ValueError: The network has no product with a weight.
+            ValueError: As `cost`, or the network has no product with a weight.
         """
-        return Workload(getattr(self.function, "__name__", "network"), _layers(self, inputs))
+        return Workload(getattr(self.function, "__name__", "network"), _layers(self, inputs, in_axes))
 
-    def cost(self, *inputs: Any) -> xr.Dataset:
+    def cost(self, *inputs: Any, in_axes: Any = 0) -> xr.Dataset:
         """Energy, latency and area of one inference, with the activity that these inputs cause.
 
         Args:
-            *inputs: A batch as the network takes it; its leading axis counts inferences.
+            *inputs: A batch as the network takes it.
+            in_axes: Which axis of each input counts inferences, as in `jax.vmap`: a number, or one for each input, with
+                None for an input that all inferences share, such as a mask or a table of positions. What is computed
+                from shared inputs alone counts in full for each inference. None takes all inputs as one inference.
 
         Returns:
             Dataset of `amsim.system.cost.labelled_cost`, and one `clipped_...` (site) for each thing that can clip or
             saturate.
 
         Raises:
-            ValueError: As `Accelerator.cost`.
+            ValueError: As `Accelerator.cost`; the inputs differ in the size of these axes; or a site takes several of
+                the inferences together, so that the axis counts something else, such as frames.
         """
         _LAST_SHAPES.keep(self, shapes_of(inputs))
-        layers = _layers(self, inputs)
+        layers = _layers(self, inputs, in_axes)
         return with_clipping(labelled_cost(self.accelerator, layers), layers)
 
-    def energy(self, *inputs: Any) -> Array:
-        """Total energy of one inference, J, differentiable in parameters and hardware."""
-        return jnp.sum(system_cost(self.accelerator, _layers(self, inputs)).energy)
+    def energy(self, *inputs: Any, in_axes: Any = 0) -> Array:
+        """Total energy of one inference, J, differentiable in parameters and hardware; arguments as `cost`."""
+        return jnp.sum(system_cost(self.accelerator, _layers(self, inputs, in_axes)).energy)
 
     def sites(self, *inputs: Any) -> SiteTable:
         """Where each product landed, or why it stays digital; below the rows, how many products have no weight.
@@ -217,10 +226,11 @@ def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
         error.add_note(_TRACING_NOTE.format(name=getattr(named, "__name__", "a network"), inputs=inputs))
         raise
     paths = jax.tree_util.tree_leaves_with_path(arrays)
-    network = _map_sites(chip, closed, [leaf_name(path) for path, _ in paths])
+    names = [leaf_name(path) for path, _ in paths]
+    network = _map_sites(chip, closed, names)
     if chip.calibration is not None:
-        check_calibrated(network, chip.calibration, chip.accelerator)
-    return TracedChip(network, [leaf for _, leaf in paths], jax.tree.structure(outputs))
+        check_calibrated(network, chip.calibration, chip.accelerator, names)
+    return TracedChip(network, [leaf for _, leaf in paths], names, jax.tree.structure(outputs))
 
 
 def _map_sites(chip: Chip, closed: core.ClosedJaxpr, names: list[str]) -> MappedProgram:
@@ -249,12 +259,14 @@ def run_deployed_chip(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | N
 
 
 @eqx.filter_jit
-def _layers(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Layer, ...]:
+def _layers(chip: Chip, inputs: tuple[Any, ...], in_axes: Any) -> tuple[Layer, ...]:
+    batch = batch_of(inputs, in_axes)
     traced = traced_chip(chip, inputs)
-    inferences = count_inferences(jax.tree.leaves(inputs))
+    shares = Shares(traced.network, len(traced.leaves), batch)
     reports = report_program(traced.network, deployment_of(chip), traced.arguments(inputs))
     activities = [report.averages() for report in reports]
+    weights = stored_weights(traced.network, traced.names)
     return tuple(
-        site_layer(mapped, activity, report.runs, inferences)
-        for mapped, activity, report in zip(traced.sites, activities, reports, strict=True)
+        site_layer(mapped, weight, shares.of(mapped), activity, report.runs)
+        for mapped, weight, activity, report in zip(traced.sites, weights, activities, reports, strict=True)
     )

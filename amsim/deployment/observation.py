@@ -1,5 +1,6 @@
 """Observations of the sites of a chip: in a plain run of its network on sample data, and in a run on the chip."""
 
+import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -91,27 +92,28 @@ def observed_codes(chip: Chip, inputs: Array) -> dict[str, SiteObservation]:
 
 
 @eqx.filter_jit
-def observed_lines(chip: Chip, inputs: Array, name: str) -> dict[str, Array]:
-    """Counts of the values of the `lines` of one site, and averages of what its macro reports.
+def observed_lines(chip: Chip, inputs: Array, names: tuple[str, ...]) -> dict[str, Array]:
+    """Counts of the values of the `lines` of these sites together, and averages of what their macro reports.
 
-    Of a fused site that runs once also `shift`, the counts that put each neuron's threshold at 0.
+    Of one fused site that runs once also `shift`, the counts that put each neuron's threshold at 0.
     """
 
     def observe(mapped: MappedSite, values: dict[int, Any], runs: Array) -> SiteObservation:
-        if mapped.site.name != name:
+        if mapped.site.name not in names:
             return SiteObservation(runs=runs)
-        site, ranges = mapped.site, (chip.calibration or Calibration()).of(name)
+        site, ranges = mapped.site, (chip.calibration or Calibration()).of(mapped.site.name)
         macro = ranges.macro(chip.accelerator.macros[mapped.macro])
         operands = site_operands(site, ranges, values)
         neuron = None if mapped.chain is None else mapped.chain.neuron(site, value_reader(values))
         means = dict(macro.report(operands, neuron=neuron))
-        if neuron is not None and mapped.turns == 1:
+        if neuron is not None and mapped.turns == 1 and len(names) == 1:
             means["shift"] = neuron.in_counts(macro.coded(operands)).shift(site.product.rows).ravel()
         return SiteObservation(means, {"lines": macro.line_counts(operands)}, runs=runs)
 
     traced = traced_chip(chip, (inputs,))
     observed = observe_program(traced.network, traced.arguments((inputs,)), observe)
-    found = next(one for mapped, one in zip(traced.sites, observed, strict=True) if mapped.site.name == name)
+    of_sites = (one for mapped, one in zip(traced.sites, observed, strict=True) if mapped.site.name in names)
+    found = functools.reduce(SiteObservation.merge, of_sites)
     return {"lines": found.counts["lines"]} | found.averages()
 
 

@@ -1,4 +1,4 @@
-"""Hardware on which no two sites of a network share a macro."""
+"""Hardware on which no two sites of a network share a macro, but for the uses of one layer."""
 
 import dataclasses
 import re
@@ -9,10 +9,13 @@ from jaxtyping import PyTree
 
 from amsim.deployment.front_door import deploy
 from amsim.system.accelerator import Accelerator
+from amsim.workloads.use_names import layer_of
 
 
 def one_macro_per_site(fn: Callable[..., Any], params: PyTree, hardware: Any, *inputs: Any) -> Accelerator:
     """The accelerator with a macro of its own for each site that lands on one, in place of shared ones.
+
+    Uses of one layer have one weight and stay together on a macro, unless the hardware has them on several.
 
     Args:
         fn: The network.
@@ -21,11 +24,18 @@ def one_macro_per_site(fn: Callable[..., Any], params: PyTree, hardware: Any, *i
         *inputs: Inputs of the network, which tell its sites.
     """
     accelerator = Accelerator.of(hardware)
-    names = [row.name for row in deploy(fn, params, accelerator).sites(*inputs) if row.on_macro]
-    indices = [index for index in map(accelerator.macro_for, names) if index is not None]
+    uses: dict[tuple[str, int], list[str]] = {}
+    for row in deploy(fn, params, accelerator).sites(*inputs):
+        index = accelerator.macro_for(row.name)
+        if row.on_macro and index is not None:
+            uses.setdefault((layer_of(row.name), index), []).append(row.name)
+    patterns: dict[str, int] = {}
+    for (layer, index), names in uses.items():
+        together = "|".join(map(re.escape, names))
+        patterns[together if re.escape(layer) in patterns else re.escape(layer)] = index
     return dataclasses.replace(
         accelerator,
-        patterns=tuple(map(re.escape, names)),
-        macros=tuple(accelerator.macros[index] for index in indices),
-        spreads=tuple(accelerator.spreads[index] for index in indices),
+        patterns=tuple(patterns),
+        macros=tuple(accelerator.macros[index] for index in patterns.values()),
+        spreads=tuple(accelerator.spreads[index] for index in patterns.values()),
     )

@@ -10,6 +10,7 @@ from amsim.circuits.checks import finite, part_of
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.selection.codes import IntegerCode
+from amsim.workloads.use_names import known_as
 
 
 class SiteRanges(eqx.Module):
@@ -49,8 +50,11 @@ class SiteRanges(eqx.Module):
 class Calibration(eqx.Module):
     """The choice for each site by name; sites without an entry are not calibrated.
 
+    The entry of a layer, such as `tower`, holds for all its uses but those with an entry of their own (`tower#2`;
+    `tower#1` is the first).
+
     Attributes:
-        sites: Choices by site name.
+        sites: Choices by name.
 
     Raises:
         ValueError: A name that is not text, or a choice that is not `SiteRanges`.
@@ -65,12 +69,13 @@ class Calibration(eqx.Module):
             part_of(f"sites[{name!r}]", ranges, SiteRanges)
 
     def of(self, name: str) -> SiteRanges:
-        """Choice for a site."""
-        return self.sites.get(name, SiteRanges())
+        """Choice for a site: its own, or else that of its layer."""
+        return next((self.sites[one] for one in known_as(name) if one in self.sites), SiteRanges())
 
     def only(self, names: Collection[str]) -> "Calibration":
         """Choices for these sites only."""
-        return Calibration({name: ranges for name, ranges in self.sites.items() if name in names})
+        kept = {one for name in names for one in known_as(name)}
+        return Calibration({name: ranges for name, ranges in self.sites.items() if name in kept})
 
     def without_readout(self) -> "Calibration":
         """The codes alone, for readouts that need no range."""

@@ -23,6 +23,7 @@ from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.system.accelerator import Accelerator
 from amsim.system.cost import system_cost
+from amsim.system.settings import literal_name
 
 WIDTH = 0.5
 """Relative change of a variance on either side for a slope."""
@@ -44,9 +45,10 @@ def sensitivity(
 ) -> xr.Dataset:
     r"""Measure what each source of error at each site does to the loss, and how the loss moves with its variance.
 
-    Each site gets a macro of its own (`one_macro_per_site`) whose sources of error, as its parts declare them
-    (`amsim.circuits.ErrorSource`), are multiplied by scales `s`, one for each site and source, traced, so that one
-    compiled function `L(s)` serves all: the mean cross-entropy over fixed dies, reads and data (common random numbers).
+    Each site, or layer with all its uses, gets a macro of its own (`one_macro_per_site`) whose sources of error, as its
+    parts declare them (`amsim.circuits.ErrorSource`), are multiplied by scales `s`, one for each site and source,
+    traced, so that one compiled function `L(s)` serves all: the mean cross-entropy over fixed dies, reads and data
+    (common random numbers).
     With v the variance of a source, in units of its own,
 
     - `loss_increase = L(this one on, others off) - L(all off)`: the source alone, on circuits that are ideal otherwise.
@@ -84,7 +86,7 @@ def sensitivity(
     scaled, as in `Macro.with_error_scale` and `amsim.switched_sources`.
     """
     given, names = _checked(fn, params, hardware, data, key, sources, dies, batch)
-    sites = [row.name for row in deploy(fn, params, given).sites(data.inputs[:1]) if row.on_macro]
+    sites = [literal_name(pattern) for pattern in given.patterns]
     study = _Study(fn, params, given, FixedReads.of(data, batch, key, dies))
     ideal, on = study.losses(frozenset()), study.losses(study.all_on)
     found = {name: np.full((len(sites), len(names)), np.nan) for name in _MEASURES}
@@ -286,10 +288,15 @@ def _loss(
 
 
 def _site_energy(fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, inputs: Any) -> np.ndarray:
-    chip = deploy(fn, params, accelerator)
-    energy = np.asarray(system_cost(accelerator, chip.workload(inputs).layers).energy, float).sum(axis=1)
-    # With a rate, the last row is the time between inferences.
-    return energy[: len(accelerator.macros)]
+    layers = deploy(fn, params, accelerator).workload(inputs).layers
+    of_layers = np.asarray(system_cost(accelerator, layers).energy, float).sum(axis=1)
+    energy = np.zeros(len(accelerator.macros))
+    # With a rate, a last row is the time between inferences.
+    for layer, joules in zip(layers, of_layers, strict=False):
+        index = accelerator.macro_for(layer.name)
+        assert index is not None
+        energy[index] += joules
+    return energy
 
 
 def _standard_error(values: np.ndarray) -> float:

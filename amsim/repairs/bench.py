@@ -12,8 +12,9 @@ from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.observation import column_means
-from amsim.deployment.site_ranges import Calibration, SiteRanges
+from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.batches import batches
+from amsim.workloads.use_names import known_as, layer_of
 
 ENERGY_ITEMS = 16
 """Number of samples whose activity determines the energy of an inference."""
@@ -63,14 +64,23 @@ class Bench:
 
     def sites(self, chip: Chip) -> list[MappedSite]:
         """Sites of a chip on macros that have errors, in the order in which they run."""
-        mapped = traced_chip(chip, (jnp.asarray(self.samples.inputs[: self.batch]),)).sites
-        return [one for one in mapped if not chip.accelerator.macros[one.macro].deterministic]
+        return [one for one in self._mapped(chip) if not chip.accelerator.macros[one.macro].deterministic]
+
+    def by_use(self, chip: Chip) -> Chip:
+        """The same chip with a choice of its own for each later use of a layer, so that each can be changed alone."""
+        calibration = Calibration() if chip.calibration is None else chip.calibration
+        coded = [one.site.name for one in self._mapped(chip) if not chip.accelerator.macros[one.macro].keeps_product]
+        later = {name: calibration.of(name) for name in coded if layer_of(name) != name}
+        return dataclasses.replace(chip, calibration=Calibration(later | calibration.sites)) if later else chip
 
     def inferences(self, chip: Chip, passes: int, stored_bits: float) -> Effort:
         """Effort of this many passes over the samples."""
         count = passes * len(self.samples)
         joules = float(chip.energy(jnp.asarray(self.samples.inputs[:ENERGY_ITEMS]))) if count else 0.0
         return Effort(stored_bits, count, 0.0, count * joules)
+
+    def _mapped(self, chip: Chip) -> tuple[MappedSite, ...]:
+        return traced_chip(chip, (jnp.asarray(self.samples.inputs[: self.batch]),)).sites
 
     def _means(self, chip: Chip, key: PRNGKeyArray | None) -> dict[str, Array]:
         total: dict[str, Array] = {}
@@ -82,7 +92,8 @@ class Bench:
 
 
 def with_ranges(chip: Chip, name: str, **values: Any) -> Chip:
-    """Chip with other settings of one site."""
-    sites = {} if chip.calibration is None else dict(chip.calibration.sites)
-    sites[name] = dataclasses.replace(sites.get(name, SiteRanges()), **values)
-    return dataclasses.replace(chip, calibration=Calibration(sites))
+    """Chip with other settings of one site; for a layer of several uses, on a chip of `Bench.by_use`."""
+    calibration = Calibration() if chip.calibration is None else chip.calibration
+    own = known_as(name)[0]
+    entry = {own if own in calibration.sites else name: dataclasses.replace(calibration.of(name), **values)}
+    return dataclasses.replace(chip, calibration=Calibration(calibration.sites | entry))

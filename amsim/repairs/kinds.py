@@ -81,6 +81,7 @@ class ThresholdTuning:
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
         """Chip with a tuning for each column of its fused neurons, on top of any that it has."""
+        chip = bench.by_use(chip)
         sites = {one.site.name: one.site.product.columns for one in bench.sites(chip) if one.chain is not None}
         for name, columns in sites.items():
             chip = with_ranges(chip, name, tuning=_stored(chip, name, "tuning", columns))
@@ -93,7 +94,7 @@ class ThresholdTuning:
 
     def _tune(self, chip: Chip, name: str, bench: Bench, reading: int) -> Array:
         assert chip.calibration is not None
-        tuning = chip.calibration.sites[name].tuning
+        tuning = chip.calibration.of(name).tuning
         assert tuning is not None
         best, least = tuning, jnp.full_like(tuning, jnp.inf)
         for number in range(self.steps + 1):
@@ -122,6 +123,7 @@ class OffsetCorrection:
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
         """Chip with an offset for each column that is read as a number."""
+        chip = bench.by_use(chip)
         sites = {one.site.name: one.site.product.columns for one in bench.sites(chip) if one.chain is None}
         for name, columns in sites.items():
             chip = with_ranges(chip, name, offset=_stored(chip, name, "offset", columns))

@@ -22,7 +22,8 @@ class SearchSpace:
         variables: Lowest and highest value of each continuous setting.
         choices: Values of each static setting, such as `{"macro.adc.bits": [4, 5, 6]}`; every combination has a search
             of its own, or, where there are more than `amsim.search.choices.EXHAUSTIVE`, those that Optuna picks.
-        per_site: Give each site a macro of its own before the search; a variable `macro...` then is one per site.
+        per_site: Give each site, or layer with all its uses, a macro of its own before the search; a variable
+            `macro...` then is one per macro.
             Energy, leakage and area are those of all these macros.
 
     Raises:

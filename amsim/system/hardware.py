@@ -17,6 +17,7 @@ from amsim.circuits.technology.sram import Dram, Sram, SramOrganisation
 from amsim.circuits.technology.technology import Technology
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 from amsim.system.organisation import Organisation, Spread
+from amsim.workloads.use_names import USE_MARK, layer_of, names_use
 
 COMPONENTS = (
     "mac",
@@ -82,7 +83,8 @@ class AcceleratorParts(eqx.Module):
     """Parts of an accelerator, from which its cost is computed; `Accelerator` adds defaults, rules and the cost itself.
 
     Attributes:
-        patterns: Name patterns, one per macro, tried in order; the first that matches a whole site name wins.
+        patterns: Name patterns, one per macro, tried in order; the first that matches a whole site name wins. The name
+            of a layer stands for all its uses; `tower#2`, with the mark, for the second alone.
         macros: The macros.
         spreads: Replication of each macro and how sites are split over the copies.
         organisation: `SystolicArray` or `Processor`.
@@ -133,11 +135,13 @@ class AcceleratorParts(eqx.Module):
             raise ValueError(f"Argument `inferences_per_load` must be at least 1, but is {float(batch):g}.")
 
     def macro_for(self, site_name: str) -> int | None:
-        """Index of the macro whose pattern is the first to match a whole site name."""
-        for index, pattern in enumerate(self.patterns):
-            if re.fullmatch(pattern, site_name):
-                return index
-        return None
+        """Index of the macro whose pattern is the first to match a site, by its own name or by that of its layer."""
+        # A pattern with the mark speaks of single uses, any other of layers with all their uses.
+        own = next((one for one in self.patterns if names_use(one, site_name)), "")
+        if USE_MARK in own:
+            return self.patterns.index(own)
+        layers = (index for index, one in enumerate(self.patterns) if USE_MARK not in one)
+        return next((index for index in layers if re.fullmatch(self.patterns[index], layer_of(site_name))), None)
 
     @property
     def area(self) -> Float[Array, ""]:

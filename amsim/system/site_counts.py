@@ -13,6 +13,7 @@ from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
 from amsim.system.hardware import AcceleratorParts
 from amsim.workloads import Layer
+from amsim.workloads.weight_parts import first_stored
 
 
 class SiteCounts(eqx.Module):
@@ -31,7 +32,7 @@ class SiteCounts(eqx.Module):
         overhead_cycles: Clock cycles in which that copy waits for instructions, fill and drain.
         load_cycles: Clock cycles of loading weights into cells.
         unclocked_time: Time that is not a number of clock cycles, s.
-        stored_bits: Weight bits stored for the site; 0 where another site has stored them already.
+        stored_bits: Weight bits stored for the site, without those that another site has stored already.
         cell_bits: Those of them that stay in the cells of the macros and need no memory.
         weight_bits: Weight bits fetched from the weight memory.
         input_bits: Input bits fetched from the activation memory.
@@ -71,7 +72,8 @@ def site_counts(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SiteC
     A site that is split over several copies of its macro takes as long as its largest part. What the parts share
     (inputs over output channels, weights over pixels) is fetched once; over input channels their partial sums are
     added. Weights are loaded at each inference, and at each run of a layer that repeats, unless all weights of a macro
-    fit in its cells: the largest parts of all its sites together must fit in one copy.
+    fit in its cells: the largest parts of all its sites together must fit in one copy. Parameters are stored once for
+    each word length, in whatever form their sites use them; cells hold a weight once for each form of its matrix.
 
     Args:
         accelerator: The hardware.
@@ -85,14 +87,17 @@ def site_counts(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SiteC
     """
     indices = [_macro_index(accelerator, layer) for layer in layers]
     sites = [_one_site(accelerator, index, layer) for index, layer in zip(indices, layers, strict=True)]
-    names = [layer.weights for layer in layers]
-    kept = _stay_in_cells(indices, names, [site.pop("occupancy") for site in sites])
+    kept = _stay_in_cells(indices, layers, [site.pop("occupancy") for site in sites])
+    stored = first_stored(
+        [layer.stored_parts for layer in layers], [accelerator.macros[index].weight_bits for index in indices]
+    )
     # Weights that some site cannot keep in cells have to be in a memory.
-    in_cells = {name for name in names if all(stays for other, stays in zip(names, kept, strict=True) if other == name)}
-    for i, (site, stays) in enumerate(zip(sites, kept, strict=True)):
+    loaded = {name for layer, stays in zip(layers, kept, strict=True) if not stays for name in layer.stored_parts}
+    for site, layer, new, stays in zip(sites, layers, stored, kept, strict=True):
         site |= {name: 0.0 for name in ("load_cycles", "weight_bits") if stays}
-        site |= {"stored_bits": 0.0} if names[i] in names[:i] else {}
-        site["cell_bits"] = site["stored_bits"] if names[i] in in_cells else 0.0
+        whole, in_cells = site["stored_bits"], sum(words for name, words in new.items() if name not in loaded)
+        site["stored_bits"] = whole * (sum(new.values()) / layer.weight_words)
+        site["cell_bits"] = whole * (in_cells / layer.weight_words)
     dtype = jnp.result_type(float)
     return SiteCounts(**{name: jnp.stack([jnp.asarray(site[name], dtype) for site in sites]) for name in sites[0]})
 
@@ -165,10 +170,11 @@ def _macro_index(accelerator: AcceleratorParts, layer: Layer) -> int:
     return index
 
 
-def _stay_in_cells(indices: Sequence[int], weights: Sequence[str], occupancies: Sequence[float]) -> list[bool]:
+def _stay_in_cells(indices: Sequence[int], layers: Sequence[Layer], occupancies: Sequence[float]) -> list[bool]:
     """Whether the weights of each site stay in the cells for good: all weights of its macro fit there together."""
-    by_weight: dict[int, dict[str, float]] = {}
-    for index, name, part in zip(indices, weights, occupancies, strict=True):
-        by_weight.setdefault(index, {})[name] = part
+    by_weight: dict[int, dict[tuple[str, int, int], float]] = {}
+    for index, layer, part in zip(indices, layers, occupancies, strict=True):
+        product = layer.work.product
+        by_weight.setdefault(index, {})[layer.weights, product.rows, product.columns] = part
     # The share of the cells that a column takes need not be a binary fraction.
     return [math.fsum(by_weight[index].values()) <= 1.0 + 1e-9 for index in indices]

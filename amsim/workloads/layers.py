@@ -15,7 +15,9 @@ from jaxtyping import Array
 
 from amsim.circuits.checks import at_least_one, every, integer_between, one_of
 from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct
+from amsim.circuits.contract.windows import WindowAxis, window_fetches, words_read
 from amsim.circuits.contract.work import Work
+from amsim.workloads.weight_parts import first_stored
 
 Padding = str | int
 """As in JAX: "SAME" keeps `ceil(size / stride)`, "VALID" adds nothing, a number adds that many zeros on every side."""
@@ -41,9 +43,12 @@ class Layer(eqx.Module):
         activity: Data-dependent activity by name, as from a macro's `report` ("nonzero", "toggling", ...), each of
             shape (); empty where nothing is known of the data. "runs" is the average number of times that each of the
             `repeats` runs, where the data decide (loops that end by a condition, branches); once without it.
-        weights: Name of the weight (static); layers of equal names share one, stored once. Default: the layer's name.
+        weights: Name of the weight (static); layers of equal names share one, stored once, as it is or transposed, and
+            in cells once for each shape. Default: the layer's name.
         weight_slices: Number of different weights that its runs use in turn, as in a scan over stacked layers (static);
             all of them are stored.
+        weight_parts: Parts of parameters that the weight is made of, each with its name and words (static); layers
+            store once what they have in common. Default: one part of the weight's name.
         weights_are_activations: Whether one operand consists of activations and is loaded as weights at each inference,
             from the activation memory (static); it is not stored.
         repeats: Runs of the layer per inference, each on the result of the previous one, as in a recurrent network
@@ -61,6 +66,7 @@ class Layer(eqx.Module):
     weights: str = eqx.field(static=True, default="")
     repeats: int = eqx.field(static=True, default=1)
     weight_slices: int = eqx.field(static=True, default=1, kw_only=True)
+    weight_parts: tuple[tuple[str, int], ...] = eqx.field(static=True, default=(), kw_only=True)
     weights_are_activations: bool = eqx.field(static=True, default=False, kw_only=True)
     input_size: tuple[int, ...] = eqx.field(static=True, default=())
     padding: tuple[tuple[int, int], ...] = eqx.field(static=True, default=())
@@ -87,6 +93,13 @@ class Layer(eqx.Module):
         return self.work.product.rows * self.work.product.columns * self.weight_slices
 
     @property
+    def stored_parts(self) -> dict[str, int]:
+        """Words of each part of parameters that it stores; none where its weights are activations."""
+        if self.weights_are_activations:
+            return {}
+        return dict(self.weight_parts or ((self.weights, self.weight_words),))
+
+    @property
     def output_words(self) -> int:
         """Elements of the output per inference."""
         return self.work.positions * self.work.product.columns
@@ -97,8 +110,8 @@ class Layer(eqx.Module):
         product = self.work.product
         if not isinstance(product, ConvolutionProduct):
             return ()
-        axes = zip(self.input_size, product.kernel, product.strides, self.padding, strict=True)
-        return tuple((size + sum(zeros) - kernel) // stride + 1 for size, kernel, stride, zeros in axes)
+        axes = zip(self.input_size, product.kernel, product.strides, product.dilation, self.padding, strict=True)
+        return tuple(WindowAxis(*axis).places for axis in axes)
 
 
 class Workload(eqx.Module):
@@ -109,7 +122,7 @@ class Workload(eqx.Module):
         layers: Its layers.
 
     Raises:
-        ValueError: No layer, two layers of one name, or layers that share a weight of different shapes.
+        ValueError: No layer, two layers of one name, or layers that share a weight of different numbers of words.
     """
 
     name: str = eqx.field(static=True)
@@ -123,7 +136,7 @@ class Workload(eqx.Module):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"Argument `layers` must have layers of different names, but two are {twice!r}.")
-        self._stored()
+        self._check_shared_weights()
 
     @property
     def macs(self) -> int:
@@ -132,8 +145,8 @@ class Workload(eqx.Module):
 
     @property
     def weight_words(self) -> int:
-        """Weights of the network, shared ones counted once."""
-        return sum(math.prod(shape) for shape in self._stored().values())
+        """Weights of the network, shared ones counted once and activations not at all."""
+        return sum(sum(new.values()) for new in first_stored([layer.stored_parts for layer in self.layers]))
 
     @property
     def activation_words(self) -> int:
@@ -152,18 +165,24 @@ class Workload(eqx.Module):
         layers = tuple(dataclasses.replace(layer, activity=layer.activity | activity) for layer in self.layers)
         return dataclasses.replace(self, layers=layers)
 
-    def _stored(self) -> dict[str, tuple[int, ...]]:
-        """Rows and columns of each weight, and slices where it has several."""
+    def _check_shared_weights(self) -> None:
+        """Raise ValueError where layers share a weight, or a part of one, of another number of words."""
         shapes: dict[str, tuple[int, ...]] = {}
+        parts: dict[str, int] = {}
         for layer in self.layers:
             shape: tuple[int, ...] = (layer.work.product.rows, layer.work.product.columns)
             shape += (layer.weight_slices,) if layer.weight_slices > 1 else ()
-            if shapes.setdefault(layer.weights, shape) != shape:
+            if math.prod(shapes.setdefault(layer.weights, shape)) != math.prod(shape):
                 raise ValueError(
-                    f"Argument `layers` must share weights of one shape, but {layer.weights!r} has the shapes "
+                    f"Argument `layers` must share weights of one size, but {layer.weights!r} has the shapes "
                     f"{shapes[layer.weights]} and {shape}."
                 )
-        return shapes
+            for name, words in layer.stored_parts.items():
+                if parts.setdefault(name, words) != words:
+                    raise ValueError(
+                        f"Argument `layers` must share parts of one size, but {name!r} has {parts[name]} and {words} "
+                        "words."
+                    )
 
 
 def dense(name: str, rows: int, columns: int, positions: int = 1, *, weights: str = "") -> Layer:
@@ -236,15 +255,17 @@ def convolution(
         groups=groups,
     )
     zeros = (_zeros(height, kernel, stride, padding), _zeros(width, kernel, stride, padding))
-    sides = [size + sum(around) for size, around in zip((height, width), zeros, strict=True)]
-    if min(sides) < kernel:
-        raise ValueError(f"Argument `kernel` must be at most {min(sides)}, the padded input, but is {kernel}.")
+    axes = [
+        WindowAxis(size, kernel, stride, padding=around) for size, around in zip((height, width), zeros, strict=True)
+    ]
+    shortest = min(axis.size + sum(axis.padding) for axis in axes)
+    if shortest < kernel:
+        raise ValueError(f"Argument `kernel` must be at most {shortest}, the padded input, but is {kernel}.")
     work = Work(
         product=product,
-        positions=math.prod((side - kernel) // stride + 1 for side in sides),
-        input_words=height * width * channels,
-        # As in a deployed convolution: the window keeps its columns while it slides along the last axis.
-        window_fetches=max(1.0, kernel / stride),
+        positions=math.prod(axis.places for axis in axes),
+        input_words=words_read(axes) * channels,
+        window_fetches=window_fetches(axes),
     )
     return Layer(name, work, weights=weights, input_size=(height, width), padding=zeros)
 

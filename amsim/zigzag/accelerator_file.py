@@ -9,6 +9,7 @@ from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.products import ConvolutionProduct
 from amsim.system.accelerator import Accelerator
 from amsim.workloads import Layer, Workload
+from amsim.workloads.weight_parts import first_stored
 from amsim.zigzag.mapping_file import dataflow_of, unrolling
 from amsim.zigzag.memory_entries import dram_entry, register_entry, sram_entry
 from amsim.zigzag.workload_file import loop_sizes
@@ -95,10 +96,11 @@ def _off_chip(
     workload: Workload, accelerator: Accelerator, layers: Sequence[Layer], macro: Macro, flow: Dataflow
 ) -> list[str]:
     """Operands that do not fit on the chip."""
-    stored: dict[str, int] = {}
-    for index, others in layers_by_macro(workload, accelerator).items():
-        for layer in others:
-            stored[layer.weights] = layer.weight_words * accelerator.macros[index].weight_bits
+    by_macro = layers_by_macro(workload, accelerator)
+    lengths = {layer.name: accelerator.macros[index].weight_bits for index, own in by_macro.items() for layer in own}
+    word_lengths = [lengths[layer.name] for layer in workload.layers]
+    new = first_stored([layer.stored_parts for layer in workload.layers], word_lengths)
+    stored = sum(length * sum(parts.values()) for length, parts in zip(word_lengths, new, strict=True))
     found, moved = [], []
     for layer in layers:
         split = flow.kind == "weight-stationary" and layer.work.product.tiles(flow.rows) > 1
@@ -106,7 +108,7 @@ def _off_chip(
         moved.append(layer.work.input_words * macro.input_bits + layer.output_words * output_bits)
     if max(moved) > float(accelerator.activation_memory.capacity):
         found += ["I1", "O"]
-    if sum(stored.values()) > float(accelerator.weight_memory.capacity):
+    if stored > float(accelerator.weight_memory.capacity):
         found.append("I2")
     return found
 

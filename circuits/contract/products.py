@@ -49,6 +49,20 @@ class Product(eqx.Module):
         """The same product with fewer columns, or with fewer row blocks."""
 
     @property
+    def input_groups(self) -> int:
+        """Equal groups of columns, each with inputs of its own; here all columns see all inputs."""
+        return 1
+
+    def passes(self, width: int, slices: int = 1) -> int:
+        """Passes over columns that stand side by side and share their inputs; no pass holds columns of two groups.
+
+        Args:
+            width: Columns side by side.
+            slices: Of them that one column of the product takes, such as one for each bit of a weight.
+        """
+        return self.input_groups * -(-self.columns // self.input_groups * slices // width)
+
+    @property
     def blocks(self) -> int:
         """Number of separable row blocks."""
         return self.rows // self.row_block
@@ -153,6 +167,11 @@ class ConvolutionProduct(Product):
     def __post_init__(self) -> None:
         """Count the products summed per column."""
         self.rows = self.channels * math.prod(self.kernel)
+
+    @property
+    def input_groups(self) -> int:
+        """The field `groups`."""
+        return self.groups
 
     def part(self, *, columns: int | None = None, blocks: int | None = None) -> "ConvolutionProduct":
         """The same product with fewer filters or input channels; for counts only where filters are grouped."""

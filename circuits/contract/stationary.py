@@ -30,7 +30,7 @@ def stationary_cost(
     """Cost of a site whose weights stay in the array while the window slides over the map.
 
     Weight bits lie side by side, input bits follow one another; more slices than columns need more passes, each of
-    which fetches all inputs again.
+    which fetches its inputs again. The columns of a pass share their inputs, so that groups of channels take turns.
 
     Args:
         macro: The array: its sizes and word lengths.
@@ -43,7 +43,7 @@ def stationary_cost(
     """
     product, slices = work.product, column_slices(macro, work)
     evaluations = float(line_evaluations(macro, work))
-    passes = -(-slices // macro.columns)
+    passes = product.passes(macro.columns, macro.weight_bits)
     stored = float(product.rows * slices)
     partial_sums = product.tiles(macro.rows) * macro.weight_bits * macro.input_bits
     bits_per_mac = macro.weight_bits * macro.input_bits
@@ -52,7 +52,7 @@ def stationary_cost(
         compute_cycles=evaluations * passes * evaluation_cycles,
         clock=clock,
         weight_bits=stored,
-        input_bits=float(work.input_words * macro.input_bits * passes) * work.window_fetches,
+        input_bits=work.fetched_bits(macro.input_bits, passes),
         output_bits=float(work.positions * product.columns * macro.input_bits),
         stored_bits=stored,
         load_cycles=stored / load_width,

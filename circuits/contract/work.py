@@ -18,8 +18,8 @@ class Work(eqx.Module):
     Attributes:
         product: Rows, columns and how they tile.
         positions: Output vectors per inference (pixels of a feature map, 1 for a dense layer).
-        input_words: Elements of the site's input per inference.
-        window_fetches: Fetches per input element while the window slides over the map once.
+        input_words: Elements of the site's input that it reads, per inference; all groups of channels together.
+        window_fetches: Fetches of each of them while the window slides over the map once.
     """
 
     product: Product
@@ -32,8 +32,17 @@ class Work(eqx.Module):
         """Multiply-accumulates per inference."""
         return self.positions * self.product.rows * self.product.columns
 
+    def fetched_bits(self, word: int, passes: int) -> float:
+        """Input bits fetched when each group of channels takes its share of the passes over the columns.
+
+        Args:
+            word: Bits of an input.
+            passes: Passes of all groups, from `Product.passes`; each fetches the inputs of its group.
+        """
+        return float(self.input_words * word * (passes // self.product.input_groups)) * self.window_fetches
+
     def part(self, over: str, ways: int) -> "Work":
-        """Largest part of the work when it is split.
+        """Largest part of the work when it is split; over output channels, the filters of each group are.
 
         Args:
             over: One of `SHARED_BY`.
@@ -43,7 +52,9 @@ class Work(eqx.Module):
             parts = {name: -(-getattr(self, name) // ways) for name in ("positions", "input_words")}
             return dataclasses.replace(self, **parts)
         if over == "output channels":
-            return dataclasses.replace(self, product=self.product.part(columns=-(-self.product.columns // ways)))
+            groups = self.product.input_groups
+            columns = groups * -(-self.product.columns // (groups * ways))
+            return dataclasses.replace(self, product=self.product.part(columns=columns))
         product = self.product.part(blocks=-(-self.product.blocks // ways))
         words = -(-self.input_words * product.blocks // self.product.blocks)
         return dataclasses.replace(self, product=product, input_words=words)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amsim.circuits.contract.windows import WindowAxis, window_fetches, words_read
+
 
 class DenseLayout(NamedTuple):
     """Axes of a `dot_general`; with batch axes, inputs, matrices and sums have a leading axis per batch axis."""
@@ -31,9 +33,14 @@ class DenseLayout(NamedTuple):
         """Empty: there is no map to pad."""
         return ()
 
-    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    @property
+    def input_size(self) -> tuple[int, ...]:
         """Empty: there is no map."""
         return ()
+
+    def words_read(self, shape: tuple[int, ...]) -> int:
+        """Elements that the product reads of an operand of this shape: all."""
+        return math.prod(shape)
 
     def inputs(self, values: Array) -> Float[Array, "... rows"]:
         """Inputs with their rows last."""
@@ -45,8 +52,13 @@ class DenseLayout(NamedTuple):
     def matrix(self, weights: Array) -> Float[Array, "... rows columns"]:
         """Weights as a matrix."""
         rows = math.prod(weights.shape[axis] for axis in self.weight_summed)
-        moved = jnp.transpose(weights, self.weight_batch + self.weight_summed + self.weight_free)
+        moved = jnp.transpose(weights, self.matrix_axes)
         return moved.reshape(*self.members, rows, math.prod(self.column_shape))
+
+    @property
+    def matrix_axes(self) -> tuple[int, ...]:
+        """Axes of the weight in the order in which the matrix has them."""
+        return self.weight_batch + self.weight_summed + self.weight_free
 
     def result(self, sums: Float[Array, "... columns"]) -> Array:
         """Sums in the operation's own layout."""
@@ -68,37 +80,55 @@ class DenseLayout(NamedTuple):
 
 
 class ConvolutionLayout(NamedTuple):
-    """Axis orders of a `conv_general_dilated`, its padding and the spacing of its input."""
+    """Axis orders of a `conv_general_dilated`, and the windows along each axis of its maps."""
 
     input_order: tuple[int, ...]
     kernel_order: tuple[int, ...]
     result_order: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    spacing: tuple[int, ...]
-    window_fetches: float
+    axes: tuple[WindowAxis, ...]
 
     @property
     def members(self) -> tuple[int, ...]:
         """Empty: one kernel for all images."""
         return ()
 
-    def input_size(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Size of the input map for an operand of this shape, spaced out, before padding."""
-        axes = zip(self.input_order[1:-1], self.spacing, strict=True)
-        return tuple((shape[axis] - 1) * step + 1 for axis, step in axes)
+    @property
+    def padding(self) -> tuple[tuple[int, int], ...]:
+        """Zeros before and behind the maps along each axis."""
+        return tuple(axis.padding for axis in self.axes)
+
+    @property
+    def window_fetches(self) -> float:
+        """Fetches of each element that it reads."""
+        return window_fetches(self.axes)
+
+    @property
+    def input_size(self) -> tuple[int, ...]:
+        """Size of the input maps, spaced out, before padding."""
+        return tuple(axis.spaced_size for axis in self.axes)
+
+    def words_read(self, shape: tuple[int, ...]) -> int:
+        """Elements that the product reads of an operand of this shape: those that some window covers."""
+        maps = shape[self.input_order[0]] * shape[self.input_order[-1]]
+        return maps * words_read(self.axes)
 
     def inputs(self, values: Array) -> Array:
         """Inputs (batch, *space, channels), padded and spaced out with zeros."""
         moved = jnp.transpose(values, self.input_order)
-        if not any(low or high for low, high in self.padding) and all(step == 1 for step in self.spacing):
+        space = [(*axis.padding, axis.spacing - 1) for axis in self.axes]
+        if not any(map(any, space)):
             return moved
-        space = [(low, high, step - 1) for (low, high), step in zip(self.padding, self.spacing, strict=True)]
         return jax.lax.pad(moved, jnp.zeros((), moved.dtype), [(0, 0, 0), *space, (0, 0, 0)])
 
     def matrix(self, weights: Array) -> Float[Array, "rows columns"]:
         """Kernel as a matrix with rows in the order (channel, *kernel)."""
-        moved = jnp.transpose(weights, self.kernel_order)
+        moved = jnp.transpose(weights, self.matrix_axes)
         return moved.reshape(-1, moved.shape[-1])
+
+    @property
+    def matrix_axes(self) -> tuple[int, ...]:
+        """Axes of the weight in the order in which the matrix has them."""
+        return self.kernel_order
 
     def result(self, sums: Array) -> Array:
         """Sums in the operation's own layout."""

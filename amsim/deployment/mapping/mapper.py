@@ -19,15 +19,12 @@ from amsim.deployment.mapping.sites import (
     weight_operand,
     weights_inside,
 )
-from amsim.deployment.site_ranges import Calibration
 from amsim.deployment.tracing.flattening import is_chip
 from amsim.deployment.tracing.inner_products import products_inside
 from amsim.deployment.tracing.primitives import PRODUCTS
 from amsim.deployment.tracing.steps import Enclosure, Program, Step, Value
 from amsim.system.accelerator import Accelerator
-
-ACTIVATIONS = "activations"
-"""Name of a site that is a product of two activations."""
+from amsim.workloads.use_names import ACTIVATIONS
 
 TWO_ACTIVATIONS = "product of two values that depend on data: stays digital"
 WITH_CONSTANT = "product with a constant of `fn`, which is not a parameter: stays digital"
@@ -39,6 +36,20 @@ RULE_REPLACED = "custom derivative around a product: replaced by that of the mac
 
 class DeploymentError(ValueError):
     """A network cannot be deployed on this hardware; the text names the site and says what would work."""
+
+
+class Share(NamedTuple):
+    """Share of one inference in a site.
+
+    Attributes:
+        work: Work of a run.
+        runs: Runs.
+        real: Fraction of their work that is not padding.
+    """
+
+    work: Work
+    runs: int
+    real: float
 
 
 class MappedSite(NamedTuple):
@@ -68,14 +79,8 @@ class MappedSite(NamedTuple):
         """Whether data decide how often it runs."""
         return any(one.turns is None for one in self.enclosures)
 
-    @property
-    def weight_name(self) -> str:
-        """Equal where two sites use one stored weight."""
-        product = self.site.product
-        return f"{self.site.weight.source}:{product.rows}x{product.columns}x{self.weight_slices}"
-
-    def share(self, inferences: int) -> tuple[Work, int, float]:
-        """Work per run, runs per inference, and the fraction of that work that is not padding.
+    def share(self, inferences: int) -> Share:
+        """Share of one of so many inferences that the inputs hold.
 
         A scan may step through a batch of `inferences`, so that a run holds only a part of it, and not always the same.
         """
@@ -84,7 +89,7 @@ class MappedSite(NamedTuple):
             together = math.gcd(vectors, inferences)
         work, runs = self.site.work(together), max(self.turns * together // inferences, 1)
         real = self.turns * vectors / (inferences * runs * work.positions) if self.turns > 1 else 1.0
-        return work, runs, real
+        return Share(work, runs, real)
 
 
 class MappedProgram(NamedTuple):
@@ -296,13 +301,3 @@ def _check_found(sites: list[MappedSite], rows: list[SiteRow], accelerator: Acce
             raise DeploymentError(
                 f"Rule {pattern!r} of argument `hardware` is the first to match none of the sites {names}."
             )
-
-
-def check_calibrated(network: MappedProgram, calibration: Calibration, accelerator: Accelerator) -> None:
-    """Raise DeploymentError if a calibration names a site whose operands no macro encodes."""
-    coded = [one.site.name for one in network.sites if not accelerator.macros[one.macro].keeps_product]
-    unknown = sorted(set(calibration.sites) - set(coded))
-    if unknown:
-        raise DeploymentError(
-            f"Argument `calibration` must be of the sites {', '.join(coded)}, but has {', '.join(unknown)}."
-        )

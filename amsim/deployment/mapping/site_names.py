@@ -1,14 +1,16 @@
 """Names of sites, from the module paths of their weights."""
 
 import math
+from collections.abc import Sequence
 
 from amsim.deployment.mapping.sites import chosen_operand, weight_operand, weights_inside
 from amsim.deployment.tracing.primitives import PRODUCTS
 from amsim.deployment.tracing.steps import Program
+from amsim.workloads.use_names import use_name
 
 
 class SiteNames:
-    """Names of sites: the module path of the weight, made unique."""
+    """Names of sites: the module path of the weight, and the number of the use where a weight has several."""
 
     def __init__(self, program: Program, leaf_names: list[str]) -> None:
         """Find which modules have several weights.
@@ -35,19 +37,25 @@ class SiteNames:
     def unique(self, name: str) -> str:
         """A name, made unique."""
         self.given[name] = self.given.get(name, 0) + 1
-        return name if self.given[name] == 1 else f"{name}#{self.given[name]}"
+        found = use_name(name, self.given[name])
+        # Another layer may bear the name of a use.
+        return self.unique(name) if found != name and found in self.given else found
 
     def size(self, weight: frozenset[int]) -> int:
         """Elements of the leaf that a weight is made from."""
         return self.sizes[self._leaf(weight)]
 
     def _leaf(self, leaves: frozenset[int]) -> int:
-        # A quantised or normalised weight depends on several leaves: the weight is the largest.
-        return max(sorted(leaves), key=self.sizes.__getitem__)
+        return main_leaf(leaves, self.sizes)
 
     def _module(self, leaf: int) -> str:
         name = self.leaf_names[leaf]
         return name.rpartition(".")[0] or name
+
+
+def main_leaf(leaves: frozenset[int], sizes: Sequence[int]) -> int:
+    """The leaf that is the weight, where it is also quantised or normalised by others: the largest."""
+    return max(sorted(leaves), key=sizes.__getitem__)
 
 
 def _weights(program: Program) -> list[frozenset[int]]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct, Product
+from amsim.circuits.contract.windows import WindowAxis
 from amsim.circuits.contract.work import Work
 from amsim.deployment.mapping.layouts import ConvolutionLayout, DenseLayout
 from amsim.deployment.tracing.inner_products import products_inside
@@ -58,7 +59,7 @@ class Site(NamedTuple):
         return Work(
             product=self.product,
             positions=max(self.vectors // inferences, 1),
-            input_words=max(math.prod(self.data.shape) // max(inferences * self.members, 1), 1),
+            input_words=max(self.layout.words_read(self.data.shape) // max(inferences * self.members, 1), 1),
             window_fetches=self.layout.window_fetches,
         )
 
@@ -157,13 +158,20 @@ def _convolution(step: Step, operand: int) -> tuple[Product, ConvolutionLayout]:
         dilation=tuple(params["rhs_dilation"]),
         groups=params["feature_group_count"],
     )
+    data = step.inputs[0].shape
+    axes = zip(
+        (data[axis] for axis in numbers.lhs_spec[2:]),
+        kernel,
+        strides,
+        params["rhs_dilation"],
+        ((int(low), int(high)) for low, high in params["padding"]),
+        params["lhs_dilation"],
+        strict=True,
+    )
     layout = ConvolutionLayout(
         input_order=(numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1]),
         kernel_order=(*numbers.rhs_spec[1:], numbers.rhs_spec[0]),
         result_order=(numbers.out_spec[0], *numbers.out_spec[2:], numbers.out_spec[1]),
-        padding=tuple((int(low), int(high)) for low, high in params["padding"]),
-        spacing=tuple(params["lhs_dilation"]),
-        # The window keeps its columns while it slides along the last axis.
-        window_fetches=max(1.0, math.prod(kernel[:-1]) / math.prod(strides[:-1])),
+        axes=tuple(WindowAxis(*axis) for axis in axes),
     )
     return product, layout

@@ -7,45 +7,37 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from amsim.deployment.mapping.mapper import MappedSite
+from amsim.deployment.mapping.mapper import MappedSite, Share
+from amsim.deployment.mapping.stored_weights import StoredWeight
 from amsim.results.labelled import labelled
 from amsim.workloads import Layer
 
 
-def site_layer(mapped: MappedSite, activity: dict[str, Array], runs: Array, inferences: int) -> Layer:
+def site_layer(
+    mapped: MappedSite, weight: StoredWeight, share: Share, activity: dict[str, Array], runs: Array
+) -> Layer:
     """A site as layer of a workload.
 
     Args:
         mapped: The site.
+        weight: Its weight, from `stored_weights`.
+        share: Share of one inference in it.
         activity: Averages of what its macro reports, from `report_program`.
         runs: Products that these are of.
-        inferences: Inferences of the batch.
     """
-    site, (work, repeats, real) = mapped.site, mapped.share(inferences)
-    by_data = mapped.runs_by_data or real != 1.0
+    site, by_data = mapped.site, mapped.runs_by_data or share.real != 1.0
     return Layer(
         site.name,
-        work,
-        activity=activity | ({"runs": runs * (real / mapped.turns)} if by_data else {}),
-        weights=mapped.weight_name,
-        repeats=repeats,
+        share.work,
+        activity=activity | ({"runs": runs * (share.real / mapped.turns)} if by_data else {}),
+        weights=weight.name,
+        weight_parts=weight.parts,
+        repeats=share.runs,
         weight_slices=mapped.weight_slices,
         weights_are_activations=site.weight.data,
-        input_size=site.layout.input_size(site.data.shape),
+        input_size=site.layout.input_size,
         padding=site.layout.padding,
     )
-
-
-def count_inferences(leaves: list[Any]) -> int:
-    """Inferences of a batch, by the leading axis of its first array.
-
-    Raises:
-        ValueError: It has none.
-    """
-    shape = np.shape(leaves[0]) if leaves else ()
-    if not shape or shape[0] < 1:
-        raise ValueError("Argument `inputs` must have a leading axis that counts inferences, of at least 1.")
-    return int(shape[0])
 
 
 def with_clipping(cost: xr.Dataset, layers: tuple[Layer, ...]) -> xr.Dataset:

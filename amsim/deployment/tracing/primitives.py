@@ -33,6 +33,17 @@ ORDERINGS = ("ge", "gt", "le", "lt")
 COMPARISONS = (*ORDERINGS, "eq", "ne", "is_finite")
 """Operations that answer with truth values."""
 
+ELEMENT_BY_ELEMENT = (
+    *AFFINE, *COMPARISONS, *FLOAT_IDENTITIES, "abs", "and", "atan2", "cbrt", "ceil", "clamp", "cos", "erf", "erf_inv",
+    "erfc", "exp", "exp2", "expm1", "floor", "integer_pow", "log", "log1p", "logistic", "max", "min", "neg",
+    "nextafter", "not", "or", "population_count", "pow", "reduce_precision", "rem", "round", "rsqrt", "select_n",
+    "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "sqrt", "square", "tan",
+    "tanh", "xor", "add_any",
+)  # fmt: skip
+"""Operations each of whose elements is made from the elements at the same place."""
+MOVES = ("reshape", "squeeze", "broadcast_in_dim", "slice", "transpose", "rev", "concatenate", "pad", *SELECTIONS)
+"""Operations whose elements are those of their first operands, at other places."""
+
 VALUE_KEEPING = (
     *SHAPE_CHANGES, *IDENTITIES, "dynamic_slice", "rev", "reduce_max", "reduce_min", "reduce_window_max",
     "reduce_precision",
