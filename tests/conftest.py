@@ -38,16 +38,12 @@ for option, value in FAST_COMPILATION.items():
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded stays, and tracing makes many objects that live long: the collector need not look at all so often.
-
-    It takes a tenth of the time of tests that trace much.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    """Tracing makes many objects: by default the collector takes a tenth of the time of tests that trace much."""
+    gc.set_threshold(50_000, 20, 10)
 
 
-# Of the 65530 that Linux allows a process by default.
-MANY_MAPS = 4_000
+# Of the 65530 that Linux allows a process by default; with about 4 GB of programs. To compile them again takes longer.
+MANY_MAPS = 8_000
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -58,6 +54,7 @@ def few_memory_maps():
     if not maps.exists() or maps.read_bytes().count(b"\n") > MANY_MAPS:
         eqx.clear_caches()
         jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
