@@ -107,7 +107,7 @@ def numbers(params: dict[str, jax.Array], inputs: jax.Array) -> jax.Array:
     return inputs @ params["w"]
 
 
-@pytest.mark.parametrize("readout", ["decision", "number"])
+@pytest.mark.parametrize("readout", ["decision", pytest.param("number", marks=pytest.mark.slow)])
 def test_expected_loss(readout: str) -> None:
     """Linear in what is read, where the rules are exact: physical for decisions, straight through dithered codes."""
     with jax.enable_x64(True):

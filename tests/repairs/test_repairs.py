@@ -166,6 +166,7 @@ def test_statistics_are_measured_on_the_die() -> None:
     assert np.any(np.asarray(found.chips[0].params["mean"]) != 0)
 
 
+@pytest.mark.slow  # trains each die
 def test_the_last_layer_learns_its_die() -> None:
     noisy = circuits.SwitchedCapacitor(
         rows=32, columns=64, weight_bits=4, input_bits=4, adc=circuits.Adc(bits=8),

@@ -217,6 +217,7 @@ def test_many_choices_are_searched_by_optuna() -> None:
     assert np.mean([point.energy for point in best]) < 5.7
 
 
+@pytest.mark.slow  # two whole searches
 def test_design_of_an_array_costs_no_more_than_that_of_a_grid() -> None:
     limit = 0.8
     design = designed(limit)

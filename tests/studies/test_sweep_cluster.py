@@ -105,6 +105,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow  # a process with several devices
 def test_several_devices_share_the_dies(tmp_path):
     (tmp_path / "script.py").write_text(DEVICES)
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"

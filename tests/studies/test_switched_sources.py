@@ -84,7 +84,15 @@ def test_sources_of_macros_that_differ_are_switched_together():
         amsim.switched_sources(measure, hardware=hardware, sources={"noise": off, "again": off})
 
 
-@pytest.mark.parametrize("adc", [circuits.SarAdc(bits=4), circuits.FlashAdc(), circuits.SingleSlopeAdc(bits=4)])
+@pytest.mark.parametrize(
+    "adc",
+    [
+        circuits.SarAdc(bits=4),
+        # Programs of their own for the same question.
+        pytest.param(circuits.FlashAdc(), marks=pytest.mark.slow),
+        pytest.param(circuits.SingleSlopeAdc(bits=4), marks=pytest.mark.slow),
+    ],
+)
 def test_no_error_is_left_when_all_sources_are_off(adc):
     """Reads of a die then are those of the ideal array, which nothing of the declaration has made."""
     parts = {

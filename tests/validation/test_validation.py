@@ -129,6 +129,7 @@ def test_circuit_simulator_figures_are_the_recorded_ones():
 # Running it.
 
 
+@pytest.mark.slow  # every rung of the ladder
 def test_dataset(report):
     names = ["reference", "reference_low", "reference_high", "ratio", "tolerance", "absolute", "within", "unit"]
     assert set(report.data_vars) == {"model", *names, "level", "kind", "held_out", "source", "note"}
@@ -143,6 +144,7 @@ def test_dataset(report):
     assert np.all(np.isnan(report["ratio"].values[report["reference"].values == 0]))
 
 
+@pytest.mark.slow  # every rung of the ladder
 def test_lower_rungs_are_met(report):
     lower = report.isel(rung=np.isin(report["level"].values, LEVELS[:4]))
     assert list(lower["rung"].values[~lower["within"].values]) == []
@@ -150,10 +152,12 @@ def test_lower_rungs_are_met(report):
     np.testing.assert_array_equal(exact["model"], 0)
 
 
+@pytest.mark.slow  # every rung of the ladder
 def test_every_miss_has_its_reason(report):
     assert all(report["note"].values[~report["within"].values])
 
 
+@pytest.mark.slow  # every rung of the ladder
 def test_live_rungs_are_there_or_said_to_be_absent(report):
     live = {one.name for one in WHOLE if one.source == "ngspice as installed"}
     assert live
@@ -299,6 +303,7 @@ def run(monkeypatch, capsys, *arguments):
     return ended.value.code, *capsys.readouterr()
 
 
+@pytest.mark.slow  # every rung of the ladder
 def test_tables_of_the_whole_ladder_fit_80_columns(report):
     text = printed(level_tables(report), width=200)
     assert max(map(len, text.splitlines())) <= 80
