@@ -14,6 +14,7 @@ from amsim.circuits.adc import Adc
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.datasets.inputs import map_arrays, network_arguments
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.observation import observed_lines
 from amsim.results.labelled import labelled
@@ -64,7 +65,7 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
 
     Args:
         chip: A chip; its dies do not matter.
-        inputs: One batch as the network takes it.
+        inputs: One batch as the network takes it; a tuple has one array for each of its arguments.
         site: Name as in `chip.sites()`.
 
     Returns:
@@ -75,8 +76,8 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
         ValueError: An unknown site, one that is not on a switched-capacitor array, or one with a weight of its own for
             each member of a batch.
     """
-    inputs = jnp.asarray(inputs)
-    mapped = {one.site.name: one for one in traced_chip(chip, (inputs,)).sites}
+    inputs = map_arrays(jnp.asarray, inputs)
+    mapped = {one.site.name: one for one in traced_chip(chip, network_arguments(inputs)).sites}
     if site not in mapped:
         raise ValueError(f"Argument `site` must be one of {', '.join(mapped)}, but is {site!r}.")
     one = mapped[site]
