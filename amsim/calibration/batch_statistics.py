@@ -12,8 +12,9 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import integer_between
 from amsim.datasets.check import sample_inputs
-from amsim.datasets.inputs import count_items, first_arguments, network_arguments
+from amsim.datasets.inputs import Inputs, count_items, first_arguments, network_arguments
 from amsim.deployment.chip import Chip, check_key, chip_of, traced_chip
+from amsim.deployment.input_shapes import shapes_of
 from amsim.deployment.mapping.mapper import DeploymentError
 from amsim.evaluation.batches import batch_key, batches
 from amsim.statistics.precision import summing_dtype
@@ -21,7 +22,7 @@ from amsim.statistics.precision import summing_dtype
 
 def reestimate_statistics(
     chip: Chip,
-    statistics: Callable[[PyTree, Any], PyTree],
+    statistics: Callable[..., PyTree],
     data: Any,
     *,
     key: PRNGKeyArray | None = None,
@@ -35,8 +36,9 @@ def reestimate_statistics(
 
     Args:
         chip: The chip.
-        statistics: `statistics(params, inputs)` runs the whole network in training mode and returns the parameters
-            with the statistics of this batch in place of the stored ones: in Flax by `mutable=["batch_stats"]`.
+        statistics: `statistics(params, inputs)`, with the arguments of the network, runs the whole network in training
+            mode and returns the parameters with the statistics of this batch in place of the stored ones: in Flax by
+            `mutable=["batch_stats"]`.
         data: Sample inputs, shape (items, ...), a dict of such arrays, or a split with `.inputs`.
         key: Draws the dynamic noise of the measurement, the same for each item whatever the batch; None measures
             without it.
@@ -51,11 +53,26 @@ def reestimate_statistics(
         amsim.DeploymentError: The hardware has no readout that gives numbers, or `statistics` is another network.
     """
     check_key("key", key)
-    inputs = sample_inputs("data", data)
     integer_between("batch", batch, 1)
+    return with_statistics_of(chip, statistics, sample_inputs("data", data), key=key, batch=batch)
+
+
+reestimated = reestimate_statistics
+"""Another name of `reestimate_statistics`."""
+
+
+def with_statistics_of(
+    chip: Chip,
+    statistics: Callable[..., PyTree],
+    inputs: Inputs,
+    *,
+    key: PRNGKeyArray | None,
+    batch: int,
+) -> Chip:
+    """`reestimate_statistics` of arguments already checked."""
     measuring = chip_of(_ArraysOf(statistics), chip.params, chip.accelerator, chip.dies, None)
     try:
-        names = [one.site.name for one in traced_chip(measuring, first_arguments(inputs, batch)).sites]
+        names = [one.site.name for one in traced_chip(measuring, shapes_of(first_arguments(inputs, batch))).sites]
     except DeploymentError as error:
         raise DeploymentError(
             f"Batch statistics cannot be measured on this hardware, since they need sums read as numbers: {error}"
@@ -75,10 +92,6 @@ def reestimate_statistics(
         moved = jax.tree.map(partial(_shift, share=size / items), moved, found, start)
     params = jax.tree.map(_moved, start, moved)
     return dataclasses.replace(chip, params=eqx.combine(params, chip.params))
-
-
-reestimated = reestimate_statistics
-"""Another name of `reestimate_statistics`."""
 
 
 class _ArraysOf(eqx.Module):

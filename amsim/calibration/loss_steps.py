@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.calibration.batch_statistics import reestimate_statistics
+from amsim.calibration.batch_statistics import with_statistics_of
 from amsim.calibration.quantities import LABELS
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.digital_binary import DigitalBinary
@@ -23,7 +23,7 @@ from amsim.results.labelled import labelled
 from amsim.statistics.intervals import interval_variables, mean_interval
 from amsim.system.accelerator import Accelerator
 
-Statistics = tuple[Callable[[PyTree, Any], PyTree], Inputs]
+Statistics = tuple[Callable[..., PyTree], Inputs]
 """Function and inputs of `amsim.reestimate_statistics`."""
 
 
@@ -99,7 +99,7 @@ def _reestimated_params(
     die_key: PRNGKeyArray | None,
 ) -> PyTree:
     chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration)
-    return reestimate_statistics(chip, *statistics, batch=batch).params
+    return with_statistics_of(chip, *statistics, key=None, batch=batch).params
 
 
 def _dataset(values: dict[str, np.ndarray], deterministic: bool, dies: int) -> xr.Dataset:

@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.calibration.batch_statistics import reestimate_statistics
+from amsim.calibration.batch_statistics import with_statistics_of
 from amsim.calibration.loss_steps import loss_steps
 from amsim.calibration.range_choice import choose_ranges, range_methods
 from amsim.circuits.checks import at_least_one
@@ -108,7 +108,7 @@ def calibrate(
     calibration, choice = choose_ranges(deploy(fn, params, accelerator), inputs, methods, batch)
     chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
     if statistics is not None:
-        chip = reestimate_statistics(chip, statistics, inputs, batch=batch)
+        chip = with_statistics_of(chip, statistics, inputs, key=None, batch=batch)
     settings = methods.settings() | provenance(accelerator=accelerator)
     found = None
     if labelled is not None:

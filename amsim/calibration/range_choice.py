@@ -15,6 +15,7 @@ from amsim.circuits.selection.codes import IntegerCode, highest_code
 from amsim.circuits.selection.ranges import LARGEST_COUNTED, SMALLEST_COUNTED, select_input_code
 from amsim.datasets.inputs import Inputs, count_items, first_arguments
 from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.input_shapes import shapes_of
 from amsim.deployment.mapping.mapper import DeploymentError, MappedSite
 from amsim.deployment.observation import WeightMethod, observed_codes, observed_values, reads_lines
 from amsim.deployment.running.site_observation import SiteObservation
@@ -97,7 +98,7 @@ def choose_ranges(chip: Chip, inputs: Inputs, methods: RangeMethods, batch: int)
 
 def _coded_sites(chip: Chip, inputs: tuple[Any, ...]) -> list[MappedSite]:
     macros = chip.accelerator.macros
-    sites = traced_chip(chip, inputs).sites
+    sites = traced_chip(chip, shapes_of(inputs)).sites
     coded = [one for one in sites if not macros[one.macro].keeps_product]
     if not coded:
         raise DeploymentError(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Array, Shaped
 
 from amsim.datasets.inputs import Inputs, arrays_of, count_items, items_at
 
@@ -32,7 +32,7 @@ class Split:
     """
 
     inputs: Inputs
-    labels: Shaped[np.ndarray, "batch ..."]
+    labels: Shaped[np.ndarray | Array, "batch ..."]
 
     def __post_init__(self) -> None:
         count = count_items(self.inputs)

@@ -100,8 +100,8 @@ def _in_axes(items: Shaped[Array, "batch ..."], wanted: GraphInput) -> Array:
     if known and rows[0] == 1 and rows[1] <= 2:
         return items.reshape(len(items), *(size or 1 for size in sizes))
     raise ValueError(
-        f"The data have items of shape {shape}, which do not become the input {wanted.name!r} of shape {sizes} by adding "
-        "axes of 1, moving channels or flattening a map of one channel; give items of that shape."
+        f"The data have items of shape {shape}, which do not become the input {wanted.name!r} of shape {sizes} by "
+        "adding axes of 1, moving channels or flattening a map of one channel; give items of that shape."
     )
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from amsim.datasets.inputs import count_items, first_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.input_shapes import shapes_of
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.observation import column_means
 from amsim.deployment.site_ranges import Calibration, SiteRanges
@@ -64,7 +65,7 @@ class Bench:
 
     def sites(self, chip: Chip) -> list[MappedSite]:
         """Sites of a chip on macros that have errors, in the order in which they run."""
-        mapped = traced_chip(chip, first_arguments(self.samples.inputs, self.batch)).sites
+        mapped = traced_chip(chip, shapes_of(first_arguments(self.samples.inputs, self.batch))).sites
         return [one for one in mapped if not chip.accelerator.macros[one.macro].deterministic]
 
     def inferences(self, chip: Chip, passes: int, stored_bits: float) -> Effort:

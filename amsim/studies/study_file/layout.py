@@ -91,7 +91,7 @@ def _item_numbers(**given: Any) -> ItemNumbers:
     for name in ("full_scale", "deviation"):
         if np.any(np.asarray(given.get(name, 1.0)) <= 0):
             raise ValueError(f"`{name}` must be above 0, but is {given[name]}.")
-    return ItemNumbers(**given)
+    return ItemNumbers(**{name: np.asarray(value, float).tolist() for name, value in given.items()})
 
 
 ENDS = {

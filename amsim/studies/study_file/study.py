@@ -145,8 +145,8 @@ def _data(given: Mapping[str, Any], folder: Path) -> Split:
         arrays = read_array_file(folder / name)
         if "labels" not in arrays or len(arrays) < 2:
             raise ValueError(
-                f"[study] data: {folder / name} must hold `labels` and `inputs`, or `labels` and an array for each input "
-                f"of an .onnx file, but has {sorted(arrays)}."
+                f"[study] data: {folder / name} must hold `labels` and `inputs`, or `labels` and an array for each "
+                f"input of an .onnx file, but has {sorted(arrays)}."
             )
         labels = arrays.pop("labels")
         whole = Split(arrays["inputs"] if set(arrays) == {"inputs"} else arrays, labels)
