@@ -10,6 +10,7 @@ from amsim.noise.gradients import decision as decision
 from amsim.noise.gradients import expected_decision as expected_decision
 from amsim.noise.gradients import noisy_decision as noisy_decision
 from amsim.noise.gradients import rounded as rounded
+from amsim.noise.item_keys import item_key as item_key
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT as MOM_FRINGE_COEFFICIENT
 from amsim.noise.mismatch import PESSIMISTIC_COEFFICIENT as PESSIMISTIC_COEFFICIENT
 from amsim.noise.mismatch import capacitor_mismatch_sigma as capacitor_mismatch_sigma

@@ -14,12 +14,10 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32, Int32, Key, PRNGKeyArray, UInt32
 
-RANDOM_METHODS = ("hash", "threefry")
+from amsim.noise.counter_hash import hashed_words
+from amsim.noise.item_keys import words_and_place
 
-_MULTIPLIER_1 = np.uint32(0x7FEB352D)
-_MULTIPLIER_2 = np.uint32(0x846CA68B)
-# Fractional parts of sqrt(2), sqrt(3), sqrt(5), sqrt(7): no two rounds of the key schedule are alike.
-_ROUND_CONSTANTS = tuple(np.uint32(word) for word in (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A))
+RANDOM_METHODS = ("hash", "threefry")
 
 # Coefficients of erfinv(v) / v, highest power first: in w - 2.5 below w = 5 and in sqrt(w) - 3 above.
 _CENTRE = (
@@ -126,53 +124,9 @@ def _checked_dtype(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike, 
 
 
 def _hashed_words(key: PRNGKeyArray, shape: tuple[int, ...], count: int) -> list[UInt32[Array, "..."]]:
-    """`count` independent hashes of every position, each a bijection of the position for a given key."""
-    positions = _positions(shape)
-    words = []
-    for first, second in _seeds(key, count):
-        words.append(_mixed(_mixed(positions + first) ^ second))
-    return words
-
-
-def _positions(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
-    """Numbers of the elements in row-major order, by arithmetic on indices (a reshaped `arange` may not fuse)."""
-    positions = jnp.zeros(shape, jnp.uint32)
-    stride = 1
-    for axis in reversed(range(len(shape))):
-        if shape[axis] > 1:
-            positions += lax.broadcasted_iota(jnp.uint32, shape, axis) * np.uint32(stride)
-        stride *= shape[axis]
-    return positions
-
-
-def _seeds(key: PRNGKeyArray, count: int) -> list[tuple[UInt32[Array, ""], UInt32[Array, ""]]]:
-    """`count` pairs of words derived from a key; the first pair is a bijection of a key of two words.
-
-    Keys such as jax.random.key(0) and jax.random.key(1) differ in one bit of one word, and a Feistel network of four
-    rounds makes their seeds unrelated. Keys of four words (rbg) are absorbed two at a time.
-    """
-    data = jax.random.key_data(key)
-    words = [lax.index_in_dim(data, index, keepdims=False) for index in range(data.size)]
-    left, right = _spread(words[0], words[1])
-    for index in range(2, len(words), 2):
-        left, right = _spread(left ^ words[index], right ^ words[index + 1])
-    seeds = [(left, right)]
-    for _ in range(1, count):
-        seeds.append(_spread(*seeds[-1]))
-    return seeds
-
-
-def _spread(left: UInt32[Array, ""], right: UInt32[Array, ""]) -> tuple[UInt32[Array, ""], UInt32[Array, ""]]:
-    for constant in _ROUND_CONSTANTS:
-        left, right = right, left ^ _mixed(right + constant)
-    return left, right
-
-
-def _mixed(word: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
-    """Word in which each bit of the input flips each bit of the output with a probability near 1/2."""
-    word = (word ^ (word >> 16)) * _MULTIPLIER_1
-    word = (word ^ (word >> 15)) * _MULTIPLIER_2
-    return word ^ (word >> 16)
+    """`count` independent hashes of every position, that in the batch of all items for a key of `item_key`."""
+    words, first = words_and_place(key, shape)
+    return hashed_words(words, shape, count, first)
 
 
 def _erf_inv(v: Float32[Array, "..."]) -> Float32[Array, "..."]:

@@ -11,14 +11,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import integer_between
+from amsim.datasets.check import sample_inputs
+from amsim.datasets.inputs import Inputs, count_items, first_arguments, network_arguments
 from amsim.deployment.chip import Chip, check_key, chip_of, traced_chip
+from amsim.deployment.input_shapes import shapes_of
 from amsim.deployment.mapping.mapper import DeploymentError
-from amsim.evaluation.batches import batches, sample_inputs
+from amsim.evaluation.batches import batch_key, batches
+from amsim.statistics.precision import summing_dtype
 
 
 def reestimate_statistics(
     chip: Chip,
-    statistics: Callable[[PyTree, Any], PyTree],
+    statistics: Callable[..., PyTree],
     data: Any,
     *,
     key: PRNGKeyArray | None = None,
@@ -32,10 +36,12 @@ def reestimate_statistics(
 
     Args:
         chip: The chip.
-        statistics: `statistics(params, inputs)` runs the whole network in training mode and returns the parameters
-            with the statistics of this batch in place of the stored ones: in Flax by `mutable=["batch_stats"]`.
-        data: Sample inputs, shape (items, ...), or a split with `.inputs`.
-        key: Draws the dynamic noise of the measurement; None measures without it.
+        statistics: `statistics(params, inputs)`, with the arguments of the network, runs the whole network in training
+            mode and returns the parameters with the statistics of this batch in place of the stored ones: in Flax by
+            `mutable=["batch_stats"]`.
+        data: Sample inputs, shape (items, ...), a dict of such arrays, or a split with `.inputs`.
+        key: Draws the dynamic noise of the measurement, the same for each item whatever the batch; None measures
+            without it.
         batch: Inputs per batch.
 
     Returns:
@@ -47,12 +53,26 @@ def reestimate_statistics(
         amsim.DeploymentError: The hardware has no readout that gives numbers, or `statistics` is another network.
     """
     check_key("key", key)
-    inputs = sample_inputs(data)
     integer_between("batch", batch, 1)
+    return with_statistics_of(chip, statistics, sample_inputs("data", data), key=key, batch=batch)
+
+
+reestimated = reestimate_statistics
+"""Another name of `reestimate_statistics`."""
+
+
+def with_statistics_of(
+    chip: Chip,
+    statistics: Callable[..., PyTree],
+    inputs: Inputs,
+    *,
+    key: PRNGKeyArray | None,
+    batch: int,
+) -> Chip:
+    """`reestimate_statistics` of arguments already checked."""
     measuring = chip_of(_ArraysOf(statistics), chip.params, chip.accelerator, chip.dies, None)
-    first = jnp.asarray(inputs[:batch])
     try:
-        names = [one.site.name for one in traced_chip(measuring, (first,)).sites]
+        names = [one.site.name for one in traced_chip(measuring, shapes_of(first_arguments(inputs, batch))).sites]
     except DeploymentError as error:
         raise DeploymentError(
             f"Batch statistics cannot be measured on this hardware, since they need sums read as numbers: {error}"
@@ -61,19 +81,17 @@ def reestimate_statistics(
     measuring = dataclasses.replace(measuring, calibration=calibration).prepared()
     start: PyTree = None
     moved: PyTree = None
+    items = count_items(inputs)
     for number, part in enumerate(batches(inputs, batch)):
-        found = measuring(part, key=None if key is None else jax.random.fold_in(key, number))
+        size = count_items(part)
+        found = measuring(*network_arguments(part), key=batch_key(key, number * batch, size))
         if number == 0:
             _check_params(found, eqx.filter(chip.params, eqx.is_array))
-            start, moved = found, jax.tree.map(jnp.zeros_like, found)
+            start, moved = found, jax.tree.map(_no_change, found)
         # Differences from the first batch: leaves that no batch changes stay exactly the same.
-        moved = jax.tree.map(partial(_shift, share=len(part) / len(inputs)), moved, found, start)
-    params = jax.tree.map(jnp.add, start, moved)
+        moved = jax.tree.map(partial(_shift, share=size / items), moved, found, start)
+    params = jax.tree.map(_moved, start, moved)
     return dataclasses.replace(chip, params=eqx.combine(params, chip.params))
-
-
-reestimated = reestimate_statistics
-"""Another name of `reestimate_statistics`."""
 
 
 class _ArraysOf(eqx.Module):
@@ -81,14 +99,24 @@ class _ArraysOf(eqx.Module):
 
     function: Callable[[PyTree, Any], PyTree] = eqx.field(static=True)
 
-    def __call__(self, params: PyTree, inputs: Any) -> PyTree:
-        return eqx.filter(self.function(params, inputs), eqx.is_array)
+    def __call__(self, params: PyTree, *inputs: Any) -> PyTree:
+        return eqx.filter(self.function(params, *inputs), eqx.is_array)
+
+
+def _no_change(found: Array) -> Array:
+    """Zeros in which many small changes can be summed: in float32 at least."""
+    return jnp.zeros_like(found, dtype=summing_dtype(found.dtype))
 
 
 def _shift(moved: Array, found: Array, start: Array, *, share: float) -> Array:
     if not eqx.is_inexact_array(found):
         return moved
-    return moved + (found - start) * jnp.asarray(share, found.dtype)
+    change = found.astype(moved.dtype) - start.astype(moved.dtype)
+    return moved + change * jnp.asarray(share, moved.dtype)
+
+
+def _moved(start: Array, change: Array) -> Array:
+    return (start.astype(change.dtype) + change).astype(start.dtype)
 
 
 def _check_params(found: PyTree, params: PyTree) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.calibration.batch_statistics import reestimate_statistics
+from amsim.calibration.batch_statistics import with_statistics_of
 from amsim.calibration.quantities import LABELS
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.exact import Exact
+from amsim.datasets.inputs import Inputs
 from amsim.datasets.split import Split
 from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
@@ -22,7 +23,7 @@ from amsim.results.labelled import labelled
 from amsim.statistics.intervals import interval_variables, mean_interval
 from amsim.system.accelerator import Accelerator
 
-Statistics = tuple[Callable[[PyTree, Any], PyTree], np.ndarray]
+Statistics = tuple[Callable[..., PyTree], Inputs]
 """Function and inputs of `amsim.reestimate_statistics`."""
 
 
@@ -55,12 +56,12 @@ def loss_steps(
         Dataset over `step`: `accuracy_mean`, the mean of `accuracy_loss`, both with 95 % intervals over dies, and
         `accuracy` (step, die).
     """
-    inputs, labels = labelled_batches(data, batch)
+    divided = labelled_batches(data, batch)
 
     def accuracy(
         hardware: Accelerator, choice: Calibration | None, own: PyTree, die_key: Any = None, read_keys: Any = None
     ) -> float:
-        right = correct_reads(fn, own, hardware, choice, die_key, read_keys, inputs, labels)
+        right = correct_reads(fn, own, hardware, choice, die_key, read_keys, *divided)
         return float(right[0]) / len(data)
 
     codes = calibration.without_readout()
@@ -98,7 +99,7 @@ def _reestimated_params(
     die_key: PRNGKeyArray | None,
 ) -> PyTree:
     chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration)
-    return reestimate_statistics(chip, *statistics, batch=batch).params
+    return with_statistics_of(chip, *statistics, key=None, batch=batch).params
 
 
 def _dataset(values: dict[str, np.ndarray], deterministic: bool, dies: int) -> xr.Dataset:

@@ -7,15 +7,16 @@ from typing import Any
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.calibration.batch_statistics import reestimate_statistics
+from amsim.calibration.batch_statistics import with_statistics_of
 from amsim.calibration.loss_steps import loss_steps
 from amsim.calibration.range_choice import choose_ranges, range_methods
 from amsim.circuits.checks import at_least_one
+from amsim.datasets.check import LabelledData, class_items, has_labels, sample_inputs
+from amsim.datasets.inputs import count_items
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, check_key
 from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.batches import sample_inputs
 from amsim.results.provenance import key_words, provenance
 from amsim.system.accelerator import Accelerator
 
@@ -53,7 +54,7 @@ def calibrate(
     symmetric: bool = True,
     weights: str = "channel",
     statistics: Callable[[PyTree, Any], PyTree] | None = None,
-    test: Split | None = None,
+    test: LabelledData | None = None,
     steps: bool = True,
     dies: int = 8,
     batch: int = 250,
@@ -73,7 +74,8 @@ def calibrate(
         fn: Network `fn(params, inputs)`; for steps its outputs are logits.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        data: Typical inputs, shape (items, ...), or a labelled split such as `dataset.train[:500]`.
+        data: Typical inputs: an array, shape (items, ...), or a dict of such arrays, which is one argument of `fn`; or
+            labelled ones, a split such as `dataset.train[:500]` or a tuple (inputs, labels), as in `amsim.evaluate`.
         key: Draws the chip's die as in `amsim.deploy`, and the population of the steps as in `amsim.evaluate`. None is
             the nominal chip, and no steps of dies.
         method: "min-max", "percentile" or "minimum-error" (`amsim.circuits.selection.ranges.select_input_code`), for
@@ -82,7 +84,7 @@ def calibrate(
         symmetric: Codes of inputs without a zero-point. False lets their range lie anywhere around 0.
         weights: "channel" gives each column its own scale, "tensor" one scale to all.
         statistics: As in `amsim.reestimate_statistics`; None keeps the network's own.
-        test: Labelled data for the steps; None takes `data` where that is labelled.
+        test: Labelled data for the steps, as `amsim.evaluate` takes them; None takes `data` where that is labelled.
         steps: Whether to measure the steps.
         dies: Dies of the steps `mismatch` and `noise`.
         batch: Inputs computed at once; bounds the memory.
@@ -101,16 +103,25 @@ def calibrate(
     methods = range_methods(method, coverage, symmetric, weights)
     at_least_one(dies=dies, batch=batch)
     check_key("key", key)
-    inputs = sample_inputs(data)
+    inputs, labelled = sample_inputs("data", data), _labelled(data, test, steps)
     accelerator = Accelerator.of(hardware)
     calibration, choice = choose_ranges(deploy(fn, params, accelerator), inputs, methods, batch)
     chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
     if statistics is not None:
-        chip = reestimate_statistics(chip, statistics, inputs, batch=batch)
+        chip = with_statistics_of(chip, statistics, inputs, key=None, batch=batch)
     settings = methods.settings() | provenance(accelerator=accelerator)
-    labels, found = test if test is not None else data, None
-    if steps and hasattr(labels, "labels"):
+    found = None
+    if labelled is not None:
         again = None if statistics is None else (statistics, inputs)
-        found = loss_steps(fn, params, accelerator, calibration, labels, key, dies, batch, again)
-        found = found.assign_attrs(settings | {"items": len(labels), "key": key_words(key)})
-    return Calibrated(chip, choice.assign_attrs(settings | {"items": len(inputs)}), found)
+        found = loss_steps(fn, params, accelerator, calibration, labelled, key, dies, batch, again)
+        found = found.assign_attrs(settings | {"items": len(labelled), "key": key_words(key)})
+    return Calibrated(chip, choice.assign_attrs(settings | {"items": count_items(inputs)}), found)
+
+
+def _labelled(data: Any, test: Any, steps: bool) -> Split | None:
+    """Labelled items for the steps, where they are wanted and there are labels."""
+    if not steps:
+        return None
+    if test is not None:
+        return class_items("test", test)
+    return class_items("data", data) if has_labels(data) else None

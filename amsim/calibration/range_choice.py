@@ -14,7 +14,9 @@ from amsim.circuits.checks import one_of
 from amsim.circuits.selection.codes import IntegerCode, highest_code
 from amsim.circuits.selection.ranges import LARGEST_COUNTED, SMALLEST_COUNTED, select_input_code
 from amsim.circuits.selection.value_range import ValueRange
+from amsim.datasets.inputs import Inputs, count_items, first_arguments
 from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.input_shapes import shapes_of
 from amsim.deployment.mapping.mapper import DeploymentError, MappedSite
 from amsim.deployment.observation import WeightMethod, observed_codes, observed_values, reads_lines
 from amsim.deployment.running.site_observation import SiteObservation
@@ -72,14 +74,14 @@ def range_methods(method: str | Mapping[str, str], coverage: float, symmetric: b
     return RangeMethods(**methods, coverage=coverage, symmetric=symmetric, per=weights, needs_readout=needs_readout)
 
 
-def choose_ranges(chip: Chip, inputs: np.ndarray, methods: RangeMethods, batch: int) -> tuple[Calibration, xr.Dataset]:
+def choose_ranges(chip: Chip, inputs: Inputs, methods: RangeMethods, batch: int) -> tuple[Calibration, xr.Dataset]:
     """Choice of codes and ranges for each site, and its description as a Dataset over `site`.
 
     The plain network runs twice: for the codes, and with them for the values that nominal lines take.
 
     Args:
         chip: A chip without calibration; its dies do not matter.
-        inputs: Sample inputs, shape (items, ...).
+        inputs: Sample inputs, each array of shape (items, ...).
         methods: Methods of the choice.
         batch: Inputs computed at once.
 
@@ -88,7 +90,7 @@ def choose_ranges(chip: Chip, inputs: np.ndarray, methods: RangeMethods, batch: 
             converter.
         amsim.DeploymentError: No site has codes.
     """
-    sites = _coded_sites(chip, inputs[:batch])
+    sites = _coded_sites(chip, first_arguments(inputs, batch))
     if methods.needs_readout and not any(reads_lines(one, chip) for one in sites):
         raise ValueError('Argument `method` must not have "readout": no site has a converter whose range to choose.')
     coded = dataclasses.replace(chip, calibration=_codes(chip, sites, inputs, methods, batch))
@@ -97,9 +99,9 @@ def choose_ranges(chip: Chip, inputs: np.ndarray, methods: RangeMethods, batch: 
     return calibration, _choice(sites, calibration, observed)
 
 
-def _coded_sites(chip: Chip, inputs: np.ndarray) -> list[MappedSite]:
+def _coded_sites(chip: Chip, inputs: tuple[Any, ...]) -> list[MappedSite]:
     macros = chip.accelerator.macros
-    sites = traced_chip(chip, (jnp.asarray(inputs),)).sites
+    sites = traced_chip(chip, shapes_of(inputs)).sites
     coded = [one for one in sites if not macros[one.macro].keeps_product]
     if not coded:
         raise DeploymentError(
@@ -109,18 +111,19 @@ def _coded_sites(chip: Chip, inputs: np.ndarray) -> list[MappedSite]:
 
 
 def _observe(
-    chip: Chip, observe: Callable[..., dict[str, SiteObservation]], inputs: np.ndarray, batch: int, *options: Any
+    chip: Chip, observe: Callable[..., dict[str, SiteObservation]], inputs: Inputs, batch: int, *options: Any
 ) -> dict[str, SiteObservation]:
     """Observation of each site over all batches, each counting by its items."""
     total: dict[str, SiteObservation] = {}
+    items = count_items(inputs)
     for part in batches(inputs, batch):
         for name, found in observe(chip, part, *options).items():
-            found = found.of_part(len(part) / len(inputs))
+            found = found.of_part(count_items(part) / items)
             total[name] = total[name].merge(found) if name in total else found
     return total
 
 
-def _codes(chip: Chip, sites: list[MappedSite], inputs: np.ndarray, methods: RangeMethods, batch: int) -> Calibration:
+def _codes(chip: Chip, sites: list[MappedSite], inputs: Inputs, methods: RangeMethods, batch: int) -> Calibration:
     options = WeightMethod(methods.weights, methods.coverage, methods.per)
     observed = _observe(chip, observed_values, inputs, batch, options)
     chosen: dict[str, SiteRanges] = {}

@@ -15,6 +15,7 @@ from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.datasets.inputs import Inputs, map_arrays, network_arguments
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.observation import observed_lines
@@ -67,7 +68,7 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
 
     Args:
         chip: A chip; its dies do not matter.
-        inputs: One batch as the network takes it.
+        inputs: One batch as the network takes it; a tuple has one array for each of its arguments.
         site: Name as in `chip.sites()`; that of a layer stands for all its uses together, `tower#1` for the first.
 
     Returns:
@@ -78,7 +79,7 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
         ValueError: An unknown site, one that is not on a switched-capacitor array, one with a weight of its own for
             each member of a batch, or a layer whose uses have different lines.
     """
-    inputs = jnp.asarray(inputs)
+    inputs = map_arrays(jnp.asarray, inputs)
     uses = _uses(chip, inputs, site)
     one = uses[0]
     macro = chip.accelerator.macros[one.macro]
@@ -95,9 +96,9 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
     return _labelled(_read_by(chip, one), one.site.product, told, {"site": site})
 
 
-def _uses(chip: Chip, inputs: Array, site: str) -> list[MappedSite]:
+def _uses(chip: Chip, inputs: Inputs, site: str) -> list[MappedSite]:
     """Sites that a name stands for, all with the same lines."""
-    mapped = traced_chip(chip, (inputs,)).sites
+    mapped = traced_chip(chip, network_arguments(inputs)).sites
     uses = [one for one in mapped if site in known_as(one.site.name)]
     if not uses:
         names = ", ".join(one.site.name for one in mapped)

@@ -230,10 +230,10 @@ def _check_sha256(path: Path | str, raw: bytes, expected: str, what: str) -> Non
 
 
 def _split(images: UInt8[np.ndarray, "batch ..."], labels: Integer[np.ndarray, " batch"]) -> Split:
-    split = Split(images, labels.astype(np.int32))
-    split.inputs.setflags(write=False)
-    split.labels.setflags(write=False)
-    return split
+    numbers = labels.astype(np.int32)
+    for array in (images, numbers):
+        array.setflags(write=False)
+    return Split(images, numbers)
 
 
 _LOADERS: dict[str, Callable[[Path | None], Dataset]] = {

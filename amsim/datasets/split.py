@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Array, Shaped
+
+from amsim.datasets.inputs import Inputs, arrays_of, count_items, items_at
 
 
 class CorruptFileError(ValueError):
@@ -19,19 +21,24 @@ class Split:
     """One part of a data set. `len(split)` counts its items; `split[:64]` and `split[indices]` are smaller splits.
 
     Attributes:
-        inputs: The items, shape (batch, ...). Those of `load_dataset`: read-only uint8 pictures, 0 to 255.
+        inputs: The items, shape (batch, ...). Those of `load_dataset`: read-only uint8 pictures, 0 to 255. A dict of
+            such arrays is one argument of the network, `fn(params, inputs)`; a tuple of them is as many arguments,
+            `fn(params, *inputs)`.
         labels: Index of each item's class, shape (batch,), or one for each place of it, shape (batch, ...). Those of
             `load_dataset`: read-only int32, shape (batch,).
+
+    Raises:
+        ValueError: Arrays of different numbers of items.
     """
 
-    inputs: Shaped[np.ndarray, "batch ..."]
-    labels: Shaped[np.ndarray, "batch ..."]
+    inputs: Inputs
+    labels: Shaped[np.ndarray | Array, "batch ..."]
 
     def __post_init__(self) -> None:
-        if len(self.inputs) != len(self.labels):
+        count = count_items(self.inputs)
+        if len(self.labels) != count:
             raise ValueError(
-                f"Argument `labels` must have one entry for each of the {len(self.inputs)} inputs, "
-                f"but has {len(self.labels)}."
+                f"Argument `labels` must have one entry for each of the {count} inputs, but has {len(self.labels)}."
             )
 
     def __len__(self) -> int:
@@ -40,10 +47,12 @@ class Split:
     def __getitem__(self, index: slice | np.ndarray) -> "Split":
         if not isinstance(index, slice | np.ndarray):
             raise TypeError(f"Argument `index` must be a slice or an array, but is {index!r}.")
-        return Split(self.inputs[index], self.labels[index])
+        return Split(items_at(self.inputs, index), self.labels[index])
 
     def __repr__(self) -> str:
-        return f"Split({len(self)} items, inputs {self.inputs.dtype}{self.inputs.shape[1:]})"
+        arrays = [(path, np.asarray(array)) for path, array in arrays_of(self.inputs)]
+        shapes = ", ".join(f"{path} {array.dtype}{array.shape[1:]}".strip() for path, array in arrays)
+        return f"Split({len(self)} items, inputs {shapes})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.selection.codes import IntegerCode
 from amsim.circuits.selection.ranges import select_weight_code, value_counts
+from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.deployment.chip import Chip, deployment_of, traced_chip
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.running.run import (
@@ -33,7 +34,7 @@ class WeightMethod(NamedTuple):
 
 
 @eqx.filter_jit
-def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[str, SiteObservation]:
+def observed_values(chip: Chip, inputs: Inputs, weights: WeightMethod) -> dict[str, SiteObservation]:
     """Values of each site with codes: `inputs` counted, with their extremes, and the highest `weight_scale` that suits.
 
     `input_grid` is the factor of the grid of inputs that the run alone knows, 0 where there is none. A site with
@@ -69,7 +70,7 @@ def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[st
 
 
 @eqx.filter_jit
-def observed_codes(chip: Chip, inputs: Array) -> dict[str, SiteObservation]:
+def observed_codes(chip: Chip, inputs: Inputs) -> dict[str, SiteObservation]:
     """Mean squares and clipped fractions of both operands of each site with codes, and counts of its `lines`."""
 
     def observe(mapped: MappedSite, values: dict[int, Any], runs: Array) -> SiteObservation:
@@ -92,7 +93,7 @@ def observed_codes(chip: Chip, inputs: Array) -> dict[str, SiteObservation]:
 
 
 @eqx.filter_jit
-def observed_lines(chip: Chip, inputs: Array, names: tuple[str, ...]) -> dict[str, Array]:
+def observed_lines(chip: Chip, inputs: Inputs, names: tuple[str, ...]) -> dict[str, Array]:
     """Counts of the values of the `lines` of these sites together, and averages of what their macro reports.
 
     Of one fused site that runs once also `shift`, the counts that put each neuron's threshold at 0.
@@ -110,20 +111,22 @@ def observed_lines(chip: Chip, inputs: Array, names: tuple[str, ...]) -> dict[st
             means["shift"] = neuron.in_counts(macro.coded(operands)).shift(site.product.rows).ravel()
         return SiteObservation(means, {"lines": macro.line_counts(operands)}, runs=runs)
 
-    traced = traced_chip(chip, (inputs,))
-    observed = observe_program(traced.network, traced.arguments((inputs,)), observe)
+    arguments = network_arguments(inputs)
+    traced = traced_chip(chip, arguments)
+    observed = observe_program(traced.network, traced.arguments(arguments), observe)
     of_sites = (one for mapped, one in zip(traced.sites, observed, strict=True) if mapped.site.name in names)
     found = functools.reduce(SiteObservation.merge, of_sites)
     return {"lines": found.counts["lines"]} | found.averages()
 
 
 @eqx.filter_jit
-def column_means(chip: Chip, inputs: Array, key: PRNGKeyArray | None) -> dict[str, Array]:
+def column_means(chip: Chip, inputs: Inputs, key: PRNGKeyArray | None) -> dict[str, Array]:
     """Average result of each column of each site on this chip, shape (columns,): see `read_program`."""
-    traced = traced_chip(chip, (inputs,))
+    arguments = network_arguments(inputs)
+    traced = traced_chip(chip, arguments)
     # No derivative is taken of these.
     deployment = deployment_of(chip)._replace(decision_rule=None)
-    return read_program(traced.network, deployment, traced.arguments((inputs,)), key)
+    return read_program(traced.network, deployment, traced.arguments(arguments), key)
 
 
 def reads_lines(mapped: MappedSite, chip: Chip) -> bool:
@@ -142,13 +145,14 @@ def _coding_errors(name: str, code: IntegerCode, values: Float[Array, "..."]) ->
     }
 
 
-def _observe_sites(chip: Chip, inputs: Array, observe: Observe) -> dict[str, SiteObservation]:
-    traced = traced_chip(chip, (inputs,))
+def _observe_sites(chip: Chip, inputs: Inputs, observe: Observe) -> dict[str, SiteObservation]:
+    arguments = network_arguments(inputs)
+    traced = traced_chip(chip, arguments)
     for mapped in traced.sites:
         if mapped.site.layout.members and not chip.accelerator.macros[mapped.macro].keeps_product:
             raise ValueError(
                 f"Site `{mapped.site.name}` cannot be calibrated: it has a different weight for each member of a "
                 "batch. What would work: a rule that sends it to `circuits.Exact()`, or none that takes it."
             )
-    observed = observe_program(traced.network, traced.arguments((inputs,)), observe)
+    observed = observe_program(traced.network, traced.arguments(arguments), observe)
     return {mapped.site.name: one for mapped, one in zip(traced.sites, observed, strict=True)}

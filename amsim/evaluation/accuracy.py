@@ -11,12 +11,15 @@ import xarray as xr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
-from amsim.circuits.checks import at_least_one, one_key, some_items
+from amsim.circuits.checks import at_least_one, one_key
+from amsim.datasets.check import LabelledData, class_items
+from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.batches import labelled_batches
+from amsim.evaluation.answers import are_right, check_logits
+from amsim.evaluation.batches import batch_key, batches, labelled_batches, on_device
 from amsim.noise.random import numbered_keys
 from amsim.progress import Progress
 from amsim.results.labelled import labelled
@@ -29,7 +32,7 @@ def evaluate(
     fn: Callable[..., Any],
     params: PyTree,
     hardware: Any,
-    data: Split,
+    data: LabelledData,
     *,
     key: PRNGKeyArray,
     dies: int = 16,
@@ -44,14 +47,17 @@ def evaluate(
     neither the dies nor the reads of the hardware differ, one is computed and stands for all.
 
     Args:
-        fn: Network `fn(params, inputs) -> logits`.
+        fn: Network `fn(params, inputs) -> logits`, one row per item. An answer is right where the label has the first
+            largest logit, none of them NaN; one logit per item is that of a sigmoid, above 0 for class 1.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        data: Labelled inputs, such as `dataset.test`.
+        data: Labelled inputs, such as `dataset.test`: a `Split` or a tuple (inputs, labels). Labels are numbers of
+            classes, shape (items,). Inputs are an array; a dict of arrays, which is one argument of `fn`; or, in a
+            `Split`, a tuple of arrays, each an argument.
         key: Draws dies and reads; die `n` is the same for any number of dies and any other setting.
         dies: Number of dies.
         reads: Passes over the data on each die, each with its own dynamic noise.
-        batch: Inputs computed at once; bounds the memory.
+        batch: Inputs computed at once; bounds the memory and changes nothing else, since noise is drawn by item.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
         progress: Called with (dies done, dies) after each die.
 
@@ -59,12 +65,16 @@ def evaluate(
         Dataset with `accuracy` (die, read), its mean over dies and the 95 % interval of that mean.
 
     Raises:
-        ValueError: No data, a count below 1, a key that is not typed, hardware of another type, or a network that does
-            not give logits of shape (items, classes).
+        ValueError: No data, inputs that are not finite, labels that are not whole numbers from 0 or have no logit, a
+            count below 1, a key that is not typed, hardware of another type, or a network that does not give logits of
+            shape (items, classes).
         amsim.DeploymentError: The network does not fit the hardware.
+
+    Validity: a network that computes each item on its own, with the items along the first axis of what it multiplies.
+    Where it moves them to another axis, or goes through them in a loop, noise is drawn anew for another `batch`.
     """
     at_least_one(dies=dies, reads=reads, batch=batch)
-    some_items(data=data)
+    data = class_items("data", data)
     one_key("key", key)
     accelerator = check_deployable(fn, params, hardware, calibration=calibration)
     accuracy = accuracy_on_dies(
@@ -111,11 +121,10 @@ def accuracy_on_dies(
     """
     dies, reads = read_keys.shape
     deterministic = accelerator.deterministic
-    inputs, labels = labelled_batches(data, batch)
+    divided = labelled_batches(data, batch)
     accuracy = np.zeros((dies, reads))
     for die in range(1 if deterministic else dies):
-        drawn = die_keys[die], read_keys[die]
-        correct = correct_reads(fn, params, accelerator, calibration, *drawn, inputs, labels)
+        correct = correct_reads(fn, params, accelerator, calibration, die_keys[die], read_keys[die], *divided)
         accuracy[die] = np.asarray(correct) / len(data)
         if progress is not None:
             progress(die + 1, dies)
@@ -128,12 +137,14 @@ def accuracy_on_dies(
 
 def plain_accuracy(network: Callable[..., Array], params: PyTree, split: Split, batch: int = 500) -> float:
     """Accuracy of the plain network, without any circuit."""
-    logits = jax.jit(network)
-    answers = [
-        np.asarray(jnp.argmax(logits(params, split.inputs[start : start + batch]), axis=-1))
-        for start in range(0, len(split), batch)
-    ]
-    return float(np.mean(np.concatenate(answers) == split.labels))
+    logits, right = jax.jit(network), 0
+    highest = int(np.max(split.labels))
+    for number, part in enumerate(batches(split.inputs, batch)):
+        labels = jnp.asarray(split.labels[number * batch : (number + 1) * batch], jnp.int32)
+        found = logits(params, *network_arguments(part))
+        check_logits(found, len(labels), highest)
+        right += int(jnp.sum(are_right(found, labels)))
+    return right / len(split)
 
 
 @eqx.filter_jit
@@ -144,42 +155,45 @@ def correct_reads(
     calibration: Calibration | None,
     die_key: PRNGKeyArray | None,
     read_keys: Key[Array, " reads"] | None,
-    inputs: Shaped[ArrayLike, "batches batch ..."],
+    inputs: Inputs,
     labels: Shaped[ArrayLike, "batches batch"],
+    highest: int | None = None,
 ) -> Array:
     """Right answers in each read of one die, shape (reads,); without keys those of the nominal die without noise."""
-    return right_answers(
-        deploy(fn, params, accelerator, key=die_key, calibration=calibration), read_keys, inputs, labels
-    )
+    chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration)
+    return right_answers(chip, read_keys, inputs, labels, highest)
 
 
 @eqx.filter_jit
 def right_answers(
     chip: Chip,
     read_keys: Key[Array, " reads"] | None,
-    inputs: Shaped[ArrayLike, "batches batch ..."],
+    inputs: Inputs,
     labels: Shaped[ArrayLike, "batches batch"],
+    highest: int | None = None,
 ) -> Array:
-    """Right answers in each read of a chip, shape (reads,); without keys those of one read without noise."""
-    chip = chip.prepared()
+    """Right answers in each read of a chip, shape (reads,); without keys those of one read without noise.
+
+    Args:
+        chip: The chip.
+        read_keys: Draws the noise of each read; None is no noise.
+        inputs: As in `LabelledBatches`.
+        labels: As in `LabelledBatches`.
+        highest: Highest label; None leaves it unchecked.
+
+    Raises:
+        ValueError: The network gives no logits, or none for the highest label.
+    """
+    chip, items = chip.prepared(), np.shape(labels)[1]
 
     def one_read(key: PRNGKeyArray | None) -> Array:
-        def one_batch(item: tuple[Array, Array, Array]) -> Array:
-            number, batch_inputs, batch_labels = item
-            logits = chip(batch_inputs, key=None if key is None else jax.random.fold_in(key, number))
-            _check_logits(logits, batch_labels.shape[0])
-            return jnp.sum(jnp.argmax(logits, axis=-1) == batch_labels)
+        def one_batch(batch: tuple[Array, Inputs, Array]) -> Array:
+            number, batch_inputs, batch_labels = batch
+            logits = chip(*network_arguments(batch_inputs), key=batch_key(key, number * items, items))
+            check_logits(logits, items, highest)
+            return jnp.sum(are_right(logits, batch_labels))
 
-        counts = jax.lax.map(one_batch, (jnp.arange(np.shape(inputs)[0]), jnp.asarray(inputs), jnp.asarray(labels)))
+        counts = jax.lax.map(one_batch, (jnp.arange(np.shape(labels)[0]), on_device(inputs), jnp.asarray(labels)))
         return jnp.sum(counts)
 
     return one_read(None).reshape(1) if read_keys is None else jax.lax.map(one_read, read_keys)
-
-
-def _check_logits(logits: Any, items: int) -> None:
-    """Raise ValueError unless there is one row of logits per item, whose largest entry is the class."""
-    shape = getattr(logits, "shape", type(logits).__name__)
-    if not isinstance(shape, tuple) or len(shape) != 2 or shape[0] != items:
-        raise ValueError(
-            f"Argument `fn` must give logits of shape ({items}, classes) for {items} items, but gives {shape}."
-        )

@@ -1,64 +1,78 @@
-"""Batches of samples: equal ones for a compiled loop, labelled ones for scores, or as they come."""
+"""Batches of items: equal ones for a compiled loop, labelled ones for scores, or as they come."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import PRNGKeyArray
 
-from amsim.circuits.checks import finite
-from amsim.datasets.load import Split
+from amsim.datasets.check import class_labels
+from amsim.datasets.inputs import Inputs, count_items, items_at, map_arrays
+from amsim.datasets.split import Split
+from amsim.noise.item_keys import item_key
 
 
-def labelled_batches(data: Split, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels in equal batches, the last one filled up with items that are never right.
+class LabelledBatches(NamedTuple):
+    """Items in equal batches, the last one filled up with items that are never right.
+
+    Attributes:
+        inputs: Inputs, each array of shape (batches, batch, ...).
+        labels: Classes, shape (batches, batch), -1 for padding.
+        highest: Highest label.
+    """
+
+    inputs: Inputs
+    labels: np.ndarray
+    highest: int
+
+
+def labelled_batches(data: Split, batch: int) -> LabelledBatches:
+    """Inputs and labels in equal batches.
 
     Args:
         data: Inputs with one label each.
         batch: Items per batch.
 
-    Returns:
-        Inputs, shape (batches, batch, ...), and labels, shape (batches, batch), -1 for padding.
-
     Raises:
-        ValueError: An item has several labels.
+        ValueError: An item has several labels, or labels are not numbers of classes.
     """
-    if np.ndim(data.labels) != 1:
-        raise ValueError(
-            f"Argument `data` must have one label for each item, but its labels have shape {np.shape(data.labels)}; "
-            "places inside items are scored by `amsim.evaluate_detector`."
-        )
+    labels = class_labels("data", data.labels)
     inputs = equal_batches(data.inputs, batch)
-    missing = inputs.shape[0] * inputs.shape[1] - len(data)
-    labels = np.concatenate([np.asarray(data.labels, np.int32), np.full(missing, -1, np.int32)])
-    return inputs, labels.reshape(inputs.shape[:2])
+    size = min(batch, len(data))
+    padded = np.concatenate([labels, np.full(-len(data) % size, -1, np.int32)])
+    return LabelledBatches(inputs, padded.reshape(-1, size), int(labels.max()))
 
 
-def equal_batches(inputs: np.ndarray, batch: int) -> np.ndarray:
+def equal_batches(inputs: Inputs, batch: int) -> Inputs:
     """Items in batches of at most `batch`, the last one filled up with the last item; shape (batches, batch, ...)."""
-    batch = min(batch, len(inputs))
-    padded = np.concatenate([inputs, np.repeat(inputs[-1:], -len(inputs) % batch, axis=0)])
-    return padded.reshape(-1, batch, *inputs.shape[1:])
+    size = min(batch, count_items(inputs))
+
+    def divided(array: np.ndarray) -> np.ndarray:
+        padded = np.concatenate([array, np.repeat(array[-1:], -len(array) % size, axis=0)])
+        return padded.reshape(-1, size, *array.shape[1:])
+
+    return map_arrays(divided, inputs)
 
 
-def batches(inputs: np.ndarray, batch: int) -> Iterator[Array]:
+def batches(inputs: Inputs, batch: int) -> Iterator[Inputs]:
     """Inputs one batch at a time; the last batch may be shorter."""
-    for start in range(0, len(inputs), batch):
-        yield jnp.asarray(inputs[start : start + batch])
+    for start in range(0, count_items(inputs), batch):
+        yield on_device(items_at(inputs, slice(start, start + batch)))
 
 
-def sample_inputs(data: Any) -> np.ndarray:
-    """Inputs of a split, or an array of inputs, unchanged.
+def batch_key(key: PRNGKeyArray | None, first: Any, items: int) -> PRNGKeyArray | None:
+    """Key of one batch of a read, with which each item has the noise that it has in any other division into batches.
 
-    Raises:
-        ValueError: There are none, or not all are finite.
+    Args:
+        key: Key of the read; None is no noise.
+        first: Number of the first item of the batch.
+        items: Items of the batch.
     """
-    inputs = np.asarray(getattr(data, "inputs", data))
-    if inputs.ndim < 1 or len(inputs) == 0:
-        raise ValueError("Argument `data` must have at least one item, but is empty.")
-    if inputs.dtype.kind not in "biuf":
-        raise ValueError(f"Argument `data` must be inputs or a split with `.inputs`, but is of type {inputs.dtype}.")
-    if inputs.dtype.kind == "f":
-        finite("data", jnp.asarray(inputs))
-    return inputs
+    return None if key is None else item_key(jax.random.fold_in(key, 0), first, items)
+
+
+def on_device(inputs: Inputs) -> Inputs:
+    """Inputs as arrays of JAX."""
+    return map_arrays(jnp.asarray, inputs)

@@ -11,11 +11,12 @@ import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one
-from amsim.datasets.split import Split
+from amsim.datasets.check import LabelledData, labelled_items
+from amsim.datasets.inputs import Inputs, arrays_of, network_arguments
 from amsim.deployment.chip import check_key
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.batches import equal_batches
+from amsim.evaluation.batches import batch_key, equal_batches, on_device
 from amsim.evaluation.quantities import LABELS
 from amsim.noise.random import numbered_keys
 from amsim.results.labelled import labelled
@@ -28,7 +29,7 @@ def evaluate_detector(
     fn: Callable[..., Any],
     params: PyTree,
     hardware: Any,
-    data: Split,
+    data: LabelledData,
     *,
     key: PRNGKeyArray,
     dies: int = 16,
@@ -45,10 +46,11 @@ def evaluate_detector(
             labels: larger means more likely.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        data: Inputs, and labels of 1 for positive and 0 for negative; items labelled -1 are left out.
+        data: Inputs, and labels of 1 for positive and 0 for negative; items labelled -1 are left out. A `Split` or a
+            tuple (inputs, labels), as in `amsim.evaluate`.
         key: Draws dies and reads; die `n` is the same for any number of dies and any other setting.
         dies: Number of dies, each read once.
-        batch: Inputs computed at once; bounds the memory.
+        batch: Inputs computed at once; bounds the memory and changes nothing else, as in `amsim.evaluate`.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
 
     Returns:
@@ -57,19 +59,20 @@ def evaluate_detector(
         the mean (Hanley and McNeil).
 
     Raises:
-        ValueError: No positive or no negative item, a count below 1, a key that is not typed, or hardware of
-            another type.
+        ValueError: No positive or no negative item, inputs that are not finite, a count below 1, a key that is not
+            typed, or hardware of another type.
         amsim.DeploymentError: The network does not fit the hardware.
     """
     at_least_one(dies=dies, batch=batch)
     check_key("key", key)
-    labels = np.asarray(data.labels)
+    data = labelled_items("data", data)
+    labels = data.labels
     taken = labels >= 0
     positives, negatives = _count_classes(labels)
     accelerator = check_deployable(fn, params, hardware, calibration=calibration)
     die_keys, read_keys = (numbered_keys(one, dies) for one in jax.random.split(key))
     deterministic = accelerator.deterministic
-    inputs = equal_batches(np.asarray(data.inputs), batch)
+    inputs = equal_batches(data.inputs, batch)
     scores = []
     for die in range(1 if deterministic else dies):
         found = np.asarray(_scores(fn, params, accelerator, calibration, die_keys[die], read_keys[die], inputs))
@@ -115,12 +118,14 @@ def _scores(
     calibration: Calibration | None,
     die_key: PRNGKeyArray,
     read_key: PRNGKeyArray,
-    inputs: Any,
+    inputs: Inputs,
 ) -> Array:
     chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration).prepared()
 
-    def one_batch(item: tuple[Array, Array]) -> Array:
-        number, batch_inputs = item
-        return chip(batch_inputs, key=jax.random.fold_in(read_key, number))
+    count, items = next(np.shape(array)[:2] for _, array in arrays_of(inputs))
 
-    return jax.lax.map(one_batch, (jnp.arange(len(inputs)), jnp.asarray(inputs)))
+    def one_batch(batch: tuple[Array, Inputs]) -> Array:
+        number, batch_inputs = batch
+        return chip(*network_arguments(batch_inputs), key=batch_key(read_key, number * items, items))
+
+    return jax.lax.map(one_batch, (jnp.arange(count), on_device(inputs)))

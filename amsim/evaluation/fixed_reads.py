@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
+from amsim.datasets.inputs import Inputs, map_arrays, network_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.front_door import deploy
-from amsim.evaluation.batches import labelled_batches
+from amsim.evaluation.answers import are_right, check_logits, class_scores
+from amsim.evaluation.batches import batch_key, labelled_batches
 from amsim.noise.random import numbered_keys
 from amsim.system.accelerator import Accelerator
 
@@ -25,22 +27,31 @@ class Reading(NamedTuple):
         labels: Class of each item, -1 for padding.
         die: Draws the die.
         read: Draws the dynamic noise.
+        highest: Highest label of all data.
     """
 
-    inputs: Shaped[np.ndarray | Array, "batch ..."]
+    inputs: Inputs
     labels: Int[np.ndarray | Array, " batch"]
     die: Key[Array, ""]
     read: Key[Array, ""]
+    highest: int
 
     def logits(
         self, fn: Callable[..., Any], params: PyTree, hardware: Accelerator, *, decision_rule: str | None = None
     ) -> Float[Array, "batch classes"]:
-        """Outputs of a network on this hardware."""
-        return deploy(fn, params, hardware, key=self.die, decision_rule=decision_rule)(self.inputs, key=self.read)
+        """Scores of at least two classes: the outputs of a network on this hardware, one logit as two scores.
+
+        Raises:
+            ValueError: The network gives no logits, or none for the highest label.
+        """
+        chip = deploy(fn, params, hardware, key=self.die, decision_rule=decision_rule)
+        found = chip(*network_arguments(self.inputs), key=self.read)
+        check_logits(found, len(self.labels), self.highest)
+        return class_scores(found)
 
     def right(self, logits: Float[Array, "batch classes"]) -> Array:
-        """Which answers are right, with ties and NaN judged as in `amsim.evaluate`; padding never is."""
-        return jnp.argmax(logits, axis=-1) == jnp.asarray(self.labels)
+        """Which answers are right, as in `amsim.evaluate`; padding never is."""
+        return are_right(logits, jnp.asarray(self.labels))
 
     def total(self, values: Float[Array, " batch"]) -> Float[Array, ""]:
         """Sum over the items that are not padding."""
@@ -57,14 +68,16 @@ class FixedReads:
     """Dies and data that are the same for all circuits, with one read per die.
 
     Attributes:
-        inputs: Data in batches, shape (batches, batch, ...).
+        inputs: Data in batches, each array of shape (batches, batch, ...).
         labels: Their labels, -1 for padding.
+        highest: Highest label.
         items: Number of items.
         keys: One die key and one read key per die.
     """
 
-    inputs: np.ndarray
+    inputs: Inputs
     labels: np.ndarray
+    highest: int
     items: int
     keys: list[tuple[PRNGKeyArray, PRNGKeyArray]]
 
@@ -83,11 +96,14 @@ class FixedReads:
     def one(self, die: int, batch: int) -> Reading:
         """One batch on one die."""
         die_key, read_key = self.keys[die]
-        return Reading(self.inputs[batch], self.labels[batch], die_key, jax.random.fold_in(read_key, batch))
+        inputs, labels = map_arrays(lambda array: array[batch], self.inputs), self.labels[batch]
+        key = batch_key(read_key, batch * len(labels), len(labels))
+        assert key is not None
+        return Reading(inputs, labels, die_key, key, self.highest)
 
     def of_die(self, die: int) -> list[Reading]:
         """All batches on one die."""
-        return [self.one(die, batch) for batch in range(len(self.inputs))]
+        return [self.one(die, batch) for batch in range(len(self.labels))]
 
     def all(self) -> list[Reading]:
         """All batches on all dies, one die after another."""

@@ -11,8 +11,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, one_of, some_items
+from amsim.circuits.checks import at_least_one, one_of
 from amsim.circuits.contract.error_sources import PlacedSource, with_scaled_sources, without_sources
+from amsim.datasets.check import LabelledData, class_items
+from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key
 from amsim.deployment.front_door import deploy
@@ -36,7 +38,7 @@ def sensitivity(
     fn: Callable[..., Any],
     params: PyTree,
     hardware: Any,
-    data: Split,
+    data: LabelledData,
     *,
     key: PRNGKeyArray,
     sources: Sequence[str] | None = None,
@@ -66,11 +68,11 @@ def sensitivity(
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        data: Labelled inputs.
+        data: Labelled inputs: a `Split` or a tuple (inputs, labels), as in `amsim.evaluate`.
         key: Draws dies and reads.
         sources: Names of sources that the hardware at some site declares; None takes all that are on.
         dies: Dies, each with one read.
-        batch: Items computed at once.
+        batch: Items computed at once; bounds the memory and changes nothing else, as in `amsim.evaluate`.
 
     Returns:
         Dataset over (site, source): `loss_increase` and its standard error over dies `loss_increase_error`,
@@ -79,12 +81,14 @@ def sensitivity(
         slope (quantisation, kickback), 0 where a site does not have it.
 
     Raises:
-        ValueError: No data, an unknown source, a count below 1, or no site on hardware with a source that is on.
+        ValueError: No data or others than `amsim.evaluate` takes, an unknown source, a count below 1, or no site on
+            hardware with a source that is on.
 
     Validity: a part that is off as a whole (drivers, reset switch, leakage) takes what it does on every die, such as
     settling and droop, along; slopes are those of its random error. Leakage stays as it is while thermal noise is
     scaled, as in `Macro.with_error_scale` and `amsim.switched_sources`.
     """
+    data = class_items("data", data)
     given, names = _checked(fn, params, hardware, data, key, sources, dies, batch)
     sites = [literal_name(pattern) for pattern in given.patterns]
     study = _Study(fn, params, given, FixedReads.of(data, batch, key, dies))
@@ -93,7 +97,7 @@ def sensitivity(
     for site, column in np.ndindex(len(sites), len(names)):
         for name, value in study.of_source(site, names[column]).items():
             found[name][site, column] = value
-    energy = _site_energy(fn, params, given, data.inputs[:16])
+    energy = _site_energy(fn, params, given, first_arguments(data.inputs, 16))
     share = energy / energy.sum()
     return labelled(
         {name: (("site", "source"), values) for name, values in found.items()}
@@ -129,10 +133,9 @@ def _checked(
     batch: int,
 ) -> tuple[Accelerator, list[str]]:
     """The hardware with a macro for each site, and the sources, once the arguments of `sensitivity` are checked."""
-    some_items(data=data)
     at_least_one(dies=dies, batch=batch)
     check_key("key", key)
-    given = one_macro_per_site(fn, params, hardware, data.inputs[:1])
+    given = one_macro_per_site(fn, params, hardware, *first_arguments(data.inputs, 1))
     placed = [one for macro in given.macros for one in macro.all_error_sources()]
     declared = list(dict.fromkeys(one.source.name for one in placed))
     on = {one.source.name for one in placed if one.switches}
@@ -288,7 +291,7 @@ def _loss(
 
 
 def _site_energy(fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, inputs: Any) -> np.ndarray:
-    layers = deploy(fn, params, accelerator).workload(inputs).layers
+    layers = deploy(fn, params, accelerator).workload(*inputs).layers
     of_layers = np.asarray(system_cost(accelerator, layers).energy, float).sum(axis=1)
     energy = np.zeros(len(accelerator.macros))
     # With a rate, a last row is the time between inferences.

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, one_key, some_items
-from amsim.datasets.split import Split
+from amsim.circuits.checks import at_least_one, one_key
+from amsim.datasets.check import LabelledData, class_items
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import accuracy_on_dies
 from amsim.evaluation.quantities import LABELS
@@ -24,10 +24,10 @@ def unseen_dies_report(
     fn: Callable[..., Any],
     params: PyTree,
     hardware: Any,
-    test: Split,
+    test: LabelledData,
     *,
     key: PRNGKeyArray,
-    train: Split | None = None,
+    train: LabelledData | None = None,
     seen: Sequence[PRNGKeyArray | None] = (),
     dies: int = 16,
     reads: int = 1,
@@ -43,7 +43,7 @@ def unseen_dies_report(
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        test: Items that training has not met.
+        test: Labelled items that training has not met, as `amsim.evaluate` takes them.
         key: Draws the unseen dies and all reads; die `n` is the same for any number of dies and any parameters.
         train: Items that training has met; None leaves them out.
         seen: Keys of the dies that training has met, as `amsim.deploy` takes them; None is the nominal macros.
@@ -51,7 +51,7 @@ def unseen_dies_report(
         reads: Passes over the items on each die.
         accuracy_limit: Accuracy that a good die reaches, 0 to 1; None leaves the yield out.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`.
-        batch: Inputs computed at once.
+        batch: Inputs computed at once; bounds the memory and changes nothing else, as in `amsim.evaluate`.
 
     Returns:
         Dataset with `accuracy` (part, data, die, read), NaN where a part has fewer dies, its mean over dies with the
@@ -59,15 +59,16 @@ def unseen_dies_report(
         (part, data).
 
     Raises:
-        ValueError: No items, a count below 1, a limit outside 0..1, or a key that is not typed.
+        ValueError: No items or others than `amsim.evaluate` takes, a count below 1, a limit outside 0..1, or a key
+            that is not typed.
         amsim.DeploymentError: The network does not fit the hardware.
     """
     at_least_one(dies=dies, reads=reads, batch=batch)
     one_key("key", key)
     if accuracy_limit is not None and not 0 <= accuracy_limit <= 1:
         raise ValueError(f"Argument `accuracy_limit` must be from 0 to 1, but is {accuracy_limit!r}.")
-    splits = {"test": test} if train is None else {"train": train, "test": test}
-    some_items(**splits)
+    given = {"test": test} if train is None else {"train": train, "test": test}
+    splits = {name: class_items(name, items) for name, items in given.items()}
     accelerator = Accelerator.of(hardware)
     die_key, read_key = jax.random.split(key)
     parts: dict[str, list[PRNGKeyArray | None]] = {"seen": list(seen)} if seen else {}

@@ -1,6 +1,6 @@
 """A network from an ONNX file as a JAX function of its parameters and inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,18 @@ class OnnxNetwork:
     """Function `network(params, *inputs)` that computes an ONNX graph.
 
     Traceable: `jit`, `grad`, `vmap` and `amsim.deploy` take it. What the file fixes, such as shapes to reshape to, is
-    known while tracing.
+    known while tracing. Where the file fixes a batch of one in all inputs, several items are computed as one after the
+    other by `jax.vmap`.
 
     Attributes:
+        inputs: Name, type and sizes of each input, in order.
         input_names: Names of the inputs, in order.
         output_names: Names of the outputs; one is returned as it is, several as a tuple.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.__name__ = graph.name or "network"
+        self.inputs = graph.inputs
         self.input_names = tuple(one.name for one in graph.inputs)
         self.output_names = graph.outputs
         self._graph = graph
@@ -40,12 +43,17 @@ class OnnxNetwork:
 
         Args:
             params: As `load_onnx` returned them, or others of the same names and shapes.
-            *inputs: One array for each of `input_names`.
+            *inputs: One array for each of `input_names`, or one dict of all of them by name.
 
         Raises:
             ValueError: Other parameters or inputs than the network takes, or an operation that cannot be done.
         """
-        return self._compiled(self._checked_params(params), self._checked_inputs(inputs))
+        arrays, given = self._checked_params(params), self._arrays(inputs)
+        if _is_batch_of_single(self._graph.inputs, given):
+            return self._of_items(arrays, given)
+        for one, array in zip(self._graph.inputs, given, strict=True):
+            _check_input(one, array)
+        return self._compiled(arrays, given)
 
     def _checked_params(self, params: Mapping[str, Any]) -> dict[str, Array]:
         names = self._graph.parameters
@@ -60,11 +68,26 @@ class OnnxNetwork:
                 raise ValueError(f"Argument `params` must have {name!r} of shape {wanted}, but it has {array.shape}.")
         return arrays
 
-    def _checked_inputs(self, inputs: tuple[Any, ...]) -> list[Array]:
-        wanted = self._graph.inputs
-        if len(inputs) != len(wanted):
+    def _arrays(self, inputs: tuple[Any, ...]) -> list[Array]:
+        if len(inputs) == 1 and isinstance(inputs[0], Mapping):
+            if set(inputs[0]) != set(self.input_names):
+                given = ", ".join(sorted(map(str, inputs[0])))
+                raise ValueError(f"Argument `inputs` must be {self.input_names} by name, but has {given}.")
+            inputs = tuple(inputs[0][name] for name in self.input_names)
+        if len(inputs) != len(self.input_names):
             raise ValueError(f"Argument `inputs` must be {self.input_names}, but there are {len(inputs)}.")
-        return [_checked_input(one, jnp.asarray(given)) for one, given in zip(wanted, inputs, strict=True)]
+        return [jnp.asarray(given) for given in inputs]
+
+    def _of_items(self, params: dict[str, Array], inputs: list[Array]) -> Any:
+        """Outputs for several items of a network whose file fixes a batch of one."""
+        found = jax.vmap(self._compiled, (None, 0))(params, [array[:, None] for array in inputs])
+        for name, output in zip(self.output_names, jax.tree.leaves(found), strict=True):
+            if output.ndim < 2 or output.shape[1] != 1:
+                raise ValueError(
+                    f"Argument `inputs` must have the one item for which the file fixes its shapes, but has "
+                    f"{len(inputs[0])}: output {name!r} of shape {output.shape[1:]} has no axis of items to join."
+                )
+        return jax.tree.map(lambda output: output[:, 0], found)
 
     def _outputs(self, params: dict[str, Array], inputs: list[Array]) -> Any:
         tensors = self._graph.tensors
@@ -100,20 +123,41 @@ def _results(node: Node, inputs: list[Value | None], opset: int) -> tuple[Value,
     return tuple(np.asarray(result) if isinstance(result, np.generic) else result for result in results)
 
 
-def _checked_input(wanted: GraphInput, given: Array) -> Array:
+def _is_batch_of_single(wanted: Sequence[GraphInput], given: Sequence[Array]) -> bool:
+    """Whether all inputs have the same number of items, other than one, where the file fixes a batch of one in all."""
+    items = {array.shape[0] if array.ndim else 1 for array in given}
+    single = all(one.sizes is not None and one.sizes[:1] == (1,) for one in wanted)
+    return (
+        single
+        and len(items) == 1
+        and items != {1}
+        and all(map(_is_of_kind, wanted, given))
+        and all(_fits((None, *(one.sizes or ())[1:]), array) for one, array in zip(wanted, given, strict=True))
+    )
+
+
+def _is_of_kind(wanted: GraphInput, given: Array) -> bool:
     kinds = (np.floating, np.integer, np.bool_)
-    same_kind = any(np.issubdtype(wanted.dtype, kind) and jnp.issubdtype(given.dtype, kind) for kind in kinds)
-    sizes = wanted.sizes
-    fits = sizes is None or (
+    return any(np.issubdtype(wanted.dtype, kind) and jnp.issubdtype(given.dtype, kind) for kind in kinds)
+
+
+def _fits(sizes: tuple[int | None, ...] | None, given: Array) -> bool:
+    return sizes is None or (
         len(sizes) == given.ndim
         and all(size is None or size == found for size, found in zip(sizes, given.shape, strict=True))
     )
-    if not (same_kind and fits):
-        raise ValueError(
-            f"Argument `inputs` must have {wanted.name!r} of type {wanted.dtype} and shape {sizes}, but it has "
-            f"{given.dtype} and {given.shape}."
-        )
-    return given
+
+
+def _check_input(wanted: GraphInput, given: Array) -> None:
+    if _is_of_kind(wanted, given) and _fits(wanted.sizes, given):
+        return
+    sizes, hint = wanted.sizes, ""
+    if sizes and sizes[0] is not None and _fits((None, *sizes[1:]), given):
+        hint = f" The file fixes a batch of {sizes[0]}: give as many items at a time, as `batch={sizes[0]}` does."
+    raise ValueError(
+        f"Argument `inputs` must have {wanted.name!r} of type {wanted.dtype} and shape {sizes}, but it has "
+        f"{given.dtype} and {given.shape}.{hint}"
+    )
 
 
 def load_onnx(source: str | Path | bytes) -> tuple[OnnxNetwork, dict[str, Array]]:

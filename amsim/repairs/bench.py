@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from amsim.datasets.inputs import count_items, first_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, traced_chip
+from amsim.deployment.input_shapes import shapes_of
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.observation import column_means
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.batches import batches
+from amsim.evaluation.batches import batch_key, batches
 from amsim.workloads.use_names import known_as, layer_of
 
 ENERGY_ITEMS = 16
@@ -76,17 +78,18 @@ class Bench:
     def inferences(self, chip: Chip, passes: int, stored_bits: float) -> Effort:
         """Effort of this many passes over the samples."""
         count = passes * len(self.samples)
-        joules = float(chip.energy(jnp.asarray(self.samples.inputs[:ENERGY_ITEMS]))) if count else 0.0
+        joules = float(chip.energy(*first_arguments(self.samples.inputs, ENERGY_ITEMS))) if count else 0.0
         return Effort(stored_bits, count, 0.0, count * joules)
 
     def _mapped(self, chip: Chip) -> tuple[MappedSite, ...]:
-        return traced_chip(chip, (jnp.asarray(self.samples.inputs[: self.batch]),)).sites
+        return traced_chip(chip, shapes_of(first_arguments(self.samples.inputs, self.batch))).sites
 
     def _means(self, chip: Chip, key: PRNGKeyArray | None) -> dict[str, Array]:
         total: dict[str, Array] = {}
         for number, part in enumerate(batches(self.samples.inputs, self.batch)):
-            found = column_means(chip, part, None if key is None else jax.random.fold_in(key, number))
-            share = len(part) / len(self.samples)
+            size = count_items(part)
+            found = column_means(chip, part, batch_key(key, number * self.batch, size))
+            share = size / len(self.samples)
             total = {name: total.get(name, jnp.zeros_like(mean)) + share * mean for name, mean in found.items()}
         return total
 

@@ -10,7 +10,9 @@ import optax
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import integer_between
+from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.deployment.chip import Chip
+from amsim.evaluation.batches import on_device
 from amsim.repairs.bench import Bench, Effort
 from amsim.training.losses import cross_entropy
 from amsim.training.optimiser import initial_state, update
@@ -54,7 +56,7 @@ class LastLayer:
             part = bench.samples[start : start + bench.batch]
             key = jax.random.fold_in(bench.key, number)
             trained, state = _step(
-                optimiser, chip, trained, others, state, jnp.asarray(part.inputs), jnp.asarray(part.labels), key
+                optimiser, chip, trained, others, state, on_device(part.inputs), jnp.asarray(part.labels), key
             )
         params = eqx.combine(trained, others)
         stored = self.word * sum(leaf.size for leaf in jax.tree.leaves(trained))
@@ -69,11 +71,12 @@ def _step(
     trained: PyTree,
     others: PyTree,
     state: PyTree,
-    inputs: Array,
+    inputs: Inputs,
     labels: Array,
     key: PRNGKeyArray,
 ) -> tuple[PyTree, Any]:
     def loss_of(trained: PyTree) -> Array:
-        return cross_entropy(dataclasses.replace(chip, params=eqx.combine(trained, others))(inputs, key=key), labels)
+        changed = dataclasses.replace(chip, params=eqx.combine(trained, others))
+        return cross_entropy(changed(*network_arguments(inputs), key=key), labels)
 
     return update(optimiser, jax.grad(loss_of)(trained), state, trained)

@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, one_of, some_items
-from amsim.datasets.split import Split
+from amsim.circuits.checks import at_least_one, one_of
+from amsim.datasets.check import LabelledData, class_items
 from amsim.deployment.chip import Chip, check_key
 from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import population_keys, right_answers
-from amsim.evaluation.batches import labelled_batches
+from amsim.evaluation.batches import LabelledBatches, labelled_batches
 from amsim.progress import Progress
 from amsim.repairs.bench import Bench, Effort
 from amsim.repairs.kinds import REPAIRS, Repair
@@ -53,8 +53,8 @@ def repair(
     fn: Callable[..., Any],
     params: PyTree,
     hardware: Any,
-    samples: Split,
-    test: Split,
+    samples: LabelledData,
+    test: LabelledData,
     *,
     key: PRNGKeyArray,
     repairs: Sequence[Any] = tuple(REPAIRS),
@@ -74,14 +74,14 @@ def repair(
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        samples: Labelled samples that the dies are measured with.
+        samples: Labelled samples that the dies are measured with, as `amsim.evaluate` takes them.
         test: Labelled items that they are scored on, other than `samples`.
         key: Draws dies, reads and the noise of the measurements.
         repairs: Names of `amsim.repairs.REPAIRS` ("trim", "thresholds", "offsets"), or pairs of a name of your own and
             a repair, such as `("last layer", amsim.repairs.LastLayer("dense.*"))`.
         dies: Number of dies.
         reads: Passes over the test data on each die.
-        batch: Items computed at once.
+        batch: Items computed at once. It bounds the memory; noise is drawn by item.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`.
         progress: Called with (dies done, dies).
 
@@ -91,30 +91,31 @@ def repair(
         `stored_bits`, `inferences`, `decisions` and `repair_energy` (J).
 
     Raises:
-        ValueError: No data, no dies, an unknown or repeated repair, or a key that is not typed.
+        ValueError: No data or others than `amsim.evaluate` takes, no dies, an unknown or repeated repair, or a key
+            that is not typed.
         amsim.DeploymentError: The network does not fit the hardware.
     """
     at_least_one(dies=dies, reads=reads, batch=batch)
     check_key("key", key)
-    some_items(samples=samples, test=test)
+    samples, test = class_items("samples", samples), class_items("test", test)
     chosen = _by_name(repairs)
     nominal = deploy(fn, params, hardware, calibration=calibration)
     codes = None if calibration is None else calibration.without_readout()
     ideal = deploy(fn, params, nominal.accelerator.ideal(), calibration=codes)
     die_keys, read_keys = population_keys(key, dies, reads)
     measuring_key = jax.random.split(key, 3)[2]
-    inputs, labels = labelled_batches(test, batch)
+    divided = labelled_batches(test, batch)
     accuracy = np.zeros((len(chosen) + 1, dies, reads))
     efforts: list[list[Effort]] = []
     chips: list[Chip] = []
     for die in range(dies):
         chip = deploy(fn, params, nominal.accelerator, key=die_keys[die], calibration=calibration)
         bench = Bench(ideal, samples, min(batch, len(samples)), jax.random.fold_in(measuring_key, die))
-        accuracy[0, die] = _accuracy(chip, read_keys[die], inputs, labels, len(test))
+        accuracy[0, die] = _accuracy(chip, read_keys[die], divided, len(test))
         efforts.append([Effort()])
         for row, one in enumerate(chosen.values(), 1):
             chip, effort = one(chip, bench)
-            accuracy[row, die] = _accuracy(chip, read_keys[die], inputs, labels, len(test))
+            accuracy[row, die] = _accuracy(chip, read_keys[die], divided, len(test))
             efforts[-1].append(effort)
         chips.append(chip)
         if progress is not None:
@@ -143,8 +144,8 @@ def _by_name(repairs: Sequence[Any]) -> dict[str, Repair]:
     return found
 
 
-def _accuracy(chip: Chip, read_keys: Array, inputs: np.ndarray, labels: np.ndarray, items: int) -> np.ndarray:
-    return np.asarray(right_answers(chip, read_keys, inputs, labels)) / items
+def _accuracy(chip: Chip, read_keys: Array, divided: LabelledBatches, items: int) -> np.ndarray:
+    return np.asarray(right_answers(chip, read_keys, *divided)) / items
 
 
 def _report(

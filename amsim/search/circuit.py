@@ -10,7 +10,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, some_items
+from amsim.circuits.checks import at_least_one
+from amsim.datasets.check import LabelledData, class_items
+from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key
 from amsim.deployment.front_door import check_deployable
@@ -78,7 +80,7 @@ def design_circuit(
     fn: Callable[..., Any],
     params: PyTree,
     hardware: Any,
-    data: Split,
+    data: LabelledData,
     *,
     key: PRNGKeyArray,
     variables: Variables | SearchSpace,
@@ -88,7 +90,7 @@ def design_circuit(
     dies: int = 4,
     batch: int = 250,
     weights: WeightTraining | None = None,
-    check: Split | FinalCheck | None = None,
+    check: LabelledData | FinalCheck | None = None,
     progress: Progress | None = None,
 ) -> DesignedCircuit:
     """Find the settings that need the least energy per inference at an accuracy.
@@ -101,7 +103,8 @@ def design_circuit(
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules; the search starts there, inside the bounds.
-        data: Items that the search measures the accuracy on, all of them at every step.
+        data: Labelled items that the search measures the accuracy on, all of them at every step, as `amsim.evaluate`
+            takes them.
         key: Draws the dies and reads of the search, and those of the check.
         variables: Lowest and highest value of each setting, by its path as in `amsim.setting`; or an
             `amsim.SearchSpace`, which also has discrete choices and macros per site.
@@ -110,7 +113,7 @@ def design_circuit(
             `amsim.CountedEnergy`.
         steps: Steps of the search.
         dies: Dies of the search.
-        batch: Items computed at once; bounds the memory.
+        batch: Items computed at once; bounds the memory and changes nothing else, as in `amsim.evaluate`.
         weights: Training of the parameters at every step of the search; None keeps them.
         check: Items to check the circuit on, on fresh dies; or an `amsim.FinalCheck`. None takes those of the search,
             which flatters trained parameters.
@@ -120,8 +123,9 @@ def design_circuit(
         The circuit; of those seen, the one of least energy that reaches the limit, or of the highest accuracy if none.
 
     Raises:
-        ValueError: No data, no variables, a path that is not a continuous setting or, among choices, not a static one,
-            bounds that are not above 0 or not in order, an accuracy outside 0..1, or a count below 1.
+        ValueError: No data or others than `amsim.evaluate` takes, no variables, a path that is not a continuous setting
+            or, among choices, not a static one, bounds that are not above 0 or not in order, an accuracy outside 0..1,
+            or a count below 1.
         InfeasibleError: `check.must_reach` and no circuit reaches the accuracy.
         amsim.search.gradient_search.SearchDivergedError: A value is not finite; it holds the last circuit that was.
 
@@ -130,7 +134,7 @@ def design_circuit(
     """
     space, counted, final = SearchSpace.of(variables), CountedEnergy.of(components), FinalCheck.of(check)
     training = WeightTraining() if weights is None else weights
-    _check(data, accuracy)
+    data = _checked(data, accuracy)
     at_least_one(steps=steps, dies=dies, batch=batch)
     check_key("key", key)
     accelerator, bounded = _place(fn, params, hardware, data, space)
@@ -138,7 +142,7 @@ def design_circuit(
     log_bounds(accelerator, bounded)
     check_deployable(fn, params, accelerator)
     search_key, fresh_key = jax.random.split(key)
-    reads, activity = FixedReads.of(data, batch, search_key, dies), data.inputs[: counted.activity_items]
+    reads, activity = FixedReads.of(data, batch, search_key, dies), first_arguments(data.inputs, counted.activity_items)
 
     def search(choice: Mapping[str, Any]) -> Trial:
         chosen = with_settings(accelerator, choice)
@@ -189,7 +193,7 @@ def pareto_curve(
     fn: Callable[..., Any],
     params: PyTree,
     hardware: Any,
-    data: Split,
+    data: LabelledData,
     accuracies: Sequence[float],
     *,
     key: PRNGKeyArray,
@@ -219,7 +223,7 @@ def pareto_curve(
     if len(limits) < 2 or len(set(limits)) != len(limits):
         raise ValueError(f"Argument `accuracies` must have two or more different limits, but is {list(accuracies)}.")
     for limit in limits:
-        _check(data, limit)
+        data = _checked(data, limit)
     space, counted = SearchSpace.of(variables), CountedEnergy.of(options.get("components", COMPONENTS))
     accelerator, bounded = _place(fn, params, hardware, data, space)
     space = SearchSpace(bounded, space.choices)
@@ -263,7 +267,7 @@ def _place(
 def _by_site(
     fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, data: Split, variables: Variables
 ) -> tuple[Accelerator, dict[str, tuple[float, float]]]:
-    expanded = one_macro_per_site(fn, params, accelerator, data.inputs[:1])
+    expanded = one_macro_per_site(fn, params, accelerator, *first_arguments(data.inputs, 1))
     known = continuous_settings(expanded)
     found: dict[str, tuple[float, float]] = {}
     for path, pair in variables.items():
@@ -274,10 +278,11 @@ def _by_site(
     return expanded, found
 
 
-def _check(data: Split, accuracy: float) -> None:
-    some_items(data=data)
+def _checked(data: LabelledData, accuracy: float) -> Split:
+    found = class_items("data", data)
     if not 0 < accuracy < 1:
         raise ValueError(f"Argument `accuracy` must be above 0 and below 1, but is {accuracy}.")
+    return found
 
 
 def _infeasible_message(accuracy: float, point: SearchPoint) -> str:

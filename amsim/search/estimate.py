@@ -1,6 +1,7 @@
 """Energy and accuracy of a candidate with their derivatives, compiled once for a whole search."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -8,10 +9,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree, Shaped
+from jaxtyping import Array, Float, Int, PyTree
 
 from amsim.deployment.front_door import deploy
 from amsim.evaluation.fixed_reads import FixedReads, Reading
+from amsim.statistics.precision import summing_dtype
 from amsim.system.accelerator import Accelerator
 from amsim.system.cost import system_cost
 from amsim.system.hardware import COMPONENTS
@@ -66,7 +68,7 @@ class Estimate:
         paths: Settings that vary.
         reads: Dies, reads and data, the same for all candidates.
         components: Components of energy that count.
-        activity_inputs: Items whose activity determines the energy.
+        activity_inputs: Arguments of the network whose activity determines the energy.
         trained: Whether derivatives with respect to the parameters are computed.
         softness: Width of the smooth accuracy in units of the margin.
         evaluations: Forward passes over all dies and data so far; a backward pass counts as `BACKWARD` of them.
@@ -77,7 +79,7 @@ class Estimate:
     paths: tuple[str, ...]
     reads: FixedReads
     components: tuple[str, ...]
-    activity_inputs: np.ndarray
+    activity_inputs: tuple[Any, ...]
     trained: bool = False
     softness: float = 1.0
     evaluations: int = 0
@@ -114,7 +116,7 @@ class Estimate:
         by_log = np.sum([np.asarray(one[2], float) for one in found], axis=0) / answers
         by_params = None
         if self.trained:
-            by_params = jax.tree.map(lambda *parts: sum(parts) / answers, *(one[3] for one in found))
+            by_params = jax.tree.map(lambda *parts: _total(parts) / answers, *(one[3] for one in found))
         return Slopes(right, smooth, by_log, by_params)
 
     def set_softness(self, logs: np.ndarray, params: PyTree, share: float) -> None:
@@ -132,6 +134,11 @@ class Estimate:
 def at_logs(accelerator: Accelerator, paths: Sequence[str], logs: Float[Array, " variables"]) -> Accelerator:
     """Hardware with each variable at the exponential of its logarithm; bounds have been checked before."""
     return with_numbers(accelerator, dict(zip(paths, jnp.exp(logs), strict=True)))
+
+
+def _total(parts: Sequence[Array]) -> Array:
+    """Sum in float32 at least."""
+    return functools.reduce(jnp.add, [part.astype(summing_dtype(part.dtype)) for part in parts])
 
 
 def _signed_margins(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
@@ -185,14 +192,14 @@ def _log_energy(
     candidates: Candidates,
     params: PyTree,
     logs: Float[Array, " variables"],
-    inputs: Shaped[np.ndarray | Array, "batch ..."],
+    inputs: tuple[Any, ...],
     components: tuple[str, ...],
 ) -> tuple[Array, Array]:
     chosen = np.array([COMPONENTS.index(name) for name in components])
 
     def log_energy(logs: Array) -> Array:
         hardware = candidates.at(logs)
-        layers = deploy(candidates.fn, params, hardware).workload(inputs).layers
+        layers = deploy(candidates.fn, params, hardware).workload(*inputs).layers
         return jnp.log(jnp.sum(system_cost(hardware, layers).energy[:, chosen]))
 
     return jax.value_and_grad(log_energy)(logs)

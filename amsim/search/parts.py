@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amsim.circuits.checks import at_least_one, one_of
-from amsim.datasets.load import Split
+from amsim.datasets.check import LabelledData, class_items
 from amsim.system.hardware import COMPONENTS
 from amsim.training.parameters import Trainable
 
@@ -67,21 +67,24 @@ class FinalCheck:
     """Check of a circuit that was found, on dies that the search never saw.
 
     Attributes:
-        data: Labelled items of the check; None takes those of the search, which flatters trained parameters.
+        data: Labelled items of the check, as `amsim.evaluate` takes them; None takes those of the search, which
+            flatters trained parameters.
         dies: Number of dies.
         must_reach: Raise `InfeasibleError` if the search does not reach the accuracy, instead of reporting it.
 
     Raises:
-        ValueError: A count below 1.
+        ValueError: A count below 1, or no items or others than `amsim.evaluate` takes.
     """
 
-    data: Split | None = None
+    data: LabelledData | None = None
     dies: int = 16
     must_reach: bool = False
 
     def __post_init__(self) -> None:
-        """Check the count."""
+        """Check items and count."""
         at_least_one(dies=self.dies)
+        if self.data is not None:
+            class_items("check", self.data)
 
     @staticmethod
     def of(check: Any) -> "FinalCheck":

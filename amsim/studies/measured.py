@@ -12,11 +12,13 @@ from jaxtyping import Array, PRNGKeyArray
 
 from amsim import networks
 from amsim.circuits.checks import at_least_one, one_of, part_of
+from amsim.datasets.check import LabelledData, class_items
+from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import right_answers
-from amsim.evaluation.batches import labelled_batches
+from amsim.evaluation.batches import labelled_batches, on_device
 from amsim.results.provenance import described
 from amsim.results.quantities import QUANTITIES as LABELS
 from amsim.system.accelerator import Accelerator
@@ -112,21 +114,21 @@ class Study:
         return self.fn, self.params
 
     def _accuracy(self, fn: Callable[..., Any], params: Any) -> Callable[..., dict[str, Array]]:
-        inputs, labels = labelled_batches(self.data, self.batch)
-        batches, answers, items = jnp.asarray(inputs), jnp.asarray(labels), len(self.data)
+        inputs, labels, highest = labelled_batches(self.data, self.batch)
+        batches, answers, items = on_device(inputs), jnp.asarray(labels), len(self.data)
 
         def accuracy(hardware: Any, die_key: PRNGKeyArray, read_key: PRNGKeyArray) -> dict[str, Array]:
             chip = deploy(fn, params, hardware, key=die_key, calibration=self.calibration)
-            return {"accuracy": right_answers(chip, read_key.reshape(1), batches, answers)[0] / items}
+            return {"accuracy": right_answers(chip, read_key.reshape(1), batches, answers, highest)[0] / items}
 
         return accuracy
 
     def _cost(self, fn: Callable[..., Any], params: Any) -> Callable[..., dict[str, Array]]:
-        inputs = jnp.asarray(self.data.inputs[: self.cost_items])
+        inputs = on_device(first_arguments(self.data.inputs, self.cost_items))
 
         def cost(hardware: Any) -> dict[str, Array]:
             chip = deploy(fn, params, hardware, calibration=self.calibration)
-            found = system_cost(chip.accelerator, chip.workload(inputs).layers)
+            found = system_cost(chip.accelerator, chip.workload(*inputs).layers)
             all_of = {
                 "energy": jnp.sum(found.energy, axis=0),
                 "latency": jnp.sum(found.seconds),
@@ -141,7 +143,7 @@ def study(
     fn: Callable[..., Any] | str | None,
     params: Any = None,
     hardware: Any = None,
-    data: Split | None = None,
+    data: LabelledData | None = None,
     *,
     quantities: Sequence[str] = QUANTITIES,
     batch: int = 250,
@@ -154,10 +156,10 @@ def study(
         fn: Network `fn(params, inputs) -> logits`, or the name of a reference network; None with an axis `network`.
         params: Its parameters; None with a name.
         hardware: A macro, an `Accelerator` or rules; None with an axis `hardware`.
-        data: Labelled inputs, such as `dataset.test`.
+        data: Labelled inputs, such as `dataset.test`, as `amsim.evaluate` takes them.
         quantities: Some of `QUANTITIES`. Accuracy is that of each read on each die, as `amsim.evaluate` gives it for
             the same key; energy by component, latency and area are those of one inference on the nominal hardware.
-        batch: Inputs computed at once.
+        batch: Inputs computed at once; bounds the memory, and changes the cost of a call only.
         cost_items: Inputs whose activity the energy is averaged over.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`.
 
@@ -165,10 +167,11 @@ def study(
         The study, first argument of `amsim.sweep`.
 
     Raises:
-        ValueError: No data, an unknown quantity, none at all, or a count below 1.
+        ValueError: No data or others than `amsim.evaluate` takes, an unknown quantity, none at all, or a count below 1.
     """
-    if not isinstance(data, Split) or len(data) == 0:
+    if data is None or (isinstance(data, Split) and len(data) == 0):
         raise ValueError(f"Argument `data` must be a Split with at least one item, but is {data!r}.")
+    items = class_items("data", data)
     at_least_one(batch=batch, cost_items=cost_items)
     quantities = [quantities] if isinstance(quantities, str) else quantities  # else its letters would be tried
     for quantity in quantities:
@@ -182,7 +185,7 @@ def study(
     if hardware is not None:
         hardware = Accelerator.of(hardware)
     chosen = tuple(name for name in QUANTITIES if name in quantities)
-    return Study(fn, params, hardware, data, chosen, batch, cost_items, calibration)
+    return Study(fn, params, hardware, items, chosen, batch, cost_items, calibration)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

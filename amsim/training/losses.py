@@ -10,14 +10,18 @@ import optax
 from jaxtyping import Array, Float
 
 from amsim.circuits.checks import number_between
+from amsim.evaluation.answers import class_scores
 
 Loss = Callable[[Any, Array], Float[Array, ""]]
 """Scalar to minimise, from the outputs of a network and the labels of a batch."""
 
 
 def cross_entropy(outputs: Any, labels: Array) -> Float[Array, ""]:
-    """Mean cross entropy of class scores, shape (batch, classes), and class numbers, shape (batch,)."""
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, labels))
+    """Mean cross entropy of class scores, shape (batch, classes), and class numbers, shape (batch,).
+
+    One logit per item is that of a sigmoid, above 0 for class 1.
+    """
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(class_scores(outputs), labels))
 
 
 def distillation(
@@ -28,7 +32,8 @@ def distillation(
     The factor `T**2` keeps its gradient as large as that of a loss on labels.
     Source: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", arXiv 1503.02531.
     """
-    soft, target = jax.nn.log_softmax(outputs / temperature), jax.nn.log_softmax(teacher / temperature)
+    softened = [class_scores(scores) / temperature for scores in (outputs, teacher)]
+    soft, target = map(jax.nn.log_softmax, softened)
     return temperature**2 * jnp.mean(jnp.sum(jnp.exp(target) * (target - soft), axis=-1))
 
 
@@ -60,6 +65,11 @@ class Distillation:
     def of(loss: "Loss | Distillation") -> "Distillation":
         """The same loss as a distillation, of weight 0 where there is no teacher."""
         return loss if isinstance(loss, Distillation) else Distillation(0.0, loss=loss)
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether labels are numbers of classes, those of the outputs' last axis."""
+        return self.loss is cross_entropy
 
     def __call__(
         self, outputs: Any, labels: Array, teacher: Float[Array, "batch classes"] | None = None

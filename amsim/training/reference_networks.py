@@ -12,8 +12,10 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim.circuits.checks import at_least_one, integer_between
+from amsim.datasets.check import class_items
 from amsim.datasets.split import Dataset
 from amsim.evaluation.accuracy import plain_accuracy
+from amsim.evaluation.answers import are_right, check_logits
 from amsim.networks.image_network import ImageNetwork, Params
 from amsim.progress import LossProgress
 from amsim.training.losses import cross_entropy
@@ -61,24 +63,26 @@ def train(
         progress: Called with (step, steps, loss) about once a second.
 
     Raises:
-        ValueError: A count that is not positive, or fewer training images than one batch.
+        ValueError: A count that is not positive, labels that are no classes of the network, or fewer
+            training images than one batch.
         FloatingPointError: The loss is no longer finite.
     """
     at_least_one(epochs=epochs, batch=batch)
     integer_between("batch", batch, 1, len(data.train))
-    steps = len(data.train) // batch
+    items, test = class_items("data.train", data.train), class_items("data.test", data.test)
+    steps = len(items) // batch
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps))
     initial, shuffle, mirror = jax.random.split(jax.random.key(seed), 3)
     params = network.initial_params(initial)
     state = initial_state(optimiser, _latent(params))
-    step = jax.jit(partial(_step, network, optimiser), donate_argnums=(0, 1))
+    step = jax.jit(partial(_step, network, optimiser, int(items.labels.max())), donate_argnums=(0, 1))
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
     start, last_report = time.monotonic(), 0.0
     for epoch in range(epochs):
-        order = np.asarray(jax.random.permutation(jax.random.fold_in(shuffle, epoch), len(data.train)))
+        order = np.asarray(jax.random.permutation(jax.random.fold_in(shuffle, epoch), len(items)))
         losses, hits = [], []
         for index in range(steps):
-            chosen = data.train[order[index * batch : (index + 1) * batch]]
+            chosen = items[order[index * batch : (index + 1) * batch]]
             number = epoch * steps + index
             key = jax.random.fold_in(mirror, number)
             params, state, loss, hit = step(params, state, chosen.inputs, chosen.labels, key)
@@ -96,8 +100,8 @@ def train(
         "data": data.name,
         "settings": {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "seed": seed},
         "history": history,
-        "test_accuracy": plain_accuracy(network, params, data.test),
-        "test_images": len(data.test),
+        "test_accuracy": plain_accuracy(network, params, test),
+        "test_images": len(test),
         "seconds": round(time.monotonic() - start, 1),
         "versions": {"jax": jax.__version__, "optax": optax.__version__},
     }
@@ -114,6 +118,7 @@ def _latent(params: Params) -> Params:
 def _step(
     network: ImageNetwork,
     optimiser: optax.GradientTransformation,
+    highest_label: int,
     params: Params,
     state: optax.OptState,
     images: Array,
@@ -126,6 +131,7 @@ def _step(
     def loss_of(latent: Params) -> tuple[Array, Any]:
         whole = {name: params[name] | layer for name, layer in latent.items()}
         logits, used = network.forward(whole, images, batch_statistics=True, convolution=patch_convolution)
+        check_logits(logits, len(labels), highest_label)
         return cross_entropy(logits, labels), (logits, used)
 
     latent = _latent(params)
@@ -136,7 +142,7 @@ def _step(
         name: layer | {part: old * params[name][part] + (1 - old) * value for part, value in used[name].items()}
         for name, layer in network.constrained(latent).items()
     }
-    return params, state, loss, jnp.mean(jnp.argmax(logits, axis=-1) == labels)
+    return params, state, loss, jnp.mean(are_right(logits, labels))
 
 
 def patch_convolution(inputs: Array, kernel: Array, stride: int) -> Array:

@@ -25,6 +25,7 @@ from amsim.deployment.running.site_observation import SiteObservation
 from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.deployment.tracing.plain_step import plain_results
 from amsim.deployment.tracing.steps import Program, Step, Value
+from amsim.noise.item_keys import member_keys
 
 
 class Deployment(NamedTuple):
@@ -220,7 +221,7 @@ def _on_macro(
     operands = site_operands(site, ranges, values)
     macro = ranges.macro(macro)
     if mapped.chain is None:
-        sums = _multiplied(macro, site.layout.members, operands, die, key)
+        sums = _multiplied(macro, site.layout.members, bool(site.weight.data), operands, die, key)
         if ranges.offset is not None:
             sums = sums + over_columns(ranges.offset, sums.ndim).astype(sums.dtype)
         return site.layout.result(sums).astype(site.step.dtype), sums
@@ -245,7 +246,7 @@ def _column_mean(mapped: MappedSite, read: Array) -> Array:
 # Sites of equal shape are traced once; the compiler sees through these calls.
 @eqx.filter_jit
 def _multiplied(
-    macro: Macro, members: tuple[int, ...], operands: Operands, die: Die, key: PRNGKeyArray | None
+    macro: Macro, members: tuple[int, ...], of_items: bool, operands: Operands, die: Die, key: PRNGKeyArray | None
 ) -> Array:
     def multiply(inputs: Array, matrix: Array, key: PRNGKeyArray | None) -> Array:
         return macro.multiply(dataclasses.replace(operands, inputs=inputs, matrix=matrix), die=die, key=key)
@@ -253,7 +254,7 @@ def _multiplied(
     # Each member of the batch axes is a read of its own, one after the other on the same die.
     for _ in members:
         multiply = jax.vmap(multiply, (0, 0, None if key is None else 0))
-    keys = jax.random.split(key, members) if key is not None and members else key
+    keys = member_keys(key, members, of_items=of_items) if key is not None and members else key
     return multiply(operands.inputs, operands.matrix, keys)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from amsim import networks
 from amsim.foreign import load_onnx
+from amsim.foreign.item_inputs import ItemNumbers, NetworkOfItems
 from amsim.networks import NETWORKS
 from amsim.studies.axes import HARDWARE, NETWORK, Block, Conditional, blocks, points
 from amsim.studies.plan import groups
@@ -27,7 +28,7 @@ def hardware_and_axes(
         folder: Folder that paths in it are relative to.
         mistakes: List to which a line per mistake is added.
     """
-    given = content.get("hardware")
+    given, numbers = content.get("hardware"), content["study"].get("inputs")
     several = given if isinstance(given, list) else []
     single = None if given is None or several else given[1]
     named = _named(several, mistakes)
@@ -52,11 +53,13 @@ def hardware_and_axes(
         conditional: list[Any] = []
         for path, values in tables["axes"].items():
             (conditional if isinstance(values, Conditional) else plain).append(
-                {path: _values(path, values, used, folder)}
+                {path: _values(path, values, used, folder, numbers)}
             )
         axes += plain
         if tables["points"]:
-            axes.append(points({path: _values(path, one, used, folder) for path, one in tables["points"].items()}))
+            axes.append(
+                points({path: _values(path, one, used, folder, numbers) for path, one in tables["points"].items()})
+            )
         # Axes that a condition refers to come before it; TOML does not keep the order of paths with and without quotes.
         axes += ([] if sampled is None else [sampled]) + conditional
         dims = blocks(axes)
@@ -67,13 +70,24 @@ def hardware_and_axes(
     return single, axes
 
 
-def load_network(name: str, folder: Path) -> tuple[Callable[..., Any], Any]:
-    """A reference network by name, or a network of an `.npz` or `.onnx` file."""
+def load_network(name: str, folder: Path, numbers: ItemNumbers | None = None) -> tuple[Callable[..., Any], Any]:
+    """A reference network by name, or a network of an `.npz` or `.onnx` file.
+
+    Args:
+        name: Name or file.
+        folder: Folder that paths are relative to.
+        numbers: Numbers of the inputs of an `.onnx` file; None is the default.
+
+    Raises:
+        ValueError: No such network, or a file that is not one.
+        OSError: The file cannot be read.
+    """
     if name.endswith(".onnx"):
         try:
-            return load_onnx(folder / name)
+            network, params = load_onnx(folder / name)
         except ImportError as error:
             raise ValueError(f"Network {name} cannot be read: {error}") from None
+        return NetworkOfItems(network, numbers or ItemNumbers()), params
     return networks.load(folder / name if name.endswith(".npz") else name)
 
 
@@ -139,9 +153,11 @@ def _inside(path: str, places: Mapping[str, str]) -> bool:
     return any(path.startswith(f"{other}.") for other in places)
 
 
-def _values(path: str, values: Any, hardware: Mapping[str, Accelerator], folder: Path) -> Any:
+def _values(
+    path: str, values: Any, hardware: Mapping[str, Accelerator], folder: Path, numbers: ItemNumbers | None
+) -> Any:
     if path == HARDWARE:
         return {name: hardware[name] for name in values}
     if path == NETWORK:
-        return [name if name in NETWORKS else (name, *load_network(name, folder)) for name in values]
+        return [name if name in NETWORKS else (name, *load_network(name, folder, numbers)) for name in values]
     return values

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from amsim.datasets.load import DATASETS
+from amsim.foreign.item_inputs import ItemNumbers
 from amsim.networks import NETWORKS
 from amsim.studies.axes import HARDWARE, NETWORK, NONE, Points, only_where, samples
 from amsim.studies.measured import QUANTITIES
@@ -86,6 +87,13 @@ def _study(**given: Any) -> dict[str, Any]:
     return given
 
 
+def _item_numbers(**given: Any) -> ItemNumbers:
+    for name in ("full_scale", "deviation"):
+        if np.any(np.asarray(given.get(name, 1.0)) <= 0):
+            raise ValueError(f"`{name}` must be above 0, but is {given[name]}.")
+    return ItemNumbers(**{name: np.asarray(value, float).tolist() for name, value in given.items()})
+
+
 ENDS = {
     "from": Key(NUMBER, "first value", required=True),
     "to": Key(NUMBER, "last value", required=True),
@@ -114,6 +122,15 @@ NAMES = {
     NETWORK: Key(ListOf(NETWORKS_AND_FILES), "reference networks, .npz or .onnx files"),
     HARDWARE: Key(ListOf(TEXT), "names of [[hardware]] tables, designs or chips"),
 }
+BY_CHANNEL = Either((NUMBER, ListOf(NUMBER)))
+INPUTS = Table(
+    {
+        "full_scale": Key(NUMBER, "number of the data that is 1 for the network; 255 for bytes, else 1"),
+        "mean": Key(BY_CHANNEL, "subtracted then, one number or one for each channel"),
+        "deviation": Key(BY_CHANNEL, "divided by then, one number or one for each channel"),
+    },
+    build=_item_numbers,
+)
 SHARE = Scalar(
     "a number above 0 and at most 1",
     lambda value: NUMBER.fits(value) and 0 < value <= 1,
@@ -126,7 +143,11 @@ STUDY_FILE = Table(
             Table(
                 {
                     "network": Key(NETWORKS_AND_FILES, "reference network, .npz or .onnx file"),
-                    "data": Key(names_or_files(DATASETS, (".npz",)), "data set, or .npz file with inputs and labels"),
+                    "data": Key(
+                        names_or_files(DATASETS, (".npz",)),
+                        "data set, or .npz file with labels and inputs, or arrays named as inputs of an .onnx file",
+                    ),
+                    "inputs": Key(INPUTS, "numbers of the data as floating-point inputs of an .onnx file"),
                     "images": Key(integer(1), "number of items, the first of the test set; all by default"),
                     "share": Key(SHARE, "share of the items, instead of their number"),
                     "dies": Key(integer(1), "number of dies, 16 by default"),

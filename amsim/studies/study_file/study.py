@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
@@ -105,10 +106,25 @@ def read_study(path: str | Path, *, dies: int | None = None, images: int | None 
         count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise ValueError("\n  ".join([f"{path} has {count}:", *mistakes]))
     given = {"dies": 16, "reads": 1, "seed": 0, "quantities": list(QUANTITIES), "batch": 250} | content["study"]
-    fn, params = (None, None) if "network" not in given else load_network(given["network"], path.parent)
+    fn, params = (
+        (None, None) if "network" not in given else load_network(given["network"], path.parent, given.get("inputs"))
+    )
     data = _data(given, path.parent)
+    _check_inputs(data, content)
     measure = study(fn, params, hardware, data, quantities=given["quantities"], batch=given["batch"])
     return FileStudy(path, measure, axes, jax.random.key(given["seed"]), given["dies"], given["reads"], text)
+
+
+def _check_inputs(data: Split, content: Mapping[str, Any]) -> None:
+    """Raise ValueError where a network cannot take several arrays by name."""
+    tables = [content["study"], content.get("axes", {}), content.get("points", {})]
+    names = np.ravel([table["network"] for table in tables if "network" in table]).tolist()
+    others = [name for name in names if not name.endswith(".onnx")]
+    if isinstance(data.inputs, dict) and others:
+        raise ValueError(
+            f"[study] data: several arrays beside `labels` are inputs of an .onnx file by name, but {others[0]} takes "
+            "`inputs` alone."
+        )
 
 
 def _document(path: Path) -> tuple[str, dict[str, Any]]:
@@ -123,15 +139,17 @@ def _document(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _data(given: Mapping[str, Any], folder: Path) -> Split:
-    """Items to measure on: the first of the test set, or of a file of `inputs` and `labels`."""
+    """Items to measure on: the first of the test set, or of a file of `labels` and of inputs."""
     name = given.get("data", "fashion-mnist-mini")
     if name.endswith(".npz"):
         arrays = read_array_file(folder / name)
-        if set(arrays) != {"inputs", "labels"}:
+        if "labels" not in arrays or len(arrays) < 2:
             raise ValueError(
-                f"[study] data: {folder / name} must hold `inputs` and `labels`, but has {sorted(arrays)}."
+                f"[study] data: {folder / name} must hold `labels` and `inputs`, or `labels` and an array for each "
+                f"input of an .onnx file, but has {sorted(arrays)}."
             )
-        whole = Split(arrays["inputs"], arrays["labels"])
+        labels = arrays.pop("labels")
+        whole = Split(arrays["inputs"] if set(arrays) == {"inputs"} else arrays, labels)
     else:
         whole = load_dataset(name).test
     count = given.get("images", max(round(given.get("share", 1.0) * len(whole)), 1))

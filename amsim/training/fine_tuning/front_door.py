@@ -11,7 +11,7 @@ import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import one_key
-from amsim.datasets.load import Split
+from amsim.datasets.check import LabelledData
 from amsim.deployment.front_door import check_deployable
 from amsim.progress import LossProgress, progress_bar
 from amsim.training.fine_tuning.loop import TrainingLoop
@@ -26,7 +26,7 @@ def fine_tune(
     fn: Callable[..., Any],
     params: PyTree,
     hardware: Any,
-    data: Split,
+    data: LabelledData,
     *,
     key: PRNGKeyArray,
     epochs: int = 5,
@@ -35,7 +35,7 @@ def fine_tune(
     loss: Loss | Distillation = cross_entropy,
     dies: str | int | PRNGKeyArray | TrainingDies = "redrawn",
     decision_rule: str | None = None,
-    validation: Split | float | HeldOut | None = None,
+    validation: LabelledData | float | HeldOut | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | LossProgress = False,
 ) -> FineTuned:
@@ -48,16 +48,19 @@ def fine_tune(
 
     Args:
         fn: Network `fn(params, inputs) -> outputs` of any framework.
-        params: Parameters before training.
+        params: Parameters before training. Those of fewer than 32 bits, as bfloat16, are trained by float32 copies and
+            rounded for each step.
         hardware: A macro, an `Accelerator` or rules.
-        data: Items to train on, such as `dataset.train`.
+        data: Items to train on, such as `dataset.train`: a `Split` or a tuple (inputs, labels), inputs as in
+            `amsim.evaluate`. Labels are what the loss takes; those of the default one are numbers of classes.
         key: Draws order, dies, noise and validation items.
         epochs: Passes over the data.
         batch: Items per step; the last incomplete batch of an epoch is left out.
         optimiser: Learning rate at the start, of Adam with a cosine schedule to 0; any optax transformation; or an
             `amsim.Optimiser`, which also chooses the parameters that are trained. None: a learning rate of 1e-3.
-        loss: `loss(outputs, labels) -> scalar`, by default the mean cross entropy of class numbers; or an
-            `amsim.Distillation`, which adds the outputs of the ideal network (`params` in plain JAX) as a teacher.
+        loss: `loss(outputs, labels) -> scalar`, by default the mean cross entropy of class numbers, where one logit per
+            item is that of a sigmoid; or an `amsim.Distillation`, which adds the outputs of the ideal network
+            (`params` in plain JAX) as a teacher.
         dies: "redrawn": a new die at each step; a number: an ensemble of so many dies, met in turn; a key: that one
             die; "nominal": the nominal macros; or an `amsim.TrainingDies`, which also scales their errors.
         decision_rule: Derivative of the decisions of fused neurons, as in `amsim.deploy`.
@@ -79,10 +82,11 @@ def fine_tune(
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
     met, held_out, path = TrainingDies.of(dies), HeldOut.of(validation), _checkpoint_path(checkpoint)
     order_key, read_key, die_key, split_key = jax.random.split(key, 4)
-    items = plan_items(data, held_out, epochs, batch, order_key, split_key)
+    objective = Distillation.of(loss)
+    items = plan_items(data, held_out, objective, epochs, batch, order_key, split_key)
     exposure = plan_exposure(hardware, met, decision_rule, items.steps, die_key, read_key)
     updates = plan_updates(fn, params, Optimiser.of(optimiser), items.steps)
-    plan = Plan(fn, params, key, items, exposure, Distillation.of(loss), updates, held_out)
+    plan = Plan(fn, params, key, items, exposure, objective, updates, held_out)
     check_deployable(fn, params, exposure.accelerator, calibration=exposure.calibration)
     settings = settings_of(plan)
     training = TrainingLoop(plan, settings, path)

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from amsim.datasets.inputs import network_arguments
 from amsim.deployment.tracing.leaf_names import leaf_name
 from amsim.evaluation.accuracy import accuracy_on_dies
-from amsim.evaluation.batches import batches
+from amsim.evaluation.batches import batches, on_device
 from amsim.noise.random import numbered_keys
 from amsim.progress import LossProgress
 from amsim.training.fine_tuning.checkpoint import TrainingState, read_checkpoint, write_checkpoint
@@ -86,7 +87,7 @@ class TrainingLoop:
         return Batch(
             jnp.asarray(number),
             jnp.asarray(self.plan.exposure.scales[number], float),
-            jnp.asarray(chosen.inputs),
+            on_device(chosen.inputs),
             jnp.asarray(chosen.labels),
             None if teacher is None else jnp.asarray(teacher[items]),
         )
@@ -121,7 +122,7 @@ class TrainingLoop:
         """Outputs of the ideal network for all training items."""
         network, params = eqx.filter_jit(self.plan.network), self.plan.params
         parts = batches(self.plan.items.train.inputs, TEACHER_BATCH)
-        return np.concatenate([np.asarray(network(params, part)) for part in parts])
+        return np.concatenate([np.asarray(network(params, *network_arguments(part))) for part in parts])
 
 
 def _divergence(number: int, loss: float, path: Path | None, epoch: int, params: PyTree) -> TrainingDivergedError:

@@ -7,8 +7,8 @@ from typing import Any
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, integer_between, number_between, some_items
-from amsim.datasets.load import Split
+from amsim.circuits.checks import at_least_one, integer_between, number_between
+from amsim.datasets.check import LabelledData, class_items, has_labels
 from amsim.deployment.site_ranges import Calibration
 from amsim.training.optimiser import adam_with_cosine
 from amsim.training.parameters import Trainable
@@ -85,24 +85,25 @@ class HeldOut:
     """Items held out of the training, by whose accuracy the best epoch is chosen.
 
     Attributes:
-        items: A split, or the fraction of the training data to set aside. None: the last epoch counts.
+        items: Labelled items as `amsim.evaluate` takes them, or the fraction of the training data to set aside. None:
+            the last epoch counts.
         dies: Number of dies that they are evaluated on, which training does not meet; with a held die or the nominal
             macros, those are used.
         patience: Epochs without a better validation after which training stops; None is never.
 
     Raises:
-        ValueError: No items, or a count below 1.
+        ValueError: No items, labels that are not whole numbers from 0, or a count below 1.
     """
 
-    items: Split | float | None = None
+    items: LabelledData | float | None = None
     dies: int = 2
     patience: int | None = None
 
     def __post_init__(self) -> None:
         """Check the counts."""
         at_least_one(dies=self.dies)
-        if isinstance(self.items, Split):
-            some_items(validation=self.items)
+        if has_labels(self.items):
+            class_items("validation", self.items)
         if self.patience is not None:
             integer_between("patience", self.patience, 1)
             if self.items is None:

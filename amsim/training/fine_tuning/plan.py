@@ -1,6 +1,7 @@
 """Plan of a fine-tuning: the arguments, checked, with all that follows from them before anything is compiled."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import optax
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, integer_between, number_between, one_of
+from amsim.datasets.check import LabelledData, class_items, class_numbers, has_labels, labelled_items
 from amsim.datasets.split import Split
 from amsim.deployment.site_ranges import Calibration
 from amsim.noise.gradients import NOISY_DECISION_RULES
@@ -38,6 +40,11 @@ class Items:
     epochs: int
     batch: int
     order_key: PRNGKeyArray
+
+    @functools.cached_property
+    def highest_label(self) -> int:
+        """Highest class among the labels of the training items, where they are classes."""
+        return int(np.max(self.train.labels))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -127,17 +134,24 @@ class Plan:
 
 
 def plan_items(
-    data: Split, held_out: HeldOut, epochs: int, batch: int, order_key: PRNGKeyArray, split_key: PRNGKeyArray
+    data: LabelledData,
+    held_out: HeldOut,
+    objective: Distillation,
+    epochs: int,
+    batch: int,
+    order_key: PRNGKeyArray,
+    split_key: PRNGKeyArray,
 ) -> Items:
     """Items of training and validation; `split_key` draws which are set aside.
 
     Raises:
-        ValueError: No items on one side, or a count out of range.
+        ValueError: No items on one side, labels that the objective does not take, or a count out of range.
     """
-    train, validation = _divide(data, held_out.items, split_key)
+    labelled = labelled_items("data", data)
+    if objective.of_classes:
+        class_numbers("data", labelled.labels)
+    train, validation = _divide(labelled, held_out.items, split_key)
     at_least_one(epochs=epochs, batch=batch)
-    if len(train) == 0:
-        raise ValueError("Argument `data` must have at least one item to train on, but is empty.")
     integer_between("batch", batch, 1, len(train))
     return Items(train, validation, epochs, batch, order_key)
 
@@ -177,12 +191,10 @@ def plan_updates(network: Callable[..., Any], params: PyTree, optimiser: Optimis
 
 def _divide(data: Split, validation: Any, key: PRNGKeyArray) -> tuple[Split, Split | None]:
     """Items to train on and items to validate with."""
-    if not isinstance(data, Split):
-        raise ValueError(
-            f"Argument `data` must be a Split, such as `dataset.train`, but is of type {type(data).__name__}."
-        )
-    if validation is None or isinstance(validation, Split):
-        return data, validation
+    if validation is None:
+        return data, None
+    if has_labels(validation):
+        return data, class_items("validation", validation)
     number_between("validation", validation, 0.0, 1.0)
     order = np.asarray(jax.random.permutation(key, len(data)))
     count = round(float(validation) * len(data))

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from amsim.datasets.inputs import first_arguments
+from amsim.datasets.split import Split
 from amsim.files.program_digest import program_digest
 from amsim.results.provenance import described, key_words
 from amsim.training.fine_tuning.plan import Plan
@@ -24,10 +26,10 @@ def settings_of(plan: Plan) -> dict[str, Any]:
     functions = {"loss": plan.objective.loss, "constrain": updates.constrain, "each_epoch": updates.each_epoch}
     return {
         "params": _digest(*jax.tree.leaves(eqx.filter(plan.params, eqx.is_array))),
-        "network": _network_digest(plan.network, plan.params, items.train.inputs[: items.batch]),
+        "network": _network_digest(plan.network, plan.params, first_arguments(items.train.inputs, items.batch)),
         "hardware": json.loads(described(exposure.accelerator)),
-        "train": _digest(items.train.inputs, items.train.labels),
-        "validation": None if items.validation is None else _digest(items.validation.inputs, items.validation.labels),
+        "train": _items_digest(items.train),
+        "validation": None if items.validation is None else _items_digest(items.validation),
         "validation_dies": plan.held_out.dies,
         "key": key_words(plan.key),
         "dies": dies.members if dies.kind == "ensemble" else dies.kind,
@@ -49,6 +51,10 @@ def settings_of(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _items_digest(items: Split) -> str:
+    return _digest(*jax.tree.leaves(items.inputs), items.labels)
+
+
 def _digest(*arrays: Any) -> str:
     """Short fingerprint of arrays: types, shapes and contents."""
     sha = hashlib.sha256()
@@ -59,9 +65,10 @@ def _digest(*arrays: Any) -> str:
     return sha.hexdigest()[:16]
 
 
-def _network_digest(fn: Callable[..., Any], params: PyTree, inputs: np.ndarray) -> str:
+def _network_digest(fn: Callable[..., Any], params: PyTree, inputs: tuple[Any, ...]) -> str:
     arrays, static = eqx.partition(params, eqx.is_array)
-    return program_digest(jax.make_jaxpr(lambda own, inputs: fn(eqx.combine(own, static), inputs))(arrays, inputs))[:16]
+    traced = jax.make_jaxpr(lambda own, *inputs: fn(eqx.combine(own, static), *inputs))(arrays, *inputs)
+    return program_digest(traced)[:16]
 
 
 def _is_key(array: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PyTree
 
-from amsim.datasets.split import Split
+from amsim.datasets.check import LabelledData
 from amsim.evaluation.unseen_dies import unseen_dies_report
 from amsim.results.labelled import labelled
 from amsim.training.fine_tuning.checkpoint import TrainingState
@@ -36,7 +36,7 @@ class FineTuned:
 
     def report(
         self,
-        test: Split,
+        test: LabelledData,
         *,
         dies: int = 16,
         reads: int = 1,
@@ -49,7 +49,7 @@ class FineTuned:
         seen by a training that knows none.
 
         Args:
-            test: Items that training has not met.
+            test: Labelled items that training has not met, as `amsim.evaluate` takes them.
             dies: Fresh dies; also the most dies seen.
             reads: Passes over the items on each die.
             accuracy_limit: Accuracy that a good die reaches; None leaves the yield out.

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
+from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.deployment.front_door import deploy
+from amsim.evaluation.answers import are_right, check_classes
 from amsim.system.accelerator import Accelerator
 from amsim.training.fine_tuning.plan import Exposure, Plan
 from amsim.training.optimiser import update
@@ -57,7 +59,7 @@ class Batch(NamedTuple):
 
     number: Int[Array, ""]
     scale: Float[Array, ""]
-    inputs: Shaped[Array, "batch ..."]
+    inputs: Inputs
     labels: Shaped[Array, "batch ..."]
     teacher: Float[Array, "batch ..."] | None
 
@@ -78,6 +80,8 @@ def training_step(plan: Plan) -> Callable[[PyTree, PyTree, PyTree, Accelerator, 
 
         def loss_of(trained: PyTree) -> tuple[Array, Any]:
             outputs = _read(network, eqx.combine(trained, others), hardware, plan.exposure, batch)
+            if objective.of_classes:
+                check_classes(outputs.shape[-1], plan.items.highest_label)
             return objective(outputs, batch.labels, batch.teacher), outputs
 
         (loss, outputs), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
@@ -96,11 +100,11 @@ def _read(network: Callable[..., Any], params: PyTree, hardware: Accelerator, ex
         network, params, hardware, key=exposure.dies.at(batch.number), decision_rule=exposure.decision_rule,
         calibration=exposure.calibration,
     )  # fmt: skip
-    return chip(batch.inputs, key=jax.random.fold_in(exposure.read_key, batch.number))
+    return chip(*network_arguments(batch.inputs), key=jax.random.fold_in(exposure.read_key, batch.number))
 
 
 def _accuracy(outputs: Any, labels: Array) -> Float[Array, ""]:
     scores = isinstance(outputs, jax.Array) and outputs.ndim == labels.ndim + 1
     if not scores or not jnp.issubdtype(labels.dtype, jnp.integer):
         return jnp.full((), jnp.nan)
-    return jnp.mean(jnp.argmax(outputs, axis=-1) == labels)
+    return jnp.mean(are_right(outputs, labels))
