@@ -56,7 +56,8 @@ class Sweep(NamedTuple):
             raise ValueError(f"Argument `table` must have sums of at most {macro.rows} products, but has {rows}.")
         adc = macro.adc
         assert adc is not None
-        step, origin = 2 * float(adc.lsb(float(rows))), 2.0 * (rows // 2) - rows
+        lsb, zero = (float(part) for part in adc.scale(float(rows)))
+        step, origin = 2 * lsb, 2 * zero - rows
         mean = table["count_read"].values.reshape(-1, len(counts))
         sigma = table["count_sigma"].values.reshape(-1, len(counts))
         margin = 4 * np.sqrt(np.mean(sigma**2)) + step

@@ -35,9 +35,9 @@ _AXES = ("die", "column", "count")
 def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, monotonic: bool = True) -> xr.Dataset:
     """Read a table of measured reads and check it.
 
-    A CSV file has a header with the words of `COLUMNS`, or of `SPELLINGS` in their place, and one point per line. Lines that start with `#` are comments;
-    two of them are understood: `# rows: 64`, the products per sum, and `# reads: 32`, the reads per mean and sigma.
-    A file is only ever read as numbers.
+    A CSV file has a header with the words of `COLUMNS`, or of `SPELLINGS` in their place, and one point per line. Lines
+    that start with `#` are comments; two of them are understood: `# rows: 64`, the products per sum, and `# reads: 32`,
+    the reads per mean and sigma. A file is only ever read as numbers.
 
     The order rule: a mean may not lie below that of the next lower count by more than 4 standard errors of their
     difference, each sigma / sqrt(reads), or sigma itself where `reads` is not known. A sigma below the rms over all
@@ -268,8 +268,8 @@ def _header(cells: list[str], number: int) -> list[str]:
     names = [SPELLINGS.get(cell, cell) for cell in cells]
     if len(set(names)) < len(names) or not set(COLUMNS) - {"die"} <= set(names) <= set(COLUMNS):
         raise ValueError(
-            f"Line {number} must be a header of {', '.join(COLUMNS)} (die optional; count_read and count_sigma are mean "
-            f"and sigma), but is {','.join(cells)[:200]!r}."
+            f"Line {number} must be a header of {', '.join(COLUMNS)} (die optional; {', '.join(SPELLINGS)} for the last "
+            f"two), but is {','.join(cells)[:200]!r}."
         )
     return names
 

@@ -247,7 +247,7 @@ STUCK = {
     ],
 )
 def test_a_record_without_a_signal_is_refused(test, name):
-    with pytest.raises(ValueError, match="`(samples|codes)` must"):
+    with pytest.raises(ValueError, match=r"`(samples|codes)` must"):
         test(STUCK[name])
 
 
