@@ -268,8 +268,8 @@ def _header(cells: list[str], number: int) -> list[str]:
     names = [SPELLINGS.get(cell, cell) for cell in cells]
     if len(set(names)) < len(names) or not set(COLUMNS) - {"die"} <= set(names) <= set(COLUMNS):
         raise ValueError(
-            f"Line {number} must be a header of {', '.join(COLUMNS)} (die optional; {', '.join(SPELLINGS)} for the last "
-            f"two), but is {','.join(cells)[:200]!r}."
+            f"Line {number} must be a header of {', '.join(COLUMNS)} (die optional; {', '.join(SPELLINGS)} for the "
+            f"last two), but is {','.join(cells)[:200]!r}."
         )
     return names
 

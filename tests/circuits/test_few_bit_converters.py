@@ -10,6 +10,7 @@ import pytest
 
 from amsim.circuits import Adc, Comparator, FlashAdc, SarAdc, SingleSlopeAdc, SwitchedCapacitor
 from amsim.circuits.adc import select_range, standard_tests
+from amsim.system.settings import with_settings
 
 KINDS = {
     "ideal": lambda bits: Adc(bits=bits),
@@ -119,6 +120,43 @@ def test_ranges_of_few_bits_are_what_their_method_says(bits, shift):
     assert float(Adc(bits=bits, range=full * 1.0001).clipped_fraction(values, rows)) == 0
     most = float(select_range(values, rows, bits, method="percentile", coverage=0.9))
     assert float(Adc(bits=bits, range=most).clipped_fraction(values, rows)) <= 0.101
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_bits_never_come_for_free(kind):
+    """Each in area, energy and time, alone and as a setting of an array."""
+    macro = SwitchedCapacitor(rows=8, columns=2, adc=KINDS[kind](ALLOWED[kind][0]))
+    setting = "macro.adc.levels" if kind == "flash" else "macro.adc.bits"
+    found = []
+    for bits in ALLOWED[kind]:
+        adc = KINDS[kind](bits)
+        change = {setting: adc.levels if kind == "flash" else bits}
+        change |= {"macro.adc.low_bits": adc.low_bits} if kind == "split" else {}
+        array = with_settings(macro, change)
+        assert float(array.area) == pytest.approx(float(macro.area + 2 * (adc.area - macro.adc.area)), rel=1e-5)
+        supply, decision = jnp.asarray(0.6), jnp.asarray(50e-15)
+        found.append([float(adc.area), float(adc.energy(supply, decision)), float(adc.conversion_time(64.0))])
+    area, energy, time = np.diff(found, axis=0).T
+    assert np.all(area > 0)
+    assert np.all(energy > 0)
+    # A flash compares all levels at once.
+    assert np.all(time >= 0 if kind == "flash" else time > 0)
+
+
+def test_area_of_an_ideal_converter():
+    """2660 um^2 at 8 bits (facts 6.3); between resolutions the ratio of facts 6.4, 10**-0.0369 * 2 per bit."""
+    areas = np.array([float(Adc(bits=bits).area) for bits in range(1, 17)])
+    assert areas[7] == pytest.approx(2660e-12, rel=1e-6, abs=0)
+    np.testing.assert_allclose(areas[1:] / areas[:-1], 2 * 10**-0.0369, rtol=1e-5)
+    # A copy of another resolution has the area of that one; an area of one's own stays.
+    for bits in (1, 6, 16):
+        copy = dataclasses.replace(dataclasses.replace(Adc(range=0.5), bits=bits), linear_capacitance=1e-15)
+        assert float(copy.area) == float(Adc(bits=bits).area)
+        own = dataclasses.replace(Adc(bits=8, area=1e-9), bits=bits)
+        assert float(own.area) == pytest.approx(1e-9, rel=1e-6, abs=0)
+    traced = jax.jit(lambda area: Adc(bits=6, area=area).area)(jnp.asarray(2660e-12))
+    assert float(traced) == pytest.approx(2660e-12, rel=1e-6, abs=0)
+    assert float(dataclasses.replace(Adc(bits=4, area=0), bits=6).area) == 0
 
 
 def test_a_line_of_one_bit_with_a_chosen_range_follows_its_sums():
