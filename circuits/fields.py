@@ -66,11 +66,11 @@ def physical(*, unit: str, symbol: str | None = None, long_name: str | None = No
     return eqx.field(metadata={_LABEL: FieldLabel(unit, symbol, long_name)}, **options)
 
 
-def count(*, default: int, unit: str = "1", symbol: str | None = None, long_name: str | None = None) -> Any:
+def count(*, default: int | None, unit: str = "1", symbol: str | None = None, long_name: str | None = None) -> Any:
     """Field of a static count; a number of NumPy, as in a swept array, becomes a plain one.
 
     Args:
-        default: Default of the field.
+        default: Default of the field; None where the part then finds the count itself.
         unit: As in `FieldLabel`; "bit" for a word length.
         symbol: As in `FieldLabel`.
         long_name: As in `FieldLabel`.

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from amsim.circuits.contract.bit_slicing import weight_digits
+from amsim.circuits.contract.bit_slicing import place_value, weight_digits
 from amsim.circuits.contract.operands import Coded
 from amsim.circuits.technology.sram import SramCell
 
@@ -60,6 +60,6 @@ def weights_as_read(
         return jnp.concatenate([cells[rows]] * copies, axis=1)[:, : digits.shape[1]]
 
     read = jnp.where(behind(failing), behind(state).astype(digits.dtype), digits)
-    places = jnp.exp2(jnp.arange(code.bits, dtype=digits.dtype))
+    places = place_value(jnp.arange(code.bits), digits.dtype)
     words = jnp.matmul(read.reshape(*coded.w.shape, code.bits), places, precision=jax.lax.Precision.HIGHEST)
     return code.digit_gain * words + code.digit_offset

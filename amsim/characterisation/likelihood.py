@@ -31,6 +31,9 @@ from amsim.noise.mismatch import capacitor_mismatch_sigma
 SMALLEST_NOISE = 0.25
 """Noise in ADC steps below which nearly all reads of a value are equal and hide both noise and value."""
 
+SMALLEST_SLOPE = 0.5
+"""Slope of means against counts below which a line does not follow its inputs: mismatch and droop leave nearly 1."""
+
 _HARMONICS = np.arange(1.0, 5.0)
 
 
@@ -53,7 +56,8 @@ class Sweep(NamedTuple):
             raise ValueError(f"Argument `table` must have sums of at most {macro.rows} products, but has {rows}.")
         adc = macro.adc
         assert adc is not None
-        step, origin = 2 * float(adc.lsb(float(rows))), 2.0 * (rows // 2) - rows
+        lsb, zero = (float(part) for part in adc.scale(float(rows)))
+        step, origin = 2 * lsb, 2 * zero - rows
         mean = table["count_read"].values.reshape(-1, len(counts))
         sigma = table["count_sigma"].values.reshape(-1, len(counts))
         margin = 4 * np.sqrt(np.mean(sigma**2)) + step
@@ -61,9 +65,32 @@ class Sweep(NamedTuple):
         kept = np.all((mean - margin >= low) & (mean + margin <= high), axis=0)
         if np.sum(kept) < 3:
             raise ValueError(f"Argument `table` must have 3 counts inside the ADC's range, but has {np.sum(kept)}.")
+        _check_signal(table, counts[kept], mean[:, kept], np.sqrt(np.mean(sigma**2) / reads))
         parts = ((counts[kept] + rows) / 2, counts[kept] * 1.0, mean[:, kept], sigma[:, kept] ** 2)
         ups, ideal, read, variance = map(jnp.asarray, parts)
         return Sweep(ups, ideal, read, variance, reads, step, origin)
+
+
+def _check_signal(table: xr.Dataset, counts: np.ndarray, mean: np.ndarray, error: float) -> None:
+    """Raise ValueError where a line is stuck: its errors would pass for a mismatch of whole cells.
+
+    Args:
+        table: Whose dies and columns the lines are.
+        counts: Ideal counts.
+        mean: Means of each line at these.
+        error: Standard error of a mean.
+    """
+    centred = counts - np.mean(counts)
+    square = np.sum(centred**2)
+    slopes = mean @ centred / square
+    line = int(np.argmin(slopes))
+    if slopes[line] + 4 * error / np.sqrt(square) < SMALLEST_SLOPE:
+        die, column = divmod(line, table.sizes["column"])
+        raise ValueError(
+            f"Argument `table` must have means that follow the count, but those of die {table['die'].values[die]}, "
+            f"column {table['column'].values[column]} rise by {slopes[line]:.2g} per count: a line or converter that "
+            "is stuck must be left out."
+        )
 
 
 class Noise(NamedTuple):

@@ -147,8 +147,7 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
         adc = macro.adc
         # Half cells occur where cells are undriven, and the converter then resolves them.
         finest = 0.5 if counts[:, 1::2].any() else 1.0
-        lsb = np.asarray(adc.lsb(jnp.asarray(driven, float), finest), float)
-        centre = np.floor(driven / 2)
+        lsb, centre = (np.asarray(part, float) for part in adc.scale(jnp.asarray(driven, float), finest))
         variables["lsb"] = (("tile",), lsb)
         variables["range_low"] = (("tile",), centre + lsb * (adc.lowest_code - 0.5))
         variables["range_high"] = (("tile",), centre + lsb * (adc.highest_code + 0.5))

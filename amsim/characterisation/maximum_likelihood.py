@@ -84,7 +84,8 @@ def fit(
 
     Raises:
         ValueError: An unknown or repeated parameter, one that this table cannot identify, a macro that the fit does not
-            know, fewer than 8 reads, a table of more rows than a line has, or no convergence.
+            know, fewer than 8 reads, a table of more rows than a line has, a line that does not follow the count, or
+            no convergence.
 
     Validity: mismatch well below 1, Gaussian noise above a quarter of the ADC's step, settled lines; counts whose reads
     come near the end of the ADC's range are left out. With 8 reads and noise near a quarter step the noise comes out up

@@ -1,8 +1,7 @@
 """Measured transfer curves as tables: read and checked, written, and turned into a macro.
 
 A table is a Dataset over (die, column, count) with `count_read`, the mean read value at each ideal count, and
-`count_sigma`, its standard deviation over reads: what `amsim.characterise` returns, or a
-CSV file.
+`count_sigma`, its standard deviation over reads: what `amsim.characterise` returns, or a CSV file.
 """
 
 import itertools
@@ -21,6 +20,9 @@ from amsim.results.labelled import labelled
 COLUMNS = ("die", "column", "count", "mean", "sigma")
 """Header of a CSV file, in any order; `die` may be left out."""
 
+SPELLINGS = {"count_read": "mean", "count_sigma": "sigma"}
+"""What a Dataset calls two of the columns; a header may use either word."""
+
 LARGEST_FILE = 64 * 2**20
 """Bytes of a CSV file above which it is refused: over a million measured points."""
 
@@ -33,9 +35,9 @@ _AXES = ("die", "column", "count")
 def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, monotonic: bool = True) -> xr.Dataset:
     """Read a table of measured reads and check it.
 
-    A CSV file has a header with the words of `COLUMNS` and one point per line. Lines that start with `#` are comments;
-    two of them are understood: `# rows: 64`, the products per sum, and `# reads: 32`, the reads per mean and sigma.
-    A file is only ever read as numbers.
+    A CSV file has a header with the words of `COLUMNS`, or of `SPELLINGS` in their place, and one point per line. Lines
+    that start with `#` are comments; two of them are understood: `# rows: 64`, the products per sum, and `# reads: 32`,
+    the reads per mean and sigma. A file is only ever read as numbers.
 
     The order rule: a mean may not lie below that of the next lower count by more than 4 standard errors of their
     difference, each sigma / sqrt(reads), or sigma itself where `reads` is not known. A sigma below the rms over all
@@ -160,7 +162,9 @@ class _Table(NamedTuple):
         return ", ".join(f"{name} {values[number]}" for name, values, number in names)
 
 
-def _of_dataset(source: xr.Dataset) -> _Table:
+def _of_dataset(given: xr.Dataset) -> _Table:
+    other = {short: name for name, short in SPELLINGS.items() if short in given and name not in given}
+    source = given.rename_vars(other)
     for name in ("count_read", "count_sigma"):
         if name not in source:
             raise ValueError(
@@ -261,11 +265,13 @@ def _remark(line: str, number: int) -> dict[str, int]:
 
 
 def _header(cells: list[str], number: int) -> list[str]:
-    if len(set(cells)) < len(cells) or not set(COLUMNS) - {"die"} <= set(cells) <= set(COLUMNS):
+    names = [SPELLINGS.get(cell, cell) for cell in cells]
+    if len(set(names)) < len(names) or not set(COLUMNS) - {"die"} <= set(names) <= set(COLUMNS):
         raise ValueError(
-            f"Line {number} must be a header of {', '.join(COLUMNS)} (die optional), but is {','.join(cells)[:200]!r}."
+            f"Line {number} must be a header of {', '.join(COLUMNS)} (die optional; {', '.join(SPELLINGS)} for the "
+            f"last two), but is {','.join(cells)[:200]!r}."
         )
-    return cells
+    return names
 
 
 def _whole(cell: str, name: str, number: int) -> int:

@@ -40,11 +40,11 @@ def check_choices(accelerator: Accelerator, choices: Choices | None, variables: 
             raise ValueError(f"Arguments `choices` and `variables` must not share a setting, but both have {path!r}.")
         if len(values) == 0 or len(set(values)) != len(values):
             raise ValueError(f"Argument `choices` must have different values, one at least, but {path!r} has {values}.")
-        if not isinstance(setting(accelerator, path), int | float | str):
+        # By the values as the part keeps them: a count that the part finds itself where none is given is None before.
+        kept = [setting(with_settings(accelerator, {path: value}), path) for value in values]
+        if not all(isinstance(value, int | float | str) for value in kept):
             known = ", ".join(static_settings(accelerator))
             raise ValueError(f"Argument `choices` must name static settings, such as {known}, but {path!r} is not one.")
-        for value in values:
-            with_settings(accelerator, {path: value})
 
 
 def search_choices(

@@ -1,7 +1,8 @@
 """Interface of the converters of a line: a scale that follows the rows in use, errors, energy, time and area.
 
 Line values are counted in cells: one cell is the step of the line when one unit capacitor goes high. Inside, values are
-in codes: whole numbers around the middle of the range, one LSB apart, read mid-tread with transitions half-way between.
+in codes: whole numbers around the middle of the range, one LSB apart, with transitions half-way between. Where code 0
+lies on the line is the one thing that `zero_level` says, for every family.
 """
 
 from abc import abstractmethod
@@ -18,6 +19,9 @@ from amsim.noise.random import normal
 
 Values = Float[Array, "..."] | float
 """An array of any shape, or a number."""
+
+MID_RISE_LEVELS = (2, 4)
+"""Numbers of levels that lie on both sides of the middle instead of one of them on it; see `zero_level`."""
 
 
 class ConverterDie(eqx.Module):
@@ -64,7 +68,8 @@ class Converter(eqx.Module):
 
     The reference follows the swing of the rows in use: full scale is `range` times the driven rows, centred on half of
     them. The step is never finer than `finest` cells, because a sum is a whole number of cells (half cells where a row
-    may rest at mid level).
+    may rest at mid level). Levels lie mid-tread, one of them in the middle; those of one and two bits mid-rise, so that
+    the transition in the middle tells a sum above from one below (`zero_level`).
 
     Attributes:
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
@@ -174,7 +179,7 @@ class Converter(eqx.Module):
         Raises:
             ValueError: `die` is of another converter or of another number of columns.
         """
-        lsb, centre = self._scale(driven_rows, finest)
+        lsb, centre = self.scale(driven_rows, finest)
         if offset is not None:
             cells = cells + self.comparator_referral * on_columns(offset, cells.ndim)
         noise = None
@@ -190,13 +195,35 @@ class Converter(eqx.Module):
         self, cells: Float[Array, "..."], driven_rows: Values, finest: Values = 1.0
     ) -> Float[Array, ""]:
         """Fraction of line values outside the range by more than half a step."""
-        lsb, centre = self._scale(driven_rows, finest)
+        lsb, centre = self.scale(driven_rows, finest)
         code = (cells - centre) / lsb
         return jnp.mean((code < self.lowest_code - 0.5) | (code > self.highest_code + 0.5), dtype=cells.dtype)
 
-    def _scale(self, driven_rows: Values, finest: Values) -> tuple[Array, Array]:
-        # A centre on a whole cell keeps every level on a cell when the step is one cell.
-        return self.lsb(driven_rows, finest), jnp.floor(jnp.asarray(driven_rows) / 2)
+    def scale(self, driven_rows: Values, finest: Values = 1.0) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """Step and place of code 0 on a line, both in cells; a code is read as `place + step * code`."""
+        lsb = self.lsb(driven_rows, finest)
+        return lsb, zero_level(self.levels, driven_rows, lsb, finest)
+
+
+def zero_level(levels: int, driven_rows: Values, lsb: Values, finest: Values = 1.0) -> Float[Array, "..."]:
+    """Place of code 0 on a line, cells: the middle of the driven rows (mid-tread) or half a step above (mid-rise).
+
+    Mid-tread, the middle is a whole cell, so that every level is on a cell when the step is one. Of an even number of
+    levels it leaves the upper half one fewer: of two levels none, of four a single one that ends half way up, while the
+    sums of usual operands lie far below it. So two levels are mid-rise, and four where they are coarser than the line;
+    of eight and more the upper half keeps three quarters of its range and more.
+
+    Args:
+        levels: Number of output codes.
+        driven_rows: Rows in use.
+        lsb: Step, cells.
+        finest: Smallest step between values that the line can take, cells.
+    """
+    middle = jnp.asarray(driven_rows) / 2
+    if levels not in MID_RISE_LEVELS:
+        return jnp.floor(middle)
+    rise = middle + jnp.asarray(lsb) / 2
+    return rise if levels == 2 else jnp.where(jnp.asarray(lsb) > finest, rise, jnp.floor(middle))
 
 
 def exceeds(

@@ -1,15 +1,25 @@
 """Ideal uniform converter: evenly spaced levels, with the energy and area of a published fit."""
 
+import math
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie
-from amsim.circuits.adc.survey import column_conversion_time
+from amsim.circuits.adc.survey import column_area, column_conversion_time
 from amsim.circuits.checks import integer_between
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
+
+AREA_OF_8_BITS = 2660e-12
+"""Default area at 8 bits, m^2, from which that of other resolutions is scaled."""
+
+DEFAULT_AREAS = {bits: AREA_OF_8_BITS * (column_area(bits) / column_area(8)) for bits in range(1, 17)}
+"""Default area by resolution, m^2."""
 
 
 class Adc(Converter):
@@ -24,7 +34,10 @@ class Adc(Converter):
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
         linear_capacitance: Switched per bit, F. Default 100 fF (facts 6.4, fitted to 28 nm chips by ZigZag-IMC).
         exponential_capacitance: Factor of 4**bits, F. Default 1 aF (same source).
-        area: Area of one converter, m^2. Default 2660e-12 (facts 6.3, 28 nm, 4-8 bit, 100 MS/s).
+        area: Area of one converter, m^2. Default 2660e-12 at 8 bits (facts 6.3, 28 nm, 100 MS/s), at others in the ratio
+            of `column_area`, the fit of the source of time and energy (facts 6.4): 1.84 times per bit, from 2 to 11
+            bits, continued to both ends. When `bits` change, as in a sweep, a default area becomes that of the new
+            resolution; an area of one's own stays.
 
     Raises:
         ValueError: Bits outside 1..16, a negative capacitance or area, or a range that is not above 0.
@@ -34,7 +47,16 @@ class Adc(Converter):
     range: Quantity = quantity("range", unit="1", positive=True, default=1.0)
     linear_capacitance: Quantity = quantity("linear_capacitance", unit="F", symbol="C_lin", default=100e-15)
     exponential_capacitance: Quantity = quantity("exponential_capacitance", unit="F", symbol="C_exp", default=1e-18)
-    area: Quantity = quantity("area", unit="m2", default=2660e-12)
+    area: Quantity = quantity("area", unit="m2", default=AREA_OF_8_BITS)
+
+    def __post_init__(self) -> None:
+        """Let a default area follow the resolution: a copy of other bits is made with the area of the original."""
+        area, bits = self.area, self.bits
+        if isinstance(area, jax.core.Tracer) or bits not in DEFAULT_AREAS:
+            return
+        number = isinstance(area, float | np.ndarray | np.generic | jax.Array) and np.ndim(area) == 0
+        if number and any(math.isclose(area, other, rel_tol=1e-6) for other in DEFAULT_AREAS.values()):
+            self.area = DEFAULT_AREAS[bits]
 
     def __check_init__(self) -> None:
         """Check the resolution."""

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
+from amsim.circuits.adc.converter import MID_RISE_LEVELS, zero_level
 from amsim.circuits.checks import finite, integer_between, one_of
 
 METHODS = ("min-max", "percentile", "minimum-error")
@@ -27,7 +28,8 @@ def select_range(
     """Range of a converter, relative to the swing of the driven rows, that suits observed line values.
 
     With `n = 2**bits` levels, half of them below the middle one, a value `d` cells above the middle needs a step of
-    `d / (n/2 - 1/2)`, one below it of `-d / (n/2 + 1/2)`, to be within half a step of the outermost code. "min-max"
+    `d / (n/2 - 1/2)`, one below it of `-d / (n/2 + 1/2)`, to be within half a step of the outermost code; of one bit,
+    whose levels lie on both sides of the middle (`zero_level`), `|d| / (n/2)`, of two bits the larger. "min-max"
     gives the range that all values fit in, "percentile" the one that a fraction `coverage` of them fits in, and
     "minimum-error" the one of `CANDIDATES` up to min-max with the least mean square of rounding and clipping errors.
 
@@ -75,10 +77,14 @@ def _select(
     coverage: float,
     finest: float,
 ) -> Float[Array, ""]:
-    distance = cells - jnp.floor(rows / 2)
     lowest = -(codes // 2)
     highest = lowest + codes - 1
-    needed = jnp.maximum(distance / (highest + 0.5), -distance / (0.5 - lowest)) * (codes / rows)
+    needed = _needed_step(cells - jnp.floor(rows / 2), highest + 0.5, 0.5 - lowest)
+    if codes in MID_RISE_LEVELS:
+        from_middle = _needed_step(cells - rows / 2, codes / 2, codes / 2)
+        # Four levels that are as fine as the line are mid-tread: wide enough for both.
+        needed = from_middle if codes == 2 else jnp.maximum(needed, from_middle)
+    needed = needed * (codes / rows)
     smallest = codes * finest / jnp.max(rows)
     widest = jnp.maximum(jnp.max(jnp.where(shares > 0, needed, 0.0)), smallest)
     if method == "min-max":
@@ -89,10 +95,16 @@ def _select(
 
     def error(range_: Float[Array, ""]) -> Float[Array, ""]:
         lsb = jnp.maximum(range_ * rows / codes, finest)
+        distance = cells - zero_level(codes, rows, lsb, finest)
         return jnp.sum(shares * (lsb * jnp.clip(jnp.round(distance / lsb), lowest, highest) - distance) ** 2)
 
     # One after another: all candidates at once would hold the values many times over.
     return ranges[jnp.argmin(jax.lax.map(error, ranges))]
+
+
+def _needed_step(distance: Float[Array, "..."], above: float, below: float) -> Float[Array, "..."]:
+    """Step at which a range of so many steps above and below a point reaches values at these distances from it."""
+    return jnp.maximum(distance / above, -distance / below)
 
 
 def check_method(name: str, method: str, coverage: float) -> None:

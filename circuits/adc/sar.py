@@ -21,6 +21,7 @@ from amsim.circuits.adc.converter import (
 )
 from amsim.circuits.adc.survey import column_area, column_conversion_time
 from amsim.circuits.checks import integer_between, one_key, one_of
+from amsim.circuits.contract.bit_slicing import place_value
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
@@ -121,6 +122,7 @@ class SarAdc(Converter):
         integer_between("bits", self.bits, 1, 16)
         one_of("topology", self.topology, TOPOLOGIES)
         if self.topology == "split":
+            integer_between("bits", self.bits, 2, 16)  # one bit cannot be split
             integer_between("low_bits", self.low_bits, 1, self.bits - 1)
 
     @property
@@ -204,13 +206,13 @@ class SarAdc(Converter):
             decides_nearest = (nearest & ((one << (place + 1)) - 1)) == (one << place)
             found = (
                 jnp.where(kept, trial, level),
-                code + jnp.where(kept, jnp.exp2(bit[1]), 0.0),
+                code + jnp.where(kept, place_value(place, values.dtype), 0.0),
                 near_level,
                 jnp.where(decides_nearest, draw, near_noise),
             )
             return found, None
 
-        places = jnp.arange(self.bits, dtype=values.dtype)
+        places = jnp.arange(self.bits)
         nothing = jnp.zeros_like(noisy)
         start = (jnp.broadcast_to(first, noisy.shape), nothing, nothing, nothing)
         (_, code, near_level, near_noise), _ = jax.lax.scan(

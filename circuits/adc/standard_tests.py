@@ -13,6 +13,9 @@ from amsim.circuits.checks import integer_between
 SINE_FIT_STEPS = 60
 """Maximum number of refinements of the frequency."""
 
+LEAST_CYCLES = 0.5
+"""Fewest cycles of a fitted sine in a record: a drift is the start of some slow sine, and fits one without end."""
+
 
 class SineFit(NamedTuple):
     """Least-squares sine `amplitude cos(2 pi frequency n + phase) + offset`; residual and ratios follow from it.
@@ -124,7 +127,8 @@ def fit_sine(samples: Real[np.ndarray, " samples"], frequency: float | None = No
         The fit.
 
     Raises:
-        ValueError: Too few samples, or a frequency outside its range.
+        ValueError: Samples of the wrong shape, too few, not finite or all alike; a frequency outside its range; or no
+            frequency of at least `LEAST_CYCLES` in the record that fits.
 
     Source: IEEE Std 1241, annexes on three- and four-parameter fits.
     """
@@ -136,6 +140,12 @@ def fit_sine(samples: Real[np.ndarray, " samples"], frequency: float | None = No
         w = 2 * np.pi * frequency
     else:
         w = _refine_frequency(values, n, 2 * np.pi * _spectral_peak(values))
+        cycles = w / (2 * np.pi) * values.size
+        if cycles < LEAST_CYCLES:
+            raise ValueError(
+                f"Argument `samples` must hold a sine of at least {LEAST_CYCLES:g} cycles, but the best fit has "
+                f"{cycles:.2g}: a drift is no sine; give the `frequency` where it is known."
+            )
     a, b, c = np.linalg.lstsq(_columns(w, n), values, rcond=None)[0]
     residual = float(np.sqrt(np.mean((values - _columns(w, n) @ np.array([a, b, c])) ** 2)))
     amplitude = float(np.hypot(a, b))
@@ -156,7 +166,7 @@ def coherent_spectrum(samples: Real[np.ndarray, " samples"], cycles: int) -> Spe
         The ratios.
 
     Raises:
-        ValueError: Too few samples, or cycles outside their range.
+        ValueError: Samples of the wrong shape, too few, not finite or all alike, or cycles outside their range.
 
     Valid for coherent records: leakage of any other counts as noise.
     """
@@ -196,7 +206,8 @@ def sine_code_density(codes: Real[np.ndarray, " samples"], levels: int) -> CodeD
         The linearity.
 
     Raises:
-        ValueError: Codes outside their range, or the first or last code never occurs: the sine does not reach it.
+        ValueError: Codes outside their range; the first or last code never occurs, so that the sine does not reach
+            it; or no other one does, so that no step lies between them.
 
     Valid for coherent records with many more samples than codes. Source: IEEE Std 1241, code density by a sine.
     """
@@ -225,15 +236,18 @@ def ramp_code_density(codes: Real[np.ndarray, " samples"], levels: int) -> CodeD
 def _fraction_below(codes: np.ndarray, levels: int) -> np.ndarray:
     integer_between("levels", levels, 3)
     numbers = np.asarray(codes)
-    whole = np.rint(numbers).astype(int)
-    if numbers.size == 0 or np.any(whole != numbers) or whole.min() < 0 or whole.max() >= levels:
+    inside = (numbers >= 0) & (numbers < levels)
+    if numbers.size == 0 or not np.all(inside) or np.any(numbers % 1):
         raise ValueError(f"Argument `codes` must be whole numbers from 0 to {levels - 1}, but has others, or none.")
+    whole = numbers.astype(int).ravel()
     counts = np.bincount(whole, minlength=levels)
     if counts[0] == 0 or counts[-1] == 0:
         raise ValueError(
             f"Argument `codes` must include 0 and {levels - 1}, but has only {whole.min()} to {whole.max()}: "
             "overdrive the range."
         )
+    if not np.any(counts[1:-1]):
+        raise ValueError(f"Argument `codes` must include codes between 0 and {levels - 1}, but has the two ends only.")
     return np.cumsum(counts)[:-1] / whole.size
 
 
@@ -257,7 +271,8 @@ def _refine_frequency(values: np.ndarray, n: np.ndarray, w: float) -> float:
         w += float(np.clip(step, -np.pi / values.size, np.pi / values.size))
         if abs(step) < 1e-14 * w:
             break
-    return w
+    # A record without a clear line may lead the steps out of the band, to where samples cannot tell frequencies apart.
+    return w if 0 <= w <= np.pi else abs((w + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _spectral_peak(values: np.ndarray) -> float:
@@ -272,14 +287,22 @@ def _spectral_peak(values: np.ndarray) -> float:
 
 def _values(name: str, samples: np.ndarray) -> np.ndarray:
     values = np.asarray(samples, np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"Argument `{name}` must have shape (samples,), but has shape {values.shape}.")
     if values.size < 8 or not np.all(np.isfinite(values)):
         raise ValueError(f"Argument `{name}` must hold at least 8 finite numbers, but has {values.size} numbers.")
+    largest = float(np.max(np.abs(values)))
+    # Not 0: a constant that went through arithmetic differs in its last bits, which are no signal.
+    if np.ptp(values) <= 64 * np.finfo(np.float64).eps * largest:
+        raise ValueError(f"Argument `{name}` must hold a signal, but all its numbers are {values[0]:g}.")
     return values
 
 
 def _decibels(signal: float, rest: float) -> float:
-    with np.errstate(divide="ignore"):
-        return float(10.0 * np.log10(np.float64(signal) / rest)) if rest > 0 else float("inf")
+    """10 log10 of a ratio of powers: infinite without a rest, minus infinite without a signal, whatever the rest."""
+    if signal <= 0 or rest <= 0:
+        return float("inf") if signal > 0 else -float("inf")
+    return float(10.0 * np.log10(np.float64(signal) / rest))
 
 
 def _enob(sndr: float) -> float:

@@ -6,7 +6,7 @@ line value per tile of rows. Weight digit j of filter c lives on physical column
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,6 +26,11 @@ class Slice(NamedTuple):
     tile: Int[Array, ""] | int
     place_value: Float[Array, ""] | float
     order: Int[Array, ""] | int
+
+
+def place_value(place: Int[Array, "..."], dtype: Any) -> Float[Array, "..."]:
+    """Value of a binary digit, `2**place`, exact: `jnp.exp2` is off by a rounding step at 13, 15 and others."""
+    return jnp.ldexp(jnp.ones_like(place, dtype), place)
 
 
 def weight_digits(coded: Coded) -> Float[Array, "rows slices"]:
@@ -66,8 +71,7 @@ def accumulate(
     def one(index: Int[Array, ""]) -> PyTree[Array]:
         tile, place = index // input_code.bits, index % input_code.bits
         sums = product.sums(input_code.digit(inputs[tile], place), matrices[tile])
-        place_value = jnp.exp2(place.astype(sums.dtype))
-        return contribution(Slice(sums, tile, place_value, index))
+        return contribution(Slice(sums, tile, place_value(place, sums.dtype), index))
 
     def step(total: PyTree[Array], index: Int[Array, ""]) -> tuple[PyTree[Array], None]:
         return jax.tree.map(jnp.add, total, one(index)), None
@@ -82,7 +86,7 @@ def recombine(coded: Coded, slice_sums: Float[Array, "... slices"]) -> Float[Arr
     """Integer product from line values that are already summed over tiles and input digits."""
     product, input_code, weight_code = coded.product, coded.x_code, coded.w_code
     digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, weight_code.bits)
-    places = jnp.exp2(jnp.arange(weight_code.bits, dtype=digits.dtype))
+    places = place_value(jnp.arange(weight_code.bits), digits.dtype)
     recombined = jnp.matmul(digits, places, precision=jax.lax.Precision.HIGHEST)
     total = input_code.digit_gain * weight_code.digit_gain * recombined
     if not weight_code.centred:

@@ -152,6 +152,19 @@ def test_what_cannot_be_fitted_raises(change, parameters, options, message):
         fit(synthetic(COUNTS, NOISY), dataclasses.replace(macro, **change), parameters, **options)
 
 
+@pytest.mark.parametrize("parameters", ["comparator.noise", "mismatch_coefficient", "comparator.offset_sigma"])
+@pytest.mark.parametrize("stuck", [slice(None), 3])
+def test_a_stuck_line_is_no_mismatch(parameters, stuck):
+    """Constant means with the scatter of any other line; a line of a tenth of its gain; one that runs backwards."""
+    for gain in (0.0, 0.1, -1.0):
+        mean = np.array(COUNTS)
+        mean[:, stuck] = 1.0 + gain * mean[:, stuck]
+        column = 0 if isinstance(stuck, slice) else stuck
+        table = synthetic(mean, NOISY)
+        with pytest.raises(ValueError, match=rf"means that (follow|rise).*die 0, column {column}|at die 0, column"):
+            fit(table, TRUE, [parameters])
+
+
 def test_a_table_without_noise_or_columns_raises():
     with pytest.raises(ValueError, match=r"cannot identify noise or errors: its reads scatter by 0 counts"):
         fit(synthetic(COUNTS, 0 * NOISY), TRUE)

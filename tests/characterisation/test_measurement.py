@@ -1,5 +1,8 @@
 """Tables of reads: what a file or a Dataset may say, and what raises and where."""
 
+import re
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -48,6 +51,27 @@ def test_a_file_without_dies_is_one_die(tmp_path):
     assert dict(table.sizes) == {"die": 1, "column": 2, "count": 3}
     np.testing.assert_array_equal(table["count_read"][0], [[-2, 0, 2], [-1.75, 0.25, 2.25]])
     np.testing.assert_array_equal(table["count_sigma"][0], [[0.5] * 3, [1.5] * 3])
+
+
+@pytest.mark.parametrize("header", ["column,count,count_read,count_sigma", "column,count,mean,count_sigma"])
+def test_the_words_of_datasets_are_read_as_those_of_files(tmp_path, header):
+    assert GOOD.count("column,count,mean,sigma") == 1
+    other = GOOD.replace("column,count,mean,sigma", header)
+    expected = read_table(file_of(tmp_path, GOOD))
+    xr.testing.assert_identical(read_table(file_of(tmp_path, other)), expected)
+    names = dict(zip(["mean", "sigma"], ["count_read", "count_sigma"], strict=True))
+    table = expected.rename({name: short for short, name in names.items()})
+    xr.testing.assert_identical(read_table(table), expected)
+
+
+def test_columns_that_the_how_to_names_are_read(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "how_tos" / "06_chip_measurement.md").read_text()
+    documented = re.findall(r"`(die,[\w,]+)`", text)
+    assert documented
+    for header in documented:
+        lines = [f"0,{column},{count},{count},0.5" for column in (0, 1) for count in (-2, 0, 2)]
+        table = read_table(file_of(tmp_path, "\n".join([header, *lines])))
+        assert dict(table.sizes) == {"die": 1, "column": 2, "count": 3}
 
 
 @pytest.mark.parametrize(

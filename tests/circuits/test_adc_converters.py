@@ -47,7 +47,7 @@ def test_without_errors_all_families_read_the_codes_of_the_ideal_converter(famil
 
 def assert_same_codes(read, wanted, adc, rows):
     """The codes bit for bit; values too where a step is a whole number of cells."""
-    lsb, centre = float(adc.lsb(rows)), np.floor(rows / 2)
+    lsb, centre = (float(part) for part in adc.scale(rows))
     np.testing.assert_array_equal(np.rint((read - centre) / lsb), np.rint((wanted - centre) / lsb))
     # `centre + lsb code` is compiled with one rounding or with two: an ulp of the largest term.
     largest = np.float32(max(np.abs(wanted).max(), np.abs(wanted - centre).max()) + lsb)
@@ -222,6 +222,7 @@ def test_wrong_settings_and_dies():
         (lambda: SarAdc(bits=17), "`bits` must be an integer from 1 to 16, but is 17"),
         (lambda: SarAdc(topology="bottom_plate"), "Did you mean 'bottom-plate'"),
         (lambda: SarAdc(bits=4, topology="split"), "`low_bits` must be an integer from 1 to 3, but is 4"),
+        (lambda: SarAdc(bits=1, topology="split", low_bits=1), "`bits` must be an integer from 2 to 16, but is 1"),
         (lambda: FlashAdc(levels=1), "`levels` must be an integer from 2 to 1024, but is 1"),
         (lambda: SingleSlopeAdc(clock=0.0), "`clock` must be finite and above 0"),
         (lambda: SarAdc().convert(cells, 8.0, die=FlashAdc().fabricate(key, 3)), "must be a SarDie"),

@@ -223,6 +223,59 @@ def test_ranges_are_what_their_method_says():
     assert most < full
 
 
+STUCK = {
+    "stuck": np.full(4096, 17),
+    "stuck at 0": np.zeros(4096),
+    "a constant after arithmetic": np.full(4096, 17.0) * (1 + 2e-16 * (np.arange(4096) % 3)),
+    "empty": np.zeros(0),
+    "too short": np.arange(7.0),
+    "not a number": np.full(4096, np.nan),
+    "one not a number": np.where(np.arange(4096) == 9, np.nan, np.cos(np.arange(4096))),
+    "infinite": np.where(np.arange(4096) == 9, np.inf, np.cos(np.arange(4096))),
+}
+
+
+@pytest.mark.parametrize("name", STUCK)
+@pytest.mark.parametrize(
+    "test",
+    [
+        standard_tests.fit_sine,
+        lambda record: standard_tests.fit_sine(record, 401 / 4096),
+        lambda record: standard_tests.coherent_spectrum(record, 401),
+        lambda record: standard_tests.sine_code_density(record, 64),
+        lambda record: standard_tests.ramp_code_density(record, 64),
+    ],
+)
+def test_a_record_without_a_signal_is_refused(test, name):
+    with pytest.raises(ValueError, match=r"`(samples|codes)` must"):
+        test(STUCK[name])
+
+
+def test_a_record_without_the_signal_has_no_effective_bits():
+    """Signals elsewhere: at half the rate, a step, noise, a drift, a single glitch."""
+    n = np.arange(4096)
+    records = [n % 2, n > 2000, np.random.default_rng(0).integers(0, 2, n.size), n, n == 77]
+    for record in (one.astype(float) for one in records):
+        spectrum = standard_tests.coherent_spectrum(record, 401)
+        assert spectrum.enob < 0
+        assert spectrum.thd > -30
+        assert standard_tests.fit_sine(record, 401 / 4096).enob < 0
+    with pytest.raises(ValueError, match=r"a sine of at least 0\.5 cycles"):
+        standard_tests.fit_sine(n)
+    fit = standard_tests.fit_sine((n == 77).astype(float))
+    assert fit.enob < 0
+    assert 0 <= fit.frequency <= 0.5
+
+
+@pytest.mark.parametrize("density", [standard_tests.sine_code_density, standard_tests.ramp_code_density])
+def test_a_converter_of_two_codes_has_no_code_density(density):
+    """A stuck bit that leaves the ends only: no step lies between them, and a DNL of 0 / 0 is no number."""
+    with pytest.raises(ValueError, match="codes between 0 and 7"):
+        density(np.repeat([0, 7], 500), 8)
+    found = density(np.repeat([0, 3, 7], 500), 8)
+    assert np.all(np.isfinite(found.dnl))
+
+
 @pytest.mark.parametrize(
     ("call", "match"),
     [

@@ -214,7 +214,7 @@ def test_threshold_beyond_the_dac_clips_and_is_reported():
 
 @settings(deadline=None, max_examples=40)
 @given(
-    bits=st.sampled_from([1, 3, 6]),
+    bits=st.sampled_from([1, 2, 3, 6]),
     range_=st.floats(0.0625, 2.0, width=32),
     rows=st.integers(1, 300),
     finest=st.sampled_from([0.5, 1.0]),
@@ -229,6 +229,8 @@ def test_adc_is_a_uniform_quantiser(bits, range_, rows, finest, seed):
     assert float(adc.lsb(float(rows), finest)) == pytest.approx(lsb, rel=1e-6, abs=0)
     assert float(adc.lsb(float(rows))) >= 1
     levels = rows // 2 + lsb * np.arange(-(2 ** (bits - 1)), 2 ** (bits - 1))
+    if bits == 1 or (bits == 2 and lsb > finest):
+        levels = rows / 2 + lsb * (np.arange(2**bits) - (2**bits - 1) / 2)
     np.testing.assert_allclose(np.abs(read[:, None] - levels).min(1), 0, atol=1e-4 * rows)
     # Nearest level, but for values as near to two of them as float32 knows.
     np.testing.assert_allclose(np.abs(read - cells), np.abs(cells[:, None] - levels).min(1), atol=1e-4 * rows)

@@ -16,7 +16,7 @@ from amsim.datasets import Split
 from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.fixed_reads import FixedReads
 from amsim.noise.gradients import decision
-from amsim.search.choices import EXHAUSTIVE, Trial, best_trial, search_choices, trial_table
+from amsim.search.choices import EXHAUSTIVE, Trial, best_trial, check_choices, search_choices, trial_table
 from amsim.search.circuit import (
     DesignedCircuit,
     InfeasibleError,
@@ -193,6 +193,16 @@ def test_outer_search_of_choices() -> None:
     table = trial_table(trials, 0.55)
     assert table["choice"].values[1].tolist() == ["0", "3"]
     assert table["feasible"].values.sum() == 3
+
+
+def test_a_count_that_a_part_finds_itself_is_a_choice() -> None:
+    """None before it is chosen, and a whole number after."""
+    units = Accelerator(circuits.MultiPrecision())
+    check_choices(units, {"macro.accumulator_bits": [16, 24]}, {})
+    with pytest.raises(ValueError, match="must name static settings"):
+        check_choices(units, {"macro.accumulator_bits": [16, None]}, {})
+    with pytest.raises(ValueError, match="must name static settings"):
+        check_choices(Accelerator(circuits.SwitchedCapacitor()), {"macro.supply_noise": [1e-3]}, {})
 
 
 def test_many_choices_need_optuna(monkeypatch: pytest.MonkeyPatch) -> None:

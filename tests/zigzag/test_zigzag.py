@@ -87,7 +87,9 @@ def test_precisions_and_padding() -> None:
     assert (entry["pr_loop_dims"], entry["pr_loop_sizes"]) == (["IX", "IY"], [6, 9])
     assert entry["padding"] == [[1, 1], [1, 2]]
     assert entry["dimension_relations"] == ["ix=2*ox+1*fx", "iy=2*oy+1*fy"]
-    assert workload_document([layer], UNITS)[0]["operand_precision"]["O"] == UNITS.accumulator_bits
+    assert workload_document([layer], UNITS)[0]["operand_precision"]["O"] == 8 + 8 + 6
+    narrow = dataclasses.replace(UNITS, accumulator_bits=19)
+    assert workload_document([layer], narrow)[0]["operand_precision"]["O"] == 19
 
 
 def test_the_energies_are_amsims_own() -> None:

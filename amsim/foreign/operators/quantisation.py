@@ -49,7 +49,7 @@ def integer_quantisation(
 def _limits(bits: Value, signed: bool, narrow: bool, x: Array) -> tuple[Value, Value]:
     if isinstance(bits, np.ndarray) and np.any((bits < 1) | (bits > 64) | ~np.isfinite(bits)):
         raise ValueError(f"its bit width is {bits.min()}..{bits.max()}, not 1..64")
-    levels = jnp.exp2 if isinstance(bits, jax.Array) else np.exp2
+    levels = _power_of_two if isinstance(bits, jax.Array) else np.exp2
     if signed:
         half = levels(bits - 1)
         low, high = narrow - half, half - 1
@@ -58,6 +58,13 @@ def _limits(bits: Value, signed: bool, narrow: bool, x: Array) -> tuple[Value, V
         low = 0 * high
     low, high = (np.asarray(end) if isinstance(end, np.generic) else end for end in (low, high))
     return low.astype(x.dtype), high.astype(x.dtype)
+
+
+def _power_of_two(bits: Array) -> Array:
+    """`2**bits`, exact for whole numbers, where XLA's own is off by a rounding step at 13, 15 and others."""
+    whole = jnp.round(bits)
+    exact = jnp.ldexp(jnp.ones_like(bits), whole.astype(jnp.int32))
+    return jnp.where(bits == whole, exact, jnp.exp2(bits))
 
 
 def _rounded(x: Array, mode: str) -> Array:
