@@ -36,6 +36,10 @@ def schedule_values(schedule: optax.Schedule, steps: int) -> Float[np.ndarray, "
 
 
 def optimiser_digest(optimiser: optax.GradientTransformation, trained: PyTree) -> str:
-    """Fingerprint of the computation of an optimiser, its constants included."""
+    """Fingerprint of the computation of an optimiser from its first state on, its constants included."""
+
+    def first_update(trained: PyTree) -> PyTree:
+        return optimiser.update(trained, optimiser.init(trained), trained)
+
     with jax.numpy_dtype_promotion("standard"):
-        return program_digest(jax.make_jaxpr(optimiser.update)(trained, optimiser.init(trained), trained))[:16]
+        return program_digest(jax.make_jaxpr(first_update)(trained), derivatives=False)[:16]
