@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,4 +77,6 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # the address of an object differs between processes

@@ -223,7 +223,7 @@ def _fingerprint(attributes: Mapping[str, Any], jobs: Sequence[Job]) -> dict[str
     devices = jax.local_devices()
     return {
         **attributes,
-        "groups": [described([job.group.hardware, dict(job.group.names)]) for job in jobs],
+        "groups": [described([job.group.hardware, job.group.names, job.group.values]) for job in jobs],
         "program_and_data": [job.program.traced.fingerprint() for job in jobs],
         "float": str(jnp.result_type(float)),
         "devices": f"{len(devices)} x {devices[0].device_kind}",

@@ -67,7 +67,7 @@ class Traced:
 
     def fingerprint(self) -> str:
         """Digest of the program and of all data that it holds."""
-        return program_digest(self.closed)
+        return program_digest(self.closed, derivatives=False)
 
 
 def trace(measurement: Measurement, hardware: Any, paths: tuple[str, ...], key_kind: str) -> Traced:

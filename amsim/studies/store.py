@@ -22,6 +22,9 @@ not yet in the labelled arrays."""
 WRITE_EVERY, LABEL_EVERY = 1.0, 60.0
 """Seconds between two parts, and between two updates of the labelled arrays."""
 
+FINGERPRINTS = 2
+"""Number of the way in which fingerprints are taken; those of 1 left out arrays that compiled functions hold."""
+
 ZARR_FORMAT: Literal[2] = 2
 """Format that every version of Zarr reads, with a settled encoding of text."""
 
@@ -68,11 +71,13 @@ class Store:
         """Claim the folder for a study, or check that the stored study is this one.
 
         Raises:
-            ValueError: The store holds another study, with the difference named, or another process writes to it.
+            ValueError: The store holds another study, with the difference named, or one of an earlier amsim that cannot
+                be told from others, or another process writes to it.
             OSError: The folder cannot be written.
         """
         plain = json.loads(json.dumps(fingerprint))
         if self._header is not None:
+            _check_fingerprints(self.path, self._header)
             _check_same(self.path, self._header["fingerprint"], plain)
             if not self.complete:
                 self._claim = _claim_lock(self.path)
@@ -85,7 +90,13 @@ class Store:
             for group in (self._parts, self._parts.parent):
                 (group / ".zgroup").write_text(json.dumps({"zarr_format": ZARR_FORMAT}))
             items = [job.program.count for job in jobs]
-            self._header = {"fingerprint": plain, "layout": layout, "items": items, "complete": False}
+            self._header = {
+                "fingerprints": FINGERPRINTS,
+                "fingerprint": plain,
+                "layout": layout,
+                "items": items,
+                "complete": False,
+            }
             self._write_header()
             self._write_labelled(empty)
 
@@ -269,6 +280,18 @@ def _read_header(path: Path, *, clear: bool = True) -> dict[str, Any] | None:
         shutil.rmtree(path)  # empty, or killed before its header was written: it holds no result
         return None
     raise ValueError(f"Argument `store` must be a new path or the store of a study, but {path} is something else.")
+
+
+def _check_fingerprints(path: Path, header: Mapping[str, Any]) -> None:
+    found = header.get("fingerprints", 1)
+    if found != FINGERPRINTS:
+        writer = "an earlier" if found == 1 else "another"
+        left_out = ", which left out arrays that compiled functions hold," if found == 1 else ""
+        raise ValueError(
+            f"Argument `store` must be new or hold this study, but {path} is of {writer} amsim, whose fingerprint"
+            f"{left_out} does not tell whether it holds this study. Give another path; `amsim show` prints what it "
+            "holds."
+        )
 
 
 def _check_same(path: Path, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

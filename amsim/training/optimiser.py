@@ -65,10 +65,14 @@ def schedule_values(schedule: optax.Schedule, steps: int) -> Float[np.ndarray, "
 
 
 def optimiser_digest(optimiser: optax.GradientTransformation, trained: PyTree) -> str:
-    """Fingerprint of the computation of an optimiser, its constants included."""
+    """Fingerprint of the computation of an optimiser from its first state on, its constants included."""
     copies = _in_full_precision(trained)
+
+    def first_update(trained: PyTree) -> PyTree:
+        return optimiser.update(trained, optimiser.init(trained), trained)
+
     with jax.numpy_dtype_promotion("standard"):
-        return program_digest(jax.make_jaxpr(optimiser.update)(copies, optimiser.init(copies), copies))[:16]
+        return program_digest(jax.make_jaxpr(first_update)(copies), derivatives=False)[:16]
 
 
 def _has_short(trained: PyTree) -> bool:

@@ -33,15 +33,16 @@ def run(store: Path, done: list[int]) -> xr.Dataset:
 
 
 def as_if_written_here(store: Path, tmp_path: Path) -> None:
-    """Give the header the devices and versions of here, and the programs as this version of JAX writes them."""
+    """Give the header the devices and versions of here, and the programs and settings as they are taken here."""
     run(tmp_path / "own.zarr", [])
-    own = json.loads((tmp_path / "own.zarr" / "study" / ".zattrs").read_text())["fingerprint"]
+    own = json.loads((tmp_path / "own.zarr" / "study" / ".zattrs").read_text())
     path = store / "study" / ".zattrs"
     header = json.loads(path.read_text())
-    assert set(header["fingerprint"]) == set(own)
+    assert set(header["fingerprint"]) == set(own["fingerprint"])
     # Groups are the settings: a converter of another resolution had the same area then.
     for name in ("jax_version", "devices", "program_and_data", "groups"):
-        header["fingerprint"][name] = own[name]
+        header["fingerprint"][name] = own["fingerprint"][name]
+    header["fingerprints"] = own["fingerprints"]
     path.write_text(json.dumps(header))
 
 
@@ -72,3 +73,8 @@ def test_a_store_of_another_study_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("SwitchedCapacitor", "DigitalBinary"))
     with pytest.raises(ValueError, match="holds another one: hardware is"):
         run(store, [])
+
+
+def test_what_an_earlier_fingerprint_left_out_is_not_trusted(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="of an earlier amsim, whose fingerprint, which left out arrays"):
+        run(unpacked("study_complete", tmp_path), [])

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -20,6 +21,7 @@ import zarr
 
 import amsim
 from amsim import circuits
+from amsim.datasets import Split
 from amsim.studies import program as programs
 from amsim.studies import store as stores
 
@@ -55,8 +57,8 @@ def measure(hardware, die_key):
     return {"error": hardware.unit_capacitance / 1e-15 * jax.random.normal(die_key) / hardware.adc.levels}
 
 
-def run(path: Path, **options):
-    return amsim.sweep(measure, AXES, hardware=MACRO, **({"key": KEY, "dies": 3, "store": path} | options))
+def run(path: Path, axes=AXES, **options):
+    return amsim.sweep(measure, axes, hardware=MACRO, **({"key": KEY, "dies": 3, "store": path} | options))
 
 
 def started(script: Path, *arguments: object) -> subprocess.Popen:
@@ -128,6 +130,49 @@ def test_a_store_of_another_study_is_refused(ended, change, message):
     given = {"function": measure, "axes": AXES, "hardware": MACRO, "key": KEY, "dies": 3, "store": ended}
     with pytest.raises(ValueError, match=message):
         amsim.sweep(**given | change)
+
+
+def in_jit(held):
+    return jax.jit(lambda hardware: {"total": jnp.sum(hardware.matmul(np.ones((1, 8)), held))})
+
+
+def in_network(held):
+    data = Split(np.ones((4, 2), np.float32), np.arange(4) % 2)
+    return amsim.study(lambda p, x: (x - held[-1:]) @ p, np.eye(2), MACRO, data, quantities=["accuracy"], cost_items=1)
+
+
+def in_callback(held):
+    def measure(hardware):
+        return {"total": jax.pure_callback(lambda: held.sum(), jax.ShapeDtypeStruct((), held.dtype))}
+
+    return measure
+
+
+@pytest.mark.parametrize("made", [in_jit, in_network, in_callback])
+def test_data_of_the_measured_function_are_part_of_the_study(tmp_path, made):
+    def found(held):
+        hardware = {} if made is in_network else {"hardware": MACRO}
+        options = {"key": KEY, "dies": 1, "store": tmp_path / "study.zarr"}
+        return amsim.sweep(made(held), {"macro.unit_capacitance": [1e-15, 2e-15]}, **hardware, **options)
+
+    held = np.sign(np.random.default_rng(0).standard_normal((8, 2))).astype(np.float32)
+    changed = held.copy()
+    changed[-1, -1] = np.nextafter(changed[-1, -1], np.float32(9))
+    first = found(held)
+    xr.testing.assert_identical(found(held.copy()), first)
+    with pytest.raises(ValueError, match="holds another one: program_and_data is"):
+        found(changed)
+
+
+def test_values_behind_names_are_part_of_the_study(tmp_path):
+    def found(large):
+        axes = {"macro.unit_capacitance": {"small": 1e-15, "large": large}}
+        return run(tmp_path / "study.zarr", axes=axes)
+
+    first = found(2e-15)
+    xr.testing.assert_identical(found(2e-15), first)
+    with pytest.raises(ValueError, match="holds another one: groups is"):
+        found(np.nextafter(2e-15, 1))
 
 
 def test_a_store_of_another_version_is_refused(ended, tmp_path):

@@ -1,7 +1,7 @@
 """A checkpoint that an earlier amsim wrote goes on where it was, to the result of a training never interrupted."""
 
-import importlib.metadata
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -37,16 +37,30 @@ def tune(checkpoint, steps, **changed):
     )  # fmt: skip
 
 
+def header_of(path):
+    with np.load(path) as file:
+        return json.loads(file["header"].tobytes())
+
+
 @pytest.fixture
 def checkpoint(tmp_path):
-    """The file, as if it had been written with the libraries that are installed."""
+    """The file, with the fingerprints and versions of here, which earlier ones do not have or take otherwise."""
     with np.load(DATA / "fine_tuning_1.npz") as file:
         arrays = dict(file)
-    header = json.loads(arrays["header"].tobytes())
-    header["settings"]["versions"] |= {name: importlib.metadata.version(name) for name in ("jax", "optax")}
+    tune(tmp_path / "own.npz", [], optimiser=0.05)
+    header, own = json.loads(arrays["header"].tobytes()), header_of(tmp_path / "own.npz")
+    names = ("network", "optimiser", "step", "each_epoch", "key_kind", "versions")
+    header["settings"] |= {name: own["settings"][name] for name in names}
+    header["format"] = own["format"]
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     np.savez(tmp_path / "checkpoint.npz", **arrays)
     return tmp_path / "checkpoint.npz"
+
+
+def test_what_an_earlier_fingerprint_left_out_is_not_trusted(tmp_path):
+    shutil.copy(DATA / "fine_tuning_1.npz", tmp_path / "checkpoint.npz")
+    with pytest.raises(ValueError, match=r"of an earlier amsim, whose fingerprint left out arrays .*start anew"):
+        tune(tmp_path / "checkpoint.npz", [])
 
 
 def test_an_earlier_checkpoint_goes_on(checkpoint):

@@ -167,6 +167,70 @@ def test_another_optimiser_is_refused(tune):
             tune(optimiser=other)
 
 
+def with_loss(held):
+    return {"loss": lambda outputs, labels: jnp.mean((outputs - held) ** 2)}
+
+
+def with_compiled_loss(held):
+    return {"loss": jax.jit(lambda outputs, labels: jnp.mean((outputs - held) ** 2))}
+
+
+def with_constraint(held):
+    return {"optimiser": amsim.Optimiser(constrain=lambda params: jax.tree.map(lambda one: one * held, params))}
+
+
+def with_each_epoch(held):
+    return {"optimiser": amsim.Optimiser(each_epoch=lambda params: jax.tree.map(lambda one: one * float(held), params))}
+
+
+def with_first_state(held):
+    return {"optimiser": optax.adagrad(0.1, initial_accumulator_value=float(held))}
+
+
+def with_network(held):
+    return {"network": lambda p, x: jax.jit(lambda y: y * held)(x) @ p["weight"]}
+
+
+def with_derivative(held):
+    @jax.custom_vjp
+    def scaled(x):
+        return x
+
+    scaled.defvjp(lambda x: (x, None), lambda _, slope: (jax.jit(lambda one: one * held)(slope),))
+    return {"network": lambda p, x: scaled(x @ p["weight"])}
+
+
+def with_hardware(held):
+    class Scaled(circuits.Exact):
+        keeps_product = False
+
+        def multiply(self, *arguments, **options):
+            return super().multiply(*arguments, **options) * held
+
+    return {"hardware": Scaled()}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        with_loss, with_compiled_loss, with_constraint, with_each_epoch, with_first_state, with_network,
+        with_derivative, with_hardware,
+    ],
+)  # fmt: skip
+def test_one_bit_of_what_a_training_holds_is_another_training(tune, held):
+    first = tune(**held(np.float32(0.5)))
+    again = tune(**held(np.float32(0.5)))
+    np.testing.assert_array_equal(first.params["weight"], again.params["weight"])
+    with pytest.raises(ValueError, match="of a training with other settings"):
+        tune(**held(np.nextafter(np.float32(0.5), np.float32(1))))
+
+
+def test_keys_of_another_kind_are_another_training(tune):
+    tune(key=jax.random.key(3, impl="rbg"))
+    with pytest.raises(ValueError, match="key_kind is 'rbg' there and 'unsafe_rbg' here"):
+        tune(key=jax.random.key(3, impl="unsafe_rbg"))
+
+
 @pytest.mark.usefixtures("finished")
 def test_a_damaged_file_is_refused(tune, tmp_path):
     path = tmp_path / "checkpoint"

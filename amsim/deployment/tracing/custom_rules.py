@@ -11,7 +11,8 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from amsim.deployment.tracing.plain_step import distinct_operands, one_equation
+from amsim.deployment.tracing.plain_step import distinct_operands
+from amsim.files.one_equation import one_equation
 
 Call = Callable[..., list[Any]]
 WithRule = Callable[[list[Any], list[Any]], list[Any]]

@@ -14,7 +14,10 @@ from jaxtyping import PyTree
 from amsim.files.array_file import read_array_file, write_array_file
 from amsim.files.hardware_parts import Decoder, Encoder
 
-FORMAT = "amsim-fine-tuning-1"
+FORMAT = "amsim-fine-tuning-2"
+_WITHOUT_ARRAYS = "amsim-fine-tuning-1"
+"""Earlier format, whose fingerprints left out arrays that the loss, the constraint or compiled functions hold."""
+
 _HEADER = "header"
 
 
@@ -85,6 +88,11 @@ def read_checkpoint(path: Path, settings: dict[str, Any], start: TrainingState) 
     arrays = read_array_file(path)
     try:
         header = json.loads(arrays.pop(_HEADER).tobytes().decode("utf-8"))
+        if header["format"] == _WITHOUT_ARRAYS:
+            raise ValueError(
+                "it is of an earlier amsim, whose fingerprint left out arrays that the loss, the constraint or compiled "
+                "functions hold, and does not tell whether it is of this training"
+            )
         if header["format"] != FORMAT:
             raise ValueError(f"it is of format {header['format']!r}")
         different = _differences(header["settings"], settings)

@@ -17,7 +17,6 @@ from amsim.progress import LossProgress, progress_bar
 from amsim.training.fine_tuning.loop import TrainingLoop
 from amsim.training.fine_tuning.parts import HeldOut, Optimiser, TrainingDies
 from amsim.training.fine_tuning.plan import Plan, plan_exposure, plan_items, plan_updates
-from amsim.training.fine_tuning.record import settings_of
 from amsim.training.fine_tuning.result import FineTuned, result_of
 from amsim.training.losses import Distillation, Loss, cross_entropy
 
@@ -88,14 +87,13 @@ def fine_tune(
     updates = plan_updates(fn, params, Optimiser.of(optimiser), items.steps)
     plan = Plan(fn, params, key, items, exposure, objective, updates, held_out)
     check_deployable(fn, params, exposure.accelerator, calibration=exposure.calibration)
-    settings = settings_of(plan)
-    training = TrainingLoop(plan, settings, path)
+    training = TrainingLoop(plan, path)
     if progress is True:
         with progress_bar() as bar:
             state = training.run(lambda done, total, value: bar(f"loss {value:.3f}", done, total))
     else:
         state = training.run(progress or None)
-    return result_of(plan, settings, state)
+    return result_of(plan, training.settings, state)
 
 
 def _checkpoint_path(checkpoint: str | Path | None) -> Path | None:

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 from jaxtyping import PyTree
 
 from amsim.datasets.inputs import network_arguments
@@ -17,6 +18,7 @@ from amsim.noise.random import numbered_keys
 from amsim.progress import LossProgress
 from amsim.training.fine_tuning.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from amsim.training.fine_tuning.plan import Plan
+from amsim.training.fine_tuning.record import settings_of
 from amsim.training.fine_tuning.step import Batch, TrainingDivergedError, training_step
 from amsim.training.optimiser import initial_state
 
@@ -29,18 +31,19 @@ class TrainingLoop:
 
     Attributes:
         plan: Plan of the training.
-        settings: Record of the plan, by which a checkpoint is recognised.
         path: File of the checkpoint, or None.
+        settings: Record of the plan, by which a checkpoint is recognised.
     """
 
-    def __init__(self, plan: Plan, settings: dict[str, Any], path: Path | None):
-        self.plan, self.settings, self.path = plan, settings, path
+    def __init__(self, plan: Plan, path: Path | None):
+        self.plan, self.path = plan, path
         self.step = training_step(plan)
         history: dict[str, list[float]] = {
             name: [] for name in ("loss", "training_accuracy", "noise_scale", "learning_rate")
         }
         optimiser_state = initial_state(plan.updates.optimiser, eqx.filter(plan.params, plan.updates.is_trained))
         self.start = TrainingState(plan.params, optimiser_state, plan.params, 0, 0, False, history, [])
+        self.settings = settings_of(plan, self._step_program())
 
     def run(self, report: LossProgress | None) -> TrainingState:
         """The last state, of a training that starts anew or goes on from its checkpoint."""
@@ -81,6 +84,16 @@ class TrainingLoop:
                 now.params,
             )
         return self._choose_best(now, params, state, history)
+
+    def _step_program(self) -> ClosedJaxpr:
+        """Program of a step; the first step is not traced again."""
+        plan = self.plan
+        trained, others = eqx.partition(plan.params, plan.updates.is_trained)
+        batch = self._batch(0, plan.items.order(0)[0], None)
+        if plan.objective.weight:
+            batch = batch._replace(teacher=eqx.filter_eval_shape(plan.network, plan.params, batch.inputs))
+        arguments = trained, others, self.start.optimiser_state, plan.exposure.accelerator, batch
+        return eqx.filter_make_jaxpr(self.step)(*arguments)[0]
 
     def _batch(self, number: int, items: np.ndarray, teacher: np.ndarray | None) -> Batch:
         chosen = self.plan.items.train[items]
