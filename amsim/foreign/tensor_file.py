@@ -23,7 +23,10 @@ def read_tensor(tensor: Any) -> np.ndarray:
     """
     name = tensor.name or "of an attribute"
     if tensor.data_location == EXTERNAL or tensor.external_data:
-        raise ValueError(f"tensor {name!r} lies in another file, which is never read")
+        raise ValueError(
+            f"tensor {name!r} lies in another file, which is never read; `onnx.save(onnx.load(path), new_path)` makes "
+            "one file of both, as `torch.onnx.export(..., external_data=False)` does"
+        )
     if tensor.data_type not in ELEMENT_TYPES:
         raise ValueError(f"tensor {name!r} has the unsupported type number {tensor.data_type}")
     dtype, dims = ELEMENT_TYPES[tensor.data_type], tuple(tensor.dims)

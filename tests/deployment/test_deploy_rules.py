@@ -130,3 +130,21 @@ def test_a_product_inside_shard_map_is_listed() -> None:
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("macro", [circuits.DigitalBinary(), circuits.SwitchedCapacitor(), circuits.MultiPrecision()])
+def test_products_of_no_rows_or_columns_stay_digital(macro: Any) -> None:
+    params = {"main": jnp.ones((4, 3)), "rows": jnp.ones((0, 3)), "columns": jnp.ones((4, 0))}
+
+    def network(p: Any, x: jax.Array, extra: jax.Array) -> jax.Array:
+        return jnp.concatenate([x @ p["main"] + extra @ p["rows"], x @ p["columns"]], axis=-1)
+
+    inputs = jnp.ones((2, 4)), jnp.ones((2, 0))
+    chip = amsim.deploy(network, params, macro)
+    np.testing.assert_allclose(chip(*inputs), network(params, *inputs), rtol=1e-5)
+    rows = {row.name: row for row in chip.sites()}
+    assert rows["main"].on_macro
+    assert rows["rows"].reason == rows["columns"].reason == "stays digital: its weight has no elements"
+    alone = amsim.deploy(lambda p, x: x @ p["main"], params, macro)
+    assert float(chip.cost(*inputs)["energy"].sum()) == float(alone.cost(inputs[0])["energy"].sum())
+    assert alone(jnp.ones((0, 4))).shape == (0, 3)

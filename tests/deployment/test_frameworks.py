@@ -102,9 +102,22 @@ def test_flax_nnx() -> None:
     graph, params, rest = nnx.split(network, nnx.Param, ...)
 
     def function(params: Any, images: jax.Array) -> jax.Array:
-        return nnx.merge(graph, params, rest)(images)
+        return nnx.merge(graph, params, rest, copy=True)(images)
 
     check(function, params, ["stem", "out"])
+
+
+def test_flax_nnx_with_random_state() -> None:
+    nnx: Any = pytest.importorskip("flax.nnx")
+    # Its stream of random numbers counts while it is traced, which is allowed of a copy alone.
+    graph, params, rest = nnx.split(nnx.RNN(nnx.GRUCell(4, 5, rngs=nnx.Rngs(0))), nnx.Param, ...)
+    steps = jnp.ones((2, 3, 4))
+
+    def function(params: Any, steps: jax.Array) -> jax.Array:
+        return nnx.merge(graph, params, rest, copy=True)(steps)
+
+    chip = amsim.deploy(function, params, circuits.DigitalBinary(weight_bits=16, input_bits=16))
+    np.testing.assert_allclose(chip(steps), function(params, steps), atol=1e-3)
 
 
 def test_equinox_with_batch_statistics() -> None:

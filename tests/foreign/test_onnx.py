@@ -237,6 +237,12 @@ def test_resampling(mode: str, transformation: str) -> None:
     agrees([node("Resize", ["x", "", "", "n"], **options)], x, {"n": whole(1, 2, 8, 9)})
 
 
+def test_sizes_of_decimal_scales_are_those_of_the_run_time() -> None:
+    x = {"x": real(np.random.default_rng(0), 1, 1, 10, 10)}
+    for scale in (0.7, 0.9, 1.1, 2.3):
+        agrees([node("Resize", ["x", "", "s"], mode="linear")], x, {"s": np.array([1, 1, scale, scale], np.float32)})
+
+
 def test_resampling_of_old_operator_sets() -> None:
     x, scales = {"x": real(np.random.default_rng(0), 1, 2, 3, 4)}, {"s": np.array([1, 1, 2, 3], np.float32)}
     for mode in ("nearest", "linear"):

@@ -54,7 +54,7 @@ class InferenceAxis:
         self.loops: set[int] = set()
         self._places: dict[int, Place] = {}
         for value, axis in zip(program.inputs, axes, strict=True):
-            self._places[value.number] = SHARED if axis is None else Along(math.prod(value.shape[axis + 1 :]))
+            self._places[value.number] = SHARED if axis is None else Along(_elements(value.shape[axis + 1 :]))
         self._follow(program)
 
     def of(self, value: Value) -> Place:
@@ -99,7 +99,7 @@ class InferenceAxis:
                 break
             carry = after
         stacked = [(self.of(value), value.shape) for value in body.outputs[carried:]]
-        return [*carry, *(Along(math.prod(shape)) if one == InTurn(number) else one for one, shape in stacked)]
+        return [*carry, *(Along(_elements(shape)) if one == InTurn(number) else one for one, shape in stacked)]
 
     def _slice(self, value: Value, loop: int) -> Place:
         """Slice that a loop takes of a value at each turn."""
@@ -117,7 +117,7 @@ class InferenceAxis:
     def _axis(self, place: Along, shape: tuple[int, ...]) -> tuple[int, int] | None:
         """Axis in which the inferences lie, and its elements from one to the next; None where it is not one axis."""
         for axis, size in enumerate(shape):
-            inner, rest = divmod(place.stride, math.prod(shape[axis + 1 :]))
+            inner, rest = divmod(place.stride, _elements(shape[axis + 1 :]))
             if inner and not rest and size % (inner * self.inferences) == 0:
                 return axis, inner
         return None
@@ -165,6 +165,11 @@ class InferenceAxis:
         return [read(atom) for atom in jaxpr.outvars]
 
 
+def _elements(shape: Iterable[int]) -> int:
+    """Elements of an array of this shape; an empty axis counts as one, so that what lies before it keeps a stride."""
+    return math.prod(max(size, 1) for size in shape)
+
+
 def _shape(atom: Any) -> tuple[int, ...]:
     return tuple(getattr(atom.aval, "shape", ()))
 
@@ -174,7 +179,7 @@ def _placed(moved: Place | Outcome, shape: tuple[int, ...]) -> Place:
     if isinstance(moved, Along | InTurn | str):
         return moved
     axis, inner = moved
-    return Along(inner * math.prod(shape[axis + 1 :]))
+    return Along(inner * _elements(shape[axis + 1 :]))
 
 
 def _side_by_side(places: Iterable[Place], product: bool = False) -> Place:

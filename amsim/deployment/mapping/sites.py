@@ -114,6 +114,8 @@ def site_of(name: str, step: Step, operand: int) -> Site:
         raise UnmappableError("its result is not floating point")
     if step.primitive == "ragged_dot_general":
         raise UnmappableError("data decide which of its weights each row takes")
+    if 0 in step.inputs[operand].shape:
+        raise UnmappableError("its weight has no elements")
     product, layout = _dense(step, operand) if step.primitive == "dot_general" else _convolution(step, operand)
     return Site(name, step, product, operand, layout)
 

@@ -77,7 +77,7 @@ def _resampled(
     given = factors if sizes is None else sizes
     if given is None or len(given) != len(places) or min(given) <= 0:
         raise ValueError(f"it resamples {len(places)} axes by {given}")
-    after = sizes or tuple(int(x.shape[axis] * factor) for axis, factor in zip(places, given, strict=True))
+    after = sizes or tuple(_scaled_size(x.shape[axis], factor) for axis, factor in zip(places, given, strict=True))
     whole = list(x.shape)
     for axis, size in zip(places, after, strict=True):
         whole[axis] = size
@@ -93,6 +93,14 @@ def _resampled(
         taps = _taps(_coordinates(transformation, before, size, factor), before, mode, nearest, cubic, exclude_outside)
         x = _weighted(x, axis, taps)
     return x
+
+
+def _scaled_size(size: int, factor: float) -> int:
+    """Size of an axis after scaling, rounded down in float32 as ONNX Runtime and PyTorch do; ONNX leaves that open.
+
+    A file holds 0.7 as 0.69999999, and 10 of it are 7 in float32 but 6.9999999 in float64.
+    """
+    return int(np.float32(size) * np.float32(factor))
 
 
 def _coordinates(transformation: str, before: int, after: int, factor: float) -> np.ndarray:
