@@ -25,10 +25,11 @@ ACCUMULATOR_BITS = 24
 class Spread(eqx.Module):
     """Replication of a macro: several equal copies side by side, and the dimension that splits a site over them.
 
-    Split over output channels, all copies see the same inputs, fetched once for all; split over pixels, they hold the
-    same weights, fetched once for all; split over input channels, each sums a part of the rows and the partial sums are
-    added. All copies are assumed to have the static errors of one die of the macro, and share one control. The array's
-    energy is that of the whole site: the additional readouts of a split over input channels are left out.
+    Split over output channels, those of each group where there are several, all copies see the same inputs, fetched
+    once for all; split over pixels, they hold the same weights, fetched once for all; split over input channels, each
+    sums a part of the rows and the partial sums are added. All copies are assumed to have the static errors of one die
+    of the macro, and share one control. The array's energy is that of the whole site: the additional readouts of a
+    split over input channels are left out.
 
     Attributes:
         count: Copies of the macro (static). Default 1.

@@ -115,5 +115,5 @@ def _off_chip(
 
 def _energy_per_mac(layers: Sequence[Layer], macro: Macro) -> float:
     """Mean energy per MAC of the macro over all its layers, J."""
-    energy = math.fsum(float(macro.cost(layer.work, layer.activity).energy) for layer in layers)
+    energy = math.fsum(float(macro.cost(layer.work, layer.activity).energy) * layer.repeats for layer in layers)
     return energy / sum(layer.macs for layer in layers)

@@ -22,10 +22,10 @@ def workload_document(layers: Sequence[Layer], macro: Macro) -> list[dict[str, A
 
 
 def loop_sizes(layer: Layer) -> dict[str, int]:
-    """Loop sizes of a layer by ZigZag's names; B counts the input vectors of a dense layer."""
+    """Loop sizes of a layer by ZigZag's names; B counts its runs and the input vectors of a dense layer."""
     product = layer.work.product
     if not isinstance(product, ConvolutionProduct):
-        return {"B": layer.work.positions, "K": product.columns, "C": product.rows}
+        return {"B": layer.work.positions * layer.repeats, "K": product.columns, "C": product.rows}
     if len(layer.input_size) != 2 or len(product.kernel) != 2 or any(step != 1 for step in product.dilation):
         raise ValueError(
             f"Argument `workload` must have convolutions of two dimensions without dilation and with the size of "
@@ -34,7 +34,7 @@ def loop_sizes(layer: Layer) -> dict[str, int]:
         )
     height, width = layer.output_size
     return {
-        "B": 1,
+        "B": layer.repeats,
         "K": product.columns // product.groups,
         "G": product.groups,
         "OX": width,
