@@ -61,23 +61,39 @@ def exponential_approach(
 
 
 def leakage_drop(
-    current: Real[ArrayLike, "..."], time: Real[ArrayLike, "..."], capacitance: Real[ArrayLike, "..."]
+    current: Real[ArrayLike, "..."],
+    time: Real[ArrayLike, "..."],
+    capacitance: Real[ArrayLike, "..."],
+    time_constant: Real[ArrayLike, "..."] | None = None,
 ) -> Float[Array, "..."]:
     """Voltage drop of a floating capacitance by a constant leakage current: ``I t / C``.
+
+    Beside a resistance R, the drop decays towards the resistance's level as it builds up: ``I R (1 - exp(-t / tau))`` with
+    ``tau = R C``, which is ``I t / C`` times ``(1 - exp(-t / tau)) / (t / tau)``.
 
     Args:
         current: I out of the node, shape (...), A; negative flows in.
         time: t, shape (...), s.
         capacitance: C, shape (...), F.
+        time_constant: tau = R C of a resistance beside the current, shape (...), s; None is no resistance.
 
     Returns:
         Drop, shape (...), V.
 
     Raises:
-        ValueError: A concrete time is negative or a capacitance not positive. A traced one gives NaN there.
+        ValueError: A concrete time is negative or a capacitance or time constant not positive. A traced one gives NaN there.
     """
     # The slew rate I / C first: the charge I t alone nears the end of float32 for fA and ns.
-    return jnp.asarray(current) / positive("capacitance", capacitance) * non_negative("time", time)
+    alone = jnp.asarray(current) / positive("capacitance", capacitance) * non_negative("time", time)
+    return alone if time_constant is None else alone * _mean_decay(time / positive("time_constant", time_constant))
+
+
+def _mean_decay(spans: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Mean of ``exp(-u)`` over u from 0 to this many time constants."""
+    # The quotient has no derivative at 0, and little of it near 0 in float32.
+    short = spans < 1e-2
+    long = jnp.where(short, 1.0, spans)
+    return jnp.where(short, 1 - spans / 2 * (1 - spans / 3 * (1 - spans / 4)), -jnp.expm1(-long) / long)
 
 
 def leakage_growth(

@@ -181,10 +181,20 @@ class ChargeLine(eqx.Module):
         return exponential_approach(voltage, self.reset_level, time, self.reset_time_constant(resistance))
 
     def leaked_voltage(
-        self, voltage: Float[Array, "..."], time: Float[Array, "..."], current: Quantity
+        self,
+        voltage: Float[Array, "..."],
+        time: Float[Array, "..."],
+        current: Quantity,
+        resistance: Quantity | None = None,
     ) -> Float[Array, "..."]:
-        """Line held for a time while a constant current (A) flows out of it, V."""
-        return voltage - leakage_drop(current, time, self.total_capacitance)
+        """Line held for a time while a constant current (A) flows out of it, V.
+
+        With a resistance (Ohm) the open reset switch leaks to the reset level at the same time.
+        """
+        if resistance is None:
+            return voltage - leakage_drop(current, time, self.total_capacitance)
+        drop = leakage_drop(current, time, self.total_capacitance, self.reset_time_constant(resistance))
+        return self.drooped_voltage(voltage, time, resistance) - drop
 
     def high_capacitance(self, high: Float[Array, "... capacitors"]) -> Float[Array, "..."]:
         """C_H, sum of the capacitors that go high, F."""

@@ -13,8 +13,8 @@ from amsim.noise.switching import LEAKAGE_TEMPERATURE, exponential_approach, lea
 class Leakage(eqx.Module):
     """Two ways in which a held line loses its charge, both growing with temperature as `exp((T - 300 K) / T_e)`.
 
-    The open reset switch leaks to the reset level, `exp(-t / (R_off C_tot))` of the value is left; a constant current
-    lowers it by `I t / C_tot`.
+    The open reset switch leaks to the reset level while a constant current flows out of the line:
+    `V(t) - V_reset = (V(0) - V_reset + I R_off) exp(-t / (R_off C_tot)) - I R_off`.
 
     Attributes:
         hold_time: Time from the settled line to the decision, s; an evaluation is that much longer. Default 100 ns
@@ -51,13 +51,15 @@ class Leakage(eqx.Module):
 
     def kept_fraction(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         """Fraction of a value above reset that a line of this total capacitance (F) keeps until the decision."""
-        resistance = self.off_resistance / leakage_growth(temperature, self.temperature_scale)
-        return exponential_approach(1.0, 0.0, self.hold_time, resistance * total)
+        return exponential_approach(1.0, 0.0, self.hold_time, self._time_constant(total, temperature))
 
     def drop(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
-        """Voltage that a line of this total capacitance (F) loses to the constant current by the decision, V."""
+        """Voltage that a line of this total capacitance (F) lacks at the decision for the constant current, V."""
         current = self.current * leakage_growth(temperature, self.temperature_scale)
-        return leakage_drop(current, self.hold_time, total)
+        return leakage_drop(current, self.hold_time, total, self._time_constant(total, temperature))
+
+    def _time_constant(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
+        return self.off_resistance / leakage_growth(temperature, self.temperature_scale) * total
 
     def kept_at(self, temperature: Float[Array, ""], measured: Float[Array, ""]) -> "Leakage":
         """Leakage that is at `temperature` (K) what this one is at `measured` (K)."""

@@ -107,8 +107,7 @@ def voltage(macro, die, column, high):
     if macro.leakage is not None:
         growth = leakage_growth(macro.temperature, macro.leakage.temperature_scale)
         current = macro.leakage.current * growth * (1 + macro.leakage.spread * draw(lambda d: d.leakage[column]))
-        value = line.drooped_voltage(value, macro.leakage.hold_time, macro.leakage.off_resistance / growth)
-        value = line.leaked_voltage(value, macro.leakage.hold_time, current)
+        value = line.leaked_voltage(value, macro.leakage.hold_time, current, macro.leakage.off_resistance / growth)
     kick = macro.comparator.kickback
     kick = 0.0 if kick is None else kick * (macro.comparator.input_capacitance / line.total_capacitance)
     return value + kick + draw(lambda d: macro.comparator.offset_sigma * d.comparator[column])

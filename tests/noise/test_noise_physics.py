@@ -155,3 +155,16 @@ def test_traced_values_out_of_range_give_nan(name):
         traced[index] = -traced[index]
         assert np.isnan(jax.jit(model)(*traced))
         assert np.isnan(jax.jit(jax.grad(model, index))(*traced))
+
+
+@pytest.mark.parametrize("spans", [0.0, 1e-7, 1e-4, 0.009, 0.011, 0.3, 1.0, 4.0, 40.0])
+def test_a_current_beside_a_resistance_solves_the_equation_of_both(spans):
+    """Against `I R (1 - exp(-t / R C))` in double precision; slopes against its derivative."""
+    resistance, capacitance, current = 3e10, 1e-13, 2e-11
+    time = spans * resistance * capacitance
+    want = -current * resistance * math.expm1(-spans)
+    found, slope = jax.value_and_grad(lambda t: leakage_drop(current, t, capacitance, resistance * capacitance))(time)
+    assert float(found) == pytest.approx(want, rel=3e-6)
+    assert float(slope) == pytest.approx(current / capacitance * math.exp(-spans), rel=1e-4, abs=1e-6 * current / capacitance)
+    # A resistance without end leaves the current alone.
+    assert float(leakage_drop(current, time, capacitance, 1e30)) == float(leakage_drop(current, time, capacitance))
