@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.selection.codes import IntegerCode
 from amsim.circuits.selection.ranges import select_weight_code, value_counts
 from amsim.deployment.chip import Chip, deployment_of, traced_chip
+from amsim.deployment.compilation import compiled
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.running.run import (
     Observe,
@@ -30,7 +30,7 @@ class WeightMethod(NamedTuple):
     per: str
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[str, SiteObservation]:
     """Values of each site with codes: `inputs` counted, with their extremes, and the highest `weight_scale` that suits.
 
@@ -57,7 +57,7 @@ def observed_values(chip: Chip, inputs: Array, weights: WeightMethod) -> dict[st
     return _observe_sites(chip, inputs, observe)
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def observed_codes(chip: Chip, inputs: Array) -> dict[str, SiteObservation]:
     """Mean squares and clipped fractions of both operands of each site with codes, and counts of its `lines`."""
 
@@ -80,7 +80,7 @@ def observed_codes(chip: Chip, inputs: Array) -> dict[str, SiteObservation]:
     return _observe_sites(chip, inputs, observe)
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def observed_lines(chip: Chip, inputs: Array, name: str) -> dict[str, Array]:
     """Counts of the values of the `lines` of one site, and averages of what its macro reports.
 
@@ -105,7 +105,7 @@ def observed_lines(chip: Chip, inputs: Array, name: str) -> dict[str, Array]:
     return {"lines": found.counts["lines"]} | found.averages()
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def column_means(chip: Chip, inputs: Array, key: PRNGKeyArray | None) -> dict[str, Array]:
     """Average result of each column of each site on this chip, shape (columns,): see `read_program`."""
     traced = traced_chip(chip, (inputs,))

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +13,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 from amsim.circuits.checks import at_least_one, one_key, some_items
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip
+from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.batches import labelled_batches
@@ -128,15 +128,20 @@ def accuracy_on_dies(
 
 def plain_accuracy(network: Callable[..., Array], params: PyTree, split: Split, batch: int = 500) -> float:
     """Accuracy of the plain network, without any circuit."""
-    logits = jax.jit(network)
     answers = [
-        np.asarray(jnp.argmax(logits(params, split.inputs[start : start + batch]), axis=-1))
+        np.asarray(jnp.argmax(plain_outputs(network, params, split.inputs[start : start + batch]), axis=-1))
         for start in range(0, len(split), batch)
     ]
     return float(np.mean(np.concatenate(answers) == split.labels))
 
 
-@eqx.filter_jit
+@compiled(lambda network, *_: network)
+def plain_outputs(network: Callable[..., Any], params: PyTree, inputs: ArrayLike) -> Any:
+    """Outputs of the plain network, without any circuit."""
+    return network(params, inputs)
+
+
+@compiled(lambda fn, *_: fn)
 def correct_reads(
     fn: Callable[..., Any],
     params: PyTree,
@@ -153,7 +158,7 @@ def correct_reads(
     )
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def right_answers(
     chip: Chip,
     read_keys: Key[Array, " reads"] | None,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +12,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from amsim.circuits.checks import at_least_one
 from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key
+from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.batches import equal_batches
@@ -107,7 +107,7 @@ def _count_classes(labels: np.ndarray) -> tuple[int, int]:
     return positives, negatives
 
 
-@eqx.filter_jit
+@compiled(lambda fn, *_: fn)
 def _scores(
     fn: Callable[..., Any],
     params: PyTree,

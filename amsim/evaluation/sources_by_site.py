@@ -15,6 +15,7 @@ from amsim.circuits.checks import at_least_one, one_of, some_items
 from amsim.circuits.contract.error_sources import PlacedSource, with_scaled_sources, without_sources
 from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key
+from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import deploy
 from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.fixed_reads import FixedReads, Reading
@@ -268,7 +269,7 @@ class _Study:
         return jnp.asarray(table, float)
 
 
-@eqx.filter_jit
+@compiled(lambda fn, *_: fn)
 def _loss(
     fn: Callable[..., Any],
     params: PyTree,

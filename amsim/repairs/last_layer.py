@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import integer_between
 from amsim.deployment.chip import Chip
+from amsim.deployment.compilation import compiled
 from amsim.repairs.bench import Bench, Effort
 from amsim.training.losses import cross_entropy
 from amsim.training.optimiser import initial_state, update
@@ -62,7 +63,7 @@ class LastLayer:
         return dataclasses.replace(chip, params=constrain(params)), effort
 
 
-@eqx.filter_jit
+@compiled(lambda optimiser, chip, *_: chip.function)
 def _step(
     optimiser: optax.GradientTransformation,
     chip: Chip,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
+from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import deploy
 from amsim.evaluation.fixed_reads import FixedReads, Reading
 from amsim.system.accelerator import Accelerator
@@ -145,7 +146,7 @@ def _smooth(margins: Any, softness: Any) -> Any:
     return jax.nn.sigmoid(margins / softness)
 
 
-@eqx.filter_jit
+@compiled(lambda candidates, *_: candidates.fn)
 def _answers(
     candidates: Candidates, params: PyTree, logs: Float[Array, " variables"], reading: Reading
 ) -> tuple[Array, Array]:
@@ -154,7 +155,7 @@ def _answers(
     return reading.right(logits), _signed_margins(logits, jnp.asarray(reading.labels))
 
 
-@eqx.filter_jit
+@compiled(lambda candidates, *_: candidates.fn)
 def _answer_slopes(
     candidates: Candidates,
     params: PyTree,
@@ -180,7 +181,7 @@ def _answer_slopes(
     return right, smooth, by_log, pull((jnp.zeros_like(smooth), jnp.ones_like(loss)))[1]
 
 
-@eqx.filter_jit
+@compiled(lambda candidates, *_: candidates.fn)
 def _log_energy(
     candidates: Candidates,
     params: PyTree,
