@@ -3,12 +3,12 @@
 Rows run down and columns to the right; a coordinate is -1 at the centre of the first cell and +1 at that of the last.
 """
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.noise.checks import non_negative
+from amsim.noise.loops import scan
 
 
 def coordinates(cells: int) -> Float[Array, " cells"]:
@@ -107,7 +107,7 @@ def correlated_field(
             now = rho * before + fresh * draw
             return now, now
 
-        _, later = jax.lax.scan(step, white[0], white[1:])
+        _, later = scan(step, white[0], white[1:])
         return jnp.concatenate([white[:1], later])
 
     return along_first(along_first(standard_draws).T).T

@@ -68,8 +68,8 @@ def leakage_drop(
 ) -> Float[Array, "..."]:
     """Voltage drop of a floating capacitance by a constant leakage current: ``I t / C``.
 
-    Beside a resistance R, the drop decays towards the resistance's level as it builds up: ``I R (1 - exp(-t / tau))`` with
-    ``tau = R C``, which is ``I t / C`` times ``(1 - exp(-t / tau)) / (t / tau)``.
+    Beside a resistance R, the drop decays as it builds up: ``I R (1 - exp(-t / tau))`` with ``tau = R C``, which is
+    ``I t / C`` times ``(1 - exp(-t / tau)) / (t / tau)``.
 
     Args:
         current: I out of the node, shape (...), A; negative flows in.
@@ -81,11 +81,14 @@ def leakage_drop(
         Drop, shape (...), V.
 
     Raises:
-        ValueError: A concrete time is negative or a capacitance or time constant not positive. A traced one gives NaN there.
+        ValueError: A concrete time is negative or a capacitance or time constant not positive. A traced one gives NaN
+            there.
     """
     # The slew rate I / C first: the charge I t alone nears the end of float32 for fA and ns.
     alone = jnp.asarray(current) / positive("capacitance", capacitance) * non_negative("time", time)
-    return alone if time_constant is None else alone * _mean_decay(time / positive("time_constant", time_constant))
+    if time_constant is None:
+        return alone
+    return alone * _mean_decay(jnp.asarray(time) / positive("time_constant", time_constant))
 
 
 def _mean_decay(spans: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 from scipy import optimize
 
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.noise.loops import fori_loop
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 SMALLEST_NOISE = 0.25
@@ -136,7 +137,7 @@ def _value_before(sweep: Sweep, sigma: Array) -> Array:
         return read - read_moments(value, sigma, sweep.step)[0]
 
     # The shift's slope is below 0.6 for noise of a quarter step, so that 16 rounds leave 1e-5 of a step at worst.
-    return jax.lax.fori_loop(0, 16, closer, read)
+    return fori_loop(0, 16, closer, read)
 
 
 def fit_noise(sweep: Sweep) -> Noise:

@@ -14,6 +14,7 @@ from amsim.circuits.checks import at_least_one, one_key
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import DenseProduct
+from amsim.noise.loops import scan
 from amsim.noise.random import numbered_keys
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
@@ -154,7 +155,7 @@ def _one_die(
         return (moments.with_value(value), errors.at[number].set(value, mode="drop")), None
 
     start = _Moments(jnp.zeros(()), jnp.zeros(shape), jnp.zeros(shape)), jnp.zeros((kept, *shape))
-    (moments, errors), _ = jax.lax.scan(read, start, (jnp.arange(len(read_keys)), read_keys))
+    (moments, errors), _ = scan(read, start, (jnp.arange(len(read_keys)), read_keys))
     return moments.mean, jnp.sqrt(moments.squares / (moments.number - 1)), errors
 
 

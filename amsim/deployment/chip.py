@@ -16,6 +16,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from amsim.circuits.checks import one_key
 from amsim.circuits.contract.macro import Die
 from amsim.deployment.chip_file import ChipRecord, write_chip_file
+from amsim.deployment.compilation import compiled
 from amsim.deployment.input_shapes import LastShapes, shapes_of
 from amsim.deployment.mapping.calibrated_sites import check_calibrated
 from amsim.deployment.mapping.mapper import (
@@ -33,6 +34,7 @@ from amsim.deployment.running.run import Deployment, report_program, run_program
 from amsim.deployment.site_ranges import Calibration
 from amsim.deployment.tracing.flattening import flatten
 from amsim.deployment.tracing.leaf_names import leaf_name
+from amsim.noise.loops import differing_like
 from amsim.system.accelerator import Accelerator
 from amsim.system.cost import labelled_cost, system_cost
 from amsim.workloads import Layer, Workload
@@ -250,16 +252,19 @@ def deployment_of(chip: Chip) -> Deployment:
     return Deployment(chip.accelerator.macros, chip.dies, choices, chip.decision_rule)
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def run_deployed_chip(chip: Chip, inputs: tuple[Any, ...], key: PRNGKeyArray | None) -> Any:
     """Outputs of a chip; a call of this name (`CHIP_CALL`) inside a network that is deployed is known as a chip's."""
+    # With a die or a read of its own on each device, outputs differ even where the inputs do not.
+    inputs = differing_like(inputs, (chip.accelerator, chip.dies, key))
     traced = traced_chip(chip, inputs)
     outputs = run_program(traced.network, deployment_of(chip), traced.arguments(inputs), key)
     return jax.tree.unflatten(traced.outputs, outputs)
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def _layers(chip: Chip, inputs: tuple[Any, ...], in_axes: Any) -> tuple[Layer, ...]:
+    inputs = differing_like(inputs, (chip.accelerator, chip.dies))
     batch = batch_of(inputs, in_axes)
     traced = traced_chip(chip, inputs)
     shares = Shares(traced.network, len(traced.leaves), batch)

@@ -3,7 +3,6 @@
 import functools
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -11,6 +10,7 @@ from amsim.circuits.selection.codes import IntegerCode
 from amsim.circuits.selection.ranges import select_weight_code, value_counts
 from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.deployment.chip import Chip, deployment_of, traced_chip
+from amsim.deployment.compilation import compiled
 from amsim.deployment.mapping.mapper import MappedSite
 from amsim.deployment.running.run import (
     Observe,
@@ -33,7 +33,7 @@ class WeightMethod(NamedTuple):
     per: str
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def observed_values(chip: Chip, inputs: Inputs, weights: WeightMethod) -> dict[str, SiteObservation]:
     """Values of each site with codes: `inputs` counted, with their extremes, and the highest `weight_scale` that suits.
 
@@ -69,7 +69,7 @@ def observed_values(chip: Chip, inputs: Inputs, weights: WeightMethod) -> dict[s
     return _observe_sites(chip, inputs, observe)
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def observed_codes(chip: Chip, inputs: Inputs) -> dict[str, SiteObservation]:
     """Mean squares and clipped fractions of both operands of each site with codes, and counts of its `lines`."""
 
@@ -92,7 +92,7 @@ def observed_codes(chip: Chip, inputs: Inputs) -> dict[str, SiteObservation]:
     return _observe_sites(chip, inputs, observe)
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def observed_lines(chip: Chip, inputs: Inputs, names: tuple[str, ...]) -> dict[str, Array]:
     """Counts of the values of the `lines` of these sites together, and averages of what their macro reports.
 
@@ -119,7 +119,7 @@ def observed_lines(chip: Chip, inputs: Inputs, names: tuple[str, ...]) -> dict[s
     return {"lines": found.counts["lines"]} | found.averages()
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def column_means(chip: Chip, inputs: Inputs, key: PRNGKeyArray | None) -> dict[str, Array]:
     """Average result of each column of each site on this chip, shape (columns,): see `read_program`."""
     arguments = network_arguments(inputs)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +15,7 @@ from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip
+from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.answers import are_right, check_logits
@@ -137,17 +137,22 @@ def accuracy_on_dies(
 
 def plain_accuracy(network: Callable[..., Array], params: PyTree, split: Split, batch: int = 500) -> float:
     """Accuracy of the plain network, without any circuit."""
-    logits, right = jax.jit(network), 0
-    highest = int(np.max(split.labels))
+    right, highest = 0, int(np.max(split.labels))
     for number, part in enumerate(batches(split.inputs, batch)):
         labels = jnp.asarray(split.labels[number * batch : (number + 1) * batch], jnp.int32)
-        found = logits(params, *network_arguments(part))
+        found = plain_outputs(network, params, network_arguments(part))
         check_logits(found, len(labels), highest)
         right += int(jnp.sum(are_right(found, labels)))
     return right / len(split)
 
 
-@eqx.filter_jit
+@compiled(lambda network, *_: network)
+def plain_outputs(network: Callable[..., Any], params: PyTree, inputs: tuple[Any, ...]) -> Any:
+    """Outputs of the plain network for its arguments, without any circuit."""
+    return network(params, *inputs)
+
+
+@compiled(lambda fn, *_: fn)
 def correct_reads(
     fn: Callable[..., Any],
     params: PyTree,
@@ -164,7 +169,7 @@ def correct_reads(
     return right_answers(chip, read_keys, inputs, labels, highest)
 
 
-@eqx.filter_jit
+@compiled(lambda chip, *_: chip.function)
 def right_answers(
     chip: Chip,
     read_keys: Key[Array, " reads"] | None,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +13,7 @@ from amsim.circuits.checks import at_least_one
 from amsim.datasets.check import LabelledData, labelled_items
 from amsim.datasets.inputs import Inputs, arrays_of, network_arguments
 from amsim.deployment.chip import check_key
+from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.batches import batch_key, equal_batches, on_device
@@ -110,7 +110,7 @@ def _count_classes(labels: np.ndarray) -> tuple[int, int]:
     return positives, negatives
 
 
-@eqx.filter_jit
+@compiled(lambda fn, *_: fn)
 def _scores(
     fn: Callable[..., Any],
     params: PyTree,

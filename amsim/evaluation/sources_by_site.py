@@ -17,6 +17,7 @@ from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.chip import check_key
+from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import deploy
 from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.fixed_reads import FixedReads, Reading
@@ -273,7 +274,7 @@ class _Study:
         return jnp.asarray(table, float)
 
 
-@eqx.filter_jit
+@compiled(lambda fn, *_: fn)
 def _loss(
     fn: Callable[..., Any],
     params: PyTree,

@@ -13,5 +13,5 @@ def array_content(value: Any) -> tuple[Any, ...]:
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return ("key", str(jax.random.key_impl(value)), *array_content(jax.random.key_data(value)))
     plain = np.asarray(value)
-    digest = hashlib.sha256(np.ascontiguousarray(plain).reshape(-1).view(np.uint8)).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(plain).reshape(-1).view(np.uint8).data).hexdigest()
     return "array", str(plain.dtype), plain.shape, bool(getattr(value, "weak_type", False)), digest

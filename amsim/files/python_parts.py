@@ -67,7 +67,8 @@ def described(value: Any) -> Described:
 
 def held_fields(value: Any) -> dict[str, Any]:
     """Fields of an object by name: those of its dictionary and its slots."""
-    in_slots = {name: getattr(value, name) for name in _slots(type(value)) if hasattr(value, name)}
+    kind: type = type(value)
+    in_slots = {name: getattr(value, name) for name in _slots(kind) if hasattr(value, name)}
     return in_slots | getattr(value, "__dict__", {})
 
 

@@ -54,9 +54,10 @@ class Reached(NamedTuple):
 
     def stands(self) -> bool:
         """Whether all is as it was; what a stored random generator or iterator has come to is not looked at."""
-        return all([one.stands() for one in self.readings]) and all(
-            [array.tobytes() == bits for array, bits in self.arrays]
-        )
+        for reading in self.readings:
+            if not reading.stands():
+                return False
+        return all(array.tobytes() == bits for array, bits in self.arrays)
 
 
 def reached_from(value: Any, *, without: Collection[int] = ()) -> Reached:

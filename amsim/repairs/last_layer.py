@@ -12,6 +12,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from amsim.circuits.checks import integer_between
 from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.deployment.chip import Chip
+from amsim.deployment.compilation import compiled
 from amsim.evaluation.batches import on_device
 from amsim.repairs.bench import Bench, Effort
 from amsim.training.losses import cross_entropy
@@ -64,7 +65,7 @@ class LastLayer:
         return dataclasses.replace(chip, params=constrain(params)), effort
 
 
-@eqx.filter_jit
+@compiled(lambda optimiser, chip, *_: chip.function)
 def _step(
     optimiser: optax.GradientTransformation,
     chip: Chip,

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import deploy
 from amsim.evaluation.fixed_reads import FixedReads, Reading
 from amsim.statistics.precision import summing_dtype
@@ -152,7 +153,7 @@ def _smooth(margins: Any, softness: Any) -> Any:
     return jax.nn.sigmoid(margins / softness)
 
 
-@eqx.filter_jit
+@compiled(lambda candidates, *_: candidates.fn)
 def _answers(
     candidates: Candidates, params: PyTree, logs: Float[Array, " variables"], reading: Reading
 ) -> tuple[Array, Array]:
@@ -161,7 +162,7 @@ def _answers(
     return reading.right(logits), _signed_margins(logits, jnp.asarray(reading.labels))
 
 
-@eqx.filter_jit
+@compiled(lambda candidates, *_: candidates.fn)
 def _answer_slopes(
     candidates: Candidates,
     params: PyTree,
@@ -187,7 +188,7 @@ def _answer_slopes(
     return right, smooth, by_log, pull((jnp.zeros_like(smooth), jnp.ones_like(loss)))[1]
 
 
-@eqx.filter_jit
+@compiled(lambda candidates, *_: candidates.fn)
 def _log_energy(
     candidates: Candidates,
     params: PyTree,

@@ -157,7 +157,9 @@ def _one_line(
             value = line.after_reset(value, macro.reset_time, macro.reset.resistance)
         value = value + edge + moved[number]
         if leakage_current is not None:
-            value = line.leaked_voltage(value, hold_time, jnp.asarray(leakage_current), jnp.asarray(lines.off_resistance))
+            value = line.leaked_voltage(
+                value, hold_time, jnp.asarray(leakage_current), jnp.asarray(lines.off_resistance)
+            )
         found.append(value)
         value = value - moved[number] - edge
     return jnp.stack(found), line.supply_energy(high)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from amsim.circuits.checks import every, integer_between
+from amsim.noise.loops import scan
 
 Scalar = Float[Array, ""] | float
 """A number, traced or plain."""
@@ -201,7 +202,7 @@ def transition_levels(dac: DacLevels) -> Float[Array, " transitions"]:
     everything = jnp.full(codes.shape, jnp.inf, dac.weights.dtype)
     start = jnp.broadcast_to(dac.offset, codes.shape), -everything, everything
     # The last bit of a code that is 1 sets its transition; the zeros below only lower the upper end of the bracket.
-    (_, transitions, _), _ = jax.lax.scan(decide, start, (dac.weights, jnp.arange(bits)), reverse=True)
+    (_, transitions, _), _ = scan(decide, start, (dac.weights, jnp.arange(bits)), reverse=True)
     return transitions
 
 

@@ -34,8 +34,8 @@ class Adc(Converter):
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
         linear_capacitance: Switched per bit, F. Default 100 fF (facts 6.4, fitted to 28 nm chips by ZigZag-IMC).
         exponential_capacitance: Factor of 4**bits, F. Default 1 aF (same source).
-        area: Area of one converter, m^2. Default 2660e-12 at 8 bits (facts 6.3, 28 nm, 100 MS/s), at others in the ratio
-            of `column_area`, that of the source of time and energy (facts 6.4): 1.84 times per bit, from 2 to 11
+        area: Area of one converter, m^2. Default 2660e-12 at 8 bits (facts 6.3, 28 nm, 100 MS/s), at others in the
+            ratio of `column_area`, that of the source of time and energy (facts 6.4): 1.84 times per bit, from 2 to 11
             bits, continued to both ends. When `bits` change, as in a sweep, a default area becomes that of the new
             resolution; an area of one's own stays.
 

@@ -26,6 +26,7 @@ from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded, with_gradient_of
+from amsim.noise.loops import scan
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
 
 TOPOLOGIES = ("bottom-plate", "shared-line", "split")
@@ -215,7 +216,7 @@ class SarAdc(Converter):
         places = jnp.arange(self.bits)
         nothing = jnp.zeros_like(noisy)
         start = (jnp.broadcast_to(first, noisy.shape), nothing, nothing, nothing)
-        (_, code, near_level, near_noise), _ = jax.lax.scan(
+        (_, code, near_level, near_noise), _ = scan(
             decide, start, (jnp.moveaxis(dac.weights, -1, 0), places), reverse=True, unroll=self.bits <= LAID_OUT_BITS
         )
         shift = near_level + first - (nearest.astype(values.dtype) + (self.lowest_code - 0.5))

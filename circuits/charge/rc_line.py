@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.fields import Quantity
 from amsim.noise.checks import non_negative
+from amsim.noise.loops import fori_loop
 
 BISECTIONS = 80
 
@@ -114,7 +115,7 @@ def _secular_root(
         return jnp.where(below, middle, bracket[0]), jnp.where(below, bracket[1], middle)
 
     start = jax.lax.stop_gradient((jnp.zeros_like(gap), gap))
-    bracket = jax.lax.fori_loop(0, BISECTIONS, halve, start)
+    bracket = fori_loop(0, BISECTIONS, halve, start)
     root = jax.lax.stop_gradient((bracket[0] + bracket[1]) / 2)
     apart = gap > 0
     safe = jnp.where(apart, root, -1.0)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from amsim.circuits.contract.operands import Coded
+from amsim.noise.loops import scan
 
 LAID_OUT_SLICES = 8
 """Longest scan that is unrolled: on a CPU a convolution's gradient is tens of times slower inside a loop."""
@@ -79,7 +80,7 @@ def accumulate(
     shapes = eqx.filter_eval_shape(one, jnp.zeros((), int))
     zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     count = tiles * input_code.bits
-    return jax.lax.scan(step, zero, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)[0]
+    return scan(step, zero, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)[0]
 
 
 def recombine(coded: Coded, slice_sums: Float[Array, "... slices"]) -> Float[Array, "... columns"]:

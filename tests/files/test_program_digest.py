@@ -1,10 +1,11 @@
-"""One changed bit of anything that a program holds is another program; nothing changed is the same, in every process."""
+"""One changed bit of anything that a program holds is another program; the same one is the same in every process."""
 
 import functools
 import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -94,7 +95,7 @@ WAYS = {
     "default": by_default,
     "partial": lambda held: functools.partial(lambda offset, x: x + offset, held),
     "global": by_global,
-    "dict": lambda held: lambda x, parts={"a": [held]}: x + parts["a"][0],  # noqa: B006
+    "dict": lambda held: lambda x, parts={"a": [held]}: x + parts["a"][0],
     "attribute": lambda held: lambda x, part=types.SimpleNamespace(held=held): x + part.held,  # noqa: B008
     "module": lambda held: Holder(jnp.asarray(held), {"offset": 1.0}),
     "field of a module": lambda held: Holder(jnp.ones(3), {"offset": held}),
@@ -241,7 +242,7 @@ def test_places_in_files_do_not_count():
 
 def test_another_process_has_the_same_digests():
     program = "import test_program_digest as one; print(one.digests())"
-    here, folder = os.environ | {"PYTHONHASHSEED": "7"}, os.path.dirname(__file__)
+    here, folder = os.environ | {"PYTHONHASHSEED": "7"}, str(Path(__file__).parent)
     paths = os.pathsep.join([folder, *sys.path])
     found = subprocess.run(
         [sys.executable, "-c", program], env=here | {"PYTHONPATH": paths}, capture_output=True, text=True, check=True

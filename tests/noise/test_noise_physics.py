@@ -17,6 +17,7 @@ from amsim.noise import (
     ktc_sigma,
     pelgrom_sigma,
 )
+from amsim.noise.switching import leakage_drop
 
 BOLTZMANN = 1.380649e-23  # J/K, exact in the SI of 2019
 
@@ -165,6 +166,7 @@ def test_a_current_beside_a_resistance_solves_the_equation_of_both(spans):
     want = -current * resistance * math.expm1(-spans)
     found, slope = jax.value_and_grad(lambda t: leakage_drop(current, t, capacitance, resistance * capacitance))(time)
     assert float(found) == pytest.approx(want, rel=3e-6)
-    assert float(slope) == pytest.approx(current / capacitance * math.exp(-spans), rel=1e-4, abs=1e-6 * current / capacitance)
+    rate = current / capacitance
+    assert float(slope) == pytest.approx(rate * math.exp(-spans), rel=1e-4, abs=1e-6 * rate)
     # A resistance without end leaves the current alone.
     assert float(leakage_drop(current, time, capacitance, 1e30)) == float(leakage_drop(current, time, capacitance))

@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from amsim.deployment.running.site_observation import SiteObservation
 from amsim.deployment.tracing.steps import Program, Step
+from amsim.noise.loops import scan, switch, while_loop
 
 Turns = tuple[Array, ...]
 """Which turn it is of each loop around a program, the outermost first."""
@@ -69,7 +70,7 @@ def _scan(
         found, tallies = run(step.bodies[0], [*fixed, *carry, *slices], (*turns, turn))
         return (turn + 1, found[:carried]), (found[carried:], tallies)
 
-    (_, last), (stacked, tallies) = lax.scan(
+    (_, last), (stacked, tallies) = scan(
         body,
         (jnp.zeros((), jnp.int32), start),
         arguments[constants + carried :],
@@ -106,7 +107,7 @@ def _while(
 
     initial = (jnp.zeros((), jnp.int32), arguments[start:])
     nothing = _zeros(lambda: one_turn(*initial)[1]) if any(observed) else {}
-    turn, carry, tallies = lax.while_loop(lambda state: jnp.any(test(*state[:2])[0]), take_turn, (*initial, nothing))
+    turn, carry, tallies = while_loop(lambda state: jnp.any(test(*state[:2])[0]), take_turn, (*initial, nothing))
     last = test(turn, carry)[1] if observed[0] else {}
     return carry, tallies | {site: tallies[site].merge(last[site]) for site in last}
 
@@ -146,7 +147,7 @@ def _cond(
 
         return taken
 
-    found, tallies = lax.switch(index, [branch(body) for body in step.bodies], *operands)
+    found, tallies = switch(index, [branch(body) for body in step.bodies], *operands)
     return found, tallies
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from amsim.foreign.operators.registry import Strings, Value, known, operator
+from amsim.noise.loops import scan
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh, "relu": lambda x: jnp.maximum(x, 0), "softsign": jax.nn.soft_sign,
@@ -152,7 +153,7 @@ def _run(
             state = step(of, state, now)
             return state, state[0]
 
-        states.append(jax.lax.scan(advance, tuple(map(jnp.asarray, start)), fed, reverse=turned))
+        states.append(scan(advance, tuple(map(jnp.asarray, start)), fed, reverse=turned))
     over_time = jnp.stack([hidden for _, hidden in states], axis=1)
     last = [jnp.stack([one[place] for one, _ in states]) for place in range(len(initial))]
     if layout:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from amsim.foreign.published.package_file import Package
 from amsim.foreign.published.stream_graph import Code, StreamGraph, StreamOperation, read_stream_graph
 from amsim.noise.gradients import rounded
+from amsim.noise.loops import scan
 
 PACKAGE = Package("pymicro_wakeword", "pymicro-wakeword==2.5.0 tflite==2.18.0 flatbuffers")
 
@@ -87,7 +88,7 @@ class WakeWordNetwork:
         def step(states: _States, now: Array) -> tuple[_States, Array]:
             return _step(self.graph, params, states, now)
 
-        return jax.lax.scan(step, first, jnp.swapaxes(frames, 0, 1))[1].T
+        return scan(step, first, jnp.swapaxes(frames, 0, 1))[1].T
 
     def score(self, params: WakeWordParams, features: Float[ArrayLike, "batch frames 40"]) -> Float[Array, " batch"]:
         """Largest mean of `WINDOW` consecutive probabilities, which the package compares with its threshold."""

@@ -90,8 +90,8 @@ def read_checkpoint(path: Path, settings: dict[str, Any], start: TrainingState) 
         header = json.loads(arrays.pop(_HEADER).tobytes().decode("utf-8"))
         if header["format"] == _WITHOUT_ARRAYS:
             raise ValueError(
-                "it is of an earlier amsim, whose fingerprint left out arrays that the loss, the constraint or compiled "
-                "functions hold, and does not tell whether it is of this training"
+                "it is of an earlier amsim, whose fingerprint left out arrays that the loss, the constraint or "
+                "compiled functions hold, and does not tell whether it is of this training"
             )
         if header["format"] != FORMAT:
             raise ValueError(f"it is of format {header['format']!r}")

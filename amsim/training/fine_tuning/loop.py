@@ -1,7 +1,6 @@
 """Loop of a training: epochs of compiled steps, validation, early stop, checkpoints."""
 
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +11,7 @@ from jaxtyping import PyTree
 
 from amsim.datasets.inputs import network_arguments
 from amsim.deployment.tracing.leaf_names import leaf_name
-from amsim.evaluation.accuracy import accuracy_on_dies
+from amsim.evaluation.accuracy import accuracy_on_dies, plain_outputs
 from amsim.evaluation.batches import batches, on_device
 from amsim.noise.random import numbered_keys
 from amsim.progress import LossProgress
@@ -133,9 +132,9 @@ class TrainingLoop:
 
     def _teacher(self) -> np.ndarray:
         """Outputs of the ideal network for all training items."""
-        network, params = eqx.filter_jit(self.plan.network), self.plan.params
+        network, params = self.plan.network, self.plan.params
         parts = batches(self.plan.items.train.inputs, TEACHER_BATCH)
-        return np.concatenate([np.asarray(network(params, *network_arguments(part))) for part in parts])
+        return np.concatenate([np.asarray(plain_outputs(network, params, network_arguments(part))) for part in parts])
 
 
 def _divergence(number: int, loss: float, path: Path | None, epoch: int, params: PyTree) -> TrainingDivergedError:
