@@ -18,15 +18,15 @@ _ROUND_CONSTANTS = tuple(np.uint32(word) for word in (0x6A09E667, 0xBB67AE85, 0x
 
 
 class Place(NamedTuple):
-    """Number of the first element of an array that is part of a longer one, 64 bits.
+    """Number of the first element of an array that is part of a longer one.
 
     Attributes:
-        high: Upper 32 bits.
         low: Lower 32 bits.
+        high: Upper 32 bits; None where no element of the longer array needs them.
     """
 
-    high: UInt32[Array, ""]
     low: UInt32[Array, ""]
+    high: UInt32[Array, ""] | None
 
 
 def hashed_words(
@@ -40,17 +40,18 @@ def hashed_words(
         count: Number of hashes.
         first: Place of the array in a longer one, whose hashes of those positions these are; None is its start.
     """
-    positions = _positions(shape)
-    if first is None:
-        return [_mixed(_mixed(positions + one) ^ other) for one, other in _seeds(key_words, count)]
-    positions = positions + first.low
-    beyond = positions < first.low  # the sum has wrapped
-    words = []
-    for one, other in _seeds(key_words, count):
-        # The upper word 0 changes nothing, so that the start of a longer array is the array itself.
-        here, after = (other ^ _mixed(high) for high in (first.high, first.high + np.uint32(1)))
-        words.append(_mixed(_mixed(positions + one) ^ jnp.where(beyond, after, here)))
-    return words
+    positions, seeds = _positions(shape), _seeds(key_words, count)
+    if first is not None:
+        positions = positions + first.low
+        if first.high is not None:
+            wrapped = positions < first.low
+            seeds = [(one, jnp.where(wrapped, *_with_upper_word(other, first.high))) for one, other in seeds]
+    return [_mixed(_mixed(positions + one) ^ other) for one, other in seeds]
+
+
+def _with_upper_word(seed: UInt32[Array, ""], high: UInt32[Array, ""]) -> tuple[UInt32[Array, ""], UInt32[Array, ""]]:
+    """Seeds for the next upper word and for this one; 0 changes nothing, so that a longer array starts as any other."""
+    return seed ^ _mixed(high + np.uint32(1)), seed ^ _mixed(high)
 
 
 def _positions(shape: tuple[int, ...]) -> UInt32[Array, "..."]:

@@ -84,7 +84,7 @@ def with_statistics_of(
     items = count_items(inputs)
     for number, part in enumerate(batches(inputs, batch)):
         size = count_items(part)
-        found = measuring(*network_arguments(part), key=batch_key(key, number * batch, size))
+        found = measuring(*network_arguments(part), key=batch_key(key, number * batch, size, items))
         if number == 0:
             _check_params(found, eqx.filter(chip.params, eqx.is_array))
             start, moved = found, jax.tree.map(_no_change, found)

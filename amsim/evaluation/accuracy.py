@@ -194,7 +194,7 @@ def right_answers(
     def one_read(key: PRNGKeyArray | None) -> Array:
         def one_batch(batch: tuple[Array, Inputs, Array]) -> Array:
             number, batch_inputs, batch_labels = batch
-            logits = chip(*network_arguments(batch_inputs), key=batch_key(key, number * items, items))
+            logits = chip(*network_arguments(batch_inputs), key=batch_key(key, number * items, items, np.size(labels)))
             check_logits(logits, items, highest)
             return jnp.sum(are_right(logits, batch_labels))
 

@@ -62,15 +62,16 @@ def batches(inputs: Inputs, batch: int) -> Iterator[Inputs]:
         yield on_device(items_at(inputs, slice(start, start + batch)))
 
 
-def batch_key(key: PRNGKeyArray | None, first: Any, items: int) -> PRNGKeyArray | None:
+def batch_key(key: PRNGKeyArray | None, first: Any, items: int, of: int) -> PRNGKeyArray | None:
     """Key of one batch of a read, with which each item has the noise that it has in any other division into batches.
 
     Args:
         key: Key of the read; None is no noise.
         first: Number of the first item of the batch.
         items: Items of the batch.
+        of: Items of all batches, padding included.
     """
-    return None if key is None else item_key(jax.random.fold_in(key, 0), first, items)
+    return None if key is None else item_key(jax.random.fold_in(key, 0), first, items, of=of)
 
 
 def on_device(inputs: Inputs) -> Inputs:

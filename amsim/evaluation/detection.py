@@ -126,6 +126,6 @@ def _scores(
 
     def one_batch(batch: tuple[Array, Inputs]) -> Array:
         number, batch_inputs = batch
-        return chip(*network_arguments(batch_inputs), key=batch_key(read_key, number * items, items))
+        return chip(*network_arguments(batch_inputs), key=batch_key(read_key, number * items, items, count * items))
 
     return jax.lax.map(one_batch, (jnp.arange(count), on_device(inputs)))

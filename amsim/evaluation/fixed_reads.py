@@ -97,7 +97,7 @@ class FixedReads:
         """One batch on one die."""
         die_key, read_key = self.keys[die]
         inputs, labels = map_arrays(lambda array: array[batch], self.inputs), self.labels[batch]
-        key = batch_key(read_key, batch * len(labels), len(labels))
+        key = batch_key(read_key, batch * len(labels), len(labels), self.labels.size)
         assert key is not None
         return Reading(inputs, labels, die_key, key, self.highest)
 

@@ -88,7 +88,7 @@ class Bench:
         total: dict[str, Array] = {}
         for number, part in enumerate(batches(self.samples.inputs, self.batch)):
             size = count_items(part)
-            found = column_means(chip, part, batch_key(key, number * self.batch, size))
+            found = column_means(chip, part, batch_key(key, number * self.batch, size, len(self.samples)))
             share = size / len(self.samples)
             total = {name: total.get(name, jnp.zeros_like(mean)) + share * mean for name, mean in found.items()}
         return total

@@ -14,10 +14,10 @@ KEY = jax.random.key(3)
 DIVISIONS = [(12,), (5, 7), (3, 1, 8)]
 
 
-def parts(draw, sizes, key=KEY, start=0):
+def parts(draw, sizes, key=KEY, start=0, of=None):
     """Draws of parts of a batch, one behind the other."""
     firsts = itertools.accumulate(sizes[:-1], initial=start)
-    drawn = [draw(item_key(key, first, size), size) for first, size in zip(firsts, sizes, strict=True)]
+    drawn = [draw(item_key(key, first, size, of=of), size) for first, size in zip(firsts, sizes, strict=True)]
     return np.concatenate(drawn)
 
 
@@ -33,7 +33,8 @@ DRAWS = {
 @pytest.mark.parametrize("sizes", DIVISIONS)
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
 def test_parts_are_the_whole(draw, sizes):
-    np.testing.assert_array_equal(parts(draw, sizes), draw(KEY, 12))
+    for of in (None, 12, 2**30):
+        np.testing.assert_array_equal(parts(draw, sizes, of=of), draw(KEY, 12))
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
@@ -68,6 +69,7 @@ def test_items_beyond_the_reach_of_a_word_are_new():
     crossing = 2**29 - 3  # of 8 numbers each
     draw = DRAWS["long"]
     np.testing.assert_array_equal(parts(draw, (6,), start=crossing), parts(draw, (4, 2), start=crossing))
+    np.testing.assert_array_equal(parts(draw, (6,), start=crossing), parts(draw, (6,), start=crossing, of=2**29 + 9))
     assert not np.any(parts(draw, (6,), start=2**29) == parts(draw, (6,)))
     beyond, start = (parts(draw, (2**14,), start=first).ravel() for first in (2**29, 0))
     assert abs(np.corrcoef(beyond, start)[0, 1]) < 5 / np.sqrt(beyond.size)
