@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import deploy
 from amsim.evaluation.fixed_reads import FixedReads, Reading
@@ -69,7 +70,7 @@ class Estimate:
         paths: Settings that vary.
         reads: Dies, reads and data, the same for all candidates.
         components: Components of energy that count.
-        activity_inputs: Arguments of the network whose activity determines the energy.
+        activity_inputs: Items whose activity determines the energy.
         trained: Whether derivatives with respect to the parameters are computed.
         softness: Width of the smooth accuracy in units of the margin.
         evaluations: Forward passes over all dies and data so far; a backward pass counts as `BACKWARD` of them.
@@ -80,7 +81,7 @@ class Estimate:
     paths: tuple[str, ...]
     reads: FixedReads
     components: tuple[str, ...]
-    activity_inputs: tuple[Any, ...]
+    activity_inputs: Inputs
     trained: bool = False
     softness: float = 1.0
     evaluations: int = 0
@@ -193,14 +194,14 @@ def _log_energy(
     candidates: Candidates,
     params: PyTree,
     logs: Float[Array, " variables"],
-    inputs: tuple[Any, ...],
+    inputs: Inputs,
     components: tuple[str, ...],
 ) -> tuple[Array, Array]:
     chosen = np.array([COMPONENTS.index(name) for name in components])
 
     def log_energy(logs: Array) -> Array:
         hardware = candidates.at(logs)
-        layers = deploy(candidates.fn, params, hardware).workload(*inputs).layers
+        layers = deploy(candidates.fn, params, hardware).workload(*network_arguments(inputs)).layers
         return jnp.log(jnp.sum(system_cost(hardware, layers).energy[:, chosen]))
 
     return jax.value_and_grad(log_energy)(logs)
