@@ -119,7 +119,9 @@ def _implementation(base: Any, doublings: int) -> Any:
     def base_key(data: UInt32[Array, " words"]) -> PRNGKeyArray:
         return jax.random.wrap_key_data(data[:-2], impl=base)
 
-    name, words = f"items in 2**{doublings} parts, {base}", jax.random.key_data(jax.random.key(0, impl=base)).size + 2
+    # By its shape alone: made once, a key of its own would be a part of the program that is traced first.
+    words = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0, impl=base))).size + 2
+    name = f"items in 2**{doublings} parts, {base}"
     _DOUBLINGS[name] = doublings
     return define_prng_impl(
         key_shape=(words,), seed=seed, split=split, random_bits=random_bits, fold_in=fold_in, name=name, tag=name

@@ -96,6 +96,9 @@ class _Contents:
             return self._once(value, lambda: self.program(value))
         if isinstance(value, Jaxpr):
             return self._body(value)
+        if kind.__name__ == "PRNGImpl":
+            # Kinds of keys are known by their name, as to JAX.
+            return [kind.__name__, value.name, list(value.key_shape)]
         if isinstance(value, tuple | list):
             return [kind.__name__, [self.value(one) for one in value]]
         if isinstance(value, Mapping):

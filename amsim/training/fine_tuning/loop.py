@@ -90,7 +90,9 @@ class TrainingLoop:
         trained, others = eqx.partition(plan.params, plan.updates.is_trained)
         batch = self._batch(0, plan.items.order(0)[0], None)
         if plan.objective.weight:
-            batch = batch._replace(teacher=eqx.filter_eval_shape(plan.network, plan.params, batch.inputs))
+            batch = batch._replace(
+                teacher=eqx.filter_eval_shape(plan.network, plan.params, *network_arguments(batch.inputs))
+            )
         arguments = trained, others, self.start.optimiser_state, plan.exposure.accelerator, batch
         return eqx.filter_make_jaxpr(self.step)(*arguments)[0]
 
