@@ -49,8 +49,6 @@ class Deployment(NamedTuple):
         return self._replace(dies=[macro.prepare(die) for macro, die in pairs])
 
 
-NOTHING: Mapping[int, Any] = {}
-
 Observe = Callable[[MappedSite, dict[int, Any], Array], SiteObservation]
 """Function from a site, the values of one run by number and the products that the run does to its observation."""
 
@@ -97,7 +95,7 @@ def _run_on_macros(
     by_rule = {} if deployment.decision_rule is None else _steps_by_rule(network)
 
     def run(
-        program: Program, arguments: Sequence[Any], turns: Turns, outside: Mapping[int, Any] = NOTHING
+        program: Program, arguments: Sequence[Any], turns: Turns, outside: Mapping[int, Any]
     ) -> tuple[list[Any], Tallies]:
         values = _start(program, arguments, outside)
         tallies: Tallies = {}
@@ -121,7 +119,7 @@ def _run_on_macros(
                 _plain(step, values)
         return [values[value.number] for value in program.outputs], tallies
 
-    return run(network.program, arguments, ())
+    return run(network.program, arguments, (), {})
 
 
 def report_program(network: MappedProgram, deployment: Deployment, arguments: Sequence[Any]) -> list[SiteObservation]:
@@ -144,7 +142,7 @@ def observe_program(network: MappedProgram, arguments: Sequence[Any], observe: O
     sites = {mapped.site.step.outputs[0].number: mapped for mapped in network.sites}
 
     def run(
-        program: Program, arguments: Sequence[Any], turns: Turns, outside: Mapping[int, Any] = NOTHING
+        program: Program, arguments: Sequence[Any], turns: Turns, outside: Mapping[int, Any]
     ) -> tuple[list[Any], Tallies]:
         values = _start(program, arguments, outside)
         tallies: Tallies = {}
@@ -159,7 +157,7 @@ def observe_program(network: MappedProgram, arguments: Sequence[Any], observe: O
                 tallies[number] = observe(sites[number], values, runs)
         return [values[value.number] for value in program.outputs], tallies
 
-    tallies = run(network.program, arguments, ())[1]
+    tallies = run(network.program, arguments, (), {})[1]
     return [tallies[number] for number in sites]
 
 

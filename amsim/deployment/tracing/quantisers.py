@@ -60,7 +60,7 @@ class Quantisers:
         if name == "broadcast_in_dim":
             self._spread.add(output.number)
         if name in (*SHAPE_CHANGES, *IDENTITIES, "convert_element_type") and inputs:
-            one = inputs[0] if math.prod(inputs[0].shape) == 1 else self._single.get(inputs[0].number)
+            one = inputs[0] if inputs[0].is_number else self._single.get(inputs[0].number)
             if one is not None:
                 self._single[output.number] = self._single.get(one.number, one)
 
@@ -90,7 +90,7 @@ class Quantisers:
         """Grid of values each of which is one of several: the one that all but constant zeros share."""
         found = [value.quantised for value in values if not _is_zero(value)]
         one = found[0] if found else None
-        if one is None or math.prod(one.factor.shape) > 1:
+        if one is None or not one.factor.is_number:
             return None
         words = [other.words for other in found if other is not None and other.factor.number == one.factor.number]
         return one._replace(words=hull([*words, ZERO])) if len(words) == len(found) else None
@@ -116,7 +116,7 @@ class Quantisers:
 
     def _factor(self, words: Value, factor: Value) -> Value | None:
         """The number that a factor is everywhere, or for a weight its elements; None where it is no scale."""
-        one = factor if math.prod(factor.shape) == 1 else self._single.get(factor.number)
+        one = factor if factor.is_number else self._single.get(factor.number)
         if one is not None and (one.range.low is None or one.range.low != one.range.high):
             return one
         if one is not None or words.data or factor.data or math.prod(factor.shape) > math.prod(words.shape):
@@ -133,7 +133,7 @@ class Quantisers:
 def of_every_element(value: Value) -> Quantised | None:
     """Grid of a slice of a value: that of the whole, where one number holds its step."""
     known = value.quantised
-    return known if known is not None and math.prod(known.factor.shape) == 1 else None
+    return known if known is not None and known.factor.is_number else None
 
 
 def rounds_inside(equation: core.JaxprEqn) -> bool:

@@ -1,5 +1,6 @@
 """Parts of a traced function: values, the steps between them, and the loops and branches around them."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -62,6 +63,11 @@ class Value(NamedTuple):
     origin: int = -1
     chosen: bool = False
     quantised: Quantised | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it has one element."""
+        return math.prod(self.shape) == 1
 
     @property
     def is_weight(self) -> bool:
