@@ -1,17 +1,11 @@
 """Stored results, opened without trust: nothing in a file is run, and damage is reported in one line."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from amsim.studies.store import stored_items
-
-CODECS = ("blosc", "bz2", "delta", "fixedscaleoffset", "gzip", "lz4", "lzma", "shuffle", "vlen-utf8", "zlib", "zstd")
-"""Codecs that only unpack numbers and text."""
+from amsim.studies.store import check_contents, stored_items
 
 
 def open_result(path: Path) -> xr.Dataset:
@@ -25,7 +19,7 @@ def open_result(path: Path) -> xr.Dataset:
         raise FileNotFoundError(f"There is no {path}.")
     try:
         if path.is_dir():
-            _check_codecs(path)
+            check_contents(path)
             opened = xr.open_zarr(path, zarr_format=2, consolidated=(path / ".zmetadata").is_file())
         else:
             opened = xr.open_dataset(path, engine="h5netcdf")
@@ -70,20 +64,3 @@ def _harmless(result: xr.Dataset) -> xr.Dataset:
     result = result.assign_coords(coordinates).assign({name: found[name] for name in found if name not in coordinates})
     words = {name: printable(value) for name, value in result.attrs.items() if isinstance(value, str)}
     return result.assign_attrs(words)
-
-
-def _check_codecs(path: Path) -> None:
-    """Raise for a codec that could run the content of a file, as pickle does."""
-    for file in (*path.rglob(".zarray"), *path.glob(".zmetadata")):
-        for name in _codecs(json.loads(file.read_text())):
-            if name not in CODECS:
-                raise ValueError(f"codec {name!r} is not allowed")
-
-
-def _codecs(content: Any) -> Iterator[Any]:
-    if isinstance(content, dict):
-        for key, value in content.items():
-            if key in ("compressor", "filters"):
-                yield from (one.get("id") for one in (value if isinstance(value, list) else [value]) if one)
-            elif isinstance(value, dict):
-                yield from _codecs(value)

@@ -14,6 +14,7 @@ import xarray as xr
 
 from amsim.studies.jobs import Done, Job
 from amsim.studies.program import Lanes
+from amsim.studies.store_contents import check_harmless, checksums, first_difference, sealed
 
 GROUP = "study"
 """Zarr group beside the labelled arrays: its attributes identify the study, its group `parts` holds results that are
@@ -27,6 +28,13 @@ FINGERPRINTS = 2
 
 ZARR_FORMAT: Literal[2] = 2
 """Format that every version of Zarr reads, with a settled encoding of text."""
+
+
+MARK = "amsim.json"
+"""File that says that a header has a checksum; stores of earlier versions have neither."""
+
+CHECKSUMS = "checksums.json"
+"""File with the checksums of a part, or of the labelled arrays of a study that is not complete."""
 
 
 class Store:
@@ -83,18 +91,21 @@ class Store:
                 self._claim = _claim_lock(self.path)
                 self._header = _read_header(self.path)  # it may have been completed meanwhile
             return
-        layout = [vars(job.program.lanes) for job in jobs]
         with _keeping_results(self.path):
-            self._parts.mkdir(parents=True, exist_ok=True)
+            self._parts.parent.mkdir(parents=True, exist_ok=True)
             self._claim = _claim_lock(self.path)
-            for group in (self._parts, self._parts.parent):
-                (group / ".zgroup").write_text(json.dumps({"zarr_format": ZARR_FORMAT}))
-            items = [job.program.count for job in jobs]
+            self._header = _read_header(self.path)
+            layout = [vars(job.program.lanes) for job in jobs]
+            if self._header is not None:  # another process was faster
+                _check_same(self.path, self._header["fingerprint"], plain)
+                _check_same(self.path, {"layout": self._header["layout"]}, json.loads(json.dumps({"layout": layout})))
+                return
+            (self._parts.parent / MARK).write_text("{}")
             self._header = {
                 "fingerprints": FINGERPRINTS,
                 "fingerprint": plain,
                 "layout": layout,
-                "items": items,
+                "items": [job.program.count for job in jobs],
                 "complete": False,
             }
             self._write_header()
@@ -107,26 +118,45 @@ class Store:
             self._claim = None
 
     def parts(self, jobs: Sequence[Job]) -> Iterator[Done]:
-        """Every stored call."""
-        import zarr
+        """Every stored call.
 
+        Raises:
+            ValueError: A part is damaged.
+        """
         for folder in sorted(self._parts.glob("[0-9]*")):
             if folder.name.endswith(".part"):
                 with _keeping_results(self.path):
                     shutil.rmtree(folder)
                 continue
-            number, first, count = map(int, folder.name.split("-"))
-            job, items = jobs[number], jobs[number].program.lanes.items
-            group = zarr.open_group(folder, mode="r")
-            whole = {name: np.asarray(group[name]) for name in job.program.traced.shapes}
+            try:
+                number, first, count = map(int, folder.name.split("-"))
+                job, items = jobs[number], jobs[number].program.lanes.items
+                whole = _read_part(folder, job, count * items, checked="sha256" in (self._header or {}))
+            # What damaged files make the libraries raise is not documented.
+            except Exception as error:
+                raise ValueError(
+                    f"Argument `store` must hold whole parts, but in {self.path} {_line(error)}. Delete the folder "
+                    f"{folder} to have this part computed again."
+                ) from None
             for index in range(count):
                 part = slice(index * items, (index + 1) * items)
                 yield job, first + index, {name: values[part] for name, values in whole.items()}
 
     def load(self) -> xr.Dataset:
-        """Whole result of a complete study."""
-        with xr.open_zarr(self.path, consolidated=True) as held:
-            return held.load()
+        """Whole result of a complete study.
+
+        Raises:
+            ValueError: A file of it is damaged.
+        """
+        try:
+            check_contents(self.path)
+            with xr.open_zarr(self.path, zarr_format=ZARR_FORMAT, consolidated=True) as held:
+                return held.load()
+        except Exception as error:
+            raise ValueError(
+                f"Argument `store` must be undamaged, but in {self.path} {_line(error)}. Give another path, or delete "
+                "this folder, to have the study computed again."
+            ) from None
 
     def add(self, done: Done, labelled: Any) -> None:
         """Keep the results of a call; they are written about once per second.
@@ -158,16 +188,13 @@ class Store:
 
     def finish(self, result: xr.Dataset) -> None:
         """Write the whole result and remove the parts, which it replaces."""
-        import zarr
-
         assert self._header is not None
         self.flush()
         with _keeping_results(self.path):
             self._write_labelled(result)
-            self._header["complete"] = True
+            self._header |= {"complete": True, "files": checksums(self.path, without=GROUP)}
             self._write_header()
-            shutil.rmtree(self._parts)
-            zarr.consolidate_metadata(self.path, zarr_format=ZARR_FORMAT)
+            shutil.rmtree(self._parts, ignore_errors=True)
 
     def _write_part(self, run: Sequence[Done]) -> None:
         import zarr
@@ -180,15 +207,86 @@ class Store:
         for name in run[0][2]:
             values = np.concatenate([outputs[name] for _, _, outputs in run])
             group.create_array(name, data=values, chunks=values.shape)
+        content: dict[str, Any] = {"part": final.name, "files": checksums(temporary, without=CHECKSUMS)}
+        content["sha256"] = sealed(content)
+        (temporary / CHECKSUMS).write_text(json.dumps(content))
         temporary.replace(final)
 
     def _write_labelled(self, dataset: xr.Dataset) -> None:
-        dataset.to_zarr(self.path, mode="a", zarr_format=ZARR_FORMAT, consolidated=True)
+        """Write all arrays beside the old ones, then replace file by file, so that no half-written one is read."""
+        whole = self.path / GROUP / "labelled.part"
+        shutil.rmtree(whole, ignore_errors=True)
+        dataset.to_zarr(whole, mode="w", zarr_format=ZARR_FORMAT, consolidated=True, write_empty_chunks=True)
+        content: dict[str, Any] = {"files": checksums(whole, without=CHECKSUMS)}
+        content["sha256"] = sealed(content)
+        for name in content["files"]:
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (whole / name).replace(self.path / name)
+        shutil.rmtree(whole)
+        temporary = self.path / GROUP / (CHECKSUMS + ".part")
+        temporary.write_text(json.dumps(content))
+        temporary.replace(self.path / GROUP / CHECKSUMS)
 
     def _write_header(self) -> None:
+        assert self._header is not None
+        self._header["sha256"] = _seal(self._header)
         temporary = self.path / GROUP / ".zattrs.part"
         temporary.write_text(json.dumps(self._header, indent=1))
         temporary.replace(self.path / GROUP / ".zattrs")
+
+
+def check_contents(path: Path) -> None:
+    """Compare the labelled arrays of a store with their checksums, where it has them.
+
+    Raises:
+        ValueError: A file could run code, is missing or is damaged.
+    """
+    check_harmless(path)
+    if not (path / GROUP / MARK).exists() and not (path / GROUP / ".zattrs").exists():
+        return  # a result that was saved without a study
+    header = _read_header(path)
+    if header is None:
+        raise ValueError(f"{path} holds no results yet")
+    if "sha256" not in header:
+        return  # of an earlier version
+    files = header["files"] if header["complete"] else _read_sealed(path / GROUP / CHECKSUMS)["files"]
+    difference = first_difference(path, files)
+    if difference is not None:
+        raise ValueError(f"{difference}{'' if header['complete'] else '; the same sweep writes it again'}")
+
+
+def _read_sealed(file: Path) -> Any:
+    content = json.loads(file.read_text()) if file.is_file() else {}
+    if not isinstance(content, dict) or content.get("sha256") != sealed(content):
+        raise ValueError(f"{file} is missing or damaged")
+    return content
+
+
+def _read_part(folder: Path, job: Job, length: int, *, checked: bool) -> dict[str, np.ndarray]:
+    """Arrays of a part; raises where it is damaged."""
+    import zarr
+
+    check_harmless(folder)
+    if checked or (folder / CHECKSUMS).exists():
+        held = _read_sealed(folder / CHECKSUMS)
+        difference = first_difference(folder, held["files"])
+        if held["part"] != folder.name or difference is not None:
+            raise ValueError(difference or f"part {held['part']} has another name")
+    group = zarr.open_group(folder, mode="r", zarr_format=ZARR_FORMAT)
+    whole = {name: np.asarray(group[name]) for name in job.program.traced.shapes}
+    for name, values in whole.items():
+        if values.dtype != job.program.traced.shapes[name].dtype or len(values) != length:
+            raise ValueError(f"{name} is of another shape or type")
+    return whole
+
+
+def _seal(header: Mapping[str, Any]) -> str:
+    """Checksum of a header but for what identifies the study, which is compared with the study itself."""
+    return sealed(header, without=("fingerprint", "fingerprints"))
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
 def stored_items(path: Path) -> tuple[int, int] | None:
@@ -197,7 +295,7 @@ def stored_items(path: Path) -> tuple[int, int] | None:
     Raises:
         ValueError: The path is not a store of a study.
     """
-    header = _read_header(path, clear=False)
+    header = _read_header(path)
     try:
         assert header is not None
         counts = [int(count) for count in header["items"]]
@@ -262,23 +360,28 @@ def _consecutive(waiting: Sequence[Done]) -> list[list[Done]]:
     return runs
 
 
-def _read_header(path: Path, *, clear: bool = True) -> dict[str, Any] | None:
-    header = path / GROUP / ".zattrs"
-    if path.is_dir() and header.is_file():
+def _read_header(path: Path) -> dict[str, Any] | None:
+    """Header of a store; None for a folder that is empty, or holds no more than what is written before a header."""
+    group = path / GROUP
+    header = group / ".zattrs"
+    if path.is_dir() and not group.is_symlink() and header.is_file():
         try:
             found = json.loads(header.read_text())
-            if {"fingerprint", "layout", "complete"} <= set(found):
-                return found
-        except (json.JSONDecodeError, TypeError):
-            pass
-    elif (
-        clear
-        and path.is_dir()
-        and {one.name for one in path.iterdir()} <= {GROUP}
-        and not list(path.glob(f"{GROUP}/*/[0-9]*"))
-    ):
-        shutil.rmtree(path)  # empty, or killed before its header was written: it holds no result
-        return None
+            whole = {"fingerprint", "layout", "complete"} <= set(found)
+        except (ValueError, TypeError, RecursionError):
+            whole = False
+        if whole and ("sha256" in found or "files" in found or (group / MARK).exists()):
+            whole = found.get("sha256") == _seal(found)
+        if whole:
+            return found
+        raise ValueError(
+            f"Argument `store` must be undamaged, but the header {header} of {path} is damaged. Give another path, or "
+            "delete this folder, to have the study computed again."
+        )
+    if path.is_dir() and not group.is_symlink() and {one.name for one in path.iterdir()} <= {GROUP}:
+        inside = {one.name for one in group.iterdir()} if group.is_dir() else set()
+        if inside <= {MARK, ".zattrs.part"}:
+            return None
     raise ValueError(f"Argument `store` must be a new path or the store of a study, but {path} is something else.")
 
 

@@ -1,0 +1,173 @@
+"""Stores that were damaged, killed or are hostile: one clear error or the right result, never other numbers."""
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from amsim.report.result_file import open_result
+from amsim.studies.program import Lanes
+from amsim.studies.store import Store
+from amsim.studies.store_contents import check_harmless
+
+LANES = Lanes(**dict.fromkeys(Lanes.__dataclass_fields__, 1))
+SHAPES = {"error": np.zeros((1,), np.float32)}
+JOB = SimpleNamespace(
+    number=0, program=SimpleNamespace(lanes=LANES, count=4, calls=4, traced=SimpleNamespace(shapes=SHAPES))
+)
+VALUES = np.arange(1, 5, dtype=np.float32)
+
+
+def dataset(values: np.ndarray) -> xr.Dataset:
+    return xr.Dataset({"error": ("die", values)}, {"die": np.arange(4)}, {"amsim_version": "1"})
+
+
+def study(path: Path, stop: int = 4) -> xr.Dataset:
+    """What a sweep does with its store, with numbers in place of work."""
+    store = Store(path)
+    try:
+        store.begin({"key": 1}, [JOB], dataset(np.full(4, np.nan, np.float32)))
+        if store.complete:
+            return store.load()
+        found = np.full(4, np.nan, np.float32)
+        for _, number, outputs in store.parts([JOB]):
+            found[number] = outputs["error"][0]
+        for number in np.flatnonzero(np.isnan(found))[: max(stop, 0)]:
+            found[number] = VALUES[number]
+            store.add((JOB, int(number), {"error": VALUES[number : number + 1]}), lambda: dataset(found))
+            store.flush()
+        if stop < 4:
+            store.label(dataset(found))
+            return dataset(found)
+        store.finish(dataset(found))
+        return dataset(found)
+    finally:
+        store.close()
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stores")
+    study(folder / "whole")
+    study(folder / "begun", stop=2)
+    return folder
+
+
+def other_fields(content: bytes) -> bytes:
+    try:
+        held = json.loads(content)
+    except ValueError:
+        return content[::-1]
+    changed = {name: 7 if isinstance(value, int) else value for name, value in held.items()}
+    changed |= {name: not held[name] for name in ("complete",) if name in held}
+    changed |= {"dtype": "<f8"} if "dtype" in held else {}
+    return json.dumps(changed).encode()
+
+
+DAMAGES = {
+    "cut": lambda content: content[: len(content) // 2],
+    "flipped": lambda content: bytes([content[0] ^ 1]) + content[1:],
+    "zeros": lambda content: bytes(len(content)),
+    "empty": lambda content: b"",
+    "fields": other_fields,
+    "no object": lambda content: b"[1]",
+    "deleted": None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", ["whole", "begun"])
+def test_damage_to_any_file_is_an_error_or_changes_nothing(stores, tmp_path, kind, damage):
+    shown = open_result(stores / kind)
+    for number, file in enumerate(sorted(one for one in (stores / kind).rglob("*") if one.is_file())):
+        for use in (open_result, study):
+            path = shutil.copytree(stores / kind, tmp_path / f"{number}{use.__name__}")
+            hurt = path / file.relative_to(stores / kind)
+            if DAMAGES[damage] is None:
+                hurt.unlink()
+            else:
+                hurt.write_bytes(DAMAGES[damage](hurt.read_bytes()))
+            try:
+                found = use(path)
+            except ValueError as error:
+                assert str(path) in str(error), (file, error)
+                assert "\n" not in str(error)
+            else:
+                expected = shown if use is open_result else dataset(VALUES)
+                np.testing.assert_array_equal(found["error"].values, expected["error"].values, str(file))
+
+
+class Killed(BaseException):
+    """An end at once, as by a signal."""
+
+
+EVENTS = ("mkdir", "rename", "replace", "rmdir", "unlink", "open")
+
+
+@pytest.mark.parametrize("fault", [Killed(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))], ids=["kill", "full"])
+def test_a_study_goes_on_from_every_event_of_the_disk(tmp_path, fault):
+    at, ended = 0, False
+    while not ended:
+        path, count = tmp_path / str(at), iter(range(10**6))
+        with pytest.MonkeyPatch.context() as patch:
+            for name in EVENTS:
+
+                def event(*given, plain=getattr(os, name), limit=at, seen=count, **named):
+                    if next(seen) >= limit:
+                        raise fault
+                    return plain(*given, **named)
+
+                patch.setattr(os, name, event)
+            try:
+                study(path)
+                ended = True
+            except (Killed, OSError, ValueError) as error:
+                assert type(error) is not ValueError, error
+        xr.testing.assert_equal(study(path), dataset(VALUES))
+        at += 1 if at < 12 else 3
+    assert at > 20
+
+
+@pytest.mark.parametrize("name", ["study/thesis/chapter.txt", "study/parts/mine.txt", "notes.txt"])
+def test_what_amsim_has_not_written_is_kept(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match="`store` must be a new path or the store of a study"):
+        study(tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        (".zarray", {"compressor": {"id": "pickle"}}),
+        (".zarray", {"compressor": None, "filters": [{"id": "pickle"}]}),
+        (".zmetadata", {"metadata": {"a/.zarray": {"filters": [{"id": "json2"}]}}}),
+        ("zarr.json", {"codecs": [{"name": "numcodecs.pickle"}]}),
+        ("zarr.json", {"codecs": [{"name": "bytes", "configuration": {"codecs": ["pickle"]}}]}),
+    ],
+)
+def test_codecs_that_could_run_code_are_refused(stores, tmp_path, file, content):
+    path = shutil.copytree(stores / "begun", tmp_path / "store")
+    for folder in (path / "error", *path.glob("study/parts/*/error")):
+        (folder / file).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="is not allowed"):
+        check_harmless(path)
+    for use in (open_result, study):
+        with pytest.raises(ValueError, match="is not allowed"):
+            use(path)
+
+
+def test_links_inside_a_store_are_not_followed(stores, tmp_path):
+    path = shutil.copytree(stores / "whole", tmp_path / "store")
+    shutil.move(path / "error", tmp_path / "error")
+    (path / "error").symlink_to(tmp_path / "error")
+    for use in (open_result, study):
+        with pytest.raises(ValueError, match="is a link"):
+            use(path)
