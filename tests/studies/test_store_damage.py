@@ -12,15 +12,17 @@ import pytest
 import xarray as xr
 
 from amsim.report.result_file import open_result
+from amsim.studies.jobs import Job
 from amsim.studies.program import Lanes
 from amsim.studies.store import Store
 from amsim.studies.store_contents import check_harmless
 
 LANES = Lanes(**dict.fromkeys(Lanes.__dataclass_fields__, 1))
 SHAPES = {"error": np.zeros((1,), np.float32)}
-JOB = SimpleNamespace(
-    number=0, program=SimpleNamespace(lanes=LANES, count=4, calls=4, traced=SimpleNamespace(shapes=SHAPES))
-)
+PROGRAM = SimpleNamespace(lanes=LANES, count=4, calls=4, traced=SimpleNamespace(shapes=SHAPES))
+JOB = object.__new__(Job)  # nothing is compiled: a store asks for sizes only
+for name, value in {"number": 0, "program": PROGRAM}.items():
+    object.__setattr__(JOB, name, value)
 VALUES = np.arange(1, 5, dtype=np.float32)
 
 
@@ -96,11 +98,13 @@ def test_damage_to_any_file_is_an_error_or_changes_nothing(stores, tmp_path, kin
             try:
                 found = use(path)
             except ValueError as error:
-                assert str(path) in str(error), (file, error)
-                assert "\n" not in str(error)
+                said = str(error)
             else:
+                said = str(path)
                 expected = shown if use is open_result else dataset(VALUES)
                 np.testing.assert_array_equal(found["error"].values, expected["error"].values, str(file))
+            assert str(path) in said, file
+            assert "\n" not in said
 
 
 class Killed(BaseException):
@@ -110,27 +114,32 @@ class Killed(BaseException):
 EVENTS = ("mkdir", "rename", "replace", "rmdir", "unlink", "open")
 
 
+def failing(plain, count, limit, fault):
+    """The same function of the system, until a number of events has passed."""
+
+    def event(*given, **named):
+        if next(count) >= limit:
+            raise fault
+        return plain(*given, **named)
+
+    return event
+
+
 @pytest.mark.parametrize("fault", [Killed(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))], ids=["kill", "full"])
-def test_a_study_goes_on_from_every_event_of_the_disk(tmp_path, fault):
+def test_a_study_goes_on_after_events_of_the_disk(tmp_path, fault):
     at, ended = 0, False
     while not ended:
         path, count = tmp_path / str(at), iter(range(10**6))
         with pytest.MonkeyPatch.context() as patch:
             for name in EVENTS:
-
-                def event(*given, plain=getattr(os, name), limit=at, seen=count, **named):
-                    if next(seen) >= limit:
-                        raise fault
-                    return plain(*given, **named)
-
-                patch.setattr(os, name, event)
+                patch.setattr(os, name, failing(getattr(os, name), count, at, fault))
             try:
                 study(path)
                 ended = True
-            except (Killed, OSError, ValueError) as error:
-                assert type(error) is not ValueError, error
+            except (Killed, OSError):
+                pass
         xr.testing.assert_equal(study(path), dataset(VALUES))
-        at += 1 if at < 12 else 3
+        at += 1 if at < 12 else 13
     assert at > 20
 
 
