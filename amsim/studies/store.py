@@ -214,7 +214,7 @@ class Store:
 
     def _write_labelled(self, dataset: xr.Dataset) -> None:
         """Write all arrays beside the old ones, then replace file by file, so that no half-written one is read."""
-        whole = self.path / GROUP / "labelled.part"
+        whole = self.path / GROUP / "labelled.new"
         shutil.rmtree(whole, ignore_errors=True)
         dataset.to_zarr(whole, mode="w", zarr_format=ZARR_FORMAT, consolidated=True, write_empty_chunks=True)
         content: dict[str, Any] = {"files": checksums(whole, without=CHECKSUMS)}
