@@ -1,0 +1,78 @@
+"""A valid call of each public function, with cheap settings: what a wrong value is put into, one at a time."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+import amsim
+from amsim.circuits import SwitchedCapacitor
+
+
+class WorkBegan(BaseException):
+    """The network was called: a wrong argument got past the checks. No `except Exception` hides it."""
+
+
+def network(params: Any, inputs: Any) -> Any:
+    """A network that must never run."""
+    raise WorkBegan
+
+
+def same(params: Any, *inputs: Any) -> Any:
+    """Parameters as they are."""
+    raise WorkBegan
+
+
+MACRO = SwitchedCapacitor(rows=4, columns=2)
+PARAMS = np.ones((3, 2), np.float32)
+DATA = amsim.Split(np.ones((4, 3), np.float32), np.array([0, 1, 1, 0]))
+NETWORK = {"fn": network, "params": PARAMS, "hardware": MACRO, "data": DATA}
+KEY = {"key": jax.random.key(0)}
+FEW = {"dies": 1, "batch": 2}
+RANGES = {"macros[0].capacitance": (1e-15, 2e-15)}
+
+
+def calls() -> dict[str, dict[str, Any]]:
+    """Arguments by the name of the function."""
+    deployed = amsim.deploy(network, PARAMS, MACRO)
+    return {
+        "Accelerator": {"macros": MACRO},
+        "PowerManagement": {},
+        "setting": {"hardware": MACRO, "path": "rows"},
+        "with_settings": {"hardware": MACRO, "values": {}},
+        "deploy": {"fn": network, "params": PARAMS, "hardware": MACRO},
+        "load_chip": {"path": "no such file", "fn": network},
+        "evaluate": NETWORK | KEY | FEW,
+        "evaluate_detector": NETWORK | KEY | FEW,
+        "sensitivity": NETWORK | KEY | FEW,
+        "unseen_dies_report": {"fn": network, "params": PARAMS, "hardware": MACRO, "test": DATA} | KEY | FEW,
+        "noise_budget": {"macro": MACRO},
+        "characterise": {"macro": MACRO, "dies": 1, "reads": 2} | KEY,
+        "study": NETWORK,
+        "samples": {"ranges": {"a": (0.0, 1.0)}, "count": 2},
+        "points": {"values": {"a": [1.0]}},
+        "only_where": {"values": [1.0], "where": {"a": 1.0}},
+        "sweep": {"function": network, "axes": {"a": [1.0]}, "dies": 1},
+        "calibrate": NETWORK | FEW,
+        "reestimate_statistics": {"chip": deployed, "statistics": same, "data": DATA.inputs},
+        "reestimated": {"chip": deployed, "statistics": same, "data": DATA.inputs},
+        "fine_tune": NETWORK | KEY | {"epochs": 1, "batch": 2, "optimiser": optax.sgd(0.1)},
+        "Distillation": {"weight": 0.5},
+        "HeldOut": {},
+        "Optimiser": {},
+        "TrainingDies": {},
+        "repair": {"fn": network, "params": PARAMS, "hardware": MACRO, "samples": DATA, "test": DATA} | KEY | FEW,
+        "compare": {"designs": ["no such design"], "dies": 1},
+        "circuit_table": {"bits": (17,)},
+        "design": {"name": "analog binary"},
+        "design_circuit": NETWORK | KEY | {"variables": RANGES, "accuracy": 0.5, "steps": 1, "dies": 1},
+        "pareto_curve": NETWORK | KEY | {"accuracies": [0.5], "variables": RANGES},
+        "SearchSpace": {"variables": RANGES},
+        "CountedEnergy": {},
+        "FinalCheck": {},
+        "WeightTraining": {},
+        "load_dataset": {"name": "fashion-mnist-mini"},
+        "load_onnx": {"source": "no such file"},
+        "load_weights": {"path": "no such file"},
+    }
