@@ -8,6 +8,7 @@ import equinox as eqx
 from amsim import chips
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.comparator import Comparator
+from amsim.circuits.checks import part_of
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.circuits.technology.dram import Dram
@@ -94,6 +95,7 @@ def design(name: str) -> Design:
     Raises:
         ValueError: The name is not `FAMILY-Nb` with a known family and word length.
     """
+    part_of("name", name, str)
     match = re.fullmatch(r"(.+)-(\d+)b", name)
     if match and match[1] in FAMILIES and int(match[2]) in WORD_LENGTHS:
         return Design(match[1], int(match[2]))

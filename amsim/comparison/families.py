@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from amsim import networks
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import function, integer_between, part_of, words
 from amsim.comparison.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design
 from amsim.comparison.quantities import LABELS
 from amsim.datasets.load import load_dataset
@@ -55,6 +55,9 @@ def compare(
     """
     integer_between("dies", dies, 1)
     integer_between("seed", seed, 0, 2**32 - 1)
+    function("progress", progress, "(design, dies done, dies)", optional=True)
+    if not isinstance(data, str):
+        part_of("data", data, Dataset)
     chosen = _choose_designs(designs, network)
     dataset = load_dataset(data) if isinstance(data, str) else data
     key = jax.random.key(seed)
@@ -109,6 +112,7 @@ def verdict(comparison: xr.Dataset) -> str:
 
 def _choose_designs(designs: Sequence[str] | None, network: str | Path | None) -> list[Design]:
     if designs is not None:
+        designs = words("designs", designs)
         if not designs:
             raise ValueError("Argument `designs` must name at least one design, but is empty.")
         if len(set(designs)) < len(designs):

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim import networks
-from amsim.circuits.checks import at_least_one, one_of, part_of
+from amsim.circuits.checks import at_least_one, one_of, part_of, words
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
@@ -173,7 +173,10 @@ def study(
         raise ValueError(f"Argument `data` must be a Split with at least one item, but is {data!r}.")
     items = class_items("data", data)
     at_least_one(batch=batch, cost_items=cost_items)
-    quantities = [quantities] if isinstance(quantities, str) else quantities  # else its letters would be tried
+    part_of("calibration", calibration, Calibration, optional=True)
+    quantities = (
+        [quantities] if isinstance(quantities, str) else words("quantities", quantities)
+    )  # else its letters would be tried
     for quantity in quantities:
         one_of("quantities", quantity, QUANTITIES)
     if not quantities:

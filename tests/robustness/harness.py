@@ -1,4 +1,4 @@
-"""Wrong inputs, one at a time, over the public surface: `python -m tests.robustness.harness` prints all that is wrong."""
+"""Wrong inputs, one at a time, over the public surface: `python -m robustness.harness` in `tests` prints failures."""
 
 import collections
 import inspect
@@ -10,14 +10,15 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from jaxtyping import config
+from robustness.valid_calls import WorkBegan, calls
+from robustness.wrong_values import wrong_values
 
 import amsim
 
-from .valid_calls import WorkBegan, calls
-from .wrong_values import wrong_values
-
 SECONDS = 3
-FOLDERS = tuple(str((Path(amsim.__file__).parent.parent / folder).resolve()) for folder in ("amsim", "circuits", "noise"))
+FOLDERS = tuple(
+    str((Path(amsim.__file__).parent.parent / folder).resolve()) for folder in ("amsim", "circuits", "noise")
+)
 
 
 class Outcome(NamedTuple):

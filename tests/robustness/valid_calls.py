@@ -30,7 +30,7 @@ DATA = amsim.Split(np.ones((4, 3), np.float32), np.array([0, 1, 1, 0]))
 NETWORK = {"fn": network, "params": PARAMS, "hardware": MACRO, "data": DATA}
 KEY = {"key": jax.random.key(0)}
 FEW = {"dies": 1, "batch": 2}
-RANGES = {"macros[0].capacitance": (1e-15, 2e-15)}
+RANGES = {"macro.unit_capacitance": (1e-15, 2e-15)}
 
 
 def calls() -> dict[str, dict[str, Any]]:
@@ -53,7 +53,7 @@ def calls() -> dict[str, dict[str, Any]]:
         "samples": {"ranges": {"a": (0.0, 1.0)}, "count": 2},
         "points": {"values": {"a": [1.0]}},
         "only_where": {"values": [1.0], "where": {"a": 1.0}},
-        "sweep": {"function": network, "axes": {"a": [1.0]}, "dies": 1},
+        "sweep": {"function": network, "axes": {}, "dies": 1},
         "calibrate": NETWORK | FEW,
         "reestimate_statistics": {"chip": deployed, "statistics": same, "data": DATA.inputs},
         "reestimated": {"chip": deployed, "statistics": same, "data": DATA.inputs},
@@ -63,11 +63,11 @@ def calls() -> dict[str, dict[str, Any]]:
         "Optimiser": {},
         "TrainingDies": {},
         "repair": {"fn": network, "params": PARAMS, "hardware": MACRO, "samples": DATA, "test": DATA} | KEY | FEW,
-        "compare": {"designs": ["no such design"], "dies": 1},
+        "compare": {"designs": ["digital-binary-1b"], "dies": 1, "network": "no such network"},
         "circuit_table": {"bits": (17,)},
-        "design": {"name": "analog binary"},
+        "design": {"name": "digital-binary-1b"},
         "design_circuit": NETWORK | KEY | {"variables": RANGES, "accuracy": 0.5, "steps": 1, "dies": 1},
-        "pareto_curve": NETWORK | KEY | {"accuracies": [0.5], "variables": RANGES},
+        "pareto_curve": NETWORK | KEY | {"accuracies": [0.4, 0.5], "variables": RANGES},
         "SearchSpace": {"variables": RANGES},
         "CountedEnergy": {},
         "FinalCheck": {},

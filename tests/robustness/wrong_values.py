@@ -45,14 +45,15 @@ WRONG = {
     "function": {name: value for name, value in NO_NUMBERS.items() if name != "function"} | {"number": 1},
     "truth": {**NO_NUMBERS, "none": None, "two": 2, "one": 1, "array": np.array([True, False])},
     "count": {
-        **NO_NUMBERS, "none": None, "negative": -1, "half": 1.5, "truth": True, "huge": 10**40, "array": np.ones(2, int),
+        **NO_NUMBERS, "none": None, "negative": -1, "half": 1.5, "truth": True, "huge": 10**40,
+        "array": np.ones(2, int),
     },
     "fraction": {**NO_NUMBERS, "none": None, "negative": -1, "truth": True, "huge": 10**400, "array": np.ones(2)},
     "names": {**{k: v for k, v in NO_NUMBERS.items() if k not in ("list", "dict", "bytes")}, "number": 1,
               "numbers": [1], "none inside": [None], "list inside": [[]]},
     "mapping": {k: v for k, v in NO_NUMBERS.items() if k not in ("dict", "list")} | {"number": 1},
     "word": {k: v for k, v in NO_NUMBERS.items() if k != "text"} | {"none": None, "number": 1, "unknown": "no such"},
-    "part": {name: value for name, value in NO_NUMBERS.items()} | {"number": 1},
+    "part": NO_NUMBERS | {"number": 1},
 }  # fmt: skip
 """Wrong values by kind of argument, each with a short name."""
 
