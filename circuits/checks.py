@@ -55,16 +55,22 @@ def integer_between(name: str, value: Any, low: int, high: int | None = None) ->
 
 def number_between(name: str, value: Any, low: float, high: float) -> None:
     """Raise ValueError unless value is a real number in `low..high`, without infinity."""
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not low <= value <= min(high, sys.float_info.max):
-        allowed = f"from {low:g} to {high:g}" if high < float("inf") else f"of at least {low:g}, and finite"
-        raise ValueError(f"Argument `{name}` must be a number {allowed}, but is {shown(value)}.")
+    if not is_real_number(value) or not low <= value <= min(high, sys.float_info.max):
+        allowed = f"a number from {low:g} to {high:g}" if high < float("inf") else f"finite and at least {low:g}"
+        raise ValueError(f"Argument `{name}` must be {allowed}, but is {shown(value)}.")
+
+
+def is_real_number(value: Any) -> bool:
+    """Whether value is one real number, also as an array without axes; truth values are none."""
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return value.ndim == 0 and value.dtype.kind in "iuf"
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def truth_values(**given: Any) -> None:
     """Raise ValueError unless every named value is True or False."""
     for name, value in given.items():
-        if not isinstance(value, bool | np.bool):
+        if not isinstance(value, bool | np.bool_):
             raise ValueError(f"Argument `{name}` must be True or False, but is {shown(value)}.")
 
 

@@ -1,7 +1,7 @@
 """Repairs of a population of dies, one after another, with the accuracy gained and the effort spent by each."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -132,13 +132,13 @@ def repair(
 
 def _by_name(repairs: Sequence[Any]) -> dict[str, Repair]:
     found: dict[str, Repair] = {}
-    if not isinstance(repairs, Sequence) or isinstance(repairs, str | bytes):
+    if not isinstance(repairs, Iterable) or isinstance(repairs, str | bytes | Mapping):
         raise ValueError(f"Argument `repairs` must be a list of repairs, but is {shown(repairs)}.")
     for one in repairs:
         if isinstance(one, str):
             one_of("repairs", one, REPAIRS)
             one = (one, REPAIRS[one]())
-        if not isinstance(one, tuple) or len(one) != 2 or not isinstance(one[0], str):
+        if not isinstance(one, tuple | list) or len(one) != 2 or not isinstance(one[0], str):
             raise ValueError(f"Argument `repairs` must have names or tuples (name, repair), but has {shown(one)}.")
         name, kind = one
         if name in found or name == "none" or not callable(kind):

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, function, one_key, shown
+from amsim.circuits.checks import at_least_one, function, is_real_number, one_key, shown
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
@@ -287,8 +287,8 @@ def _by_site(
 
 def check_accuracy(name: str, accuracy: Any) -> None:
     """Raise ValueError unless it is a number between 0 and 1."""
-    if not isinstance(accuracy, float | np.floating) or not 0 < accuracy < 1:
-        raise ValueError(f"Argument `{name}` must be a number above 0 and below 1, but is {shown(accuracy)}.")
+    if not is_real_number(accuracy) or not 0 < accuracy < 1:
+        raise ValueError(f"Argument `{name}` must be above 0 and below 1, but is {shown(accuracy)}.")
 
 
 def _infeasible_message(accuracy: float, point: SearchPoint) -> str:

@@ -182,6 +182,8 @@ def study(
     if not quantities:
         raise ValueError(f"Argument `quantities` must have some of {', '.join(QUANTITIES)}, but is empty.")
     if isinstance(fn, str):
+        if not fn.endswith(".npz"):
+            one_of("fn", fn, networks.NETWORKS)
         fn, params = networks.load(fn)
     if fn is not None and not callable(fn):
         raise ValueError(f"Argument `fn` must be a function fn(params, inputs), but is {fn!r}.")
@@ -255,7 +257,7 @@ def measured(function: Any, hardware: Any, labels: Mapping[str, tuple[str, str]]
             "Argument `function` must take (hardware), (hardware, die_key) or (hardware, die_key, read_key), but takes "
             f"{count} arguments."
         )
-    return MeasuredFunction(function, hardware, checked_labels(labels or {}), SCOPES[count - 1])
+    return MeasuredFunction(function, hardware, checked_labels({} if labels is None else labels), SCOPES[count - 1])
 
 
 def checked_labels(labels: Any) -> dict[str, tuple[str, str]]:

@@ -121,7 +121,7 @@ def _spreads(spreads: Any, macros: int) -> tuple[Spread, ...]:
 
 def _rules(macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:
     if patterns is not None:
-        patterns = words("patterns", patterns)
+        words("patterns", patterns)
         several = tuple(macros) if isinstance(macros, Sequence) else (macros,)
         if len(several) != len(patterns) or len(set(patterns)) != len(patterns):
             raise ValueError(

@@ -53,7 +53,7 @@ def calls() -> dict[str, dict[str, Any]]:
         "samples": {"ranges": {"a": (0.0, 1.0)}, "count": 2},
         "points": {"values": {"a": [1.0]}},
         "only_where": {"values": [1.0], "where": {"a": 1.0}},
-        "sweep": {"function": network, "axes": {}, "dies": 1},
+        "sweep": {"function": network, "axes": {"macro.unit_capacitance": [1e-15]}, "hardware": MACRO, "dies": 1} | KEY,
         "calibrate": NETWORK | FEW,
         "reestimate_statistics": {"chip": deployed, "statistics": same, "data": DATA.inputs},
         "reestimated": {"chip": deployed, "statistics": same, "data": DATA.inputs},
@@ -74,5 +74,33 @@ def calls() -> dict[str, dict[str, Any]]:
         "WeightTraining": {},
         "load_dataset": {"name": "fashion-mnist-mini"},
         "load_onnx": {"source": "no such file"},
+        "Calibration": {},
+        "SiteRanges": {},
+        "Split": {"inputs": DATA.inputs, "labels": DATA.labels},
         "load_weights": {"path": "no such file"},
     }
+
+
+NOT_TRIED = {
+    "Chip": "amsim.deploy and amsim.load_chip make it",
+    "FineTuned": "amsim.fine_tune makes it",
+    "Dataset": "parts of data are checked where the data come in",
+    "verdict": "takes the result of amsim.compare",
+    "validate": "its rungs are the package's own",
+    "line_values": "quantities of circuits, tested in their room",
+    "switched_sources": "its options are those of amsim.sweep",
+}
+"""Names of the front door without a valid call here, each with the reason."""
+
+BY_DESIGN = {
+    ("Optimiser", "trainable", "text"): "a pattern of names",
+    ("Optimiser", "trainable", "function"): "chooses by name",
+    ("WeightTraining", "trainable", "text"): "a pattern of names",
+    ("WeightTraining", "trainable", "function"): "chooses by name",
+    ("points", "dim", "unknown"): "any text names a dimension",
+    ("samples", "dim", "unknown"): "any text names a dimension",
+    ("setting", "path", "empty"): "the error names the setting that is missing, whatever argument asked for it",
+    ("setting", "path", "nul"): "as above",
+    ("setting", "path", "long"): "as above",
+}
+"""Values that are not refused, or not by the name of the argument, each with the reason."""

@@ -4,11 +4,18 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, function, integer_between, number_between, part_of
+from amsim.circuits.checks import (
+    at_least_one,
+    function,
+    integer_between,
+    is_real_number,
+    number_between,
+    part_of,
+    shown,
+)
 from amsim.datasets.check import LabelledData, class_items
 from amsim.deployment.site_ranges import Calibration
 from amsim.training.optimiser import adam_with_cosine
@@ -129,7 +136,8 @@ class HeldOut:
 
 def check_held_out(name: str, items: Any) -> None:
     """Raise ValueError unless items are labelled with classes or a fraction of others."""
-    if isinstance(items, int | float | np.number):
-        number_between(name, items, 0.0, 1.0)
+    if is_real_number(items):
+        if not 0 < items < 1:
+            raise ValueError(f"Argument `{name}` must leave items on both sides, but is {shown(items)}.")
     else:
         class_items(name, items)
