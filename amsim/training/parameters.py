@@ -48,8 +48,8 @@ def trained_leaves(params: PyTree, trainable: Trainable) -> tuple[PyTree, list[s
 
 def check_trainable(trainable: Any) -> None:
     """Raise ValueError unless it is None, a function, or a pattern or patterns."""
-    if not (trainable is None or callable(trainable)):
-        _patterns(trainable)
+    if not (trainable is None or callable(trainable) or isinstance(trainable, str)):
+        words("trainable", trainable)
 
 
 def _patterns(trainable: str | Sequence[str]) -> list[str]:

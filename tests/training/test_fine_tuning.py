@@ -267,7 +267,7 @@ def test_refusals(blobs, weights, tmp_path):
         ({"dies": True}, "`dies` must be 'redrawn'"),
         ({"dies": amsim.TrainingDies(noise=-1.0)}, "`noise` must be .* at least 0"),
         ({"dies": amsim.TrainingDies(noise=lambda step: float("nan"))}, "`noise` must be"),
-        ({"optimiser": float("nan")}, "`optimiser` must be a number from 0 to inf, but is nan"),
+        ({"optimiser": float("nan")}, "`optimiser` must be finite and at least 0, but is nan"),
         (
             {"optimiser": amsim.Optimiser(trainable="bias")},
             r"`trainable` must match parameters, but 'bias' matches none of \['weight'\]",
