@@ -1,7 +1,8 @@
-"""Wrong inputs, one at a time, over the public surface: `python -m robustness.harness` in `tests` prints failures."""
+"""Wrong inputs, one at a time, over the public surface: `python tests/robustness/harness.py` prints failures."""
 
 import collections
 import inspect
+import operator
 import re
 import signal
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from jaxtyping import config
-from robustness.valid_calls import WorkBegan, calls
-from robustness.wrong_values import wrong_values
+from valid_calls import WorkBegan, calls
+from wrong_values import wrong_values
 
 import amsim
 
@@ -46,7 +47,7 @@ def outcomes(every: int = 1) -> Iterator[Outcome]:
     before = signal.signal(signal.SIGALRM, _ring)
     try:
         for name, valid in calls().items():
-            function = getattr(amsim, name)
+            function = operator.attrgetter(name)(amsim)
             for parameter in inspect.signature(function).parameters.values():
                 for label, value in wrong_values(parameter).items():
                     number += 1

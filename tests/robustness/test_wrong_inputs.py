@@ -3,8 +3,8 @@
 import collections
 
 import pytest
-from robustness.harness import outcomes, public_functions
-from robustness.valid_calls import BY_DESIGN, NOT_TRIED, calls
+from harness import outcomes, public_functions
+from valid_calls import BY_DESIGN, NOT_TRIED, calls
 
 
 def wrong(every: int) -> list[str]:
@@ -25,4 +25,5 @@ def test_every_wrong_value_is_refused():
 
 
 def test_every_public_name_is_tried():
-    assert public_functions() == calls().keys() | NOT_TRIED.keys()
+    front_door = {name for name in calls() if "." not in name}
+    assert public_functions() == front_door | NOT_TRIED.keys()

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+import xarray as xr
 
 import amsim
 from amsim.circuits import SwitchedCapacitor
@@ -77,6 +78,12 @@ def calls() -> dict[str, dict[str, Any]]:
         "Calibration": {},
         "SiteRanges": {},
         "Split": {"inputs": DATA.inputs, "labels": DATA.labels},
+        "statistics.roc_area": {"scores": np.ones(4), "labels": DATA.labels},
+        "statistics.roc_area_error": {"area": 0.5, "positives": 2, "negatives": 2},
+        "statistics.yield_interval": {"passing": 1, "dies": 2},
+        "statistics.dies_for_mean": {"spread": 1.0, "half_width": 0.5},
+        "statistics.dies_for_yield": {"share": 0.5, "half_width": 0.1},
+        "statistics.yield_at": {"values": xr.DataArray(np.ones(3), dims="die"), "limit": 1.0},
         "load_weights": {"path": "no such file"},
     }
 
@@ -99,6 +106,7 @@ BY_DESIGN = {
     ("WeightTraining", "trainable", "function"): "chooses by name",
     ("points", "dim", "unknown"): "any text names a dimension",
     ("samples", "dim", "unknown"): "any text names a dimension",
+    ("statistics.yield_at", "limit", "negative"): "a limit may have either sign",
     ("setting", "path", "empty"): "the error names the setting that is missing, whatever argument asked for it",
     ("setting", "path", "nul"): "as above",
     ("setting", "path", "long"): "as above",
