@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, function, is_real_number, one_key, shown
+from amsim.circuits.checks import at_least_one, function, one_key, shown
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
@@ -30,7 +30,7 @@ from amsim.search.choices import (
 )
 from amsim.search.estimate import Estimate, at_logs
 from amsim.search.gradient_search import GradientSearch, SearchPoint
-from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining
+from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining, check_accuracy
 from amsim.search.quantities import LABELS
 from amsim.search.space import SearchSpace, Variables, log_bounds
 from amsim.statistics.intervals import interval_names
@@ -283,12 +283,6 @@ def _by_site(
         several = path.startswith("macro.") and bool(sites)
         found |= dict.fromkeys(sites, pair) if several else {path: pair}
     return expanded, found
-
-
-def check_accuracy(name: str, accuracy: Any) -> None:
-    """Raise ValueError unless it is a number between 0 and 1."""
-    if not is_real_number(accuracy) or not 0 < accuracy < 1:
-        raise ValueError(f"Argument `{name}` must be above 0 and below 1, but is {shown(accuracy)}.")
 
 
 def _infeasible_message(accuracy: float, point: SearchPoint) -> str:

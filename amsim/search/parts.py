@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from amsim.circuits.checks import at_least_one, number_between, one_of, truth_values, words
+from amsim.circuits.checks import at_least_one, is_real_number, number_between, one_of, shown, truth_values, words
 from amsim.datasets.check import LabelledData, class_items
 from amsim.system.hardware import COMPONENTS
 from amsim.training.parameters import Trainable, check_trainable
@@ -92,3 +92,9 @@ class FinalCheck:
         if isinstance(check, FinalCheck) or check is None:
             return check or FinalCheck()
         return FinalCheck(class_items("check", check))
+
+
+def check_accuracy(name: str, accuracy: Any) -> None:
+    """Raise ValueError unless it is a number between 0 and 1."""
+    if not is_real_number(accuracy) or not 0 < accuracy < 1:
+        raise ValueError(f"Argument `{name}` must be above 0 and below 1, but is {shown(accuracy)}.")

@@ -27,7 +27,7 @@ def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFI
     check_confidence(confidence)
     number_between("spread", spread, 0.0, math.inf)
     if not is_real_number(half_width) or not 0 < half_width <= sys.float_info.max:
-        raise ValueError(f"Argument `half_width` must be finite and above 0, but is {shown(half_width)}.")
+        raise ValueError(f"Argument `half_width` must be above 0 and finite, but is {shown(half_width)}.")
 
     def too_wide(count: int) -> bool:
         return bool(student_half_width(spread, count, confidence) > half_width)
