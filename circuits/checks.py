@@ -3,7 +3,9 @@
 import difflib
 import functools
 import re
-from collections.abc import Callable, Iterable, Sized
+import reprlib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any
 
 import equinox as eqx
@@ -27,20 +29,68 @@ def _or_error(refusal: str, traced: Array, allowed: Allowed) -> Array:
     return eqx.error_if(traced, ~allowed(traced), refusal)
 
 
+LARGEST_COUNT = 2**31 - 1
+"""Largest number of anything that is counted: indices of arrays have 32 bits."""
+
+
+def shown(value: Any) -> str:
+    """A wrong value in one line that is not long: small things as they are written, others by their type."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    if value is None or isinstance(value, str | bytes | int | float | complex | np.generic | type):
+        return reprlib.repr(value)
+    return f"of type {type(value).__name__}"
+
+
 def integer_between(name: str, value: Any, low: int, high: int | None = None) -> None:
-    """Raise ValueError unless value is an integer in `low..high`."""
+    """Raise ValueError unless value is an integer in `low..high`; without `high` it is a count."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    ok = whole and value >= low and (high is None or value <= high)
-    if not ok:
-        allowed = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
-        raise ValueError(f"Argument `{name}` must be {allowed}, but is {value!r}.")
+    if whole and low <= value <= (LARGEST_COUNT if high is None else high):
+        return
+    allowed = f"an integer from {low} to {high}"
+    if high is None:
+        allowed = f"an integer of at least {low}" + (f" and at most {LARGEST_COUNT}" if whole and value > low else "")
+    raise ValueError(f"Argument `{name}` must be {allowed}, but is {shown(value)}.")
 
 
 def number_between(name: str, value: Any, low: float, high: float) -> None:
-    """Raise ValueError unless value is a number in `low..high`."""
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not low <= value <= high:
-        raise ValueError(f"Argument `{name}` must be a number from {low:g} to {high:g}, but is {value!r}.")
+    """Raise ValueError unless value is a real number in `low..high`, without infinity."""
+    if not is_real_number(value) or not low <= value <= min(high, sys.float_info.max):
+        allowed = f"a number from {low:g} to {high:g}" if high < float("inf") else f"finite and at least {low:g}"
+        raise ValueError(f"Argument `{name}` must be {allowed}, but is {shown(value)}.")
+
+
+def is_real_number(value: Any) -> bool:
+    """Whether value is one real number, also as an array without axes; truth values are none."""
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return value.ndim == 0 and value.dtype.kind in "iuf"
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def truth_values(**given: Any) -> None:
+    """Raise ValueError unless every named value is True or False."""
+    for name, value in given.items():
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"Argument `{name}` must be True or False, but is {shown(value)}.")
+
+
+def function(name: str, value: Any, called_with: str, *, optional: bool = False) -> None:
+    """Raise ValueError unless value can be called, or is None where that is optional."""
+    if not (callable(value) or (optional and value is None)):
+        also = " or None" if optional else ""
+        raise ValueError(f"Argument `{name}` must be a function {called_with}{also}, but is {shown(value)}.")
+
+
+def words(name: str, value: Any) -> list[str]:
+    """Words of a sequence of words; anything else, one word alone too, raises ValueError."""
+    one = isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable)
+    found = [] if one else list(value)
+    if one or not all(isinstance(word, str) for word in found):
+        wrong = value if one else next(word for word in found if not isinstance(word, str))
+        raise ValueError(
+            f"Argument `{name}` must be a list of texts, but {'is' if one else 'has an item that is'} {shown(wrong)}."
+        )
+    return found
 
 
 def at_least_one(**counts: Any) -> None:
@@ -58,22 +108,19 @@ def some_items(**parts: Sized) -> None:
 
 def one_of(name: str, value: str, allowed: Iterable[str]) -> None:
     """Raise ValueError, with the nearest allowed word, unless value is one of them."""
-    words = sorted(allowed)
-    if value in words:
+    known = sorted(allowed)
+    if isinstance(value, str) and value in known:
         return
-    near = difflib.get_close_matches(str(value), words, n=1)
+    near = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"Argument `{name}` must be one of {', '.join(words)}, but is {value!r}.{hint}")
+    raise ValueError(f"Argument `{name}` must be one of {', '.join(known)}, but is {shown(value)}.{hint}")
 
 
 def part_of(name: str, value: Any, kind: type, *, optional: bool = False) -> None:
     """Raise ValueError unless value is of a kind of part, or None where that is optional."""
     if not (isinstance(value, kind) or (optional and value is None)):
         allowed = f"of type {kind.__name__}" + (" or None" if optional else "")
-        # Whole chips and arrays would fill a screen.
-        shown = value is None or isinstance(value, str | int | float | complex | type)
-        given = repr(value) if shown else f"of type {type(value).__name__}"
-        raise ValueError(f"Argument `{name}` must be {allowed}, but is {given}.")
+        raise ValueError(f"Argument `{name}` must be {allowed}, but is {shown(value)}.")
 
 
 def regular_expression(name: str, pattern: Any, *, used_as: str = "") -> None:
@@ -89,7 +136,7 @@ def regular_expression(name: str, pattern: Any, *, used_as: str = "") -> None:
 def one_key(name: str, key: Any) -> Array:
     """Return key; raise ValueError unless it is a single typed key."""
     if not isinstance(key, jax.Array):
-        raise ValueError(f"Argument `{name}` must be one key from jax.random.key, but is {key!r}.")
+        raise ValueError(f"Argument `{name}` must be one key from jax.random.key, but is {shown(key)}.")
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
         raise ValueError(
             f"Argument `{name}` must be one key from jax.random.key, but has dtype {key.dtype} and shape {key.shape}."

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import function, integer_between, part_of
 from amsim.datasets.check import sample_inputs
 from amsim.datasets.inputs import Inputs, count_items, first_arguments, network_arguments
 from amsim.deployment.chip import Chip, check_key, chip_of, traced_chip
@@ -52,6 +52,8 @@ def reestimate_statistics(
             anything else than parameters.
         amsim.DeploymentError: The hardware has no readout that gives numbers, or `statistics` is another network.
     """
+    part_of("chip", chip, Chip)
+    function("statistics", statistics, "(params, *inputs)")
     check_key("key", key)
     integer_between("batch", batch, 1)
     return with_statistics_of(chip, statistics, sample_inputs("data", data), key=key, batch=batch)

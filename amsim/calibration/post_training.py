@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from amsim.calibration.batch_statistics import with_statistics_of
 from amsim.calibration.loss_steps import loss_steps
 from amsim.calibration.range_choice import choose_ranges, range_methods
-from amsim.circuits.checks import at_least_one
+from amsim.circuits.checks import at_least_one, function, truth_values
 from amsim.datasets.check import LabelledData, class_items, has_labels, sample_inputs
 from amsim.datasets.inputs import count_items
 from amsim.datasets.split import Split
@@ -102,6 +102,8 @@ def calibrate(
     """
     methods = range_methods(method, coverage, symmetric, weights)
     at_least_one(dies=dies, batch=batch)
+    truth_values(steps=steps)
+    function("statistics", statistics, "(params, inputs)", optional=True)
     check_key("key", key)
     inputs, labelled = sample_inputs("data", data), _labelled(data, test, steps)
     accelerator = Accelerator.of(hardware)

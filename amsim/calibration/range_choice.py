@@ -10,7 +10,7 @@ import xarray as xr
 
 from amsim.calibration.quantities import LABELS
 from amsim.circuits.adc.range_selection import check_method
-from amsim.circuits.checks import one_of
+from amsim.circuits.checks import number_between, one_of, part_of, truth_values
 from amsim.circuits.selection.codes import IntegerCode, highest_code
 from amsim.circuits.selection.ranges import LARGEST_COUNTED, SMALLEST_COUNTED, select_input_code
 from amsim.circuits.selection.value_range import ValueRange
@@ -63,6 +63,10 @@ def range_methods(method: str | Mapping[str, str], coverage: float, symmetric: b
     Raises:
         ValueError: An unknown method or operand, or a coverage out of range.
     """
+    if not isinstance(method, str):
+        part_of("method", method, Mapping)
+    number_between("coverage", coverage, 0.0, 1.0)
+    truth_values(symmetric=symmetric)
     given = dict.fromkeys(OPERANDS, method) if isinstance(method, str) else dict(method)
     for name in given:
         one_of("method", name, OPERANDS)

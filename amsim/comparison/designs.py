@@ -2,12 +2,14 @@
 
 import dataclasses
 import re
+from typing import Any
 
 import equinox as eqx
 
 from amsim import chips
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.comparator import Comparator
+from amsim.circuits.checks import part_of
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.circuits.technology.dram import Dram
@@ -94,11 +96,17 @@ def design(name: str) -> Design:
     Raises:
         ValueError: The name is not `FAMILY-Nb` with a known family and word length.
     """
+    return named_design("name", name)
+
+
+def named_design(argument: str, name: Any) -> Design:
+    """Design of a name; an error speaks of the argument."""
+    part_of(argument, name, str)
     match = re.fullmatch(r"(.+)-(\d+)b", name)
     if match and match[1] in FAMILIES and int(match[2]) in WORD_LENGTHS:
         return Design(match[1], int(match[2]))
     families, lengths = ", ".join(FAMILIES), ", ".join(map(str, WORD_LENGTHS))
     raise ValueError(
-        f"Argument `designs` must have names FAMILY-Nb with FAMILY one of {families} and N one of {lengths}, such as "
-        f"{DEFAULT_DESIGNS[0]}, but has {name!r}."
+        f"Argument `{argument}` must have names FAMILY-Nb with FAMILY one of {families} and N one of {lengths}, such "
+        f"as {DEFAULT_DESIGNS[0]}, but has {name!r}."
     )

@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 
 from amsim import networks
-from amsim.circuits.checks import integer_between
-from amsim.comparison.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design
+from amsim.circuits.checks import function, integer_between, one_of, part_of, words
+from amsim.comparison.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design, named_design
 from amsim.comparison.quantities import LABELS
-from amsim.datasets.load import load_dataset
+from amsim.datasets.load import DATASETS, load_dataset
 from amsim.datasets.split import Dataset
 from amsim.deployment.front_door import deploy
 from amsim.evaluation.accuracy import evaluate, plain_accuracy
@@ -55,6 +55,11 @@ def compare(
     """
     integer_between("dies", dies, 1)
     integer_between("seed", seed, 0, 2**32 - 1)
+    function("progress", progress, "(design, dies done, dies)", optional=True)
+    if isinstance(data, str):
+        one_of("data", data, DATASETS)
+    else:
+        part_of("data", data, Dataset)
     chosen = _choose_designs(designs, network)
     dataset = load_dataset(data) if isinstance(data, str) else data
     key = jax.random.key(seed)
@@ -109,11 +114,12 @@ def verdict(comparison: xr.Dataset) -> str:
 
 def _choose_designs(designs: Sequence[str] | None, network: str | Path | None) -> list[Design]:
     if designs is not None:
+        designs = words("designs", designs)
         if not designs:
             raise ValueError("Argument `designs` must name at least one design, but is empty.")
         if len(set(designs)) < len(designs):
             raise ValueError(f"Argument `designs` must not name a design twice, but is {', '.join(designs)}.")
-        return [design(name) for name in designs]
+        return [named_design("designs", name) for name in designs]
     if network is None:
         return [design(name) for name in DEFAULT_DESIGNS]
     bits = networks.load(network)[0].bits

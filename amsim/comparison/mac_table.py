@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import function, integer_between, part_of
 from amsim.circuits.contract.products import DenseProduct
 from amsim.circuits.contract.work import Work
 from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, Design
@@ -66,6 +66,8 @@ def circuit_table(
         ValueError: No word length, one outside 1..16, or a negative number of dies.
     """
     integer_between("dies", dies, 0)
+    function("progress", progress, "(design, steps done, steps)", optional=True)
+    part_of("workload", workload, Workload, optional=True)
     if not isinstance(bits, Sequence) or not bits:
         raise ValueError(f"Argument `bits` must be a sequence of at least one word length, but is {bits!r}.")
     lengths = list(bits)

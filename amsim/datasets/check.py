@@ -1,5 +1,6 @@
 """The one check of data, wherever they come in: a split, a pair of inputs and labels, or inputs alone."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ def labelled_items(name: str, data: LabelledData) -> Split:
             f"Argument `{name}` must be a Split, such as `dataset.train`, or a tuple (inputs, labels), but is of type "
             f"{type(data).__name__}{hint}."
         )
-    inputs, labels = _checked(f"`{name}`", pair[0]), np.asarray(pair[1])
+    inputs, labels = _checked(f"`{name}`", pair[0]), _array(f"`{name}` in its labels", pair[1])
     count = count_items(inputs)
     if labels.ndim == 0 or len(labels) != count:
         raise ValueError(
@@ -125,12 +126,19 @@ def _pair(data: Any) -> tuple[Any, Any] | None:
     return (data.inputs, data.labels) if hasattr(data, "inputs") and hasattr(data, "labels") else None
 
 
+def _array(argument: str, given: Any) -> np.ndarray:
+    try:
+        return np.asarray(given)
+    except ValueError:  # of lists of different lengths
+        raise ValueError(f"Argument {argument} must be an array, but its rows differ in length.") from None
+
+
 def _checked(argument: str, inputs: Inputs) -> Inputs:
     """Arrays of NumPy, all of the same number of items and of finite numbers."""
     count = count_items(inputs, argument)
     if count == 0:
         raise ValueError(f"Argument {argument} must have at least one item, but is empty.")
-    found = map_arrays(np.asarray, inputs)
+    found = map_arrays(functools.partial(_array, argument), inputs)
     for (path, given), (_, array) in zip(arrays_of(inputs), arrays_of(found), strict=True):
         where = f"{argument}{path and f' at {path}'}"
         floating = jnp.issubdtype(array.dtype, jnp.floating)

@@ -31,7 +31,9 @@ def count_items(inputs: Inputs, argument: str = "`inputs`") -> int:
     Raises:
         ValueError: There is no array, an array has no axis, or they differ in their number of items.
     """
-    counts = {path: len(array) if np.ndim(array) else None for path, array in arrays_of(inputs)}
+    counts = {
+        path: len(array) if isinstance(array, list) or np.ndim(array) else None for path, array in arrays_of(inputs)
+    }
     first = next(iter(counts.values()), None)
     if first is None or any(count != first for count in counts.values()):
         found = ", ".join(f"{path or 'it'} has {'no axis' if n is None else n}" for path, n in counts.items())

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import os
+import reprlib
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from jaxtyping import Integer, UInt8
 
 from amsim.datasets import cifar_batch as _cifar_batch
 from amsim.datasets.split import CorruptFileError, Dataset, Split
+from amsim.files.path_argument import checked_path
 
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -55,11 +57,13 @@ def load_dataset(name: str = "fashion-mnist-mini", *, folder: str | os.PathLike[
         FileNotFoundError: Files are missing; the text says which, where they were sought and how to get them.
         CorruptFileError: A file does not hold what it should.
     """
-    if name not in _LOADERS:
-        close = difflib.get_close_matches(name.lower().replace("_", "-"), _LOADERS, n=1, cutoff=0.5)
+    if not isinstance(name, str) or name not in _LOADERS:
+        close = difflib.get_close_matches(str(name).lower().replace("_", "-"), _LOADERS, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"Argument `name` must be one of {', '.join(map(repr, _LOADERS))}, but is {name!r}.{hint}")
-    return _LOADERS[name](None if folder is None else Path(folder))
+        raise ValueError(
+            f"Argument `name` must be one of {', '.join(map(repr, _LOADERS))}, but is {reprlib.repr(name)}.{hint}"
+        )
+    return _LOADERS[name](None if folder is None else checked_path("folder", folder))
 
 
 # --- Fashion-MNIST, the part inside the package ---------------------------------------------------------------------

@@ -14,6 +14,7 @@ from amsim.circuits.contract.macro import Die, Macro
 from amsim.deployment.site_ranges import Calibration
 from amsim.files.array_file import read_array_file, write_array_file
 from amsim.files.hardware_parts import Decoder, Encoder
+from amsim.files.path_argument import checked_path
 from amsim.noise.gradients import NOISY_DECISION_RULES
 from amsim.system.accelerator import Accelerator
 
@@ -61,7 +62,7 @@ def write_chip_file(path: str | Path, record: ChipRecord) -> None:
         "decision_rule": record.decision_rule,
     }
     text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
-    write_array_file(Path(path), {_HEADER: text} | encoder.arrays)
+    write_array_file(checked_path("path", path), {_HEADER: text} | encoder.arrays)
 
 
 def read_chip_file(path: str | Path, params: PyTree = None) -> ChipRecord:

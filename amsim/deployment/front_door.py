@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import finite, one_of, part_of
+from amsim.circuits.checks import finite, function, one_of, part_of
 from amsim.circuits.contract.macro import Die
 from amsim.deployment.chip import Chip, check_key, chip_of
 from amsim.deployment.chip_file import read_chip_file
 from amsim.deployment.site_ranges import Calibration
+from amsim.files.path_argument import checked_path
 from amsim.noise.gradients import NOISY_DECISION_RULES
 from amsim.system.accelerator import Accelerator
 
@@ -119,12 +120,11 @@ def load_chip(path: str | Path, fn: Callable[..., Any], *, params: PyTree = None
             set to 32; `fn` cannot be called; `params` are missing or of another structure.
     """
     _check_function(fn)
-    return chip_of(fn, *read_chip_file(path, params))
+    return chip_of(fn, *read_chip_file(checked_path("path", path), params))
 
 
 def _check_function(fn: Any) -> None:
-    if not callable(fn):
-        raise ValueError(f"Argument `fn` must be a function fn(params, *inputs), but is {fn!r}.")
+    function("fn", fn, "fn(params, *inputs)")
 
 
 def _on_device(params: PyTree) -> PyTree:

@@ -10,7 +10,7 @@ import xarray as xr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
-from amsim.circuits.checks import at_least_one, one_key
+from amsim.circuits.checks import at_least_one, function, one_key
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.datasets.split import Split
@@ -76,6 +76,7 @@ def evaluate(
     at_least_one(dies=dies, reads=reads, batch=batch)
     data = class_items("data", data)
     one_key("key", key)
+    function("progress", progress, "(dies done, dies)", optional=True)
     accelerator = check_deployable(fn, params, hardware, calibration=calibration)
     accuracy = accuracy_on_dies(
         fn, params, accelerator, data, *population_keys(key, dies, reads),

@@ -9,10 +9,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one
+from amsim.circuits.checks import at_least_one, one_key
 from amsim.datasets.check import LabelledData, labelled_items
 from amsim.datasets.inputs import Inputs, arrays_of, network_arguments
-from amsim.deployment.chip import check_key
 from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
@@ -64,7 +63,7 @@ def evaluate_detector(
         amsim.DeploymentError: The network does not fit the hardware.
     """
     at_least_one(dies=dies, batch=batch)
-    check_key("key", key)
+    one_key("key", key)
     data = labelled_items("data", data)
     labels = data.labels
     taken = labels >= 0

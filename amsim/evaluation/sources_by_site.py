@@ -11,12 +11,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, one_of
+from amsim.circuits.checks import at_least_one, one_key, one_of, words
 from amsim.circuits.contract.error_sources import PlacedSource, with_scaled_sources, without_sources
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
-from amsim.deployment.chip import check_key
 from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import deploy
 from amsim.deployment.per_site import one_macro_per_site
@@ -135,16 +134,17 @@ def _checked(
 ) -> tuple[Accelerator, list[str]]:
     """The hardware with a macro for each site, and the sources, once the arguments of `sensitivity` are checked."""
     at_least_one(dies=dies, batch=batch)
-    check_key("key", key)
+    one_key("key", key)
+    chosen = None if sources is None else words("sources", sources)
     given = one_macro_per_site(fn, params, hardware, *first_arguments(data.inputs, 1))
     placed = [one for macro in given.macros for one in macro.all_error_sources()]
     declared = list(dict.fromkeys(one.source.name for one in placed))
     on = {one.source.name for one in placed if one.switches}
     if not on:
         raise ValueError("Argument `hardware` must have a source of error that is on at a site, but has none.")
-    for source in () if sources is None else sources:
+    for source in chosen or ():
         one_of("sources", source, declared)
-    return given, [name for name in declared if name in on] if sources is None else list(sources)
+    return given, [name for name in declared if name in on] if chosen is None else chosen
 
 
 @dataclasses.dataclass(frozen=True)

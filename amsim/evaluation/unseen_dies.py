@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, one_key
+from amsim.circuits.checks import at_least_one, number_between, one_key
 from amsim.datasets.check import LabelledData, class_items
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import accuracy_on_dies
@@ -65,8 +65,8 @@ def unseen_dies_report(
     """
     at_least_one(dies=dies, reads=reads, batch=batch)
     one_key("key", key)
-    if accuracy_limit is not None and not 0 <= accuracy_limit <= 1:
-        raise ValueError(f"Argument `accuracy_limit` must be from 0 to 1, but is {accuracy_limit!r}.")
+    if accuracy_limit is not None:
+        number_between("accuracy_limit", accuracy_limit, 0.0, 1.0)
     given = {"test": test} if train is None else {"train": train, "test": test}
     splits = {name: class_items(name, items) for name, items in given.items()}
     accelerator = Accelerator.of(hardware)

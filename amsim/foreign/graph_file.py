@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from amsim.files.path_argument import checked_path
 from amsim.foreign.operators.registry import LARGEST_TENSOR, Operator, find_operator, supported_operators
 from amsim.foreign.operators.shapes import ELEMENT_TYPES
 from amsim.foreign.tensor_file import read_attribute, read_tensor
@@ -97,7 +98,7 @@ def _parsed(source: str | Path | bytes) -> Any:
     except ImportError:
         raise ImportError("Reading ONNX files needs the package `onnx`: pip install 'amsim[onnx]'.") from None
     if isinstance(source, str | Path):
-        path = Path(source)
+        path = checked_path("source", source)
         if not path.is_file():
             raise FileNotFoundError(f"ONNX file {path} does not exist.")
         size = path.stat().st_size

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from amsim.files.array_file import LARGEST_CONTENT, read_array_file
+from amsim.files.path_argument import checked_path
 
 _TYPES = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "I64": np.int64, "I32": np.int32,
@@ -36,7 +37,7 @@ def load_weights(path: str | Path) -> dict[str, Any]:
     Validity: files hold numbers only; pickled ones (`.pt`, `.pth`, `.pkl`) can run code and are refused. Integers of
     64 bits become 32 bits wide unless `jax_enable_x64` is set.
     """
-    path = Path(path)
+    path = checked_path("path", path)
     readers = {".safetensors": _read_safetensors, ".npz": read_array_file}
     if path.suffix not in readers:
         raise ValueError(f"Argument `path` must end in {' or '.join(readers)}, but is {str(path)!r}.")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from amsim.files.array_file import write_array_file
+from amsim.files.path_argument import checked_path
 from amsim.networks.image_network import ConvolutionLayer, ImageNetwork, Params
 
 FORMAT = "amsim-network-1"
@@ -44,7 +45,7 @@ def save_network(path: Path, network: ImageNetwork, params: Params) -> None:
                 arrays[f"{name}.{part}"] = np.round(codes).astype(np.int8)
             else:
                 arrays[f"{name}.{part}"] = np.asarray(values, np.float32)
-    write_array_file(Path(path), arrays)
+    write_array_file(checked_path("path", path), arrays)
 
 
 def load_network(path: Path) -> tuple[ImageNetwork, Params]:
@@ -60,7 +61,7 @@ def load_network(path: Path) -> tuple[ImageNetwork, Params]:
         FileNotFoundError: There is no such file.
         CorruptNetworkError: The file is damaged, of another format, or its arrays do not fit its header.
     """
-    path = Path(path)
+    path = checked_path("path", path)
     if not path.is_file():
         raise FileNotFoundError(f"Network file {path} does not exist.")
     try:

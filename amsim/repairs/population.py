@@ -1,7 +1,7 @@
 """Repairs of a population of dies, one after another, with the accuracy gained and the effort spent by each."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, one_of
+from amsim.circuits.checks import at_least_one, function, one_key, one_of, shown
 from amsim.datasets.check import LabelledData, class_items
-from amsim.deployment.chip import Chip, check_key
+from amsim.deployment.chip import Chip
 from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import population_keys, right_answers
@@ -96,7 +96,8 @@ def repair(
         amsim.DeploymentError: The network does not fit the hardware.
     """
     at_least_one(dies=dies, reads=reads, batch=batch)
-    check_key("key", key)
+    one_key("key", key)
+    function("progress", progress, "(dies done, dies)", optional=True)
     samples, test = class_items("samples", samples), class_items("test", test)
     chosen = _by_name(repairs)
     nominal = deploy(fn, params, hardware, calibration=calibration)
@@ -131,10 +132,14 @@ def repair(
 
 def _by_name(repairs: Sequence[Any]) -> dict[str, Repair]:
     found: dict[str, Repair] = {}
+    if not isinstance(repairs, Iterable) or isinstance(repairs, str | bytes | Mapping):
+        raise ValueError(f"Argument `repairs` must be a list of repairs, but is {shown(repairs)}.")
     for one in repairs:
         if isinstance(one, str):
             one_of("repairs", one, REPAIRS)
             one = (one, REPAIRS[one]())
+        if not isinstance(one, tuple | list) or len(one) != 2 or not isinstance(one[0], str):
+            raise ValueError(f"Argument `repairs` must have names or tuples (name, repair), but has {shown(one)}.")
         name, kind = one
         if name in found or name == "none" or not callable(kind):
             raise ValueError(

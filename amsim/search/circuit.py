@@ -10,11 +10,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one
+from amsim.circuits.checks import at_least_one, function, one_key, shown
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
-from amsim.deployment.chip import check_key
 from amsim.deployment.front_door import check_deployable
 from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.accuracy import evaluate
@@ -31,7 +30,7 @@ from amsim.search.choices import (
 )
 from amsim.search.estimate import Estimate, at_logs
 from amsim.search.gradient_search import GradientSearch, SearchPoint
-from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining
+from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining, check_accuracy
 from amsim.search.quantities import LABELS
 from amsim.search.space import SearchSpace, Variables, log_bounds
 from amsim.statistics.intervals import interval_names
@@ -134,9 +133,12 @@ def design_circuit(
     """
     space, counted, final = SearchSpace.of(variables), CountedEnergy.of(components), FinalCheck.of(check)
     training = WeightTraining() if weights is None else weights
-    data = _checked(data, accuracy)
+    data = class_items("data", data)
+    check_accuracy("accuracy", accuracy)
     at_least_one(steps=steps, dies=dies, batch=batch)
-    check_key("key", key)
+    one_key("key", key)
+    function("fn", fn, "(params, *inputs)")
+    function("progress", progress, "(steps done, steps)", optional=True)
     accelerator, bounded = _place(fn, params, hardware, data, space)
     check_choices(accelerator, space.choices, bounded)
     log_bounds(accelerator, bounded)
@@ -219,11 +221,16 @@ def pareto_curve(
     Raises:
         ValueError: Fewer than two limits, equal ones, or as in `design_circuit`.
     """
+    one_key("key", key)
+    function("fn", fn, "(params, *inputs)")
+    data = class_items("data", data)
+    if not isinstance(accuracies, Sequence | np.ndarray) or isinstance(accuracies, str | bytes):
+        raise ValueError(f"Argument `accuracies` must be a list of limits, but is {shown(accuracies)}.")
+    for one in accuracies:
+        check_accuracy("accuracies", one)
     limits = sorted(accuracies)
     if len(limits) < 2 or len(set(limits)) != len(limits):
         raise ValueError(f"Argument `accuracies` must have two or more different limits, but is {list(accuracies)}.")
-    for limit in limits:
-        data = _checked(data, limit)
     space, counted = SearchSpace.of(variables), CountedEnergy.of(options.get("components", COMPONENTS))
     accelerator, bounded = _place(fn, params, hardware, data, space)
     space = SearchSpace(bounded, space.choices)
@@ -276,13 +283,6 @@ def _by_site(
         several = path.startswith("macro.") and bool(sites)
         found |= dict.fromkeys(sites, pair) if several else {path: pair}
     return expanded, found
-
-
-def _checked(data: LabelledData, accuracy: float) -> Split:
-    found = class_items("data", data)
-    if not 0 < accuracy < 1:
-        raise ValueError(f"Argument `accuracy` must be above 0 and below 1, but is {accuracy}.")
-    return found
 
 
 def _infeasible_message(accuracy: float, point: SearchPoint) -> str:

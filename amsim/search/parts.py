@@ -4,12 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from amsim.circuits.checks import at_least_one, one_of
+from amsim.circuits.checks import at_least_one, is_real_number, number_between, one_of, shown, truth_values, words
 from amsim.datasets.check import LabelledData, class_items
 from amsim.system.hardware import COMPONENTS
-from amsim.training.parameters import Trainable
+from amsim.training.parameters import Trainable, check_trainable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +28,10 @@ class CountedEnergy:
     def __post_init__(self) -> None:
         """Check both."""
         at_least_one(activity_items=self.activity_items)
-        if not self.components:
+        names = words("components", self.components)
+        if not names:
             raise ValueError("Argument `components` must have one at least, but is empty.")
-        for name in self.components:
+        for name in names:
             one_of("components", name, COMPONENTS)
 
     @staticmethod
@@ -58,8 +57,8 @@ class WeightTraining:
 
     def __post_init__(self) -> None:
         """Check the learning rate."""
-        if not 0 <= self.learning_rate < np.inf:
-            raise ValueError(f"Argument `learning_rate` must be finite and at least 0, but is {self.learning_rate}.")
+        number_between("learning_rate", self.learning_rate, 0.0, float("inf"))
+        check_trainable(self.trainable)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,9 +83,18 @@ class FinalCheck:
         """Check items and count."""
         at_least_one(dies=self.dies)
         if self.data is not None:
-            class_items("check", self.data)
+            class_items("data", self.data)
+        truth_values(must_reach=self.must_reach)
 
     @staticmethod
     def of(check: Any) -> "FinalCheck":
         """The same check as a part, where its items alone are given."""
-        return check if isinstance(check, FinalCheck) else FinalCheck(check)
+        if isinstance(check, FinalCheck) or check is None:
+            return check or FinalCheck()
+        return FinalCheck(class_items("check", check))
+
+
+def check_accuracy(name: str, accuracy: Any) -> None:
+    """Raise ValueError unless it is a number between 0 and 1."""
+    if not is_real_number(accuracy) or not 0 < accuracy < 1:
+        raise ValueError(f"Argument `{name}` must be above 0 and below 1, but is {shown(accuracy)}.")

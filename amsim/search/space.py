@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from amsim.circuits.checks import part_of, truth_values
 from amsim.search.choices import Choices
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import continuous_setting, with_settings
@@ -36,6 +37,9 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         """Check that there are variables."""
+        part_of("variables", self.variables, Mapping)
+        part_of("choices", self.choices, Mapping, optional=True)
+        truth_values(per_site=self.per_site)
         if not self.variables:
             raise ValueError("Argument `variables` must have a setting at least, but is empty.")
 

@@ -1,6 +1,7 @@
 """Statistics over the dies of a study: spread, yield with its interval, comparison on the same dies."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import integer_between, is_real_number, one_of, shown
 from amsim.results.labelled import labelled
 from amsim.statistics.intervals import CONFIDENCE, check_confidence, student_half_width, wilson_interval
 
@@ -80,8 +81,8 @@ def yield_at(
     dies = by_die(values)
     one_of("good", good, DIRECTIONS)
     check_confidence(confidence)
-    if not math.isfinite(limit):
-        raise ValueError(f"Argument `limit` must be finite, but is {limit!r}.")
+    if not is_real_number(limit) or not abs(limit) <= sys.float_info.max:
+        raise ValueError(f"Argument `limit` must be finite, but is {shown(limit)}.")
     # As the values are rounded: the float32 nearest to a limit of 0.9 is the limit itself.
     at = float(np.asarray(limit, values.dtype)) if values.dtype.kind == "f" else limit
     passed = (dies >= at) if good == "at least" else (dies <= at)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import at_least_one, integer_between, is_real_number, number_between, shown
 
 CONFIDENCE = 0.95
 
@@ -28,8 +28,8 @@ class MeanInterval(NamedTuple):
 
 def check_confidence(confidence: float) -> None:
     """Raise ValueError unless a confidence is between 0 and 1."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"Argument `confidence` must be above 0 and below 1, but is {confidence!r}.")
+    if not is_real_number(confidence) or not 0 < confidence < 1:
+        raise ValueError(f"Argument `confidence` must be above 0 and below 1, but is {shown(confidence)}.")
 
 
 def interval_names(name: str, *, mean: str | None = None) -> tuple[str, str, str]:
@@ -107,6 +107,7 @@ def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> t
         ValueError: A count below 1.
     """
     integer_between("count", count, 1)
+    check_confidence(confidence)
     z = float(stats.norm.ppf((1 + confidence) / 2))
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
@@ -123,8 +124,13 @@ def yield_interval(passing: int, dies: int) -> MeanInterval:
     Returns:
         The fraction and the ends of its interval, which is never of width 0.
 
+    Raises:
+        ValueError: A count out of range.
+
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
     """
+    integer_between("dies", dies, 1)
+    integer_between("passing", passing, 0, dies)
     low, high = wilson_interval(passing / dies, dies)
     return MeanInterval(passing / dies, float(low), float(high))
 
@@ -140,8 +146,16 @@ def roc_area(scores: np.ndarray, labels: np.ndarray) -> float:
 
     Returns:
         From 0 to 1; 0.5 where scores carry no information.
+
+    Raises:
+        ValueError: Scores that are not real numbers of that shape or NaN, labels other than 0 and 1, or none of each.
     """
-    positive = np.asarray(labels) == 1
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    if scores.ndim != 1 or scores.dtype.kind not in "biuf" or np.any(np.isnan(scores)):
+        raise ValueError(f"Argument `scores` must be real numbers of shape (item,), none NaN, but is {shown(scores)}.")
+    if labels.shape != scores.shape or labels.dtype.kind not in "biuf" or set(np.unique(labels)) != {0, 1}:
+        raise ValueError(f"Argument `labels` must be 0 or 1 for each of {len(scores)} items, and some of each.")
+    positive = labels == 1
     count = int(positive.sum())
     ranks = stats.rankdata(scores)[positive].sum()
     return float((ranks - count * (count + 1) / 2) / (count * (len(positive) - count)))
@@ -164,6 +178,8 @@ def roc_area_error(area: float, positives: int, negatives: int) -> float:
     Validity: items are independent and scores fall off exponentially; at an area of exactly 1 it is 0, which says
     only that no pair was in the wrong order.
     """
+    number_between("area", area, 0.0, 1.0)
+    at_least_one(positives=positives, negatives=negatives)
     above, below = area / (2 - area), 2 * area**2 / (1 + area)
     spread = area * (1 - area) + (positives - 1) * (above - area**2) + (negatives - 1) * (below - area**2)
     return float(np.sqrt(max(spread, 0.0) / (positives * negatives)))

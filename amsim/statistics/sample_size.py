@@ -1,8 +1,10 @@
 """Number of dies that a mean or a yield needs for an interval of a given width."""
 
 import math
+import sys
 from collections.abc import Callable
 
+from amsim.circuits.checks import is_real_number, number_between, shown
 from amsim.statistics.intervals import CONFIDENCE, check_confidence, student_half_width, wilson_interval
 
 
@@ -23,10 +25,9 @@ def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFI
         ValueError: A spread below 0, or a half width that is not above 0.
     """
     check_confidence(confidence)
-    if not (math.isfinite(spread) and spread >= 0):
-        raise ValueError(f"Argument `spread` must be finite and at least 0, but is {spread!r}.")
-    if not half_width > 0:
-        raise ValueError(f"Argument `half_width` must be above 0, but is {half_width!r}.")
+    number_between("spread", spread, 0.0, math.inf)
+    if not is_real_number(half_width) or not 0 < half_width <= sys.float_info.max:
+        raise ValueError(f"Argument `half_width` must be above 0 and finite, but is {shown(half_width)}.")
 
     def too_wide(count: int) -> bool:
         return bool(student_half_width(spread, count, confidence) > half_width)
@@ -49,10 +50,10 @@ def dies_for_yield(share: float, half_width: float, *, confidence: float = CONFI
         ValueError: A share outside 0 to 1, or a half width that is not between 0 and 0.5.
     """
     check_confidence(confidence)
-    if not 0 <= share <= 1:
-        raise ValueError(f"Argument `share` must be from 0 to 1, but is {share!r}.")
-    if not 0 < half_width < 0.5:
-        raise ValueError(f"Argument `half_width` must be above 0 and below 0.5, but is {half_width!r}.")
+    if not is_real_number(share) or not 0 <= share <= 1:
+        raise ValueError(f"Argument `share` must be from 0 to 1, but is {shown(share)}.")
+    if not is_real_number(half_width) or not 0 < half_width < 0.5:
+        raise ValueError(f"Argument `half_width` must be above 0 and below 0.5, but is {shown(half_width)}.")
 
     def too_wide(count: int) -> bool:
         low, high = wilson_interval(share, count, confidence)

@@ -97,7 +97,7 @@ def samples(
     and Patterson, SIAM J. Numer. Anal. 13(6), 1976.
     """
     integer_between("count", count, 1)
-    integer_between("seed", seed, 0)
+    integer_between("seed", seed, 0, 2**128 - 1)
     part_of("ranges", ranges, Mapping)
     if not ranges:
         raise ValueError("Argument `ranges` must have at least one path, but is empty.")

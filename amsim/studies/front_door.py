@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
-from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.checks import integer_between, one_key, part_of
+from amsim.files.path_argument import checked_path
 from amsim.progress import Progress, progress_bar
 from amsim.results.provenance import described, provenance
 from amsim.studies.axes import Block, blocks
@@ -77,6 +78,8 @@ def sweep(
     """
     integer_between("dies", dies, 1)
     integer_between("reads", reads, 1)
+    if attributes is not None:
+        part_of("attributes", attributes, Mapping)
     check_options(store, client, memory_limit, progress)
     thing = measured(function, hardware, labels)
     dims = blocks(axes)
@@ -108,8 +111,8 @@ def check_options(store: Any, client: Any, memory_limit: Any, progress: Any) -> 
     number = isinstance(memory_limit, int | float) and not isinstance(memory_limit, bool)
     if memory_limit is not None and not (number and memory_limit > 0):
         raise ValueError(f"Argument `memory_limit` must be a number of bytes above 0, but is {memory_limit!r}.")
-    if store is not None and not isinstance(store, str | Path):
-        raise ValueError(f"Argument `store` must be the path of a folder, but is {store!r}.")
+    if store is not None:
+        checked_path("store", store, "the path of a folder")
     if client is not None and not hasattr(client, "scheduler_info"):
         raise ValueError(f"Argument `client` must be a dask.distributed.Client, but is {client!r}.")
     if not (isinstance(progress, bool) or callable(progress)):

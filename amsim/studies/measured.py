@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from amsim import networks
-from amsim.circuits.checks import at_least_one, one_of, part_of
+from amsim.circuits.checks import at_least_one, one_of, part_of, words
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
@@ -173,12 +173,17 @@ def study(
         raise ValueError(f"Argument `data` must be a Split with at least one item, but is {data!r}.")
     items = class_items("data", data)
     at_least_one(batch=batch, cost_items=cost_items)
-    quantities = [quantities] if isinstance(quantities, str) else quantities  # else its letters would be tried
+    part_of("calibration", calibration, Calibration, optional=True)
+    quantities = (
+        [quantities] if isinstance(quantities, str) else words("quantities", quantities)
+    )  # else its letters would be tried
     for quantity in quantities:
         one_of("quantities", quantity, QUANTITIES)
     if not quantities:
         raise ValueError(f"Argument `quantities` must have some of {', '.join(QUANTITIES)}, but is empty.")
     if isinstance(fn, str):
+        if not fn.endswith(".npz"):
+            one_of("fn", fn, networks.NETWORKS)
         fn, params = networks.load(fn)
     if fn is not None and not callable(fn):
         raise ValueError(f"Argument `fn` must be a function fn(params, inputs), but is {fn!r}.")
@@ -252,7 +257,7 @@ def measured(function: Any, hardware: Any, labels: Mapping[str, tuple[str, str]]
             "Argument `function` must take (hardware), (hardware, die_key) or (hardware, die_key, read_key), but takes "
             f"{count} arguments."
         )
-    return MeasuredFunction(function, hardware, checked_labels(labels or {}), SCOPES[count - 1])
+    return MeasuredFunction(function, hardware, checked_labels({} if labels is None else labels), SCOPES[count - 1])
 
 
 def checked_labels(labels: Any) -> dict[str, tuple[str, str]]:

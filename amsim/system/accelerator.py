@@ -6,7 +6,7 @@ from typing import Any, Literal
 import equinox as eqx
 import xarray as xr
 
-from amsim.circuits.checks import part_of, regular_expression
+from amsim.circuits.checks import part_of, regular_expression, words
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.technology.sram import Dram, Sram
 from amsim.circuits.technology.technology import Technology
@@ -121,6 +121,7 @@ def _spreads(spreads: Any, macros: int) -> tuple[Spread, ...]:
 
 def _rules(macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:
     if patterns is not None:
+        words("patterns", patterns)
         several = tuple(macros) if isinstance(macros, Sequence) else (macros,)
         if len(several) != len(patterns) or len(set(patterns)) != len(patterns):
             raise ValueError(

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array
 
+from amsim.circuits.checks import part_of
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.fields import field_label
 from amsim.circuits.units import NOT_GIVEN
@@ -35,6 +36,7 @@ def setting(hardware: Any, path: str) -> Any:
     Raises:
         ValueError: There is no such setting, or macros that share the path differ in it.
     """
+    part_of("path", path, str)
     accelerator = Accelerator.of(hardware)
     values = [_at(accelerator, place) for place in _places(accelerator, path)]
     if any(_differ(values[0], value) for value in values[1:]):
@@ -82,6 +84,7 @@ def with_settings(hardware: Any, values: Mapping[str, Any]) -> Any:
         ValueError: There is no such setting, two paths set the same one, a path leads away from a macro given alone, a
             value is not allowed, or is None where nothing can be left out.
     """
+    part_of("values", values, Mapping)
     accelerator = Accelerator.of(hardware)
     changes: dict[str | int, Any] = {}
     for path, value in values.items():

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import number_between
+from amsim.circuits.checks import function, number_between
 from amsim.evaluation.answers import class_scores
 
 Loss = Callable[[Any, Array], Float[Array, ""]]
@@ -60,6 +60,7 @@ class Distillation:
         """Check the numbers."""
         number_between("weight", self.weight, 0.0, 1.0)
         number_between("temperature", self.temperature, 1e-3, 1e3)
+        function("loss", self.loss, "(outputs, labels)")
 
     @staticmethod
     def of(loss: "Loss | Distillation") -> "Distillation":

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
 from jaxtyping import PyTree
 
-from amsim.circuits.checks import regular_expression
+from amsim.circuits.checks import regular_expression, words
 from amsim.deployment.chip import leaf_name
 
 Trainable = str | Sequence[str] | Callable[[str], bool] | None
@@ -45,8 +46,14 @@ def trained_leaves(params: PyTree, trainable: Trainable) -> tuple[PyTree, list[s
     return tree, trained
 
 
+def check_trainable(trainable: Any) -> None:
+    """Raise ValueError unless it is None, a function, or a pattern or patterns."""
+    if not (trainable is None or callable(trainable) or isinstance(trainable, str)):
+        words("trainable", trainable)
+
+
 def _patterns(trainable: str | Sequence[str]) -> list[str]:
-    patterns = [trainable] if isinstance(trainable, str) else list(trainable)
+    patterns = [trainable] if isinstance(trainable, str) else words("trainable", trainable)
     for pattern in patterns:
         regular_expression("trainable", pattern)
     return patterns

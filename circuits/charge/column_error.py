@@ -12,7 +12,7 @@ from amsim.circuits.at_zero import root
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.layout import nominal_layout
 from amsim.circuits.charge.trim_choice import residual_sigma
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import integer_between, number_between, one_of
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 READOUTS = ("adc", "comparator")
@@ -84,6 +84,7 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
         raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
     driven = macro.rows if rows is None else rows
     integer_between("rows", driven, 1, macro.rows)
+    number_between("activity", activity, 0.0, 1.0)
     if not 0 < activity < 1:
         raise ValueError(f"Argument `activity` must be between 0 and 1, but is {activity}.")
     if readout is not None:

@@ -90,7 +90,7 @@ def test_verdict_follows_the_pareto_front():
 def test_design_names():
     assert all(design(name).name == name for name in DEFAULT_DESIGNS)
     for name in ("switched-capacitor", "switched-capacitor-3b", "optical-1b", "1b"):
-        with pytest.raises(ValueError, match="`designs` must have names FAMILY-Nb"):
+        with pytest.raises(ValueError, match="`name` must have names FAMILY-Nb"):
             design(name)
 
 
@@ -157,7 +157,7 @@ def test_command_prints_json(monkeypatch, capsys, tmp_path):
     ("arguments", "message"),
     [
         (["--designs", "analog"], "`designs` must have names FAMILY-Nb"),
-        (["--data", "imagenet"], "`name` must be one of"),
+        (["--data", "imagenet"], "`data` must be one of"),
         (["--data", "cifar-10"], "CIFAR-10|cifar-10"),
         (["--network", "resnet"], "`name` must be one of"),
         (["--network", "missing.npz"], "does not exist"),

@@ -10,9 +10,10 @@ import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import one_key
+from amsim.circuits.checks import function, one_key
 from amsim.datasets.check import LabelledData
 from amsim.deployment.front_door import check_deployable
+from amsim.files.path_argument import checked_path
 from amsim.progress import LossProgress, progress_bar
 from amsim.training.fine_tuning.loop import TrainingLoop
 from amsim.training.fine_tuning.parts import HeldOut, Optimiser, TrainingDies
@@ -78,6 +79,8 @@ def fine_tune(
         amsim.DeploymentError: The network does not fit the hardware.
     """
     one_key("key", key)
+    if not isinstance(progress, bool):
+        function("progress", progress, "(steps done, steps, loss), True or False", optional=True)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
     met, held_out, path = TrainingDies.of(dies), HeldOut.of(validation), _checkpoint_path(checkpoint)
     order_key, read_key, die_key, split_key = jax.random.split(key, 4)
@@ -99,7 +102,7 @@ def fine_tune(
 def _checkpoint_path(checkpoint: str | Path | None) -> Path | None:
     if checkpoint is None:
         return None
-    path = Path(checkpoint)
+    path = checked_path("checkpoint", checkpoint)
     if not path.parent.is_dir():
         raise ValueError(f"Argument `checkpoint` must be a file in a folder that exists, but is {path}.")
     return path

@@ -7,11 +7,19 @@ from typing import Any
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, integer_between, number_between
-from amsim.datasets.check import LabelledData, class_items, has_labels
+from amsim.circuits.checks import (
+    at_least_one,
+    function,
+    integer_between,
+    is_real_number,
+    number_between,
+    part_of,
+    shown,
+)
+from amsim.datasets.check import LabelledData, class_items
 from amsim.deployment.site_ranges import Calibration
 from amsim.training.optimiser import adam_with_cosine
-from amsim.training.parameters import Trainable
+from amsim.training.parameters import Trainable, check_trainable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,6 +47,9 @@ class Optimiser:
         """Check the rule."""
         if not (hasattr(self.rule, "init") and hasattr(self.rule, "update")):
             number_between("optimiser", self.rule, 0.0, float("inf"))
+        check_trainable(self.trainable)
+        function("constrain", self.constrain, "(params)", optional=True)
+        function("each_epoch", self.each_epoch, "(params)", optional=True)
 
     @staticmethod
     def of(optimiser: Any) -> "Optimiser":
@@ -74,6 +85,10 @@ class TrainingDies:
     noise: optax.Schedule | float = 1.0
     calibration: Calibration | None = None
 
+    def __post_init__(self) -> None:
+        """Check the calibration."""
+        part_of("calibration", self.calibration, Calibration, optional=True)
+
     @staticmethod
     def of(dies: Any) -> "TrainingDies":
         """The same dies as a part, where only which they are is given."""
@@ -102,8 +117,8 @@ class HeldOut:
     def __post_init__(self) -> None:
         """Check the counts."""
         at_least_one(dies=self.dies)
-        if has_labels(self.items):
-            class_items("validation", self.items)
+        if self.items is not None:
+            check_held_out("items", self.items)
         if self.patience is not None:
             integer_between("patience", self.patience, 1)
             if self.items is None:
@@ -112,4 +127,17 @@ class HeldOut:
     @staticmethod
     def of(validation: Any) -> "HeldOut":
         """The same items as a part, where they alone are given."""
-        return validation if isinstance(validation, HeldOut) else HeldOut(validation)
+        if isinstance(validation, HeldOut):
+            return validation
+        if validation is not None:
+            check_held_out("validation", validation)
+        return HeldOut(validation)
+
+
+def check_held_out(name: str, items: Any) -> None:
+    """Raise ValueError unless items are labelled with classes or a fraction of others."""
+    if is_real_number(items):
+        if not 0 < items < 1:
+            raise ValueError(f"Argument `{name}` must leave items on both sides, but is {shown(items)}.")
+    else:
+        class_items(name, items)

@@ -1,0 +1,114 @@
+"""A valid call of each public function, with cheap settings: what a wrong value is put into, one at a time."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import xarray as xr
+
+import amsim
+from amsim.circuits import SwitchedCapacitor
+
+
+class WorkBegan(BaseException):
+    """The network was called: a wrong argument got past the checks. No `except Exception` hides it."""
+
+
+def network(params: Any, inputs: Any) -> Any:
+    """A network that must never run."""
+    raise WorkBegan
+
+
+def same(params: Any, *inputs: Any) -> Any:
+    """Parameters as they are."""
+    raise WorkBegan
+
+
+MACRO = SwitchedCapacitor(rows=4, columns=2)
+PARAMS = np.ones((3, 2), np.float32)
+DATA = amsim.Split(np.ones((4, 3), np.float32), np.array([0, 1, 1, 0]))
+NETWORK = {"fn": network, "params": PARAMS, "hardware": MACRO, "data": DATA}
+KEY = {"key": jax.random.key(0)}
+FEW = {"dies": 1, "batch": 2}
+RANGES = {"macro.unit_capacitance": (1e-15, 2e-15)}
+
+
+def calls() -> dict[str, dict[str, Any]]:
+    """Arguments by the name of the function."""
+    deployed = amsim.deploy(network, PARAMS, MACRO)
+    return {
+        "Accelerator": {"macros": MACRO},
+        "PowerManagement": {},
+        "setting": {"hardware": MACRO, "path": "rows"},
+        "with_settings": {"hardware": MACRO, "values": {}},
+        "deploy": {"fn": network, "params": PARAMS, "hardware": MACRO},
+        "load_chip": {"path": "no such file", "fn": network},
+        "evaluate": NETWORK | KEY | FEW,
+        "evaluate_detector": NETWORK | KEY | FEW,
+        "sensitivity": NETWORK | KEY | FEW,
+        "unseen_dies_report": {"fn": network, "params": PARAMS, "hardware": MACRO, "test": DATA} | KEY | FEW,
+        "noise_budget": {"macro": MACRO},
+        "characterise": {"macro": MACRO, "dies": 1, "reads": 2} | KEY,
+        "study": NETWORK,
+        "samples": {"ranges": {"a": (0.0, 1.0)}, "count": 2},
+        "points": {"values": {"a": [1.0]}},
+        "only_where": {"values": [1.0], "where": {"a": 1.0}},
+        "sweep": {"function": network, "axes": {"macro.unit_capacitance": [1e-15]}, "hardware": MACRO, "dies": 1} | KEY,
+        "calibrate": NETWORK | FEW,
+        "reestimate_statistics": {"chip": deployed, "statistics": same, "data": DATA.inputs},
+        "reestimated": {"chip": deployed, "statistics": same, "data": DATA.inputs},
+        "fine_tune": NETWORK | KEY | {"epochs": 1, "batch": 2, "optimiser": optax.sgd(0.1)},
+        "Distillation": {"weight": 0.5},
+        "HeldOut": {},
+        "Optimiser": {},
+        "TrainingDies": {},
+        "repair": {"fn": network, "params": PARAMS, "hardware": MACRO, "samples": DATA, "test": DATA} | KEY | FEW,
+        "compare": {"designs": ["digital-binary-1b"], "dies": 1, "network": "no such network"},
+        "circuit_table": {"bits": (17,)},
+        "design": {"name": "digital-binary-1b"},
+        "design_circuit": NETWORK | KEY | {"variables": RANGES, "accuracy": 0.5, "steps": 1, "dies": 1},
+        "pareto_curve": NETWORK | KEY | {"accuracies": [0.4, 0.5], "variables": RANGES},
+        "SearchSpace": {"variables": RANGES},
+        "CountedEnergy": {},
+        "FinalCheck": {},
+        "WeightTraining": {},
+        "load_dataset": {"name": "fashion-mnist-mini"},
+        "load_onnx": {"source": "no such file"},
+        "Calibration": {},
+        "SiteRanges": {},
+        "Split": {"inputs": DATA.inputs, "labels": DATA.labels},
+        "statistics.roc_area": {"scores": np.ones(4), "labels": DATA.labels},
+        "statistics.roc_area_error": {"area": 0.5, "positives": 2, "negatives": 2},
+        "statistics.yield_interval": {"passing": 1, "dies": 2},
+        "statistics.dies_for_mean": {"spread": 1.0, "half_width": 0.5},
+        "statistics.dies_for_yield": {"share": 0.5, "half_width": 0.1},
+        "statistics.yield_at": {"values": xr.DataArray(np.ones(3), dims="die"), "limit": 1.0},
+        "load_weights": {"path": "no such file"},
+    }
+
+
+NOT_TRIED = {
+    "Chip": "amsim.deploy and amsim.load_chip make it",
+    "FineTuned": "amsim.fine_tune makes it",
+    "Dataset": "parts of data are checked where the data come in",
+    "verdict": "takes the result of amsim.compare",
+    "validate": "its rungs are the package's own",
+    "line_values": "quantities of circuits, tested in their room",
+    "switched_sources": "its options are those of amsim.sweep",
+}
+"""Names of the front door without a valid call here, each with the reason."""
+
+BY_DESIGN = {
+    ("Optimiser", "trainable", "text"): "a pattern of names",
+    ("Optimiser", "trainable", "function"): "chooses by name",
+    ("WeightTraining", "trainable", "text"): "a pattern of names",
+    ("WeightTraining", "trainable", "function"): "chooses by name",
+    ("points", "dim", "unknown"): "any text names a dimension",
+    ("samples", "dim", "unknown"): "any text names a dimension",
+    ("statistics.yield_at", "limit", "negative"): "a limit may have either sign",
+    ("setting", "path", "empty"): "the error names the setting that is missing, whatever argument asked for it",
+    ("setting", "path", "nul"): "as above",
+    ("setting", "path", "long"): "as above",
+}
+"""Values that are not refused, or not by the name of the argument, each with the reason."""

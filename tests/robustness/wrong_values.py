@@ -1,0 +1,94 @@
+"""Wrong values of each kind of argument; the kind of a parameter is told by its name and its annotation."""
+
+import datetime
+import inspect
+from types import FunctionType
+from typing import Any
+
+import jax
+import numpy as np
+
+NO_NUMBERS = {
+    "text": "x", "bytes": b"", "complex": 1j, "list": [], "dict": {}, "object": object(), "function": len,
+    "date": datetime.date(2020, 1, 1), "nan": float("nan"), "infinity": float("inf"),
+}  # fmt: skip
+ONES = np.ones((4, 3), np.float32)
+LABELS = np.array([0, 1, 1, 0])
+
+WRONG = {
+    "data": {
+        **{name: value for name, value in NO_NUMBERS.items() if name not in ("nan", "infinity")},
+        "number": 1,
+        "one": (ONES,),
+        "three": (ONES, LABELS, LABELS),
+        "nan inputs": (ONES * np.nan, LABELS),
+        "infinite inputs": (ONES * np.inf, LABELS),
+        "complex inputs": (ONES * 1j, LABELS),
+        "text inputs": (np.full((4, 3), "a"), LABELS),
+        "object inputs": (np.full((4, 3), None), LABELS),
+        "dates": (np.zeros((4, 3), "datetime64[s]"), LABELS),
+        "masked": (np.ma.masked_array(ONES, ONES > 0), LABELS),
+        "ragged": ([[1.0, 2.0], [1.0]], [0, 1]),
+        "no items": (ONES[:0], LABELS[:0]),
+        "labels short": (ONES, LABELS[:2]),
+        "labels nan": (ONES, LABELS * np.nan),
+        "labels complex": (ONES, LABELS * 1j),
+        "labels text": (ONES, np.array(["a", "b", "c", "d"])),
+        "labels none": (ONES, None),
+        "labels ragged": (ONES, [[0], [0, 1], [1], [0]]),
+    },
+    "key": {**NO_NUMBERS, "number": 1, "raw": jax.random.PRNGKey(0), "batch": jax.random.split(jax.random.key(0), 2)},
+    "path": {
+        "number": 0, "fraction": 1.5, "empty": "", "nul": "a\0b", "long": "a" * 5000, "list": [], "dict": {},
+        "object": object(), "complex": 1j, "function": len,
+    },
+    "function": {name: value for name, value in NO_NUMBERS.items() if name != "function"} | {"number": 1},
+    "truth": {**NO_NUMBERS, "none": None, "two": 2, "one": 1, "array": np.array([True, False])},
+    "count": {
+        **NO_NUMBERS, "none": None, "negative": -1, "half": 1.5, "truth": True, "huge": 10**40,
+        "array": np.ones(2, int),
+    },
+    "fraction": {**NO_NUMBERS, "none": None, "negative": -1, "truth": True, "huge": 10**400, "array": np.ones(2)},
+    "names": {**{k: v for k, v in NO_NUMBERS.items() if k not in ("list", "dict", "bytes")}, "number": 1,
+              "numbers": [1], "none inside": [None], "list inside": [[]]},
+    "mapping": {k: v for k, v in NO_NUMBERS.items() if k not in ("dict", "list")} | {"number": 1},
+    "word": {k: v for k, v in NO_NUMBERS.items() if k != "text"} | {"none": None, "number": 1, "unknown": "no such"},
+    "part": NO_NUMBERS | {"number": 1},
+}  # fmt: skip
+"""Wrong values by kind of argument, each with a short name."""
+
+DATA_NAMES = {"data", "test", "samples", "train", "validation", "items"}
+HARDWARE_PARTS = {
+    "hardware", "macro", "calibration", "technology", "organisation", "weight_memory", "activation_memory",
+    "global_memory", "dram", "power", "workload", "accelerator", "chip",
+}  # fmt: skip
+PATHS = {"path", "folder", "store", "checkpoint"}
+FUNCTIONS = {"fn", "progress", "loss", "statistics", "constrain", "each_epoch"}
+NAMES = {"sources", "components", "quantities", "patterns", "trainable", "designs", "repairs"}
+
+
+def kind_of(parameter: inspect.Parameter) -> str | None:
+    """Kind of argument that a parameter takes; None where the harness has no list of wrong values."""
+    name, annotation = parameter.name, str(parameter.annotation)
+    for names, kind in (
+        (DATA_NAMES, "data"), (HARDWARE_PARTS, "part"), (PATHS, "path"), (FUNCTIONS, "function"), (NAMES, "names"),
+    ):  # fmt: skip
+        if name in names:
+            return kind
+    if name == "key":
+        return "key"
+    if isinstance(parameter.annotation, type):
+        return {bool: "truth", int: "count", float: "fraction", str: "word"}.get(parameter.annotation)
+    if annotation.startswith("collections.abc.Mapping"):
+        return "mapping"
+    return {"int | None": "count", "float | None": "fraction", "str | None": "word"}.get(annotation)
+
+
+def wrong_values(parameter: inspect.Parameter) -> dict[str, Any]:
+    """Wrong values for a parameter by their short names; its default is none of them."""
+    found = dict(WRONG.get(kind_of(parameter) or "", {}))
+    if parameter.default is None:
+        found.pop("none", None)
+    if isinstance(parameter.default, FunctionType):
+        found.pop("function", None)
+    return found
