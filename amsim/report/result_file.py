@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from amsim.files.hdf5_file import check_hdf5_file
 from amsim.studies.store import stored_items
 
 CODECS = ("blosc", "bz2", "delta", "fixedscaleoffset", "gzip", "lz4", "lzma", "shuffle", "vlen-utf8", "zlib", "zstd")
@@ -27,7 +28,10 @@ def open_result(path: Path) -> xr.Dataset:
         if path.is_dir():
             _check_codecs(path)
             opened = xr.open_zarr(path, zarr_format=2, consolidated=(path / ".zmetadata").is_file())
+        elif not path.is_file():
+            raise ValueError("it is a device or a pipe")
         else:
+            check_hdf5_file(path)
             opened = xr.open_dataset(path, engine="h5netcdf")
         with opened:
             found = _harmless(opened.load())
