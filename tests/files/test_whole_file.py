@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, with any name, mode and number of writers; nothing in the package writes in place."""
+"""Files appear whole or not at all, with any name, mode and number of writers; nothing writes in place."""
 
 import ast
 import os
