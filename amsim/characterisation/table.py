@@ -15,6 +15,8 @@ import xarray as xr
 from amsim.characterisation.quantities import LABELS
 from amsim.circuits.checks import integer_between
 from amsim.circuits.measured import Measured
+from amsim.files.regular_file import read_regular_file
+from amsim.files.whole_file import write_whole_text
 from amsim.results.labelled import labelled
 
 COLUMNS = ("die", "column", "count", "mean", "sigma")
@@ -101,7 +103,7 @@ def write_table(table: xr.Dataset, path: str | Path) -> None:
     values = zip(checked["count_read"].values.ravel(), checked["count_sigma"].values.ravel(), strict=True)
     for place, (mean, sigma) in zip(points, values, strict=True):
         lines.append(",".join([*map(str, place), repr(float(mean)), repr(float(sigma))]))
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole_text(Path(path), "\n".join(lines) + "\n")
 
 
 def measured_macro(
@@ -238,10 +240,7 @@ def _of_file(path: Path) -> tuple[_Table, dict[str, int]]:
 def _text_of(path: Path) -> str:
     if not path.is_file():
         raise ValueError(f"Argument `source` must be an existing file, but {path} is not.")
-    with path.open("rb") as file:
-        content = file.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        raise ValueError(f"File {path} must have at most {LARGEST_FILE} bytes, but has {path.stat().st_size}.")
+    content = read_regular_file(path, LARGEST_FILE)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

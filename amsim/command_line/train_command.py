@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from amsim.files.whole_file import check_writable, write_whole
+from amsim.files.whole_file import check_writable, write_whole_text
 from amsim.progress import progress_bar
 
 
@@ -40,6 +40,6 @@ def train(
         )
     save_network(out / f"{network}.npz", NETWORKS[network], result.params)
     record = json.dumps(result.record, indent=1) + "\n"
-    write_whole(out / f"{network}.json", lambda path: Path(path).write_text(record))
+    write_whole_text(out / f"{network}.json", record)
     accuracy = f"{100 * result.record['test_accuracy']:.2f} % of {result.record['test_images']} test images"
     print(f"{network}: {accuracy}. Written: {out / f'{network}.npz'}, {out / f'{network}.json'}")

@@ -13,6 +13,9 @@ from amsim.files.whole_file import write_whole
 LARGEST_CONTENT = 2**30
 """Most bytes that the arrays of a file may unpack to."""
 
+LARGEST_EMPTY = 2**16
+"""Most empty texts in an array, which take no bytes in a file but some in memory."""
+
 
 def write_array_file(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as a NumPy archive (.npz) that appears whole or not at all."""
@@ -21,20 +24,25 @@ def write_array_file(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     write_whole(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
 
 
-def read_array_file(path: Path) -> dict[str, np.ndarray]:
+def read_array_file(path: Path, largest: int | None = None) -> dict[str, np.ndarray]:
     """Arrays of a NumPy archive (.npz) by name.
+
+    Args:
+        path: The file.
+        largest: Most bytes that its arrays may unpack to; None is `LARGEST_CONTENT`.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, holds anything but arrays of numbers and text, or is larger than `LARGEST_CONTENT`.
+        ValueError: It is damaged, holds anything but arrays of numbers and text, or is larger than `largest`.
     """
     if not path.is_file():
         raise FileNotFoundError(f"Array file {path} does not exist.")
+    largest = LARGEST_CONTENT if largest is None else largest
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            if sum(entry.file_size for entry in entries) > LARGEST_CONTENT:
-                raise ValueError(f"it unpacks to more than {LARGEST_CONTENT} bytes")
+            if sum(entry.file_size for entry in entries) > largest:
+                raise ValueError(f"it unpacks to more than {largest} bytes")
             names = [entry.filename.removesuffix(".npy") for entry in entries]
             if len(set(names)) != len(names):
                 raise ValueError("it has an array twice")
@@ -63,6 +71,8 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     if elements * dtype.itemsize != len(data) or min(shape, default=0) < 0:
         raise ValueError(f"array {entry.filename!r} of shape {shape} has {len(data)} bytes")
     if not dtype.itemsize:
+        if elements > LARGEST_EMPTY:  # NumPy keeps a letter for each empty text
+            raise ValueError(f"array {entry.filename!r} has {elements} empty texts, more than {LARGEST_EMPTY}")
         return np.zeros(shape, dtype)
     values = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
     return values.reshape(shape, order="F" if in_columns else "C")

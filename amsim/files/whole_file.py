@@ -1,5 +1,8 @@
 """Files that appear whole or not at all, and folders that are tried before the work."""
 
+import os
+import secrets
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +14,40 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
     Args:
         path: The file.
-        write: Called with the path of a temporary file beside it, which then takes its place.
+            A link stays, and the file that it leads to is replaced; a file that exists keeps its mode.
+        write: Called with the path of an empty temporary file beside it, which then takes its place.
+
+    Raises:
+        ValueError: There is something else than a file, such as a device or a pipe.
     """
-    temporary = path.with_name(path.name + ".part")
+    target = Path(os.path.realpath(path))
+    mode = target.stat().st_mode if target.exists() else None
+    if mode is not None and not stat.S_ISREG(mode):
+        raise ValueError(f"Path {path} must be a file or free, but is a folder, a device or a pipe.")
+    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         write(temporary)
-        temporary.replace(path)
+        if mode is not None:
+            temporary.chmod(stat.S_IMODE(mode))
+        _flush(temporary)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_whole_text(path: Path, text: str, encoding: str = "utf-8") -> None:
+    """Write text as a file that appears whole or not at all."""
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding=encoding))
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file is on the disk, so that its name never stands for less than its content."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def check_writable(folder: Path, argument: str) -> None:

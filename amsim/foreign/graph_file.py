@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from amsim.files.path_argument import checked_path
+from amsim.files.regular_file import read_regular_file
 from amsim.foreign.operators.registry import LARGEST_TENSOR, Operator, find_operator, supported_operators
 from amsim.foreign.operators.shapes import ELEMENT_TYPES
 from amsim.foreign.tensor_file import read_attribute, read_tensor
@@ -102,7 +103,7 @@ def _parsed(source: str | Path | bytes) -> Any:
         if not path.is_file():
             raise FileNotFoundError(f"ONNX file {path} does not exist.")
         size = path.stat().st_size
-        data = path.read_bytes() if size <= LARGEST_FILE else b""
+        data = read_regular_file(path, LARGEST_FILE) if size <= LARGEST_FILE else b""
     else:
         size, data = len(source), source
     if not 0 < size <= LARGEST_FILE:

@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from amsim.files.array_file import LARGEST_CONTENT, read_array_file
 from amsim.files.path_argument import checked_path
+from amsim.files.regular_file import read_regular_file
 
 _TYPES = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "I64": np.int64, "I32": np.int32,
@@ -64,9 +65,7 @@ def _nested(path: Path, flat: dict[str, Array]) -> dict[str, Any]:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    if path.stat().st_size > LARGEST_CONTENT:
-        raise ValueError(f"Weight file {path} cannot be used: it is larger than {LARGEST_CONTENT} bytes.")
-    data = path.read_bytes()
+    data = read_regular_file(path, LARGEST_CONTENT)
     try:
         (length,) = struct.unpack("<Q", data[:8])
         if length > len(data) - 8:

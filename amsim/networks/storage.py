@@ -1,18 +1,22 @@
 """Trained networks as files: integer weight codes and float32 statistics in a compressed array file, no pickle."""
 
 import json
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from amsim.files.array_file import write_array_file
+from amsim.files.array_file import read_array_file, write_array_file
 from amsim.files.path_argument import checked_path
 from amsim.networks.image_network import ConvolutionLayer, ImageNetwork, Params
 
 FORMAT = "amsim-network-1"
 LARGEST_FILE = 64 * 2**20
+"""Most bytes that its arrays may unpack to."""
+
+LARGEST_SIZE = 2**16
+"""Largest side, number of maps or of classes in a file."""
 
 
 class CorruptNetworkError(ValueError):
@@ -65,29 +69,38 @@ def load_network(path: Path) -> tuple[ImageNetwork, Params]:
     if not path.is_file():
         raise FileNotFoundError(f"Network file {path} does not exist.")
     try:
-        arrays = _read_arrays(path)
+        arrays = read_array_file(path, LARGEST_FILE)
         header = json.loads(str(arrays.pop("header")))
-        if header.pop("format") != FORMAT:
-            raise ValueError(f"it is not of format {FORMAT}")
+        _check_header(header, len(arrays))
         network = ImageNetwork(
             bits=header["bits"],
             input_maps=header["input_maps"],
-            layers=tuple(ConvolutionLayer(*map(int, layer)) for layer in header["layers"]),
+            layers=tuple(ConvolutionLayer(*layer) for layer in header["layers"]),
             classes=header["classes"],
             input_shape=tuple(header["input_shape"]),
         )
         return network, _checked_params(network, arrays)
-    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
         raise CorruptNetworkError(f"Network file {path} cannot be used: {error}.") from None
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-        if size > LARGEST_FILE:
-            raise ValueError(f"it unpacks to {size} bytes, more than the {LARGEST_FILE} that a network may have")
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+def _check_header(header: Any, arrays: int) -> None:
+    """Raise for sizes that are none, or that no file of so many arrays can have, before anything is built from them."""
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError(f"it is not of format {FORMAT}")
+    if set(header) != {"format", "bits", "input_maps", "layers", "classes", "input_shape"}:
+        raise ValueError(f"it has the entries {sorted(header)}")
+    layers, shape = header["layers"], header["input_shape"]
+    if not isinstance(layers, list) or not 1 <= len(layers) <= arrays:
+        raise ValueError(f"it must have layers, at most one for each of its {arrays} arrays")
+    if not isinstance(shape, list) or len(shape) not in (2, 3):
+        raise ValueError(f"its input shape {shape!r} must have 2 or 3 sizes")
+    if any(not isinstance(layer, list) or len(layer) != len(ConvolutionLayer._fields) for layer in layers):
+        raise ValueError(f"each layer must have {', '.join(ConvolutionLayer._fields)}")
+    sizes = [header["bits"], header["input_maps"], header["classes"], *shape, *(size for one in layers for size in one)]
+    for size in sizes:
+        if type(size) is not int or not 1 <= size <= LARGEST_SIZE:
+            raise ValueError(f"its sizes must be whole numbers from 1 to {LARGEST_SIZE}, but one is {str(size)[:40]}")
 
 
 def _checked_params(network: ImageNetwork, arrays: dict[str, np.ndarray]) -> Params:
@@ -102,6 +115,10 @@ def _checked_params(network: ImageNetwork, arrays: dict[str, np.ndarray]) -> Par
             values = arrays.pop(f"{name}.{part}")
             if values.shape != shape.shape:
                 raise ValueError(f"array {name}.{part} has shape {values.shape}, expected {shape.shape}")
+            if values.dtype != (np.int8 if part == "kernel" else np.float32):
+                raise ValueError(f"array {name}.{part} is of type {values.dtype}")
+            if part == "variance" and np.min(values, initial=0) < 0:
+                raise ValueError(f"array {name}.{part} has a variance below 0")
             if not np.all(np.isfinite(values)) or (part == "kernel" and np.max(np.abs(values.astype(int))) > steps + 1):
                 raise ValueError(f"array {name}.{part} has values outside its range")
             params[name][part] = jnp.asarray(values.astype(np.float32) / (steps if part == "kernel" else 1))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from amsim.files.hdf5_file import check_hdf5_file
 from amsim.studies.store import check_contents, stored_items
 
 
@@ -21,7 +22,10 @@ def open_result(path: Path) -> xr.Dataset:
         if path.is_dir():
             check_contents(path)
             opened = xr.open_zarr(path, zarr_format=2, consolidated=(path / ".zmetadata").is_file())
+        elif not path.is_file():
+            raise ValueError("it is a device or a pipe")
         else:
+            check_hdf5_file(path)
             opened = xr.open_dataset(path, engine="h5netcdf")
         with opened:
             found = _harmless(opened.load())

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from amsim.circuits.charge.charge_line import ChargeLine
 from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.files.whole_file import write_whole_text
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.spice.deck import MIRROR_CAPACITANCE, Deck, deck_path, netlist
@@ -74,7 +75,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="amsim-spice-") as folder:
         target = deck_path(Path(folder) / "lines.cir" if path is None else path)
         deck = netlist(macro, lines, target.stem)
-        target.write_text(deck.text, encoding="ascii")
+        write_whole_text(target, deck.text, encoding="ascii")
         found = simulate(target, deck.output, deck.sequence.stop, 2 * deck.columns, float(timeout))
     voltage, energy = line_voltages(macro, lines)
     codes = bias_codes(macro, bias_code, deck.columns)

@@ -9,6 +9,7 @@ import numpy as np
 
 from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.files.whole_file import write_whole_text
 from amsim.spice.lines import Lines, Numbers, physical_lines
 from amsim.spice.sequence import Sequence, sequence
 
@@ -88,7 +89,7 @@ def write(
         macro, die, weights, inputs, bias_code=bias_code, reset_level=reset_level, start_level=start_level
     )
     deck = netlist(macro, lines, target.stem)
-    target.write_text(deck.text, encoding="ascii")
+    write_whole_text(target, deck.text, encoding="ascii")
     return target
 
 

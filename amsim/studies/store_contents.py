@@ -28,7 +28,7 @@ def check_harmless(path: Path) -> None:
             allowed = CODECS_OF_FORMAT_3 if file.name == "zarr.json" else CODECS
             for name in _codecs(_read_json(file)):
                 if name not in allowed:
-                    raise ValueError(f"codec {name!r} in {file} is not allowed")
+                    raise ValueError(f"codec {name!r} is not allowed, but is in {file}")
 
 
 def checksums(folder: Path, *, without: str) -> dict[str, str]:

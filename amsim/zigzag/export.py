@@ -8,6 +8,7 @@ ZigZag nor a YAML package is needed to write them. Energies are in pJ per word, 
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from amsim.files.whole_file import write_whole_text
 from amsim.system.accelerator import Accelerator
 from amsim.workloads import Workload
 from amsim.zigzag.accelerator_file import accelerator_document, layers_by_macro
@@ -80,6 +81,6 @@ def write(workload: Workload, hardware: Any, folder: str | Path, *, dataflow: st
         place.mkdir(parents=True, exist_ok=True)
         paths = {name: place / f"{name}.yaml" for name in documents}
         for name, document in documents.items():
-            paths[name].write_text("\n".join(yaml_lines(document)) + "\n", encoding="utf-8")
+            write_whole_text(paths[name], "\n".join(yaml_lines(document)) + "\n")
         exports.append(Export(index, tuple(layer.name for layer in layers), **paths))
     return tuple(exports)

@@ -14,6 +14,7 @@ from jaxtyping import PRNGKeyArray
 from amsim.datasets.load import load_dataset
 from amsim.datasets.split import Split
 from amsim.files.array_file import read_array_file
+from amsim.files.regular_file import read_regular_file
 from amsim.studies.front_door import sweep
 from amsim.studies.measured import QUANTITIES, Study, study
 from amsim.studies.study_file.axes import hardware_and_axes, load_network
@@ -127,9 +128,13 @@ def _check_inputs(data: Split, content: Mapping[str, Any]) -> None:
         )
 
 
+LARGEST_STUDY = 2**20
+"""Most bytes of a study file."""
+
+
 def _document(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_file(path, LARGEST_STUDY).decode("utf-8").replace("\r\n", "\n")
         document = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}.") from None

@@ -102,6 +102,9 @@ def read_checkpoint(path: Path, settings: dict[str, Any], start: TrainingState) 
             raise ValueError("it is of a training with another optimiser or other parameters")
         decoder = Decoder(arrays)
         leaves, numbers = decoder.part(header["leaves"]), decoder.part(header["numbers"])
+        _check_numbers(numbers, start)
+        if [[str(one.dtype), list(one.shape)] for one in leaves] != [one[1:] for one in header["structure"]]:
+            raise ValueError("its arrays have other types or shapes than it says")
         params, state, best = jax.tree.unflatten(jax.tree.structure(start.trees), leaves)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
         text = str(error).rstrip(".")
@@ -112,6 +115,21 @@ def read_checkpoint(path: Path, settings: dict[str, Any], start: TrainingState) 
         eqx.combine(best, start.best),
         **numbers,
     )
+
+
+def _check_numbers(numbers: dict[str, Any], start: TrainingState) -> None:
+    """Raise for counts and records that no training leaves behind."""
+    epoch, best = numbers["epoch"], numbers["best_epoch"]
+    if type(epoch) is not int or type(best) is not int or not 0 <= best <= epoch:
+        raise ValueError(f"it has {best!r} as the best of {epoch!r} epochs")
+    if type(numbers["stopped"]) is not bool:
+        raise ValueError(f"it has {numbers['stopped']!r} in place of whether training is over")
+    history = numbers["history"]
+    if set(history) != set(start.history) or len({len(values) for values in history.values()}) != 1:
+        raise ValueError("its record of steps is incomplete")
+    for values in (*history.values(), numbers["validation"]):
+        if not isinstance(values, list) or not all(type(value) is float for value in values):
+            raise ValueError("its record of steps has something else than numbers")
 
 
 def _structure(state: TrainingState) -> list[list[Any]]:
