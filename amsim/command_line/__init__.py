@@ -1,3 +1,3 @@
 """The `amsim` command, with one file per subcommand."""
 
-from amsim.command_line.application import main as main
+from amsim.command_line.interruption import main as main

@@ -1,8 +1,10 @@
 """The `amsim` command: its subcommands, and how errors end."""
 
+import functools
 import importlib.metadata
-import sys
-from typing import Annotated
+import threading
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +17,9 @@ from amsim.command_line.validate_command import validate
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 errors = Console(stderr=True)
+
+_said = threading.Event()
+"""Whether a command has said that it was interrupted."""
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError)
 
@@ -35,17 +40,38 @@ def _application(
     """Accuracy, energy, latency and area of neural networks on multiply-accumulate circuits."""
 
 
+def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, which says itself that it was interrupted: typer says "Aborted" and ends with status 1."""
+
+    @functools.wraps(command)
+    def run_command(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except typer.Exit as ended:
+            if ended.exit_code == 130:
+                _said.set()
+            raise
+        except KeyboardInterrupt:
+            _said.set()
+            typer.echo("Interrupted; files are whole or not there; the same command starts again.", err=True)
+            raise typer.Exit(130) from None
+
+    return run_command
+
+
 for command in (compare, sweep, show, train, validate):
-    app.command()(command)
+    app.command()(_interruptible(command))
 
 
-def main() -> None:
-    """Run the command; a user's error ends in one line and exit status 2."""
+def run() -> int:
+    """Exit status of the command; a user's error ends in one line and status 2."""
     try:
         app(standalone_mode=True)
     except USER_ERRORS as error:
         errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("Interrupted; nothing was written.")
-        sys.exit(130)
+        return 2
+    except SystemExit as ended:
+        if ended.code == 130 and not _said.is_set():
+            raise KeyboardInterrupt from None  # typer's own end, without a line
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
