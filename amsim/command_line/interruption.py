@@ -42,6 +42,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     watchdog = threading.Timer(PATIENCE, _leave_interrupted)
     watchdog.daemon = True
     watchdog.start()
+    # A callback that may not raise, such as one of the garbage collector, drops the interrupt; the watchdog remains.
+    sys.unraisablehook = lambda _: None
     raise KeyboardInterrupt
 
 
