@@ -10,6 +10,9 @@ from typing import NoReturn
 PATIENCE = 2.0
 """Seconds that clean-up has before the process ends without it."""
 
+RETRY = 0.02
+"""Seconds until an interrupt that an import holds up is tried again."""
+
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 _received: list[int] = []
@@ -44,6 +47,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     watchdog.start()
     # A callback that may not raise, such as one of the garbage collector, drops the interrupt; the watchdog remains.
     sys.unraisablehook = lambda _: None
+    _raise_after_imports(number, frame)
+
+
+def _raise_after_imports(number: int, frame: FrameType | None) -> None:
+    """Raise, but not inside an import: extension modules that are interrupted while they load crash."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            signal.signal(signal.SIGALRM, _raise_after_imports)
+            signal.setitimer(signal.ITIMER_REAL, RETRY)
+            return
+        frame = frame.f_back
     raise KeyboardInterrupt
 
 
