@@ -50,9 +50,21 @@ def test_an_unknown_name_is_an_error():
         from amsim import parameter_fit  # noqa: F401
 
 
-def test_rooms_are_attributes_after_a_plain_import():
-    code = "import amsim, sys\nfor name in sys.argv[1:]: assert getattr(amsim, name).__name__ == f'amsim.{name}'"
-    fresh(code, *amsim._ROOMS)
+ROOMS = """
+import sys
+import amsim
+for name in sys.argv[1:]:
+    assert getattr(amsim, name).__name__ == f"amsim.{name}"
+import jax
+jax.config.update("jax_num_cpu_devices", 2)  # refused once a backend has started
+jax.config.update("jax_enable_x64", True)
+macro = amsim.circuits.SwitchedCapacitor(rows=8, columns=4)
+print(len(jax.devices()), macro.unit_capacitance.dtype)
+"""
+
+
+def test_rooms_are_attributes_after_a_plain_import_and_start_no_backend():
+    assert fresh(ROOMS, *amsim._ROOMS).split() == ["2", "float64"]
 
 
 HEAVY = {"jax", "numpy", "equinox", "xarray", "scipy", "matplotlib", "optax"}

@@ -9,9 +9,6 @@ from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import KILOBYTE
 from amsim.system.organisation import Processor
 
-BANKS = SramOrganisation(word_width=16, banks=32)
-"""Half of the 64 macros of 2 kB (facts 3), for weights or activations."""
-
 
 def envision2017(bits: int = 8) -> Accelerator:
     """Precision-scalable processor Envision of Moons et al. (ISSCC'17), 28 nm FDSOI.
@@ -29,7 +26,7 @@ def envision2017(bits: int = 8) -> Accelerator:
         The chip, as an accelerator.
     """
     units = MultiPrecision(weight_bits=bits, input_bits=bits)
-    memory = Sram(capacity=64 * KILOBYTE, organisation=BANKS)
+    memory = Sram(capacity=64 * KILOBYTE, organisation=_banks())
     return Accelerator(
         units, organisation=_processor(units, Technology()), weight_memory=memory, activation_memory=memory
     )
@@ -58,7 +55,7 @@ def envision2016(bits: int = 8) -> Accelerator:
     units = MultiPrecision(
         weight_bits=bits, input_bits=bits, modes=modes, mac_energy=3.7e-12, unit_area=4770e-12 * process.area_ratio
     )
-    memory = Sram(capacity=64 * KILOBYTE, organisation=BANKS, supply=1.1, process=process)
+    memory = Sram(capacity=64 * KILOBYTE, organisation=_banks(), supply=1.1, process=process)
     processor = _processor(units, Technology(process=process))
     return Accelerator(units, organisation=processor, weight_memory=memory, activation_memory=memory)
 
@@ -68,3 +65,8 @@ def _processor(units: MultiPrecision, technology: Technology) -> Processor:
     supply = units.operating_supply
     instructions = Sram(capacity=16 * KILOBYTE, supply=supply, process=technology.process)
     return Processor(instruction_memory=instructions, registers=RegisterFile(supply=supply, technology=technology))
+
+
+def _banks() -> SramOrganisation:
+    """Half of the 64 macros of 2 kB (facts 3), for weights or activations."""
+    return SramOrganisation(word_width=16, banks=32)

@@ -2,12 +2,14 @@
 
 import functools
 import importlib.metadata
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.models import OptionInfo
 
 from amsim.command_line.compare_command import compare
 from amsim.command_line.show_command import show
@@ -55,8 +57,19 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
             _said.set()
             typer.echo("Interrupted; files are whole or not there; the same command starts again.", err=True)
             raise typer.Exit(130) from None
+        except USER_ERRORS as error:
+            raise ValueError(_with_options(str(error), command, options)) from None
 
     return run_command
+
+
+def _with_options(message: str, command: Callable[..., None], given: Mapping[str, Any]) -> str:
+    """The message, which names options as they were typed."""
+    for name, parameter in inspect.signature(command).parameters.items():
+        typed = any(isinstance(one, OptionInfo) for one in getattr(parameter.annotation, "__metadata__", ()))
+        if typed and given.get(name) != parameter.default:
+            message = message.replace(f"Argument `{name}`", f"Argument `--{name.replace('_', '-')}`")
+    return message
 
 
 for command in (compare, sweep, show, train, validate):

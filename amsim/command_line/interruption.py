@@ -53,7 +53,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _raise_after_imports(number: int, frame: FrameType | None) -> None:
     """Raise, but not inside an import: extension modules that are interrupted while they load crash."""
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        # Without timers, as on Windows, the watchdog remains.
+        if frame.f_code.co_filename.startswith("<frozen importlib") and hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, _raise_after_imports)
             signal.setitimer(signal.ITIMER_REAL, RETRY)
             return
