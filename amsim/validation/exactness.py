@@ -1,5 +1,7 @@
 """Digital families and ideal arrays against integer products: no result may differ."""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Int
 
@@ -34,12 +36,12 @@ def _wrong_decisions() -> int:
     return int(np.sum((found > 0) != (inputs @ weights >= 0)))
 
 
-def _exact(name: str, macro: Macro, bits: int) -> Rung:
+def _exact(name: str, macro: Callable[[], Macro], bits: int) -> Rung:
     return Rung(
         name=f"wrong sums, {name}",
         level="digital exactness",
         unit="1",
-        model=lambda: _mismatches(macro, bits),
+        model=lambda: _mismatches(macro(), bits),
         reference=0.0,
         tolerance=0.0,
         absolute=True,
@@ -49,10 +51,10 @@ def _exact(name: str, macro: Macro, bits: int) -> Rung:
 
 
 EXACTNESS = (
-    _exact("digital binary", DigitalBinary(), 1),
-    _exact("switched-capacitor", SwitchedCapacitor().ideal(), 1),
-    _exact("multi-precision 4 bit", MultiPrecision(weight_bits=4, input_bits=4), 4),
-    _exact("multi-precision 8 bit", MultiPrecision(weight_bits=8, input_bits=8), 8),
+    _exact("digital binary", DigitalBinary, 1),
+    _exact("switched-capacitor", lambda: SwitchedCapacitor().ideal(), 1),
+    _exact("multi-precision 4 bit", lambda: MultiPrecision(weight_bits=4, input_bits=4), 4),
+    _exact("multi-precision 8 bit", lambda: MultiPrecision(weight_bits=8, input_bits=8), 8),
     Rung(
         name="wrong decisions, comparator",
         level="digital exactness",

@@ -156,13 +156,13 @@ def test_command_prints_json(monkeypatch, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--designs", "analog"], "`designs` must have names FAMILY-Nb"),
-        (["--data", "imagenet"], "`data` must be one of"),
+        (["--designs", "analog"], "`--designs` must have names FAMILY-Nb"),
+        (["--data", "imagenet"], "`--data` must be one of"),
         (["--data", "cifar-10"], "CIFAR-10|cifar-10"),
         (["--network", "resnet"], "`name` must be one of"),
         (["--network", "missing.npz"], "does not exist"),
-        (["--dies", "0"], "`dies` must be an integer of at least 1"),
-        (["--seed", "-1"], "`seed` must be an integer from 0"),
+        (["--dies", "0"], "`--dies` must be an integer of at least 1"),
+        (["--seed", "-1"], "`--seed` must be an integer from 0"),
         (["--dies", "many"], "Invalid value"),
         (["--unknown"], "No such option"),
     ],
