@@ -65,7 +65,7 @@ def test_a_one_bit_converter_is_a_comparator(kind):
     assert np.any(above != (sums >= 0))
 
 
-@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("bits", [1, pytest.param(2, marks=pytest.mark.slow)])  # other programs of the same converters
 def test_noise_that_vanishes_leaves_the_noiseless_code(bits):
     inputs, weights, _ = sums_of(64)
     for kind in (kind for kind, allowed in pairs(bits)):

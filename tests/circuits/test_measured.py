@@ -174,7 +174,7 @@ def test_noisy_decisions_are_a_normal_distribution():
     x = np.ones((1, 16))
     x[:, :8] = -1
     keys = jax.random.split(jax.random.key(14), 4000)
-    decided = jax.vmap(lambda key: macro.decide(x, np.ones((16, 3)), key=key))(keys)[:, 0]
+    decided = jax.jit(jax.vmap(lambda key: macro.decide(x, np.ones((16, 3)), key=key)))(keys)[:, 0]
     place = list(COUNTS).index(0)
     mean, sigma = np.asarray(macro.mean)[0, :, place], np.asarray(macro.sigma)[0, :, place]
     up = stats.norm.cdf((mean + 1) / sigma)
