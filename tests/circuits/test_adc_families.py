@@ -80,7 +80,7 @@ def test_static_variance_is_that_of_many_dies(name):
         converter = dataclasses.replace(converter, offset_sigma=0.2)  # thresholds that rarely change places
     # One column a die: the columns of a die may share a ramp.
     keys = jax.random.split(jax.random.key(2), 4000)
-    many = np.asarray(jax.vmap(lambda key: converter.transitions(converter.fabricate(key, 1)))(keys), float)
+    many = np.asarray(jax.jit(jax.vmap(lambda key: converter.transitions(converter.fabricate(key, 1))))(keys), float)
     ideal = np.arange(63) - 31.5
     measured = np.mean((many - ideal) ** 2)
     assert float(converter.static_variance()) == pytest.approx(measured, rel=0.12)

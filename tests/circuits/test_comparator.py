@@ -130,8 +130,15 @@ def reference(comparator, limit):
     )
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize(
+    ("case", "x64"),
+    [
+        # Sums over millions of terms; what single precision adds is seen at the first case.
+        pytest.param(case, x64, marks=[] if x64 or case == "default" else [pytest.mark.slow])
+        for case in CASES
+        for x64 in (True, False)
+    ],
+)
 def test_closed_form_of_the_residual(case, x64):
     with jax.enable_x64(x64):
         comparator = Comparator(**CASES[case])
@@ -247,7 +254,7 @@ def regenerated(voltage, time, comparator):
     state, steps = float(comparator.gain) * voltage, 2000
     over = (time - float(comparator.integration_time)) / steps / float(comparator.regeneration_time_constant)
     for _ in range(steps):
-        state = state + over * (state + over / 2 * state)
+        state = state * (1 + over * (1 + over / 2))
     return state
 
 
@@ -255,7 +262,7 @@ def test_metastability_against_simulated_latches():
     comparator = Comparator(regeneration_time_constant=30e-12, integration_time=40e-12, gain=4.0, swing=0.8)
     rng = np.random.default_rng(0)
     lsb = 2e-3
-    inputs = lsb * (rng.random(200_000) - 0.5)
+    inputs = lsb * (rng.random(100_000) - 0.5)
     times = 40e-12 + 30e-12 * np.array([0.5, 4.0, 5.0, 6.0, 8.0])
     failed = [np.mean(np.abs(regenerated(inputs, time, comparator)) < 0.4) for time in times]
     found = eqx.filter_jit(comparator.metastability)(jnp.full(5, lsb), jnp.asarray(times, float))

@@ -34,7 +34,8 @@ def sums_of(rows, columns=4):
     return inputs, weights, np.asarray(inputs @ weights)
 
 
-@pytest.mark.parametrize("rows", [256, 255, 7, 1])
+# 256 is long as 255, and 7 odd as it.
+@pytest.mark.parametrize("rows", [256, pytest.param(255, marks=pytest.mark.slow), 7, 1])
 @pytest.mark.parametrize(("kind", "bits"), pairs(1, 2))
 def test_the_middle_transition_tells_signs(kind, bits, rows):
     inputs, weights, sums = sums_of(rows)
@@ -64,7 +65,7 @@ def test_a_one_bit_converter_is_a_comparator(kind):
     assert np.any(above != (sums >= 0))
 
 
-@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("bits", [1, pytest.param(2, marks=pytest.mark.slow)])  # other programs of the same converters
 def test_noise_that_vanishes_leaves_the_noiseless_code(bits):
     inputs, weights, _ = sums_of(64)
     for kind in (kind for kind, allowed in pairs(bits)):

@@ -126,6 +126,16 @@ def counts_by_voltages(macro, die, column, products, levels):
     return (voltage(macro, die, column, high) - reference) * macro.counts_per_volt
 
 
+@eqx.filter_jit
+def margin(macro, operands, neuron, die=None):
+    return macro.margin(operands, neuron, die=die)
+
+
+@eqx.filter_jit
+def matmul(macro, inputs, weights, die=None):
+    return macro.matmul(inputs, weights, die=die)
+
+
 SLOW_ENDS = [pytest.param(end, marks=pytest.mark.slow) for end in (0.0, 1.0)]  # 0.6 has both of what they have
 
 
@@ -162,13 +172,14 @@ def test_a_nominal_array_has_the_effects_of_nominal_lines(effect):
             )
             for more in (EFFECTS[effect], {})
         )
-        inputs, weights = jnp.ones((1, 11)), jnp.ones((11, 2))
-        neuron = Neuron(jnp.ones(2), jnp.zeros(2))
-        found = macro.margin(Operands(DenseProduct(11, 2), inputs, weights, SIGNS), neuron)
+        # Of the shapes above, whose operations are compiled.
+        inputs, weights = jnp.ones((4, 9)), jnp.ones((9, 5))
+        neuron = Neuron(jnp.ones(5), jnp.zeros(5))
+        found = macro.margin(Operands(DenseProduct(9, 5), inputs, weights, SIGNS), neuron)
         levels = np.asarray(macro.bias_dac.levels(jnp.asarray(0.0)))
-        expected = counts_by_voltages(macro, None, 0, np.ones(11), levels)
-        settled = counts_by_voltages(without, None, 0, np.ones(11), levels)
-    np.testing.assert_allclose(found, np.full((1, 2), expected), atol=1e-6)
+        expected = counts_by_voltages(macro, None, 0, np.ones(9), levels)
+        settled = counts_by_voltages(without, None, 0, np.ones(9), levels)
+    np.testing.assert_allclose(found, np.full((4, 5), expected), atol=1e-6)
     assert abs(float(expected) - float(settled)) > 0.05
 
 
@@ -187,16 +198,15 @@ def quiet(**settings):
 
 def reads(macro, sums=0, count=2000, seed=0):
     """Margins of one sum on every column, read many times."""
-    inputs = jnp.where(jnp.arange(macro.rows) < (macro.rows + sums) // 2, 1.0, -1.0)
-    product, neuron = DenseProduct(macro.rows, macro.columns), Neuron(jnp.ones(macro.columns), jnp.zeros(macro.columns))
-    weights = jnp.ones((macro.rows, macro.columns))
+    inputs, weights = one_sum(macro, sums)
+    return np.asarray(noise_of_reads(macro, inputs, weights, jax.random.split(jax.random.key(seed), count)))
 
-    @eqx.filter_jit
-    def read(macro, key):
-        operands = Operands(product, inputs[None], weights, SIGNS)
-        return macro.margin(operands, neuron, key=key)[0] - macro.margin(operands, neuron)[0]
 
-    return np.asarray(eqx.filter_vmap(read, in_axes=(None, 0))(macro, jax.random.split(jax.random.key(seed), count)))
+@eqx.filter_jit
+def noise_of_reads(macro, inputs, weights, keys):
+    operands = Operands.dense(inputs, weights)
+    neuron = Neuron(jnp.ones(macro.columns), jnp.zeros(macro.columns))
+    return jax.vmap(lambda key: macro.margin(operands, neuron, key=key)[0])(keys) - macro.margin(operands, neuron)
 
 
 def test_driver_noise_is_that_of_the_equilibrium():
@@ -230,7 +240,8 @@ def test_supply_noise_is_one_gain_error_for_all_columns():
     found = reads(macro, sums=40)
     # One draw for each evaluation moves every column alike, in proportion to its sum and bias.
     assert np.ptp(found, axis=1).max() < 1e-4
-    shifted = float(macro.margin(*one_sum(macro, 40))[0, 0])
+    neuron = Neuron(jnp.ones(macro.columns), jnp.zeros(macro.columns))
+    shifted = float(margin(macro, Operands.dense(*one_sum(macro, 40)), neuron)[0, 0])
     assert found[:, 0].std() == pytest.approx(0.01 * shifted, rel=5 / math.sqrt(2 * len(found)))
     fixed = dataclasses.replace(macro, reference_tracking=0.0)
     middle = 64 + 511
@@ -239,9 +250,7 @@ def test_supply_noise_is_one_gain_error_for_all_columns():
 
 def one_sum(macro, sums):
     inputs = jnp.where(jnp.arange(macro.rows) < (macro.rows + sums) // 2, 1.0, -1.0)[None]
-    weights = jnp.ones((macro.rows, macro.columns))
-    neuron = Neuron(jnp.ones(macro.columns), jnp.zeros(macro.columns))
-    return Operands.dense(inputs, weights), neuron
+    return inputs, jnp.ones((macro.rows, macro.columns))
 
 
 def test_trim_takes_away_what_switches_and_leakage_add():
@@ -264,18 +273,18 @@ def test_stuck_cells_and_dead_columns():
     inputs, weights = random.choice([-1.0, 1.0], (20, 64)), random.choice([-1.0, 1.0], (64, 32))
     neuron, product = Neuron(jnp.ones(32), jnp.ones(32)), DenseProduct(64, 32)
     operands = Operands(product, jnp.asarray(inputs, jnp.float32), jnp.asarray(weights, jnp.float32))
-    found = np.asarray(macro.margin(operands, neuron, die=die))
+    found = np.asarray(margin(macro, operands, neuron, die=die))
     cells = np.where(stuck == 0, inputs[:, :, None] * weights[None], stuck[None])
     expected = cells.sum(axis=1) + 1
     alive = dead == 0
     # On spare rows a cell that is stuck high goes high too, and one that is stuck low does as all others do.
     fewer = (jnp.asarray(v, jnp.float32) for v in (inputs[:, :40], weights[:40]))
-    some = macro.margin(Operands(DenseProduct(40, 32), *fewer), neuron, die=die)
+    some = margin(macro, Operands(DenseProduct(40, 32), *fewer), neuron, die=die)
     spare = 2 * (stuck[40:] > 0).sum(axis=0)
     np.testing.assert_allclose(np.asarray(some)[:, alive], (cells[:, :40].sum(axis=1) + 1 + spare)[:, alive], atol=1e-3)
     np.testing.assert_allclose(found[:, alive], expected[:, alive], atol=1e-3)
     assert np.array_equal(np.sign(found[:, ~alive]), np.broadcast_to(dead[~alive], (20, (~alive).sum())))
-    numbers = macro.matmul(inputs, weights, die=die)
+    numbers = matmul(macro, inputs, weights, die=die)
     # The converter's ends lie beyond the line's: 256 levels of one cell for 64 rows.
     assert np.all(np.asarray(numbers)[:, dead > 0] == 64 / 2 * 2 + 2 * 127 - 64)
     assert np.all(np.asarray(numbers)[:, dead < 0] == 64 / 2 * 2 - 2 * 128 - 64)
@@ -284,7 +293,7 @@ def test_stuck_cells_and_dead_columns():
 def test_every_part_at_once_works_without_a_die():
     macro = quiet(drivers=Drivers(), reset=ResetSwitch(), leakage=Leakage(), layout=Layout(), faults=Faults())
     inputs = np.ones((1, 64))
-    np.testing.assert_allclose(macro.matmul(inputs, np.ones((64, 2))), 64)
+    np.testing.assert_allclose(matmul(macro, inputs, np.ones((64, 2))), 64)
 
 
 def test_effects_that_are_off_leave_no_operation():

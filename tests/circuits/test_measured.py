@@ -174,7 +174,7 @@ def test_noisy_decisions_are_a_normal_distribution():
     x = np.ones((1, 16))
     x[:, :8] = -1
     keys = jax.random.split(jax.random.key(14), 4000)
-    decided = jax.vmap(lambda key: macro.decide(x, np.ones((16, 3)), key=key))(keys)[:, 0]
+    decided = jax.jit(jax.vmap(lambda key: macro.decide(x, np.ones((16, 3)), key=key)))(keys)[:, 0]
     place = list(COUNTS).index(0)
     mean, sigma = np.asarray(macro.mean)[0, :, place], np.asarray(macro.sigma)[0, :, place]
     up = stats.norm.cdf((mean + 1) / sigma)
@@ -201,6 +201,7 @@ def test_gradients_are_those_of_finite_differences():
             return jnp.sum(weight * matmul(changed, x, w, die=die, key=key) ** 2)
 
         slopes = jax.jit(jax.grad(loss, (0, 1)))(macro.mean, macro.sigma)
+        value = jax.jit(loss)
         way = [jnp.asarray(np.random.default_rng(seed).normal(size=macro.mean.shape)) for seed in (19, 20)]
         for index in (0, 1):
             values = [[macro.mean, macro.sigma] for _ in range(2)]
@@ -208,7 +209,7 @@ def test_gradients_are_those_of_finite_differences():
                 values[0][index] + 1e-4 * way[index],
                 values[1][index] - 1e-4 * way[index],
             )
-            difference = (loss(*values[0]) - loss(*values[1])) / 2e-4
+            difference = (value(*values[0]) - value(*values[1])) / 2e-4
             assert float(jnp.sum(slopes[index] * way[index])) == pytest.approx(float(difference), rel=1e-6, abs=0)
             assert np.all(np.asarray(slopes[index])[0] == 0)  # the other die
         # By an input: the slope of the table between the neighbouring counts.
@@ -315,6 +316,7 @@ def test_a_network_runs_on_it_like_on_any_macro():
     assert len(np.unique(result["accuracy"])) > 1
 
 
+@pytest.mark.slow  # characterises an array and compiles a trained network twice; above, a small one runs on a table
 def test_the_reference_network_on_the_table_of_an_array_is_as_accurate_as_on_the_array():
     array = circuits.SwitchedCapacitor()
     table = characterise(array, key=jax.random.key(28), dies=2, reads=8)

@@ -113,8 +113,15 @@ def of_one_array():
     return measured
 
 
-@pytest.mark.parametrize("door", FRONT_DOORS)
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize(
+    ("door", "kind"),
+    [
+        # Programs of their own: every door is tested with one kind, and with the other one among the slow tests.
+        pytest.param(door, kind, marks=[pytest.mark.slow] if (number + place) % 2 else [])
+        for number, door in enumerate(FRONT_DOORS)
+        for place, kind in enumerate(NETWORKS)
+    ],
+)
 def test_several_arrays_are_one(door, kind, of_one_array):
     network, inputs = NETWORKS[kind]
     found = FRONT_DOORS[door](network, Split(inputs, LABELS))

@@ -85,14 +85,19 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+# Two programs each: these compile longest, and others beside them read the same products with noise.
+SLOW_CASES = {"converter", "successive", "activations"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW_CASES)) for n in CASES])
 def test_a_part_is_read_as_in_the_whole(name):
     network, hardware = CASES[name]
     chip = amsim.deploy(network, PARAMS, hardware, key=KEY)
     whole = np.asarray(chip(DATA.inputs, key=KEY))
     part = chip(DATA.inputs[9:14], key=item_key(KEY, 9, 5))
     np.testing.assert_allclose(part, whole[9:14], rtol=1e-5, atol=1e-5)
-    assert np.any(np.abs(whole[9:14] - np.asarray(chip(DATA.inputs[9:14], key=KEY))) > 0.1)
+    as_the_first = np.asarray(chip(DATA.inputs[9:14], key=item_key(KEY, 0, 5)))
+    assert np.any(np.abs(whole[9:14] - as_the_first) > 0.1)
 
 
 def test_accuracy_is_that_of_one_read_of_all_items():

@@ -11,7 +11,7 @@ from amsim.noise import item_key, normal, uniform
 from amsim.noise.item_keys import _product, member_keys
 
 KEY = jax.random.key(3)
-DIVISIONS = [(12,), (5, 7), (3, 1, 8)]
+DIVISIONS = [(12,), (3, 1, 8), pytest.param((5, 7), marks=pytest.mark.slow)]  # below, every other draw is so divided
 
 
 def parts(draw, sizes, key=KEY, start=0, of=None):

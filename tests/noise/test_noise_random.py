@@ -89,6 +89,7 @@ def test_each_bit_is_fair():
         assert abs(((bits >> bit) & 1).mean() - 0.5) < Z * 0.5 / math.sqrt(N)
 
 
+@pytest.mark.slow  # 2**25 draws; below, the function that makes the tails is tested at its last inputs
 def test_tails():
     """Both tails hold as many of 2**25 draws as the normal law says, to five Poisson deviations; so do the moments."""
     limits = np.array([3.0, 4.0, 4.5, 5.0])

@@ -142,7 +142,7 @@ def test_variance_of_a_column(arrangement, source):
     with jax.enable_x64(True):
         layout = Layout(**{source: 0.05}, correlation_length=3.0, arrangement=arrangement)
         die = layout.fabricate(jax.random.key(0), ROWS, COLUMNS)
-        slopes = jax.jacobian(lambda die: jnp.sum(layout.errors(die, ROWS, COLUMNS), axis=0))(die)
+        slopes = jax.jit(jax.jacobian(lambda die: jnp.sum(layout.errors(die, ROWS, COLUMNS), axis=0)))(die)
         variance = sum(np.sum(np.asarray(leaf).reshape(COLUMNS, -1) ** 2, axis=1) for leaf in jax.tree.leaves(slopes))
         np.testing.assert_allclose(layout.column_variance(ROWS, COLUMNS), variance, rtol=1e-10, atol=1e-25)
 

@@ -149,6 +149,7 @@ def test_tuning_and_offset_act_in_counts_and_in_units_of_the_product() -> None:
     np.testing.assert_allclose(tuned(TEST.inputs), want, atol=1e-5)
 
 
+@pytest.mark.slow  # three programs; statistics are measured in the tests of calibration, and repaired in those of data
 def test_statistics_are_measured_on_the_die() -> None:
     def normalised(params: Any, inputs: jax.Array) -> jax.Array:
         sums = inputs @ params["w"]
