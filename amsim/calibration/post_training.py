@@ -15,10 +15,10 @@ from amsim.datasets.check import LabelledData, class_items, has_labels, sample_i
 from amsim.datasets.inputs import count_items
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip, check_key
-from amsim.deployment.front_door import deploy
+from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.answers import check_answers
 from amsim.results.provenance import key_words, provenance
-from amsim.system.accelerator import Accelerator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +106,9 @@ def calibrate(
     function("statistics", statistics, "(params, inputs)", optional=True)
     check_key("key", key)
     inputs, labelled = sample_inputs("data", data), _labelled(data, test, steps)
-    accelerator = Accelerator.of(hardware)
+    accelerator = check_deployable(fn, params, hardware)
+    if labelled is not None:
+        check_answers(fn, params, batch, **{"data" if test is None else "test": labelled})
     calibration, choice = choose_ranges(deploy(fn, params, accelerator), inputs, methods, batch)
     chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
     if statistics is not None:

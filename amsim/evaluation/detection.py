@@ -1,5 +1,6 @@
 """Detection on hardware: scores and ROC area of a binary decision over a population of dies."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -83,15 +84,17 @@ def evaluate_detector(
         scores.append(found[taken])
     score = np.stack(scores * dies if deterministic else scores)
     truth = labels[taken]
-    areas = np.array([roc_area(one, truth) for one in score])
+    # A die that gives NaN tells nothing apart.
+    areas = np.array([math.nan if np.isnan(one).any() else roc_area(one, truth) for one in score])
     interval = mean_interval(areas, deterministic=deterministic)
+    error = math.nan if math.isnan(interval.mean) else roc_area_error(interval.mean, positives, negatives)
     return labelled(
         {
             "score": (("die", "item"), score),
             "label": (("item",), truth),
             "auc": (("die",), areas),
             **interval_variables("auc", interval._replace(high=min(interval.high, 1.0))),
-            "auc_error": ((), roc_area_error(interval.mean, positives, negatives)),
+            "auc_error": ((), error),
         },
         {"die": np.arange(dies), "item": np.arange(len(truth))},
         {

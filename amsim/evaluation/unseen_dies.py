@@ -10,14 +10,15 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, number_between, one_key
 from amsim.datasets.check import LabelledData, class_items
+from amsim.deployment.front_door import check_deployable
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import accuracy_on_dies
+from amsim.evaluation.answers import check_answers
 from amsim.evaluation.quantities import LABELS
 from amsim.noise.random import numbered_keys
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.statistics.intervals import MeanInterval, interval_variables, mean_interval, yield_interval
-from amsim.system.accelerator import Accelerator
 
 
 def unseen_dies_report(
@@ -69,7 +70,8 @@ def unseen_dies_report(
         number_between("accuracy_limit", accuracy_limit, 0.0, 1.0)
     given = {"test": test} if train is None else {"train": train, "test": test}
     splits = {name: class_items(name, items) for name, items in given.items()}
-    accelerator = Accelerator.of(hardware)
+    accelerator = check_deployable(fn, params, hardware, calibration=calibration)
+    check_answers(fn, params, batch, **splits)
     die_key, read_key = jax.random.split(key)
     parts: dict[str, list[PRNGKeyArray | None]] = {"seen": list(seen)} if seen else {}
     parts["unseen"] = list(numbered_keys(die_key, dies))

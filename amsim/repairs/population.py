@@ -15,6 +15,7 @@ from amsim.deployment.chip import Chip
 from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import population_keys, right_answers
+from amsim.evaluation.answers import check_answers
 from amsim.evaluation.batches import LabelledBatches, labelled_batches
 from amsim.progress import Progress
 from amsim.repairs.bench import Bench, Effort
@@ -101,6 +102,7 @@ def repair(
     samples, test = class_items("samples", samples), class_items("test", test)
     chosen = _by_name(repairs)
     nominal = deploy(fn, params, hardware, calibration=calibration)
+    check_answers(fn, params, batch, samples=samples, test=test)
     codes = None if calibration is None else calibration.without_readout()
     ideal = deploy(fn, params, nominal.accelerator.ideal(), calibration=codes)
     die_keys, read_keys = population_keys(key, dies, reads)

@@ -17,6 +17,7 @@ from amsim.datasets.split import Split
 from amsim.deployment.front_door import check_deployable
 from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.accuracy import evaluate
+from amsim.evaluation.answers import check_answers
 from amsim.evaluation.fixed_reads import FixedReads
 from amsim.progress import Progress
 from amsim.results.labelled import labelled
@@ -143,6 +144,8 @@ def design_circuit(
     check_choices(accelerator, space.choices, bounded)
     log_bounds(accelerator, bounded)
     check_deployable(fn, params, accelerator)
+    checked = data if final.data is None else class_items("check", final.data)
+    check_answers(fn, params, batch, data=data, check=checked)
     search_key, fresh_key = jax.random.split(key)
     reads, activity = FixedReads.of(data, batch, search_key, dies), first_arguments(data.inputs, counted.activity_items)
 
@@ -159,7 +162,6 @@ def design_circuit(
     if final.must_reach and best.point.accuracy < accuracy:
         raise InfeasibleError(_infeasible_message(accuracy, best.point))
     found = at_logs(best.search.estimate.accelerator, tuple(bounded), jnp.asarray(best.point.logs, float))
-    checked = data if final.data is None else final.data
     fresh = evaluate(fn, best.search.params, found, checked, key=fresh_key, dies=final.dies, batch=batch)
     table = trial_table(trials, accuracy) if space.choices else None
     evaluations = sum(trial.search.estimate.evaluations for trial in trials)

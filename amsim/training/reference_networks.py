@@ -15,7 +15,7 @@ from amsim.circuits.checks import at_least_one, integer_between
 from amsim.datasets.check import class_items
 from amsim.datasets.split import Dataset
 from amsim.evaluation.accuracy import plain_accuracy
-from amsim.evaluation.answers import are_right, check_logits
+from amsim.evaluation.answers import are_right, check_answers
 from amsim.networks.image_network import ImageNetwork, Params
 from amsim.progress import LossProgress
 from amsim.training.losses import cross_entropy
@@ -74,8 +74,9 @@ def train(
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps))
     initial, shuffle, mirror = jax.random.split(jax.random.key(seed), 3)
     params = network.initial_params(initial)
+    check_answers(network, params, batch, **{"data.train": items, "data.test": test})
     state = initial_state(optimiser, _latent(params))
-    step = jax.jit(partial(_step, network, optimiser, int(items.labels.max())), donate_argnums=(0, 1))
+    step = jax.jit(partial(_step, network, optimiser), donate_argnums=(0, 1))
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
     start, last_report = time.monotonic(), 0.0
     for epoch in range(epochs):
@@ -118,7 +119,6 @@ def _latent(params: Params) -> Params:
 def _step(
     network: ImageNetwork,
     optimiser: optax.GradientTransformation,
-    highest_label: int,
     params: Params,
     state: optax.OptState,
     images: Array,
@@ -131,7 +131,6 @@ def _step(
     def loss_of(latent: Params) -> tuple[Array, Any]:
         whole = {name: params[name] | layer for name, layer in latent.items()}
         logits, used = network.forward(whole, images, batch_statistics=True, convolution=patch_convolution)
-        check_logits(logits, len(labels), highest_label)
         return cross_entropy(logits, labels), (logits, used)
 
     latent = _latent(params)

@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from amsim.circuits.checks import function, one_key
 from amsim.datasets.check import LabelledData
 from amsim.deployment.front_door import check_deployable
+from amsim.evaluation.answers import check_answers
 from amsim.files.path_argument import checked_path
 from amsim.progress import LossProgress, progress_bar
 from amsim.training.fine_tuning.loop import TrainingLoop
@@ -90,6 +91,10 @@ def fine_tune(
     updates = plan_updates(fn, params, Optimiser.of(optimiser), items.steps)
     plan = Plan(fn, params, key, items, exposure, objective, updates, held_out)
     check_deployable(fn, params, exposure.accelerator, calibration=exposure.calibration)
+    if objective.of_classes:
+        check_answers(fn, params, batch, data=items.train)
+    if items.validation is not None:
+        check_answers(fn, params, batch, validation=items.validation)
     training = TrainingLoop(plan, path)
     if progress is True:
         with progress_bar() as bar:

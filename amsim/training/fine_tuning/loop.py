@@ -67,7 +67,8 @@ class TrainingLoop:
             batch = self._batch(number, chosen, teacher)
             done = self.step(trained, others, state, self.plan.exposure.accelerator, batch)
             if not bool(done.finite):
-                raise _divergence(number, float(done.loss), self.path, now.epoch, eqx.combine(trained, others))
+                kept = _kept_state(self.path, now.epoch)
+                raise _divergence(number, float(done.loss), self.plan, kept, eqx.combine(trained, others))
             trained, state = done.trained, done.state
             numbers = (float(done.loss), float(done.accuracy), float(scales[number]), _learning_rate(state))
             for values, value in zip(history.values(), numbers, strict=True):
@@ -139,10 +140,14 @@ class TrainingLoop:
         return np.concatenate([np.asarray(plain_outputs(network, params, network_arguments(part))) for part in parts])
 
 
-def _divergence(number: int, loss: float, path: Path | None, epoch: int, params: PyTree) -> TrainingDivergedError:
+def _divergence(number: int, loss: float, plan: Plan, kept: str, params: PyTree) -> TrainingDivergedError:
     reason = "its gradient is not finite" if np.isfinite(loss) else "not finite"
-    text = f"The loss is {loss}, {reason}, at step {number}; lower the learning rate. {_kept_state(path, epoch)}"
-    return TrainingDivergedError(text, params)
+    labels, check = plan.items.train.labels, ""
+    if not plan.objective.of_classes:
+        check = f", or check that `loss` takes the labels of `data`, from {np.min(labels):g} to {np.max(labels):g}"
+    return TrainingDivergedError(
+        f"The loss is {loss}, {reason}, at step {number}; lower the learning rate{check}. {kept}", params
+    )
 
 
 def _kept_state(path: Path | None, epoch: int) -> str:

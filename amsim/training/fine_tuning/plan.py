@@ -1,7 +1,6 @@
 """Plan of a fine-tuning: the arguments, checked, with all that follows from them before anything is compiled."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -40,11 +39,6 @@ class Items:
     epochs: int
     batch: int
     order_key: PRNGKeyArray
-
-    @functools.cached_property
-    def highest_label(self) -> int:
-        """Highest class among the labels of the training items, where they are classes."""
-        return int(np.max(self.train.labels))
 
     @property
     def steps_per_epoch(self) -> int:
