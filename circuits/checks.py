@@ -74,6 +74,19 @@ def truth_values(**given: Any) -> None:
             raise ValueError(f"Argument `{name}` must be True or False, but is {shown(value)}.")
 
 
+def text(**given: Any) -> None:
+    """Raise ValueError unless every named value is a text."""
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise ValueError(f"Argument `{name}` must be a text, but is {shown(value)}.")
+
+
+def finite_number(name: str, value: Any) -> None:
+    """Raise ValueError unless value is a real number that is neither NaN nor infinite, of either sign."""
+    if not is_real_number(value) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"Argument `{name}` must be finite, but is {shown(value)}.")
+
+
 def function(name: str, value: Any, called_with: str, *, optional: bool = False) -> None:
     """Raise ValueError unless value can be called, or is None where that is optional."""
     if not (callable(value) or (optional and value is None)):

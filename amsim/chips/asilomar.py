@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import one_of
+from amsim.circuits.checks import one_of, part_of, text
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.fields import Quantity, quantity
@@ -123,6 +123,8 @@ def asilomar2017(
         ValueError: Another word length, or a quantity out of range.
     """
     one_of("bits", str(bits), ("1", "2", "4", "8", "16"))
+    text(image_sites=image_sites)
+    part_of("dram", dram, Dram, optional=True)
     outside = Dram() if dram is None else dram
     energy, process = mac_energy * (bits / WIDEST) ** MAC_EXPONENT, Process(node="40nm")
     units = GenericUnits(

@@ -1,6 +1,6 @@
 """Binary image processors in 28 nm: mixed-signal (Bankman) and digital (BinarEye)."""
 
-from amsim.circuits.checks import one_of
+from amsim.circuits.checks import one_of, text
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.system.accelerator import Accelerator
@@ -22,6 +22,7 @@ def bankman2018(*, digital_sites: str = "dense") -> Accelerator:
     Returns:
         The chip, as an accelerator.
     """
+    text(digital_sites=digital_sites)
     array = SwitchedCapacitor(adc=None)
     classifier = DigitalBinary(columns=16, supply=0.6, clock=10e6)
     return Accelerator({digital_sites: classifier, ".*": array}, dram=None)

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from amsim.circuits.adc import FlashAdc, SarAdc
 from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.comparator import Comparator
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import integer_between, text
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.circuits.technology.process import Process
@@ -78,6 +78,7 @@ def valavi2019(*, digital_sites: str = "dense") -> Accelerator:
     Returns:
         The chip, as an accelerator.
     """
+    text(digital_sites=digital_sites)
     process, supply, clock = Process("65nm"), 0.94, 8e6
     array = SwitchedCapacitor(
         rows=4608, columns=512, adc=None, clock=clock, load_width=512.0, **_cells(process, supply)

@@ -1,5 +1,6 @@
 """Envision, the precision-scalable image processor, and its predecessor."""
 
+from amsim.circuits.checks import integer_between
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.register_file import RegisterFile
@@ -25,6 +26,7 @@ def envision2017(bits: int = 8) -> Accelerator:
     Returns:
         The chip, as an accelerator.
     """
+    integer_between("bits", bits, 1, 16)
     units = MultiPrecision(weight_bits=bits, input_bits=bits)
     memory = Sram(capacity=64 * KILOBYTE, organisation=_banks())
     return Accelerator(
@@ -47,6 +49,7 @@ def envision2016(bits: int = 8) -> Accelerator:
     Returns:
         The chip, as an accelerator.
     """
+    integer_between("bits", bits, 1, 16)
     process = Process(node="40nm")
     modes = tuple(
         PrecisionMode(bits=width, supply=1.1 / lower, clock=204e6, capacitance_ratio=1 / fewer)

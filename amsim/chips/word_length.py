@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from amsim.circuits.checks import integer_between, part_of
 from amsim.system.accelerator import Accelerator
 
 
@@ -18,5 +19,7 @@ def with_word_length(accelerator: Accelerator, bits: int) -> Accelerator:
     Raises:
         ValueError: A macro has no such word length.
     """
+    part_of("accelerator", accelerator, Accelerator)
+    integer_between("bits", bits, 1, 16)
     macros = tuple(dataclasses.replace(m, weight_bits=bits, input_bits=bits) for m in accelerator.macros)
     return dataclasses.replace(accelerator, macros=macros)

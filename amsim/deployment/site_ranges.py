@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import finite, part_of
+from amsim.circuits.checks import finite, part_of, text
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.selection.codes import IntegerCode
@@ -70,6 +70,7 @@ class Calibration(eqx.Module):
 
     def of(self, name: str) -> SiteRanges:
         """Choice for a site: its own, or else that of its layer."""
+        text(name=name)
         return next((self.sites[one] for one in known_as(name) if one in self.sites), SiteRanges())
 
     def only(self, names: Collection[str]) -> "Calibration":

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, number_between, one_key
+from amsim.circuits.checks import at_least_one, number_between, one_key, shown
 from amsim.datasets.check import LabelledData, class_items
 from amsim.deployment.front_door import check_deployable
 from amsim.deployment.site_ranges import Calibration
@@ -66,6 +66,11 @@ def unseen_dies_report(
     """
     at_least_one(dies=dies, reads=reads, batch=batch)
     one_key("key", key)
+    if not isinstance(seen, Sequence) or isinstance(seen, str | bytes):
+        raise ValueError(f"Argument `seen` must be a list of keys of dies, but is {shown(seen)}.")
+    for die in seen:
+        if die is not None:
+            one_key("seen", die)
     if accuracy_limit is not None:
         number_between("accuracy_limit", accuracy_limit, 0.0, 1.0)
     given = {"test": test} if train is None else {"train": train, "test": test}

@@ -78,6 +78,7 @@ class ImageNetwork:
         """Check the word length."""
         integer_between("bits", self.bits, 1, 8)
         integer_between("input_maps", self.input_maps, 1)
+        integer_between("classes", self.classes, 1)
 
     def __call__(
         self, params: Params, inputs: Shaped[ArrayLike, "batch height width"]

@@ -9,6 +9,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
+from amsim.circuits.checks import part_of
+
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 """The colours of Okabe and Ito (jfly.uni-koeln.de/color), which colour-blind readers can tell apart."""
@@ -47,6 +49,7 @@ def component_name(component: str) -> str:
 
 def own_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """The axes given, or those of a new figure of this size in inches."""
+    part_of("ax", ax, Axes, optional=True)
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
 
 

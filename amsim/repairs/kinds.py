@@ -14,7 +14,7 @@ from amsim.calibration.batch_statistics import reestimate_statistics
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.trim import Trim
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import LARGEST_COUNT, function, integer_between, is_real_number, shown
 from amsim.circuits.contract.macro import Macro
 from amsim.deployment.chip import Chip
 from amsim.repairs.bench import Bench, Effort, with_ranges
@@ -76,8 +76,8 @@ class ThresholdTuning:
     def __post_init__(self) -> None:
         """Check both settings."""
         integer_between("steps", self.steps, 1, 12)
-        if not self.span > 0:
-            raise ValueError(f"Argument `span` must be above 0, but is {self.span!r}.")
+        if not is_real_number(self.span) or not 0 < self.span <= LARGEST_COUNT:
+            raise ValueError(f"Argument `span` must be above 0 and at most {LARGEST_COUNT}, but is {shown(self.span)}.")
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
         """Chip with a tuning for each column of its fused neurons, on top of any that it has."""
@@ -144,6 +144,11 @@ class BatchStatistics:
 
     statistics: Callable[[PyTree, Any], PyTree]
     word: int = 32
+
+    def __post_init__(self) -> None:
+        """Check both."""
+        function("statistics", self.statistics, "(params, inputs)")
+        integer_between("word", self.word, 1, 32)
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
         """Chip with its own statistics."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import integer_between, number_between
 from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.deployment.chip import Chip
 from amsim.deployment.compilation import compiled
@@ -17,7 +17,7 @@ from amsim.evaluation.batches import on_device
 from amsim.repairs.bench import Bench, Effort
 from amsim.training.losses import cross_entropy
 from amsim.training.optimiser import initial_state, update
-from amsim.training.parameters import Trainable, trained_leaves
+from amsim.training.parameters import Trainable, check_trainable, trained_leaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +40,11 @@ class LastLayer:
     word: int = 8
 
     def __post_init__(self) -> None:
-        """Check the counts."""
+        """Check all of them."""
         integer_between("epochs", self.epochs, 1)
         integer_between("word", self.word, 1, 32)
+        number_between("learning_rate", self.learning_rate, 0.0, float("inf"))
+        check_trainable(self.trainable)
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
         """Chip with its own parameters."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import write_whole_text
 from amsim.spice.lines import Lines, Numbers, physical_lines
 from amsim.spice.sequence import Sequence, sequence
@@ -95,7 +96,7 @@ def write(
 
 def deck_path(path: str | Path) -> Path:
     """Check that a deck can be written there."""
-    target = Path(path)
+    target = checked_path("path", path)
     if not target.parent.is_dir():
         raise ValueError(f"Argument `path` must lie in an existing folder, but {target.parent} is not one.")
     if target.is_dir():

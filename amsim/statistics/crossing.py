@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy import optimize
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import finite_number, integer_between, text, truth_values
 from amsim.results.labelled import labelled
 from amsim.statistics.dies import by_die
 from amsim.statistics.intervals import CONFIDENCE, check_confidence
@@ -48,8 +48,13 @@ def iso_crossing(
         the target is met exactly.
     """
     dies = by_die(values)
+    finite_number("target", target)
+    text(axis=axis)
+    truth_values(logarithmic=logarithmic)
     if set(dies.dims) != {axis, "die"}:
-        raise ValueError(f"Argument `values` must be over {axis!r} and 'die' alone, but is over {dies.dims}; select.")
+        raise ValueError(
+            f"Argument `values` must be over `axis` {axis!r} and 'die' alone, but is over {dies.dims}; select."
+        )
     at, curves = np.asarray(dies[axis], float), dies.transpose("die", axis).values.astype(float)
     if len(at) < 2 or not np.all(np.diff(at) > 0) or (logarithmic and at[0] <= 0):
         allowed = "two increasing numbers" + (" above 0" if logarithmic else "")
@@ -58,6 +63,7 @@ def iso_crossing(
         raise ValueError("Argument `values` must be finite, but has NaN or infinite values.")
     check_confidence(confidence)
     integer_between("resamples", resamples, 1)
+    integer_between("seed", seed, 0)
     places = np.log(at) if logarithmic else at
     rises = bool(curves.mean(axis=0)[-1] >= curves.mean(axis=0)[0])
     chosen = np.random.default_rng(seed).integers(len(curves), size=(resamples, len(curves)))

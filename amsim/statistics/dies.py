@@ -1,7 +1,6 @@
 """Statistics over the dies of a study: spread, yield with its interval, comparison on the same dies."""
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from amsim.circuits.checks import integer_between, is_real_number, one_of, shown
+from amsim.circuits.checks import finite_number, function, integer_between, one_of
 from amsim.results.labelled import labelled
 from amsim.statistics.intervals import CONFIDENCE, check_confidence, student_half_width, wilson_interval
 
@@ -81,8 +80,7 @@ def yield_at(
     dies = by_die(values)
     one_of("good", good, DIRECTIONS)
     check_confidence(confidence)
-    if not is_real_number(limit) or not abs(limit) <= sys.float_info.max:
-        raise ValueError(f"Argument `limit` must be finite, but is {shown(limit)}.")
+    finite_number("limit", limit)
     # As the values are rounded: the float32 nearest to a limit of 0.9 is the limit itself.
     at = float(np.asarray(limit, values.dtype)) if values.dtype.kind == "f" else limit
     passed = (dies >= at) if good == "at least" else (dies <= at)
@@ -132,6 +130,8 @@ def bootstrap_interval(
     """
     dies = by_die(values)
     integer_between("resamples", resamples, 1)
+    integer_between("seed", seed, 0)
+    function("statistic", statistic, "(values, axis=...)")
     check_confidence(confidence)
     if dies.sizes["die"] < 2:
         raise ValueError(f"Argument `values` must have at least two dies, but has {dies.sizes['die']}.")
@@ -173,7 +173,7 @@ def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confiden
     Raises:
         ValueError: No dimension `die`, other dies, or fewer than two.
     """
-    first, second = by_die(values), by_die(reference)
+    first, second = by_die(values), by_die(reference, "reference")
     check_confidence(confidence)
     if not np.array_equal(first["die"], second["die"]) or first.sizes["die"] < 2:
         raise ValueError(
@@ -201,11 +201,11 @@ def paired_difference(values: xr.DataArray, reference: xr.DataArray, *, confiden
     return _like(values, found, units, names, {"dies": count, "confidence": confidence})
 
 
-def by_die(values: xr.DataArray) -> xr.DataArray:
+def by_die(values: xr.DataArray, name: str = "values") -> xr.DataArray:
     """Values averaged over the reads of each die; raises ValueError unless they are over dies."""
     if not isinstance(values, xr.DataArray) or "die" not in values.dims or not values.sizes["die"]:
-        shown = values.dims if isinstance(values, xr.DataArray) else type(values).__name__
-        raise ValueError(f"Argument `values` must be a DataArray over 'die', but is {shown}.")
+        found = values.dims if isinstance(values, xr.DataArray) else f"of type {type(values).__name__}"
+        raise ValueError(f"Argument `{name}` must be a DataArray over 'die', but is {found}.")
     wide = values.astype(float)
     return wide.mean("read", skipna=False) if "read" in values.dims else wide
 

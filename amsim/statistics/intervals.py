@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from amsim.circuits.checks import at_least_one, integer_between, is_real_number, number_between, shown
+from amsim.circuits.checks import at_least_one, integer_between, is_real_number, number_between, shown, truth_values
 
 CONFIDENCE = 0.95
 
@@ -69,6 +69,7 @@ def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> Mea
     Validity: independent dies and a mean that is close to normal; the interval does not include the error from the
     finite test set, which is common to all designs.
     """
+    truth_values(deterministic=deterministic)
     values = np.asarray(die_values, float)
     mean = float(values.mean())
     if deterministic:
@@ -89,6 +90,8 @@ def student_half_width(spread: Any, count: int, confidence: float = CONFIDENCE) 
     Returns:
         In the unit of the spread; NaN for a single value, which says nothing about spread.
     """
+    integer_between("count", count, 1)
+    check_confidence(confidence)
     return float(stats.t.ppf((1 + confidence) / 2, count - 1)) * spread / math.sqrt(count)
 
 

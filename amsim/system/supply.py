@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import integer_between, part_of
+from amsim.circuits.checks import finite_number, integer_between, part_of
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply
 from amsim.results.labelled import labelled
@@ -98,7 +98,9 @@ def minimum_energy_supply(
     """
     integer_between("points", points, 3)
     part_of("workload", workload, Workload)
-    if not (0 < low < high < np.inf):
+    finite_number("low", low)
+    finite_number("high", high)
+    if not 0 < low < high:
         raise ValueError(f"Argument `low` must be above 0 and below `high` = {high}, but is {low}.")
     # Once each outside of `vmap`, where errors are raised at once and say more.
     part_of("at_supply", at_supply(jnp.asarray(low, float)), Accelerator)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from amsim.circuits.checks import at_least_one, every, integer_between, one_of
+from amsim.circuits.checks import at_least_one, every, integer_between, one_of, text, truth_values
 from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct
 from amsim.circuits.contract.windows import WindowAxis, window_fetches, words_read
 from amsim.circuits.contract.work import Work
@@ -73,6 +73,8 @@ class Layer(eqx.Module):
 
     def __post_init__(self) -> None:
         """Name the weight after the layer where it has no name of its own."""
+        text(name=self.name, weights=self.weights)
+        truth_values(weights_are_activations=self.weights_are_activations)
         self.weights = self.weights or self.name
         integer_between("repeats", self.repeats, 1)
         integer_between("weight_slices", self.weight_slices, 1)
@@ -130,6 +132,7 @@ class Workload(eqx.Module):
 
     def __check_init__(self) -> None:
         """Check names and shared weights."""
+        text(name=self.name)
         if not self.layers:
             raise ValueError("Argument `layers` must have at least one layer, but is empty.")
         names = [layer.name for layer in self.layers]

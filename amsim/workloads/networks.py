@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from amsim.circuits.checks import at_least_one
+from amsim.circuits.checks import at_least_one, truth_values
 from amsim.workloads.layers import Layer, Workload, convolution, dense
 
 
@@ -72,6 +72,7 @@ def alexnet(classifier: bool = False, groups: int = 2) -> Workload:
     Returns:
         Its layers, without activity.
     """
+    truth_values(classifier=classifier)
     found = [
         convolution("conv1", 227, 227, 3, 96, 11, 4, "VALID"),
         convolution("conv2", 27, 27, 96, 256, 5, groups=groups),
@@ -93,6 +94,7 @@ def vgg16(classifier: bool = False) -> Workload:
     Returns:
         Its layers, without activity.
     """
+    truth_values(classifier=classifier)
     found: list[Layer] = []
     side, channels = 224, 3
     for depth, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):

@@ -8,6 +8,8 @@ ZigZag nor a YAML package is needed to write them. Energies are in pJ per word, 
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from amsim.circuits.checks import part_of
+from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import write_whole_text
 from amsim.system.accelerator import Accelerator
 from amsim.workloads import Workload
@@ -66,6 +68,8 @@ def write(workload: Workload, hardware: Any, folder: str | Path, *, dataflow: st
         ValueError: A layer that matches no rule, a convolution that is dilated, not two-dimensional or without the size
             of its maps, an unknown dataflow, or a network that needs a DRAM where there is none.
     """
+    part_of("workload", workload, Workload)
+    target = checked_path("folder", folder)
     accelerator = Accelerator.of(hardware)
     by_macro = layers_by_macro(workload, accelerator)
     exports = []
@@ -77,7 +81,7 @@ def write(workload: Workload, hardware: Any, folder: str | Path, *, dataflow: st
             "accelerator": accelerator_document(workload, accelerator, index, dataflow=flow),
             "mapping": mapping_document(layers, macro, dataflow=flow),
         }
-        place = Path(folder) / f"{index}-{type(macro).__name__}"
+        place = target / f"{index}-{type(macro).__name__}"
         place.mkdir(parents=True, exist_ok=True)
         paths = {name: place / f"{name}.yaml" for name in documents}
         for name, document in documents.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+from calls_of_rooms import bound_calls, room_calls
 from jaxtyping import config
 from valid_calls import WorkBegan, calls
 from wrong_values import wrong_values
@@ -46,8 +47,8 @@ def outcomes(every: int = 1) -> Iterator[Outcome]:
     config.update("jaxtyping_disable", True)
     before = signal.signal(signal.SIGALRM, _ring)
     try:
-        for name, valid in calls().items():
-            function = operator.attrgetter(name)(amsim)
+        named = {name: (operator.attrgetter(name)(amsim), valid) for name, valid in (calls() | room_calls()).items()}
+        for name, (function, valid) in (named | bound_calls()).items():
             for parameter in inspect.signature(function).parameters.values():
                 for label, value in wrong_values(parameter).items():
                     number += 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import xarray as xr
 
 NO_NUMBERS = {
     "text": "x", "bytes": b"", "complex": 1j, "list": [], "dict": {}, "object": object(), "function": len,
@@ -54,6 +55,15 @@ WRONG = {
     "mapping": {k: v for k, v in NO_NUMBERS.items() if k not in ("dict", "list")} | {"number": 1},
     "word": {k: v for k, v in NO_NUMBERS.items() if k != "text"} | {"none": None, "number": 1, "unknown": "no such"},
     "part": NO_NUMBERS | {"number": 1},
+    "table": NO_NUMBERS | {"number": 1, "none": None, "array": np.ones(3), "empty": xr.Dataset()},
+    "picture": NO_NUMBERS | {"number": 1},
+    "optimiser": {name: value for name, value in NO_NUMBERS.items()} | {"truth": True, "negative": -1.0, "word": "adam"},
+    "dies": NO_NUMBERS | {"none": None, "zero": 0, "half": 1.5, "truth": True, "huge": 10**40},
+    "keys": {name: value for name, value in NO_NUMBERS.items() if name not in ("list", "dict")}
+    | {"number": 1, "numbers": [1], "raw": [jax.random.PRNGKey(0)], "key": jax.random.key(0)},
+    "bytes": {name: value for name, value in NO_NUMBERS.items() if name != "infinity"} | {"zero": 0, "truth": True},
+    "client": NO_NUMBERS | {"number": 1},
+    "lengths": NO_NUMBERS | {"number": 1, "zero": (0,), "half": (1.5,), "truth": (True,), "huge": (10**40,), "none": None},
 }  # fmt: skip
 """Wrong values by kind of argument, each with a short name."""
 
@@ -66,17 +76,42 @@ PATHS = {"path", "folder", "store", "checkpoint"}
 FUNCTIONS = {"fn", "progress", "loss", "statistics", "constrain", "each_epoch"}
 NAMES = {"sources", "components", "quantities", "patterns", "trainable", "designs", "repairs"}
 
+TABLES = {
+    "study",
+    "result",
+    "dataset",
+    "comparison",
+    "table",
+    "cost",
+    "report",
+    "characteristic",
+    "budget",
+    "values",
+    "reference",
+    "price",
+    "value",
+}
+SPECIAL = {
+    "key": "key",
+    "ax": "picture",
+    "optimiser": "optimiser",
+    "seen": "keys",
+    "memory_limit": "bytes",
+    "client": "client",
+}
+
 
 def kind_of(parameter: inspect.Parameter) -> str | None:
     """Kind of argument that a parameter takes; None where the harness has no list of wrong values."""
     name, annotation = parameter.name, str(parameter.annotation)
     for names, kind in (
         (DATA_NAMES, "data"), (HARDWARE_PARTS, "part"), (PATHS, "path"), (FUNCTIONS, "function"), (NAMES, "names"),
+        (TABLES, "table"),
     ):  # fmt: skip
         if name in names:
             return kind
-    if name == "key":
-        return "key"
+    if name in SPECIAL:
+        return SPECIAL[name]
     if isinstance(parameter.annotation, type):
         return {bool: "truth", int: "count", float: "fraction", str: "word"}.get(parameter.annotation)
     if annotation.startswith("collections.abc.Mapping"):

@@ -1,0 +1,126 @@
+"""A valid call of each public function behind the front door: pictures, statistics, files, networks as layers."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+import amsim
+from amsim import workloads
+from amsim.circuits import SwitchedCapacitor
+
+MACRO = SwitchedCapacitor(rows=4, columns=2)
+LAYER = workloads.dense("dense", 4, 2)
+NETWORK = workloads.Workload("small", (LAYER,))
+DIES = xr.DataArray(np.array([0.5, 0.75, 1.0]), dims="die", name="accuracy")
+CURVE = xr.DataArray(np.array([[0.5, 0.6], [0.7, 0.9]]), {"bits": [1.0, 2.0]}, ("die", "bits"), name="accuracy")
+SWEPT = xr.Dataset(
+    {"accuracy": (("die", "a", "b"), np.ones((2, 2, 2)) * [[0.5, 0.6], [0.7, 0.8]])},
+    {"a": [1.0, 2.0], "b": [1.0, 2.0]},
+)
+COST = xr.Dataset({"energy": (("site", "component"), np.ones((2, 1)))}, {"site": ["a", "b"], "component": ["mac"]})
+
+
+def room_calls() -> dict[str, dict[str, Any]]:
+    """Arguments by the dotted name of the function."""
+    return {
+        "statistics.summary": {"values": DIES},
+        "statistics.bootstrap_interval": {"values": DIES, "resamples": 9},
+        "statistics.paired_difference": {"values": DIES, "reference": DIES},
+        "statistics.pareto_front": {"price": CURVE, "value": CURVE},
+        "statistics.iso_crossing": {"values": CURVE, "target": 0.6, "axis": "bits", "resamples": 9},
+        "statistics.mean_interval": {"die_values": np.ones(3)},
+        "statistics.student_half_width": {"spread": 1.0, "count": 3},
+        "statistics.wilson_interval": {"share": 0.5, "count": 3},
+        "plot.plot_sweep": {"study": CURVE.to_dataset(), "x": "bits"},
+        "plot.plot_sweep_map": {"result": SWEPT, "x": "a", "y": "b"},
+        "plot.plot_yield": {"result": CURVE.to_dataset(), "hue": "bits"},
+        "plot.plot_pareto": {"result": SWEPT},
+        "plot.plot_linearity": {"transitions": np.arange(1.0, 8.0)},
+        "plot.plot_die_map": {"macro": MACRO, "die": MACRO.fabricate(jax.random.key(0))},
+        "plot.plot_energy_sweep": {"dataset": SWEPT, "x": "a"},
+        "plot.plot_noise_budget": {"budget": amsim.noise_budget(MACRO)},
+        "plot.plot_transfer_curve": {"characteristic": SWEPT},
+        "plot.plot_error_histogram": {"characteristic": SWEPT},
+        "plot.plot_line_values": {"values": SWEPT},
+        "plot.plot_roofline": {"cost": SWEPT},
+        "plot.plot_utilisation": {"cost": SWEPT},
+        "plot.plot_sensitivity": {"dataset": SWEPT},
+        "plot.plot_switched_sources": {"result": SWEPT},
+        "plot.plot_validation": {"report": SWEPT},
+        "plot.plot_comparison": {"comparison": SWEPT},
+        "plot.plot_accuracy_energy": {"comparison": SWEPT},
+        "plot.plot_energy_breakdown": {"comparison": COST},
+        "plot.plot_circuit_table": {"table": SWEPT},
+        "chips.asilomar2017": {},
+        "chips.bankman2018": {},
+        "chips.binareye2018": {},
+        "chips.envision2016": {},
+        "chips.envision2017": {},
+        "chips.jia2020": {},
+        "chips.laika2018": {},
+        "chips.vocell2019": {},
+        "chips.valavi2019": {},
+        "chips.keyword_and_speaker_network": {},
+        "chips.with_word_length": {"accelerator": amsim.chips.envision2017(), "bits": 8},
+        "spice.write": {
+            "macro": MACRO,
+            "die": None,
+            "weights": np.ones((4, 2)),
+            "inputs": np.ones((1, 4)),
+            "path": "no folder/a.cir",
+        },
+        "spice.run": {
+            "macro": MACRO,
+            "die": None,
+            "weights": np.ones((4, 2)),
+            "inputs": np.ones((1, 4)),
+            "path": "no folder/a.cir",
+        },
+        "zigzag.write": {"workload": NETWORK, "hardware": MACRO, "folder": "/dev/null/no folder"},
+        "workloads.dense": {"name": "dense", "rows": 4, "columns": 2},
+        "workloads.convolution": {"name": "c", "height": 8, "width": 8, "channels": 2, "filters": 2, "kernel": 3},
+        "workloads.alexnet": {},
+        "workloads.vgg16": {},
+        "workloads.binary_image_network": {},
+        "workloads.lstm_keyword_spotter": {},
+        "workloads.quantised_image_network": {},
+        "workloads.Workload": {"name": "small", "layers": (LAYER,)},
+        "workloads.Layer": {"name": "a", "work": LAYER.work},
+        "networks.load": {"name": "no such.npz"},
+        "networks.load_network": {"path": "no such file"},
+        "networks.save_network": {
+            "path": "no folder/a.npz",
+            "network": amsim.networks.NETWORKS["8-bit-fashion"],
+            "params": {},
+        },
+        "networks.ImageNetwork": {"bits": 2, "input_maps": 2},
+        "repairs.LastLayer": {"trainable": "dense"},
+        "repairs.OffsetCorrection": {},
+        "repairs.BatchStatistics": {"statistics": np.mean},
+        "repairs.ThresholdTuning": {},
+        "repairs.Trimming": {},
+        "system.Spread": {},
+        "characterisation.write_table": {"table": SWEPT, "path": "no folder/a.csv"},
+        "characterisation.read_table": {"source": "no such file"},
+        "characterisation.fit": {"table": "no such file", "macro": MACRO},
+        "system.continuous_settings": {"hardware": MACRO},
+        "system.static_settings": {"hardware": MACRO},
+        "system.minimum_energy_supply": {"at_supply": abs, "workload": NETWORK},
+        "system.scaled_to_supply": {"accelerator": amsim.chips.envision2017()},
+        "foreign.from_torch_linear": {"weight": np.ones((2, 3))},
+        "foreign.from_torch_convolution": {"weight": np.ones((2, 3, 3, 3))},
+    }
+
+
+def bound_calls() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Methods of what amsim makes, each with its arguments, by a name of its own."""
+    chip = amsim.deploy(lambda params, inputs: inputs @ params, np.ones((3, 2), np.float32), MACRO)
+    return {
+        "Chip.save": (chip.save, {"path": "no folder/a"}),
+        "Accelerator.cost": (amsim.Accelerator(MACRO).cost, {"workload": NETWORK}),
+        "Accelerator.of": (amsim.Accelerator.of, {"hardware": MACRO}),
+        "Calibration.of": (amsim.Calibration().of, {"name": "dense"}),
+        "Calibration.only": (amsim.Calibration().only, {"names": ["dense"]}),
+    }
