@@ -18,6 +18,7 @@ from amsim.circuits.adc import Adc
 from amsim.circuits.charge.array import PARTS
 from amsim.circuits.checks import integer_between, one_of
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.files.path_argument import checked_path
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.results.provenance import provenance
 from amsim.system.settings import setting_label
@@ -92,6 +93,10 @@ def fit(
     to 1 % low. A macro with optional parts (drivers, layout, faults ...) or another converter than `Adc` is refused.
     """
     names = _checked_names(parameters, macro)
+    if reads is not None:
+        integer_between("reads", reads, 1)
+    if not isinstance(table, xr.Dataset):
+        table = checked_path("table", table, "a path or a Dataset")
     measured = read_table(table)
     reads = measured.attrs.get("reads") if reads is None else reads
     if reads is None:

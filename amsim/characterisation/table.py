@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 
 from amsim.characterisation.quantities import LABELS
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import integer_between, part_of, truth_values
 from amsim.circuits.measured import Measured
+from amsim.files.path_argument import checked_path
 from amsim.files.regular_file import read_regular_file
 from amsim.files.whole_file import write_whole_text
 from amsim.results.labelled import labelled
@@ -60,18 +61,18 @@ def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, mono
             negative sigma, a duplicate or missing point, counts that `rows` products cannot sum to or that do not reach
             from `-rows` to `rows`, or means out of order. The message names the line, or the die, column and count.
     """
+    truth_values(monotonic=monotonic)
+    if rows is not None:
+        integer_between("rows", rows, 1, LARGEST_WORD)
     if isinstance(source, xr.Dataset):
         table, found = _of_dataset(source), source.attrs
-    elif isinstance(source, str | Path):
-        table, found = _of_file(Path(source))
     else:
-        raise ValueError(f"Argument `source` must be a path or a Dataset, but is of type {type(source).__name__}.")
+        table, found = _of_file(checked_path("source", source, "a path or a Dataset"))
     attributes = {name: found[name] for name in ("rows", "reads") if name in found}
     for name, value in attributes.items():
         integer_between(name, value, 1, LARGEST_WORD)
         attributes[name] = int(value)
     if rows is not None:
-        integer_between("rows", rows, 1, LARGEST_WORD)
         attributes["rows"] = int(rows)
     attributes.setdefault("rows", int(table.counts[-1]))
     _check_counts(table.counts, attributes["rows"])
@@ -95,6 +96,8 @@ def write_table(table: xr.Dataset, path: str | Path) -> None:
     Raises:
         ValueError: It is not a table.
     """
+    part_of("table", table, xr.Dataset)
+    target = checked_path("path", path)
     checked = read_table(table, monotonic=False)
     lines = ["# Reads of a sum of products: mean and standard deviation over reads, in counts."]
     lines += [f"# {name}: {checked.attrs[name]}" for name in ("rows", "reads") if name in checked.attrs]
@@ -103,7 +106,7 @@ def write_table(table: xr.Dataset, path: str | Path) -> None:
     values = zip(checked["count_read"].values.ravel(), checked["count_sigma"].values.ravel(), strict=True)
     for place, (mean, sigma) in zip(points, values, strict=True):
         lines.append(",".join([*map(str, place), repr(float(mean)), repr(float(sigma))]))
-    write_whole_text(Path(path), "\n".join(lines) + "\n")
+    write_whole_text(target, "\n".join(lines) + "\n")
 
 
 def measured_macro(

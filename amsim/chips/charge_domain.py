@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from amsim.circuits.adc import FlashAdc, SarAdc
 from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.comparator import Comparator
-from amsim.circuits.checks import integer_between, text
+from amsim.circuits.checks import integer_between, is_real_number, text
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.circuits.technology.process import Process
@@ -111,7 +111,7 @@ def jia2020(supply: float = 0.85, *, weight_bits: int = 1, input_bits: int = 1) 
     Raises:
         ValueError: Another supply, or word lengths outside 1 to 8 bit.
     """
-    if supply not in JIA_CLOCKS:
+    if not is_real_number(supply) or supply not in JIA_CLOCKS:
         raise ValueError(f"Argument `supply` must be 0.85 or 1.2 V, the published points, but is {supply}.")
     for name, bits in (("weight_bits", weight_bits), ("input_bits", input_bits)):
         integer_between(name, bits, 1, 8)

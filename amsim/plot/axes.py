@@ -29,18 +29,20 @@ WIDE = 10.0
 """Ratio of largest to smallest value from which an axis is logarithmic, unless its values are evenly spaced."""
 
 
-def by_die(name: str, study: Any, quantity: str) -> xr.DataArray:
+def by_die(name: str, study: Any, quantity: str, *, argument: str = "quantity") -> xr.DataArray:
     """Quantity of a study over its axes and `die`: reads are averaged, components of energy added.
 
     Args:
         name: Name of the argument that holds the study, for errors.
         study: Result of a study.
         quantity: Variable.
+        argument: Name of the argument that names the variable, for errors.
 
     Raises:
         ValueError: Not a Dataset, no such variable, or one that is not of numbers.
     """
-    style.check_dataset(name, study, (quantity,), ())
+    style.check_dataset(name, study, (), ())
+    style.check_variable(argument, quantity, study)
     values = study[quantity]
     if values.dtype.kind not in "fiub":
         raise ValueError(f"Argument `{name}` must have numbers as {quantity!r}, but has {values.dtype}.")

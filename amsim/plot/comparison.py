@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
+from amsim.circuits.checks import truth_values
 from amsim.plot import style
 from amsim.plot.label_placement import place_labels
 from amsim.plot.pareto import draw_front, point_label
@@ -31,6 +32,7 @@ def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Ax
     Raises:
         ValueError: Not a Dataset, or no variable `energy` over `component` and one of `design` and `site`.
     """
+    truth_values(share=share)
     bar = "site" if isinstance(comparison, xr.Dataset) and "site" in comparison.dims else "design"
     style.check_dataset("comparison", comparison, ("energy",), (bar, "component"))
     energy = comparison["energy"].transpose(bar, "component").values

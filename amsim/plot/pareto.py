@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
+from amsim.circuits.checks import truth_values
 from amsim.plot import axes, style
 from amsim.plot.label_placement import place_labels
 from amsim.statistics.dies import summary
@@ -46,6 +47,8 @@ def plot_pareto(
         ValueError: Not a Dataset, an unknown variable or axis, no point with both quantities, or dimensions that
             are not settings.
     """
+    if logarithmic is not None:
+        truth_values(logarithmic=logarithmic)
     spots = _spots(result, x, y)
     settings = _settings(spots)
     families = _families(spots, settings, hue)
@@ -93,8 +96,8 @@ def plot_pareto(
 def _spots(result: xr.Dataset, x: str, y: str) -> xr.Dataset:
     """Means and intervals of both quantities, and all settings, over one dimension `spot` with every known point."""
     found: dict[str, xr.DataArray] = {}
-    for name, quantity in (("price", x), ("value", y)):
-        values = axes.by_die("result", result, quantity)
+    for argument, name, quantity in (("x", "price", x), ("y", "value", y)):
+        values = axes.by_die("result", result, quantity, argument=argument)
         if "die" in values.dims:
             over_dies = summary(values)
             # A single die has no interval.

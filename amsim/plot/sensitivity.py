@@ -25,7 +25,8 @@ def plot_sensitivity(dataset: xr.Dataset, *, variable: str = "loss_increase", ax
     Raises:
         ValueError: Not a Dataset, or a variable that is not there or not over sites and sources.
     """
-    style.check_dataset("dataset", dataset, (variable,), ("site", "source"))
+    style.check_dataset("dataset", dataset, (), ("site", "source"))
+    style.check_variable("variable", variable, dataset)
     if set(dataset[variable].dims) != {"site", "source"}:
         raise ValueError(f"Argument `variable` must be one over site and source, but is {variable!r}.")
     values = dataset[variable].transpose("site", "source").values

@@ -5,6 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from amsim.circuits.checks import text
 from amsim.plot import axes, style
 from amsim.statistics.dies import paired_difference
 
@@ -31,6 +32,7 @@ def plot_switched_sources(result: xr.Dataset, *, quantity: str = "accuracy", ax:
     Raises:
         ValueError: Not a Dataset, not of switched sources, or further axes, of which one value each must be selected.
     """
+    text(quantity=quantity)
     names = (quantity, f"{quantity}_all", f"{quantity}_none")
     style.check_dataset("result", result, names, ("source", "state"))
     values, everything, nothing = (axes.by_die("result", result, name) for name in names)

@@ -93,7 +93,7 @@ def plot_sweep_map(
 
 def _field(argument: str, result: xr.Dataset, quantity: str, x: str, y: str) -> xr.DataArray:
     """Means over (y, x), both rising, without the entry where a conditional axis does not apply."""
-    values = axes.by_die("result", result, quantity)
+    values = axes.by_die("result", result, quantity, argument=argument)
     axes.numeric_axis("x", values, x)
     axes.numeric_axis("y", values, y)
     if x == y:

@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
-from amsim.circuits.checks import part_of
+from amsim.circuits.checks import one_of, part_of
 
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -73,6 +73,11 @@ def finish(ax: Axes, x: str, y: str, *, grid: str, columns: int, legend: Sequenc
     ax.grid(visible=True, axis=grid, color=PALE, linewidth=0.6)  # type: ignore[arg-type]
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def check_variable(argument: str, variable: Any, data: xr.Dataset) -> None:
+    """Raise ValueError unless an argument names a variable of a Dataset."""
+    one_of(argument, variable, map(str, data.data_vars))
 
 
 def check_dataset(name: str, data: Any, variables: Sequence[str], dims: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from amsim.circuits.checks import one_of
+from amsim.circuits.checks import finite_number, one_of
 from amsim.plot import axes, style
 from amsim.statistics.dies import DIRECTIONS, yield_at
 from amsim.statistics.intervals import CONFIDENCE, wilson_interval
@@ -50,6 +50,8 @@ def plot_yield(
             one value each must be selected first, or no point with all of its dies.
     """
     one_of("good", good, DIRECTIONS)
+    if limit is not None:
+        finite_number("limit", limit)
     values = axes.by_die("result", result, quantity)
     if "die" not in values.dims or not values.sizes["die"]:
         raise ValueError(f"Argument `result` must have {quantity!r} over 'die', but has it over {list(values.dims)}.")

@@ -1,5 +1,6 @@
 """Lines of a die from ngspice and from amsim's own formulas, side by side."""
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.charge_line import ChargeLine
+from amsim.circuits.checks import is_real_number, shown
 from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.files.whole_file import write_whole_text
@@ -66,14 +68,15 @@ def run(
     leakage are each exact alone; `line_voltage` takes them one after the other. It takes bottom plates that are fully
     back at ground when an evaluation begins, which in the deck needs drivers that settle within the reset.
     """
-    if isinstance(timeout, bool) or not timeout > 0:
-        raise ValueError(f"Argument `timeout` must be above 0, but is {timeout!r}.")
+    if not is_real_number(timeout) or not 0 < timeout <= sys.float_info.max:
+        raise ValueError(f"Argument `timeout` must be above 0 and finite, but is {shown(timeout)}.")
+    kept = None if path is None else deck_path(path)
     lines = physical_lines(
         macro, die, weights, inputs, bias_code=bias_code, reset_level=reset_level, start_level=start_level
     )
     simulator()  # before anything is written
     with tempfile.TemporaryDirectory(prefix="amsim-spice-") as folder:
-        target = deck_path(Path(folder) / "lines.cir" if path is None else path)
+        target = deck_path(Path(folder) / "lines.cir") if kept is None else kept
         deck = netlist(macro, lines, target.stem)
         write_whole_text(target, deck.text, encoding="ascii")
         found = simulate(target, deck.output, deck.sequence.stop, 2 * deck.columns, float(timeout))

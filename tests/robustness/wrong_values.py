@@ -56,14 +56,13 @@ WRONG = {
     "word": {k: v for k, v in NO_NUMBERS.items() if k != "text"} | {"none": None, "number": 1, "unknown": "no such"},
     "part": NO_NUMBERS | {"number": 1},
     "table": NO_NUMBERS | {"number": 1, "none": None, "array": np.ones(3), "empty": xr.Dataset()},
-    "picture": NO_NUMBERS | {"number": 1},
-    "optimiser": {name: value for name, value in NO_NUMBERS.items()} | {"truth": True, "negative": -1.0, "word": "adam"},
-    "dies": NO_NUMBERS | {"none": None, "zero": 0, "half": 1.5, "truth": True, "huge": 10**40},
+    "optimiser": NO_NUMBERS | {"truth": True, "negative": -1.0, "word": "adam"},
+    "which": NO_NUMBERS | {"none": None, "zero": 0, "half": 1.5, "truth": True, "huge": 10**40},
     "keys": {name: value for name, value in NO_NUMBERS.items() if name not in ("list", "dict")}
     | {"number": 1, "numbers": [1], "raw": [jax.random.PRNGKey(0)], "key": jax.random.key(0)},
     "bytes": {name: value for name, value in NO_NUMBERS.items() if name != "infinity"} | {"zero": 0, "truth": True},
-    "client": NO_NUMBERS | {"number": 1},
-    "lengths": NO_NUMBERS | {"number": 1, "zero": (0,), "half": (1.5,), "truth": (True,), "huge": (10**40,), "none": None},
+    "lengths": NO_NUMBERS | {"number": 1, "zero": (0,), "half": (1.5,), "truth": (True,), "huge": (10**40,),
+                            "none": None},
 }  # fmt: skip
 """Wrong values by kind of argument, each with a short name."""
 
@@ -76,29 +75,10 @@ PATHS = {"path", "folder", "store", "checkpoint"}
 FUNCTIONS = {"fn", "progress", "loss", "statistics", "constrain", "each_epoch"}
 NAMES = {"sources", "components", "quantities", "patterns", "trainable", "designs", "repairs"}
 
-TABLES = {
-    "study",
-    "result",
-    "dataset",
-    "comparison",
-    "table",
-    "cost",
-    "report",
-    "characteristic",
-    "budget",
-    "values",
-    "reference",
-    "price",
-    "value",
-}
-SPECIAL = {
-    "key": "key",
-    "ax": "picture",
-    "optimiser": "optimiser",
-    "seen": "keys",
-    "memory_limit": "bytes",
-    "client": "client",
-}
+KINDS = {
+    "key": "key", "ax": "part", "optimiser": "optimiser", "rule": "optimiser", "seen": "keys", "memory_limit": "bytes",
+    "client": "part", "which": "which",
+}  # fmt: skip
 
 
 def kind_of(parameter: inspect.Parameter) -> str | None:
@@ -106,12 +86,17 @@ def kind_of(parameter: inspect.Parameter) -> str | None:
     name, annotation = parameter.name, str(parameter.annotation)
     for names, kind in (
         (DATA_NAMES, "data"), (HARDWARE_PARTS, "part"), (PATHS, "path"), (FUNCTIONS, "function"), (NAMES, "names"),
-        (TABLES, "table"),
     ):  # fmt: skip
         if name in names:
             return kind
-    if name in SPECIAL:
-        return SPECIAL[name]
+    if name in KINDS:
+        return KINDS[name]
+    if parameter.annotation in (xr.Dataset, xr.DataArray):
+        return "table"
+    if name == "dies" and "str" in annotation:
+        return "which"
+    if name == "bits" and parameter.annotation is Any:
+        return "lengths"
     if isinstance(parameter.annotation, type):
         return {bool: "truth", int: "count", float: "fraction", str: "word"}.get(parameter.annotation)
     if annotation.startswith("collections.abc.Mapping"):
