@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullLocator
 
+from amsim.circuits.checks import some_items
 from amsim.plot import style
 
 COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.BLACK, style.ORANGE, style.SKY_BLUE)
@@ -42,6 +43,7 @@ def by_die(name: str, study: Any, quantity: str, *, argument: str = "quantity") 
         ValueError: Not a Dataset, no such variable, or one that is not of numbers.
     """
     style.check_dataset(name, study, (), ())
+    some_items(**{name: study.data_vars})
     style.check_variable(argument, quantity, study)
     values = study[quantity]
     if values.dtype.kind not in "fiub":

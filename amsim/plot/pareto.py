@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
-from amsim.circuits.checks import truth_values
+from amsim.circuits.checks import one_of, truth_values
 from amsim.plot import axes, style
 from amsim.plot.label_placement import place_labels
 from amsim.statistics.dies import summary
@@ -134,8 +134,7 @@ def _hue(spots: xr.Dataset, settings: Sequence[str], hue: str | None) -> str | N
     if hue is None:
         words = [name for name in settings if not axes.is_numeric(spots[name])]
         return next((name for name in words if len(np.unique(spots[name].values)) <= len(style.FAMILY_STYLES)), None)
-    if hue not in spots.coords:
-        raise ValueError(f"Argument `hue` must be one of {', '.join(map(str, spots.coords))}, but is {hue!r}.")
+    one_of("hue", hue, map(str, spots.coords))
     count = len(np.unique(spots[hue].values))
     if count > len(style.FAMILY_STYLES):
         raise ValueError(

@@ -1,5 +1,6 @@
 """Physical lines of a switched-capacitor die: every capacitor, resistance and charge of each column, in SI units."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
 from amsim.circuits.charge.die import CapacitorDie, mismatch_errors, nominal_die
+from amsim.circuits.checks import is_real_number, shown
 from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.noise.switching import leakage_growth
@@ -176,6 +178,6 @@ def _signs(name: str, given: Any, axes: str, limits: tuple[int | None, int]) -> 
 
 
 def _level(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
-        raise ValueError(f"Argument `{name}` must be a finite number in V, but is {value!r}.")
+    if not is_real_number(value) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"Argument `{name}` must be a finite number in V, but is {shown(value)}.")
     return float(value)

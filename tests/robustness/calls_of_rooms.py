@@ -22,6 +22,7 @@ SWEPT = xr.Dataset(
     {"accuracy": (("die", "a", "b"), np.ones((2, 2, 2)) * [[0.5, 0.6], [0.7, 0.8]])},
     {"a": [1.0, 2.0], "b": [1.0, 2.0]},
 )
+PRICED = SWEPT.assign(energy=(("a", "component"), [[1e-9], [2e-9]])).assign_coords(component=["mac"])
 LINES = {"macro": MACRO, "die": None, "weights": np.ones((4, 2)), "inputs": np.ones((1, 4))}
 DECK = Path(tempfile.gettempdir()) / "wrong_inputs.cir"
 COST = xr.Dataset({"energy": (("site", "component"), np.ones((2, 1)))}, {"site": ["a", "b"], "component": ["mac"]})
@@ -41,10 +42,10 @@ def room_calls() -> dict[str, dict[str, Any]]:
         "plot.plot_sweep": {"study": CURVE.to_dataset(), "x": "bits"},
         "plot.plot_sweep_map": {"result": SWEPT, "x": "a", "y": "b"},
         "plot.plot_yield": {"result": CURVE.to_dataset(), "hue": "bits"},
-        "plot.plot_pareto": {"result": SWEPT},
+        "plot.plot_pareto": {"result": PRICED},
         "plot.plot_linearity": {"transitions": np.arange(1.0, 8.0)},
         "plot.plot_die_map": {"macro": MACRO, "die": MACRO.fabricate(jax.random.key(0))},
-        "plot.plot_energy_sweep": {"dataset": SWEPT, "x": "a"},
+        "plot.plot_energy_sweep": {"dataset": PRICED, "x": "a"},
         "plot.plot_noise_budget": {"budget": amsim.noise_budget(MACRO)},
         "plot.plot_energy_breakdown": {"comparison": COST},
         "chips.asilomar2017": {},
@@ -58,8 +59,6 @@ def room_calls() -> dict[str, dict[str, Any]]:
         "chips.valavi2019": {},
         "chips.keyword_and_speaker_network": {},
         "chips.with_word_length": {"accelerator": amsim.chips.envision2017(), "bits": 8},
-        "spice.write": LINES | {"path": DECK},
-        "spice.run": LINES | {"path": "no folder/a.cir"},
         "zigzag.write": {"workload": NETWORK, "hardware": MACRO, "folder": "/dev/null/no folder"},
         "workloads.dense": {"name": "dense", "rows": 4, "columns": 2},
         "workloads.convolution": {"name": "c", "height": 8, "width": 8, "channels": 2, "filters": 2, "kernel": 3},
@@ -96,11 +95,23 @@ def room_calls() -> dict[str, dict[str, Any]]:
     }
 
 
+def write_deck(macro: Any, path: str) -> Any:
+    """Write a deck; its levels would be compiled for, and are tried in their room."""
+    return amsim.spice.write(**LINES | {"macro": macro}, path=path)
+
+
+def run_deck(path: str, timeout: float) -> Any:
+    """Run a deck; what it shares with `spice.write` is tried there."""
+    return amsim.spice.run(**LINES, path=path, timeout=timeout)
+
+
 def bound_calls() -> dict[str, tuple[Any, dict[str, Any]]]:
     """Methods of what amsim makes, each with its arguments, by a name of its own."""
     chip = amsim.deploy(lambda params, inputs: inputs @ params, np.ones((3, 2), np.float32), MACRO)
     tables = {name: getattr(plot, name) for name in TABLES_ALONE}
     return {name: (FirstOnly(function), {}) for name, function in tables.items()} | {
+        "spice.write": (write_deck, {"macro": MACRO, "path": DECK}),
+        "spice.run": (run_deck, {"path": "no folder/a.cir", "timeout": 1.0}),
         "Chip.save": (chip.save, {"path": "no folder/a"}),
         "Accelerator.cost": (amsim.Accelerator(MACRO).cost, {"workload": NETWORK}),
         "Accelerator.of": (amsim.Accelerator.of, {"hardware": MACRO}),

@@ -17,7 +17,7 @@ from wrong_values import wrong_values
 
 import amsim
 
-SECONDS = 3
+SECONDS = 10
 FOLDERS = tuple(
     str((Path(amsim.__file__).parent.parent / folder).resolve()) for folder in ("amsim", "circuits", "noise")
 )

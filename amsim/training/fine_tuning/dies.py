@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.checks import integer_between, one_key, shown
 
 REDRAWN, NOMINAL = "redrawn", "nominal"
 
@@ -28,22 +28,13 @@ class DieStream(NamedTuple):
 
     @staticmethod
     def of(dies: Any, key: PRNGKeyArray) -> "DieStream":
-        """Stream for the argument `dies` of `fine_tune`.
-
-        Raises:
-            ValueError: The argument is not one of the allowed values.
-        """
+        """Stream for the argument `dies` of `fine_tune`, which `check_dies` has found to be in order."""
         stream, fresh = jax.random.split(key)
         if isinstance(dies, str):
-            if dies in (REDRAWN, NOMINAL):
-                return DieStream(dies, stream, 0, fresh)
-            raise ValueError(_message(dies))
+            return DieStream(dies, stream, 0, fresh)
         if isinstance(dies, jax.Array):
-            return DieStream("held", one_key("dies", dies), 1, fresh)
-        if isinstance(dies, int | np.integer) and not isinstance(dies, bool):
-            integer_between("dies", dies, 1)
-            return DieStream("ensemble", stream, int(dies), fresh)
-        raise ValueError(_message(dies))
+            return DieStream("held", dies, 1, fresh)
+        return DieStream("ensemble", stream, int(dies), fresh)
 
     def at(self, step: Int[Array, ""] | int) -> PRNGKeyArray | None:
         """Key of the die of a step; None is the nominal macros."""
@@ -75,8 +66,14 @@ class DieStream(NamedTuple):
         return jax.random.fold_in(self.fresh, 0)
 
 
-def _message(dies: Any) -> str:
-    return (
-        "Argument `dies` must be 'redrawn', 'nominal', a number of dies or the key of one as `amsim.deploy` takes it, "
-        f"but is {dies!r}."
-    )
+def check_dies(name: str, dies: Any) -> None:
+    """Raise ValueError unless dies are "redrawn", "nominal", a number of them or the key of one."""
+    if isinstance(dies, jax.Array):
+        one_key(name, dies)
+    elif isinstance(dies, int | np.integer) and not isinstance(dies, bool):
+        integer_between(name, dies, 1)
+    elif not isinstance(dies, str) or dies not in (REDRAWN, NOMINAL):
+        raise ValueError(
+            f"Argument `{name}` must be 'redrawn', 'nominal', a number of dies or the key of one as `amsim.deploy` "
+            f"takes it, but is {shown(dies)}."
+        )

@@ -18,6 +18,7 @@ from amsim.circuits.checks import (
 )
 from amsim.datasets.check import LabelledData, class_items
 from amsim.deployment.site_ranges import Calibration
+from amsim.training.fine_tuning.dies import check_dies
 from amsim.training.optimiser import adam_with_cosine
 from amsim.training.parameters import Trainable, check_trainable
 
@@ -45,8 +46,7 @@ class Optimiser:
 
     def __post_init__(self) -> None:
         """Check the rule."""
-        if not (hasattr(self.rule, "init") and hasattr(self.rule, "update")):
-            number_between("optimiser", self.rule, 0.0, float("inf"))
+        check_rule("rule", self.rule)
         check_trainable(self.trainable)
         function("constrain", self.constrain, "(params)", optional=True)
         function("each_epoch", self.each_epoch, "(params)", optional=True)
@@ -56,7 +56,10 @@ class Optimiser:
         """The same optimiser as a part, where a rule alone is given; the default one for None."""
         if optimiser is None:
             return Optimiser()
-        return optimiser if isinstance(optimiser, Optimiser) else Optimiser(optimiser)
+        if isinstance(optimiser, Optimiser):
+            return optimiser
+        check_rule("optimiser", optimiser)
+        return Optimiser(optimiser)
 
     @property
     def learning_rate(self) -> float | None:
@@ -86,13 +89,17 @@ class TrainingDies:
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
-        """Check the calibration."""
+        """Check the dies and the calibration."""
+        check_dies("which", self.which)
         part_of("calibration", self.calibration, Calibration, optional=True)
 
     @staticmethod
     def of(dies: Any) -> "TrainingDies":
         """The same dies as a part, where only which they are is given."""
-        return dies if isinstance(dies, TrainingDies) else TrainingDies(dies)
+        if isinstance(dies, TrainingDies):
+            return dies
+        check_dies("dies", dies)
+        return TrainingDies(dies)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -132,6 +139,12 @@ class HeldOut:
         if validation is not None:
             check_held_out("validation", validation)
         return HeldOut(validation)
+
+
+def check_rule(name: str, rule: Any) -> None:
+    """Raise ValueError unless a rule of updates is a learning rate or an optax transformation."""
+    if not (hasattr(rule, "init") and hasattr(rule, "update")):
+        number_between(name, rule, 0.0, float("inf"))
 
 
 def check_held_out(name: str, items: Any) -> None:
