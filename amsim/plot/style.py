@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
-from amsim.circuits.checks import one_of, part_of
+from amsim.circuits.checks import part_of, shown
 
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -77,7 +77,10 @@ def finish(ax: Axes, x: str, y: str, *, grid: str, columns: int, legend: Sequenc
 
 def check_variable(argument: str, variable: Any, data: xr.Dataset) -> None:
     """Raise ValueError unless an argument names a variable of a Dataset."""
-    one_of(argument, variable, map(str, data.data_vars))
+    if not isinstance(variable, str) or variable not in data.data_vars:
+        lacking = variable if isinstance(variable, str) else f"a variable that is {shown(variable)}"
+        known = ", ".join(map(str, data.data_vars))
+        raise ValueError(f"Argument `{argument}` must be one of {known}, but the Dataset lacks {lacking}.")
 
 
 def check_dataset(name: str, data: Any, variables: Sequence[str], dims: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator, PercentFormatter
 
-from amsim.circuits.checks import one_of, truth_values
+from amsim.circuits.checks import text, truth_values
 from amsim.plot import style
 from amsim.plot.label_placement import place_labels
 
@@ -159,8 +159,8 @@ def plot_energy_sweep(dataset: xr.Dataset, x: str, *, stacked: bool = True, ax: 
         ValueError: Not such a Dataset, fewer than two points, numbers that do not rise, or infinite energies.
     """
     truth_values(stacked=stacked)
-    style.check_dataset("dataset", dataset, ("energy",), ("component",))
-    one_of("x", x, map(str, dataset["energy"].dims))
+    text(x=x)
+    style.check_dataset("dataset", dataset, ("energy",), (x, "component"))
     values, energy = np.asarray(dataset[x].values), dataset["energy"].transpose(x, "component").values
     if not np.issubdtype(values.dtype, np.number) or len(values) < 2 or np.any(np.diff(values) <= 0):
         raise ValueError(f"Argument `dataset` must have two or more rising numbers along {x!r}, but has {values}.")

@@ -120,6 +120,7 @@ BY_DESIGN = {
     ("workloads.Workload", "name", "unknown"): "any text is a name",
     ("Calibration.of", "name", "unknown"): "any site may go without a choice of its own",
     ("statistics.iso_crossing", "target", "negative"): "a target may have either sign",
+    ("plot.plot_energy_sweep", "x", "unknown"): "the error names the Dataset that lacks the axis",
     ("plot.plot_yield", "limit", "negative"): "a limit may have either sign",
     ("characterisation.write_table", "table", "empty"): "checked as the source of a table",
     ("statistics.yield_at", "limit", "negative"): "a limit may have either sign",
