@@ -70,13 +70,13 @@ def run(
     """
     if not is_real_number(timeout) or not 0 < timeout <= sys.float_info.max:
         raise ValueError(f"Argument `timeout` must be above 0 and finite, but is {shown(timeout)}.")
-    kept = None if path is None else deck_path(path)
+    given = None if path is None else deck_path(path)
     lines = physical_lines(
         macro, die, weights, inputs, bias_code=bias_code, reset_level=reset_level, start_level=start_level
     )
     simulator()  # before anything is written
     with tempfile.TemporaryDirectory(prefix="amsim-spice-") as folder:
-        target = deck_path(Path(folder) / "lines.cir") if kept is None else kept
+        target = deck_path(Path(folder) / "lines.cir") if given is None else given
         deck = netlist(macro, lines, target.stem)
         write_whole_text(target, deck.text, encoding="ascii")
         found = simulate(target, deck.output, deck.sequence.stop, 2 * deck.columns, float(timeout))
