@@ -75,7 +75,8 @@ def shared_supply_time_constant(
 def _capacitors(name: str) -> Callable[[Any], Array]:
     def convert(values: Any) -> Array:
         with np.errstate(over="ignore", under="ignore"):
-            return jnp.asarray(real(name, values), float)
+            # The check of shapes says that there is none.
+            return jnp.asarray(() if isinstance(values, list | tuple) and not values else real(name, values), float)
 
     return convert
 
