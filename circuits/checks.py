@@ -3,7 +3,6 @@
 import difflib
 import functools
 import re
-import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any
@@ -14,7 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from amsim.noise.checks import Allowed, checked
+from amsim.noise.arguments import LARGEST_COUNT as LARGEST_COUNT
+from amsim.noise.arguments import integer_between as integer_between
+from amsim.noise.arguments import shown as shown
+from amsim.noise.checks import Allowed, checked, is_real_dtype, real
 
 
 def enforced(
@@ -29,28 +31,18 @@ def _or_error(refusal: str, traced: Array, allowed: Allowed) -> Array:
     return eqx.error_if(traced, ~allowed(traced), refusal)
 
 
-LARGEST_COUNT = 2**31 - 1
-"""Largest number of anything that is counted: indices of arrays have 32 bits."""
+def integers_from_one(name: str, values: Any) -> None:
+    """Raise ValueError unless values are a tuple or list of integers of at least 1."""
+    if not isinstance(values, tuple | list):
+        raise ValueError(f"Argument `{name}` must be a tuple of integers, but is {shown(values)}.")
+    for value in values:
+        integer_between(name, value, 1)
 
 
-def shown(value: Any) -> str:
-    """A wrong value in one line that is not long: small things as they are written, others by their type."""
-    if isinstance(value, int) and value.bit_length() > 128:
-        return f"an integer of {value.bit_length()} bits"
-    if value is None or isinstance(value, str | bytes | int | float | complex | np.generic | type):
-        return reprlib.repr(value)
-    return f"of type {type(value).__name__}"
-
-
-def integer_between(name: str, value: Any, low: int, high: int | None = None) -> None:
-    """Raise ValueError unless value is an integer in `low..high`; without `high` it is a count."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if whole and low <= value <= (LARGEST_COUNT if high is None else high):
-        return
-    allowed = f"an integer from {low} to {high}"
-    if high is None:
-        allowed = f"an integer of at least {low}" + (f" and at most {LARGEST_COUNT}" if whole and value > low else "")
-    raise ValueError(f"Argument `{name}` must be {allowed}, but is {shown(value)}.")
+def one_number(name: str, value: Any) -> None:
+    """Raise ValueError unless value is one real number, concrete or traced."""
+    if np.shape(real(name, value)) != ():
+        raise ValueError(f"Argument `{name}` must be a single number, but has shape {np.shape(value)}.")
 
 
 def number_between(name: str, value: Any, low: float, high: float) -> None:
@@ -63,7 +55,7 @@ def number_between(name: str, value: Any, low: float, high: float) -> None:
 def is_real_number(value: Any) -> bool:
     """Whether value is one real number, also as an array without axes; truth values are none."""
     if isinstance(value, np.ndarray | np.generic | jax.Array):
-        return value.ndim == 0 and value.dtype.kind in "iuf"
+        return value.ndim == 0 and is_real_dtype(value.dtype) and not isinstance(value, np.ma.MaskedArray)
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -61,7 +61,8 @@ class DigitalBinary(Macro):
     weight_cells: SramCell | None = None
 
     def __check_init__(self) -> None:
-        """Check the cells."""
+        """Check the parts."""
+        part_of("technology", self.technology, Technology)
         part_of("weight_cells", self.weight_cells, SramCell, optional=True)
 
     @property

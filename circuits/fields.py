@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.checks import enforced
 from amsim.circuits.units import check_unit
+from amsim.noise.checks import real, stored, wrong_number
 
 if TYPE_CHECKING:
     # Fields convert numbers to arrays, which type checkers do not follow.
@@ -138,20 +139,15 @@ def _quantity_converter(name: str, positive: bool, at_most: float | None) -> Cal
         return above & (abs(value) < np.inf if at_most is None else value <= at_most)
 
     def convert(value: Any) -> Any:
-        traced = isinstance(value, jax.core.Tracer)
-        try:
-            if isinstance(value, bool | str):  # NumPy would take them for 1 or 0, or the number that they spell
-                raise TypeError
-            with np.errstate(over="ignore", under="ignore"):
-                array = value if traced and jnp.issubdtype(value.dtype, jnp.floating) else jnp.asarray(value, float)
-        except (TypeError, ValueError):
-            raise ValueError(f"Argument `{name}` must be a number, but is {value!r}.") from None
+        given = real(name, value)
+        with np.errstate(over="ignore", under="ignore"):
+            traced = isinstance(given, jax.core.Tracer) and jnp.issubdtype(given.dtype, jnp.floating)
+            array = given if traced else jnp.asarray(given, float)
         if array.shape != ():
             raise ValueError(f"Argument `{name}` must be a single number, but has shape {array.shape}; use jax.vmap.")
         rule = f"Argument `{name}` must be finite and {allowed}"
-        # In the array's dtype, since what is above 0 as given may be 0 in float32; not the array, which `jit` traces.
-        with np.errstate(over="ignore", under="ignore"):
-            stored = value if traced else np.asarray(value, array.dtype)
-        return enforced(array, stored, inside, lambda _: f"{rule}, but is {value}.", f"{rule}.")
+        # As it is stored, but not the array itself, which `jit` traces.
+        held = stored(given, array.dtype)
+        return enforced(array, held, inside, lambda wrong: f"{rule}, but {wrong_number(value, wrong)}.", f"{rule}.")
 
     return convert

@@ -22,6 +22,7 @@ from amsim.circuits.contract.products import over_columns
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.fields import Quantity, count, physical, quantity
+from amsim.noise.checks import real
 from amsim.noise.random import normal
 
 if TYPE_CHECKING:
@@ -43,10 +44,8 @@ class MeasuredDie(eqx.Module):
 
 def _table(name: str, long_name: str, lowest: float) -> Any:
     def convert(values: ArrayLike) -> Array:
-        try:
-            array = jnp.asarray(values, float)
-        except (TypeError, ValueError):
-            raise ValueError(f"Argument `{name}` must be an array of numbers, but is {values!r}.") from None
+        with np.errstate(over="ignore", under="ignore"):
+            array = jnp.asarray(real(name, values), float)
         if array.ndim not in (2, 3):
             raise ValueError(
                 f"Argument `{name}` must have shape (dies, columns, counts) or (columns, counts), but has shape "
@@ -136,6 +135,7 @@ class Measured(Macro):
 
     def __check_init__(self) -> None:
         """Check that the table has an answer for every sum of every column."""
+        super().__check_init__()  # the sizes first
         if self.counts[0] > -self.rows or self.counts[-1] < self.rows:
             raise ValueError(
                 f"Argument `counts` must cover {-self.rows}..{self.rows}, the sums of {self.rows} rows, but covers "

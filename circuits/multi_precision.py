@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from amsim.circuits.checks import integer_between, one_of, part_of
+from amsim.circuits.checks import integer_between, one_of, part_of, shown
 from amsim.circuits.contract.dataflow import Dataflow
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
@@ -102,6 +102,8 @@ class MultiPrecision(Macro):
         if self.accumulator_bits is not None:
             integer_between("accumulator_bits", self.accumulator_bits, 2, 64)
         one_of("rounding", self.rounding, ("nearest", "truncate"))
+        if not isinstance(self.modes, tuple | list):
+            raise ValueError(f"Argument `modes` must be a tuple of PrecisionMode, but is {shown(self.modes)}.")
         for mode in self.modes:
             part_of("modes", mode, PrecisionMode)
         widths = [mode.bits for mode in self.modes]

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.noise.checks import floating, positive
+from amsim.noise.checks import floating, level, non_negative, positive
 
 _DB_PER_BIT = 20 * math.log10(2)
 _FULL_SCALE_SINE = 10 * math.log10(1.5)
@@ -28,7 +28,7 @@ def enob_of_sndr(sndr: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
 
     Source: facts 6.1, with the exact 10 log10(3/2) and 20 log10(2).
     """
-    return (floating(sndr) - _FULL_SCALE_SINE) / _DB_PER_BIT
+    return (level("sndr", sndr) - _FULL_SCALE_SINE) / _DB_PER_BIT
 
 
 def sndr_of_enob(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -42,7 +42,7 @@ def sndr_of_enob(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
 
     Source: as `enob_of_sndr`.
     """
-    return _DB_PER_BIT * floating(enob) + _FULL_SCALE_SINE
+    return _DB_PER_BIT * floating("enob", enob) + _FULL_SCALE_SINE
 
 
 def jitter_snr(frequency: Real[ArrayLike, "..."], jitter: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -82,7 +82,7 @@ def walden_fom(
 
     Source: facts 6.1.
     """
-    return positive("power", power) / positive("rate", rate) / jnp.exp2(floating(enob))
+    return positive("power", power) / positive("rate", rate) / jnp.exp2(floating("enob", enob))
 
 
 def schreier_fom(
@@ -103,7 +103,7 @@ def schreier_fom(
 
     Source: facts 6.1.
     """
-    return floating(sndr) + decibels(positive("rate", rate) / positive("power", power) / 2)
+    return level("sndr", sndr) + decibels(positive("rate", rate) / positive("power", power) / 2)
 
 
 def conversion_energy(sndr: Real[ArrayLike, "..."], schreier: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -118,7 +118,7 @@ def conversion_energy(sndr: Real[ArrayLike, "..."], schreier: Real[ArrayLike, ".
 
     Source: facts 6.1.
     """
-    return power_ratio(floating(sndr) - floating(schreier)) / 2
+    return power_ratio(level("sndr", sndr) - floating("schreier", schreier)) / 2
 
 
 def parallel_snr(*ratios: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -137,13 +137,12 @@ def parallel_snr(*ratios: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
     """
     if not ratios:
         raise ValueError("Argument `ratios` must hold at least one signal-to-noise ratio, but is empty.")
-    lowest = floating(ratios[0])
-    for ratio in ratios[1:]:
-        lowest = jnp.minimum(lowest, floating(ratio))
+    levels = [level("ratios", ratio) for ratio in ratios]
+    lowest = levels[0]
+    for one in levels[1:]:
+        lowest = jnp.minimum(lowest, one)
     # Relative to the smallest, so that 400 dB does not underflow.
-    return lowest - decibels(
-        sum((power_ratio(lowest - floating(ratio)) for ratio in ratios), start=jnp.zeros_like(lowest))
-    )
+    return lowest - decibels(sum((power_ratio(lowest - one) for one in levels), start=jnp.zeros_like(lowest)))
 
 
 def converter_sqnr(bits: Real[ArrayLike, "..."], clip: Real[ArrayLike, "..."] = 4.0) -> Float[Array, "..."]:
@@ -192,7 +191,7 @@ def needed_converter_bits(snr: Real[ArrayLike, "..."], loss: Real[ArrayLike, "..
     Validity: as `converter_sqnr` without its clipped part, up to about 8 bits. Source: facts 5.4, with exact constants.
     """
     g = positive("loss", loss)
-    sqnr = floating(snr) - g - 10 * jnp.log10(-jnp.expm1(-g * (math.log(10) / 10)))
+    sqnr = level("snr", snr) - g - 10 * jnp.log10(-jnp.expm1(-g * (math.log(10) / 10)))
     return (sqnr + 10 * math.log10(16 / 3)) / _DB_PER_BIT
 
 
@@ -209,11 +208,11 @@ def least_sampling_energy(
         Energy `C V_DD^2` per sample, shape (...), J.
 
     Raises:
-        ValueError: A concrete `temperature` is not positive. A traced one gives NaN.
+        ValueError: A concrete `temperature` is not positive or `bits` is negative. A traced one gives NaN.
 
     Source: facts 5.1.
     """
-    return 12 * (constants.k * positive("temperature", temperature)) * jnp.exp2(2 * floating(bits))
+    return 12 * (constants.k * positive("temperature", temperature)) * jnp.exp2(2 * non_negative("bits", bits))
 
 
 def decibels(ratio: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -10,7 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.noise import _rules, random
-from amsim.noise.checks import non_negative
+from amsim.noise.arguments import word_of
+from amsim.noise.checks import array_of, non_negative
 
 DECISION_RULES = ("straight-through", "clipped", "tanh", "swish")
 NOISY_DECISION_RULES = ("physical", *DECISION_RULES)
@@ -40,7 +41,7 @@ def decision(x: Float[Array, "..."], rule: str = "clipped") -> Float[Array, "...
     Source: straight-through, Bengio, Leonard and Courville, arXiv 1308.3432; clipped, Hubara et al., "Binarized neural
     networks", NeurIPS 2016, equation 4; swish, Darabi et al., "BNN+", arXiv 1812.11800 (SignSwish).
     """
-    return _rules.decision(x, _check_rule(rule, DECISION_RULES))
+    return _rules.decision(array_of("x", x), word_of("rule", rule, DECISION_RULES))
 
 
 def rounded(x: Float[Array, "..."], rule: str = "straight-through") -> Float[Array, "..."]:
@@ -58,7 +59,7 @@ def rounded(x: Float[Array, "..."], rule: str = "straight-through") -> Float[Arr
 
     Source: straight-through, Bengio, Leonard and Courville, arXiv 1308.3432.
     """
-    return _rules.rounded(x, _check_rule(rule, ROUNDING_RULES))
+    return _rules.rounded(array_of("x", x), word_of("rule", rule, ROUNDING_RULES))
 
 
 def expected_decision(x: Float[Array, "..."], sigma: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -82,7 +83,7 @@ def expected_decision(x: Float[Array, "..."], sigma: Real[ArrayLike, "..."]) -> 
 
     Source: definition of the normal CDF, Abramowitz and Stegun, equation 26.2.29.
     """
-    return _rules.expected_decision(x, non_negative("sigma", sigma))
+    return _rules.expected_decision(array_of("x", x), non_negative("sigma", sigma))
 
 
 def noisy_decision(
@@ -117,8 +118,8 @@ def noisy_decision(
 
     Validity: as `expected_decision`; probabilities are exact to one bin of the uniform number (1.2e-7 in float32).
     """
-    _check_rule(rule, NOISY_DECISION_RULES)
-    sigma = non_negative("sigma", sigma)
+    word_of("rule", rule, NOISY_DECISION_RULES)
+    x, sigma = array_of("x", x), non_negative("sigma", sigma)
     shape = jnp.broadcast_shapes(x.shape, sigma.shape)
     return _rules.noisy_decision(random.uniform(key, shape, x.dtype, method=method), x, sigma, rule)
 
@@ -140,9 +141,3 @@ def with_gradient_of(value: Float[Array, "..."], surrogate: Float[Array, "..."])
 @with_gradient_of.defjvp
 def _with_gradient_of_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     return primals[0], tangents[1]
-
-
-def _check_rule(rule: str, allowed: tuple[str, ...]) -> str:
-    if rule not in allowed:
-        raise ValueError(f"Argument `rule` must be one of {allowed}, but is {rule!r}.")
-    return rule

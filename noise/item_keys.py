@@ -16,6 +16,7 @@ from jax.extend.random import define_prng_impl
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int, Key, PRNGKeyArray, UInt32
 
+from amsim.noise.arguments import integer_between, one_typed_key
 from amsim.noise.counter_hash import Place, hashed_words
 
 _WHOLE = np.array([0, 1], np.uint32)
@@ -41,9 +42,18 @@ def item_key(key: PRNGKeyArray, first: Int[ArrayLike, ""], items: int, *, of: in
         A typed key, shape (), which `jax.random.split` and `jax.random.fold_in` take as any other. Functions of
         `jax.random` draw other numbers by it than by `key`, with the same property.
 
+    Raises:
+        ValueError: `key` is not one typed key, or a number of items is no count.
+
     Validity: draws whose shape begins with the items, alone or merged with axes behind them. Other draws are
     independent from batch to batch, but change with the division.
     """
+    one_typed_key("key", key)
+    if not isinstance(first, jax.Array):
+        integer_between("first", first, 0, 2**32 - 1)
+    integer_between("items", items, 1)
+    if of is not None:
+        integer_between("of", of, 1)
     doublings = _UNKNOWN if of is None else (-(-of // items) - 1).bit_length()
     place = jnp.stack([jnp.asarray(first, jnp.uint32), jnp.asarray(items, jnp.uint32)])
     words = jnp.concatenate([jax.random.key_data(key), place])

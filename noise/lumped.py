@@ -50,7 +50,7 @@ def layer_sigma(
     Source: Rekhi et al., DAC 2019 (facts 5.5, recalled).
     """
     total, group = positive("products", products), positive("products_per_conversion", products_per_conversion)
-    return jnp.sqrt(total * group / 12) * jnp.exp2(1 - floating(enob))
+    return jnp.sqrt(total * group / 12) * jnp.exp2(1 - floating("enob", enob))
 
 
 def layer_conversion_energy(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -65,7 +65,7 @@ def layer_conversion_energy(enob: Real[ArrayLike, "..."]) -> Float[Array, "..."]
 
     Source: Rekhi et al., DAC 2019 (facts 5.5, recalled).
     """
-    bits = floating(enob)
+    bits = floating("enob", enob)
     above = power_ratio(6.02 * jnp.maximum(bits, 10.5) - 68.25)
     return jnp.where(bits > 10.5, above, 0.3) * constants.pico
 

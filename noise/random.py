@@ -14,6 +14,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32, Int32, Key, PRNGKeyArray, UInt32
 
+from amsim.noise.arguments import integer_between, one_typed_key, shown, word_of
 from amsim.noise.counter_hash import hashed_words
 from amsim.noise.item_keys import words_and_place
 
@@ -107,20 +108,23 @@ def normal(
 
 def _checked_dtype(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike, method: str) -> np.dtype:
     """Dtype of a draw whose arguments have been checked."""
-    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        kind = getattr(key, "dtype", type(key).__name__)
-        raise ValueError(f"Argument `key` must be a typed key from jax.random.key, but is of type {kind}.")
-    if key.shape != ():
-        raise ValueError(f"Argument `key` must be one key, but has shape {key.shape}; use jax.vmap over keys.")
-    if method not in RANDOM_METHODS:
-        raise ValueError(f"Argument `method` must be one of {RANDOM_METHODS}, but is {method!r}.")
+    one_typed_key("key", key)
+    word_of("method", method, RANDOM_METHODS)
+    if not isinstance(shape, tuple | list):
+        raise ValueError(f"Argument `shape` must be a tuple of counts, but is {shown(shape)}.")
+    for length in shape:
+        integer_between("shape", length, 0)
     if math.prod(shape) > 2**32:
         raise ValueError(f"Argument `shape` must hold at most 2**32 numbers, but is {shape}; split the key.")
-    dtype = np.dtype(dtype)
     allowed = ("float32", "float64") if jnp.result_type(float) == np.float64 else ("float32",)
-    if dtype.name not in allowed:
-        raise ValueError(f"Argument `dtype` must be one of {allowed} (float64 with jax_enable_x64), but is {dtype}.")
-    return dtype
+    rule = f"Argument `dtype` must be one of {allowed} (float64 with jax_enable_x64), but is"
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise ValueError(f"{rule} {shown(dtype)}.") from None
+    if dtype is None or found.name not in allowed:
+        raise ValueError(f"{rule} {found}.")
+    return found
 
 
 def _hashed_words(key: PRNGKeyArray, shape: tuple[int, ...], count: int) -> list[UInt32[Array, "..."]]:
@@ -158,5 +162,10 @@ def numbered_keys(key: PRNGKeyArray, count: int) -> Key[Array, " count"]:
 
     Returns:
         Typed keys, shape (count,).
+
+    Raises:
+        ValueError: `key` is not one typed key, or `count` is no count.
     """
+    one_typed_key("key", key)
+    integer_between("count", count, 0)
     return jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(count))

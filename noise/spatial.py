@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.noise.checks import non_negative
+from amsim.noise.arguments import integer_between
+from amsim.noise.checks import array_of, non_negative
 from amsim.noise.loops import scan
 
 
@@ -23,8 +24,7 @@ def coordinates(cells: int) -> Float[Array, " cells"]:
     Raises:
         ValueError: `cells` is below 1.
     """
-    if cells < 1:
-        raise ValueError(f"Argument `cells` must be at least 1, but is {cells}.")
+    integer_between("cells", cells, 1)
     # Numerator and divisor are whole numbers, so that mirrored cells cancel exactly.
     return jnp.arange(1 - cells, cells, 2).astype(float) / max(cells - 1, 1)
 
@@ -41,6 +41,8 @@ def linear_gradient(rows: int, columns: int, slopes: Float[Array, " 2"]) -> Floa
     Returns:
         Field, shape (rows, columns), unit of `slopes`; odd about the centre.
     """
+    _check_size(rows, columns)
+    slopes = array_of("slopes", slopes, (2,))
     y, x = coordinates(rows).astype(slopes.dtype), coordinates(columns).astype(slopes.dtype)
     return slopes[0] * y[:, None] + slopes[1] * x[None, :]
 
@@ -57,6 +59,8 @@ def quadratic_gradient(rows: int, columns: int, curvatures: Float[Array, " 3"]) 
     Returns:
         Field, shape (rows, columns), unit of `curvatures`; even about the centre.
     """
+    _check_size(rows, columns)
+    curvatures = array_of("curvatures", curvatures, (3,))
     y, x = coordinates(rows).astype(curvatures.dtype), coordinates(columns).astype(curvatures.dtype)
     straight = curvatures[0] * (y**2)[:, None] + curvatures[1] * (x**2)[None, :]
     return straight + curvatures[2] * y[:, None] * x[None, :]
@@ -75,6 +79,8 @@ def neighbour_correlation(length: Real[ArrayLike, ""]) -> Float[Array, ""]:
         ValueError: A concrete `length` is negative. A traced one gives NaN.
     """
     cells = non_negative("length", length)
+    if cells.ndim:
+        raise ValueError(f"Argument `length` must be one number, but has shape {cells.shape}; use jax.vmap.")
     # Not `cells > 0`, which would send NaN to 0.
     return jnp.where(cells == 0, 0.0, jnp.exp(-1.0 / jnp.where(cells == 0, 1.0, cells)))
 
@@ -99,6 +105,7 @@ def correlated_field(
 
     Validity: stationary and separable, so that correlation along a diagonal falls faster than along an axis.
     """
+    standard_draws = array_of("standard_draws", standard_draws, (None, None))
     rho = neighbour_correlation(length).astype(standard_draws.dtype)
     fresh = jnp.sqrt(1.0 - rho) * jnp.sqrt(1.0 + rho)
 
@@ -126,6 +133,7 @@ def correlated_sum_variance(cells: int, length: Real[ArrayLike, ""]) -> Float[Ar
     Raises:
         ValueError: A concrete `length` is negative. A traced one gives NaN.
     """
+    integer_between("cells", cells, 1)
     rho = neighbour_correlation(length)
     steps = jnp.arange(1, cells).astype(rho.dtype)
     return cells + 2.0 * jnp.sum((cells - steps) * rho**steps)
@@ -143,6 +151,7 @@ def open_sides(rows: int, columns: int) -> Float[Array, "{rows} {columns}"]:
     Returns:
         Sides, shape (rows, columns), 1; a single row is open both above and below.
     """
+    _check_size(rows, columns)
 
     def ends(cells: int) -> Float[Array, " cells"]:
         place = jnp.arange(cells)
@@ -160,4 +169,10 @@ def point_symmetric(field: Float[Array, "rows columns"]) -> Float[Array, "rows c
     Returns:
         Means, shape (rows, columns); odd fields vanish exactly.
     """
+    field = array_of("field", field, (None, None))
     return (field + field[::-1, ::-1]) / 2
+
+
+def _check_size(rows: int, columns: int) -> None:
+    integer_between("rows", rows, 1)
+    integer_between("columns", columns, 1)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.noise.checks import non_negative, positive
+from amsim.noise.checks import floating, non_negative, positive
 
 LEAKAGE_TEMPERATURE = 14.0
 """Temperature rise, K, that multiplies a leakage current by e; it doubles every 9.7 K (facts 8: 13-15 K, recalled)."""
@@ -56,8 +56,8 @@ def exponential_approach(
     Raises:
         ValueError: A concrete time or time constant is negative. A traced one gives NaN there.
     """
-    begin = jnp.asarray(start)
-    return begin + (jnp.asarray(final) - begin) * settled_fraction(time, time_constant)
+    begin = floating("start", start)
+    return begin + (floating("final", final) - begin) * settled_fraction(time, time_constant)
 
 
 def leakage_drop(
@@ -85,10 +85,10 @@ def leakage_drop(
             there.
     """
     # The slew rate I / C first: the charge I t alone nears the end of float32 for fA and ns.
-    alone = jnp.asarray(current) / positive("capacitance", capacitance) * non_negative("time", time)
+    alone = floating("current", current) / positive("capacitance", capacitance) * non_negative("time", time)
     if time_constant is None:
         return alone
-    return alone * _mean_decay(jnp.asarray(time) / positive("time_constant", time_constant))
+    return alone * _mean_decay(non_negative("time", time) / positive("time_constant", time_constant))
 
 
 def _mean_decay(spans: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -138,7 +138,7 @@ def coupled_step(
     Raises:
         ValueError: A concrete coupling is negative or total not positive. A traced one gives NaN there.
     """
-    return jnp.asarray(step) * (non_negative("coupling", coupling) / positive("total", total))
+    return floating("step", step) * (non_negative("coupling", coupling) / positive("total", total))
 
 
 def injected_step(
@@ -164,7 +164,7 @@ def injected_step(
     Validity: fast switch edge. Source: facts 8 (code after TCAD'22, equation 24).
     """
     share = non_negative("fraction", fraction) * (non_negative("channel", channel) / positive("total", total))
-    return -share * jnp.maximum(overdrive, 0.0)
+    return -share * jnp.maximum(floating("overdrive", overdrive), 0.0)
 
 
 def jitter_sigma(slope: Real[ArrayLike, "..."], timing_sigma: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -182,4 +182,4 @@ def jitter_sigma(slope: Real[ArrayLike, "..."], timing_sigma: Real[ArrayLike, ".
 
     Validity: first order in the timing error; a settled node has no slope. Source: facts 8.
     """
-    return jnp.abs(slope) * non_negative("timing_sigma", timing_sigma)
+    return jnp.abs(floating("slope", slope)) * non_negative("timing_sigma", timing_sigma)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie
 from amsim.circuits.adc.survey import column_area, column_conversion_time
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import integer_between, is_real_number
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
 from amsim.noise.gradients import rounded
@@ -52,9 +52,9 @@ class Adc(Converter):
     def __post_init__(self) -> None:
         """Let a default area follow the resolution: a copy of other bits is made with the area of the original."""
         area, bits = self.area, self.bits
-        if isinstance(area, jax.core.Tracer) or bits not in DEFAULT_AREAS:
+        if isinstance(area, jax.core.Tracer) or not isinstance(bits, int | np.integer) or bits not in DEFAULT_AREAS:
             return
-        number = isinstance(area, float | np.ndarray | np.generic | jax.Array) and np.ndim(area) == 0
+        number = is_real_number(area) and not isinstance(area, int)
         if number and any(math.isclose(area, other, rel_tol=1e-6) for other in DEFAULT_AREAS.values()):
             self.area = DEFAULT_AREAS[bits]
 

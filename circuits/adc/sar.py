@@ -122,6 +122,7 @@ class SarAdc(Converter):
         """Check resolution and topology."""
         integer_between("bits", self.bits, 1, 16)
         one_of("topology", self.topology, TOPOLOGIES)
+        integer_between("low_bits", self.low_bits, 0, 16)
         if self.topology == "split":
             integer_between("bits", self.bits, 2, 16)  # one bit cannot be split
             integer_between("low_bits", self.low_bits, 1, self.bits - 1)

@@ -4,15 +4,20 @@
 array of a macro (`amsim.circuits.switched_capacitor`) is many such lines in units of one capacitor.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.charge.rc_line import extreme_time_constants, step_response
 from amsim.circuits.checks import every
 from amsim.circuits.fields import Quantity, physical, quantity
+from amsim.noise.checks import real
 from amsim.noise.switching import coupled_step, exponential_approach, leakage_drop
 from amsim.noise.thermal import driver_sigma, ktc_sigma
 
@@ -67,8 +72,13 @@ def shared_supply_time_constant(
     return jnp.asarray(resistance) * switched_capacitance(jnp.asarray(high), jnp.asarray(total))
 
 
-def _capacitors(values: object) -> Array:
-    return jnp.asarray(values, float)
+def _capacitors(name: str) -> Callable[[Any], Array]:
+    def convert(values: Any) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            # The check of shapes says that there is none.
+            return jnp.asarray(() if isinstance(values, list | tuple) and not values else real(name, values), float)
+
+    return convert
 
 
 class ChargeLine(eqx.Module):
@@ -91,12 +101,12 @@ class ChargeLine(eqx.Module):
         ValueError: A capacitance that is not above 0, or shapes that do not match.
     """
 
-    capacitances: Float[Array, " capacitors"] = physical(unit="F", symbol="C_i", converter=_capacitors)
+    capacitances: Float[Array, " capacitors"] = physical(unit="F", symbol="C_i", converter=_capacitors("capacitances"))
     parasitic: Quantity = quantity("parasitic", unit="F", symbol="C_par")
     supply: Quantity = quantity("supply", unit="V", symbol="V_DD", positive=True)
     reset_level: Quantity = quantity("reset_level", unit="V", symbol="V_cm", default=0.0)
     bottom_reset_level: Quantity = quantity("bottom_reset_level", unit="V", symbol="V_reset", default=0.0)
-    bottom_parasitics: Float[Array, "..."] = physical(unit="F", converter=_capacitors, default=0.0)
+    bottom_parasitics: Float[Array, "..."] = physical(unit="F", converter=_capacitors("bottom_parasitics"), default=0.0)
     feedthrough_capacitance: Quantity = quantity("feedthrough_capacitance", unit="F", symbol="C_feed", default=0.0)
 
     def __check_init__(self) -> None:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import integer_between, one_key, one_of
+from amsim.circuits.checks import integer_between, one_key, one_of, truth_values
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
 from amsim.noise import spatial
@@ -82,8 +82,7 @@ class Layout(eqx.Module):
     def __check_init__(self) -> None:
         """Check the static choices."""
         one_of("arrangement", self.arrangement, ARRANGEMENTS)
-        if not isinstance(self.dummies, bool):
-            raise ValueError(f"Argument `dummies` must be True or False, but is {self.dummies!r}.")
+        truth_values(dummies=self.dummies)
 
     @property
     def _in_pairs(self) -> bool:

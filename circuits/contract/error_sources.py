@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from amsim.circuits.checks import one_of
+from amsim.circuits.checks import one_of, part_of, truth_values, words
 
 KINDS = ("static", "dynamic", "systematic", "resolution")
 """Drawn once per die; drawn at every read; the same on every die and read; the finite steps of a readout."""
@@ -65,7 +65,11 @@ class ErrorSource:
 
     def __post_init__(self) -> None:
         """Check the kind and that the source can be switched; fill in the default of `effects`."""
+        words("name", [self.name])
+        words("description", [self.description])
         one_of("kind", self.kind, KINDS)
+        truth_values(left_out=self.left_out)
+        part_of("off", self.off, Mapping)
         if not self.fields and not self.left_out:
             raise ValueError(f"Arguments `sizes`, `temperatures` and `off` of {self.name!r} must name a field.")
         object.__setattr__(self, "effects", self.effects or (self.name,))

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from amsim.circuits.checks import integer_between, integers_from_one
+
 
 class Product(eqx.Module):
     """A product of inputs with a weight matrix of shape (rows, columns); the result has its columns last.
@@ -118,6 +120,11 @@ class DenseProduct(Product):
     rows: int = eqx.field(static=True)
     columns: int = eqx.field(static=True)
 
+    def __check_init__(self) -> None:
+        """Check the sizes."""
+        integer_between("rows", self.rows, 1)
+        integer_between("columns", self.columns, 1)
+
     def part(self, *, columns: int | None = None, blocks: int | None = None) -> "DenseProduct":
         """The same product with fewer columns or rows."""
         return DenseProduct(self.rows if blocks is None else blocks, self.columns if columns is None else columns)
@@ -165,7 +172,11 @@ class ConvolutionProduct(Product):
     rows: int = eqx.field(static=True, init=False)
 
     def __post_init__(self) -> None:
-        """Count the products summed per column."""
+        """Check the sizes, and count the products summed per column."""
+        for name in ("channels", "columns", "groups"):
+            integer_between(name, getattr(self, name), 1)
+        for name in ("kernel", "strides", "dilation"):
+            integers_from_one(name, getattr(self, name))
         self.rows = self.channels * math.prod(self.kernel)
 
     @property

@@ -5,15 +5,16 @@ digits of value -1 or +1: `q = gain * sum_b 2**b s_b + offset`.
 """
 
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import integer_between, one_number, one_of, truth_values
 from amsim.circuits.selection.value_range import ValueRange, grid_scale
+from amsim.noise.checks import real
 from amsim.noise.gradients import decision, rounded
 
 Rounding = Literal["nearest", "truncate"]
@@ -46,10 +47,14 @@ class IntegerCode(eqx.Module):
     def __check_init__(self) -> None:
         """Check the word length and the zero-point."""
         integer_between("bits", self.bits, 1, 16)
+        truth_values(signed=self.signed)
+        one_of("rounding", self.rounding, get_args(Rounding))
+        real("scale", self.scale)
         if self.zero is None:
             return
         if self.bits == 1 and self.signed:
             raise ValueError("Argument `zero` must be None for one signed bit, whose words are -1 and +1 about 0.")
+        one_number("zero", self.zero)
         if not isinstance(self.zero, jax.core.Tracer):
             word = float(self.zero)
             if not (self.lowest <= word <= self.highest and word == round(word)):

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Real
 
-from amsim.circuits.checks import enforced, one_of
+from amsim.circuits.checks import enforced, one_of, truth_values
 from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.technology import nodes
 from amsim.noise.switching import LEAKAGE_TEMPERATURE, REFERENCE_TEMPERATURE, leakage_growth
@@ -97,6 +97,7 @@ class Process(eqx.Module):
         """Check node and variant."""
         one_of("node", self.node, nodes.HIGH_PERFORMANCE)
         one_of("variant", self.variant, nodes.VARIANTS)
+        truth_values(extrapolate=self.extrapolate)
 
     @property
     def feature_size(self) -> float:

@@ -74,7 +74,7 @@ def test_correlated_field_by_its_length():
 def test_wrong_arguments_of_fields():
     with pytest.raises(ValueError, match=r"`length` must not be negative, but is -1"):
         spatial.correlated_field(jnp.zeros((2, 2)), -1.0)
-    with pytest.raises(ValueError, match=r"`cells` must be at least 1, but is 0"):
+    with pytest.raises(ValueError, match=r"`cells` must be an integer of at least 1, but is 0"):
         spatial.coordinates(0)
     assert np.isnan(jax.jit(lambda length: spatial.correlated_field(jnp.ones((2, 2)), length))(-1.0)[1, 1])
 

@@ -5,11 +5,13 @@ import inspect
 import operator
 import re
 import signal
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+import circuit_calls
 from calls_of_rooms import bound_calls, room_calls
 from jaxtyping import config
 from valid_calls import WorkBegan, calls
@@ -41,21 +43,46 @@ def _ring(number: int, frame: FrameType | None) -> None:
     raise _TooLongError
 
 
-def outcomes(every: int = 1) -> Iterator[Outcome]:
-    """What becomes of wrong values, every so many-th one, of every parameter of every function in the table."""
+class Case(NamedTuple):
+    """A parameter of a function, a valid call of which is known, and wrong values for it."""
+
+    name: str
+    function: Callable[..., Any]
+    valid: dict[str, Any]
+    parameter: str
+    values: dict[str, Any]
+
+
+def front_door() -> Iterator[Case]:
+    """Every parameter of every function in the tables of valid calls."""
+    named = {name: (operator.attrgetter(name)(amsim), valid) for name, valid in (calls() | room_calls()).items()}
+    for name, (function, valid) in (named | bound_calls()).items():
+        for parameter in inspect.signature(function).parameters.values():
+            yield Case(name, function, valid, parameter.name, wrong_values(parameter))
+
+
+def parts_and_physics() -> Iterator[Case]:
+    """Every field of every public part of `amsim.circuits` and argument of every function of `amsim.noise`."""
+    for name, function in circuit_calls.public().items():
+        valid = circuit_calls.valid(name, function)
+        for parameter in circuit_calls.parameters(function):
+            values = wrong_values(parameter, circuit_calls.kind_of_value(parameter))
+            yield Case(name, function, valid, parameter.name, values)
+
+
+def outcomes(cases: Iterable[Case], every: int = 1) -> Iterator[Outcome]:
+    """What becomes of wrong values, every so many-th one."""
     number = 0
     config.update("jaxtyping_disable", True)
     before = signal.signal(signal.SIGALRM, _ring)
     try:
-        named = {name: (operator.attrgetter(name)(amsim), valid) for name, valid in (calls() | room_calls()).items()}
-        for name, (function, valid) in (named | bound_calls()).items():
-            for parameter in inspect.signature(function).parameters.values():
-                for label, value in wrong_values(parameter).items():
-                    number += 1
-                    if number % every:
-                        continue
-                    kind, said = tried(function, {**valid, parameter.name: value}, parameter.name)
-                    yield Outcome(name, parameter.name, label, kind, said)
+        for case in cases:
+            for label, value in case.values.items():
+                number += 1
+                if number % every:
+                    continue
+                kind, said = tried(case.function, {**case.valid, case.parameter: value}, case.parameter)
+                yield Outcome(case.name, case.parameter, label, kind, said)
     finally:
         signal.signal(signal.SIGALRM, before)
         config.update("jaxtyping_disable", False)
@@ -65,7 +92,10 @@ def tried(function: Any, arguments: dict[str, Any], parameter: str) -> tuple[str
     """Kind of outcome of a call with one wrong argument, and what was said."""
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        function(**arguments)
+        with warnings.catch_warnings():
+            # Before the check that refuses it.
+            warnings.filterwarnings("ignore", message="A JAX array is being set as static")
+            function(**arguments)
     except WorkBegan:
         return "silent", "work began"
     except _TooLongError:
@@ -100,7 +130,7 @@ def public_functions() -> set[str]:
 
 
 if __name__ == "__main__":
-    found = list(outcomes())
+    found = list(outcomes([*front_door(), *parts_and_physics()]))
     for one in found:
         if one.kind != "ok":
             print(*one, sep=" | ")

@@ -16,6 +16,17 @@ NO_NUMBERS = {
 ONES = np.ones((4, 3), np.float32)
 LABELS = np.array([0, 1, 1, 0])
 
+NO_QUANTITIES = {
+    **{name: value for name, value in NO_NUMBERS.items() if name not in ("nan", "infinity")},
+    "none": None, "number as text": "1", "number as bytes": b"1", "truth": True, "numpy truth": np.True_,
+    "truth array": np.array(True), "complex array": np.array(1j), "dates": np.datetime64(1, "s"),
+    "span of time": np.timedelta64(1, "s"), "masked": np.ma.masked, "masked array": np.ma.array(1.0),
+    "objects": np.array(None), "text array": np.array("1"), "too large": 10**400, "large": 1e39,
+    "key": jax.random.key(0),
+    "none in a list": [None], "ragged": [[1.0], [1.0, 2.0]],
+}  # fmt: skip
+"""What NumPy or JAX would take for a number, or refuse without naming the argument."""
+
 WRONG = {
     "data": {
         **{name: value for name, value in NO_NUMBERS.items() if name not in ("nan", "infinity")},
@@ -63,6 +74,8 @@ WRONG = {
     "bytes": {name: value for name, value in NO_NUMBERS.items() if name != "infinity"} | {"zero": 0, "truth": True},
     "lengths": NO_NUMBERS | {"number": 1, "zero": (0,), "half": (1.5,), "truth": (True,), "huge": (10**40,),
                             "none": None},
+    "quantity": NO_QUANTITIES | {"nan": float("nan"), "infinity": float("inf"), "negative": -1},
+    "array": {k: v for k, v in NO_QUANTITIES.items() if k not in ("large", "array")},
 }  # fmt: skip
 """Wrong values by kind of argument, each with a short name."""
 
@@ -104,9 +117,9 @@ def kind_of(parameter: inspect.Parameter) -> str | None:
     return {"int | None": "count", "float | None": "fraction", "str | None": "word"}.get(annotation)
 
 
-def wrong_values(parameter: inspect.Parameter) -> dict[str, Any]:
-    """Wrong values for a parameter by their short names; its default is none of them."""
-    found = dict(WRONG.get(kind_of(parameter) or "", {}))
+def wrong_values(parameter: inspect.Parameter, kind: str | None = None) -> dict[str, Any]:
+    """Wrong values for a parameter, of a kind or else of that which it tells, by their short names; no default."""
+    found = dict(WRONG.get(kind or kind_of(parameter) or "", {}))
     if parameter.default is None:
         found.pop("none", None)
     if isinstance(parameter.default, FunctionType):
