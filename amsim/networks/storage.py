@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from amsim.files.array_file import read_array_file, write_array_file
+from amsim.files.array_file import read_own_file, write_array_file
 from amsim.files.path_argument import checked_path
 from amsim.networks.image_network import ConvolutionLayer, ImageNetwork, Params
 
@@ -66,22 +66,25 @@ def load_network(path: Path) -> tuple[ImageNetwork, Params]:
         CorruptNetworkError: The file is damaged, of another format, or its arrays do not fit its header.
     """
     path = checked_path("path", path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Network file {path} does not exist.")
     try:
-        arrays = read_array_file(path, LARGEST_FILE)
-        header = json.loads(str(arrays.pop("header")))
-        _check_header(header, len(arrays))
-        network = ImageNetwork(
-            bits=header["bits"],
-            input_maps=header["input_maps"],
-            layers=tuple(ConvolutionLayer(*layer) for layer in header["layers"]),
-            classes=header["classes"],
-            input_shape=tuple(header["input_shape"]),
-        )
-        return network, _checked_params(network, arrays)
+        return read_own_file(path, _network, LARGEST_FILE)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Network file {path} does not exist.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
         raise CorruptNetworkError(f"Network file {path} cannot be used: {error}.") from None
+
+
+def _network(arrays: dict[str, np.ndarray]) -> tuple[ImageNetwork, Params]:
+    header = json.loads(str(arrays.pop("header")))
+    _check_header(header, len(arrays))
+    network = ImageNetwork(
+        bits=header["bits"],
+        input_maps=header["input_maps"],
+        layers=tuple(ConvolutionLayer(*layer) for layer in header["layers"]),
+        classes=header["classes"],
+        input_shape=tuple(header["input_shape"]),
+    )
+    return network, _checked_params(network, arrays)
 
 
 def _check_header(header: Any, arrays: int) -> None:

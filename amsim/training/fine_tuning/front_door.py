@@ -1,5 +1,6 @@
 """Fine-tuning of a network through the errors of its hardware: from the arguments to the result."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from amsim.datasets.check import LabelledData
 from amsim.deployment.front_door import check_deployable
 from amsim.evaluation.answers import check_answers
 from amsim.files.path_argument import checked_path
+from amsim.files.whole_file import check_replaceable
 from amsim.progress import LossProgress, progress_bar
 from amsim.training.fine_tuning.loop import TrainingLoop
 from amsim.training.fine_tuning.parts import HeldOut, Optimiser, TrainingDies
@@ -108,6 +110,7 @@ def _checkpoint_path(checkpoint: str | Path | None) -> Path | None:
     if checkpoint is None:
         return None
     path = checked_path("checkpoint", checkpoint)
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # which takes a path too long for one that is none
         raise ValueError(f"Argument `checkpoint` must be a file in a folder that exists, but is {path}.")
+    check_replaceable(path, "checkpoint")
     return path
