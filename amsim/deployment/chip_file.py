@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from amsim.circuits.checks import finite
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.deployment.site_ranges import Calibration
 from amsim.files.array_file import read_own_file, write_array_file
@@ -50,7 +51,8 @@ def write_chip_file(path: str | Path, record: ChipRecord) -> None:
         record: The record.
 
     Raises:
-        ValueError: Its hardware has parts that are not of amsim, it holds NaN, or it is traced, as inside `jit`.
+        ValueError: Its hardware has parts that are not of amsim, it holds NaN or infinity, or it is traced, as inside
+            `jit`.
     """
     _check_numbers(record)
     encoder = Encoder()
@@ -108,12 +110,11 @@ def _record(arrays: dict[str, np.ndarray], params: PyTree) -> ChipRecord:
 
 
 def _check_numbers(record: ChipRecord) -> None:
-    """Raise for NaN anywhere, which makes every output NaN without a word."""
-    for name, part in record._asdict().items():
+    """Raise for parameters and static errors that no deployment takes, NaN and infinity."""
+    for name, part in (("params", record.params), ("dies", record.dies)):
         for path, leaf in jax.tree_util.tree_leaves_with_path(part):
-            real = eqx.is_inexact_array_like(leaf) and not isinstance(leaf, jax.core.Tracer)
-            if real and bool(jnp.any(jnp.isnan(leaf))):
-                raise ValueError(f"{name}{jax.tree_util.keystr(path)} of the chip holds NaN")
+            if eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer):
+                finite(f"{name}{jax.tree_util.keystr(path)}", leaf)
 
 
 def _header(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -192,5 +193,5 @@ def _check_die(number: int, macro: Macro, die: Any) -> None:
         raise ValueError(f"its die {number} has other parts or shapes than a die of its macro")
 
 
-def _shapes(die: Die) -> tuple[Any, list[tuple[int, ...]]]:
+def _shapes(die: Any) -> tuple[Any, list[tuple[int, ...]]]:
     return jax.tree.structure(die), [jnp.shape(leaf) for leaf in jax.tree.leaves(die)]

@@ -47,3 +47,14 @@ def read_regular_file(path: Path, largest: int) -> bytes:
     """
     with open_regular_file(path, largest) as file:
         return file.read(largest)
+
+
+@contextmanager
+def named_in_errors(path: Path | None) -> Iterator[None]:
+    """Within it, an error about what a file holds names the file; None is no file."""
+    try:
+        yield
+    except ValueError as error:
+        if path is None or str(path) in str(error) or type(error) is not ValueError:
+            raise
+        raise ValueError(f"File {path} cannot be used: {error}") from None

@@ -122,8 +122,11 @@ def _checked_params(network: ImageNetwork, arrays: dict[str, np.ndarray]) -> Par
                 raise ValueError(f"array {name}.{part} is of type {values.dtype}")
             if part == "variance" and np.min(values, initial=0) < 0:
                 raise ValueError(f"array {name}.{part} has a variance below 0")
-            if not np.all(np.isfinite(values)) or (part == "kernel" and np.max(np.abs(values.astype(int))) > steps + 1):
+            if not np.all(np.isfinite(values)):
                 raise ValueError(f"array {name}.{part} has values outside its range")
+            codes = np.abs(values.astype(int)) if part == "kernel" else np.ones(1)
+            if np.max(codes) > steps or (network.bits == 1 and np.min(codes) < 1):
+                raise ValueError(f"array {name}.{part} has codes that {network.bits} bits do not have")
             params[name][part] = jnp.asarray(values.astype(np.float32) / (steps if part == "kernel" else 1))
     if arrays:
         raise ValueError(f"unexpected arrays {sorted(arrays)}")

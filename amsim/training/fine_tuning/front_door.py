@@ -1,6 +1,5 @@
 """Fine-tuning of a network through the errors of its hardware: from the arguments to the result."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,7 +109,11 @@ def _checkpoint_path(checkpoint: str | Path | None) -> Path | None:
     if checkpoint is None:
         return None
     path = checked_path("checkpoint", checkpoint)
-    if not os.path.isdir(path.parent):  # which takes a path too long for one that is none
+    try:
+        there = path.parent.is_dir()
+    except OSError:  # too long a path, for instance
+        there = False
+    if not there:
         raise ValueError(f"Argument `checkpoint` must be a file in a folder that exists, but is {path}.")
     check_replaceable(path, "checkpoint")
     return path
