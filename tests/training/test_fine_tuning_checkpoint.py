@@ -16,6 +16,8 @@ import pytest
 import amsim
 from amsim import circuits
 from amsim.datasets import Split
+from amsim.report.result_file import open_result
+from amsim.report.tables import provenance_lines, result_tables
 
 KEY = jax.random.key(3)
 
@@ -303,3 +305,11 @@ def test_two_lambdas_are_two_trainings(tune):
     data = Split(np.sign(rng.standard_normal((16, 8))).astype(np.float32), rng.integers(0, 3, 16))
     with pytest.raises(ValueError, match="other settings: train is "):
         tune(**options(), data=data)
+
+
+def test_a_saved_history_is_a_result(finished, tmp_path):
+    finished.history.to_netcdf(tmp_path / "history.nc")
+    opened = open_result(tmp_path / "history.nc")
+    np.testing.assert_array_equal(opened["loss"], finished.history["loss"])
+    assert provenance_lines(opened)
+    assert result_tables(opened)
