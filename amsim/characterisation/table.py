@@ -64,9 +64,9 @@ def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, mono
     truth_values(monotonic=monotonic)
     if rows is not None:
         integer_between("rows", rows, 1, LARGEST_WORD)
-    path = None if isinstance(source, xr.Dataset) else checked_path("source", source, "a path or a Dataset")
-    with named_in_errors(path):
-        table, found = _of_file(path) if path is not None else (_of_dataset(source), source.attrs)
+    given = source if isinstance(source, xr.Dataset) else checked_path("source", source, "a path or a Dataset")
+    with named_in_errors(given if isinstance(given, Path) else None):
+        table, found = _of_file(given) if isinstance(given, Path) else (_of_dataset(given), given.attrs)
         attributes = {name: found[name] for name in ("rows", "reads") if name in found}
         for name, value in attributes.items():
             integer_between(name, value, 1, LARGEST_WORD)
