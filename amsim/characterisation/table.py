@@ -16,7 +16,7 @@ from amsim.characterisation.quantities import LABELS
 from amsim.circuits.checks import integer_between, part_of, truth_values
 from amsim.circuits.measured import Measured
 from amsim.files.path_argument import checked_path
-from amsim.files.regular_file import read_regular_file
+from amsim.files.regular_file import named_in_errors, read_regular_file
 from amsim.files.whole_file import write_whole_text
 from amsim.results.labelled import labelled
 
@@ -64,20 +64,19 @@ def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, mono
     truth_values(monotonic=monotonic)
     if rows is not None:
         integer_between("rows", rows, 1, LARGEST_WORD)
-    if isinstance(source, xr.Dataset):
-        table, found = _of_dataset(source), source.attrs
-    else:
-        table, found = _of_file(checked_path("source", source, "a path or a Dataset"))
-    attributes = {name: found[name] for name in ("rows", "reads") if name in found}
-    for name, value in attributes.items():
-        integer_between(name, value, 1, LARGEST_WORD)
-        attributes[name] = int(value)
-    if rows is not None:
-        attributes["rows"] = int(rows)
-    attributes.setdefault("rows", int(table.counts[-1]))
-    _check_counts(table.counts, attributes["rows"])
-    if monotonic:
-        _check_order(table, attributes.get("reads", 1))
+    given = source if isinstance(source, xr.Dataset) else checked_path("source", source, "a path or a Dataset")
+    with named_in_errors(given if isinstance(given, Path) else None):
+        table, found = _of_file(given) if isinstance(given, Path) else (_of_dataset(given), given.attrs)
+        attributes = {name: found[name] for name in ("rows", "reads") if name in found}
+        for name, value in attributes.items():
+            integer_between(name, value, 1, LARGEST_WORD)
+            attributes[name] = int(value)
+        if rows is not None:
+            attributes["rows"] = int(rows)
+        attributes.setdefault("rows", int(table.counts[-1]))
+        _check_counts(table.counts, attributes["rows"])
+        if monotonic:
+            _check_order(table, attributes.get("reads", 1))
     return labelled(
         {"count_read": (_AXES, table.mean), "count_sigma": (_AXES, table.sigma)},
         dict(zip(_AXES, table.axes, strict=True)),

@@ -23,6 +23,7 @@ from jaxtyping import Integer, UInt8
 from amsim.datasets import cifar_batch as _cifar_batch
 from amsim.datasets.split import CorruptFileError, Dataset, Split
 from amsim.files.path_argument import checked_path
+from amsim.files.regular_file import open_regular_file, read_regular_file
 
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -139,7 +140,7 @@ def _read_idx(path: Path, file: IdxFile) -> UInt8[np.ndarray, "..."]:
     header = struct.pack(f">HBB{len(file.shape)}I", 0, 8, len(file.shape), *file.shape)
     size = len(header) + int(np.prod(file.shape))
     try:
-        with gzip.open(path) as stream:
+        with open_regular_file(path) as packed, gzip.open(packed) as stream:
             raw = stream.read(size + 1)  # never more than this, whatever the file would decompress to
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CorruptFileError(path, f"is not a complete gzip file ({error})") from error
@@ -189,7 +190,7 @@ def _read_cifar(path: Path) -> _cifar_batch.Batch:
         raise CorruptFileError(path, f"must have at most {limit} bytes, but has {path.stat().st_size}")
     parse = _cifar_batch.parse_binary if binary else _cifar_batch.parse_pickled
     try:
-        return parse(path.read_bytes(), count)
+        return parse(read_regular_file(path, limit), count)
     except ValueError as error:
         raise CorruptFileError(path, str(error)) from error
 

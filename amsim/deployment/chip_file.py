@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from amsim.circuits.checks import finite
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.deployment.site_ranges import Calibration
-from amsim.files.array_file import read_array_file, write_array_file
+from amsim.files.array_file import read_own_file, write_array_file
 from amsim.files.hardware_parts import Decoder, Encoder
 from amsim.files.path_argument import checked_path
 from amsim.noise.gradients import NOISY_DECISION_RULES
@@ -49,8 +51,10 @@ def write_chip_file(path: str | Path, record: ChipRecord) -> None:
         record: The record.
 
     Raises:
-        ValueError: Its hardware has parts that are not of amsim, or it is traced, as inside `jit`.
+        ValueError: Its hardware has parts that are not of amsim, it holds NaN or infinity, or it is traced, as inside
+            `jit`.
     """
+    _check_numbers(record)
     encoder = Encoder()
     header = {
         "format": FORMAT,
@@ -76,25 +80,41 @@ def read_chip_file(path: str | Path, params: PyTree = None) -> ChipRecord:
         FileNotFoundError: There is no such file.
         ValueError: As `amsim.load_chip`.
     """
-    arrays = read_array_file(Path(path))
+    path = checked_path("path", path)
     try:
-        header = _header(arrays)
-        decoder = Decoder(arrays, earlier=header["version"] < VERSION)
-        accelerator, dies = decoder.part(header["accelerator"]), decoder.part(header["dies"])
-        calibration = decoder.part(header.get("calibration"))
-        if not isinstance(calibration, Calibration | None):
-            raise ValueError("it has something else in place of a calibration")
-        rule = header.get("decision_rule")
-        if rule is not None and rule not in NOISY_DECISION_RULES:
-            raise ValueError(f"it has the unknown decision rule {rule!r}")
-        stored = _restore_params(decoder, header["params"], params)
-        _check_hardware(accelerator, dies)
-        unread = sorted(set(arrays) - decoder.read)
-        if unread:
-            raise ValueError(f"it has the unexpected arrays {unread[:4]}")
+        return read_own_file(path, lambda arrays: _record(arrays, params))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Chip file {path} does not exist.") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
         raise ValueError(f"Chip file {path} cannot be used: {error}.") from None
-    return ChipRecord(stored, accelerator, dies, calibration, rule)
+
+
+def _record(arrays: dict[str, np.ndarray], params: PyTree) -> ChipRecord:
+    header = _header(arrays)
+    decoder = Decoder(arrays, earlier=header["version"] < VERSION)
+    accelerator, dies = decoder.part(header["accelerator"]), decoder.part(header["dies"])
+    calibration = decoder.part(header.get("calibration"))
+    if not isinstance(calibration, Calibration | None):
+        raise ValueError("it has something else in place of a calibration")
+    rule = header.get("decision_rule")
+    if rule is not None and rule not in NOISY_DECISION_RULES:
+        raise ValueError(f"it has the unknown decision rule {rule!r}")
+    stored = _restore_params(decoder, header["params"], params)
+    _check_hardware(accelerator, dies)
+    unread = sorted(set(arrays) - decoder.read)
+    if unread:
+        raise ValueError(f"it has the unexpected arrays {unread[:4]}")
+    record = ChipRecord(stored, accelerator, dies, calibration, rule)
+    _check_numbers(record)
+    return record
+
+
+def _check_numbers(record: ChipRecord) -> None:
+    """Raise for parameters and static errors that no deployment takes, NaN and infinity."""
+    for name, part in (("params", record.params), ("dies", record.dies)):
+        for path, leaf in jax.tree_util.tree_leaves_with_path(part):
+            if eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer):
+                finite(f"{name}{jax.tree_util.keystr(path)}", leaf)
 
 
 def _header(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -160,3 +180,18 @@ def _check_hardware(accelerator: Any, dies: Any) -> None:
             re.compile(rule)
         except (re.error, TypeError) as error:
             raise ValueError(f"its rule {rule!r} is not a pattern: {error}") from None
+    for number, (macro, die) in enumerate(zip(macros, dies, strict=True)):
+        _check_die(number, macro, die)
+
+
+def _check_die(number: int, macro: Macro, die: Any) -> None:
+    """Raise for a die that is neither one of this macro nor such a one prepared."""
+    if die is None:
+        return
+    plain = jax.eval_shape(macro.fabricate, jax.random.key(0))
+    if _shapes(die) != _shapes(plain) and _shapes(die) != _shapes(jax.eval_shape(macro.prepare, plain)):
+        raise ValueError(f"its die {number} has other parts or shapes than a die of its macro")
+
+
+def _shapes(die: Any) -> tuple[Any, list[tuple[int, ...]]]:
+    return jax.tree.structure(die), [jnp.shape(leaf) for leaf in jax.tree.leaves(die)]

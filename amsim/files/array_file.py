@@ -1,14 +1,19 @@
 """Array files, written whole or not at all and safe to read: no pickle, and a limit on the memory they take."""
 
+import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from amsim.files.regular_file import open_regular_file
 from amsim.files.whole_file import write_whole
+
+_Content = TypeVar("_Content")
 
 LARGEST_CONTENT = 2**30
 """Most bytes that the arrays of a file may unpack to."""
@@ -16,12 +21,49 @@ LARGEST_CONTENT = 2**30
 LARGEST_EMPTY = 2**16
 """Most empty texts in an array, which take no bytes in a file but some in memory."""
 
+_CHECKSUM = "checksum"
+"""Array of the digest of all others, 32 bytes; files of earlier versions have none."""
+
 
 def write_array_file(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as a NumPy archive (.npz) that appears whole or not at all."""
+    """Write arrays and their checksum as a NumPy archive (.npz) that appears whole or not at all."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays, **{_CHECKSUM: _checksum(arrays)})
     write_whole(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
+
+
+def read_own_file(
+    path: Path, content: Callable[[dict[str, np.ndarray]], _Content], largest: int | None = None
+) -> _Content:
+    """What a file of `write_array_file` holds.
+
+    Args:
+        path: The file.
+        content: Makes it from the arrays by name, and may take them out.
+        largest: As in `read_array_file`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: As `read_array_file`, or what it holds does not match its checksum.
+    """
+    arrays = read_array_file(path, largest)
+    stored = arrays.pop(_CHECKSUM, None)
+    own = _checksum(arrays)
+    # Made first, for its errors say what is wrong.
+    found = content(arrays)
+    if stored is not None and not (stored.dtype == own.dtype and np.array_equal(stored, own)):
+        raise ValueError("its content does not match its checksum, so that it was changed or damaged")
+    return found
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """SHA-256 of names, types, shapes and contents."""
+    sha = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        plain = np.asarray(array)
+        sha.update(repr((name, plain.dtype.newbyteorder("<").str, plain.shape)).encode())
+        sha.update(np.ascontiguousarray(plain, plain.dtype.newbyteorder("<")).tobytes())
+    return np.frombuffer(sha.digest(), np.uint8)
 
 
 def read_array_file(path: Path, largest: int | None = None) -> dict[str, np.ndarray]:
@@ -35,11 +77,9 @@ def read_array_file(path: Path, largest: int | None = None) -> dict[str, np.ndar
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, holds anything but arrays of numbers and text, or is larger than `largest`.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"Array file {path} does not exist.")
     largest = LARGEST_CONTENT if largest is None else largest
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular_file(path) as file, zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             if sum(entry.file_size for entry in entries) > largest:
                 raise ValueError(f"it unpacks to more than {largest} bytes")
@@ -47,6 +87,8 @@ def read_array_file(path: Path, largest: int | None = None) -> dict[str, np.ndar
             if len(set(names)) != len(names):
                 raise ValueError("it has an array twice")
             return {name: _array(archive, entry) for name, entry in zip(names, entries, strict=True)}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Array file {path} does not exist.") from None
     except (ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError, NotImplementedError, SyntaxError,
             MemoryError, OverflowError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
         raise ValueError(f"Array file {path} cannot be used: {error}.") from None

@@ -68,3 +68,27 @@ def check_writable(folder: Path, argument: str) -> None:
         raise ValueError(
             f"Argument `{argument}` must be a folder that can be written, but {folder} is not: {error}."
         ) from None
+
+
+def check_replaceable(path: Path, argument: str) -> None:
+    """Find out before the work and not after it whether `write_whole` can write a file.
+
+    Args:
+        path: The file, or where it will be.
+        argument: Name of the argument that gives it, for the error.
+
+    Raises:
+        ValueError: There is something else than a file, or nothing can be written beside it or to that name.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            raise OSError("there is a folder, a device or a pipe")
+        # A name as long as the target's, for only the file system knows how long one may be.
+        probe = target.with_name(f".{secrets.token_hex(128)}"[: max(len(os.fsencode(target.name)), 20)])
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"Argument `{argument}` must be a file that can be written, but {path} is not: {error}."
+        ) from None

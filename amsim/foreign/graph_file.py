@@ -100,14 +100,14 @@ def _parsed(source: str | Path | bytes) -> Any:
         raise ImportError("Reading ONNX files needs the package `onnx`: pip install 'amsim[onnx]'.") from None
     if isinstance(source, str | Path):
         path = checked_path("source", source)
-        if not path.is_file():
-            raise FileNotFoundError(f"ONNX file {path} does not exist.")
-        size = path.stat().st_size
-        data = read_regular_file(path, LARGEST_FILE) if size <= LARGEST_FILE else b""
+        try:
+            data = read_regular_file(path, LARGEST_FILE)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"ONNX file {path} does not exist.") from None
     else:
-        size, data = len(source), source
-    if not 0 < size <= LARGEST_FILE:
-        raise ValueError(f"ONNX file has {size} bytes, but must have 1 to {LARGEST_FILE}.")
+        data = source
+    if not 0 < len(data) <= LARGEST_FILE:
+        raise ValueError(f"ONNX file has {len(data)} bytes, but must have 1 to {LARGEST_FILE}.")
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)

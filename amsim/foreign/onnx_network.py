@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from amsim.files.path_argument import checked_path
+from amsim.files.regular_file import named_in_errors
 from amsim.foreign.graph_file import Graph, GraphInput, Node, read_graph
 from amsim.foreign.operators.registry import LARGEST_KNOWN, Value, evaluate, limited
 
@@ -178,6 +180,7 @@ def load_onnx(source: str | Path | bytes) -> tuple[OnnxNetwork, dict[str, Array]
     Validity: operator sets 7 to 25, without control flow, training or sparse tensors. Sizes may be left open; shapes
     that depend on the values of inputs are refused when the network is called. Only the file itself is read.
     """
-    graph = read_graph(source)
-    network = OnnxNetwork(graph)
+    with named_in_errors(None if isinstance(source, bytes) else checked_path("source", source)):
+        graph = read_graph(source)
+        network = OnnxNetwork(graph)
     return network, {name: jnp.asarray(graph.tensors[name]) for name in sorted(graph.parameters)}

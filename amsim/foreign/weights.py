@@ -42,9 +42,10 @@ def load_weights(path: str | Path) -> dict[str, Any]:
     readers = {".safetensors": _read_safetensors, ".npz": read_array_file}
     if path.suffix not in readers:
         raise ValueError(f"Argument `path` must end in {' or '.join(readers)}, but is {str(path)!r}.")
-    if not path.is_file():
-        raise FileNotFoundError(f"Weight file {path} does not exist.")
-    flat = readers[path.suffix](path)
+    try:
+        flat = readers[path.suffix](path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Weight file {path} does not exist.") from None
     text = [name for name, values in flat.items() if values.dtype.kind == "U"]
     if text:
         raise ValueError(f"Weight file {path} cannot be used: {text[0]!r} is text.")

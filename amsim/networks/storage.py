@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from amsim.files.array_file import read_array_file, write_array_file
+from amsim.files.array_file import read_own_file, write_array_file
 from amsim.files.path_argument import checked_path
 from amsim.networks.image_network import ConvolutionLayer, ImageNetwork, Params
 
@@ -66,22 +66,25 @@ def load_network(path: Path) -> tuple[ImageNetwork, Params]:
         CorruptNetworkError: The file is damaged, of another format, or its arrays do not fit its header.
     """
     path = checked_path("path", path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Network file {path} does not exist.")
     try:
-        arrays = read_array_file(path, LARGEST_FILE)
-        header = json.loads(str(arrays.pop("header")))
-        _check_header(header, len(arrays))
-        network = ImageNetwork(
-            bits=header["bits"],
-            input_maps=header["input_maps"],
-            layers=tuple(ConvolutionLayer(*layer) for layer in header["layers"]),
-            classes=header["classes"],
-            input_shape=tuple(header["input_shape"]),
-        )
-        return network, _checked_params(network, arrays)
+        return read_own_file(path, _network, LARGEST_FILE)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Network file {path} does not exist.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
         raise CorruptNetworkError(f"Network file {path} cannot be used: {error}.") from None
+
+
+def _network(arrays: dict[str, np.ndarray]) -> tuple[ImageNetwork, Params]:
+    header = json.loads(str(arrays.pop("header")))
+    _check_header(header, len(arrays))
+    network = ImageNetwork(
+        bits=header["bits"],
+        input_maps=header["input_maps"],
+        layers=tuple(ConvolutionLayer(*layer) for layer in header["layers"]),
+        classes=header["classes"],
+        input_shape=tuple(header["input_shape"]),
+    )
+    return network, _checked_params(network, arrays)
 
 
 def _check_header(header: Any, arrays: int) -> None:
@@ -119,8 +122,11 @@ def _checked_params(network: ImageNetwork, arrays: dict[str, np.ndarray]) -> Par
                 raise ValueError(f"array {name}.{part} is of type {values.dtype}")
             if part == "variance" and np.min(values, initial=0) < 0:
                 raise ValueError(f"array {name}.{part} has a variance below 0")
-            if not np.all(np.isfinite(values)) or (part == "kernel" and np.max(np.abs(values.astype(int))) > steps + 1):
+            if not np.all(np.isfinite(values)):
                 raise ValueError(f"array {name}.{part} has values outside its range")
+            codes = np.abs(values.astype(int)) if part == "kernel" else np.ones(1)
+            if np.max(codes) > steps or (network.bits == 1 and np.min(codes) < 1):
+                raise ValueError(f"array {name}.{part} has codes that {network.bits} bits do not have")
             params[name][part] = jnp.asarray(values.astype(np.float32) / (steps if part == "kernel" else 1))
     if arrays:
         raise ValueError(f"unexpected arrays {sorted(arrays)}")

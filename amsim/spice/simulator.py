@@ -11,7 +11,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from amsim.files.regular_file import read_regular_file
+
 PROGRAM = "ngspice"
+
+LARGEST_OUTPUT = 2**30
+"""Most bytes of its output that are read."""
 
 INSTALL = (
     "install it (Debian and Ubuntu: `apt install ngspice`, macOS: `brew install ngspice`, or ngspice.sourceforge.io)"
@@ -111,10 +116,16 @@ def _first_error(said: str) -> str:
 
 
 def _read(written: Path, stop: float, vectors: int, said: str) -> Float[np.ndarray, "points values"]:
-    if not written.is_file() or written.stat().st_size == 0:
+    try:
+        text = read_regular_file(written, LARGEST_OUTPUT).decode("utf-8", "replace")
+    except FileNotFoundError:
+        text = ""
+    except ValueError as error:
+        raise SpiceError(f"The simulator's {written.name} cannot be read: {error}") from None
+    if not text:
         raise SpiceError(f"The simulator wrote no {written.name}: {_first_error(said)}")
     try:
-        values = np.loadtxt(written, skiprows=1, ndmin=2)
+        values = np.loadtxt(text.splitlines(), skiprows=1, ndmin=2)
     except ValueError as error:
         raise SpiceError(f"The simulator's {written.name} must hold numbers only, but: {error}") from None
     if values.shape[0] < 2 or values.shape[1] != vectors + 1:

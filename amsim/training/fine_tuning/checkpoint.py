@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from amsim.files.array_file import read_array_file, write_array_file
+from amsim.files.array_file import read_own_file, write_array_file
 from amsim.files.hardware_parts import Decoder, Encoder
 
 FORMAT = "amsim-fine-tuning-2"
@@ -85,30 +85,33 @@ def read_checkpoint(path: Path, settings: dict[str, Any], start: TrainingState) 
     Raises:
         ValueError: The file is damaged, of another kind or of a training with other settings, which are named.
     """
-    arrays = read_array_file(path)
     try:
-        header = json.loads(arrays.pop(_HEADER).tobytes().decode("utf-8"))
-        if header["format"] == _WITHOUT_ARRAYS:
-            raise ValueError(
-                "it is of an earlier amsim, whose fingerprint left out arrays that the loss, the constraint or "
-                "compiled functions hold, and does not tell whether it is of this training"
-            )
-        if header["format"] != FORMAT:
-            raise ValueError(f"it is of format {header['format']!r}")
-        different = _differences(header["settings"], settings)
-        if different:
-            raise ValueError(f"it is of a training with other settings: {'; '.join(different)}")
-        if header["structure"] != _structure(start):
-            raise ValueError("it is of a training with another optimiser or other parameters")
-        decoder = Decoder(arrays)
-        leaves, numbers = decoder.part(header["leaves"]), decoder.part(header["numbers"])
-        _check_numbers(numbers, start)
-        if [[str(one.dtype), list(one.shape)] for one in leaves] != [one[1:] for one in header["structure"]]:
-            raise ValueError("its arrays have other types or shapes than it says")
-        params, state, best = jax.tree.unflatten(jax.tree.structure(start.trees), leaves)
+        return read_own_file(path, lambda arrays: _state(arrays, settings, start))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError) as error:
         text = str(error).rstrip(".")
         raise ValueError(f"Checkpoint {path} cannot be used: {text}. Delete it to start anew.") from None
+
+
+def _state(arrays: dict[str, np.ndarray], settings: dict[str, Any], start: TrainingState) -> TrainingState:
+    header = json.loads(arrays.pop(_HEADER).tobytes().decode("utf-8"))
+    if header["format"] == _WITHOUT_ARRAYS:
+        raise ValueError(
+            "it is of an earlier amsim, whose fingerprint left out arrays that the loss, the constraint or "
+            "compiled functions hold, and does not tell whether it is of this training"
+        )
+    if header["format"] != FORMAT:
+        raise ValueError(f"it is of format {header['format']!r}")
+    different = _differences(header["settings"], settings)
+    if different:
+        raise ValueError(f"it is of a training with other settings: {'; '.join(different)}")
+    if header["structure"] != _structure(start):
+        raise ValueError("it is of a training with another optimiser or other parameters")
+    decoder = Decoder(arrays)
+    leaves, numbers = decoder.part(header["leaves"]), decoder.part(header["numbers"])
+    _check_numbers(numbers, start)
+    if [[str(one.dtype), list(one.shape)] for one in leaves] != [one[1:] for one in header["structure"]]:
+        raise ValueError("its arrays have other types or shapes than it says")
+    params, state, best = jax.tree.unflatten(jax.tree.structure(start.trees), leaves)
     return TrainingState(
         eqx.combine(params, start.params),
         eqx.combine(state, start.optimiser_state),

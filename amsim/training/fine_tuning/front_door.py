@@ -15,6 +15,7 @@ from amsim.datasets.check import LabelledData
 from amsim.deployment.front_door import check_deployable
 from amsim.evaluation.answers import check_answers
 from amsim.files.path_argument import checked_path
+from amsim.files.whole_file import check_replaceable
 from amsim.progress import LossProgress, progress_bar
 from amsim.training.fine_tuning.loop import TrainingLoop
 from amsim.training.fine_tuning.parts import HeldOut, Optimiser, TrainingDies
@@ -108,6 +109,11 @@ def _checkpoint_path(checkpoint: str | Path | None) -> Path | None:
     if checkpoint is None:
         return None
     path = checked_path("checkpoint", checkpoint)
-    if not path.parent.is_dir():
+    try:
+        there = path.parent.is_dir()
+    except OSError:  # too long a path, for instance
+        there = False
+    if not there:
         raise ValueError(f"Argument `checkpoint` must be a file in a folder that exists, but is {path}.")
+    check_replaceable(path, "checkpoint")
     return path

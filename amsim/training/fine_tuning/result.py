@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 from amsim.datasets.check import LabelledData
 from amsim.evaluation.unseen_dies import unseen_dies_report
 from amsim.results.labelled import labelled
+from amsim.results.provenance import versions
 from amsim.training.fine_tuning.checkpoint import TrainingState
 from amsim.training.fine_tuning.plan import Plan
 
@@ -23,7 +24,8 @@ class FineTuned:
     Attributes:
         params: Parameters: of the best epoch by validation, or of the last one without.
         history: Dataset with `loss`, `training_accuracy`, `noise_scale` and `learning_rate` (step), and with
-            validation `validation_accuracy` (epoch, the first before training). Its attributes are the record as JSON.
+            validation `validation_accuracy` (epoch, the first before training). Its attributes are the record as JSON
+            and the versions of amsim and JAX, so that `amsim show` opens it where it is saved.
         record: All that is needed to run it again: settings, fingerprints of data and parameters, versions.
         best_epoch: Epoch that the parameters are of.
     """
@@ -94,5 +96,5 @@ def result_of(plan: Plan, settings: dict[str, Any], state: TrainingState) -> Fin
         variables["validation_accuracy"] = (("epoch",), np.asarray(state.validation))
         coordinates["epoch"] = np.arange(len(state.validation))
     record = settings | {"epochs_done": state.epoch, "best_epoch": state.best_epoch}
-    history = labelled(variables, coordinates, {"record": json.dumps(record)}, labels=LABELS)
+    history = labelled(variables, coordinates, {"record": json.dumps(record)} | versions(), labels=LABELS)
     return FineTuned(jax.tree.map(lambda leaf: leaf, state.best), history, record, state.best_epoch, plan)
