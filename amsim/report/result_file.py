@@ -1,12 +1,19 @@
 """Stored results, opened without trust: nothing in a file is run, and damage is reported in one line."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from amsim.files.hdf5_file import check_hdf5_file
-from amsim.studies.store import check_contents, stored_items
+from amsim.studies.store import stored_items
+from amsim.studies.store_header import check_contents, read_header
+from amsim.studies.store_lock import writer_at_work
+
+UNTIL, AGAIN = 2.0, 0.2
+"""Seconds for which a store that a study writes is read again, since its arrays may be replaced just then; and between
+two tries."""
 
 
 def open_result(path: Path) -> xr.Dataset:
@@ -18,6 +25,44 @@ def open_result(path: Path) -> xr.Dataset:
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no {path}.")
+    until = time.monotonic() + UNTIL
+    while True:
+        written = _is_written(path)
+        try:
+            return _open(path)
+        except ValueError:
+            if time.monotonic() > until or not (written or _is_written(path)):
+                raise
+            time.sleep(AGAIN)
+
+
+def store_progress(path: Path) -> list[str]:
+    """Lines on how much of a study its store holds; none for a file."""
+    counts = stored_items(path) if path.is_dir() else None
+    if counts is None:
+        return []
+    done, total = counts
+    if done == total:
+        return [f"complete: all {total} items"]
+    rest = "the same `amsim sweep` resumes from there; the last minute of results may be missing below"
+    return [f"complete: {done} of {total} items ({100 * done // total} %); {rest}"]
+
+
+def printable(text: str) -> str:
+    """Text without characters that could control a terminal; line breaks stay."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a study is at work on a store."""
+    try:
+        header = read_header(path) if path.is_dir() else None
+    except (ValueError, OSError):
+        return False
+    return header is not None and not header["complete"] and writer_at_work(path)
+
+
+def _open(path: Path) -> xr.Dataset:
     try:
         if path.is_dir():
             check_contents(path)
@@ -38,23 +83,6 @@ def open_result(path: Path) -> xr.Dataset:
     if "amsim_version" not in found.attrs:
         raise ValueError(f"{path} is not a result of amsim: it has no attribute `amsim_version`.")
     return found
-
-
-def store_progress(path: Path) -> list[str]:
-    """Lines on how much of a study its store holds; none for a file."""
-    counts = stored_items(path) if path.is_dir() else None
-    if counts is None:
-        return []
-    done, total = counts
-    if done == total:
-        return [f"complete: all {total} items"]
-    rest = "the same `amsim sweep` resumes from there; the last minute of results may be missing below"
-    return [f"complete: {done} of {total} items ({100 * done // total} %); {rest}"]
-
-
-def printable(text: str) -> str:
-    """Text without characters that could control a terminal; line breaks stay."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def _harmless(result: xr.Dataset) -> xr.Dataset:

@@ -12,7 +12,7 @@ from amsim.results.quantities import QUANTITIES
 from amsim.studies.axes import HARDWARE, NETWORK, Block
 from amsim.studies.jobs import Job, Outputs
 from amsim.studies.measured import Measured
-from amsim.studies.store import GROUP
+from amsim.studies.store_lock import GROUP
 from amsim.system.settings import setting_label
 
 POPULATION = {"point": (), "die": ("die",), "read": ("die", "read")}

@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import math
+import operator
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 CODECS = ("blosc", "bz2", "delta", "fixedscaleoffset", "gzip", "lz4", "lzma", "shuffle", "vlen-utf8", "zlib", "zstd")
 """Codecs that only unpack numbers and text."""
@@ -16,25 +20,42 @@ CODECS_OF_FORMAT_3 = (*CODECS, "bytes", "crc32c", "transpose")
 METADATA = (".zarray", ".zmetadata", "zarr.json")
 """Files that name codecs."""
 
+CHECKSUMS = "checksums.json"
+"""File with the checksums of a part, or of the labelled arrays of a study that is not complete."""
+
+SMALL, COMPRESSION = 2**26, 4096
+"""Bytes that arrays of any folder may take in memory, and those that each byte of its files adds; Blosc, which Zarr
+takes by itself, saves a factor of 255 at most."""
+
 
 def check_harmless(path: Path) -> None:
     """Refuse what could run code or lead out of a folder, before a library opens it.
 
     Raises:
-        ValueError: A file is a link or no plain file, metadata are not JSON, or a codec is not a known harmless one.
+        ValueError: A file is a link or no plain file, metadata are not JSON, a codec is not a known harmless one, or
+            arrays are far larger than the folder.
     """
+    size = declared = 0
     for file in _entries(path):
+        size += file.stat().st_size
         if file.name in METADATA:
+            content = _read_json(file)
             allowed = CODECS_OF_FORMAT_3 if file.name == "zarr.json" else CODECS
-            for name in _codecs(_read_json(file)):
+            for name in _codecs(content):
                 if name not in allowed:
                     raise ValueError(f"codec {name!r} is not allowed, but is in {file}")
+            try:
+                declared += sum(_array_sizes(content))
+            except (TypeError, ValueError):
+                raise ValueError(f"{file} is damaged: it has an array of unknown size") from None
+    if declared > SMALL + COMPRESSION * size:
+        raise ValueError(f"arrays of {declared:.3g} bytes are declared in {path}, which has {size:.3g}")
 
 
 def checksums(folder: Path, *, without: str) -> dict[str, str]:
     """SHA-256 of every file of a folder by its path in there, but for one entry on top."""
     files = (one for one in _entries(folder) if one.relative_to(folder).parts[0] != without)
-    return {file.relative_to(folder).as_posix(): _sha256(file.read_bytes()) for file in files}
+    return {file.relative_to(folder).as_posix(): _of_file(file) for file in files}
 
 
 def first_difference(folder: Path, held: Mapping[str, str]) -> str | None:
@@ -43,7 +64,7 @@ def first_difference(folder: Path, held: Mapping[str, str]) -> str | None:
         file = folder / name
         if not file.is_file():
             return f"{name} is missing"
-        if _sha256(file.read_bytes()) != expected:
+        if _of_file(file) != expected:
             return f"{name} is damaged"
     return None
 
@@ -51,11 +72,25 @@ def first_difference(folder: Path, held: Mapping[str, str]) -> str | None:
 def sealed(content: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> str:
     """SHA-256 of JSON content, but for some of its fields."""
     kept = {name: value for name, value in content.items() if name not in (*without, "sha256")}
-    return _sha256(json.dumps(kept, sort_keys=True).encode())
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def read_sealed(file: Path) -> Any:
+    """Content of a file of checksums.
+
+    Raises:
+        ValueError: It is missing or damaged.
+    """
+    content = _read_json(file) if file.is_file() else {}
+    whole = isinstance(content, dict) and isinstance(content.get("files"), dict)
+    if not whole or content.get("sha256") != sealed(content):
+        raise ValueError(f"{file} is missing or damaged")
+    return content
+
+
+def _of_file(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _entries(path: Path) -> Iterator[Path]:
@@ -71,7 +106,7 @@ def _entries(path: Path) -> Iterator[Path]:
 
 def _read_json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text())
+        return json.loads(file.read_bytes())
     except (ValueError, RecursionError):
         raise ValueError(f"{file} is damaged: it is not JSON") from None
 
@@ -88,3 +123,14 @@ def _codecs(content: Any) -> Iterator[Any]:
                     if one is not None:
                         yield one.get("id", one.get("name")) if isinstance(one, dict) else str(one)
             yield from _codecs(value)
+
+
+def _array_sizes(content: Any) -> Iterator[int]:
+    """Bytes of every array and of one chunk of it, in metadata of the second format of Zarr."""
+    if isinstance(content, dict):
+        if "shape" in content and "dtype" in content:
+            item = np.dtype(content["dtype"]).itemsize
+            for axis in ("shape", "chunks"):
+                yield item * math.prod(operator.index(one) for one in content.get(axis, ()))
+        for one in content.values():
+            yield from _array_sizes(one)

@@ -4,53 +4,15 @@ import errno
 import json
 import os
 import shutil
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from amsim.report.result_file import open_result
-from amsim.studies.jobs import Job
-from amsim.studies.program import Lanes
-from amsim.studies.store import Store
 from amsim.studies.store_contents import check_harmless
-
-LANES = Lanes(**dict.fromkeys(Lanes.__dataclass_fields__, 1))
-SHAPES = {"error": np.zeros((1,), np.float32)}
-PROGRAM = SimpleNamespace(lanes=LANES, count=4, calls=4, traced=SimpleNamespace(shapes=SHAPES))
-JOB = object.__new__(Job)  # nothing is compiled: a store asks for sizes only
-for name, value in {"number": 0, "program": PROGRAM}.items():
-    object.__setattr__(JOB, name, value)
-VALUES = np.arange(1, 5, dtype=np.float32)
-
-
-def dataset(values: np.ndarray) -> xr.Dataset:
-    return xr.Dataset({"error": ("die", values)}, {"die": np.arange(4)}, {"amsim_version": "1"})
-
-
-def study(path: Path, stop: int = 4) -> xr.Dataset:
-    """What a sweep does with its store, with numbers in place of work."""
-    store = Store(path)
-    try:
-        store.begin({"key": 1}, [JOB], dataset(np.full(4, np.nan, np.float32)))
-        if store.complete:
-            return store.load()
-        found = np.full(4, np.nan, np.float32)
-        for _, number, outputs in store.parts([JOB]):
-            found[number] = outputs["error"][0]
-        for number in np.flatnonzero(np.isnan(found))[: max(stop, 0)]:
-            found[number] = VALUES[number]
-            store.add((JOB, int(number), {"error": VALUES[number : number + 1]}), lambda: dataset(found))
-            store.flush()
-        if stop < 4:
-            store.label(dataset(found))
-            return dataset(found)
-        store.finish(dataset(found))
-        return dataset(found)
-    finally:
-        store.close()
+from tests.shared import stored_numbers
+from tests.shared.stored_numbers import VALUES, dataset, study
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +142,98 @@ def test_links_inside_a_store_are_not_followed(stores, tmp_path):
     for use in (open_result, study):
         with pytest.raises(ValueError, match="is a link"):
             use(path)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [("sha256",), ("format",), ("sha256", "format"), ("layout",), ("items", "sha256"), ("sha256", "files", "format")],
+)
+@pytest.mark.parametrize("kind", ["whole", "begun"])
+def test_a_header_that_lost_fields_is_damaged(stores, tmp_path, kind, lost):
+    path = shutil.copytree(stores / kind, tmp_path / "store")
+    header = path / "study" / ".zattrs"
+    held = json.loads(header.read_text())
+    header.write_text(json.dumps({name: value for name, value in held.items() if name not in lost}))
+    for use in (open_result, study):
+        with pytest.raises(ValueError, match=r"the header .* is damaged"):
+            use(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'["fingerprint", "layout", "complete"]',
+        b"7",
+        b'{"fingerprint": {"key": 1}, "fingerprints": 2, "layout": 5, "complete": true}',
+        b'{"fingerprint": {"key": 1}, "fingerprints": 2, "layout": [{"items": 0, "reads": 1}], "complete": false}',
+        b'{"fingerprint": {"key": 1}, "fingerprints": 2, "layout": [{"rows": 1}], "complete": false}',
+        b'{"fingerprint": {"key": 1}, "fingerprints": 2, "layout": [], "items": [4], "complete": false}',
+    ],
+)
+def test_hostile_headers_are_damaged(stores, tmp_path, content):
+    path = shutil.copytree(stores / "begun", tmp_path / "store")
+    (path / "study" / "checksums.json").unlink()  # as an earlier version left it
+    (path / "study" / ".zattrs").write_bytes(content)
+    for use in (open_result, study):
+        with pytest.raises(ValueError, match=r"the header .* is damaged") as refused:
+            use(path)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [".zattrs", ".zgroup", "error/.zarray", "error/.zattrs", ".zmetadata"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"[" * 100_000, b"[]", b"7", b'{"shape": "x", "dtype": "<f4"}'])
+def test_hostile_metadata_of_a_saved_result_end_in_one_line(stores, tmp_path, name, content):
+    path = shutil.copytree(stores / "whole", tmp_path / "store")
+    shutil.rmtree(path / "study")
+    (path / name).write_bytes(content)
+    if name in ("error/.zattrs", ".zattrs", ".zgroup"):  # read from .zmetadata otherwise
+        (path / ".zmetadata").unlink()
+    try:
+        said = str(open_result(path).attrs and path)
+    except ValueError as error:
+        said = str(error)
+    assert str(path) in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("field", ["shape", "chunks"])
+def test_arrays_far_larger_than_their_folder_are_refused(stores, tmp_path, field):
+    for kind, use in (("begun", study), ("begun", open_result), ("whole", open_result)):
+        path = shutil.copytree(stores / kind, tmp_path / f"{kind}{use.__name__}")
+        for folder in (path / "error", *path.glob("study/parts/*/error")):
+            held = json.loads((folder / ".zarray").read_text())
+            (folder / ".zarray").write_text(json.dumps(held | {field: [10**12]}))
+        with pytest.raises(ValueError, match=r"arrays of .*e\+1[23] bytes are declared"):
+            use(path)
+
+
+def test_paths_of_stores(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    for path in (tmp_path / "link", tmp_path / "empty", tmp_path / "no" / "such" / "folder"):
+        study(path, stop=2)
+        xr.testing.assert_equal(study(path), dataset(VALUES))
+    assert (tmp_path / "link").is_symlink()
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / "study").write_text("mine")
+    with pytest.raises(ValueError, match="is something else"):
+        study(tmp_path / "file")
+    assert (tmp_path / "file" / "study").read_text() == "mine"
+
+
+def test_what_a_user_lays_beside_the_parts_is_kept(tmp_path):
+    study(tmp_path / "store", stop=2)
+    mine = tmp_path / "store" / "study" / "parts" / "2026.part" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    xr.testing.assert_equal(study(tmp_path / "store"), dataset(VALUES))
+    assert mine.read_text() == "mine"
+
+
+def test_chunks_of_zeros_and_nan_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_numbers, "VALUES", np.zeros(4, np.float32))
+    study(tmp_path, stop=1)
+    assert (tmp_path / "error" / "0").is_file()
+    assert (tmp_path / "study" / "parts" / "0-0-1" / "error" / "0").is_file()
