@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.noise.checks import non_negative
+from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.loops import scan
 
 
@@ -76,7 +77,7 @@ def neighbour_correlation(length: Real[ArrayLike, ""]) -> Float[Array, ""]:
     """
     cells = non_negative("length", length)
     # Not `cells > 0`, which would send NaN to 0.
-    return jnp.where(cells == 0, 0.0, jnp.exp(-1.0 / jnp.where(cells == 0, 1.0, cells)))
+    return jnp.where(cells == 0, 0.0, jnp.exp(ratio(-1.0, jnp.where(cells == 0, 1.0, cells))))
 
 
 def correlated_field(
@@ -100,7 +101,7 @@ def correlated_field(
     Validity: stationary and separable, so that correlation along a diagonal falls faster than along an axis.
     """
     rho = neighbour_correlation(length).astype(standard_draws.dtype)
-    fresh = jnp.sqrt(1.0 - rho) * jnp.sqrt(1.0 + rho)
+    fresh = root(1.0 - rho) * jnp.sqrt(1.0 + rho)
 
     def along_first(white: Float[Array, "first second"]) -> Float[Array, "first second"]:
         def step(before: Float[Array, " second"], draw: Float[Array, " second"]) -> tuple[Array, Array]:
