@@ -228,9 +228,7 @@ def _different(path: str, values: Any) -> list[Choice]:
     twice = _repeated(labels)
     if twice:
         first = next(label for label in labels if label in twice)
-        raise ValueError(
-            f"Argument `axes` must have different values for {path!r}, but has {first!r} more than once."
-        )
+        raise ValueError(f"Argument `axes` must have different values for {path!r}, but has {first!r} more than once.")
     return found
 
 
