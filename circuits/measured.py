@@ -11,7 +11,6 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.at_zero import root
 from amsim.circuits.checks import finite, one_key
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
@@ -23,6 +22,7 @@ from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.fields import Quantity, count, physical, quantity
 from amsim.noise.checks import real
+from amsim.noise.finite_slopes import root
 from amsim.noise.random import normal
 
 if TYPE_CHECKING:

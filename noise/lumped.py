@@ -23,6 +23,7 @@ from amsim.noise.converter_snr import parallel_snr as parallel_snr
 from amsim.noise.converter_snr import schreier_fom as schreier_fom
 from amsim.noise.converter_snr import sndr_of_enob as sndr_of_enob
 from amsim.noise.converter_snr import walden_fom as walden_fom
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.mismatch import PESSIMISTIC_COEFFICIENT
 
 INJECTING_CAPACITANCE = 0.31 * constants.femto
@@ -169,9 +170,9 @@ def charge_sharing_noise(
     channel = non_negative("injecting_capacitance", injecting_capacitance)
     kelvin = non_negative("temperature", temperature)
     return ChargeSharingNoise(
-        mismatch=scale * x_square * (kappa / jnp.sqrt(c)) ** 2,
-        thermal=scale * 2 * (constants.k * kelvin / c) / volts**2,
-        injection=scale * x_square * (non_negative("injected_part", injected_part) * (channel / c)) ** 2,
+        mismatch=scale * x_square * ratio(kappa, jnp.sqrt(c)) ** 2,
+        thermal=scale * 2 * ratio(constants.k * kelvin, c) / volts**2,
+        injection=scale * x_square * (non_negative("injected_part", injected_part) * ratio(channel, c)) ** 2,
     )
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Real
 from scipy import constants
 
 from amsim.noise.checks import non_negative, positive
+from amsim.noise.finite_slopes import ratio
 
 MOM_FRINGE_COEFFICIENT = 0.0085 * math.sqrt(constants.femto)
 """Metal fringe capacitors, sqrt(F): 0.85 % at 1 fF.
@@ -48,7 +49,7 @@ def capacitor_mismatch_sigma(
     JSSC 19 (1984), the area law.
     """
     c = positive("capacitance", capacitance)
-    return non_negative("coefficient", coefficient) / jnp.sqrt(c)
+    return ratio(non_negative("coefficient", coefficient), jnp.sqrt(c))
 
 
 def pelgrom_sigma(
@@ -76,4 +77,4 @@ def pelgrom_sigma(
     without its distance term.
     """
     area = positive("width", width) * positive("length", length)
-    return non_negative("area_coefficient", area_coefficient) / jnp.sqrt(area)
+    return ratio(non_negative("area_coefficient", area_coefficient), jnp.sqrt(area))

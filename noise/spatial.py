@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Real
 
 from amsim.noise.arguments import integer_between
 from amsim.noise.checks import array_of, non_negative
+from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.loops import scan
 
 
@@ -82,7 +83,7 @@ def neighbour_correlation(length: Real[ArrayLike, ""]) -> Float[Array, ""]:
     if cells.ndim:
         raise ValueError(f"Argument `length` must be one number, but has shape {cells.shape}; use jax.vmap.")
     # Not `cells > 0`, which would send NaN to 0.
-    return jnp.where(cells == 0, 0.0, jnp.exp(-1.0 / jnp.where(cells == 0, 1.0, cells)))
+    return jnp.where(cells == 0, 0.0, jnp.exp(ratio(-1.0, jnp.where(cells == 0, 1.0, cells))))
 
 
 def correlated_field(
@@ -107,7 +108,7 @@ def correlated_field(
     """
     standard_draws = array_of("standard_draws", standard_draws, (None, None))
     rho = neighbour_correlation(length).astype(standard_draws.dtype)
-    fresh = jnp.sqrt(1.0 - rho) * jnp.sqrt(1.0 + rho)
+    fresh = root(1.0 - rho) * jnp.sqrt(1.0 + rho)
 
     def along_first(white: Float[Array, "first second"]) -> Float[Array, "first second"]:
         def step(before: Float[Array, " second"], draw: Float[Array, " second"]) -> tuple[Array, Array]:

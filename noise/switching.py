@@ -5,6 +5,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.noise.checks import floating, non_negative, positive
+from amsim.noise.finite_slopes import ratio, settled
 
 LEAKAGE_TEMPERATURE = 14.0
 """Temperature rise, K, that multiplies a leakage current by e; it doubles every 9.7 K (facts 8: 13-15 K, recalled)."""
@@ -30,7 +31,7 @@ def settled_fraction(time: Real[ArrayLike, "..."], time_constant: Real[ArrayLike
     """
     t, tau = non_negative("time", time), non_negative("time_constant", time_constant)
     ideal = tau == 0
-    return jnp.where(ideal, 1.0, -jnp.expm1(-t / jnp.where(ideal, 1.0, tau)))
+    return jnp.where(ideal, 1.0, settled(t, jnp.where(ideal, 1.0, tau)))
 
 
 def exponential_approach(
@@ -85,10 +86,10 @@ def leakage_drop(
             there.
     """
     # The slew rate I / C first: the charge I t alone nears the end of float32 for fA and ns.
-    alone = floating("current", current) / positive("capacitance", capacitance) * non_negative("time", time)
+    alone = ratio(floating("current", current), positive("capacitance", capacitance)) * non_negative("time", time)
     if time_constant is None:
         return alone
-    return alone * _mean_decay(non_negative("time", time) / positive("time_constant", time_constant))
+    return alone * _mean_decay(ratio(non_negative("time", time), positive("time_constant", time_constant)))
 
 
 def _mean_decay(spans: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -96,7 +97,7 @@ def _mean_decay(spans: Float[Array, "..."]) -> Float[Array, "..."]:
     # The quotient has no derivative at 0, and little of it near 0 in float32.
     short = spans < 1e-2
     long = jnp.where(short, 1.0, spans)
-    return jnp.where(short, 1 - spans / 2 * (1 - spans / 3 * (1 - spans / 4)), -jnp.expm1(-long) / long)
+    return jnp.where(short, 1 - spans / 2 * (1 - spans / 3 * (1 - spans / 4)), ratio(-jnp.expm1(-long), long))
 
 
 def leakage_growth(
@@ -117,7 +118,7 @@ def leakage_growth(
     Validity: subthreshold and junction leakage between about 230 K and 400 K. Source: facts 8.
     """
     t = non_negative("temperature", temperature)
-    return jnp.exp((t - REFERENCE_TEMPERATURE) / positive("characteristic", characteristic))
+    return jnp.exp(ratio(t - REFERENCE_TEMPERATURE, positive("characteristic", characteristic)))
 
 
 def coupled_step(
@@ -138,7 +139,7 @@ def coupled_step(
     Raises:
         ValueError: A concrete coupling is negative or total not positive. A traced one gives NaN there.
     """
-    return floating("step", step) * (non_negative("coupling", coupling) / positive("total", total))
+    return floating("step", step) * ratio(non_negative("coupling", coupling), positive("total", total))
 
 
 def injected_step(
@@ -163,7 +164,7 @@ def injected_step(
 
     Validity: fast switch edge. Source: facts 8 (code after TCAD'22, equation 24).
     """
-    share = non_negative("fraction", fraction) * (non_negative("channel", channel) / positive("total", total))
+    share = non_negative("fraction", fraction) * ratio(non_negative("channel", channel), positive("total", total))
     return -share * jnp.maximum(floating("overdrive", overdrive), 0.0)
 
 

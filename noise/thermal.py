@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Real
 from scipy import constants
 
 from amsim.noise.checks import non_negative, positive
+from amsim.noise.finite_slopes import ratio
 
 
 def ktc_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -34,7 +35,7 @@ def ktc_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, 
     c = positive("capacitance", capacitance)
     t = positive("temperature", temperature)
     # One root per quantity: second derivatives of the ratio itself need 1 / C**3, beyond float32 at 1 fF.
-    return math.sqrt(constants.k) * jnp.sqrt(t) / jnp.sqrt(c)
+    return ratio(math.sqrt(constants.k) * jnp.sqrt(t), jnp.sqrt(c))
 
 
 def ktc_charge_sigma(capacitance: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -86,4 +87,4 @@ def driver_sigma(
     c, t = non_negative("driven", driven), positive("temperature", temperature)
     g = positive("grounded", grounded)
     # Ratios of capacitances only, and one root per quantity, as in `ktc_sigma`.
-    return math.sqrt(constants.k) * jnp.sqrt(t) / jnp.sqrt(g) * jnp.sqrt(c / (c + g))
+    return ratio(math.sqrt(constants.k) * jnp.sqrt(t), jnp.sqrt(g)) * jnp.sqrt(ratio(c, c + g))

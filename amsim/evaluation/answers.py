@@ -27,7 +27,7 @@ def class_scores(logits: Num[Array, "... classes"]) -> Num[Array, "... scores"]:
 def are_right(logits: Num[Array, "... classes"], labels: Int[Array, "..."]) -> Bool[Array, "..."]:
     """Which answers are right: the first class of the largest score; none where a score is NaN or all are -inf."""
     scores = class_scores(logits)
-    right = jnp.argmax(scores, axis=-1) == labels
+    right = jnp.argmax(scores, axis=-1).astype(jnp.int32) == labels.astype(jnp.int32)
     if not jnp.issubdtype(scores.dtype, jnp.floating):
         return right
     return right & (jnp.max(scores, axis=-1) > -jnp.inf)

@@ -182,8 +182,8 @@ def _answer_slopes(
         return (smooth, reading.cross_entropy(logits)), jnp.sum(reading.right(logits))
 
     if not trained:
-        (smooth, _), pull, right = jax.vjp(lambda logs: outputs(logs, floating), logs, has_aux=True)
-        return right, smooth, pull((jnp.ones_like(smooth), jnp.zeros_like(smooth)))[0], None
+        (smooth, loss), pull, right = jax.vjp(lambda logs: outputs(logs, floating), logs, has_aux=True)
+        return right, smooth, pull((jnp.ones_like(smooth), jnp.zeros_like(loss)))[0], None
     (smooth, loss), pull, right = jax.vjp(outputs, logs, floating, has_aux=True)
     by_log = pull((jnp.ones_like(smooth), jnp.zeros_like(loss)))[0]
     return right, smooth, by_log, pull((jnp.zeros_like(smooth), jnp.ones_like(loss)))[1]

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -184,8 +185,9 @@ def blocks(axes: Any) -> tuple[Block, ...]:
         raise ValueError("Argument `axes` must have at least one axis, but is empty.")
     names = [path for block in found for path in block.choices]
     names += [block.dim for block in found if block.dim not in block.choices]
+    twice = _repeated(names)
     for name in names:
-        if names.count(name) > 1:
+        if name in twice:
             raise ValueError(f"Argument `axes` must name nothing twice, but does so with {name!r}.")
         if name in ("die", "read"):
             raise ValueError(f"Argument `axes` must not name a dimension {name!r}, which is one of every study.")
@@ -210,7 +212,8 @@ def _check_condition(block: Block, before: Sequence[Block]) -> None:
                 f"Argument `axes` must have an axis {other!r} before {block.dim!r}, which exists only where that has "
                 f"certain values; those before it are {', '.join(known) or 'none'}."
             )
-        missing = [label for label in labels if label not in known[other]]
+        allowed = set(known[other])
+        missing = [label for label in labels if not isinstance(label, Hashable) or label not in allowed]
         if missing or not labels:
             raise ValueError(
                 f"Argument `axes` must have a condition of {block.dim!r} on values of {other!r}, which are "
@@ -222,12 +225,16 @@ def _different(path: str, values: Any) -> list[Choice]:
     """Choices of an axis, which select by their labels."""
     found = _choices(path, values)
     labels = [label for label, _ in found]
-    twice = [label for label in labels if labels.count(label) > 1]
+    twice = _repeated(labels)
     if twice:
-        raise ValueError(
-            f"Argument `axes` must have different values for {path!r}, but has {twice[0]!r} more than once."
-        )
+        first = next(label for label in labels if label in twice)
+        raise ValueError(f"Argument `axes` must have different values for {path!r}, but has {first!r} more than once.")
     return found
+
+
+def _repeated(labels: Iterable[Any]) -> set[Any]:
+    """Labels that are there more than once; in one pass, since an axis may be long."""
+    return {label for label, count in Counter(labels).items() if count > 1}
 
 
 def _choices(path: str, values: Any) -> list[Choice]:

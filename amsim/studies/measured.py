@@ -74,6 +74,11 @@ class Study:
         return {"energy": (COMPONENT,)}
 
     @property
+    def shares(self) -> Mapping[str, int]:
+        """Items of which the accuracy is the fraction that is right."""
+        return {"accuracy": len(self.data)}
+
+    @property
     def coordinates(self) -> Mapping[str, Any]:
         """Names of the components."""
         return {COMPONENT: list(COMPONENTS)}
@@ -204,6 +209,7 @@ class MeasuredFunction:
 
     takes_network = False
     coordinates: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    shares: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def outputs(self) -> Mapping[str, tuple[str, str]]:

@@ -59,11 +59,12 @@ def groups(dims: Sequence[Block], hardware: Any, *, networks: bool) -> tuple[Gro
 def _points(dims: Sequence[Block]) -> list[tuple[int, dict[str, Any]]]:
     """Every point that exists: its place, and label and value per path that it sets."""
     shape = tuple(block.size for block in dims)
+    conditions = [{path: frozenset(labels) for path, labels in block.where.items()} for block in dims]
     found = []
     for place, indices in enumerate(itertools.product(*map(range, shape))):
         point: dict[str, Any] = {}
-        for block, index in zip(dims, indices, strict=True):
-            exists = all(path in point and point[path][0] in labels for path, labels in block.where.items())
+        for block, where, index in zip(dims, conditions, indices, strict=True):
+            exists = all(path in point and point[path][0] in labels for path, labels in where.items())
             if exists != (index < block.count):
                 break
             if exists:

@@ -54,6 +54,8 @@ class Results:
             values = np.full((int(np.prod(shape)), *whole), np.nan, dtype)
             for job in held:
                 values[job.group.places] = _by_point(job, self._values[job.number][name], whole, len(inner))
+            if name in self._measured.shares:
+                values = _exact_share(values, self._measured.shares[name])
             variables[name] = (dims, values.reshape(*shape, *whole))
         return self._labelled(variables, attributes)
 
@@ -96,6 +98,14 @@ def _by_point(job: Job, values: np.ndarray, whole: tuple[int, ...], inner: int) 
     chosen: tuple[Any, ...] = (slice(None),) * (1 + axes) + (0,) * (2 - axes)
     by_point = by_point[chosen]
     return np.broadcast_to(by_point, (len(by_point), *whole))
+
+
+def _exact_share(rounded: np.ndarray, items: int) -> np.ndarray:
+    """The fraction of so many items that was rounded to the precision of the program, as `amsim.evaluate` has it.
+
+    Exact up to 8 million items, from which on float32 does not tell neighbouring fractions apart.
+    """
+    return np.rint(rounded.astype(float) * items) / items
 
 
 def _variables(

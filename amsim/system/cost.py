@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.at_zero import quotient
+from amsim.noise.finite_slopes import quotient
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.system.hardware import COMPONENTS, MEMORIES, AcceleratorParts

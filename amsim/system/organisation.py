@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.at_zero import quotient
 from amsim.circuits.checks import integer_between, one_of, part_of
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
@@ -17,6 +16,7 @@ from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.register_file import RegisterFile
 from amsim.circuits.technology.sram import Sram
 from amsim.circuits.technology.supply_scaling import with_supply
+from amsim.noise.finite_slopes import quotient
 
 ACCUMULATOR_BITS = 24
 """Width of a partial sum: 16-bit products of 256 rows, or 2 x 8 bits and 2^8 of them."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.at_zero import quotient
+from amsim.noise.finite_slopes import quotient
 from amsim.system.hardware import MEMORIES, AcceleratorParts
 from amsim.system.site_counts import SiteCounts
 

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from amsim.circuits.at_zero import root
 from amsim.circuits.fields import Quantity
+from amsim.noise.finite_slopes import root
 from amsim.noise.random import normal
 
 Values = Float[Array, "..."] | float

@@ -25,6 +25,7 @@ from amsim.circuits.contract.bit_slicing import place_value
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.gradients import rounded, with_gradient_of
 from amsim.noise.loops import scan
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT, capacitor_mismatch_sigma
@@ -142,12 +143,12 @@ class SarAdc(Converter):
         """Attenuation from the input to the comparator by the parasitic of its node, inverted: 1 or more."""
         if self.topology == "shared-line":
             return 1.0
-        extra = self.parasitic / self.unit_capacitance
+        extra = ratio(self.parasitic, self.unit_capacitance)
         if self.topology == "bottom-plate":
             return 1.0 + extra / self.levels
         high, low = 2.0 ** (self.bits - self.low_bits) - 1.0, 2.0**self.low_bits
         bridge = self.bridge_scale * self._bridge_units
-        coupling = bridge / (low + self.low_parasitic / self.unit_capacitance + bridge)
+        coupling = bridge / (low + ratio(self.low_parasitic, self.unit_capacitance) + bridge)
         return (high + extra + bridge * (1.0 - coupling)) / (high + coupling * low)
 
     @property
@@ -160,7 +161,7 @@ class SarAdc(Converter):
     @property
     def area(self) -> Float[Array, ""]:
         """Capacitors, comparator and logic of one converter, m^2."""
-        return self.array_capacitance / self.capacitor_density + column_area(self.bits)
+        return ratio(self.array_capacitance, self.capacitor_density) + column_area(self.bits)
 
     def fabricate(self, key: PRNGKeyArray, columns: int) -> SarDie:
         """Standard draws of `columns` converters of one die."""
@@ -290,7 +291,7 @@ class SarAdc(Converter):
         low = self.low_bits
         bridge_error = (self.bridge_scale - 1.0) + jnp.sqrt(self.bridge_scale) * (bridge / self._bridge_units)
         low_error = jnp.sum(bits[:low]) + dummy
-        node_error = low_error + bridge_error * self._bridge_units + self.low_parasitic / self.unit_capacitance
+        node_error = low_error + bridge_error * self._bridge_units + ratio(self.low_parasitic, self.unit_capacitance)
         coupling = (1.0 + bridge_error) / (1.0 + node_error / (2.0**low + self._bridge_units))
         effective = jnp.concatenate([coupling * units[:low], 2.0**low * units[low:]])
         ideal_high = float(self.levels - 2**low)

@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 from scipy import constants
 
 from amsim.circuits.adc import Adc, Converter
-from amsim.circuits.at_zero import root
 from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
@@ -22,6 +21,7 @@ from amsim.circuits.checks import part_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.fields import Quantity, count, quantity
+from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.switching import settled_fraction
 
@@ -158,7 +158,7 @@ class CapacitorArray(Macro):
     @property
     def total_units(self) -> Float[Array, ""]:
         """Nominal total capacitance of a line, in unit capacitors."""
-        parasitic = self.parasitic_capacitance / self.unit_capacitance
+        parasitic = ratio(self.parasitic_capacitance, self.unit_capacitance)
         return self.rows + jnp.sum(self.bias_dac.section_units()) + parasitic
 
     @property
@@ -174,12 +174,12 @@ class CapacitorArray(Macro):
     @property
     def counts_per_volt(self) -> Float[Array, ""]:
         """Counts (half a cell) per volt on the line, 1/V."""
-        return 2.0 * self.total_units / self.supply
+        return ratio(2.0 * self.total_units, self.supply)
 
     @property
     def reset_time(self) -> Float[Array, ""]:
         """Time for which a line is reset, s: half of an evaluation."""
-        return self.evaluation_cycles / self.clock / 2
+        return ratio(self.evaluation_cycles, self.clock) / 2
 
     @property
     def evaluation_time(self) -> Float[Array, ""]:
@@ -221,12 +221,12 @@ class CapacitorArray(Macro):
         if self.drivers is None:
             return jnp.zeros_like(self.supply)
         returned = settled_fraction(self.reset_time, self.drivers.resistance * self.unit_capacitance)
-        return self.nominal_gain * (self.parasitic_capacitance / self.total_capacitance) * (1.0 - returned)
+        return self.nominal_gain * ratio(self.parasitic_capacitance, self.total_capacitance) * (1.0 - returned)
 
     @property
     def drive_shift(self) -> Float[Array, ""]:
         """Shift of the line by slow drivers after a last value half way up, V."""
-        return -self.drive_left * self.nominal_gain * self.supply * (self.middle_units / self.total_units)
+        return -self.drive_left * self.nominal_gain * self.supply * ratio(self.middle_units, self.total_units)
 
     @property
     def common_shift(self) -> Float[Array, ""]:
@@ -242,7 +242,7 @@ class CapacitorArray(Macro):
             added = added + self.reset.step(total)
         if self.leakage is not None:
             added = added - self.leakage.drop(total, self.temperature)
-        return shift + self.drive_shift + added / (1.0 - self.reset_left)
+        return shift + self.drive_shift + ratio(added, 1.0 - self.reset_left)
 
     @property
     def noise_counts(self) -> Float[Array, ""]:
@@ -269,11 +269,11 @@ class CapacitorArray(Macro):
         sum, whose variance is one count^2 per row when its operands are independent.
         """
         # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
-        unit = 4.0 * (constants.k * self.temperature / self.unit_capacitance / self.supply**2)
+        unit = 4.0 * ratio(ratio(constants.k * self.temperature, self.unit_capacitance), self.supply**2)
         variances = {"thermal noise": unit * self.total_units}
         if self.drivers is not None:
-            grounded = self.parasitic_capacitance / self.unit_capacitance
-            driven = (self.total_units - grounded) / grounded * self.total_units
+            grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
+            driven = ratio(self.total_units - grounded, grounded) * self.total_units
             variances["driver noise"] = self.drivers.noise_fraction * unit * driven
             variances["last value"] = (self.nominal_gain * self.drive_left) ** 2 * self.rows
         return variances

@@ -18,6 +18,7 @@ from amsim.circuits.charge.rc_line import extreme_time_constants, step_response
 from amsim.circuits.checks import every
 from amsim.circuits.fields import Quantity, physical, quantity
 from amsim.noise.checks import real
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.switching import coupled_step, exponential_approach, leakage_drop
 from amsim.noise.thermal import driver_sigma, ktc_sigma
 
@@ -35,7 +36,7 @@ def switched_capacitance(high: Float[Array, "..."], total: Float[Array, "..."] |
     Returns:
         Capacitance, broadcast shape, unit of `high`.
     """
-    return high * (1.0 - high / total)
+    return high * (1.0 - ratio(high, total))
 
 
 def matched_time_constant(
@@ -53,7 +54,7 @@ def matched_time_constant(
     Returns:
         Time constant, broadcast shape, s.
     """
-    return jnp.asarray(branch) * (jnp.asarray(parasitic) / total)
+    return jnp.asarray(branch) * ratio(parasitic, total)
 
 
 def shared_supply_time_constant(
@@ -144,7 +145,7 @@ class ChargeLine(eqx.Module):
             high: 1 for a bottom plate that goes to the supply, 0 for ground; shape (..., capacitors).
             start: Line at the end of reset, V; None is `reset_level`.
         """
-        shares = self.capacitances / self.total_capacitance
+        shares = ratio(self.capacitances, self.total_capacitance)
         return (self.reset_level if start is None else start) + self._line_step(high, shares)
 
     def feedthrough_step(self, edge: Quantity) -> Float[Array, ""]:
@@ -236,7 +237,7 @@ class ChargeLine(eqx.Module):
         a step what the step's difference field stores. Half of `cycle_energy`.
         """
         step = self.supply * high - self.bottom_reset_level
-        line = self._line_step(high, self.capacitances / self.total_capacitance)
+        line = self._line_step(high, ratio(self.capacitances, self.total_capacitance))
         across = jnp.square(step - line[..., None]) @ self.capacitances + jnp.square(step) @ self._bottoms
         return (across + self.grounded_capacitance * jnp.square(line)) / 2
 
@@ -262,5 +263,5 @@ class ChargeLine(eqx.Module):
         self, high: Float[Array, "... capacitors"], counted: Float[Array, "... capacitors"]
     ) -> Float[Array, "..."]:
         steps = self.supply * high - self.bottom_reset_level
-        line = self._line_step(high, self.capacitances / self.total_capacitance)
+        line = self._line_step(high, ratio(self.capacitances, self.total_capacitance))
         return (counted * (steps - line[..., None])) @ self.capacitances + (counted * steps) @ self._bottoms

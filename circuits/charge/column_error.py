@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from amsim.circuits.at_zero import root
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.layout import nominal_layout
 from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checks import integer_between, number_between, one_of
+from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 READOUTS = ("adc", "comparator")
@@ -98,7 +98,7 @@ def _dynamic(macro: CapacitorArray, rows: int, activity: float, bias: Array) -> 
     variances = dict(macro.noise_variances())
     variances["comparator noise"] = macro.decision_noise_counts**2
     if macro.supply_noise is not None:
-        relative = macro.supply_noise / macro.supply
+        relative = ratio(macro.supply_noise, macro.supply)
         mean = rows * (2 * activity - 1) + (1.0 - macro.reference_tracking) * (rows + bias)
         variances["supply noise"] = relative**2 * (_sum_variance(rows, activity) + mean**2)
     return variances
@@ -136,7 +136,7 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
 def _offset(macro: CapacitorArray) -> Array:
     comparator = macro.comparator
     assert comparator is not None
-    variance, kept = comparator.offset_sigma**2, 1.0 / (1.0 - macro.reset_left)
+    variance, kept = comparator.offset_sigma**2, ratio(1.0, 1.0 - macro.reset_left)
     if macro.reset is not None:
         variance = variance + (kept * macro.reset.spread * macro.reset.step(macro.total_capacitance)) ** 2
     if macro.leakage is not None:

@@ -9,11 +9,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.circuits.at_zero import root
 from amsim.circuits.charge.trim import Trim
 from amsim.circuits.checks import part_of
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
+from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import pelgrom_sigma
 from amsim.noise.switching import coupled_step
 
@@ -71,13 +71,13 @@ class ComparatorSizes(eqx.Module):
     def offset_sigma(self) -> Float[Array, ""]:
         """Standard deviation of the input-referred offset, V."""
         pair = pelgrom_sigma(1.0, self.pair_width, self.pair_length)
-        latch = pelgrom_sigma(1.0, self.latch_width, self.latch_length) / self.latch_gain
+        latch = ratio(pelgrom_sigma(1.0, self.latch_width, self.latch_length), self.latch_gain)
         return self.threshold_coefficient * jnp.sqrt(pair**2 + latch**2)
 
     @property
     def noise(self) -> Float[Array, ""]:
         """Input-referred noise of one decision, V rms."""
-        return root(self.noise_factor * constants.k * self.temperature / self.node_capacitance)
+        return root(ratio(self.noise_factor * constants.k * self.temperature, self.node_capacitance))
 
     @property
     def energy_noise_product(self) -> Float[Array, ""]:
@@ -214,7 +214,7 @@ class Comparator(eqx.Module):
     def energy(self) -> Float[Array, ""]:
         """Energy of one decision, J; a comparator set to zero noise is charged the floor alone."""
         noise = jnp.where(self.noise > 0, self.noise, jnp.inf)
-        return self.energy_floor + self.energy_noise_product / noise / noise
+        return self.energy_floor + ratio(ratio(self.energy_noise_product, noise), noise)
 
     def decision_time(self, voltage: Real[ArrayLike, "*lines"]) -> Float[Array, "*lines"]:
         """Time to decide on an input, `integration_time + tau ln(swing / (2 gain |V|))`.
@@ -229,7 +229,7 @@ class Comparator(eqx.Module):
         Source: exponential regeneration (facts 5.3). The noise, which moves the latch too, is left out.
         """
         size = jnp.abs(jnp.asarray(voltage, self.gain.dtype))
-        needed = jnp.log(self.swing / 2 / self.gain / jnp.where(size > 0, size, 1.0))
+        needed = jnp.log(ratio(ratio(self.swing / 2, self.gain), jnp.where(size > 0, size, 1.0)))
         time = self.integration_time + self.regeneration_time_constant * jnp.maximum(needed, 0.0)
         return jnp.where(size > 0, time, jnp.inf)
 
@@ -246,8 +246,8 @@ class Comparator(eqx.Module):
         Source: facts 5.3.
         """
         width, given = (jnp.asarray(value, self.gain.dtype) for value in (lsb, time))
-        regenerated = (given - self.integration_time) / self.regeneration_time_constant
-        exponent = jnp.log(self.swing / self.gain / jnp.where(width > 0, width, 1.0)) - regenerated
+        regenerated = ratio(given - self.integration_time, self.regeneration_time_constant)
+        exponent = jnp.log(ratio(ratio(self.swing, self.gain), jnp.where(width > 0, width, 1.0))) - regenerated
         ready = (width > 0) & (regenerated >= 0)
         return jnp.exp(jnp.where(ready, jnp.minimum(exponent, 0.0), 0.0))
 

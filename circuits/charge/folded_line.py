@@ -17,6 +17,7 @@ from amsim.circuits.charge.die import CapacitorDie, mismatch_errors
 from amsim.circuits.charge.faults import FaultsDie
 from amsim.circuits.charge.rc_line import step_response
 from amsim.circuits.contract.products import over_columns
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.random import normal
 
 SUPPLY_DRAW = 2**31 - 1
@@ -96,11 +97,11 @@ def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     if macro.layout is not None and die.layout is not None:
         unit_errors = unit_errors + macro.layout.errors(die.layout, macro.rows, macro.columns)
     total_error = jnp.sum(unit_errors, axis=0) + jnp.sum(bias_errors, axis=1)
-    size = 1.0 + total_error / macro.total_units
+    size = 1.0 + ratio(total_error, macro.total_units)
     totals = macro.total_capacitance * size
     if macro.drivers is None:
         # From the deviations, so that the gain of a die without mismatch is exactly 1.
-        share = macro.total_units / (macro.total_units + total_error)
+        share = ratio(macro.total_units, macro.total_units + total_error)
         cells, bias = (1.0 + unit_errors) * share[None, :], (bias_units[None, :] + bias_errors) * share[:, None]
     else:
         cells, bias = _settling(macro, die, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
@@ -146,7 +147,7 @@ def counts_at_decision(
         # The reference is a line too, with half of its cells high.
         counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
     if macro.supply_noise is not None and key is not None:
-        swing = macro.supply_noise / macro.supply
+        swing = ratio(macro.supply_noise, macro.supply)
         shape = (*counts.shape[:-1], 1)
         relative = swing * normal(jax.random.fold_in(key, SUPPLY_DRAW), shape, counts.dtype)
         counts = counts + relative * (counts + (own - in_common) * middle)
@@ -165,8 +166,8 @@ def _settling(
     assert die.unit_drivers is not None
     assert die.bias_drivers is not None
     unit_resistances = drivers.resistance * (1.0 + drivers.spread * die.unit_drivers)
-    bias_resistances = (
-        drivers.resistance / macro.bias_dac.section_units()[None, :] * (1.0 + drivers.spread * die.bias_drivers)
+    bias_resistances = ratio(drivers.resistance, macro.bias_dac.section_units()[None, :]) * (
+        1.0 + drivers.spread * die.bias_drivers
     )
     responses = jax.vmap(step_response, in_axes=(0, 0, None, None))(
         jnp.concatenate([unit_resistances.T, bias_resistances], axis=1),
@@ -191,7 +192,7 @@ def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " col
         assert die.leakage is not None
         spread = 1.0 + macro.leakage.spread * die.leakage
         added = added - macro.leakage.drop(totals, macro.temperature) * spread
-    shift = shift + macro.drive_shift + added / (1.0 - macro.reset_left)
+    shift = shift + macro.drive_shift + ratio(added, 1.0 - macro.reset_left)
     shift = shift - macro.reference_tracking * macro.common_shift
     return comparator.residual_offset(shift, die.trim) * macro.counts_per_volt
 

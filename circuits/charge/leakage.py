@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.switching import LEAKAGE_TEMPERATURE, exponential_approach, leakage_drop, leakage_growth
 
 
@@ -59,11 +60,11 @@ class Leakage(eqx.Module):
         return leakage_drop(current, self.hold_time, total, self._time_constant(total, temperature))
 
     def _time_constant(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
-        return self.off_resistance / leakage_growth(temperature, self.temperature_scale) * total
+        return ratio(self.off_resistance, leakage_growth(temperature, self.temperature_scale)) * total
 
     def kept_at(self, temperature: Float[Array, ""], measured: Float[Array, ""]) -> "Leakage":
         """Leakage that is at `temperature` (K) what this one is at `measured` (K)."""
         scale = self.temperature_scale
-        growth = leakage_growth(measured, scale) / leakage_growth(temperature, scale)
-        changed = self.off_resistance / growth, self.current * growth
+        growth = ratio(leakage_growth(measured, scale), leakage_growth(temperature, scale))
+        changed = ratio(self.off_resistance, growth), self.current * growth
         return eqx.tree_at(lambda one: (one.off_resistance, one.current), self, changed)

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.fields import Quantity
 from amsim.noise.checks import non_negative
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.loops import fori_loop
 
 BISECTIONS = 80
@@ -52,8 +53,8 @@ def step_response(
     total = parasitic + jnp.sum(capacitances)
     started = time > 0
     # Only ratios to t and to the total enter: seconds and farads of a line would leave float32 when multiplied.
-    slowness = resistances * capacitances / jnp.where(started, time, 1.0)
-    shares, grounded = (capacitances / total).astype(imaginary), (parasitic / total).astype(imaginary)
+    slowness = ratio(resistances * capacitances, jnp.where(started, time, 1.0))
+    shares, grounded = ratio(capacitances, total).astype(imaginary), ratio(parasitic, total).astype(imaginary)
 
     def at_node(node: Array, weight: Array) -> Array:
         branches = shares / (1 + node * slowness.astype(imaginary))
@@ -90,14 +91,14 @@ def extreme_time_constants(
 
     Source: secular equation of a rank-one update, Golub, SIAM Review 15 (1973), section 5.
     """
-    rates = 1 / (resistances * capacitances)
+    rates = ratio(1.0, resistances * capacitances)
     order = jnp.argsort(rates)
     scale = jax.lax.stop_gradient(rates[order[-1]])
-    poles, residues = rates[order] / scale, (1 / (resistances * parasitic) / scale)[order]
+    poles, residues = rates[order] / scale, (ratio(1.0, resistances * parasitic) / scale)[order]
     ends = jnp.append(poles, poles[-1] + jnp.sum(residues))
     slowest = _secular_root(poles, residues, ends[0], ends[1])
     fastest = _secular_root(poles, residues, ends[-2], ends[-1])
-    return 1 / (fastest * scale), 1 / (slowest * scale)
+    return ratio(1.0, fastest * scale), ratio(1.0, slowest * scale)
 
 
 def _secular_root(

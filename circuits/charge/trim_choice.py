@@ -11,9 +11,9 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from amsim.circuits.at_zero import root
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.trim import MOST_BITS, Trim
+from amsim.noise.finite_slopes import ratio, root
 
 # A Gaussian beyond 9 sigma holds 2e-19. The nodes integrate one panel of up to 18 sigma to 1e-9.
 _END = 9.0
@@ -65,13 +65,13 @@ def residual_sigma(comparator: Comparator) -> Float[Array, ""]:
     error = trim.measurement_sigma(comparator.noise)
     total = root(own**2 + error**2)
     unit = jnp.where(total > 0, total, 1.0)
-    unknown = (error / unit) ** 2
-    codes, low, high = _bins(trim, trim.step / unit)
+    unknown = ratio(error, unit) ** 2
+    codes, low, high = _bins(trim, ratio(trim.step, unit))
 
     def at(node: Float[Array, ""], weight: Float[Array, ""]) -> Float[Array, ""]:
         lows, highs = jnp.clip(low, -_END, _END), jnp.clip(high, -_END, _END)
         y = (lows + highs) / 2 + (highs - lows) / 2 * node
-        left = y - codes * (trim.step / unit) - unknown * y
+        left = y - codes * ratio(trim.step, unit) - unknown * y
         return weight * jnp.sum((highs - lows) / 2 * left**2 * _density(y))
 
     left = unit * root(unknown * (1 - unknown) + _integrate(at, own.dtype))
@@ -98,7 +98,7 @@ def residual_probability(comparator: Comparator, limit: Float[Array, ""] | float
     trim, dtype = comparator.trim, comparator.offset_sigma.dtype
     bound = jnp.asarray(limit, dtype)
     if trim is None:
-        return jnp.clip(2 * ndtr(bound / own) - 1, 0, 1)
+        return jnp.clip(2 * ndtr(ratio(bound, own)) - 1, 0, 1)
     error = trim.measurement_sigma(comparator.noise)
     error = jnp.where(error > 0, error, _PICO)
     found = jnp.where(own < error, _over_offsets(trim, own, error, bound), _over_errors(trim, own, error, bound))
@@ -108,14 +108,15 @@ def residual_probability(comparator: Comparator, limit: Float[Array, ""] | float
 def _over_errors(trim: Trim, own: Array, error: Array, limit: Array) -> Float[Array, ""]:
     """Probability within the limit as an integral over the measurement's error; smooth where `error` is below `own`."""
     codes, low, high = _bins(trim, trim.step)
-    inner, outer = (jnp.minimum(kink / error, _END) for kink in (abs(limit - trim.step / 2), limit + trim.step / 2))
+    kinks = abs(limit - trim.step / 2), limit + trim.step / 2
+    inner, outer = (jnp.minimum(ratio(kink, error), _END) for kink in kinks)
     ends = jnp.stack([jnp.full_like(inner, -_END), -outer, -inner, inner, outer, jnp.full_like(inner, _END)])
     middles, halves = (ends[1:] + ends[:-1]) / 2, (ends[1:] - ends[:-1]) / 2
 
     def at(node: Float[Array, ""], weight: Float[Array, ""]) -> Float[Array, ""]:
         z = (middles + halves * node)[:, None]
-        lows = jnp.maximum(low[None, :] - error * z, codes[None, :] * trim.step - limit) / own
-        highs = jnp.minimum(high[None, :] - error * z, codes[None, :] * trim.step + limit) / own
+        lows = ratio(jnp.maximum(low[None, :] - error * z, codes[None, :] * trim.step - limit), own)
+        highs = ratio(jnp.minimum(high[None, :] - error * z, codes[None, :] * trim.step + limit), own)
         inside = jnp.sum(jnp.maximum(ndtr(highs) - ndtr(lows), 0.0), axis=1)
         return weight * jnp.sum(halves * _density(z[:, 0]) * inside)
 
@@ -125,14 +126,14 @@ def _over_errors(trim: Trim, own: Array, error: Array, limit: Array) -> Float[Ar
 def _over_offsets(trim: Trim, own: Array, error: Array, limit: Array) -> Float[Array, ""]:
     """Probability within the limit as an integral over the offset; smooth where `own` is below `error`."""
     codes, low, high = _bins(trim, trim.step)
-    lows, highs = (jnp.clip((codes * trim.step + edge) / own, -_END, _END) for edge in (-limit, limit))
+    lows, highs = (jnp.clip(ratio(codes * trim.step + edge, own), -_END, _END) for edge in (-limit, limit))
     # Far enough to be infinite, and finite for the derivative with respect to `error`.
     far = jax.lax.stop_gradient(2 * trim.range + 2 * _END * (own + error))
     low, high = jnp.clip(low, -far, far), jnp.clip(high, -far, far)
 
     def at(node: Float[Array, ""], weight: Float[Array, ""]) -> Float[Array, ""]:
         o = (lows + highs) / 2 + (highs - lows) / 2 * node
-        chosen = ndtr((high - own * o) / error) - ndtr((low - own * o) / error)
+        chosen = ndtr(ratio(high - own * o, error)) - ndtr(ratio(low - own * o, error))
         return weight * jnp.sum((highs - lows) / 2 * _density(o) * chosen)
 
     return _integrate(at, own.dtype)

@@ -8,13 +8,13 @@ from jax.scipy.stats import norm
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.at_zero import root
 from amsim.circuits.checks import integer_between, part_of
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.dram import Dram as Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.technology import Wire
+from amsim.noise.finite_slopes import root
 from amsim.noise.switching import REFERENCE_TEMPERATURE, leakage_growth
 
 REFERENCE_CAPACITY = 8 * 8 * 1024.0

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.at_zero import quotient
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
+from amsim.noise.finite_slopes import quotient
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 GATES = ("nand", "xor", "full_adder", "flip_flop")

@@ -47,7 +47,10 @@ def public() -> dict[str, Any]:
         f"{room.__name__.removeprefix('amsim.')}.{name}": value
         for room in (noise, lumped, spatial, switching)
         for name, value in vars(room).items()
-        if inspect.isfunction(value) and not name.startswith("_") and value.__module__.startswith("amsim.noise")
+        if inspect.isfunction(value)
+        and not name.startswith("_")
+        and value.__module__.startswith("amsim.noise")
+        and not value.__module__.endswith(("finite_slopes", "checks", "arguments"))  # what the room itself is made of
     }
     return parts | {name: value for name, value in functions.items() if name not in INSIDE}
 

@@ -82,3 +82,15 @@ def test_what_a_calibration_fixed_is_no_axis(case):
     measure = amsim.study(network, params, digital, data, calibration=chosen.calibration)
     with pytest.raises(ValueError, match=r"`axes` must not change 'macro.weight_bits' of a study with a `calibration`"):
         amsim.sweep(measure, {"macro.weight_bits": [2, 3]}, key=KEY)
+
+
+def test_accuracy_and_yield_at_a_limit_hit_exactly(case):
+    params, data = case
+    wrong = Split(data.inputs, np.where(np.arange(30) < 3, (data.labels + 1) % 4, data.labels).astype(np.int32))
+    digital = circuits.DigitalBinary(rows=16, columns=4)
+    measure = amsim.study(network, params, digital, wrong, quantities=("accuracy",))
+    swept = amsim.sweep(measure, {"macro.supply": [0.8]}, key=KEY, dies=2)["accuracy"].isel({"macro.supply": 0})
+    evaluated = amsim.evaluate(network, params, digital, wrong, key=KEY, dies=2)["accuracy"]
+    assert swept.dtype == evaluated.dtype
+    assert np.all(swept.values == 0.9)
+    assert np.all(evaluated.values == 0.9)
