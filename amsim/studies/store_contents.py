@@ -38,6 +38,11 @@ def check_harmless(path: Path) -> None:
     size = declared = 0
     for file in _entries(path):
         size += file.stat().st_size
+        if file.name in (".zgroup", ".zattrs"):
+            content = _read_json(file)
+            # Zarr prints tracebacks of its own beside the error where these are damaged.
+            if not isinstance(content, dict) or (file.name == ".zgroup" and content.get("zarr_format") != 2):
+                raise ValueError(f"{file} is damaged")
         if file.name in METADATA:
             content = _read_json(file)
             allowed = CODECS_OF_FORMAT_3 if file.name == "zarr.json" else CODECS

@@ -92,10 +92,11 @@ def check_contents(path: Path) -> None:
     Raises:
         ValueError: A file could run code, is missing or is damaged.
     """
+    of_study = not _names(path / GROUP).isdisjoint({HEADER, CHECKSUMS, "parts"})
+    header = read_header(path) if of_study else None  # its damage is told in other words
     check_harmless(path)
-    if _names(path / GROUP).isdisjoint({HEADER, CHECKSUMS, "parts"}):
+    if not of_study:
         return  # a result that was saved without a study
-    header = read_header(path)
     if header is None:
         raise ValueError(f"{path} holds no results yet")
     if not has_checksums(header):
