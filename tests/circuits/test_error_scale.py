@@ -210,7 +210,7 @@ def test_report_separates_dies_and_items():
     assert float(fresh["yield"]) == np.mean(plain["accuracy"].values >= 0.3)
     for name in report.data_vars:
         assert report[name].attrs["long_name"]
-    with pytest.raises(ValueError, match="`accuracy_limit` must be from 0 to 1, but is 90"):
+    with pytest.raises(ValueError, match="`accuracy_limit` must be a number from 0 to 1, but is 90"):
         amsim.unseen_dies_report(network, params, macro, test, key=KEY, accuracy_limit=90.0)
     with pytest.raises(ValueError, match="`train` must have at least one item"):
         amsim.unseen_dies_report(network, params, macro, test, key=KEY, train=data[:0])

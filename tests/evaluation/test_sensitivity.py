@@ -136,7 +136,7 @@ def test_picture() -> None:
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
     assert ax.get_xlabel() == "source of the error"
     assert ax.get_title() == "loss that a source alone adds"
-    with pytest.raises(ValueError, match="must have variables loss_slope"):
+    with pytest.raises(ValueError, match="`variable` must be one of loss_increase, but the Dataset lacks loss_slope"):
         plot.plot_sensitivity(data, variable="loss_slope")
 
 

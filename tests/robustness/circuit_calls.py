@@ -68,12 +68,6 @@ INSIDE = {
     f"noise.{room}.{name}"
     for room in ("lumped", "spatial", "switching")
     for name in (
-        "floating",
-        "level",
-        "positive",
-        "non_negative",
-        "array_of",
-        "integer_between",
         "scan",
         "decibels",
         "power_ratio",

@@ -7,12 +7,12 @@ import shutil
 
 import numpy as np
 import pytest
+import stored_numbers
 import xarray as xr
+from stored_numbers import VALUES, dataset, study
 
 from amsim.report.result_file import open_result
 from amsim.studies.store_contents import check_harmless
-from tests.shared import stored_numbers
-from tests.shared.stored_numbers import VALUES, dataset, study
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from stored_numbers import JOB, VALUES, dataset, study
 
 from amsim.report import result_file
 from amsim.studies import store as stores
 from amsim.studies.store_header import read_header
-from tests.shared.stored_numbers import JOB, VALUES, dataset, study
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ FORKED = """
 import os, sys, time, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
-from tests.shared.stored_numbers import VALUES, dataset, study
+from stored_numbers import VALUES, dataset, study
 
 study(Path(sys.argv[1], "first"))  # imports what takes time; Zarr starts anew in each child
 
@@ -97,7 +97,7 @@ import json, pickle, sys
 from pathlib import Path
 import numcodecs, xarray, zarr
 from amsim.report import open_result
-from tests.shared.stored_numbers import VALUES, dataset, study
+from stored_numbers import VALUES, dataset, study
 assert [zarr.__version__, numcodecs.__version__, xarray.__version__] == sys.argv[2:]
 folder = Path(sys.argv[1])
 study(folder / "begun", stop=2)

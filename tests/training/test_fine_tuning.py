@@ -285,7 +285,7 @@ def test_refusals(blobs, weights, tmp_path):
     parts = [
         (lambda: amsim.Distillation(1.5), "`weight` must be a number from 0 to 1, but is 1.5"),
         (lambda: amsim.Distillation(0.5, temperature=0.0), "`temperature` must be a number from 0.001"),
-        (lambda: amsim.Optimiser("adam"), "`optimiser` must be finite and at least 0, but is 'adam'"),
+        (lambda: amsim.Optimiser("adam"), "`rule` must be finite and at least 0, but is 'adam'"),
         (lambda: amsim.HeldOut(0.5, dies=0), "`dies` must be an integer of at least 1, but is 0"),
         (lambda: amsim.HeldOut(0.5, patience=0), "`patience` must be an integer of at least 1, but is 0"),
         (lambda: amsim.HeldOut(patience=2), "`items` must be given for `patience`=2"),
