@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from amsim.circuits.checks import at_least_one, integer_between
+from amsim.circuits.checks import at_least_one, integer_between, number_between
 from amsim.datasets.check import class_items
 from amsim.datasets.split import Dataset
 from amsim.evaluation.accuracy import plain_accuracy
@@ -68,6 +68,7 @@ def train(
         FloatingPointError: The loss is no longer finite.
     """
     at_least_one(epochs=epochs, batch=batch)
+    number_between("learning_rate", learning_rate, 0.0, float("inf"))
     integer_between("batch", batch, 1, len(data.train))
     items, test = class_items("data.train", data.train), class_items("data.test", data.test)
     steps = len(items) // batch
