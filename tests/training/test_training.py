@@ -46,7 +46,9 @@ def test_errors(data):
     with pytest.raises(ValueError, match="`batch` must be an integer from 1 to 1000, but is 2000"):
         train(SMALL, data, batch=2000)
     with pytest.raises(FloatingPointError, match="The loss is nan after epoch 1; lower learning_rate"):
-        train(SMALL, data, epochs=1, batch=50, learning_rate=float("nan"))
+        train(SMALL, data, epochs=1, batch=50, learning_rate=1e38)
+    with pytest.raises(ValueError, match="`learning_rate` must be finite and at least 0, but is nan"):
+        train(SMALL, data, learning_rate=float("nan"))
     empty = Dataset("empty", Split(data.train.inputs[:0], data.train.labels[:0]), data.test, data.classes, data.source)
     with pytest.raises(ValueError, match="`batch` must be an integer from 1 to 0"):
         train(SMALL, empty)
