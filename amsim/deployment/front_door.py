@@ -15,7 +15,6 @@ from amsim.circuits.contract.macro import Die
 from amsim.deployment.chip import Chip, check_key, chip_of
 from amsim.deployment.chip_file import read_chip_file
 from amsim.deployment.site_ranges import Calibration
-from amsim.files.path_argument import checked_path
 from amsim.noise.gradients import NOISY_DECISION_RULES
 from amsim.system.accelerator import Accelerator
 
@@ -120,7 +119,7 @@ def load_chip(path: str | Path, fn: Callable[..., Any], *, params: PyTree = None
             set to 32; `fn` cannot be called; `params` are missing or of another structure.
     """
     _check_function(fn)
-    return chip_of(fn, *read_chip_file(checked_path("path", path), params))
+    return chip_of(fn, *read_chip_file(path, params))
 
 
 def _check_function(fn: Any) -> None:

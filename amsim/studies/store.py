@@ -14,7 +14,7 @@ import xarray as xr
 
 from amsim.studies.jobs import Done, Job
 from amsim.studies.program import Lanes
-from amsim.studies.store_contents import CHECKSUMS, checksums, sealed
+from amsim.studies.store_contents import CHECKSUMS, checksums, write_sealed
 from amsim.studies.store_header import (
     EARLIER_PARTS,
     FORMAT,
@@ -195,9 +195,8 @@ class Store:
             for name in run[0][2]:
                 values = np.concatenate([outputs[name] for _, _, outputs in run])
                 group.create_array(name, shape=values.shape, dtype=values.dtype, chunks=values.shape)[...] = values
-        content: dict[str, Any] = {"part": final.name, "files": checksums(temporary, without=CHECKSUMS)}
-        content["sha256"] = sealed(content)
-        (temporary / CHECKSUMS).write_text(json.dumps(content))
+        content = {"part": final.name, "files": checksums(temporary, without=CHECKSUMS)}
+        write_sealed(temporary / CHECKSUMS, content)
         temporary.replace(final)
 
     def _write_labelled(self, dataset: xr.Dataset) -> dict[str, str]:
@@ -219,11 +218,7 @@ class Store:
         return files
 
     def _write_checksums(self, files: dict[str, str]) -> None:
-        content: dict[str, Any] = {"files": files}
-        content["sha256"] = sealed(content)
-        temporary = self.path / GROUP / (CHECKSUMS + ".part")
-        temporary.write_text(json.dumps(content))
-        temporary.replace(self.path / GROUP / CHECKSUMS)
+        write_sealed(self.path / GROUP / CHECKSUMS, {"files": files})
 
     def _add_checksums(self) -> None:
         """Let a store of an earlier version go on as one of this version."""

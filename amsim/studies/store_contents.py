@@ -80,6 +80,14 @@ def sealed(content: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
+def write_sealed(file: Path, content: dict[str, Any], *, without: tuple[str, ...] = ()) -> None:
+    """Give content its checksum and write it, whole or not at all."""
+    content["sha256"] = sealed(content, without=without)
+    temporary = file.with_name(file.name + ".part")
+    temporary.write_text(json.dumps(content, indent=1))
+    temporary.replace(file)
+
+
 def read_sealed(file: Path) -> Any:
     """Content of a file of checksums.
 

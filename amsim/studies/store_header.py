@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amsim.studies.program import Lanes
-from amsim.studies.store_contents import CHECKSUMS, check_harmless, first_difference, read_sealed, sealed
+from amsim.studies.store_contents import CHECKSUMS, check_harmless, first_difference, read_sealed, sealed, write_sealed
 from amsim.studies.store_lock import GROUP
 
 FINGERPRINTS = 2
@@ -23,6 +23,9 @@ ONLY_SINCE_CHECKSUMS = {"format", "sha256", "files", EARLIER_PARTS}
 
 HEADER = ".zattrs"
 
+IDENTITY = ("fingerprint", "fingerprints")
+"""Fields that identify the study: they are compared with the study itself, so that no checksum covers them."""
+
 
 def new_header(fingerprint: Mapping[str, Any], layout: list[dict[str, int]], items: list[int]) -> dict[str, Any]:
     """Header of a study that begins."""
@@ -37,10 +40,7 @@ def has_checksums(header: Mapping[str, Any]) -> bool:
 
 def write_header(path: Path, header: dict[str, Any]) -> None:
     """Seal the header and write it, whole or not at all."""
-    header["sha256"] = _seal(header)
-    temporary = path / GROUP / (HEADER + ".part")
-    temporary.write_text(json.dumps(header, indent=1))
-    temporary.replace(path / GROUP / HEADER)
+    write_sealed(path / GROUP / HEADER, header, without=IDENTITY)
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
@@ -111,11 +111,6 @@ def _names(folder: Path) -> set[str]:
     return {one.name for one in folder.iterdir()} if folder.is_dir() else set()
 
 
-def _seal(header: Mapping[str, Any]) -> str:
-    """Checksum of a header but for what identifies the study, which is compared with the study itself."""
-    return sealed(header, without=("fingerprint", "fingerprints"))
-
-
 def _whole(path: Path, file: Path) -> dict[str, Any]:
     """Content of a header.
 
@@ -127,7 +122,9 @@ def _whole(path: Path, file: Path) -> dict[str, Any]:
         whole = isinstance(found, dict) and _well_formed(found)
         # Its checksum may be what is missing, but nothing else that comes with checksums may then be there.
         if whole and (has_checksums(found) or (path / GROUP / CHECKSUMS).exists()):
-            whole = found.get("sha256") == _seal(found) and found["complete"] is isinstance(found.get("files"), dict)
+            whole = found.get("sha256") == sealed(found, without=IDENTITY) and found["complete"] is isinstance(
+                found.get("files"), dict
+            )
     except (ValueError, TypeError, RecursionError):
         whole = False
     if whole:
