@@ -6,6 +6,7 @@ from amsim.circuits.adc import Converter as Converter
 from amsim.circuits.adc import FlashAdc as FlashAdc
 from amsim.circuits.adc import SarAdc as SarAdc
 from amsim.circuits.adc import SingleSlopeAdc as SingleSlopeAdc
+from amsim.circuits.charge.banks import Banks as Banks
 from amsim.circuits.charge.bias_dac import BiasDac as BiasDac
 from amsim.circuits.charge.charge_line import ChargeLine as ChargeLine
 from amsim.circuits.charge.column_error import error_variances as error_variances

@@ -1,5 +1,7 @@
 """The float reference: a product that stays as the network wrote it."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -20,6 +22,8 @@ class Exact(Macro):
         weight_bits: Of no effect (static).
         input_bits: Of no effect (static).
     """
+
+    digit_cells: ClassVar[bool] = False
 
     rows: int = count(default=1)
     columns: int = count(default=1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -84,6 +85,8 @@ class MultiPrecision(Macro):
     Raises:
         ValueError: A size, word length, accumulator width or utilisation out of range.
     """
+
+    digit_cells: ClassVar[bool] = False
 
     rows: int = count(default=16)
     columns: int = count(default=16)

@@ -69,10 +69,12 @@ class SwitchedCapacitor(CapacitorArray):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """Cells and converters, m^2."""
+        """Cells, converters and switches of banks, m^2."""
         readout = 0.0 if self.comparator is None else self.comparator.area
         if self.adc is not None:
             readout = readout + self.adc.area
+        if self.banks is not None:
+            readout = readout + self.banks.number * self.banks.switch_area
         return self.columns * (self.rows * self.cell_area + readout)
 
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
@@ -89,30 +91,34 @@ class SwitchedCapacitor(CapacitorArray):
         return draw_die(self, one_key("key", key))
 
     def prepare(self, die: Die) -> Die:
-        """The die folded into one weight per capacitor, for many reads of it."""
+        """The die folded into one weight per capacitor, for many reads of it.
+
+        As it is where each product chooses its banks: its lines are then folded at each read.
+        """
         if die is None:
             return None
-        if isinstance(die, CapacitorLine) and die.cells.shape == (self.rows, self.columns):
+        if isinstance(die, CapacitorLine) and die.cells.shape == (self.line_rows, self.columns):
             return die
-        return fold_die(self, check_die(self, die))
+        checked = check_die(self, die)
+        return checked if self.for_rows(1) is not self else fold_die(self, checked)
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """Product read through the ADC: one conversion per tile, input bit and weight bit."""
-        adc = self.adc
+        array, adc = self.for_product(operands.product), self.adc
         assert adc is not None
         coded, product = self.coded(operands), operands.product
         digits = weight_digits(coded)
-        driven = product.driven_rows(self.rows).astype(digits.dtype)
-        line = self._line(die, digits.shape[1])
+        driven = product.driven_rows(array.line_rows).astype(digits.dtype)
+        line = array._line(die, digits.shape[1])
         middles = None if line is None else line.middle(driven, with_bias=False)
         finest = finest_step(coded)
-        sampled, decided = self.sampled_noise_counts / 2, self.decision_noise_counts / 2
+        sampled, decided = array.sampled_noise_counts / 2, array.decision_noise_counts / 2
 
         def read(one: Slice) -> Float[Array, "..."]:
             rows = jnp.sum(driven[one.tile])
             counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
             slice_key = None if key is None else jax.random.fold_in(key, one.order)
-            counts = counts_at_decision(self, line, counts, rows, slice_key)
+            counts = counts_at_decision(array, line, counts, rows, slice_key)
             cells = adc.convert(
                 (counts + rows) / 2,
                 rows,
@@ -124,7 +130,7 @@ class SwitchedCapacitor(CapacitorArray):
             )
             return one.place_value * (2 * cells - rows)
 
-        sums = accumulate(coded, digits, self.rows, read, cells=None if line is None else line.cells)
+        sums = accumulate(coded, digits, array.line_rows, read, cells=None if line is None else line.cells)
         return coded.decode(recombine(coded, sums))
 
     def margin(
@@ -135,8 +141,9 @@ class SwitchedCapacitor(CapacitorArray):
         The DAC puts the decision half way between the two neighbouring sums, so that without noise the decision
         equals that of the exact expression; `Neuron.decisive_shift` gives the answer where a sum lies half way itself.
         """
+        array = self.for_product(operands.product)
         coded, product = self.coded(operands), operands.product
-        line = self._line(die, product.columns)
+        line = array._line(die, product.columns)
         cells = coded.w if line is None else coded.w * line.cells[: product.rows]
         counts = product.sums(coded.x_code.digit(coded.x, 0), cells)
         in_counts = neuron.in_counts(coded)
@@ -147,19 +154,21 @@ class SwitchedCapacitor(CapacitorArray):
             driven = jnp.ones((product.rows,), counts.dtype)
             counts = counts + error + over_columns(line.middle(driven, with_bias=True), counts.ndim)
         middle = product.rows + jnp.sum(self.bias_dac.section_units()[:-1])
-        counts = counts_at_decision(self, line, counts, middle, key)
+        counts = counts_at_decision(array, line, counts, middle, key)
         if key is not None:
-            counts = counts + self.noise_counts * normal(key, counts.shape, counts.dtype)
+            counts = counts + array.noise_counts * normal(key, counts.shape, counts.dtype)
         return in_counts.from_counts(counts)
 
     def margin_noise(self, operands: Operands, neuron: Neuron) -> Float[Array, "..."]:
         """`|slope|` times the noise of line and comparator; supply noise, common to all columns, is left out."""
-        return jnp.abs(neuron.in_counts(self.coded(operands)).slope) * self.noise_counts
+        noise = self.for_product(operands.product).noise_counts
+        return jnp.abs(neuron.in_counts(self.coded(operands)).slope) * noise
 
     def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Mean switched capacitance of an evaluation, in unit capacitors, and the fractions that clip."""
+        array = self.for_product(operands.product)
         coded, product = self.coded(operands), operands.product
-        driven = jnp.sum(product.driven_rows(self.rows).astype(coded.w.dtype), axis=-1)
+        driven = jnp.sum(product.driven_rows(array.line_rows).astype(coded.w.dtype), axis=-1)
         finest = finest_step(coded)
         # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
         bias_high = 0.0 if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
@@ -167,15 +176,17 @@ class SwitchedCapacitor(CapacitorArray):
         def one(slice_: Slice) -> dict[str, Array]:
             cells = (slice_.sums + driven[slice_.tile]) / 2
             found = {
-                "switched_units": jnp.mean(switched_capacitance(cells + bias_high, self.total_units)),
+                "switched_units": jnp.mean(switched_capacitance(cells + bias_high, array.total_units)),
                 "high_cells": jnp.mean(cells),
             }
             if neuron is None and self.adc is not None:
                 found["clipped_adc"] = self.adc.clipped_fraction(cells, driven[slice_.tile], finest)
             return found
 
-        totals = accumulate(coded, weight_digits(coded), self.rows, one)
-        activity = {name: total / (product.tiles(self.rows) * coded.x_code.bits) for name, total in totals.items()}
+        totals = accumulate(coded, weight_digits(coded), array.line_rows, one)
+        activity = {
+            name: total / (product.tiles(array.line_rows) * coded.x_code.digit_count) for name, total in totals.items()
+        }
         activity |= coded.clipped_fractions()
         if neuron is not None:
             shift = neuron.in_counts(coded).shift(product.rows)
@@ -187,23 +198,23 @@ class SwitchedCapacitor(CapacitorArray):
 
         For unknown data half of the cells go high.
         """
-        fused = "clipped_thresholds" in activity
+        array, fused = self.for_product(work.product), "clipped_thresholds" in activity
         assert self.comparator is not None
         readout, converting = self.comparator.energy(), jnp.zeros_like(self.supply)
         if not fused and self.adc is not None:
             readout = self.adc.energy(self.supply, readout)
             # The line holds while the converter works; a conversion longer than settling adds waiting time.
-            converting = jnp.maximum(self.adc.conversion_time(float(self.rows)) - self.evaluation_time, 0.0)
+            converting = jnp.maximum(self.adc.conversion_time(float(array.line_rows)) - self.evaluation_time, 0.0)
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
-        driven = work.product.rows / work.product.tiles(self.rows)
+        driven = work.product.rows / work.product.tiles(array.line_rows)
         high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
-        switched = activity.get("switched_units", switched_capacitance(high, self.total_units))
+        switched = activity.get("switched_units", switched_capacitance(high, array.total_units))
         capacitors = (self.unit_capacitance * switched + self.bottom_parasitic * high) * self.supply**2
         if self.reset is not None:
             capacitors = capacitors + self.reset.clock_energy()
         logic = self.cell_capacitance * self.supply**2 * driven
-        return stationary_cost(
-            self,
+        cost = stationary_cost(
+            array,
             work,
             evaluation_energy=capacitors + logic + readout,
             evaluation_cycles=self.evaluation_cycles,
@@ -211,6 +222,10 @@ class SwitchedCapacitor(CapacitorArray):
             clock=self.clock,
             unclocked_time=holding + converting,
         )
+        if self.banks is None:
+            return cost
+        gates = self.columns * self.banks.number * self.banks.gate_capacitance * self.supply**2
+        return dataclasses.replace(cost, energy=cost.energy + gates)
 
     def error_variances(
         self, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
@@ -271,7 +286,7 @@ class SwitchedCapacitor(CapacitorArray):
         """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact."""
         if self.adc is None:
             raise ValueError(no_converter(self))
-        return count_line_values(self.coded(operands), self.rows)
+        return count_line_values(self.coded(operands), self.for_product(operands.product).line_rows)
 
     def selected_readout_range(
         self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
@@ -279,7 +294,8 @@ class SwitchedCapacitor(CapacitorArray):
         """Range of the converter that suits these line values."""
         if self.adc is None:
             raise ValueError(no_converter(self))
-        return select_full_scale(self.adc, product, self.rows, counts, method=method, coverage=coverage)
+        rows = self.for_product(product).line_rows
+        return select_full_scale(self.adc, product, rows, counts, method=method, coverage=coverage)
 
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":
         """The same macro with another converter range."""

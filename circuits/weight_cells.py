@@ -60,6 +60,6 @@ def weights_as_read(
         return jnp.concatenate([cells[rows]] * copies, axis=1)[:, : digits.shape[1]]
 
     read = jnp.where(behind(failing), behind(state).astype(digits.dtype), digits)
-    places = place_value(jnp.arange(code.bits), digits.dtype)
-    words = jnp.matmul(read.reshape(*coded.w.shape, code.bits), places, precision=jax.lax.Precision.HIGHEST)
+    places = place_value(jnp.arange(code.digit_count), digits.dtype)
+    words = jnp.matmul(read.reshape(*coded.w.shape, code.digit_count), places, precision=jax.lax.Precision.HIGHEST)
     return code.digit_gain * words + code.digit_offset

@@ -156,7 +156,13 @@ def _codes(chip: Chip, sites: list[MappedSite], inputs: Inputs, methods: RangeMe
             rounding=rounding,
         )
         unused = 1.0 / highest_code(macro.weight_bits, True)
-        weight_code = IntegerCode(jnp.where(scale > 0, scale, unused), macro.weight_bits, True, rounding)
+        weight_code = IntegerCode(
+            jnp.where(scale > 0, scale, unused),
+            macro.weight_bits,
+            True,
+            rounding,
+            digit_set=macro.weight_digits(site.fixed_range(site.weight)),
+        )
         chosen[site.name] = SiteRanges(input_code, weight_code)
     for name, size in largest.items():
         if size and not SMALLEST_COUNTED < size < LARGEST_COUNTED:

@@ -130,8 +130,8 @@ def _line_report(macro: SwitchedCapacitor, operands: Operands) -> dict[str, Arra
 
 
 def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: dict[str, Any]) -> xr.Dataset:
-    counts = np.asarray(told["lines"])
-    driven = np.asarray(jnp.sum(product.driven_rows(macro.rows), axis=1), float)
+    counts, macro = np.asarray(told["lines"]), macro.for_product(product)
+    driven = np.asarray(jnp.sum(product.driven_rows(macro.line_rows), axis=1), float)
     fused = "clipped_thresholds" in told
     variables: dict[str, Any] = {
         "occurrences": (("tile", "high_cells"), counts),

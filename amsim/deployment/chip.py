@@ -271,7 +271,15 @@ def _layers(chip: Chip, inputs: tuple[Any, ...], in_axes: Any) -> tuple[Layer, .
     reports = report_program(traced.network, deployment_of(chip), traced.arguments(inputs))
     activities = [report.averages() for report in reports]
     weights = stored_weights(traced.network, traced.names)
+    deployment = deployment_of(chip)
+    codes = (deployment.calibration.of(mapped.site.name).weights for mapped in traced.sites)
+    columns = [
+        mapped.weight_columns(deployment.macros[mapped.macro], code)
+        for mapped, code in zip(traced.sites, codes, strict=True)
+    ]
     return tuple(
-        site_layer(mapped, weight, shares.of(mapped), activity, report.runs)
-        for mapped, weight, activity, report in zip(traced.sites, weights, activities, reports, strict=True)
+        site_layer(mapped, weight, shares.of(mapped), activity, report.runs, side_by_side)
+        for mapped, weight, activity, report, side_by_side in zip(
+            traced.sites, weights, activities, reports, columns, strict=True
+        )
     )

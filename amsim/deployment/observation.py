@@ -49,7 +49,12 @@ def observed_values(chip: Chip, inputs: Inputs, weights: WeightMethod) -> dict[s
         matrix = inputs_and_matrix(site, values)[1]
         known = known_range(site, site.weight, values)
         code = select_weight_code(
-            matrix, macro.weight_bits, **weights._asdict(), known=known, rounding=macro.operand_rounding
+            matrix,
+            macro.weight_bits,
+            **weights._asdict(),
+            known=known,
+            rounding=macro.operand_rounding,
+            digit_set=macro.weight_digits(known),
         )
         quantiser = site.data.quantised
         fixed = quantiser is not None and not quantiser.factor.data

@@ -142,7 +142,7 @@ def _one_line(
     leakage_current: float | None,
 ) -> tuple[Float[Array, " evaluations"], Float[Array, " evaluations"]]:
     """Voltages at the decision and energies of one line, evaluation after evaluation."""
-    bottoms = jnp.where(jnp.arange(capacitances.size) < macro.rows, macro.bottom_parasitic, 0.0)
+    bottoms = jnp.where(jnp.arange(capacitances.size) < macro.line_rows, macro.bottom_parasitic, 0.0)
     line = ChargeLine(
         capacitances,
         parasitic=lines.parasitic,

@@ -138,7 +138,7 @@ def netlist(macro: SwitchedCapacitor, lines: Lines, name: str) -> Deck:
     output = f"{name.lower()}_lines.txt"
     patterns = _patterns(lines)
     text = [
-        f"* amsim: {macro.rows} rows, {columns} columns, {len(lines.levels)} evaluations of a switched-capacitor array",
+        f"* amsim: {macro.line_rows} rows, {columns} columns, {len(lines.levels)} evaluations of a switched-capacitor array",
         *_phases(macro, lines, phases, patterns),
     ]
     for column in range(columns):
@@ -233,9 +233,9 @@ def _column(
         yield f"SK{column} line{column} vcm hold 0 leak OFF"
         yield f"GK{column} line{column} 0 hold 0 {_number(lines.leakage_currents[column])}"
     for number in range(lines.capacitances.shape[1]):
-        unit = number < macro.rows
-        place = f"{column}_{number}" if unit else f"{column}_bias{number - macro.rows}"
-        title = f"row {number}" if unit else f"bias capacitor {number - macro.rows}"
+        unit = number < macro.line_rows
+        place = f"{column}_{number}" if unit else f"{column}_bias{number - macro.line_rows}"
+        title = f"row {number}" if unit else f"bias capacitor {number - macro.line_rows}"
         yield f"* column {column}, {title}"
         yield from _driven_capacitor(macro, lines, patterns, (column, number), place, rail)
 
@@ -274,7 +274,7 @@ def _driven_capacitor(
     if lines.resistances is not None:
         rest = lines.resistances[index] - _switch_resistance(lines)
         yield f"RU{place} {driver} {bottom} {_number(rest)}"
-    if index[1] < macro.rows and macro.bottom_parasitic > 0:
+    if index[1] < macro.line_rows and macro.bottom_parasitic > 0:
         yield f"CB{place} {bottom} 0 {_number(macro.bottom_parasitic)}"
     control = patterns.get(tuple(int(level) for level in lines.levels[:, index[0], index[1]]))
     if control is None:

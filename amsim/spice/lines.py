@@ -71,7 +71,7 @@ def physical_lines(
     """Check the arguments of `amsim.spice.write` and return the lines of the columns that hold weights."""
     if not isinstance(macro, SwitchedCapacitor):
         raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
-    w = _signs("weights", weights, "(rows, columns)", (macro.rows, macro.columns))
+    w = _signs("weights", weights, "(rows, columns)", (macro.line_rows, macro.columns))
     x = _signs("inputs", inputs, "(evaluations, rows)", (None, w.shape[0]))
     if x.shape[1] != w.shape[0]:
         raise ValueError(f"Argument `inputs` must have shape (evaluations, {w.shape[0]}), but has shape {x.shape}.")
@@ -87,7 +87,7 @@ def physical_lines(
         found = _elements(in_float64(macro), in_float64(nominal_die(macro) if die is None else die), w.shape[1])
         stuck = _stuck(macro, die, w.shape[1])
         bias = _bias_levels(macro, codes)
-    cells = np.zeros((len(x), w.shape[1], macro.rows), int)
+    cells = np.zeros((len(x), w.shape[1], macro.line_rows), int)
     cells[:, :, : w.shape[0]] = x[:, None, :] == w.T[None]
     cells = np.where(stuck == 0, cells, stuck > 0)
     levels = np.concatenate([cells, np.broadcast_to(bias, (len(x), *bias.shape))], axis=-1)
@@ -101,11 +101,13 @@ def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict
     units, bias = 1.0 + unit_errors, sizes[None, :] + bias_errors
     if macro.layout is not None and die.layout is not None:
         units = units + macro.layout.errors(die.layout, macro.rows, macro.columns)
+    units = units[: macro.line_rows]
     resistances = currents = off_resistance = None
     if macro.drivers is not None and die.unit_drivers is not None and die.bias_drivers is not None:
         spread = macro.drivers.spread
         relative = jnp.concatenate(
-            [1.0 + spread * die.unit_drivers.T, (1.0 + spread * die.bias_drivers) / sizes[None, :]], 1
+            [1.0 + spread * die.unit_drivers[: macro.line_rows].T, (1.0 + spread * die.bias_drivers) / sizes[None, :]],
+            1,
         )
         resistances = np.asarray(macro.drivers.resistance * relative)[:columns]
     if macro.leakage is not None and die.leakage is not None:
@@ -113,7 +115,10 @@ def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict
         drawn = 1.0 + macro.leakage.spread * die.leakage
         currents = np.asarray(macro.leakage.current * growth * drawn)[:columns]
         off_resistance = float(macro.leakage.off_resistance / growth)
-    scale = np.ones(macro.columns)
+    scale, overlap = np.ones(macro.columns), 0.0
+    if macro.reset is not None:
+        # An element of its own in the netlist.
+        overlap = macro.reset.feedthrough_capacitance
     if macro.reset is not None and die.switch is not None:
         scale = np.asarray(1.0 + macro.reset.spread * die.switch)
     return {
@@ -122,7 +127,7 @@ def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict
         "switch_scale": scale[:columns],
         "leakage_currents": currents,
         "off_resistance": off_resistance,
-        "parasitic": float(macro.rows * macro.cell_parasitic + macro.line_parasitic),
+        "parasitic": float(macro.parasitic_capacitance - overlap),
         "reset_time": float(macro.reset_time),
         "evaluation_time": float(macro.evaluation_time),
         "hold_time": 0.0 if macro.leakage is None else float(macro.leakage.hold_time),
@@ -131,7 +136,7 @@ def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict
 
 def _stuck(macro: SwitchedCapacitor, die: Die, columns: int) -> Int[np.ndarray, "columns rows"]:
     if macro.faults is None or die is None or die.faults is None:
-        return np.zeros((columns, macro.rows), int)
+        return np.zeros((columns, macro.line_rows), int)
     # In the dtype of the draws, so that the same cells are stuck as in the macro.
     dead = np.flatnonzero(np.asarray(macro.faults.column_states(die.faults))[:columns])
     if dead.size:
@@ -139,7 +144,7 @@ def _stuck(macro: SwitchedCapacitor, die: Die, columns: int) -> Int[np.ndarray, 
             f"Argument `die` must have no dead column among the {columns} in use, but column {dead[0]} is dead: a "
             "readout that is stuck has no electrical model; leave it out of `weights` or set `dead_column=0`."
         )
-    return np.asarray(macro.faults.cell_states(die.faults)).astype(int)[:, :columns].T
+    return np.asarray(macro.faults.cell_states(die.faults)).astype(int)[: macro.line_rows, :columns].T
 
 
 def _bias_levels(macro: SwitchedCapacitor, codes: Int[np.ndarray, " columns"]) -> Int[np.ndarray, "columns sections"]:

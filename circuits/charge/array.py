@@ -1,6 +1,7 @@
 """Lines of a switched-capacitor array: capacitors, parts, totals, times, gains and noise."""
 
-from typing import ClassVar
+import dataclasses
+from typing import ClassVar, Literal, Self
 
 import equinox as eqx
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 from scipy import constants
 
 from amsim.circuits.adc import Adc, Converter
+from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
@@ -17,26 +19,42 @@ from amsim.circuits.charge.faults import Faults
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch
-from amsim.circuits.checks import part_of
+from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.products import DenseProduct, Product
 from amsim.circuits.fields import Quantity, count, quantity
+from amsim.circuits.selection.codes import Coding, DigitSet, IntegerCode, even_about_zero, lowest_code, zero_point
 from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.switching import settled_fraction
 
-PARTS = {"drivers": Drivers, "reset": ResetSwitch, "leakage": Leakage, "layout": Layout, "faults": Faults}
-"""Effects that a switched-capacitor array has only where they are given."""
+PARTS = {
+    "banks": Banks,
+    "drivers": Drivers,
+    "reset": ResetSwitch,
+    "leakage": Leakage,
+    "layout": Layout,
+    "faults": Faults,
+}
+"""Parts that a switched-capacitor array has only where they are given."""
 
 
 class CapacitorArray(Macro):
     """Physical description of a switched-capacitor array; `SwitchedCapacitor` computes with it.
 
     Attributes:
-        rows: Cells on a line (static). Default 1024.
+        rows: Cells of a column (static), all on its line unless `banks` part it. Default 1024.
         columns: Physical lines, shared by all layers and filters (static). Default 64.
         weight_bits: Bits of a weight, side by side on neighbouring columns (static).
         input_bits: Bits of an input, one after another (static).
+        weight_coding: Digits of weights of several bits (static): "ternary", a cell for each bit of the magnitude, which
+            a 0 leaves undriven, or "bipolar", two's complement in cells of -1 and +1. "auto" is ternary wherever the
+            words lie evenly about 0: one column less, less noise (`4**b / 12` against `4**b / 3 / 4` of a line's, b
+            bits), and zeros that move no line.
+        input_coding: Digits of unsigned inputs (static): "bipolar", -1 and +1, or "unipolar", 0 and +1, of half the
+            swing, whose zeros drive no cell. "auto" is bipolar, and what costs the least error where data choose
+            (`amsim.calibrate`). Signed inputs are bipolar.
         unit_capacitance: F. Default 1 fF (facts 1.2).
         mismatch_coefficient: Relative sigma of a unit capacitor times sqrt of its capacitance, sqrt(F).
         cell_parasitic: Parasitic of the line to ground per row, F. Default 0.3 fF (facts 5.2, 28 nm model).
@@ -48,6 +66,7 @@ class CapacitorArray(Macro):
         comparator: Comparator of each column, or None.
         adc: Converter of each column, or None.
         bias_dac: Bias DAC of each column.
+        banks: Banks of the line, of which a product uses as few as hold its rows. None is one line of all rows.
         drivers: Resistance of the drivers: settling and driver noise. None settles at once.
         reset: Reset switch: incomplete reset, clock feedthrough, charge injection. None is ideal.
         leakage: Droop of the held line. None holds forever.
@@ -66,8 +85,8 @@ class CapacitorArray(Macro):
         load_width: Weight bits loaded in one cycle.
 
     Raises:
-        ValueError: A size, capacitance, supply or temperature that is not above 0, a part of the wrong kind, or no
-            readout at all.
+        ValueError: A size, capacitance, supply or temperature that is not above 0, a part of the wrong kind, banks that
+            do not divide the rows, or no readout at all.
     """
 
     error_sources: ClassVar[tuple[ErrorSource, ...]] = (
@@ -105,6 +124,8 @@ class CapacitorArray(Macro):
     columns: int = count(default=64)
     weight_bits: int = count(unit="bit", symbol="b_w", default=1)
     input_bits: int = count(unit="bit", symbol="b_x", default=1)
+    weight_coding: Literal["auto", "bipolar", "ternary"] = eqx.field(static=True, default="auto")
+    input_coding: Literal["auto", "bipolar", "unipolar"] = eqx.field(static=True, default="auto")
     unit_capacitance: Quantity = quantity("unit_capacitance", unit="F", symbol="C_u", positive=True, default=1e-15)
     mismatch_coefficient: Quantity = quantity(
         "mismatch_coefficient", unit="F^0.5", symbol="K_C", default=MOM_FRINGE_COEFFICIENT
@@ -117,6 +138,7 @@ class CapacitorArray(Macro):
     comparator: Comparator | None = eqx.field(default_factory=Comparator)
     adc: Converter | None = eqx.field(default_factory=Adc)
     bias_dac: BiasDac = eqx.field(default_factory=BiasDac)
+    banks: Banks | None = None
     drivers: Drivers | None = None
     reset: ResetSwitch | None = None
     leakage: Leakage | None = None
@@ -133,10 +155,16 @@ class CapacitorArray(Macro):
 
     def __check_init__(self) -> None:
         """Check that something reads the lines."""
+        one_of("weight_coding", self.weight_coding, ("auto", "bipolar", "ternary"))
+        one_of("input_coding", self.input_coding, ("auto", "bipolar", "unipolar"))
         part_of("bias_dac", self.bias_dac, BiasDac)
         parts = {"comparator": Comparator, "adc": Converter} | PARTS
         for name, kind in parts.items():
             part_of(name, getattr(self, name), kind, optional=True)
+        if self.banks is not None and self.rows % self.banks.number:
+            raise ValueError(
+                f"Argument `banks` must divide the {self.rows} rows of a line evenly, but has {self.banks.number}."
+            )
         parasitics = (self.cell_parasitic, self.line_parasitic)
         known = not any(isinstance(value, jax.core.Tracer) for value in parasitics)
         if self.drivers is not None and known and not any(np.asarray(value) > 0 for value in parasitics):
@@ -150,16 +178,80 @@ class CapacitorArray(Macro):
             raise ValueError("Argument `comparator` must be given: the ADC decides with it.")
 
     @property
+    def line_rows(self) -> int:
+        """Cells on the line: the rows of the banks that are on."""
+        return self.rows if self.banks is None else self.rows // self.banks.number * self.banks.on
+
+    def for_product(self, product: Product) -> Self:
+        """The array as a product uses it, with as few banks on as hold its rows; one that has chosen stays as it is."""
+        if self.banks is None or self.banks.in_use is not None:
+            return self
+        banks = dataclasses.replace(self.banks, in_use=self.banks.needed(self.rows, product))
+        return dataclasses.replace(self, banks=banks)
+
+    def mapping_note(self, product: Product) -> str:
+        """Rows in use, where the line is so long that readout noise weighs twice as much as on a line of just these."""
+        array = self.for_product(product)
+        used = product.tile_blocks(array.line_rows) * product.row_block
+        if array.line_rows <= 2 * used:
+            return ""
+        remedy = "`banks` of the array would gate the rest" if self.banks is None else "smaller banks would gate more"
+        return (
+            f"{used} of {array.line_rows} rows in use, so that noise of the readout weighs "
+            f"{array.line_rows / used:.2g} times as much as on a line of these rows; {remedy}."
+        )
+
+    def for_rows(self, rows: int) -> Self:
+        """The array as a product of so many rows uses it, those of all its banks at most."""
+        return self.for_product(DenseProduct(rows, 1))
+
+    def input_digits(self, known: Coding) -> DigitSet:
+        """Digits of the inputs: see `input_coding`.
+
+        Raises:
+            ValueError: Unipolar digits are asked for, but the inputs may be negative.
+        """
+        if isinstance(known, IntegerCode) or self.input_coding != "unipolar":
+            return "bipolar"
+        if not known.not_negative and zero_point(known, self.input_bits) is None:
+            raise ValueError("Argument `input_coding` must not be 'unipolar' for inputs that may be negative.")
+        return "unipolar"
+
+    def weight_digits(self, known: Coding) -> DigitSet:
+        """Digits of the weights: see `weight_coding`.
+
+        Raises:
+            ValueError: Ternary digits are asked for, but the weights may take the one word without its negative.
+        """
+        if isinstance(known, IntegerCode) or self.weight_coding == "bipolar" or self.weight_bits == 1:
+            return "bipolar"
+        if even_about_zero(known, self.weight_bits):
+            return "ternary"
+        if self.weight_coding == "ternary":
+            raise ValueError(
+                "Argument `weight_coding` must not be 'ternary' for weights that may take the word "
+                f"{lowest_code(self.weight_bits, True)}, whose negative is no word."
+            )
+        return "bipolar"
+
+    @property
+    def weight_columns(self) -> int:
+        """Columns of a weight whose range is not known."""
+        return self.weight_bits - 1 if self.weight_bits > 1 and self.weight_coding != "bipolar" else self.weight_bits
+
+    @property
     def parasitic_capacitance(self) -> Float[Array, ""]:
-        """Everything on a line that no driver moves, F: parasitics and the reset switch's overlap."""
+        """Everything on a line that no driver moves, F: parasitics, overlaps of the reset switch and of open banks."""
         overlap = 0.0 if self.reset is None else self.reset.feedthrough_capacitance
-        return self.rows * self.cell_parasitic + self.line_parasitic + overlap
+        if self.banks is not None:
+            overlap = overlap + self.banks.off_total
+        return self.line_rows * self.cell_parasitic + self.line_parasitic + overlap
 
     @property
     def total_units(self) -> Float[Array, ""]:
         """Nominal total capacitance of a line, in unit capacitors."""
         parasitic = ratio(self.parasitic_capacitance, self.unit_capacitance)
-        return self.rows + jnp.sum(self.bias_dac.section_units()) + parasitic
+        return self.line_rows + jnp.sum(self.bias_dac.section_units()) + parasitic
 
     @property
     def total_capacitance(self) -> Float[Array, ""]:
@@ -169,7 +261,7 @@ class CapacitorArray(Macro):
     @property
     def middle_units(self) -> Float[Array, ""]:
         """Capacitance that is high with all cells and bits of the bias DAC half way, in unit capacitors."""
-        return (self.rows + jnp.sum(self.bias_dac.section_units()[:-1])) / 2
+        return (self.line_rows + jnp.sum(self.bias_dac.section_units()[:-1])) / 2
 
     @property
     def counts_per_volt(self) -> Float[Array, ""]:
@@ -275,5 +367,5 @@ class CapacitorArray(Macro):
             grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
             driven = ratio(self.total_units - grounded, grounded) * self.total_units
             variances["driver noise"] = self.drivers.noise_fraction * unit * driven
-            variances["last value"] = (self.nominal_gain * self.drive_left) ** 2 * self.rows
+            variances["last value"] = (self.nominal_gain * self.drive_left) ** 2 * self.line_rows
         return variances

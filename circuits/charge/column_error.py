@@ -45,7 +45,7 @@ def error_variances(
 
     Args:
         macro: The array.
-        rows: Products summed; None is all rows of the macro.
+        rows: Products summed; None is all rows of the macro. Of its banks as few are on as hold them.
         activity: Probability of +1, between 0 and 1.
         readout: "adc" or "comparator" (with half of the bias DAC high); None is the ADC where there is one.
 
@@ -61,6 +61,7 @@ def error_variances(
     Source: facts 1.3, 5; derived in the docstring.
     """
     driven = _check(macro, rows, activity, readout)
+    macro = macro.for_rows(driven)
     chosen = readout or ("adc" if macro.adc is not None else "comparator")
     bits = jnp.sum(macro.bias_dac.section_units()[:-1])
     bias_high = bits / 2 if chosen == "comparator" else jnp.zeros_like(bits)
@@ -108,7 +109,7 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
     total, spread = macro.total_units, _sum_variance(rows, activity) / 4
     high = rows * activity + bias_high
     high_square = high**2 + spread
-    capacitors = macro.rows + jnp.sum(macro.bias_dac.section_units())
+    capacitors = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
     shared = high - 2 * high_square / total + capacitors * high_square / total**2
     variances = {"capacitor mismatch": 4 * sigma**2 * gain**2 * shared, "comparator offset": _offset(macro)}
@@ -127,7 +128,7 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
         mean = 2 * (up * (1 - activity) - down * activity)
         square = 4 * (up * (1 - activity) + down * activity)
         # A cell that is stuck high on a spare row adds two counts, which nothing there expects.
-        spare = macro.rows - rows
+        spare = macro.line_rows - rows
         around = rows * (square - mean**2) + spare * 4 * up * (1 - up)
         variances["faults"] = around + (rows * mean + spare * 2 * up) ** 2
     return variances

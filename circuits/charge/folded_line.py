@@ -91,11 +91,15 @@ class CapacitorLine(eqx.Module):
 
 
 def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
-    """The physical lines of a die: mismatch, settling, droop, offsets and faults as one weight per capacitor."""
+    """The physical lines of a die: mismatch, settling, droop, offsets and faults as one weight per capacitor.
+
+    The first banks are those that are on.
+    """
     bias_units = macro.bias_dac.section_units()
     unit_errors, bias_errors = mismatch_errors(macro, die)
     if macro.layout is not None and die.layout is not None:
         unit_errors = unit_errors + macro.layout.errors(die.layout, macro.rows, macro.columns)
+    unit_errors = unit_errors[: macro.line_rows]
     total_error = jnp.sum(unit_errors, axis=0) + jnp.sum(bias_errors, axis=1)
     size = 1.0 + ratio(total_error, macro.total_units)
     totals = macro.total_capacitance * size
@@ -165,7 +169,7 @@ def _settling(
     assert drivers is not None
     assert die.unit_drivers is not None
     assert die.bias_drivers is not None
-    unit_resistances = drivers.resistance * (1.0 + drivers.spread * die.unit_drivers)
+    unit_resistances = drivers.resistance * (1.0 + drivers.spread * die.unit_drivers[: macro.line_rows])
     bias_resistances = ratio(drivers.resistance, macro.bias_dac.section_units()[None, :]) * (
         1.0 + drivers.spread * die.bias_drivers
     )
@@ -176,7 +180,7 @@ def _settling(
         macro.evaluation_time,
     )
     weights = responses * macro.total_units
-    return weights[:, : macro.rows].T, weights[:, macro.rows :]
+    return weights[:, : macro.line_rows].T, weights[:, macro.line_rows :]
 
 
 def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " columns"]) -> Float[Array, " columns"]:
@@ -199,7 +203,7 @@ def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " col
 
 def _with_faults(macro: CapacitorArray, faults: FaultsDie, line: CapacitorLine) -> CapacitorLine:
     assert macro.faults is not None
-    stuck, dead = macro.faults.cell_states(faults), macro.faults.column_states(faults)
+    stuck, dead = macro.faults.cell_states(faults)[: macro.line_rows], macro.faults.column_states(faults)
     # More than every cell and bias capacitor together: no input changes the decision of a dead column.
     far = 4.0 * macro.total_units
     return eqx.tree_at(

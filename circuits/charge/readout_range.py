@@ -12,12 +12,14 @@ from amsim.circuits.contract.products import Product, over_columns
 
 def finest_step(coded: Coded) -> Float[Array, "..."]:
     """Step between the possible values of a line, cells: half a cell where a cell may be undriven."""
-    product, x, w = coded.product, coded.x, coded.w
+    product, x = coded.product, coded.x
     undriven = jnp.zeros((1,) * x.ndim, bool)
-    if coded.x_code.centred:
+    if coded.x_code.one_signed_bit:
         undriven = jnp.any(x == 0, axis=product.vector_axes, keepdims=True)
-    if coded.w_code.bits == 1:
-        undriven = undriven | over_columns(jnp.any(w == 0, axis=0), x.ndim)
+    elif coded.x_code.digit_set != "bipolar":
+        undriven = ~undriven
+    if coded.w_code.one_signed_bit or coded.w_code.digit_set != "bipolar":
+        undriven = undriven | over_columns(jnp.any(weight_digits(coded) == 0, axis=0), x.ndim)
     return jnp.where(undriven, 0.5, 1.0).astype(x.dtype)
 
 

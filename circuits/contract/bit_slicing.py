@@ -1,8 +1,8 @@
-"""Multi-bit operands on one-bit cells: bit-parallel weights, bit-serial inputs, tiles of rows, digital recombination.
+"""Words on cells that hold a digit: weight digits side by side, input digits in turn, tiles of rows, recombination.
 
-With `q_x = g_x sum_b 2**b s_b + c_x` and `q_w = g_w sum_j 2**j t_j + c_w` (digits s, t of -1 and +1, `IntegerCode`):
+With `q_x = g_x sum_b 2**b s_b + c_x` and `q_w = g_w sum_j 2**j t_j + c_w` (digits s and t of an `IntegerCode`):
 `sum_i q_x q_w = g_x g_w sum_bj 2**(b+j) S_bj + c_w sum_i q_x + c_x sum_i q_w - R c_x c_w`, where each `S_bj` is one
-line value per tile of rows. Weight digit j of filter c lives on physical column `(c * bits + j) mod columns`.
+line value per tile of rows. Weight digit j of filter c lives on physical column `(c * digits + j) mod columns`.
 """
 
 from collections.abc import Callable
@@ -64,13 +64,13 @@ def accumulate(
     matrices = product.split_matrix(digits, line_rows)
     if cells is not None:
         matrices = matrices * cells[None, : matrices.shape[1]]
-    if tiles * input_code.bits == 1:
+    if tiles * input_code.digit_count == 1:
         sums = product.sums(input_code.digit(coded.x, 0), matrices[0])
         return contribution(Slice(sums, 0, 1.0, 0))
     inputs = product.split_inputs(coded.x, line_rows)
 
     def one(index: Int[Array, ""]) -> PyTree[Array]:
-        tile, place = index // input_code.bits, index % input_code.bits
+        tile, place = index // input_code.digit_count, index % input_code.digit_count
         sums = product.sums(input_code.digit(inputs[tile], place), matrices[tile])
         return contribution(Slice(sums, tile, place_value(place, sums.dtype), index))
 
@@ -79,15 +79,15 @@ def accumulate(
 
     shapes = eqx.filter_eval_shape(one, jnp.zeros((), int))
     zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-    count = tiles * input_code.bits
+    count = tiles * input_code.digit_count
     return scan(step, zero, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)[0]
 
 
 def recombine(coded: Coded, slice_sums: Float[Array, "... slices"]) -> Float[Array, "... columns"]:
     """Integer product from line values that are already summed over tiles and input digits."""
     product, input_code, weight_code = coded.product, coded.x_code, coded.w_code
-    digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, weight_code.bits)
-    places = place_value(jnp.arange(weight_code.bits), digits.dtype)
+    digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, weight_code.digit_count)
+    places = place_value(jnp.arange(weight_code.digit_count), digits.dtype)
     recombined = jnp.matmul(digits, places, precision=jax.lax.Precision.HIGHEST)
     total = input_code.digit_gain * weight_code.digit_gain * recombined
     if not weight_code.centred:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Coded, Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Rounding, input_code, weight_code
+from amsim.circuits.selection.codes import Coding, DigitSet, Rounding, input_code, weight_code
 from amsim.circuits.selection.value_range import ValueRange
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
@@ -46,9 +46,11 @@ class Macro(eqx.Module):
         weight_bits: Bits of a weight (static).
         input_bits: Bits of an input (static).
         error_sources: Sources of error of the family itself, beside those that its parts declare (of the class).
+        digit_cells: Whether a cell holds one digit of a weight; else whole words (of the class).
     """
 
     error_sources: ClassVar[tuple[ErrorSource, ...]] = ()
+    digit_cells: ClassVar[bool] = True
 
     rows: eqx.AbstractVar[int]
     columns: eqx.AbstractVar[int]
@@ -245,13 +247,38 @@ class Macro(eqx.Module):
     def ideal(self) -> "Macro":
         """The same macro without noise, mismatch and offset, and with a readout that resolves one count."""
 
+    @property
+    def line_rows(self) -> int:
+        """Rows that one evaluation sums; here all."""
+        return self.rows
+
+    @property
+    def weight_columns(self) -> int:
+        """Columns side by side of a weight whose range is not known; here one for each bit."""
+        return self.weight_bits
+
+    def for_product(self, product: Product) -> Self:
+        """The macro as a product uses it, with what its circuits leave to each product chosen; here as it is.
+
+        Operations choose it by themselves. One that has chosen stays as it is, and its dies are those of the macro.
+        """
+        return self
+
     def tiles(self, product: Product) -> int:
         """Number of tiles that the rows of a product are split into.
 
         Raises:
             ValueError: Rows that cannot be separated do not fit.
         """
-        return product.tiles(self.rows)
+        return product.tiles(self.for_product(product).line_rows)
+
+    def mapping_note(self, product: Product) -> str:
+        """What putting a product on this macro wastes, and what would help; empty where nothing."""
+        return ""
+
+    def column_share(self, product: Product) -> float:
+        """Share of a column's cells that one tile of a product keeps from other weights, 1."""
+        return self.for_product(product).line_rows / self.rows
 
     def check_neuron(self, product: Product) -> None:
         """Raise ValueError, saying what would work, unless one column can decide on a sum over these rows."""
@@ -260,9 +287,10 @@ class Macro(eqx.Module):
                 f"{type(self).__name__} cannot decide: that needs a comparator readout and one-bit operands, but here "
                 f"are {self.weight_bits}-bit weights and {self.input_bits}-bit inputs; `matmul` gives numbers."
             )
-        if product.rows > self.rows:
+        longest = self.for_product(product).line_rows
+        if product.rows > longest:
             raise ValueError(
-                f"A decision over {product.rows} rows does not fit a line of {self.rows} rows; give the macro at least "
+                f"A decision over {product.rows} rows does not fit a line of {longest} rows; give the macro at least "
                 f"{product.rows} rows, or an ADC readout, whose partial sums are added digitally."
             )
 
@@ -335,11 +363,29 @@ class Macro(eqx.Module):
             )
         return decision(self.margin(operands, Neuron(jnp.ones_like(intercept), intercept), die=die, key=key))
 
+    def input_digits(self, known: Coding) -> DigitSet:
+        """Digits in which inputs of this range are written, unless their code is given; here -1 and +1.
+
+        Raises:
+            ValueError: The macro is built for digits that such inputs do not have.
+        """
+        return "bipolar"
+
+    def weight_digits(self, known: Coding) -> DigitSet:
+        """The same for weights.
+
+        Raises:
+            ValueError: The macro is built for digits that such weights do not have.
+        """
+        return "bipolar"
+
     def coded(self, operands: Operands) -> Coded:
         """Operands as integer codes of this macro's word lengths."""
         inputs, matrix, vectors = operands.inputs, operands.matrix, operands.product.vector_axes
-        x_code = input_code(inputs, self.input_bits, operands.input_range, vectors, self.operand_rounding)
-        w_code = weight_code(matrix, self.weight_bits, operands.weight_range, self.operand_rounding)
+        known_inputs, known_weights, rounding = operands.input_range, operands.weight_range, self.operand_rounding
+        input_digits, weight_digits = self.input_digits(known_inputs), self.weight_digits(known_weights)
+        x_code = input_code(inputs, self.input_bits, known_inputs, vectors, rounding, input_digits)
+        w_code = weight_code(matrix, self.weight_bits, known_weights, rounding, weight_digits)
         return Coded(operands, x_code, x_code.encode(inputs), w_code, w_code.encode(matrix))
 
     def _check_read(self, die: Any, key: Any) -> None:
@@ -370,7 +416,7 @@ class Macro(eqx.Module):
     @property
     def dataflow(self) -> Dataflow:
         """Loops that the cells do at once; here weights stay, the bits of each in neighbouring columns."""
-        return Dataflow("weight-stationary", columns=max(self.columns // self.weight_bits, 1), rows=self.rows)
+        return Dataflow("weight-stationary", columns=max(self.columns // self.weight_columns, 1), rows=self.rows)
 
     def sum_bits(self, rows: int) -> int:
         """Bits of a sum over so many rows before it is rounded to an activation; here those that hold every sum."""

@@ -7,14 +7,19 @@ from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import MacroCost, Work
 
 
+def columns_of_weight(macro: Macro, work: Work) -> int:
+    """Columns side by side of one weight, one for each of its digits."""
+    return macro.weight_columns if work.weight_columns is None else work.weight_columns
+
+
 def column_slices(macro: Macro, work: Work) -> int:
-    """Columns that the weights of a site occupy side by side, one per weight bit."""
-    return work.product.columns * macro.weight_bits
+    """Columns that the weights of a site occupy side by side."""
+    return work.product.columns * columns_of_weight(macro, work)
 
 
 def line_evaluations(macro: Macro, work: Work) -> int:
     """Evaluations of each of those columns per inference: positions times tiles of rows times input bits."""
-    return work.positions * work.product.tiles(macro.rows) * macro.input_bits
+    return work.positions * macro.tiles(work.product) * macro.input_bits
 
 
 def stationary_cost(
@@ -29,7 +34,7 @@ def stationary_cost(
 ) -> MacroCost:
     """Cost of a site whose weights stay in the array while the window slides over the map.
 
-    Weight bits lie side by side, input bits follow one another; more slices than columns need more passes, each of
+    Weight digits lie side by side, input bits follow one another; more slices than columns need more passes, each of
     which fetches its inputs again. The columns of a pass share their inputs, so that groups of channels take turns.
 
     Args:
@@ -43,10 +48,11 @@ def stationary_cost(
     """
     product, slices = work.product, column_slices(macro, work)
     evaluations = float(line_evaluations(macro, work))
-    passes = product.passes(macro.columns, macro.weight_bits)
-    stored = float(product.rows * slices)
-    partial_sums = product.tiles(macro.rows) * macro.weight_bits * macro.input_bits
-    bits_per_mac = macro.weight_bits * macro.input_bits
+    side_by_side, tiles = columns_of_weight(macro, work), macro.tiles(product)
+    passes = product.passes(macro.columns, side_by_side)
+    stored = float(product.rows * product.columns * macro.weight_bits)
+    partial_sums = tiles * side_by_side * macro.input_bits
+    slices_per_mac = side_by_side * macro.input_bits
     return MacroCost(
         energy=evaluations * slices * evaluation_energy,
         compute_cycles=evaluations * passes * evaluation_cycles,
@@ -58,7 +64,7 @@ def stationary_cost(
         load_cycles=stored / load_width,
         unclocked_time=evaluations * passes * jnp.asarray(unclocked_time),
         additions=float(work.positions * product.columns * (partial_sums - 1)),
-        occupancy=product.tiles(macro.rows) * slices / macro.columns,
-        peak_macs=macro.rows * macro.columns / (bits_per_mac * evaluation_cycles),
-        passes=float(product.tiles(macro.rows) * passes),
+        occupancy=tiles * slices / macro.columns * macro.column_share(product),
+        peak_macs=macro.rows * macro.columns / (slices_per_mac * evaluation_cycles),
+        passes=float(tiles * passes),
     )

@@ -20,12 +20,15 @@ class Work(eqx.Module):
         positions: Output vectors per inference (pixels of a feature map, 1 for a dense layer).
         input_words: Elements of the site's input that it reads, per inference; all groups of channels together.
         window_fetches: Fetches of each of them while the window slides over the map once.
+        weight_columns: Columns that one weight takes side by side where its coding is known; None is the macro's own
+            number (static).
     """
 
     product: Product
     positions: int = eqx.field(static=True)
     input_words: int = eqx.field(static=True)
     window_fetches: float = eqx.field(static=True)
+    weight_columns: int | None = eqx.field(static=True, default=None)
 
     @property
     def macs(self) -> int:

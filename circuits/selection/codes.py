@@ -1,11 +1,11 @@
-"""Integer codes of weights and inputs, and the binary digits that cells and lines carry.
+"""Integer codes of weights and inputs, and the digits that cells and lines carry.
 
-A value is `scale * q` with an integer `q` of `bits` bits. Binary cells know only two levels, so `q` is written in
-digits of value -1 or +1: `q = gain * sum_b 2**b s_b + offset`.
+A value is `scale * q` with an integer `q` of `bits` bits. Cells know few levels, so `q` is written in digits:
+`q = gain * sum_b 2**b s_b + offset`, with `s_b` of one of the sets `DIGIT_SETS`.
 """
 
 from functools import partial
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import equinox as eqx
 import jax
@@ -18,6 +18,11 @@ from amsim.noise.checks import real
 from amsim.noise.gradients import decision, rounded
 
 Rounding = Literal["nearest", "truncate"]
+
+DigitSet = Literal["bipolar", "unipolar", "ternary"]
+"""Values of a digit. "bipolar": -1 and +1, as in an XNOR cell, gain 1/2, one for each bit. "unipolar": 0 and +1, as in
+an AND cell, gain 1, one for each bit. "ternary": -1, 0 and +1, the bits of the magnitude with the sign of the value,
+gain 1 and no offset, one fewer than bits; words lie evenly about 0. A digit 0 leaves its cell undriven."""
 
 
 class IntegerCode(eqx.Module):
@@ -33,9 +38,11 @@ class IntegerCode(eqx.Module):
         signed: Whether words are signed (static); without a zero-point, whether negative values have codes.
         rounding: Nearest (ties to even) or truncation towards minus infinity (static).
         zero: Zero-point, the word of the value 0, a whole number, shape (); None is the word 0.
+        digit_set: Values of its digits (static). One signed bit is one digit -1, 0 or +1 whatever the set.
 
     Raises:
-        ValueError: Bits outside 1..16, or a zero-point that is not a word or is given with one signed bit.
+        ValueError: Bits outside 1..16, a zero-point that is not a word or is given with one signed bit, or digits that
+            words of this kind do not have: unipolar ones of signed words, ternary ones of unsigned words.
     """
 
     scale: Float[Array, "..."]
@@ -43,16 +50,21 @@ class IntegerCode(eqx.Module):
     signed: bool = eqx.field(static=True)
     rounding: Rounding = eqx.field(static=True, default="nearest")
     zero: Float[Array, ""] | None = None
+    digit_set: DigitSet = eqx.field(static=True, default="bipolar")
 
     def __check_init__(self) -> None:
         """Check the word length and the zero-point."""
         integer_between("bits", self.bits, 1, 16)
         truth_values(signed=self.signed)
         one_of("rounding", self.rounding, get_args(Rounding))
+        one_of("digit_set", self.digit_set, get_args(DigitSet))
+        if self.digit_set == ("unipolar" if self.signed else "ternary") and not self.one_signed_bit:
+            words = "signed" if self.signed else "unsigned"
+            raise ValueError(f"Argument `digit_set` must be one of {words} words, but is {self.digit_set!r}.")
         real("scale", self.scale)
         if self.zero is None:
             return
-        if self.bits == 1 and self.signed:
+        if self.one_signed_bit:
             raise ValueError("Argument `zero` must be None for one signed bit, whose words are -1 and +1 about 0.")
         one_number("zero", self.zero)
         if not isinstance(self.zero, jax.core.Tracer):
@@ -63,9 +75,14 @@ class IntegerCode(eqx.Module):
                 )
 
     @property
+    def one_signed_bit(self) -> bool:
+        """Whether words are -1 and +1."""
+        return self.bits == 1 and self.signed
+
+    @property
     def lowest(self) -> int:
         """Smallest word."""
-        return lowest_code(self.bits, self.signed)
+        return words_of(self.bits, self.signed, self.digit_set)[0]
 
     @property
     def highest(self) -> int:
@@ -93,24 +110,32 @@ class IntegerCode(eqx.Module):
         return self.highest_code * self.scale
 
     @property
+    def digit_count(self) -> int:
+        """Digits of a word."""
+        return digits_of(self.bits, self.digit_set)
+
+    @property
     def centred(self) -> bool:
-        """Whether a digit sum of zero is the code 0, as for one signed bit."""
-        return self.bits == 1 and self.signed
+        """Whether a digit sum of zero is the code 0."""
+        unipolar = self.digit_set == "unipolar" and self.zero is None
+        return self.one_signed_bit or self.digit_set == "ternary" or unipolar
 
     @property
     def digit_gain(self) -> float:
         """Factor from the weighted digit sum to the integer code."""
-        return 1.0 if self.centred else 0.5
+        return 1.0 if self.one_signed_bit or self.digit_set != "bipolar" else 0.5
 
     @property
     def digit_offset(self) -> Float[Array, ""] | float:
         """Integer code of a digit sum of zero."""
-        return 0.0 if self.centred else self.lowest_code + (2**self.bits - 1) / 2
+        if self.centred:
+            return 0.0
+        return self.lowest_code if self.digit_set == "unipolar" else self.lowest_code + (2**self.bits - 1) / 2
 
     def encode(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
         """Integer codes of values, as floats; the gradient passes straight through inside the range, 0 outside."""
         steps = values / self.scale
-        if self.centred:
+        if self.one_signed_bit:
             return jnp.where(steps == 0, steps, decision(steps, "straight-through"))
         if self.rounding == "truncate":
             # A quotient within rounding error below an integer is that integer.
@@ -128,40 +153,57 @@ class IntegerCode(eqx.Module):
         return codes if self.zero is None else codes + self.zero
 
     def digit(self, codes: Float[Array, "..."], place: Int[Array, ""] | int) -> Float[Array, "..."]:
-        """The -1/+1 digit of weight `2**place` of integer codes; see `digits` for its gradient."""
-        if self.centred:
+        """The digit of weight `2**place` of integer codes; see `digits` for its gradient."""
+        if self.one_signed_bit:
             return codes
-        return _digit(self.words(codes) - self.lowest, jnp.asarray(place), 2**self.bits - 1)
+        return _digit(self._written(codes), jnp.asarray(place), self._digits)
 
-    def digits(self, codes: Float[Array, "..."]) -> Float[Array, "... bits"]:
-        """All -1/+1 digits, least significant first.
+    def digits(self, codes: Float[Array, "..."]) -> Float[Array, "... digits"]:
+        """All digits, least significant first.
 
         The gradient is divided among the digits so that the gradient of the recombined code is exactly 1.
         """
-        if self.centred:
+        if self.one_signed_bit:
             return codes[..., None]
-        shape = (*codes.shape, self.bits)
+        shape = (*codes.shape, self.digit_count)
         places = jax.lax.broadcasted_iota(jnp.int32, shape, codes.ndim)
-        return _digit(jnp.broadcast_to((self.words(codes) - self.lowest)[..., None], shape), places, 2**self.bits - 1)
+        return _digit(jnp.broadcast_to(self._written(codes)[..., None], shape), places, self._digits)
+
+    def _written(self, codes: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Number whose binary digits are written: the code itself, or the word counted from the smallest."""
+        return codes if self.digit_set == "ternary" else self.words(codes) - self.lowest
+
+    @property
+    def _digits(self) -> "_Digits":
+        return _Digits(self.digit_set, 1.0 / (self.digit_gain * (2**self.digit_count - 1)))
 
 
 Coding = ValueRange | IntegerCode
 """Coding of an operand: its known range, from which a macro derives the code, or the code itself."""
 
 
+class _Digits(NamedTuple):
+    """Values of digits, and the derivative of each with respect to the code: the recombined code has the slope 1."""
+
+    values: DigitSet
+    slope: float
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _digit(offset_codes: Float[Array, "..."], place: Int[Array, "..."], span: int) -> Float[Array, "..."]:
-    whole = jax.lax.stop_gradient(offset_codes).astype(jnp.int32)
-    digit = (2 * (jnp.right_shift(whole, place) & 1) - 1).astype(offset_codes.dtype)
+def _digit(numbers: Float[Array, "..."], place: Int[Array, "..."], digits: _Digits) -> Float[Array, "..."]:
+    whole = jax.lax.stop_gradient(numbers).astype(jnp.int32)
+    bit = jnp.right_shift(jnp.abs(whole) if digits.values == "ternary" else whole, place) & 1
+    if digits.values == "ternary":
+        bit = bit * jnp.sign(whole)
+    digit = (2 * bit - 1 if digits.values == "bipolar" else bit).astype(numbers.dtype)
     # NaN is not a word; a network that has diverged must not seem to give numbers.
-    return jnp.where(jnp.isnan(offset_codes), offset_codes, digit)
+    return jnp.where(jnp.isnan(numbers), numbers, digit)
 
 
 @_digit.defjvp
-def _digit_jvp(span: int, primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
-    offset_codes, place = primals
-    # sum_b 2**b * 2 / span == 2: through the gain of 1/2 the recombined code has slope 1.
-    return _digit(offset_codes, place, span), tangents[0] * jnp.asarray(2.0 / span, offset_codes.dtype)
+def _digit_jvp(digits: _Digits, primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
+    numbers, place = primals
+    return _digit(numbers, place, digits), tangents[0] * jnp.asarray(digits.slope, numbers.dtype)
 
 
 def limited(
@@ -183,9 +225,15 @@ def lowest_code(bits: int, signed: bool) -> int:
     return -(2 ** (bits - 1)) if signed else 0
 
 
-def words_of(bits: int, signed: bool) -> tuple[int, int]:
-    """Smallest and largest integer of a word of `bits` bits."""
-    return lowest_code(bits, signed), highest_code(bits, signed)
+def digits_of(bits: int, digit_set: DigitSet) -> int:
+    """Digits of a word of `bits` bits."""
+    return max(bits - 1, 1) if digit_set == "ternary" else bits
+
+
+def words_of(bits: int, signed: bool, digit_set: DigitSet = "bipolar") -> tuple[int, int]:
+    """Smallest and largest integer of a word of `bits` bits; ternary digits reach as far down as up."""
+    highest = highest_code(bits, signed)
+    return -highest if digit_set == "ternary" else lowest_code(bits, signed), highest
 
 
 def zero_point(known: ValueRange, bits: int) -> int | None:
@@ -215,6 +263,7 @@ def input_code(
     known: Coding,
     vector_axes: tuple[int, ...],
     rounding: Rounding = "nearest",
+    digit_set: DigitSet = "bipolar",
 ) -> IntegerCode:
     """Code of the inputs: unsigned when they are known not to be negative, on their grid or scaled to the known range.
 
@@ -222,7 +271,7 @@ def input_code(
     sample depends on another; so is a vector with a value on its grid that has no word. A given code is used as it is.
 
     Raises:
-        ValueError: A given code has another word length.
+        ValueError: A given code has another word length, or words of this kind do not have the digits.
     """
     if isinstance(known, IntegerCode):
         return _convert_code("input_range", known, bits, inputs.dtype)
@@ -230,13 +279,18 @@ def input_code(
     if zero is not None:
         words = -zero, highest_code(bits, False) - zero
         word = jnp.asarray(float(zero), inputs.dtype)
-        return IntegerCode(_scale(inputs, known, vector_axes, words), bits, False, rounding, word)
+        return IntegerCode(_scale(inputs, known, vector_axes, words), bits, False, rounding, word, digit_set)
     signed = not known.not_negative
-    return IntegerCode(_scale(inputs, known, vector_axes, words_of(bits, signed)), bits, signed, rounding)
+    scale = _scale(inputs, known, vector_axes, words_of(bits, signed))
+    return IntegerCode(scale, bits, signed, rounding, digit_set=digit_set)
 
 
 def weight_code(
-    matrix: Float[Array, "rows columns"], bits: int, known: Coding, rounding: Rounding = "nearest"
+    matrix: Float[Array, "rows columns"],
+    bits: int,
+    known: Coding,
+    rounding: Rounding = "nearest",
+    digit_set: DigitSet = "bipolar",
 ) -> IntegerCode:
     """Signed code of a weight matrix, on its grid, scaled to the known range, or to each column's largest magnitude.
 
@@ -249,7 +303,16 @@ def weight_code(
         if not known.signed or known.zero is not None:
             raise ValueError("Argument `weight_range` must be a signed code without a zero-point.")
         return _convert_code("weight_range", known, bits, matrix.dtype)
-    return IntegerCode(_scale(matrix, known, (0,), words_of(bits, True)), bits, True, rounding)
+    words = words_of(bits, True, digit_set)
+    return IntegerCode(_scale(matrix, known, (0,), words), bits, True, rounding, digit_set=digit_set)
+
+
+def even_about_zero(known: ValueRange, bits: int) -> bool:
+    """Whether a signed code of `bits` bits needs no word without its negative for what is known of the values.
+
+    A scale is chosen by the largest magnitude and so never needs one; a grid does whose range may reach further down.
+    """
+    return not known.step or known.in_words(*words_of(bits, True, "ternary"))
 
 
 def _scale(values: Array, known: ValueRange, axes: tuple[int, ...], words: tuple[int, int]) -> Array:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Real
 
 from amsim.circuits.adc.range_selection import check_method, weighted_quantile
 from amsim.circuits.checks import integer_between
-from amsim.circuits.selection.codes import IntegerCode, Rounding, highest_code, words_of, zero_point
+from amsim.circuits.selection.codes import DigitSet, IntegerCode, Rounding, highest_code, words_of, zero_point
 from amsim.circuits.selection.value_range import ValueRange, grid_scale
 
 BINS_PER_OCTAVE = 256
@@ -136,6 +136,7 @@ def select_weight_code(
     per: str = "channel",
     known: ValueRange | None = None,
     rounding: Rounding = "nearest",
+    digit_set: DigitSet = "bipolar",
 ) -> IntegerCode:
     """Signed code of a weight matrix by the methods of `select_input_code`, exact and traceable, a column on its grid.
 
@@ -147,6 +148,7 @@ def select_weight_code(
         per: "channel" chooses a scale per column, "tensor" one for all.
         known: Range that the program fixes, if any.
         rounding: Of the code.
+        digit_set: Of the code.
 
     Returns:
         The code, its scale of shape (1, columns) or (1, 1).
@@ -172,15 +174,15 @@ def select_weight_code(
 
     def code(chosen: Float[Array, "1 _"]) -> IntegerCode:
         if known is not None and known.step:
-            step, fits = grid_scale(matrix, known, axes, words_of(bits, True))
+            step, fits = grid_scale(matrix, known, axes, words_of(bits, True, digit_set))
             chosen = jnp.where(fits & (step > 0), step, chosen)
-        return IntegerCode(chosen, bits, True, rounding)
+        return IntegerCode(chosen, bits, True, rounding, digit_set=digit_set)
 
     if len(scales) == 1:
         return code(scales[0])
 
     def error(scale: Float[Array, "1 _"]) -> Float[Array, "1 _"]:
-        code = IntegerCode(scale, bits, True, rounding)
+        code = IntegerCode(scale, bits, True, rounding, digit_set=digit_set)
         return jnp.mean((code.encode(matrix) * scale - matrix) ** 2, axis=axes, keepdims=True)
 
     chosen = jnp.argmin(jax.lax.map(error, scales), axis=0)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import Work
-from amsim.circuits.selection.codes import fixes_code
+from amsim.circuits.selection.codes import DigitSet, IntegerCode, digits_of, fixes_code
 from amsim.deployment.mapping.neurons import Consumers, NeuronChain, find_chain
 from amsim.deployment.mapping.site_names import SiteNames
-from amsim.deployment.mapping.site_table import FROM_DATA, SiteRow, SiteTable
+from amsim.deployment.mapping.site_table import CODING, FROM_DATA, SiteRow, SiteTable
 from amsim.deployment.mapping.sites import (
     Site,
     UnmappableError,
@@ -68,6 +68,19 @@ class MappedSite(NamedTuple):
     chain: NeuronChain | None
     enclosures: tuple[Enclosure, ...] = ()
     weight_slices: int = 1
+
+    def digit_sets(self, macro: Macro) -> tuple[DigitSet, DigitSet]:
+        """Digits of inputs and weights that a macro chooses by what is known of them.
+
+        Raises:
+            ValueError: The macro is built for digits that an operand cannot have.
+        """
+        inputs, weights = (self.site.fixed_range(value).of_code for value in (self.site.data, self.site.weight))
+        return macro.input_digits(inputs), macro.weight_digits(weights)
+
+    def weight_columns(self, macro: Macro, code: IntegerCode | None) -> int:
+        """Columns side by side of a weight on its macro, with the code that a calibration chose, if any."""
+        return digits_of(macro.weight_bits, self.digit_sets(macro)[1] if code is None else code.digit_set)
 
     @property
     def turns(self) -> int:
@@ -261,17 +274,30 @@ def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
         columns=site.product.columns,
         tiles=macro.tiles(site.product),
         macro=type(macro).__name__,
+        line_rows=macro.for_product(site.product).line_rows,
         readout="number" if mapped.chain is None else "comparator",
         weight_bits=macro.weight_bits,
         input_bits=macro.input_bits,
-        input_range=_input_range(site.data, macro),
+        coding=_coding(mapped, macro),
+        input_range=_input_range(site, macro),
         inside=_inside(mapped.enclosures),
+        note=macro.mapping_note(site.product),
     )
 
 
-def _input_range(data: Value, macro: Macro) -> str:
+def _coding(mapped: MappedSite, macro: Macro) -> str | None:
+    """Digits of inputs and weights; None on a macro that computes with whole words."""
+    if not macro.digit_cells:
+        return None
+    try:
+        return CODING.format(*mapped.digit_sets(macro))
+    except ValueError as error:
+        raise DeploymentError(f"Site `{mapped.site.name}` does not suit {type(macro).__name__}: {error}") from None
+
+
+def _input_range(site: Site, macro: Macro) -> str:
     """Range of the inputs that the program fixes for this macro, in steps where only the run knows their size."""
-    known = data.range if data.quantised is None else data.quantised.words
+    data, known = site.data, site.fixed_range(site.data)
     if known.low is None or known.high is None or not fixes_code(known, macro.input_bits):
         return FROM_DATA
     if data.quantised is None:

@@ -7,10 +7,13 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from amsim.deployment.site_ranges import Calibration
+from amsim.deployment.site_ranges import Calibration, SiteRanges
 
 FROM_DATA = "from data"
 """Range of inputs that each vector of them chooses for itself."""
+
+CODING = "{} x {}"
+"""Digits of inputs and of weights."""
 
 
 class SiteRow(NamedTuple):
@@ -22,13 +25,17 @@ class SiteRow(NamedTuple):
         rows: Rows of the product; this and what follows is None for what stays digital.
         columns: Columns of the product.
         tiles: Tiles of the macro's rows that it takes.
+        line_rows: Rows on a line of the macro with the banks that the site uses.
         macro: Class of the macro.
         readout: "comparator" or "number".
         weight_bits: Bits of a weight.
         input_bits: Bits of an input.
+        coding: Digits of inputs and of weights in cells that hold a digit each, such as "bipolar x ternary".
         input_range: Range of the inputs that the program or a calibration fixes, or "from data".
+        readout_range: Full scale of the converters that a calibration chose, relative to the swing of the driven rows.
         inside: Loops and branches around it, the outermost first.
         reason: Why it stays digital; empty on a macro.
+        note: What the mapping wastes, below the table; empty where nothing.
     """
 
     name: str
@@ -36,18 +43,34 @@ class SiteRow(NamedTuple):
     rows: int | None = None
     columns: int | None = None
     tiles: int | None = None
+    line_rows: int | None = None
     macro: str | None = None
     readout: str | None = None
     weight_bits: int | None = None
     input_bits: int | None = None
+    coding: str | None = None
     input_range: str | None = None
+    readout_range: float | None = None
     inside: str = ""
     reason: str = ""
+    note: str = ""
 
     @property
     def on_macro(self) -> bool:
         """Whether the product is on a macro."""
         return self.macro is not None
+
+
+def _calibrated(row: SiteRow, ranges: SiteRanges) -> SiteRow:
+    """The row with what a calibration chose for its site."""
+    code = ranges.inputs
+    if code is not None:
+        row = row._replace(input_range=f"{code.low:.3g} to {code.high:.3g}")
+    if ranges.readout is not None:
+        row = row._replace(readout_range=float(f"{ranges.readout:.3g}"))
+    if row.coding is not None and code is not None and ranges.weights is not None:
+        row = row._replace(coding=CODING.format(code.digit_set, ranges.weights.digit_set))
+    return row
 
 
 class SiteTable(tuple[SiteRow, ...]):
@@ -66,22 +89,22 @@ class SiteTable(tuple[SiteRow, ...]):
         return table
 
     def calibrated(self, calibration: Calibration) -> "SiteTable":
-        """The table with the ranges of inputs that a calibration chose."""
-        codes = {row.name: calibration.of(row.name).inputs for row in self if row.on_macro}
-        ranges = {name: f"{code.low:.3g} to {code.high:.3g}" for name, code in codes.items() if code is not None}
-        rows = (row._replace(input_range=ranges.get(row.name, row.input_range)) for row in self)
+        """The table with the codes and ranges that a calibration chose."""
+        rows = (_calibrated(row, calibration.of(row.name)) if row.on_macro else row for row in self)
         return SiteTable(rows, self.others)
 
     def __str__(self) -> str:
         """The table as text."""
         console = Console(width=160, record=True, file=io.StringIO(), force_jupyter=False)
         table = Table(box=None)
-        for field in SiteRow._fields:
+        fields = [field for field in SiteRow._fields if field != "note"]
+        for field in fields:
             table.add_column(field.replace("_", " "), overflow="fold")
         for row in self:
-            table.add_row(*("-" if value is None else str(value) for value in row))
+            table.add_row(*("-" if (value := getattr(row, field)) is None else str(value) for field in fields))
         console.print(table)
-        lines = [f"{count} x {kind}" for kind, count in self.others.items()]
+        lines = [f"{row.name}: {row.note}" for row in self if row.note]
+        lines += [f"{count} x {kind}" for kind, count in self.others.items()]
         return "\n".join([console.export_text().rstrip(), *lines])
 
     __repr__ = __str__

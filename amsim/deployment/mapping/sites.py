@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct, Product
 from amsim.circuits.contract.windows import WindowAxis
 from amsim.circuits.contract.work import Work
+from amsim.circuits.selection.value_range import ValueRange
 from amsim.deployment.mapping.layouts import ConvolutionLayout, DenseLayout
 from amsim.deployment.tracing.inner_products import products_inside
 from amsim.deployment.tracing.steps import Step, Value
@@ -43,6 +44,17 @@ class Site(NamedTuple):
     def data(self) -> Value:
         """The input operand."""
         return self.step.inputs[1 - self.weight_operand]
+
+    def fixed_range(self, value: Value) -> ValueRange:
+        """What the program fixes of an operand, whatever its data and parameters: all of its range but a grid's factor.
+
+        Args:
+            value: Which of its operands.
+        """
+        if value.quantised is None:
+            return value.range
+        by_element = math.prod(value.quantised.factor.shape) != 1
+        return value.range if by_element and self.layout.members else value.quantised.words
 
     @property
     def members(self) -> int:

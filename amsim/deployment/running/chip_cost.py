@@ -1,5 +1,6 @@
 """Sites of a chip as layers of a workload, with the activity that they had, and what they clip."""
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,7 +15,12 @@ from amsim.workloads import Layer
 
 
 def site_layer(
-    mapped: MappedSite, weight: StoredWeight, share: Share, activity: dict[str, Array], runs: Array
+    mapped: MappedSite,
+    weight: StoredWeight,
+    share: Share,
+    activity: dict[str, Array],
+    runs: Array,
+    weight_columns: int,
 ) -> Layer:
     """A site as layer of a workload.
 
@@ -24,11 +30,12 @@ def site_layer(
         share: Share of one inference in it.
         activity: Averages of what its macro reports, from `report_program`.
         runs: Products that these are of.
+        weight_columns: Columns side by side of a weight on its macro.
     """
     site, by_data = mapped.site, mapped.runs_by_data or share.real != 1.0
     return Layer(
         site.name,
-        share.work,
+        dataclasses.replace(share.work, weight_columns=weight_columns),
         activity=activity | ({"runs": runs * (share.real / mapped.turns)} if by_data else {}),
         weights=weight.name,
         weight_parts=weight.parts,

@@ -277,15 +277,13 @@ def known_range(site: Site, value: Value, values: dict[int, Any]) -> ValueRange:
         value: Which of its operands.
         values: Values of this run by number.
     """
-    if value.quantised is None:
-        return value.range
-    words, factor = value.quantised
-    factors = jnp.asarray(values[factor.number], jnp.result_type(float))
+    fixed = site.fixed_range(value)
+    if value.quantised is None or fixed is value.range:
+        return fixed
+    factors = jnp.asarray(values[value.quantised.factor.number], jnp.result_type(float))
     if factors.size == 1:
-        return words._replace(scale=factors.reshape(()))
-    if site.layout.members:
-        return value.range
-    return words._replace(scale=site.layout.matrix(jnp.broadcast_to(factors, value.shape)))
+        return fixed._replace(scale=factors.reshape(()))
+    return fixed._replace(scale=site.layout.matrix(jnp.broadcast_to(factors, value.shape)))
 
 
 def inputs_and_matrix(site: Site, values: dict[int, Any]) -> tuple[Array, Array]:
