@@ -272,14 +272,9 @@ def _layers(chip: Chip, inputs: tuple[Any, ...], in_axes: Any) -> tuple[Layer, .
     activities = [report.averages() for report in reports]
     weights = stored_weights(traced.network, traced.names)
     deployment = deployment_of(chip)
-    codes = (deployment.calibration.of(mapped.site.name).weights for mapped in traced.sites)
-    columns = [
-        mapped.weight_columns(deployment.macros[mapped.macro], code)
-        for mapped, code in zip(traced.sites, codes, strict=True)
-    ]
-    return tuple(
-        site_layer(mapped, weight, shares.of(mapped), activity, report.runs, side_by_side)
-        for mapped, weight, activity, report, side_by_side in zip(
-            traced.sites, weights, activities, reports, columns, strict=True
-        )
-    )
+    layers = []
+    for mapped, weight, activity, report in zip(traced.sites, weights, activities, reports, strict=True):
+        code = deployment.calibration.of(mapped.site.name).weights
+        columns = mapped.weight_columns(deployment.macros[mapped.macro], code)
+        layers.append(site_layer(mapped, weight, shares.of(mapped), activity, report.runs, columns))
+    return tuple(layers)

@@ -104,9 +104,9 @@ def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict
     units = units[: macro.line_rows]
     resistances = currents = off_resistance = None
     if macro.drivers is not None and die.unit_drivers is not None and die.bias_drivers is not None:
-        spread = macro.drivers.spread
+        spread, cells = macro.drivers.spread, die.unit_drivers[: macro.line_rows]
         relative = jnp.concatenate(
-            [1.0 + spread * die.unit_drivers[: macro.line_rows].T, (1.0 + spread * die.bias_drivers) / sizes[None, :]],
+            [1.0 + spread * cells.T, (1.0 + spread * die.bias_drivers) / sizes[None, :]],
             1,
         )
         resistances = np.asarray(macro.drivers.resistance * relative)[:columns]

@@ -1,7 +1,7 @@
 """Lines of a switched-capacitor array: capacitors, parts, totals, times, gains and noise."""
 
 import dataclasses
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -40,6 +40,9 @@ PARTS = {
 """Parts that a switched-capacitor array has only where they are given."""
 
 
+AnyArray = TypeVar("AnyArray", bound="CapacitorArray")
+
+
 class CapacitorArray(Macro):
     """Physical description of a switched-capacitor array; `SwitchedCapacitor` computes with it.
 
@@ -48,10 +51,10 @@ class CapacitorArray(Macro):
         columns: Physical lines, shared by all layers and filters (static). Default 64.
         weight_bits: Bits of a weight, side by side on neighbouring columns (static).
         input_bits: Bits of an input, one after another (static).
-        weight_coding: Digits of weights of several bits (static): "ternary", a cell for each bit of the magnitude, which
-            a 0 leaves undriven, or "bipolar", two's complement in cells of -1 and +1. "auto" is ternary wherever the
-            words lie evenly about 0: one column less, less noise (`4**b / 12` against `4**b / 3 / 4` of a line's, b
-            bits), and zeros that move no line.
+        weight_coding: Digits of weights of several bits (static): "ternary", a cell for each bit of the magnitude,
+            undriven where that is 0, or "bipolar", two's complement in cells of -1 and +1. "auto" is ternary wherever
+            words lie evenly about 0: a column less, less noise (`(4**(b-1) - 1) / 3` times that of a line instead of
+            `(4**b - 1) / 12`), and zeros that move no line.
         input_coding: Digits of unsigned inputs (static): "bipolar", -1 and +1, or "unipolar", 0 and +1, of half the
             swing, whose zeros drive no cell. "auto" is bipolar, and what costs the least error where data choose
             (`amsim.calibrate`). Signed inputs are bipolar.
@@ -182,7 +185,7 @@ class CapacitorArray(Macro):
         """Cells on the line: the rows of the banks that are on."""
         return self.rows if self.banks is None else self.rows // self.banks.number * self.banks.on
 
-    def for_product(self, product: Product) -> Self:
+    def for_product(self: AnyArray, product: Product) -> AnyArray:
         """The array as a product uses it, with as few banks on as hold its rows; one that has chosen stays as it is."""
         if self.banks is None or self.banks.in_use is not None:
             return self
@@ -201,7 +204,7 @@ class CapacitorArray(Macro):
             f"{array.line_rows / used:.2g} times as much as on a line of these rows; {remedy}."
         )
 
-    def for_rows(self, rows: int) -> Self:
+    def for_rows(self: AnyArray, rows: int) -> AnyArray:
         """The array as a product of so many rows uses it, those of all its banks at most."""
         return self.for_product(DenseProduct(rows, 1))
 

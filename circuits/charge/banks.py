@@ -1,4 +1,4 @@
-"""Banks of a line: equal parts of its rows that switches join to the readout, so that a line is as long as its layer."""
+"""Banks of a line: equal parts of its rows that switches join to the readout, so that it is as long as its layer."""
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -22,7 +22,7 @@ class Banks(eqx.Module):
     Attributes:
         number: Banks of a line (static). They divide its rows.
         in_use: Banks that are on (static); None leaves the choice to each product: as few as hold its rows.
-        off_capacitance: What an open switch leaves on the line, F. Default 0.1 fF, one gate overlap (facts 8, recalled).
+        off_capacitance: What an open switch leaves on the line, F. Default 0.1 fF, a gate overlap (facts 8, recalled).
         gate_capacitance: Gate of a switch, F. Default 0.31 fF (facts 8, a minimum switch in 65 nm).
         switch_area: Area of a switch, m^2. Default 0.5e-12, a two-input gate of 28 nm (assumed).
 

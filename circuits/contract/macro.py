@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -30,6 +30,8 @@ else:
 """Static errors of one manufactured sample, as standard draws (mean 0, sigma 1); None where a family has none."""
 
 SIGNS = ValueRange(-1.0, 1.0)
+
+AnyMacro = TypeVar("AnyMacro", bound="Macro")
 
 
 class Macro(eqx.Module):
@@ -257,7 +259,7 @@ class Macro(eqx.Module):
         """Columns side by side of a weight whose range is not known; here one for each bit."""
         return self.weight_bits
 
-    def for_product(self, product: Product) -> Self:
+    def for_product(self: AnyMacro, product: Product) -> AnyMacro:
         """The macro as a product uses it, with what its circuits leave to each product chosen; here as it is.
 
         Operations choose it by themselves. One that has chosen stays as it is, and its dies are those of the macro.

@@ -22,7 +22,7 @@ from amsim.deployment.mapping.sites import (
 from amsim.deployment.tracing.flattening import is_chip
 from amsim.deployment.tracing.inner_products import products_inside
 from amsim.deployment.tracing.primitives import PRODUCTS
-from amsim.deployment.tracing.steps import Enclosure, Program, Step, Value
+from amsim.deployment.tracing.steps import Enclosure, Program, Step
 from amsim.system.accelerator import Accelerator
 from amsim.workloads.use_names import ACTIVATIONS
 
