@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.array import CapacitorArray
-from amsim.circuits.charge.charge_line import switched_capacitance
 from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
 from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die
@@ -176,7 +175,7 @@ class SwitchedCapacitor(CapacitorArray):
         def one(slice_: Slice) -> dict[str, Array]:
             cells = (slice_.sums + driven[slice_.tile]) / 2
             found = {
-                "switched_units": jnp.mean(switched_capacitance(cells + bias_high, array.total_units)),
+                "switched_units": jnp.mean(array.switched_units(cells, driven[slice_.tile], bias_high)),
                 "high_cells": jnp.mean(cells),
             }
             if neuron is None and self.adc is not None:
@@ -208,10 +207,11 @@ class SwitchedCapacitor(CapacitorArray):
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
         driven = work.product.rows / work.product.tiles(array.line_rows)
         high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
-        switched = activity.get("switched_units", switched_capacitance(high, array.total_units))
-        capacitors = (self.unit_capacitance * switched + self.bottom_parasitic * high) * self.supply**2
+        switched = activity.get("switched_units", array.switched_units(high, driven))
+        bottoms = high + array.high_beside(high, driven)
+        capacitors = (self.unit_capacitance * switched + self.bottom_parasitic * bottoms) * self.supply**2
         if self.reset is not None:
-            capacitors = capacitors + self.reset.clock_energy()
+            capacitors = capacitors + self.lines * self.reset.clock_energy()
         logic = self.cell_capacitance * self.supply**2 * driven
         cost = stationary_cost(
             array,

@@ -12,8 +12,9 @@ def bankman2018(*, digital_sites: str = "dense") -> Accelerator:
 
     Published: 64 x 1024 weight-stationary switched-capacitor neurons with a 9-bit bias section and a comparator,
     neurons at 0.6 V and memory at 0.8 V, 328 kB of SRAM, 6 mm^2, 3.8 uJ and 237 frames/s on its CIFAR-10 network.
+    Each neuron is a differential pair of lines (recalled, facts 1.2).
     Assumed: 1 fF units, comparator noise and offset, SRAM energy law, leakage (see each default).
-    Calibrated: cell logic on the 0.958 uJ derived for the array, control on the 3.8 uJ, cell area on the 6 mm^2
+    Calibrated: cell logic on the 0.958 uJ derived for the array, 1.66 fF beside the capacitors of both lines, control on the 3.8 uJ, cell area on the 6 mm^2
     (facts 1.1). The classifier runs on a digital binary unit at the same supply.
 
     Args:
@@ -23,7 +24,7 @@ def bankman2018(*, digital_sites: str = "dense") -> Accelerator:
         The chip, as an accelerator.
     """
     text(digital_sites=digital_sites)
-    array = SwitchedCapacitor(adc=None)
+    array = SwitchedCapacitor(adc=None, second_line="differential", cell_capacitance=1.662e-15)
     classifier = DigitalBinary(columns=16, supply=0.6, clock=10e6)
     return Accelerator({digital_sites: classifier, ".*": array}, dram=None)
 

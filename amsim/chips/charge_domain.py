@@ -20,6 +20,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from amsim.circuits.adc import FlashAdc, SarAdc
+from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.checks import integer_between, is_real_number, text
@@ -68,6 +69,7 @@ def valavi2019(*, digital_sites: str = "dense") -> Accelerator:
 
     Published (facts 1b): 2.4 Mb in 8 x 8 tiles, 512 neurons of 3x3x512 one-bit inputs, batch normalisation and
     comparator at each line, 250 ns per evaluation and 866 TOPS/W (1.15 fJ per operation) at 0.94 V, 1.5 TOPS/mm^2.
+    Each of the 8 tiles of a column is a bank of 576 rows, gated where a layer needs fewer.
     Assumed: 1.2 fF per cell, 9-bit threshold DAC on the line, the default comparator; the first layer's analog inputs
     are not modelled. Sites that need a number go to a digital unit by rule. Memory beside the array: of its own size.
     Calibrated: none. Predicted: energy and area. The time is the published one.
@@ -81,7 +83,13 @@ def valavi2019(*, digital_sites: str = "dense") -> Accelerator:
     text(digital_sites=digital_sites)
     process, supply, clock = Process("65nm"), 0.94, 8e6
     array = SwitchedCapacitor(
-        rows=4608, columns=512, adc=None, clock=clock, load_width=512.0, **_cells(process, supply)
+        rows=4608,
+        columns=512,
+        adc=None,
+        banks=Banks(number=8),
+        clock=clock,
+        load_width=512.0,
+        **_cells(process, supply),
     )
     gates = Technology(process=process).equivalent(supply)
     digital = DigitalBinary(columns=16, supply=supply, clock=clock, technology=gates)
@@ -94,8 +102,9 @@ def jia2020(supply: float = 0.85, *, weight_bits: int = 1, input_bits: int = 1) 
     Published (facts 1b): 2304 x 256 cells of 1.2 fF, at each column an 8-bit SAR and a comparator with a 6-bit DAC,
     weights bit-parallel and inputs bit-serial, 1-8 bit; at 0.85 and 1.2 V 400 and 192 TOPS/W and 0.874 and 2.185 TOPS
     of one bit, 9.7 and 20.4 pJ per column beside 1.79 and 3.56 pJ of its SAR; 2.91 mm^2 of cells, 0.497 mm^2 of SARs.
-    Assumed: DAC steps of four units, SAR of 1 fF units, 768 bits written in 20 cycles; gating of unused banks and zero
-    inputs, and the digital data path behind the SARs (8.3 and 14.7 pJ per output, not in the TOPS/W) are left out.
+    Of its 4 x 4 banks a layer uses as few of the 4 along a column as hold its rows.
+    Assumed: DAC steps of four units, SAR of 1 fF units, 768 bits written in 20 cycles; gating of banks of columns and
+    of zero inputs, and the digital data path behind the SARs (8.3 and 14.7 pJ per output, not in the TOPS/W) are left out.
     Calibrated: cell area (2.91 mm^2). Predicted: SAR area, and energies, about half of those published: the SAR is a
     quarter above, the column at 0.4 (bank gating, input registers and sparsity control are not in the model). The time
     is the published one.
@@ -123,6 +132,7 @@ def jia2020(supply: float = 0.85, *, weight_bits: int = 1, input_bits: int = 1) 
         input_bits=input_bits,
         adc=_sar(process, supply),
         bias_dac=BiasDac(bits=6, lsb=4.0),
+        banks=Banks(number=4),
         clock=JIA_CLOCKS[supply],
         evaluation_cycles=54.0,
         load_width=768 / 20,
@@ -136,7 +146,8 @@ def jia2021() -> Accelerator:
 
     Published (facts 1b): 1152 x 256 cells with an 8-bit converter at each column, 50 ns per evaluation and 1936
     TOPS/W of one bit (0.52 fJ per operation, 1.19 pJ per column) at 0.8 V; 44.94 TOPS/mm^2 (UIUC benchmark table).
-    Assumed: capacitors and circuits of Jia'20 without its comparator, 200 MHz, one row written per cycle. The chip
+    Assumed: capacitors, circuits and banks of 576 rows of Jia'20 without its comparator, 200 MHz, one row written per
+    cycle. The chip
     has 16 such arrays; this is one.
     Calibrated: none. Predicted: energy, area, and the time by which conversion exceeds half an evaluation.
 
@@ -149,6 +160,7 @@ def jia2021() -> Accelerator:
         columns=256,
         adc=_sar(process, supply),
         bias_dac=_no_bias_dac(),
+        banks=Banks(number=2),
         clock=200e6,
         evaluation_cycles=10.0,
         **_cells(process, supply),

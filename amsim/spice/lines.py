@@ -71,6 +71,11 @@ def physical_lines(
     """Check the arguments of `amsim.spice.write` and return the lines of the columns that hold weights."""
     if not isinstance(macro, SwitchedCapacitor):
         raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
+    if macro.second_line != "none":
+        raise ValueError(
+            "Argument `macro` must have one line in each column, but its `second_line` is "
+            f"{macro.second_line!r}; write each of the two as a macro of single lines."
+        )
     w = _signs("weights", weights, "(rows, columns)", (macro.line_rows, macro.columns))
     x = _signs("inputs", inputs, "(evaluations, rows)", (None, w.shape[0]))
     if x.shape[1] != w.shape[0]:

@@ -13,6 +13,7 @@ from scipy import constants
 from amsim.circuits.adc import Adc, Converter
 from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.bias_dac import BiasDac
+from amsim.circuits.charge.charge_line import switched_capacitance
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
 from amsim.circuits.charge.faults import Faults
@@ -69,6 +70,13 @@ class CapacitorArray(Macro):
         comparator: Comparator of each column, or None.
         adc: Converter of each column, or None.
         bias_dac: Bias DAC of each column.
+        second_line: What each line is read against (static). "none" is a level, `reference_tracking` saying how well it
+            follows. "differential" is a line of its own whose cells all go the other way: a cell then moves the
+            difference by twice the step, against the noise of the comparator as before, `sqrt(2)` times the kT/C noise
+            and the mismatch of two capacitors, `1/sqrt(2)` of a step. "replica" is one whose driven cells stay half
+            way: the single step, `sqrt(2)` times the kT/C noise, and the replica's mismatch as an offset of the
+            column. Both have capacitors, switch, leakage and faults of their own, and energy; what both lines have
+            in common cancels.
         banks: Banks of the line, of which a product uses as few as hold its rows. None is one line of all rows.
         drivers: Resistance of the drivers: settling and driver noise. None settles at once.
         reset: Reset switch: incomplete reset, clock feedthrough, charge injection. None is ideal.
@@ -141,6 +149,7 @@ class CapacitorArray(Macro):
     comparator: Comparator | None = eqx.field(default_factory=Comparator)
     adc: Converter | None = eqx.field(default_factory=Adc)
     bias_dac: BiasDac = eqx.field(default_factory=BiasDac)
+    second_line: Literal["none", "differential", "replica"] = eqx.field(static=True, default="none")
     banks: Banks | None = None
     drivers: Drivers | None = None
     reset: ResetSwitch | None = None
@@ -160,6 +169,7 @@ class CapacitorArray(Macro):
         """Check that something reads the lines."""
         one_of("weight_coding", self.weight_coding, ("auto", "bipolar", "ternary"))
         one_of("input_coding", self.input_coding, ("auto", "bipolar", "unipolar"))
+        one_of("second_line", self.second_line, ("none", "differential", "replica"))
         part_of("bias_dac", self.bias_dac, BiasDac)
         parts = {"comparator": Comparator, "adc": Converter} | PARTS
         for name, kind in parts.items():
@@ -267,9 +277,50 @@ class CapacitorArray(Macro):
         return (self.line_rows + jnp.sum(self.bias_dac.section_units()[:-1])) / 2
 
     @property
+    def lines(self) -> int:
+        """Lines of a column."""
+        return 1 if self.second_line == "none" else 2
+
+    @property
+    def swing(self) -> float:
+        """Steps of a line in a step of what is read: two where both lines move."""
+        return 2.0 if self.second_line == "differential" else 1.0
+
+    def high_beside(
+        self, high: Float[Array, "..."], driven: Float[Array, "..."] | float
+    ) -> Float[Array, "..."] | float:
+        """Cells of the second line that go high beside so many of the first, of which so many are driven.
+
+        A cell half way counts as half a cell, as on the first line.
+        """
+        if self.second_line == "none":
+            return 0.0
+        return driven - high if self.second_line == "differential" else driven / 2 + 0.0 * high
+
+    def switched_units(
+        self, high: Float[Array, "..."], driven: Float[Array, "..."] | float, bias: Float[Array, ""] | float = 0.0
+    ) -> Float[Array, "..."]:
+        """Capacitance that the supply charges on all lines of a column in an evaluation, in unit capacitors.
+
+        Args:
+            high: Cells of the first line that go high.
+            driven: Cells of each line in use.
+            bias: Unit capacitors of each bias DAC that go high.
+        """
+        switched = switched_capacitance(high + bias, self.total_units)
+        if self.second_line == "none":
+            return switched
+        return switched + switched_capacitance(self.high_beside(high, driven) + bias, self.total_units)
+
+    @property
+    def tracking(self) -> Float[Array, ""]:
+        """Degree to which what a line is read against follows what all lines have in common."""
+        return self.reference_tracking if self.second_line == "none" else jnp.ones_like(self.reference_tracking)
+
+    @property
     def counts_per_volt(self) -> Float[Array, ""]:
-        """Counts (half a cell) per volt on the line, 1/V."""
-        return ratio(2.0 * self.total_units, self.supply)
+        """Counts (half a cell) per volt of what is read, 1/V."""
+        return ratio(2.0 * self.total_units, self.swing * self.supply)
 
     @property
     def reset_time(self) -> Float[Array, ""]:
@@ -361,10 +412,15 @@ class CapacitorArray(Macro):
 
         "thermal noise": kT/C noise of the reset switch on C_tot. "driver noise": noise of the drivers' resistors,
         `kT C_sum / (C_par C_tot)` within the readout's bandwidth. "last value": what slow drivers leave of the last
-        sum, whose variance is one count^2 per row when its operands are independent.
+        sum, whose variance is one count^2 per row when its operands are independent. Those of two lines add.
         """
         # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
-        unit = 4.0 * ratio(ratio(constants.k * self.temperature, self.unit_capacitance), self.supply**2)
+        unit = (
+            4.0
+            * self.lines
+            / self.swing**2
+            * ratio(ratio(constants.k * self.temperature, self.unit_capacitance), self.supply**2)
+        )
         variances = {"thermal noise": unit * self.total_units}
         if self.drivers is not None:
             grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)

@@ -100,7 +100,7 @@ def _dynamic(macro: CapacitorArray, rows: int, activity: float, bias: Array) -> 
     variances["comparator noise"] = macro.decision_noise_counts**2
     if macro.supply_noise is not None:
         relative = ratio(macro.supply_noise, macro.supply)
-        mean = rows * (2 * activity - 1) + (1.0 - macro.reference_tracking) * (rows + bias)
+        mean = rows * (2 * activity - 1) + (1.0 - macro.tracking) * (rows + bias)
         variances["supply noise"] = relative**2 * (_sum_variance(rows, activity) + mean**2)
     return variances
 
@@ -111,14 +111,27 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
     high_square = high**2 + spread
     capacitors = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
-    shared = high - 2 * high_square / total + capacitors * high_square / total**2
+
+    def of_line(squares: Array | float, square_of_sum: Array | float) -> Array:
+        """Squared deviations of all capacitors' shares, from the sums of the squares and of what goes high."""
+        return squares - 2 * square_of_sum / total + capacitors * square_of_sum / total**2
+
+    shared = of_line(high, high_square)
+    if macro.second_line == "differential":
+        other = rows * (1 - activity) + bias_high
+        shared = (shared + of_line(other, other**2 + spread)) / 4
+    elif macro.second_line == "replica":
+        half = rows / 2 + bias_high
+        shared = shared + of_line(rows / 4 + bias_high, half**2)
     variances = {"capacitor mismatch": 4 * sigma**2 * gain**2 * shared, "comparator offset": _offset(macro)}
     if macro.layout is not None:
         size = macro.rows, macro.columns
         fixed = macro.layout.errors(nominal_layout(*size), *size)
         cells = rows * (macro.layout.cell_variance(*size) + jnp.mean(fixed**2))
         columns = jnp.mean(macro.layout.column_variance(*size) + jnp.sum(fixed, axis=0) ** 2)
-        mean_left = activity - high / total
+        # What both lines of a pair have in common: the errors of the layout, and half of every cell.
+        middle = 0.0 if macro.second_line == "none" else 0.5 - (rows / 2 + bias_high) / total
+        mean_left = activity - high / total - middle
         around = cells - columns * (2 - rows / total) / total
         variances["layout"] = 4 * gain**2 * (activity * (1 - activity) * around + mean_left**2 * columns)
     if macro.has_common_effects:
@@ -139,10 +152,11 @@ def _offset(macro: CapacitorArray) -> Array:
     assert comparator is not None
     variance, kept = comparator.offset_sigma**2, ratio(1.0, 1.0 - macro.reset_left)
     if macro.reset is not None:
-        variance = variance + (kept * macro.reset.spread * macro.reset.step(macro.total_capacitance)) ** 2
+        step = macro.reset.spread * macro.reset.step(macro.total_capacitance)
+        variance = variance + macro.lines * (kept * step) ** 2
     if macro.leakage is not None:
         drop = macro.leakage.drop(macro.total_capacitance, macro.temperature)
-        variance = variance + (kept * macro.leakage.spread * drop) ** 2
+        variance = variance + macro.lines * (kept * macro.leakage.spread * drop) ** 2
     left = residual_sigma(dataclasses.replace(comparator, offset_sigma=root(variance)))
     return (left * macro.counts_per_volt) ** 2
 
@@ -159,12 +173,12 @@ def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Arra
         physics = macro.evaluation_time, macro.unit_capacitance, macro.total_units
         return settled * macro.drivers.rail_gain(high, *physics)
 
-    reference = 2 * middle + macro.reference_tracking * (moved(middle) - 2 * middle)
+    reference = 2 * middle + macro.tracking * (moved(middle) - 2 * middle)
     mean = rows * activity + bias_high
     value, slope = jax.jvp(moved, (mean,), (jnp.ones_like(mean),))
     constant = value - reference - 2 * (mean - middle)
     if macro.comparator is not None and macro.comparator.trim is None:
-        constant = constant + (1.0 - macro.reference_tracking) * macro.common_shift * macro.counts_per_volt
+        constant = constant + (1.0 - macro.tracking) * macro.common_shift * macro.counts_per_volt
     return constant**2 + (slope / 2 - 1) ** 2 * _sum_variance(rows, activity)
 
 

@@ -13,6 +13,28 @@ from amsim.circuits.charge.layout import LayoutDie
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 
+class LineDraws(eqx.Module):
+    """Standard draws (mean 0, sigma 1) of one line of each column; None for a part that the macro does not have.
+
+    Attributes:
+        units: Unit capacitors.
+        bias: Capacitors of the bias DAC.
+        unit_drivers: Driver resistance of each cell.
+        bias_drivers: Driver resistance of each capacitor of the bias DAC.
+        switch: Charge of the reset switch.
+        leakage: Leakage current.
+        faults: Stuck cells and dead columns, uniform draws.
+    """
+
+    units: Float[Array, "rows columns"]
+    bias: Float[Array, "columns sections"]
+    unit_drivers: Float[Array, "rows columns"] | None = None
+    bias_drivers: Float[Array, "columns sections"] | None = None
+    switch: Float[Array, " columns"] | None = None
+    leakage: Float[Array, " columns"] | None = None
+    faults: FaultsDie | None = None
+
+
 class CapacitorDie(eqx.Module):
     """Standard draws (mean 0, sigma 1) of one die; None for a part that the macro does not have.
 
@@ -28,6 +50,7 @@ class CapacitorDie(eqx.Module):
         layout: Gradients and correlated errors.
         faults: Stuck cells and dead columns, uniform draws.
         adc: Converters.
+        second: The second line of each column.
     """
 
     units: Float[Array, "rows columns"]
@@ -41,6 +64,20 @@ class CapacitorDie(eqx.Module):
     layout: LayoutDie | None = None
     faults: FaultsDie | None = None
     adc: Any = None
+    second: LineDraws | None = None
+
+    @property
+    def first(self) -> LineDraws:
+        """The first line of each column."""
+        return LineDraws(
+            self.units,
+            self.bias,
+            self.unit_drivers,
+            self.bias_drivers,
+            self.switch,
+            self.leakage,
+            self.faults,
+        )
 
 
 def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
@@ -49,19 +86,46 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
     trim, unit_drivers, bias_drivers, switch, leakage, layout, faults, adc = (
         jax.random.fold_in(key, number) for number in range(3, 11)
     )
-    cells, bias_shape, line = (macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,)
+    first = _draw_line(macro, units, bias, unit_drivers, bias_drivers, switch, leakage, faults)
+    second = None
+    if macro.second_line != "none":
+        second = _draw_line(macro, *(jax.random.fold_in(key, number) for number in range(11, 18)))
+    cells, line = (macro.rows, macro.columns), (macro.columns,)
     return CapacitorDie(
-        jax.random.normal(units, cells),
-        jax.random.normal(bias, bias_shape),
+        first.units,
+        first.bias,
         jax.random.normal(comparator, line),
         jax.random.normal(trim, line),
+        first.unit_drivers,
+        first.bias_drivers,
+        first.switch,
+        first.leakage,
+        None if macro.layout is None else macro.layout.fabricate(layout, *cells),
+        first.faults,
+        None if macro.adc is None else macro.adc.fabricate(adc, macro.columns),
+        second,
+    )
+
+
+def _draw_line(
+    macro: CapacitorArray,
+    units: PRNGKeyArray,
+    bias: PRNGKeyArray,
+    unit_drivers: PRNGKeyArray,
+    bias_drivers: PRNGKeyArray,
+    switch: PRNGKeyArray,
+    leakage: PRNGKeyArray,
+    faults: PRNGKeyArray,
+) -> LineDraws:
+    cells, bias_shape, line = (macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,)
+    return LineDraws(
+        jax.random.normal(units, cells),
+        jax.random.normal(bias, bias_shape),
         None if macro.drivers is None else jax.random.normal(unit_drivers, cells),
         None if macro.drivers is None else jax.random.normal(bias_drivers, bias_shape),
         None if macro.reset is None else jax.random.normal(switch, line),
         None if macro.leakage is None else jax.random.normal(leakage, line),
-        None if macro.layout is None else macro.layout.fabricate(layout, *cells),
         None if macro.faults is None else macro.faults.fabricate(faults, *cells),
-        None if macro.adc is None else macro.adc.fabricate(adc, macro.columns),
     )
 
 
@@ -71,7 +135,8 @@ def nominal_die(macro: CapacitorArray) -> CapacitorDie:
         jnp.zeros(shape)
         for shape in ((macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,))
     )
-    return CapacitorDie(cells, bias, line, line, cells, bias, line, line)
+    second = None if macro.second_line == "none" else LineDraws(cells, bias, cells, bias, line, line)
+    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second)
 
 
 def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
@@ -93,6 +158,11 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
         "layout": die.layout,
         "faults": die.faults,
     }
+    if (macro.second_line != "none") != (die.second is not None):
+        raise ValueError(
+            f"Argument `die` must be a die of this macro, whose `second_line` is {macro.second_line!r}, but was "
+            f"fabricated {'without' if die.second is None else 'with'} a second line."
+        )
     for name, drawn in draws.items():
         if getattr(macro, name) is not None and drawn is None:
             raise ValueError(
@@ -109,7 +179,7 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
 
 
 def mismatch_errors(
-    macro: CapacitorArray, die: CapacitorDie
+    macro: CapacitorArray, die: CapacitorDie | LineDraws
 ) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
     """Random deviations of a die's cells and bias capacitors by the area law, in unit capacitors."""
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)

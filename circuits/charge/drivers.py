@@ -61,10 +61,20 @@ class Drivers(eqx.Module):
         return settled_fraction(time, matched_time_constant(self.resistance * unit, parasitic, total))
 
     def rail_gain(
-        self, high: Float[Array, "..."], time: Float[Array, ""], unit: Float[Array, "..."], total: Float[Array, ""]
+        self,
+        high: Float[Array, "..."],
+        time: Float[Array, ""],
+        unit: Float[Array, "..."],
+        total: Float[Array, ""],
+        beside: Float[Array, "..."] | float = 0.0,
     ) -> Float[Array, "..."]:
-        """Settled fraction behind the shared rail after `time` (s) when `high` of `total` units go to the supply."""
+        """Settled fraction behind the shared rail after `time` (s) when `high` of `total` units go to the supply.
+
+        With `beside` units of a second line on the same rail, whose capacitance is in parallel.
+        """
         assert self.supply_resistance is not None
-        inside = jnp.clip(high, 0.0, total)
-        tau = shared_supply_time_constant(self.supply_resistance * unit, inside, total)
+        resistance = self.supply_resistance * unit
+        tau = shared_supply_time_constant(resistance, jnp.clip(high, 0.0, total), total)
+        if not isinstance(beside, float):
+            tau = tau + shared_supply_time_constant(resistance, jnp.clip(beside, 0.0, total), total)
         return settled_fraction(time, tau)

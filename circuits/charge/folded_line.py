@@ -4,7 +4,7 @@ Values are counts: sums of -1 and +1, so that one cell going high moves the line
 volts. Every formula is that of one explicit line (`amsim.circuits.charge.charge_line`), in units of one capacitor.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,8 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.bias_dac import BiasDac
-from amsim.circuits.charge.die import CapacitorDie, mismatch_errors
-from amsim.circuits.charge.faults import FaultsDie
+from amsim.circuits.charge.die import CapacitorDie, LineDraws, mismatch_errors
 from amsim.circuits.charge.rc_line import step_response
 from amsim.circuits.contract.products import over_columns
 from amsim.noise.finite_slopes import ratio
@@ -37,6 +36,8 @@ class CapacitorLine(eqx.Module):
         gain: Gain of a line of nominal capacitors; 1 when it settles and holds.
         reference_gain: Gain of the level half way between high and low that the readout compares with.
         adc: Standard draws of the converters.
+        difference: Weight of each cell of a column when it stands half way on all its lines, which a second line takes
+            away again but for mismatch; None where the line is read against a level.
     """
 
     cells: Float[Array, "line_rows slices"]
@@ -48,6 +49,7 @@ class CapacitorLine(eqx.Module):
     gain: Float[Array, ""]
     reference_gain: Float[Array, ""]
     adc: Any
+    difference: Float[Array, "line_rows slices"] | None = None
 
     def behind(self, slices: int) -> "CapacitorLine":
         """Lines behind the slices of a site: slice `j` is on physical column `j mod columns`."""
@@ -71,6 +73,7 @@ class CapacitorLine(eqx.Module):
             self.gain,
             self.reference_gain,
             lines(self.adc),
+            lines(self.difference, 1),
         )
 
     def middle(self, driven: Float[Array, "... rows"], *, with_bias: bool) -> Float[Array, "... slices"]:
@@ -78,8 +81,10 @@ class CapacitorLine(eqx.Module):
 
         A cell goes high or stays low, two states around a middle: the middle carries half of its mismatch as offset.
         """
-        high = jnp.matmul(driven, self.cells[: driven.shape[-1]], precision=jax.lax.Precision.HIGHEST)
-        above = high - self.reference_gain * jnp.sum(driven, axis=-1, keepdims=True)
+        halves = self.cells if self.difference is None else self.difference
+        above = jnp.matmul(driven, halves[: driven.shape[-1]], precision=jax.lax.Precision.HIGHEST)
+        if self.difference is None:
+            above = above - self.reference_gain * jnp.sum(driven, axis=-1, keepdims=True)
         own = jnp.zeros_like(self.offset) if self.held is None else self.held
         own = own + self.bias_middle if with_bias else own
         return above + own.reshape((1,) * (above.ndim - 1) + own.shape)
@@ -90,13 +95,62 @@ class CapacitorLine(eqx.Module):
         return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)
 
 
+class _Folded(NamedTuple):
+    """One line of each column: weights of cells and bias capacitors, counts of stuck cells, size, charges added, V."""
+
+    cells: Float[Array, "rows columns"]
+    bias: Float[Array, "columns sections"]
+    held: Float[Array, " columns"] | None
+    size: Float[Array, " columns"]
+    added: Float[Array, " columns"]
+
+    def minus(self, other: "_Folded") -> "_Folded":
+        """What two lines differ by."""
+        return jax.tree.map(jnp.subtract, self, other)
+
+    def mean(self, other: "_Folded") -> "_Folded":
+        """What they have on average."""
+        return jax.tree.map(lambda one, two: (one + two) / 2, self, other)
+
+
 def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     """The physical lines of a die: mismatch, settling, droop, offsets and faults as one weight per capacitor.
 
-    The first banks are those that are on.
+    The first banks are those that are on. Of a differential pair P, N a cell is worth `(P + N) / 2` and the middle
+    carries `(P - N) / 2`; beside a replica R it is worth `P` and the middle carries `P - R`.
     """
     bias_units = macro.bias_dac.section_units()
-    unit_errors, bias_errors = mismatch_errors(macro, die)
+    reference_gain = track_reference(macro.nominal_gain, macro.tracking)
+    read = _fold_line(macro, die.first, die)
+    bias_above, held, difference = read.bias[:, :-1] - reference_gain * bias_units[None, :-1], read.held, None
+    against = None if die.second is None else _fold_line(macro, die.second, die)
+    added = read.added
+    if against is not None:
+        apart = read.minus(against)
+        added = apart.added
+        if macro.second_line == "differential":
+            read, apart = read.mean(against), jax.tree.map(lambda one: one / 2, apart)
+        bias_above, held, difference = apart.bias[:, :-1], apart.held, apart.cells
+    offset = _offset(macro, die, added, macro.total_capacitance * read.size)
+    line = CapacitorLine(
+        read.cells,
+        held,
+        read.bias,
+        jnp.sum(bias_above, axis=1),
+        offset,
+        read.size,
+        macro.nominal_gain,
+        reference_gain,
+        die.adc,
+        difference,
+    )
+    return line if macro.faults is None or die.faults is None else _without_dead_columns(macro, die, line)
+
+
+def _fold_line(macro: CapacitorArray, draws: LineDraws, die: CapacitorDie) -> _Folded:
+    """One line of each column; both lines of a pair lie beside each other, in the same layout."""
+    bias_units = macro.bias_dac.section_units()
+    unit_errors, bias_errors = mismatch_errors(macro, draws)
     if macro.layout is not None and die.layout is not None:
         unit_errors = unit_errors + macro.layout.errors(die.layout, macro.rows, macro.columns)
     unit_errors = unit_errors[: macro.line_rows]
@@ -108,15 +162,14 @@ def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
         share = ratio(macro.total_units, macro.total_units + total_error)
         cells, bias = (1.0 + unit_errors) * share[None, :], (bias_units[None, :] + bias_errors) * share[:, None]
     else:
-        cells, bias = _settling(macro, die, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
+        cells, bias = _settling(macro, draws, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
     if macro.leakage is not None:
         kept = macro.leakage.kept_fraction(totals, macro.temperature)
         cells, bias = cells * kept[None, :], bias * kept[:, None]
-    reference_gain = track_reference(macro.nominal_gain, macro.reference_tracking)
-    bias_middle = jnp.sum(bias[:, :-1] - reference_gain * bias_units[None, :-1], axis=1)
-    offset = _offset(macro, die, totals)
-    line = CapacitorLine(cells, None, bias, bias_middle, offset, size, macro.nominal_gain, reference_gain, die.adc)
-    return line if macro.faults is None or die.faults is None else _with_faults(macro, die.faults, line)
+    held = None
+    if macro.faults is not None and draws.faults is not None:
+        cells, held = _with_stuck_cells(macro, draws, cells, die)
+    return _Folded(cells, bias, held, size, _added(macro, draws, totals))
 
 
 def track_reference(gain: Float[Array, ""], tracking: Float[Array, ""]) -> Float[Array, ""]:
@@ -141,15 +194,17 @@ def counts_at_decision(
         key: Draws the supply's noise; None is no noise.
     """
     gain = jnp.ones_like(macro.supply) if line is None else line.gain
-    own, in_common = track_reference(gain, macro.reference_tracking), macro.reference_tracking * gain
+    own, in_common = track_reference(gain, macro.tracking), macro.tracking * gain
     if macro.drivers is not None and macro.drivers.supply_resistance is not None:
         high, unit, whole = (counts + own * middle) / 2, macro.unit_capacitance, macro.total_units
         size = 1.0 if line is None else over_columns(line.size, counts.ndim)
-        settled = macro.drivers.rail_gain(high, macro.evaluation_time, unit * size, whole)
         half = jnp.asarray(middle, counts.dtype) / 2
+        beside = {"none": 0.0, "differential": 2.0 * half - high, "replica": half}[macro.second_line]
+        settled = macro.drivers.rail_gain(high, macro.evaluation_time, unit * size, whole, beside)
         at_middle = macro.drivers.rail_gain(half, macro.evaluation_time, unit, whole)
-        # The reference is a line too, with half of its cells high.
-        counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
+        # The reference is a line too, with half of its cells high; two lines on one rail settle as one.
+        left = own * settled - own + in_common * (1.0 - at_middle) if macro.second_line == "none" else 0.0
+        counts = counts * settled + middle * left
     if macro.supply_noise is not None and key is not None:
         swing = ratio(macro.supply_noise, macro.supply)
         shape = (*counts.shape[:-1], 1)
@@ -160,7 +215,7 @@ def counts_at_decision(
 
 def _settling(
     macro: CapacitorArray,
-    die: CapacitorDie,
+    die: LineDraws,
     units: Float[Array, "rows columns"],
     bias: Float[Array, "columns sections"],
 ) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
@@ -183,37 +238,48 @@ def _settling(
     return weights[:, : macro.line_rows].T, weights[:, macro.line_rows :]
 
 
-def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " columns"]) -> Float[Array, " columns"]:
+def _added(macro: CapacitorArray, draws: LineDraws, totals: Float[Array, " columns"]) -> Float[Array, " columns"]:
+    """Charges of each line's switch and leakage during an evaluation, as a step of the line, V."""
+    added = jnp.zeros_like(totals)
+    if macro.reset is not None:
+        assert draws.switch is not None
+        added = macro.reset.step(totals) * (1.0 + macro.reset.spread * draws.switch)
+    if macro.leakage is not None:
+        assert draws.leakage is not None
+        spread = 1.0 + macro.leakage.spread * draws.leakage
+        added = added - macro.leakage.drop(totals, macro.temperature) * spread
+    return added
+
+
+def _offset(
+    macro: CapacitorArray, die: CapacitorDie, added: Float[Array, " columns"], totals: Float[Array, " columns"]
+) -> Float[Array, " columns"]:
     """Shift of each column's decision in counts, after the trim has seen all of it."""
     comparator = macro.comparator
     assert comparator is not None
-    shift = comparator.offset(die.comparator) + comparator.kickback_step(totals)
-    added = jnp.zeros_like(totals)
-    if macro.reset is not None:
-        assert die.switch is not None
-        added = macro.reset.step(totals) * (1.0 + macro.reset.spread * die.switch)
-    if macro.leakage is not None:
-        assert die.leakage is not None
-        spread = 1.0 + macro.leakage.spread * die.leakage
-        added = added - macro.leakage.drop(totals, macro.temperature) * spread
-    shift = shift + macro.drive_shift + ratio(added, 1.0 - macro.reset_left)
-    shift = shift - macro.reference_tracking * macro.common_shift
+    kept = ratio(added, 1.0 - macro.reset_left)
+    if macro.second_line == "none":
+        shift = comparator.offset(die.comparator) + comparator.kickback_step(totals)
+        shift = shift + macro.drive_shift + kept - macro.tracking * macro.common_shift
+    else:
+        shift = comparator.offset(die.comparator) + kept
     return comparator.residual_offset(shift, die.trim) * macro.counts_per_volt
 
 
-def _with_faults(macro: CapacitorArray, faults: FaultsDie, line: CapacitorLine) -> CapacitorLine:
+def _with_stuck_cells(
+    macro: CapacitorArray, draws: LineDraws, cells: Float[Array, "rows columns"], die: CapacitorDie
+) -> tuple[Float[Array, "rows columns"], Float[Array, " columns"]]:
     assert macro.faults is not None
-    stuck, dead = macro.faults.cell_states(faults)[: macro.line_rows], macro.faults.column_states(faults)
+    assert draws.faults is not None
+    stuck, dead = macro.faults.cell_states(draws.faults)[: macro.line_rows], macro.faults.column_states(die.faults)
+    working = jnp.where((stuck == 0) & (dead[None, :] == 0), cells, 0.0)
+    # A cell stuck high goes from low in reset to high in every evaluation: two counts, on spare rows too.
+    return working, 2.0 * jnp.sum(jnp.where(stuck > 0, cells, 0.0), axis=0)
+
+
+def _without_dead_columns(macro: CapacitorArray, die: CapacitorDie, line: CapacitorLine) -> CapacitorLine:
+    assert macro.faults is not None
+    dead = macro.faults.column_states(die.faults)
     # More than every cell and bias capacitor together: no input changes the decision of a dead column.
     far = 4.0 * macro.total_units
-    return eqx.tree_at(
-        lambda parts: (parts.cells, parts.held, parts.offset),
-        line,
-        (
-            jnp.where((stuck == 0) & (dead[None, :] == 0), line.cells, 0.0),
-            # A cell stuck high goes from low in reset to high in every evaluation: two counts, on spare rows too.
-            2.0 * jnp.sum(jnp.where(stuck > 0, line.cells, 0.0), axis=0),
-            jnp.where(dead == 0, line.offset, far * dead),
-        ),
-        is_leaf=lambda part: part is None,
-    )
+    return eqx.tree_at(lambda parts: parts.offset, line, jnp.where(dead == 0, line.offset, far * dead))

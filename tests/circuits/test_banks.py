@@ -1,0 +1,128 @@
+"""Banks of a line: a gated line is a shorter line, in its reads, its errors and its cost."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from switched_capacitor_calls import margin
+
+from amsim.circuits import (
+    Adc,
+    Banks,
+    BiasDac,
+    Comparator,
+    DenseProduct,
+    Drivers,
+    Leakage,
+    ResetSwitch,
+    SwitchedCapacitor,
+)
+from amsim.circuits.contract.products import ConvolutionProduct
+from amsim.circuits.contract.work import Work
+
+LONG = SwitchedCapacitor(
+    rows=48,
+    columns=4,
+    mismatch_coefficient=0.05 * 1e-15**0.5,
+    comparator=Comparator(noise=2e-3, offset_sigma=3e-3),
+    bias_dac=BiasDac(bits=3),
+    banks=Banks(number=4, off_capacitance=0.0),
+)
+EFFECTS = {
+    "capacitors": {},
+    "time": {"drivers": Drivers(spread=0.2), "reset": ResetSwitch(), "leakage": Leakage(hold_time=1e-7)},
+}
+
+
+def signs(seed: int, *shape: int) -> np.ndarray:
+    return np.where(np.random.default_rng(seed).random(shape) < 0.5, -1.0, 1.0).astype(np.float32)
+
+
+def shorter(array: SwitchedCapacitor, rows: int) -> SwitchedCapacitor:
+    return dataclasses.replace(array, rows=rows, banks=None)
+
+
+def of_first_rows(die, rows: int):
+    """The die that a shorter line has of the same capacitors."""
+    return jax.tree.map(lambda draws: draws[:rows] if draws.shape == (LONG.rows, LONG.columns) else draws, die)
+
+
+@pytest.mark.parametrize("effects", EFFECTS.values(), ids=EFFECTS)
+@pytest.mark.parametrize(("rows", "line"), [(5, 12), (12, 12), (13, 24), (48, 48)])
+def test_a_gated_line_is_a_line_of_the_banks_in_use(rows, line, effects):
+    array = dataclasses.replace(LONG, **effects)
+    short, die = shorter(array, line), array.fabricate(jax.random.key(1))
+    x, w, key = signs(0, 20, rows), signs(1, rows, 4), jax.random.key(2)
+    of_short = of_first_rows(die, line)
+    np.testing.assert_array_equal(array.matmul(x, w, die=die, key=key), short.matmul(x, w, die=of_short, key=key))
+    read = (jnp.asarray(x), jnp.asarray(w), jnp.ones(4), jnp.zeros(4))
+    np.testing.assert_array_equal(margin(array, *read, die), margin(short, *read, of_short))
+    for name, variance in array.error_variances(rows=rows).items():
+        np.testing.assert_array_equal(variance, short.error_variances(rows=rows)[name])
+    assert array.for_rows(rows).line_rows == line
+
+
+def test_open_switches_lengthen_the_line_by_what_they_leave_on_it():
+    array = dataclasses.replace(LONG, banks=Banks(number=4, off_capacitance=2e-15))
+    longer = dataclasses.replace(shorter(LONG, 12), line_parasitic=LONG.line_parasitic + 3 * 2e-15)
+    np.testing.assert_allclose(array.for_rows(7).total_units, longer.total_units, rtol=1e-6)
+    np.testing.assert_allclose(array.for_rows(48).total_units, shorter(LONG, 48).total_units, rtol=1e-6)
+
+
+def test_cost_is_that_of_the_shorter_line_with_its_gates():
+    work, gate = Work(DenseProduct(10, 4), 3, 30, 1.0), 1e-15
+    array = dataclasses.replace(LONG, banks=Banks(number=4, off_capacitance=0.0, gate_capacitance=gate))
+    found, short = array.cost(work, {}), shorter(LONG, 12).cost(work, {})
+    gates = 4 * 4 * gate * float(LONG.supply) ** 2
+    np.testing.assert_allclose(found.energy, short.energy + gates, rtol=1e-6)
+    np.testing.assert_allclose(found.compute_cycles, short.compute_cycles)
+    # Weights of other layers stay in the banks that are off.
+    assert found.occupancy == pytest.approx(short.occupancy / 4)
+    switches = 4 * 4 * float(array.banks.switch_area)
+    np.testing.assert_allclose(float(array.area) - float(shorter(LONG, 48).area), switches, rtol=1e-2)
+
+
+@pytest.mark.parametrize("rows", [48, 64, 100, 1000])
+@pytest.mark.parametrize("number", [1, 3, 16])
+def test_tiles_stay_as_few_and_are_even(rows, number):
+    """A product takes no more tiles than on the whole line, and no bank that all of them could do without."""
+    array = dataclasses.replace(LONG, banks=Banks(number=number))
+    for product in (DenseProduct(rows, 2), ConvolutionProduct((3, 3), max(rows // 9, 1), 2, (1, 1), (1, 1))):
+        used = array.for_product(product)
+        assert used.tiles(product) == product.tiles(48) == array.tiles(product)
+        fewer = used.line_rows - 48 // number
+        assert fewer < product.row_block or product.tiles(fewer) > product.tiles(48)
+
+
+def test_a_choice_of_banks_stands():
+    forced = dataclasses.replace(LONG, banks=Banks(number=4, in_use=2))
+    assert forced.for_rows(3) is forced
+    assert forced.line_rows == 24
+    assert forced.tiles(DenseProduct(30, 4)) == 2
+    x, w = signs(0, 8, 30), signs(1, 30, 4)
+    quiet = dataclasses.replace(forced.ideal(), adc=Adc(bits=8))
+    np.testing.assert_allclose(quiet.matmul(x, w), x @ w, atol=1e-4)
+    with pytest.raises(ValueError, match="30 rows does not fit a line of 24 rows"):
+        forced.check_neuron(DenseProduct(30, 4))
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"banks": Banks(number=5)}, "must divide the 48 rows of a line evenly, but has 5"),
+        ({"banks": 4}, "banks"),
+    ],
+)
+def test_wrong_banks_of_an_array(given, text, as_a_user_runs_it):
+    with pytest.raises(ValueError, match=text):
+        dataclasses.replace(LONG, **given)
+
+
+@pytest.mark.parametrize(
+    "given", [{"number": 0}, {"number": 2, "in_use": 3}, {"number": 2, "in_use": 0}, {"number": 1.5}]
+)
+def test_wrong_banks(given):
+    with pytest.raises(ValueError, match="number|in_use"):
+        Banks(**given)
