@@ -104,7 +104,8 @@ def jia2020(supply: float = 0.85, *, weight_bits: int = 1, input_bits: int = 1) 
     of one bit, 9.7 and 20.4 pJ per column beside 1.79 and 3.56 pJ of its SAR; 2.91 mm^2 of cells, 0.497 mm^2 of SARs.
     Of its 4 x 4 banks a layer uses as few of the 4 along a column as hold its rows.
     Assumed: DAC steps of four units, SAR of 1 fF units, 768 bits written in 20 cycles; gating of banks of columns and
-    of zero inputs, and the digital data path behind the SARs (8.3 and 14.7 pJ per output, not in the TOPS/W) are left out.
+    of zero inputs, and the digital data path behind the SARs (8.3 and 14.7 pJ per output, not in the TOPS/W), are left
+    out.
     Calibrated: cell area (2.91 mm^2). Predicted: SAR area, and energies, about half of those published: the SAR is a
     quarter above, the column at 0.4 (bank gating, input registers and sparsity control are not in the model). The time
     is the published one.
