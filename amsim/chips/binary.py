@@ -14,8 +14,8 @@ def bankman2018(*, digital_sites: str = "dense") -> Accelerator:
     neurons at 0.6 V and memory at 0.8 V, 328 kB of SRAM, 6 mm^2, 3.8 uJ and 237 frames/s on its CIFAR-10 network.
     Each neuron is a differential pair of lines (recalled, facts 1.2).
     Assumed: 1 fF units, comparator noise and offset, SRAM energy law, leakage (see each default).
-    Calibrated: cell logic on the 0.958 uJ derived for the array, 1.66 fF beside the capacitors of both lines, control on the 3.8 uJ, cell area on the 6 mm^2
-    (facts 1.1). The classifier runs on a digital binary unit at the same supply.
+    Calibrated: cell logic on the 0.958 uJ derived for the array, 1.66 fF beside the capacitors of both lines, control
+    on the 3.8 uJ, cell area on the 6 mm^2 (facts 1.1). The classifier runs on a digital binary unit at the same supply.
 
     Args:
         digital_sites: Pattern of the sites that need a number and go to the digital unit.

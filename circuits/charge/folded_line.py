@@ -199,7 +199,9 @@ def counts_at_decision(
         high, unit, whole = (counts + own * middle) / 2, macro.unit_capacitance, macro.total_units
         size = 1.0 if line is None else over_columns(line.size, counts.ndim)
         half = jnp.asarray(middle, counts.dtype) / 2
-        beside = {"none": 0.0, "differential": 2.0 * half - high, "replica": half}[macro.second_line]
+        beside: Array | float = 0.0
+        if macro.second_line != "none":
+            beside = 2.0 * half - high if macro.second_line == "differential" else half
         settled = macro.drivers.rail_gain(high, macro.evaluation_time, unit * size, whole, beside)
         at_middle = macro.drivers.rail_gain(half, macro.evaluation_time, unit, whole)
         # The reference is a line too, with half of its cells high; two lines on one rail settle as one.
@@ -271,6 +273,7 @@ def _with_stuck_cells(
 ) -> tuple[Float[Array, "rows columns"], Float[Array, " columns"]]:
     assert macro.faults is not None
     assert draws.faults is not None
+    assert die.faults is not None
     stuck, dead = macro.faults.cell_states(draws.faults)[: macro.line_rows], macro.faults.column_states(die.faults)
     working = jnp.where((stuck == 0) & (dead[None, :] == 0), cells, 0.0)
     # A cell stuck high goes from low in reset to high in every evaluation: two counts, on spare rows too.
@@ -279,6 +282,7 @@ def _with_stuck_cells(
 
 def _without_dead_columns(macro: CapacitorArray, die: CapacitorDie, line: CapacitorLine) -> CapacitorLine:
     assert macro.faults is not None
+    assert die.faults is not None
     dead = macro.faults.column_states(die.faults)
     # More than every cell and bias capacitor together: no input changes the decision of a dead column.
     far = 4.0 * macro.total_units
