@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from amsim.noise.arguments import LARGEST_COUNT as LARGEST_COUNT
 from amsim.noise.arguments import integer_between as integer_between
+from amsim.noise.arguments import one_key as one_key
 from amsim.noise.arguments import shown as shown
 from amsim.noise.checks import Allowed, checked, is_real_dtype, real
 
@@ -37,6 +38,15 @@ def integers_from_one(name: str, values: Any) -> None:
         raise ValueError(f"Argument `{name}` must be a tuple of integers, but is {shown(values)}.")
     for value in values:
         integer_between(name, value, 1)
+
+
+def real_numbers(name: str, values: Any, axes: tuple[int, ...]) -> np.ndarray:
+    """Concrete real numbers on the host, as float64; another number of axes than one of those raises ValueError."""
+    found = np.asarray(real(name, values), float)
+    if found.ndim not in axes:
+        allowed = " or ".join(map(str, axes))
+        raise ValueError(f"Argument `{name}` must be numbers along {allowed} axes, but has shape {found.shape}.")
+    return found
 
 
 def one_number(name: str, value: Any) -> None:
@@ -136,17 +146,6 @@ def regular_expression(name: str, pattern: Any, *, used_as: str = "") -> None:
         raise ValueError(
             f"Argument `{name}` must have regular expressions{used_as}, but {pattern!r} is none: {error}."
         ) from None
-
-
-def one_key(name: str, key: Any) -> Array:
-    """Return key; raise ValueError unless it is a single typed key."""
-    if not isinstance(key, jax.Array):
-        raise ValueError(f"Argument `{name}` must be one key from jax.random.key, but is {shown(key)}.")
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
-        raise ValueError(
-            f"Argument `{name}` must be one key from jax.random.key, but has dtype {key.dtype} and shape {key.shape}."
-        )
-    return key
 
 
 def signs(name: str, values: Array) -> Array:

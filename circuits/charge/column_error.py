@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.layout import nominal_layout
 from amsim.circuits.charge.trim_choice import residual_sigma
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, number_between, one_of
 from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import capacitor_mismatch_sigma
@@ -20,6 +21,7 @@ LATTICE = 64
 """Whole cells that a rounded read is summed over on either side of the truth; a wider error needs no lattice."""
 
 
+@checked_arguments
 def error_variances(
     macro: CapacitorArray, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
 ) -> dict[str, Float[Array, ""]]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.charge_line import matched_time_constant, shared_supply_time_constant
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
 from amsim.noise.switching import settled_fraction
@@ -54,17 +55,20 @@ class Drivers(eqx.Module):
     )
     noise_fraction: Quantity = quantity("noise_fraction", unit="1", at_most=1.0, default=1.0)
 
+    @checked_arguments
     def nominal_gain(
         self, time: Float[Array, ""], unit: Float[Array, ""], parasitic: Float[Array, ""], total: Float[Array, ""]
     ) -> Float[Array, ""]:
         """Settled fraction after `time` (s) of a line without spread; capacitances in F."""
         return settled_fraction(time, matched_time_constant(self.resistance * unit, parasitic, total))
 
+    @checked_arguments
     def rail_gain(
         self, high: Float[Array, "..."], time: Float[Array, ""], unit: Float[Array, "..."], total: Float[Array, ""]
     ) -> Float[Array, "..."]:
         """Settled fraction behind the shared rail after `time` (s) when `high` of `total` units go to the supply."""
-        assert self.supply_resistance is not None
+        if self.supply_resistance is None:
+            raise ValueError("Argument `supply_resistance` must be given for drivers on a shared rail, but is None.")
         inside = jnp.clip(high, 0.0, total)
         tau = shared_supply_time_constant(self.supply_resistance * unit, inside, total)
         return settled_fraction(time, tau)

@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
 from amsim.noise.finite_slopes import ratio
@@ -50,10 +51,12 @@ class Leakage(eqx.Module):
         "temperature_scale", unit="K", symbol="T_e", positive=True, default=LEAKAGE_TEMPERATURE
     )
 
+    @checked_arguments
     def kept_fraction(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         """Fraction of a value above reset that a line of this total capacitance (F) keeps until the decision."""
         return exponential_approach(1.0, 0.0, self.hold_time, self._time_constant(total, temperature))
 
+    @checked_arguments
     def drop(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         """Voltage that a line of this total capacitance (F) lacks at the decision for the constant current, V."""
         current = self.current * leakage_growth(temperature, self.temperature_scale)
@@ -62,6 +65,7 @@ class Leakage(eqx.Module):
     def _time_constant(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         return ratio(self.off_resistance, leakage_growth(temperature, self.temperature_scale)) * total
 
+    @checked_arguments
     def kept_at(self, temperature: Float[Array, ""], measured: Float[Array, ""]) -> "Leakage":
         """Leakage that is at `temperature` (K) what this one is at `measured` (K)."""
         scale = self.temperature_scale

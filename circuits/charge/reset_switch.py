@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
 from amsim.noise.switching import coupled_step, injected_step
@@ -49,6 +50,7 @@ class ResetSwitch(eqx.Module):
     overdrive: Quantity = quantity("overdrive", unit="V", symbol="V_overdrive", default=0.2)
     spread: Quantity = quantity("spread", unit="1", default=0.05)
 
+    @checked_arguments
     def step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
         """Step of a line of this total capacitance (F) when the switch opens, V."""
         injected = injected_step(self.channel_capacitance, self.overdrive, total, self.injected_fraction)
