@@ -84,7 +84,7 @@ def overhead(points: int, rounds: int) -> None:
 
 
 def axis(points: int, rounds: int) -> None:
-    """Time of a study of ten times as many values over that of so many, taken in turn: ratio of medians."""
+    """Time of a study of ten times as many values over that of so many, without compilation: ratio of medians."""
     macro = circuits.SwitchedCapacitor(rows=64, columns=16)
 
     def measure(hardware: Any, die_key: Any) -> dict[str, Any]:
@@ -92,7 +92,10 @@ def axis(points: int, rounds: int) -> None:
 
     def taken(count: int) -> float:
         axes = {"macro.supply": np.linspace(0.5, 0.9, count)}
-        return seconds(lambda: amsim.sweep(measure, axes, hardware=macro, key=jax.random.key(0), dies=1)["mean"].values)
+        options: dict[str, Any] = {"hardware": macro, "key": jax.random.key(0), "dies": 1}
+        with counted() as spent:
+            whole = seconds(lambda: amsim.sweep(measure, axes, **options)["mean"].values)
+        return whole - spent.compiling
 
     taken(points)  # keys and checks compile here
     few, many = np.median([(taken(points), taken(10 * points)) for _ in range(rounds)], axis=0)

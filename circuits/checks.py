@@ -57,7 +57,7 @@ def one_number(name: str, value: Any) -> None:
 
 def number_between(name: str, value: Any, low: float, high: float) -> None:
     """Raise ValueError unless value is a real number in `low..high`, without infinity."""
-    if not is_real_number(value) or not low <= value <= min(high, sys.float_info.max):
+    if not is_real_number(value) or not low <= _plain(value) <= min(high, sys.float_info.max):
         allowed = f"a number from {low:g} to {high:g}" if high < float("inf") else f"finite and at least {low:g}"
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {shown(value)}.")
 
@@ -67,6 +67,11 @@ def is_real_number(value: Any) -> bool:
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         return value.ndim == 0 and is_real_dtype(value.dtype) and not isinstance(value, np.ma.MaskedArray)
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _plain(value: Any) -> float:
+    """Number of Python, which compares with the largest one without becoming a narrower one's infinity."""
+    return value.item() if isinstance(value, np.generic | np.ndarray | jax.Array) else value
 
 
 def truth_values(**given: Any) -> None:
@@ -85,7 +90,7 @@ def text(**given: Any) -> None:
 
 def finite_number(name: str, value: Any) -> None:
     """Raise ValueError unless value is a real number that is neither NaN nor infinite, of either sign."""
-    if not is_real_number(value) or not abs(value) <= sys.float_info.max:
+    if not is_real_number(value) or not abs(_plain(value)) <= sys.float_info.max:
         raise ValueError(f"Argument `{name}` must be finite, but is {shown(value)}.")
 
 
