@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import finite, function, one_of, part_of, shown
+from amsim.circuits.checks import finite, finite_number, function, one_of, part_of, shown
 from amsim.circuits.contract.macro import Die
 from amsim.deployment.chip import Chip, check_key, chip_of
 from amsim.deployment.chip_file import read_chip_file
@@ -141,6 +141,8 @@ def _on_device(path: Any, leaf: Any) -> Any:
         if isinstance(leaf, np.ma.MaskedArray) or not numbers:
             raise ValueError(f"Argument `{name}` must be numbers, but is {shown(leaf)} and dtype {kind}.")
         leaf = jnp.asarray(leaf)
-    if (isinstance(leaf, float) or eqx.is_inexact_array(leaf)) and not isinstance(leaf, jax.core.Tracer):
+    if isinstance(leaf, float):
+        finite_number(name, leaf)
+    elif eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer):
         finite(name, leaf)
     return leaf
