@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.charge.rc_line import extreme_time_constants, step_response
+from amsim.circuits.charge.rc_line import extreme_time_constants, shared_rail_response, step_response
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import every
 from amsim.circuits.fields import Quantity, physical, quantity
@@ -175,11 +175,24 @@ class ChargeLine(eqx.Module):
 
     @checked_arguments
     def settling(
-        self, high: Float[Array, "... capacitors"], time: Quantity, resistances: Float[Array, " capacitors"]
+        self,
+        high: Float[Array, "... capacitors"],
+        time: Quantity,
+        resistances: Float[Array, " capacitors"],
+        supply_resistance: Quantity | None = None,
     ) -> Float[Array, "..."]:
-        """Line at a time (s) after the bottom plates' step through drivers of any resistance (Ohm), V."""
-        response = step_response(resistances, self.capacitances, self.grounded_capacitance, time)
-        return self.reset_level + self._line_step(high, response)
+        """Line at a time (s) after the bottom plates' step through drivers of any resistance (Ohm), V.
+
+        With `supply_resistance` (Ohm) all capacitors that go high share one rail behind it.
+        """
+        if supply_resistance is None:
+            response = step_response(resistances, self.capacitances, self.grounded_capacitance, time)
+            return self.reset_level + self._line_step(high, response)
+        risen, stayed = shared_rail_response(
+            resistances, self.capacitances, self.grounded_capacitance, supply_resistance, high, time
+        )
+        reset = self.bottom_reset_level
+        return self.reset_level + (self.supply - reset) * risen - reset * stayed
 
     @checked_arguments
     def time_constants(self, resistances: Float[Array, " capacitors"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -190,7 +203,10 @@ class ChargeLine(eqx.Module):
     def settling_shared_supply(
         self, high: Float[Array, "... capacitors"], time: Float[Array, "..."], resistance: Quantity
     ) -> Float[Array, "..."]:
-        """Line at a time (s) after the step, V, all rising capacitors sharing one rail behind `resistance` (Ohm)."""
+        """Line at a time (s) after the step, V, all rising capacitors sharing one rail behind `resistance` (Ohm).
+
+        Drivers take no time here; with theirs, `settling`.
+        """
         tau = shared_supply_time_constant(resistance, self.high_capacitance(high), self.total_capacitance)
         return exponential_approach(self.reset_level, self.settled_voltage(high), time, tau)
 

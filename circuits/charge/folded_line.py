@@ -106,7 +106,10 @@ def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     else:
         cells, bias = _settling(macro, die, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
     if macro.leakage is not None:
-        kept = macro.leakage.kept_fraction(totals, macro.temperature)
+        drivers = macro.alike_drivers(totals)
+        kept = macro.leakage.kept_fraction(totals, macro.temperature, drivers)
+        if drivers is not None:
+            kept = ratio(kept, drivers.settled(macro.leakage.hold_time))
         cells, bias = cells * kept[None, :], bias * kept[:, None]
     reference_gain = track_reference(macro.nominal_gain, macro.reference_tracking)
     bias_middle = jnp.sum(bias[:, :-1] - reference_gain * bias_units[None, :-1], axis=1)
@@ -138,12 +141,11 @@ def counts_at_decision(
     """
     gain = jnp.ones_like(macro.supply) if line is None else line.gain
     own, in_common = track_reference(gain, macro.reference_tracking), macro.reference_tracking * gain
-    if macro.drivers is not None and macro.drivers.supply_resistance is not None:
-        high, unit, whole = (counts + own * middle) / 2, macro.unit_capacitance, macro.total_units
+    if macro.has_rail:
         size = 1.0 if line is None else over_columns(line.size, counts.ndim)
-        settled = macro.drivers.rail_gain(high, macro.evaluation_time, unit * size, whole)
-        half = jnp.asarray(middle, counts.dtype) / 2
-        at_middle = macro.drivers.rail_gain(half, macro.evaluation_time, unit, whole)
+        # The capacitors that rise, whatever part of their step the line has made.
+        settled = macro.rail_gain(ratio(counts + own * middle, 2 * gain), size)
+        at_middle = macro.rail_gain(jnp.asarray(middle, counts.dtype) / 2)
         # The reference is a line too, with half of its cells high.
         counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
     if macro.supply_noise is not None and key is not None:
@@ -160,7 +162,7 @@ def _settling(
     units: Float[Array, "rows columns"],
     bias: Float[Array, "columns sections"],
 ) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
-    """Step response of every capacitor at the end of the evaluation, relative to a settled nominal unit."""
+    """Step response of every capacitor at the decision, relative to a settled nominal unit; what leaks is left out."""
     drivers = macro.drivers
     assert drivers is not None
     assert die.unit_drivers is not None
@@ -173,7 +175,7 @@ def _settling(
         jnp.concatenate([unit_resistances.T, bias_resistances], axis=1),
         macro.unit_capacitance * jnp.concatenate([units.T, bias], axis=1),
         macro.parasitic_capacitance,
-        macro.evaluation_time,
+        macro.settling_time,
     )
     weights = responses * macro.total_units
     return weights[:, : macro.rows].T, weights[:, macro.rows :]
@@ -187,12 +189,11 @@ def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " col
     added = jnp.zeros_like(totals)
     if macro.reset is not None:
         assert die.switch is not None
-        added = macro.reset.step(totals) * (1.0 + macro.reset.spread * die.switch)
+        added = macro.switch_step(totals) * (1.0 + macro.reset.spread * die.switch)
     if macro.leakage is not None:
         assert die.leakage is not None
-        spread = 1.0 + macro.leakage.spread * die.leakage
-        added = added - macro.leakage.drop(totals, macro.temperature) * spread
-    shift = shift + macro.drive_shift + ratio(added, 1.0 - macro.reset_left)
+        added = added - macro.leaked_drop(totals) * (1.0 + macro.leakage.spread * die.leakage)
+    shift = shift + macro.drive_shift + (added + macro.droop_shift)
     shift = shift - macro.reference_tracking * macro.common_shift
     return comparator.residual_offset(shift, die.trim) * macro.counts_per_volt
 
