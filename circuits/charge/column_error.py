@@ -89,12 +89,12 @@ def error_variances(
 def _quantised(adc: Converter, rows: int, activity: float, before: Array) -> Array:
     """Change of the mean square error by a converter coarser than a cell, counts^2."""
     lsb, centre = adc.scale(float(rows))
-    ends = tuple(2.0 * (centre + lsb * code) - rows for code in (adc.lowest_code, adc.highest_code))
+    low, high = (2.0 * (centre + lsb * code) - rows for code in (adc.lowest_code, adc.highest_code))
     spread, mean = (
         jnp.full_like(before, _sum_variance(rows, activity)),
         jnp.full_like(before, rows * (2 * activity - 1)),
     )
-    return quantised_gaussian_error(spread, before, mean, 2.0 * lsb, ends)
+    return quantised_gaussian_error(spread, before, mean, 2.0 * lsb, (low, high))
 
 
 def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:

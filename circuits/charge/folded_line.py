@@ -17,7 +17,7 @@ from amsim.circuits.charge.die import CapacitorDie, mismatch_errors
 from amsim.circuits.charge.faults import FaultsDie
 from amsim.circuits.charge.rc_line import step_response
 from amsim.circuits.contract.products import over_columns
-from amsim.noise.finite_slopes import ratio
+from amsim.noise.finite_slopes import quotient, ratio
 from amsim.noise.random import normal
 
 SUPPLY_DRAW = 2**31 - 1
@@ -144,7 +144,7 @@ def counts_at_decision(
     if macro.has_rail:
         size = 1.0 if line is None else over_columns(line.size, counts.ndim)
         # The capacitors that rise, whatever part of their step the line has made.
-        settled = macro.rail_gain(ratio(counts + own * middle, 2 * gain), size)
+        settled = macro.rail_gain(quotient(counts + own * middle, 2 * gain), size)
         at_middle = macro.rail_gain(jnp.asarray(middle, counts.dtype) / 2)
         # The reference is a line too, with half of its cells high.
         counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
