@@ -16,7 +16,8 @@ class ResetSwitch(eqx.Module):
 
     Reset ends after a finite time: `exp(-t / (R C_tot))` of an error of the line's charge is left. When the switch
     opens, its falling clock edge couples `-c_feed dV / C_tot` into the line and its channel charge
-    `-p W L C_ox V_overdrive / C_tot`. When it closes, both come back, so that an incomplete reset leaves nothing of them.
+    `-p W L C_ox V_overdrive / C_tot`. When it closes, both come back, so that an incomplete reset leaves nothing of
+    them.
 
     Attributes:
         resistance: On-resistance, Ohm. Default 1 kOhm, a switch sized for 1.8 pF (assumed).

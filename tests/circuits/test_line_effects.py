@@ -26,7 +26,8 @@ from amsim.circuits import (
     Trim,
     ValueRange,
 )
-from amsim.noise.switching import leakage_growth
+from amsim.circuits.charge.charge_line import matched_time_constant
+from amsim.noise.switching import exponential_approach, leakage_drop, leakage_growth, settled_fraction
 
 SIGNS = ValueRange(-1.0, 1.0)
 ROWS, COLUMNS = 12, 3
@@ -280,6 +281,23 @@ def test_stuck_cells_and_dead_columns():
     # The converter's ends lie beyond the line's: 256 levels of one cell for 64 rows.
     assert np.all(np.asarray(numbers)[:, dead > 0] == 64 / 2 * 2 + 2 * 127 - 64)
     assert np.all(np.asarray(numbers)[:, dead < 0] == 64 / 2 * 2 - 2 * 128 - 64)
+
+
+def test_one_effect_alone_is_its_own_formula_to_the_bit():
+    """What drivers, leak and rail do together changes nothing where only one of them is on."""
+    leaking, driven = (
+        quiet(leakage=Leakage(hold_time=2e-6, off_resistance=1e8)),
+        quiet(drivers=Drivers(resistance=1e6), clock=2e10),
+    )
+    total, leak = leaking.total_capacitance, leaking.leakage
+    droop = leak.off_resistance * total
+    assert float(leaking.nominal_gain) == float(exponential_approach(1.0, 0.0, leak.hold_time, droop)) < 1
+    assert float(leaking.leaked_drop(total)) == float(leakage_drop(leak.current, leak.hold_time, total, droop)) > 0
+    own = matched_time_constant(
+        driven.drivers.resistance * driven.unit_capacitance, driven.parasitic_capacitance, driven.total_capacitance
+    )
+    assert float(driven.nominal_gain) == float(settled_fraction(driven.evaluation_time, own)) < 1
+    assert float(leaking.droop_shift) == float(driven.droop_shift) == 0
 
 
 def test_every_part_at_once_works_without_a_die():
