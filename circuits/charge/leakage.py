@@ -53,6 +53,7 @@ class Leakage(eqx.Module):
         "temperature_scale", unit="K", symbol="T_e", positive=True, default=LEAKAGE_TEMPERATURE
     )
 
+    @checked_arguments
     def kept_fraction(
         self, total: Float[Array, "..."], temperature: Float[Array, ""], drivers: AlikeDrivers | None = None
     ) -> Float[Array, "..."]:
@@ -65,6 +66,7 @@ class Leakage(eqx.Module):
             return drivers.kept(drivers.settled(), self.hold_time, droop)
         return exponential_approach(1.0, 0.0, self.hold_time, droop)
 
+    @checked_arguments
     def kept_charge(
         self, total: Float[Array, "..."], temperature: Float[Array, ""], drivers: AlikeDrivers | None = None
     ) -> Float[Array, "..."]:
@@ -73,6 +75,7 @@ class Leakage(eqx.Module):
             return drivers.kept(drivers.injected, self.hold_time, self._time_constant(total, temperature))
         return self.kept_fraction(total, temperature)
 
+    @checked_arguments
     def drop(
         self, total: Float[Array, "..."], temperature: Float[Array, ""], drivers: AlikeDrivers | None = None
     ) -> Float[Array, "..."]:

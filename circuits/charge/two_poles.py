@@ -6,8 +6,7 @@ All drivers have the same `tau = R_i C_i`, so that the capacitors count as one. 
 other only, so that float32 holds every intermediate value.
 """
 
-from typing import NamedTuple
-
+import equinox as eqx
 from jaxtyping import Array, Float
 
 from amsim.noise.finite_slopes import quotient, ratio, root
@@ -50,7 +49,7 @@ def settled_behind_rail(
     return fast + quotient(slow - own, apart) * (settled_fraction(time, both * slow) - fast)
 
 
-class AlikeDrivers(NamedTuple):
+class AlikeDrivers(eqx.Module):
     """Drivers of a line that are alike, at the end of the evaluation, from when on the line is held.
 
     Attributes:

@@ -286,7 +286,7 @@ def test_stuck_cells_and_dead_columns():
 def test_one_effect_alone_is_its_own_formula_to_the_bit():
     """What drivers, leak and rail do together changes nothing where only one of them is on."""
     leaking, driven = (
-        quiet(leakage=Leakage(hold_time=2e-6, off_resistance=1e8)),
+        quiet(leakage=Leakage(hold_time=2e-6, off_resistance=1e8), temperature=300.0),
         quiet(drivers=Drivers(resistance=1e6), clock=2e10),
     )
     total, leak = leaking.total_capacitance, leaking.leakage
