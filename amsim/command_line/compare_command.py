@@ -34,7 +34,7 @@ def compare(
     from amsim.plot import plot_comparison
     from amsim.report.comparison import comparison_tables
 
-    check_writable(out, "--out")
+    check_writable(out, "--out", "compare.nc", "compare.png")
     names = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
     with progress_bar() as report:
         result = run_comparison(names, network=network, data=data, dies=dies, seed=seed, progress=report)

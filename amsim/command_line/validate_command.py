@@ -24,7 +24,7 @@ def validate(
     from amsim.validation.tables import level_tables, misses, summary
 
     if out is not None:
-        check_writable(out, "--out")
+        check_writable(out, "--out", "validate.nc")
     with progress_bar() as report:
         result = run_validation(progress=report)
     if out is not None:
