@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from amsim.files.hdf5_file import check_hdf5_file
+from amsim.files.library_error import first_line
 from amsim.studies.store import stored_items
 from amsim.studies.store_header import check_contents, read_header
 from amsim.studies.store_lock import writer_at_work
@@ -78,8 +79,7 @@ def _open(path: Path) -> xr.Dataset:
         raise ValueError(f"{path} needs Zarr to be read: pip install 'amsim[studies]'.") from None
     # What damaged files make the libraries raise is not documented.
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f"{path} cannot be read as netCDF or Zarr: {reason}") from None
+        raise ValueError(f"{path} cannot be read as netCDF or Zarr: {first_line(error)}.") from None
     if "amsim_version" not in found.attrs:
         raise ValueError(f"{path} is not a result of amsim: it has no attribute `amsim_version`.")
     return found

@@ -322,9 +322,13 @@ def test_broken_files_end_in_one_line(ended, tmp_path):
     (tmp_path / "text.nc").write_text("no data")
     xr.Dataset({"a": 1}).to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
     (tmp_path / "empty.zarr").mkdir()
+    xr.Dataset({"a": 1}).to_netcdf(tmp_path / "old.nc", engine="scipy", format="NETCDF3_64BIT")
+    (tmp_path / "empty.nc").touch()
     for name, said in (
         ("half.nc", "cannot be read as netCDF or Zarr: "),
-        ("text.nc", "cannot be read as netCDF or Zarr: "),
+        ("text.nc", "cannot be read as netCDF or Zarr: it begins with b'no data'; results of amsim are netCDF-4"),
+        ("old.nc", r"it begins with b'CDF\x02\x00\x00\x00\x00', so it is netCDF-3; results of amsim are netCDF-4"),
+        ("empty.nc", "it is empty; results of amsim are netCDF-4"),
         ("empty.zarr", "cannot be read as netCDF or Zarr: "),
         ("foreign.nc", "is not a result of amsim"),
         ("missing.nc", "There is no "),
