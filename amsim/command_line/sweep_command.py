@@ -1,8 +1,6 @@
 """`amsim sweep`: the study that a file describes."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +8,7 @@ import typer
 from rich.console import Console
 
 from amsim.command_line.output import plain
+from amsim.command_line.workers import dask_client
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_writable, write_whole
 from amsim.progress import progress_bar
@@ -52,6 +51,7 @@ def sweep(
 
     Example files are in docs/studies. The whole file is checked before anything runs.
     """
+    from amsim.report.result_file import write_result
     from amsim.studies.study_file.study import read_study
 
     if workers is not None and scheduler is not None:
@@ -62,9 +62,9 @@ def sweep(
     check_writable(result_path.parent, "--out", result_path.name, picture_path.name)
     if store is not None and not checked_path("store", store).exists():
         check_writable(store.parent, "--store")
-    with _cluster(workers, scheduler) as client, progress_bar() as report:
+    with dask_client(workers, scheduler) as client, progress_bar() as report:
         result = given.run(store=store, client=client, progress=lambda done, total: report(study.stem, done, total))
-    write_whole(result_path, lambda path: result.to_netcdf(path, engine="h5netcdf"))
+    write_result(result_path, result)
     written = [str(result_path)]
     picture, reason = _picture(result)
     if picture is not None:
@@ -90,30 +90,3 @@ def _picture(result: Any) -> tuple[Any, str]:
         return result_picture(result), ""
     except ValueError as error:
         return None, str(error)
-
-
-@contextmanager
-def _cluster(workers: int | None, scheduler: str | None) -> Iterator[Any]:
-    """Dask client of local or remote workers, or None to compute in this process."""
-    if workers is None and scheduler is None:
-        yield None
-        return
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise ValueError(
-            "Arguments `--workers` and `--scheduler` need dask.distributed: pip install 'amsim[distributed]'."
-        ) from None
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout="10s", set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"Argument `--scheduler`: {scheduler} cannot be reached: {error}.") from None
-        with client:
-            yield client
-        return
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
-        yield client

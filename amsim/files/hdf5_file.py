@@ -17,8 +17,8 @@ def check_hdf5_file(path: Path) -> None:
     """Raise for a file whose arrays lie elsewhere, or would take memory out of proportion to its size.
 
     Raises:
-        ValueError: It is no HDF5 file, links to another place, or has an array that lies in another file, is put together from others,
-            was not written in full, or is too large.
+        ValueError: It is no HDF5 file, links to another place, or has an array that lies in another file, is put
+            together from others, was not written in full, or is too large.
     """
     import h5py
 

@@ -124,8 +124,8 @@ class Store:
             # What damaged files make the libraries raise is not documented.
             except Exception as error:
                 raise ValueError(
-                    f"Argument `store` must hold whole parts, but in {self.path} {first_line(error)}. Delete the folder "
-                    f"{folder} to have this part computed again."
+                    f"Argument `store` must hold whole parts, but in {self.path} {first_line(error)}. Delete the "
+                    f"folder {folder} to have this part computed again."
                 ) from None
             for index in range(count):
                 part = slice(index * items, (index + 1) * items)
@@ -143,8 +143,8 @@ class Store:
                 return held.load()
         except Exception as error:
             raise ValueError(
-                f"Argument `store` must be undamaged, but in {self.path} {first_line(error)}. Give another path, or delete "
-                "this folder, to have the study computed again."
+                f"Argument `store` must be undamaged, but in {self.path} {first_line(error)}. Give another path, or "
+                "delete this folder, to have the study computed again."
             ) from None
 
     def add(self, done: Done, labelled: Any) -> None:
