@@ -19,6 +19,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
     Raises:
         ValueError: There is something else than a file, such as a device or a pipe.
+        OSError: It cannot be written, such as on a full disk.
     """
     target = Path(os.path.realpath(path))
     mode = target.stat().st_mode if target.exists() else None
@@ -32,6 +33,10 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
             temporary.chmod(stat.S_IMODE(mode))
         _flush(temporary)
         temporary.replace(target)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a full disk names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
