@@ -13,7 +13,6 @@ from typer.core import TyperCommand
 from typer.models import OptionInfo
 
 from amsim.command_line.compare_command import compare
-from amsim.command_line.interruption import interrupted
 from amsim.command_line.show_command import show
 from amsim.command_line.sweep_command import sweep
 from amsim.command_line.train_command import train
@@ -79,8 +78,12 @@ for command in (compare, sweep, show, train, validate):
     app.command(cls=_Command)(_naming_options(command))
 
 
-def run() -> int:
-    """Exit status of the command: a user's error ends in one line and status 2, an interrupt in 130 and no line."""
+def run(interrupted: Callable[[], bool] = lambda: False) -> int:
+    """Exit status of the command: a user's error ends in one line and status 2, an interrupt in 130 and no line.
+
+    Args:
+        interrupted: Whether a signal has come; errors after it are its consequences, and no news.
+    """
     try:
         app(standalone_mode=True)
     except USER_ERRORS as error:

@@ -53,11 +53,6 @@ def _leave_interrupted() -> NoReturn:
     os._exit(STATUS[signal.Signals(_received[0])] if _received else STATUS[signal.SIGINT])
 
 
-def interrupted() -> bool:
-    """Whether a signal has come; errors after it are its consequences, and no news."""
-    return bool(_received)
-
-
 def _interrupt(number: int, frame: FrameType | None) -> None:
     _received.append(number)
     if len(_received) > 1 or _finished.is_set():
@@ -94,7 +89,7 @@ def main() -> None:
         try:
             from amsim.command_line.application import run
 
-            status = run()
+            status = run(lambda: bool(_received))
         finally:
             _finished.set()
     except BaseException:
