@@ -4,8 +4,10 @@ What a kill leaves is what the disk has at that moment, so each event copies the
 """
 
 import json
+import os
 import shutil
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -38,8 +40,15 @@ class Moments:
         folder = self.folder
         if folder is not None and event in EVENTS and str(folder) in str(given[0]):
             self.folder = None
-            self.copies.append(shutil.copytree(folder, folder.with_name(f"killed {len(self.copies)}")))
+            self.copy(folder)
+            if event == "open" and given[2] & (os.O_WRONLY | os.O_RDWR):
+                # A moment later, the file that is opened is there and empty.
+                (self.copy(folder) / Path(given[0]).name).write_bytes(b"")
             self.folder = folder
+
+    def copy(self, folder):
+        self.copies.append(shutil.copytree(folder, folder.with_name(f"killed {len(self.copies)}")))
+        return self.copies[-1]
 
     def of(self, folder, write):
         self.folder, self.copies = folder, []
