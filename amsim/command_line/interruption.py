@@ -54,6 +54,8 @@ def _leave_interrupted() -> NoReturn:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _said.is_set():
+        return  # Into the code below that says so and ends: `timeout`, for one, sends a signal twice at once.
     _received.append(number)
     if len(_received) > 1 or _finished.is_set():
         _leave_interrupted()

@@ -77,8 +77,10 @@ def check_interrupted(folder, command, moment, number=signal.SIGINT, times=1):
     with start(folder, command, moment, number, times, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
         _, said = running.communicate(timeout=ENOUGH)
     assert running.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], said
-    assert said.startswith("Interrupted; "), said
-    assert said.count("\n") == 1, said
+    # A busy machine takes longer to end its workers than dask.distributed expects.
+    lines = [line for line in said.splitlines() if "distributed.nanny - WARNING" not in line]
+    assert len(lines) == 1, said
+    assert lines[0].startswith("Interrupted; "), said
     check_whole(folder)
     until = time.monotonic() + ENOUGH
     while still_running(running.pid):
