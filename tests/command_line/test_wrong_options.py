@@ -148,7 +148,7 @@ def names(name, value, said):
     once = len(re.findall(r"Error: |─ Error ─", said)) == 1
     if name.startswith("--"):
         return once and re.search(rf"[`']{name}[`']", flat) is not None
-    return once and (f"`{name}`" in said or value[:20] in said or f"'{name.upper()}'" in said)
+    return once and (f"`{name}`" in said or value[:12] in said or f"'{name.upper()}'" in said)
 
 
 def test_every_option_is_tried():
