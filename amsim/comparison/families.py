@@ -64,7 +64,7 @@ def compare(
     else:
         part_of("data", data, Dataset)
     named = None if designs is None else _named(designs)
-    given = None if network is None else named_network("network", network)
+    given = None if network is None else _common(network)
     chosen = _default_designs(given) if named is None else named
     dataset = load_dataset(data) if isinstance(data, str) else data
     key = jax.random.key(seed)
@@ -132,6 +132,16 @@ def _default_designs(network: Network | None) -> list[Design]:
     bits = network[0].bits
     length = next(one for one in WORD_LENGTHS if one >= bits)
     return [Design(family, length) for family in FAMILIES]
+
+
+def _common(network: str | Path) -> Network:
+    """The network that all designs share; an error about its file names the argument too."""
+    try:
+        return named_network("network", network)
+    except (ValueError, OSError) as error:
+        if "`network`" in str(error):
+            raise
+        raise ValueError(f"Argument `network` cannot be used: {error}") from None
 
 
 def _measure(

@@ -80,7 +80,7 @@ def load_network(path: Path) -> tuple[ImageNetwork, Params]:
     except FileNotFoundError:
         raise FileNotFoundError(f"Network file {path} does not exist.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
-        raise CorruptNetworkError(f"Network file {path} cannot be used: {error}.") from None
+        raise CorruptNetworkError(f"Network file {path} cannot be used: {str(error).rstrip('.')}.") from None
 
 
 def _network(arrays: dict[str, np.ndarray]) -> tuple[ImageNetwork, Params]:
