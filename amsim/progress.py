@@ -20,9 +20,11 @@ LossProgress = Callable[[int, int, float], Any]
 
 @contextmanager
 def progress_bar() -> Iterator[NamedProgress]:
-    """Bar on standard error while the context lasts; report to it by (name, done, total)."""
+    """Bar on a terminal or in a notebook while the context lasts; report to it by (name, done, total)."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     console = Console(stderr=True)
-    with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bars:
+    seen = console.is_terminal or console.is_jupyter
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Bars(*columns, *times, console=console, transient=True, disable=not seen) as bars:
         task = bars.add_task("starting", total=None)
         yield lambda name, done, total: bars.update(task, description=name, completed=done, total=total)

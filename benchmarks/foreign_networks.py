@@ -42,6 +42,8 @@ as they are, without fine-tuning. Where ranges are not calibrated, each input ve
   a tenth of the items: the same faces and voices, other crops and other background noise.
 - After ±: half of the 95 % interval of the mean over {DIES} dies; in brackets, where all dies are equal, that due
   to the finite number of items (Hanley and McNeil).
+- Areas of pnet are of the version that draws noise by item and fits codes to the data (CHANGELOG); its energies and all
+  other columns are of the version before it.
 """
 """What the table says of itself."""
 SHARE = 0.5  # of the data

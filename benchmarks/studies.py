@@ -1,4 +1,4 @@
-"""Cost of studies: a population of dies against as many plain passes, and what a study adds to its compiled work.
+"""Cost of studies: dies against as many plain passes, what a study adds to its compiled work, and a long axis.
 
 Prints ratios; both sides of a ratio are measured in this run, after compilation.
 
@@ -19,7 +19,7 @@ import amsim
 from amsim import circuits, networks
 from amsim.studies import jobs
 
-POPULATION_AIM, OVERHEAD_AIM = 1.3, 0.05
+POPULATION_AIM, OVERHEAD_AIM, AXIS_AIM = 1.3, 0.05, 10.5
 
 
 def seconds(function: Callable[[], Any]) -> float:
@@ -83,6 +83,27 @@ def overhead(points: int, rounds: int) -> None:
     )
 
 
+def axis(points: int, rounds: int) -> None:
+    """Time of a study of ten times as many values over that of so many, without compilation: ratio of medians."""
+    macro = circuits.SwitchedCapacitor(rows=64, columns=16)
+
+    def measure(hardware: Any, die_key: Any) -> dict[str, Any]:
+        return {"mean": hardware.supply}
+
+    def taken(count: int) -> float:
+        axes = {"macro.supply": np.linspace(0.5, 0.9, count)}
+        options: dict[str, Any] = {"hardware": macro, "key": jax.random.key(0), "dies": 1}
+        with counted() as spent:
+            whole = seconds(lambda: amsim.sweep(measure, axes, **options)["mean"].values)
+        return whole - spent.compiling
+
+    taken(points)  # keys and checks compile here
+    few, many = np.median([(taken(points), taken(10 * points)) for _ in range(rounds)], axis=0)
+    met = "met" if many / few <= AXIS_AIM else "missed"
+    print(f"{10 * points} values over {points}, time            {many / few:6.2f}   aim {AXIS_AIM} {met}")
+    print(f"  {many:.2f} s / {few:.2f} s", flush=True)
+
+
 class counted:  # noqa: N801 -- used as a function
     """Time that programs take to run and to compile, while the block runs."""
 
@@ -116,6 +137,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     overhead(options.points, options.rounds)
+    axis(options.points, 3)
     population(options.dies, options.images)
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from amsim.noise.arguments import LARGEST_COUNT as LARGEST_COUNT
 from amsim.noise.arguments import integer_between as integer_between
+from amsim.noise.arguments import one_key as one_key
 from amsim.noise.arguments import shown as shown
 from amsim.noise.checks import Allowed, checked, is_real_dtype, real
 
@@ -39,6 +40,15 @@ def integers_from_one(name: str, values: Any) -> None:
         integer_between(name, value, 1)
 
 
+def real_numbers(name: str, values: Any, axes: tuple[int, ...]) -> np.ndarray:
+    """Concrete real numbers on the host, as float64; another number of axes than one of those raises ValueError."""
+    found = np.asarray(real(name, values), float)
+    if found.ndim not in axes:
+        allowed = " or ".join(map(str, axes))
+        raise ValueError(f"Argument `{name}` must be numbers along {allowed} axes, but has shape {found.shape}.")
+    return found
+
+
 def one_number(name: str, value: Any) -> None:
     """Raise ValueError unless value is one real number, concrete or traced."""
     if np.shape(real(name, value)) != ():
@@ -47,7 +57,7 @@ def one_number(name: str, value: Any) -> None:
 
 def number_between(name: str, value: Any, low: float, high: float) -> None:
     """Raise ValueError unless value is a real number in `low..high`, without infinity."""
-    if not is_real_number(value) or not low <= value <= min(high, sys.float_info.max):
+    if not is_real_number(value) or not low <= _plain(value) <= min(high, sys.float_info.max):
         allowed = f"a number from {low:g} to {high:g}" if high < float("inf") else f"finite and at least {low:g}"
         raise ValueError(f"Argument `{name}` must be {allowed}, but is {shown(value)}.")
 
@@ -57,6 +67,11 @@ def is_real_number(value: Any) -> bool:
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         return value.ndim == 0 and is_real_dtype(value.dtype) and not isinstance(value, np.ma.MaskedArray)
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _plain(value: Any) -> float:
+    """Number of Python, which compares with the largest one without becoming a narrower one's infinity."""
+    return value.item() if isinstance(value, np.generic | np.ndarray | jax.Array) else value
 
 
 def truth_values(**given: Any) -> None:
@@ -75,7 +90,7 @@ def text(**given: Any) -> None:
 
 def finite_number(name: str, value: Any) -> None:
     """Raise ValueError unless value is a real number that is neither NaN nor infinite, of either sign."""
-    if not is_real_number(value) or not abs(value) <= sys.float_info.max:
+    if not is_real_number(value) or not abs(_plain(value)) <= sys.float_info.max:
         raise ValueError(f"Argument `{name}` must be finite, but is {shown(value)}.")
 
 
@@ -136,17 +151,6 @@ def regular_expression(name: str, pattern: Any, *, used_as: str = "") -> None:
         raise ValueError(
             f"Argument `{name}` must have regular expressions{used_as}, but {pattern!r} is none: {error}."
         ) from None
-
-
-def one_key(name: str, key: Any) -> Array:
-    """Return key; raise ValueError unless it is a single typed key."""
-    if not isinstance(key, jax.Array):
-        raise ValueError(f"Argument `{name}` must be one key from jax.random.key, but is {shown(key)}.")
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
-        raise ValueError(
-            f"Argument `{name}` must be one key from jax.random.key, but has dtype {key.dtype} and shape {key.shape}."
-        )
-    return key
 
 
 def signs(name: str, values: Array) -> Array:

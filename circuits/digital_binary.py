@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from amsim.circuits.checks import one_key, part_of
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import part_of
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
@@ -82,6 +83,7 @@ class DigitalBinary(Macro):
         tree = gates.full_adder_area * self._full_adders_per_row
         return self.rows * self.columns * (gates.flip_flop_area + gates.xor_area + tree)
 
+    @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
         """Leakage of those gates, W.
 
@@ -97,9 +99,9 @@ class DigitalBinary(Macro):
     def _full_adders_per_row(self) -> float:
         return adder_tree_full_adders(self.rows) / self.rows
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """Draws of the weight cells; None where they cannot fail."""
-        key = one_key("key", key)
         return None if self.weight_cells is None else draw_weight_cells(key, self.rows, self.columns)
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:

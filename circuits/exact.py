@@ -5,6 +5,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
@@ -50,10 +51,12 @@ class Exact(Macro):
         """0: there is no circuit."""
         return jnp.zeros(())
 
+    @checked_arguments
     def tiles(self, product: Product) -> int:
         """1: there is no line."""
         return 1
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """None: nothing is manufactured."""
         return None

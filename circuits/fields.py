@@ -33,11 +33,15 @@ class FieldLabel:
         unit: SI unit without prefix, as in `amsim.circuits.units`; "1" for a dimensionless quantity.
         symbol: Symbol in equations, such as "sigma_n", or None.
         long_name: Words for axes, or None where those of the field's name say enough.
+        positive: Whether a quantity has to be above 0, or may be 0.
+        at_most: Largest value of a quantity; None is any.
     """
 
     unit: str
     symbol: str | None = None
     long_name: str | None = None
+    positive: bool = False
+    at_most: float | None = None
 
     def __post_init__(self) -> None:
         check_unit(self.unit)
@@ -120,7 +124,8 @@ def quantity(
     Raises:
         ValueError: The unit is not one of `amsim.circuits.units`.
     """
-    field = functools.partial(physical, unit=unit, symbol=symbol, long_name=long_name)
+    label = FieldLabel(unit, symbol, long_name, positive, at_most)
+    field = functools.partial(eqx.field, metadata={_LABEL: label})
     converter = _quantity_converter(name, positive, at_most)
     if optional:
         return field(converter=lambda value: None if value is None else converter(value), default=None)

@@ -11,7 +11,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import finite, one_key
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import finite
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.contract.macro import Die, Macro
@@ -169,9 +170,9 @@ class Measured(Macro):
         """The area as given, m^2."""
         return self.array_area
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """Draw of one of the measured dies; None where one die was measured, since the table is that die."""
-        key = one_key("key", key)
         return None if self.mean.shape[0] == 1 else MeasuredDie(jax.random.uniform(key))
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:

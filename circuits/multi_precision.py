@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, one_of, part_of, shown
 from amsim.circuits.contract.dataflow import Dataflow
 from amsim.circuits.contract.macro import Die, Macro
@@ -141,6 +142,7 @@ class MultiPrecision(Macro):
         """All units, m^2."""
         return self.rows * self.columns * self.unit_area
 
+    @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
         """Leakage of all units at the mode's supply, W.
 
@@ -150,10 +152,12 @@ class MultiPrecision(Macro):
         supply = self.operating_supply
         return self.rows * self.columns * self.unit_leakage * supply * Process().leakage_ratio(supply, temperature)
 
+    @checked_arguments
     def tiles(self, product: Product) -> int:
         """1: an accumulator sums any number of rows one after another."""
         return 1
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray) -> Die:
         """None: dies do not differ."""
         return None
@@ -199,6 +203,7 @@ class MultiPrecision(Macro):
         """The same unit with an accumulator that cannot saturate: a digital unit has no other error."""
         return dataclasses.replace(self, accumulator_bits=None)
 
+    @checked_arguments
     def at_supply(self, supply: Float[Array, ""], process: Process) -> "MultiPrecision":
         """The same unit with all modes at this supply; `mac_energy`, stated at that of the widest, goes with it."""
         modes = tuple(with_supply_and_clock(mode, supply, process) for mode in self.modes)
@@ -210,6 +215,7 @@ class MultiPrecision(Macro):
         """Sums stay in the accumulators; rows of units, and the subwords in them, take output positions."""
         return Dataflow("output-stationary", columns=self.columns, rows=self.rows * self.mode.subwords)
 
+    @checked_arguments
     def sum_bits(self, rows: int) -> int:
         """Width of the accumulator; without one given, the bits that hold every sum."""
         return super().sum_bits(rows) if self.accumulator_bits is None else self.accumulator_bits

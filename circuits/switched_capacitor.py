@@ -9,12 +9,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
 from amsim.circuits.adc import Adc
+from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
 from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
-from amsim.circuits.checks import one_key
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
 from amsim.circuits.contract.macro import Die, no_converter
 from amsim.circuits.contract.neuron import Neuron
@@ -76,6 +77,7 @@ class SwitchedCapacitor(CapacitorArray):
             readout = readout + self.banks.number * self.banks.switch_area
         return self.columns * (self.rows * self.cell_area + readout)
 
+    @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
         """Leakage of the cells' logic, W: the current of 28 nm with the law of `Process.leakage_ratio`.
 
@@ -85,9 +87,10 @@ class SwitchedCapacitor(CapacitorArray):
         current = self.cell_leakage * Process().leakage_ratio(self.supply, temperature)
         return self.rows * self.columns * self.supply * current
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
         """Standard draws of all capacitors, comparators and further parts of one sample."""
-        return draw_die(self, one_key("key", key))
+        return draw_die(self, key)
 
     def prepare(self, die: Die) -> Die:
         """The die folded into one weight per capacitor, for many reads of it.
@@ -227,6 +230,7 @@ class SwitchedCapacitor(CapacitorArray):
         gates = self.columns * self.banks.number * self.banks.gate_capacitance * self.supply**2
         return dataclasses.replace(cost, energy=cost.energy + gates)
 
+    @checked_arguments
     def error_variances(
         self, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
     ) -> dict[str, Float[Array, ""]]:
@@ -250,6 +254,7 @@ class SwitchedCapacitor(CapacitorArray):
         )
         return dataclasses.replace(silent, drivers=None, reset=None, leakage=None, layout=None, faults=None)
 
+    @checked_arguments
     def with_selected_range(
         self,
         inputs: Real[ArrayLike, "... rows"],
@@ -272,6 +277,7 @@ class SwitchedCapacitor(CapacitorArray):
         Raises:
             ValueError: Operands as in `matmul`, an unknown method, or a macro without a converter.
         """
+        check_method("method", method, coverage)
         operands = Operands.dense(inputs, weights)
         counts = self.line_counts(operands)
         chosen = self.selected_readout_range(operands.product, counts, method=method, coverage=coverage)
@@ -288,6 +294,7 @@ class SwitchedCapacitor(CapacitorArray):
             raise ValueError(no_converter(self))
         return count_line_values(self.coded(operands), self.for_product(operands.product).line_rows)
 
+    @checked_arguments
     def selected_readout_range(
         self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
     ) -> Float[Array, ""]:
@@ -297,11 +304,13 @@ class SwitchedCapacitor(CapacitorArray):
         rows = self.for_product(product).line_rows
         return select_full_scale(self.adc, product, rows, counts, method=method, coverage=coverage)
 
+    @checked_arguments
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":
         """The same macro with another converter range."""
         if self.adc is None:
             raise ValueError(no_converter(self))
-        return eqx.tree_at(lambda macro: macro.adc.range, self, full_scale.astype(self.adc.range.dtype))
+        full_scale = jnp.asarray(full_scale).astype(self.adc.range.dtype)
+        return eqx.tree_at(lambda macro: macro.adc.range, self, full_scale)
 
     def _line(self, die: Die, slices: int) -> CapacitorLine | None:
         """Lines behind the slices of a site; None where they are nominal and ideal."""
@@ -310,6 +319,7 @@ class SwitchedCapacitor(CapacitorArray):
         line = fold_die(self, nominal_die(self)) if die is None else self.prepare(die)
         return line.behind(slices)
 
+    @checked_arguments
     def at_supply(self, supply: Float[Array, ""], process: Process) -> "SwitchedCapacitor":
         """The same array at this supply; the comparator's energies go with its square, at the same noise."""
         assert self.comparator is not None

@@ -41,11 +41,12 @@ def word_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     return value
 
 
-def one_typed_key(name: str, key: Any) -> Array:
-    """Return key; raise ValueError unless it is one typed key."""
-    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        kind = getattr(key, "dtype", type(key).__name__)
-        raise ValueError(f"Argument `{name}` must be a typed key from jax.random.key, but is of type {kind}.")
-    if key.shape != ():
-        raise ValueError(f"Argument `{name}` must be one key, but has shape {key.shape}; use jax.vmap over keys.")
+def one_key(name: str, key: Any) -> Array:
+    """Return key; raise ValueError unless it is a single typed key."""
+    if not isinstance(key, jax.Array):
+        raise ValueError(f"Argument `{name}` must be one key from jax.random.key, but is {shown(key)}.")
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape != ():
+        raise ValueError(
+            f"Argument `{name}` must be one key from jax.random.key, but has dtype {key.dtype} and shape {key.shape}."
+        )
     return key

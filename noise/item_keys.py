@@ -16,7 +16,7 @@ from jax.extend.random import define_prng_impl
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int, Key, PRNGKeyArray, UInt32
 
-from amsim.noise.arguments import integer_between, one_typed_key
+from amsim.noise.arguments import integer_between, one_key
 from amsim.noise.counter_hash import Place, hashed_words
 
 _WHOLE = np.array([0, 1], np.uint32)
@@ -48,7 +48,7 @@ def item_key(key: PRNGKeyArray, first: Int[ArrayLike, ""], items: int, *, of: in
     Validity: draws whose shape begins with the items, alone or merged with axes behind them. Other draws are
     independent from batch to batch, but change with the division.
     """
-    one_typed_key("key", key)
+    one_key("key", key)
     if not isinstance(first, jax.Array):
         integer_between("first", first, 0, 2**32 - 1)
     integer_between("items", items, 1)

@@ -14,7 +14,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32, Int32, Key, PRNGKeyArray, UInt32
 
-from amsim.noise.arguments import integer_between, one_typed_key, shown, word_of
+from amsim.noise.arguments import integer_between, one_key, shown, word_of
 from amsim.noise.counter_hash import hashed_words
 from amsim.noise.item_keys import words_and_place
 
@@ -108,7 +108,7 @@ def normal(
 
 def _checked_dtype(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike, method: str) -> np.dtype:
     """Dtype of a draw whose arguments have been checked."""
-    one_typed_key("key", key)
+    one_key("key", key)
     word_of("method", method, RANDOM_METHODS)
     if not isinstance(shape, tuple | list):
         raise ValueError(f"Argument `shape` must be a tuple of counts, but is {shown(shape)}.")
@@ -166,6 +166,6 @@ def numbered_keys(key: PRNGKeyArray, count: int) -> Key[Array, " count"]:
     Raises:
         ValueError: `key` is not one typed key, or `count` is no count.
     """
-    one_typed_key("key", key)
+    one_key("key", key)
     integer_between("count", count, 0)
     return jax.vmap(lambda number: jax.random.fold_in(key, number))(jnp.arange(count))

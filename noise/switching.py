@@ -89,11 +89,11 @@ def leakage_drop(
     alone = ratio(floating("current", current), positive("capacitance", capacitance)) * non_negative("time", time)
     if time_constant is None:
         return alone
-    return alone * _mean_decay(ratio(non_negative("time", time), positive("time_constant", time_constant)))
+    return alone * mean_decay(ratio(non_negative("time", time), positive("time_constant", time_constant)))
 
 
-def _mean_decay(spans: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Mean of ``exp(-u)`` over u from 0 to this many time constants."""
+def mean_decay(spans: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Mean of ``exp(-u)`` over u from 0 to this many time constants: ``(1 - exp(-u)) / u``, 1 at 0."""
     # The quotient has no derivative at 0, and little of it near 0 in float32.
     short = spans < 1e-2
     long = jnp.where(short, 1.0, spans)

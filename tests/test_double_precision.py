@@ -21,6 +21,10 @@ def test_design_circuit() -> None:
     assert printed("design_circuit").split() == ["design_circuit"]
 
 
+def test_a_yield_at_an_exact_limit() -> None:
+    assert printed("yields").split() == ["yields"]
+
+
 @pytest.mark.slow  # half a minute of compilation
 def test_all_others() -> None:
     assert tuple(printed(*REST).split()) == REST

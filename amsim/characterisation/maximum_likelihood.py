@@ -13,12 +13,11 @@ import numpy as np
 import xarray as xr
 
 from amsim.characterisation.likelihood import Noise, Sweep, fit_noise, fit_static
-from amsim.characterisation.table import read_table
+from amsim.characterisation.table import read_named_table
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.array import PARTS
-from amsim.circuits.checks import integer_between, one_of
+from amsim.circuits.checks import integer_between, one_of, words
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
-from amsim.files.path_argument import checked_path
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.results.provenance import provenance
 from amsim.system.settings import setting_label
@@ -95,9 +94,7 @@ def fit(
     names = _checked_names(parameters, macro)
     if reads is not None:
         integer_between("reads", reads, 1)
-    if not isinstance(table, xr.Dataset):
-        table = checked_path("table", table, "a path or a Dataset")
-    measured = read_table(table)
+    measured = read_named_table("table", table)
     reads = measured.attrs.get("reads") if reads is None else reads
     if reads is None:
         raise ValueError("Argument `reads` must be given, since the table does not have their number.")
@@ -148,7 +145,7 @@ def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
     for part in (*PARTS, "supply_noise"):
         if getattr(macro, part) is not None:
             raise ValueError(f"Argument `macro` must have no part `{part}`, whose effect on a sweep this fit lacks.")
-    names = [parameters] if isinstance(parameters, str) else list(parameters)
+    names = [parameters] if isinstance(parameters, str) else words("parameters", parameters)
     if not names or len(set(names)) < len(names):
         raise ValueError(f"Argument `parameters` must have one or more names, each once, but is {parameters!r}.")
     for name in names:

@@ -61,12 +61,19 @@ def read_table(source: str | Path | xr.Dataset, *, rows: int | None = None, mono
             negative sigma, a duplicate or missing point, counts that `rows` products cannot sum to or that do not reach
             from `-rows` to `rows`, or means out of order. The message names the line, or the die, column and count.
     """
+    return read_named_table("source", source, rows=rows, monotonic=monotonic)
+
+
+def read_named_table(argument: str, source: Any, *, rows: int | None = None, monotonic: bool = True) -> xr.Dataset:
+    """Table as `read_table` reads it; an error speaks of the argument of that name."""
     truth_values(monotonic=monotonic)
     if rows is not None:
         integer_between("rows", rows, 1, LARGEST_WORD)
-    given = source if isinstance(source, xr.Dataset) else checked_path("source", source, "a path or a Dataset")
+    given = source if isinstance(source, xr.Dataset) else checked_path(argument, source, "a path or a Dataset")
     with named_in_errors(given if isinstance(given, Path) else None):
-        table, found = _of_file(given) if isinstance(given, Path) else (_of_dataset(given), given.attrs)
+        table, found = (
+            _of_file(given, argument) if isinstance(given, Path) else (_of_dataset(given, argument), given.attrs)
+        )
         attributes = {name: found[name] for name in ("rows", "reads") if name in found}
         for name, value in attributes.items():
             integer_between(name, value, 1, LARGEST_WORD)
@@ -97,7 +104,7 @@ def write_table(table: xr.Dataset, path: str | Path) -> None:
     """
     part_of("table", table, xr.Dataset)
     target = checked_path("path", path)
-    checked = read_table(table, monotonic=False)
+    checked = read_named_table("table", table, monotonic=False)
     lines = ["# Reads of a sum of products: mean and standard deviation over reads, in counts."]
     lines += [f"# {name}: {checked.attrs[name]}" for name in ("rows", "reads") if name in checked.attrs]
     lines.append(",".join(COLUMNS))
@@ -166,13 +173,13 @@ class _Table(NamedTuple):
         return ", ".join(f"{name} {values[number]}" for name, values, number in names)
 
 
-def _of_dataset(given: xr.Dataset) -> _Table:
+def _of_dataset(given: xr.Dataset, argument: str) -> _Table:
     other = {short: name for name, short in SPELLINGS.items() if short in given and name not in given}
     source = given.rename_vars(other)
     for name in ("count_read", "count_sigma"):
         if name not in source:
             raise ValueError(
-                f"Argument `source` must have the variables count_read and count_sigma, but has "
+                f"Argument `{argument}` must have the variables count_read and count_sigma, but has "
                 f"{', '.join(map(str, source.data_vars)) or 'none'}."
             )
         if set(source[name].dims) - {"die"} != {"column", "count"}:
@@ -183,7 +190,7 @@ def _of_dataset(given: xr.Dataset) -> _Table:
     for axis in _AXES:
         values = ordered[axis].values
         if values.size == 0:
-            raise ValueError(f"Argument `source` must have at least one {axis}, but has none.")
+            raise ValueError(f"Argument `{argument}` must have at least one {axis}, but has none.")
         if not np.issubdtype(values.dtype, np.integer) or np.any(np.abs(values) > LARGEST_WORD):
             raise ValueError(f"Coordinate `{axis}` must be whole numbers up to {LARGEST_WORD}, but is {values!r}.")
         if len(np.unique(values)) < len(values):
@@ -194,7 +201,7 @@ def _of_dataset(given: xr.Dataset) -> _Table:
     if not all(
         np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer) for values in (mean, sigma)
     ):
-        raise ValueError(f"Argument `source` must hold numbers, but has dtypes {mean.dtype} and {sigma.dtype}.")
+        raise ValueError(f"Argument `{argument}` must hold numbers, but has dtypes {mean.dtype} and {sigma.dtype}.")
     table = _Table((axes[0], axes[1], axes[2]), mean.astype(np.float64), sigma.astype(np.float64))
     for name, values in (("count_read", table.mean), ("count_sigma", table.sigma)):
         wrong = ~np.isfinite(values) | ((values < 0) & (name == "count_sigma"))
@@ -207,8 +214,8 @@ def _of_dataset(given: xr.Dataset) -> _Table:
     return table
 
 
-def _of_file(path: Path) -> tuple[_Table, dict[str, int]]:
-    lines, attributes = _numbered_lines(_text_of(path)), dict[str, int]()
+def _of_file(path: Path, argument: str) -> tuple[_Table, dict[str, int]]:
+    lines, attributes = _numbered_lines(_text_of(path, argument)), dict[str, int]()
     places: dict[tuple[int, int, int], tuple[int, float, float]] = {}
     header: list[str] | None = None
     for number, line in lines:
@@ -239,9 +246,9 @@ def _of_file(path: Path) -> tuple[_Table, dict[str, int]]:
     return _filled(places), attributes
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path, argument: str) -> str:
     if not path.is_file():
-        raise ValueError(f"Argument `source` must be an existing file, but {path} is not.")
+        raise ValueError(f"Argument `{argument}` must be an existing file, but {path} is not.")
     content = read_regular_file(path, LARGEST_FILE)
     try:
         return content.decode("utf-8-sig")

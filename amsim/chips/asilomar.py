@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import one_of, part_of, text
+from amsim.circuits.checks import one_number, one_of, part_of, text
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.fields import Quantity, quantity
@@ -16,6 +16,7 @@ from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
 from amsim.circuits.technology.dram import Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.sram import Sram, SramOrganisation
+from amsim.noise.checks import positive
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import KILOBYTE
 from amsim.system.organisation import Organisation, Overhead
@@ -124,6 +125,9 @@ def asilomar2017(
     """
     one_of("bits", str(bits), ("1", "2", "4", "8", "16"))
     text(image_sites=image_sites)
+    for name, value in (("memory", memory), ("mac_energy", mac_energy)):
+        one_number(name, value)
+        positive(name, value)
     part_of("dram", dram, Dram, optional=True)
     outside = Dram() if dram is None else dram
     energy, process = mac_energy * (bits / WIDEST) ** MAC_EXPONENT, Process(node="40nm")

@@ -3,12 +3,13 @@
 import functools
 import importlib.metadata
 import inspect
-import threading
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 from typer.models import OptionInfo
 
 from amsim.command_line.compare_command import compare
@@ -19,9 +20,6 @@ from amsim.command_line.validate_command import validate
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 errors = Console(stderr=True)
-
-_said = threading.Event()
-"""Whether a command has said that it was interrupted."""
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError)
 
@@ -42,21 +40,13 @@ def _application(
     """Accuracy, energy, latency and area of neural networks on multiply-accumulate circuits."""
 
 
-def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, which says itself that it was interrupted: typer says "Aborted" and ends with status 1."""
+def _naming_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, whose errors name options as they were typed."""
 
     @functools.wraps(command)
     def run_command(*arguments: Any, **options: Any) -> None:
         try:
             command(*arguments, **options)
-        except typer.Exit as ended:
-            if ended.exit_code == 130:
-                _said.set()
-            raise
-        except KeyboardInterrupt:
-            _said.set()
-            typer.echo("Interrupted; files are whole or not there; the same command starts again.", err=True)
-            raise typer.Exit(130) from None
         except USER_ERRORS as error:
             raise ValueError(_with_options(str(error), command, options)) from None
 
@@ -72,19 +62,34 @@ def _with_options(message: str, command: Callable[..., None], given: Mapping[str
     return message
 
 
+class _Command(TyperCommand):
+    """A command whose options take no empty text, which as a path would be the current folder, and no NUL."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given, *_ = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in self.params:
+            name, text = parameter.opts[0], given.get(parameter.name or "")
+            if isinstance(text, str) and (not text or "\0" in text):
+                raise ValueError(f"Argument `{name}` must not be empty or have NUL, but is {reprlib.repr(text)}.")
+        return super().parse_args(ctx, args)
+
+
 for command in (compare, sweep, show, train, validate):
-    app.command()(_interruptible(command))
+    app.command(cls=_Command)(_naming_options(command))
 
 
-def run() -> int:
-    """Exit status of the command; a user's error ends in one line and status 2."""
+def run(interrupted: Callable[[], bool] = lambda: False) -> int:
+    """Exit status of the command: a user's error ends in one line and status 2, an interrupt in 130 and no line.
+
+    Args:
+        interrupted: Whether a signal has come; errors after it are its consequences, and no news.
+    """
     try:
         app(standalone_mode=True)
     except USER_ERRORS as error:
-        errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        if not interrupted():
+            errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
     except SystemExit as ended:
-        if ended.code == 130 and not _said.is_set():
-            raise KeyboardInterrupt from None  # typer's own end, without a line
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return 0

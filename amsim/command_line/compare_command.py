@@ -33,12 +33,13 @@ def compare(
     from amsim.comparison.families import verdict
     from amsim.plot import plot_comparison
     from amsim.report.comparison import comparison_tables
+    from amsim.report.result_file import write_result
 
-    check_writable(out, "--out")
+    check_writable(out, "--out", "compare.nc", "compare.png")
     names = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
     with progress_bar() as report:
         result = run_comparison(names, network=network, data=data, dies=dies, seed=seed, progress=report)
-    write_whole(out / "compare.nc", lambda path: result.to_netcdf(path, engine="h5netcdf"))
+    write_result(out / "compare.nc", result)
     figure = plot_comparison(result)
     write_whole(out / "compare.png", lambda path: figure.savefig(path, format="png", dpi=150))
     if as_json:

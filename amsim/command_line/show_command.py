@@ -28,14 +28,15 @@ def show(
         raise ValueError(f"Argument `--plot` must end in .png, but is {plot}.")
     opened = open_result(result)
     if plot is not None:
-        check_writable(plot.parent, "--plot")
+        check_writable(plot.parent, "--plot", plot.name)
+    tables = result_tables(opened, quantity)
+    figure = None if plot is None else result_picture(opened, quantity, along)
     console = Console(markup=False, emoji=False, highlight=False)
     for line in [*provenance_lines(opened), *store_progress(result)]:
         console.print(line, soft_wrap=True)
-    for table in result_tables(opened, quantity):
+    for table in tables:
         console.print()
         console.print(table)
-    if plot is not None:
-        figure = result_picture(opened, quantity, along)
+    if plot is not None and figure is not None:
         write_whole(plot, lambda path: figure.savefig(path, format="png", dpi=150))
         console.print(f"Written: {plot}", soft_wrap=True)

@@ -1,8 +1,6 @@
 """`amsim sweep`: the study that a file describes."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +8,13 @@ import typer
 from rich.console import Console
 
 from amsim.command_line.output import plain
+from amsim.command_line.workers import dask_client
+from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_writable, write_whole
 from amsim.progress import progress_bar
+
+LARGEST_WORKERS = 1024
+"""Most worker processes: each holds a JAX of its own, and more are a slip of the keyboard."""
 
 
 def _print_schema(wanted: bool) -> bool:
@@ -32,7 +35,9 @@ def sweep(
         Path | None,
         typer.Option(help="Zarr store of results as they come; the same command resumes from it."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes on this machine.", min=1)] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes on this machine.", min=1, max=LARGEST_WORKERS)
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler with workers.")] = None,
     dies: Annotated[int | None, typer.Option(help="Number of dies; overrides the file.")] = None,
     images: Annotated[int | None, typer.Option(help="Number of images; overrides the file.")] = None,
@@ -46,29 +51,23 @@ def sweep(
 
     Example files are in docs/studies. The whole file is checked before anything runs.
     """
+    from amsim.report.result_file import write_result
     from amsim.studies.study_file.study import read_study
 
     if workers is not None and scheduler is not None:
         raise ValueError("Arguments `--workers` and `--scheduler` exclude each other; give only one.")
     given = read_study(study, dies=dies, images=images)
     result_path = out if out.suffix == ".nc" else out / f"{study.stem}.nc"
-    check_writable(result_path.parent, "--out")
-    try:
-        with _cluster(workers, scheduler) as client, progress_bar() as report:
-            result = given.run(store=store, client=client, progress=lambda done, total: report(study.stem, done, total))
-    except KeyboardInterrupt:
-        kept = (
-            "nothing was written; with --store an interrupted study can be resumed."
-            if store is None
-            else f"{store} keeps what is done, and the same command resumes from it."
-        )
-        typer.echo(f"Interrupted; {kept}", err=True)
-        raise typer.Exit(130) from None
-    write_whole(result_path, lambda path: result.to_netcdf(path, engine="h5netcdf"))
+    picture_path = result_path.with_suffix(".png")
+    check_writable(result_path.parent, "--out", result_path.name, picture_path.name)
+    if store is not None and not checked_path("store", store).exists():
+        check_writable(store.parent, "--store")
+    with dask_client(workers, scheduler) as client, progress_bar() as report:
+        result = given.run(store=store, client=client, progress=lambda done, total: report(study.stem, done, total))
+    write_result(result_path, result)
     written = [str(result_path)]
     picture, reason = _picture(result)
     if picture is not None:
-        picture_path = result_path.with_suffix(".png")
         write_whole(picture_path, lambda path: picture.savefig(path, format="png", dpi=150))
         written.append(str(picture_path))
     if as_json:
@@ -91,30 +90,3 @@ def _picture(result: Any) -> tuple[Any, str]:
         return result_picture(result), ""
     except ValueError as error:
         return None, str(error)
-
-
-@contextmanager
-def _cluster(workers: int | None, scheduler: str | None) -> Iterator[Any]:
-    """Dask client of local or remote workers, or None to compute in this process."""
-    if workers is None and scheduler is None:
-        yield None
-        return
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise ValueError(
-            "Arguments `--workers` and `--scheduler` need dask.distributed: pip install 'amsim[distributed]'."
-        ) from None
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout="10s")
-        except (OSError, ValueError) as error:
-            raise ValueError(f"Argument `--scheduler`: {scheduler} cannot be reached: {error}.") from None
-        with client:
-            yield client
-        return
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client

@@ -21,12 +21,13 @@ def train(
 ) -> None:
     """Train a reference network from scratch."""
     from amsim.circuits.checks import one_of
-    from amsim.datasets.load import load_dataset
+    from amsim.datasets.load import DATASETS, load_dataset
     from amsim.networks import NETWORKS, save_network
     from amsim.training.reference_networks import train as run_training
 
     one_of("network", network, NETWORKS)
-    check_writable(out, "--out")
+    one_of("data", data, DATASETS)
+    check_writable(out, "--out", f"{network}.npz", f"{network}.json")
     images = load_dataset(data)
     with progress_bar() as report:
         result = run_training(

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from amsim.command_line.output import plain
-from amsim.files.whole_file import check_writable, write_whole
+from amsim.files.whole_file import check_writable
 from amsim.progress import progress_bar
 
 
@@ -20,15 +20,16 @@ def validate(
 
     Misses are results: they are marked and listed, and the exit status is 0.
     """
+    from amsim.report.result_file import write_result
     from amsim.validation.ladder import validate as run_validation
     from amsim.validation.tables import level_tables, misses, summary
 
     if out is not None:
-        check_writable(out, "--out")
+        check_writable(out, "--out", "validate.nc")
     with progress_bar() as report:
         result = run_validation(progress=report)
     if out is not None:
-        write_whole(out / "validate.nc", lambda path: result.to_netcdf(path, engine="h5netcdf"))
+        write_result(out / "validate.nc", result)
     if as_json:
         print(json.dumps(plain(result), indent=1))
         return

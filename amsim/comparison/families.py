@@ -16,11 +16,14 @@ from amsim.datasets.load import DATASETS, load_dataset
 from amsim.datasets.split import Dataset
 from amsim.deployment.front_door import deploy
 from amsim.evaluation.accuracy import evaluate, plain_accuracy
-from amsim.networks.image_network import ImageNetwork
+from amsim.networks.image_network import ImageNetwork, Params
+from amsim.networks.registry import named_network
 from amsim.progress import NamedProgress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import described, provenance
 from amsim.statistics.intervals import interval_names
+
+Network = tuple[ImageNetwork, Params]
 
 COST_IMAGES = 64
 """Number of images whose activity the energy is averaged over."""
@@ -60,10 +63,12 @@ def compare(
         one_of("data", data, DATASETS)
     else:
         part_of("data", data, Dataset)
-    chosen = _choose_designs(designs, network)
+    named = None if designs is None else _named(designs)
+    given = None if network is None else _common(network)
+    chosen = _default_designs(given) if named is None else named
     dataset = load_dataset(data) if isinstance(data, str) else data
     key = jax.random.key(seed)
-    rows = [_measure(one, network, dataset, dies, key, progress) for one in chosen]
+    rows = [_measure(one, given, dataset, dies, key, progress) for one in chosen]
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     dims: dict[str, tuple[str, ...]] = dict.fromkeys(stacked, ("design",))
     dims |= {"accuracy": ("design", "die"), "energy": ("design", "component")}
@@ -112,30 +117,42 @@ def verdict(comparison: xr.Dataset) -> str:
     return "Least energy per inference: " + ", ".join(parts) + "."
 
 
-def _choose_designs(designs: Sequence[str] | None, network: str | Path | None) -> list[Design]:
-    if designs is not None:
-        designs = words("designs", designs)
-        if not designs:
-            raise ValueError("Argument `designs` must name at least one design, but is empty.")
-        if len(set(designs)) < len(designs):
-            raise ValueError(f"Argument `designs` must not name a design twice, but is {', '.join(designs)}.")
-        return [named_design("designs", name) for name in designs]
+def _named(designs: Sequence[str]) -> list[Design]:
+    designs = words("designs", designs)
+    if not designs:
+        raise ValueError("Argument `designs` must name at least one design, but is empty.")
+    if len(set(designs)) < len(designs):
+        raise ValueError(f"Argument `designs` must not name a design twice, but is {', '.join(designs)}.")
+    return [named_design("designs", name) for name in designs]
+
+
+def _default_designs(network: Network | None) -> list[Design]:
     if network is None:
         return [design(name) for name in DEFAULT_DESIGNS]
-    bits = networks.load(network)[0].bits
+    bits = network[0].bits
     length = next(one for one in WORD_LENGTHS if one >= bits)
     return [Design(family, length) for family in FAMILIES]
 
 
+def _common(network: str | Path) -> Network:
+    """The network that all designs share; an error about its file names the argument too."""
+    try:
+        return named_network("network", network)
+    except (ValueError, OSError) as error:
+        if "`network`" in str(error):
+            raise
+        raise ValueError(f"Argument `network` cannot be used: {error}") from None
+
+
 def _measure(
     one: Design,
-    network: str | Path | None,
+    network: Network | None,
     data: Dataset,
     dies: int,
     key: Any,
     progress: NamedProgress | None,
 ) -> dict[str, np.ndarray]:
-    net, params = networks.load(one.network if network is None else network)
+    net, params = networks.load(one.network) if network is None else network
     _check_shape(net, data)
     accelerator = one.accelerator()
     report = None if progress is None else lambda done, total: progress(one.name, done, total)

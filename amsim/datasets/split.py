@@ -35,11 +35,9 @@ class Split:
     labels: Shaped[np.ndarray | Array, "batch ..."]
 
     def __post_init__(self) -> None:
-        count = count_items(self.inputs)
-        if len(self.labels) != count:
-            raise ValueError(
-                f"Argument `labels` must have one entry for each of the {count} inputs, but has {len(self.labels)}."
-            )
+        count, labels = count_items(self.inputs), count_items(self.labels, "`labels`")
+        if labels != count:
+            raise ValueError(f"Argument `labels` must have one entry for each of the {count} inputs, but has {labels}.")
 
     def __len__(self) -> int:
         return len(self.labels)

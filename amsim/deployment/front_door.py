@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import finite, function, one_of, part_of
+from amsim.circuits.checks import finite, finite_number, function, one_of, part_of, shown
 from amsim.circuits.contract.macro import Die
 from amsim.deployment.chip import Chip, check_key, chip_of
 from amsim.deployment.chip_file import read_chip_file
 from amsim.deployment.site_ranges import Calibration
+from amsim.noise.checks import is_real_dtype
 from amsim.noise.gradients import NOISY_DECISION_RULES
 from amsim.system.accelerator import Accelerator
 
@@ -51,12 +52,12 @@ def deploy(
     such rules.
 
     Raises:
-        ValueError: `fn` is not callable, a parameter is NaN or infinite, or hardware, calibration or decision rule is
-            not as above.
+        ValueError: `fn` is not callable, a parameter is NaN, infinite or no number, or hardware, calibration or
+            decision rule is not as above.
     """
     check_key("key", key)
-    params = _on_device(params)
-    accelerator = _check(fn, params, hardware, calibration, decision_rule)
+    params = params_on_device(params)
+    accelerator = _check(fn, hardware, calibration, decision_rule)
     dies: tuple[Die, ...] = (None,) * len(accelerator.macros)
     if key is not None and not accelerator.deterministic:
         keys = jax.random.split(key, len(accelerator.macros))
@@ -86,19 +87,16 @@ def check_deployable(
     Raises:
         ValueError: As `deploy`.
     """
-    return _check(fn, _on_device(params), hardware, calibration, decision_rule)
+    params_on_device(params)
+    return _check(fn, hardware, calibration, decision_rule)
 
 
-def _check(fn: Any, params: PyTree, hardware: Any, calibration: Any, decision_rule: Any) -> Accelerator:
+def _check(fn: Any, hardware: Any, calibration: Any, decision_rule: Any) -> Accelerator:
     _check_function(fn)
     part_of("calibration", calibration, Calibration, optional=True)
     if decision_rule is not None:
         one_of("decision_rule", decision_rule, NOISY_DECISION_RULES)
-    accelerator = Accelerator.of(hardware)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        if eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer):
-            finite(f"params{jax.tree_util.keystr(path)}", leaf)
-    return accelerator
+    return Accelerator.of(hardware)
 
 
 def load_chip(path: str | Path, fn: Callable[..., Any], *, params: PyTree = None) -> Chip:
@@ -126,6 +124,25 @@ def _check_function(fn: Any) -> None:
     function("fn", fn, "fn(params, *inputs)")
 
 
-def _on_device(params: PyTree) -> PyTree:
-    """Parameters with arrays of JAX in place of those of NumPy."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
+def params_on_device(params: PyTree) -> PyTree:
+    """Parameters with arrays of JAX in place of those of NumPy; what stands beside numbers, as in a module, is left.
+
+    Raises:
+        ValueError: A parameter is NaN or infinite, or an array of something else than numbers.
+    """
+    return jax.tree_util.tree_map_with_path(_on_device, params)
+
+
+def _on_device(path: Any, leaf: Any) -> Any:
+    name = f"params{jax.tree_util.keystr(path)}"
+    if isinstance(leaf, np.ndarray):
+        kind = leaf.dtype
+        numbers = is_real_dtype(kind) or jnp.issubdtype(kind, jnp.complexfloating) or jnp.issubdtype(kind, bool)
+        if isinstance(leaf, np.ma.MaskedArray) or not numbers:
+            raise ValueError(f"Argument `{name}` must be numbers, but is {shown(leaf)} and dtype {kind}.")
+        leaf = jnp.asarray(leaf)
+    if isinstance(leaf, float):
+        finite_number(name, leaf)
+    elif eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer):
+        finite(name, leaf)
+    return leaf

@@ -1,16 +1,21 @@
 """Choices of calibration per site: codes of the operands and range of the readout."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import finite, part_of, text
+from amsim.circuits.checks import part_of, text, words
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.selection.codes import IntegerCode
+from amsim.noise.checks import floating
 from amsim.workloads.use_names import known_as
+
+
+def _optional_array(name: str) -> Callable[[Any], Any]:
+    return lambda values: None if values is None else floating(name, values)
 
 
 class SiteRanges(eqx.Module):
@@ -30,21 +35,22 @@ class SiteRanges(eqx.Module):
     inputs: IntegerCode | None = None
     weights: IntegerCode | None = None
     readout: Quantity | None = quantity("readout", unit="1", positive=True, optional=True)
-    tuning: Float[Array, " columns"] | None = None
-    offset: Float[Array, " columns"] | None = None
+    tuning: Float[Array, " columns"] | None = eqx.field(converter=_optional_array("tuning"), default=None)
+    offset: Float[Array, " columns"] | None = eqx.field(converter=_optional_array("offset"), default=None)
 
     def __check_init__(self) -> None:
         """Check the codes."""
         part_of("inputs", self.inputs, IntegerCode, optional=True)
         part_of("weights", self.weights, IntegerCode, optional=True)
-        for name in ("tuning", "offset"):
-            values = getattr(self, name)
-            if values is not None and not isinstance(values, jax.core.Tracer):
-                finite(name, values)
 
     def macro(self, macro: Macro) -> Macro:
         """The macro as this site uses it."""
         return macro if self.readout is None else macro.with_readout_range(self.readout)
+
+
+def _by_name(sites: Any) -> dict[Any, Any]:
+    part_of("sites", sites, Mapping)
+    return dict(sites)
 
 
 class Calibration(eqx.Module):
@@ -60,7 +66,7 @@ class Calibration(eqx.Module):
         ValueError: A name that is not text, or a choice that is not `SiteRanges`.
     """
 
-    sites: dict[str, SiteRanges] = eqx.field(default_factory=dict, converter=dict)
+    sites: dict[str, SiteRanges] = eqx.field(default_factory=dict, converter=_by_name)
 
     def __check_init__(self) -> None:
         """Check names and choices."""
@@ -75,7 +81,7 @@ class Calibration(eqx.Module):
 
     def only(self, names: Collection[str]) -> "Calibration":
         """Choices for these sites only."""
-        kept = {one for name in names for one in known_as(name)}
+        kept = {one for name in words("names", names) for one in known_as(name)}
         return Calibration({name: ranges for name, ranges in self.sites.items() if name in kept})
 
     def without_readout(self) -> "Calibration":

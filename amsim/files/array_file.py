@@ -91,7 +91,7 @@ def read_array_file(path: Path, largest: int | None = None) -> dict[str, np.ndar
         raise FileNotFoundError(f"Array file {path} does not exist.") from None
     except (ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError, NotImplementedError, SyntaxError,
             MemoryError, OverflowError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        raise ValueError(f"Array file {path} cannot be used: {error}.") from None
+        raise ValueError(f"Array file {path} cannot be used: {str(error).rstrip('.')}.") from None
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:

@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from amsim.files.regular_file import open_regular_file
+
 LARGEST_CONTENT = 2**30
 LARGEST_RATIO = 64
 """Most bytes that arrays may unpack to: `LARGEST_CONTENT`, or `LARGEST_RATIO` times the file if that is more."""
@@ -15,16 +17,27 @@ def check_hdf5_file(path: Path) -> None:
     """Raise for a file whose arrays lie elsewhere, or would take memory out of proportion to its size.
 
     Raises:
-        ValueError: It links to another place, or has an array that lies in another file, is put together from others,
-            was not written in full, or is too large.
+        ValueError: It is no HDF5 file, links to another place, or has an array that lies in another file, is put
+            together from others, was not written in full, or is too large.
     """
     import h5py
 
+    if not h5py.is_hdf5(path):
+        raise ValueError(_what_it_is(path))
     with h5py.File(path, "r") as file:
         size = _checked_size(file)
     largest = max(LARGEST_CONTENT, LARGEST_RATIO * path.stat().st_size)
     if size > largest:
         raise ValueError(f"its arrays unpack to {size} bytes, more than {largest}")
+
+
+def _what_it_is(path: Path) -> str:
+    """What a file that is not HDF5 has in its place."""
+    with open_regular_file(path) as file:
+        begin = file.read(8)
+    is_netcdf3 = begin[:3] == b"CDF" and begin[3:4] in (b"\x01", b"\x02", b"\x05")
+    found = "it is empty" if not begin else f"it begins with {begin!r}" + (", so it is netCDF-3" if is_netcdf3 else "")
+    return f"{found}; results of amsim are netCDF-4, which is HDF5"
 
 
 def _checked_size(group: Any) -> int:

@@ -19,6 +19,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
     Raises:
         ValueError: There is something else than a file, such as a device or a pipe.
+        OSError: It cannot be written, such as on a full disk.
     """
     target = Path(os.path.realpath(path))
     mode = target.stat().st_mode if target.exists() else None
@@ -32,6 +33,10 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
             temporary.chmod(stat.S_IMODE(mode))
         _flush(temporary)
         temporary.replace(target)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a full disk names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -50,15 +55,16 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def check_writable(folder: Path, argument: str) -> None:
+def check_writable(folder: Path, argument: str, *names: str) -> None:
     """Make a folder and write to it, to find out before the work and not after it whether its results can be stored.
 
     Args:
         folder: Where results will go.
         argument: Name of the argument that gives it, for the error.
+        names: Names of the files that will be written there.
 
     Raises:
-        ValueError: The folder cannot be made or written to.
+        ValueError: The folder cannot be made or written to, or something else than a file has such a name.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +74,8 @@ def check_writable(folder: Path, argument: str) -> None:
         raise ValueError(
             f"Argument `{argument}` must be a folder that can be written, but {folder} is not: {error}."
         ) from None
+    for name in names:
+        check_replaceable(folder / name, argument)
 
 
 def check_replaceable(path: Path, argument: str) -> None:

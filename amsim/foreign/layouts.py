@@ -1,7 +1,11 @@
 """Conversion of weight layouts from other frameworks to that of JAX networks: inputs first, outputs last."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
+
+from amsim.circuits.checks import shown
 
 
 def from_torch_linear(weight: Shaped[Array, "outputs inputs"]) -> Shaped[Array, "inputs outputs"]:
@@ -16,8 +20,7 @@ def from_torch_linear(weight: Shaped[Array, "outputs inputs"]) -> Shaped[Array, 
     Raises:
         ValueError: `weight` is not a matrix.
     """
-    if weight.ndim != 2:
-        raise ValueError(f"Argument `weight` must have shape (outputs, inputs), but has shape {weight.shape}.")
+    _check_axes(weight, (2,), "(outputs, inputs)")
     return weight.T
 
 
@@ -33,6 +36,12 @@ def from_torch_convolution(weight: Shaped[Array, "outputs inputs *space"]) -> Sh
     Raises:
         ValueError: `weight` does not have 3 to 5 axes.
     """
-    if not 3 <= weight.ndim <= 5:
-        raise ValueError(f"Argument `weight` must have shape (outputs, inputs, *space), but has shape {weight.shape}.")
+    _check_axes(weight, (3, 4, 5), "(outputs, inputs, *space)")
     return jnp.moveaxis(weight, (1, 0), (-2, -1))
+
+
+def _check_axes(weight: Any, axes: tuple[int, ...], shape: str) -> None:
+    found = getattr(weight, "shape", None)
+    if not isinstance(found, tuple) or len(found) not in axes:
+        given = shown(weight) if found is None else f"has shape {found}"
+        raise ValueError(f"Argument `weight` must be an array of shape {shape}, but {'is ' * (found is None)}{given}.")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import integer_between, integers_from_one, part_of
 from amsim.noise.gradients import decision, rounded
 
 Params = dict[str, dict[str, Array]]
@@ -75,10 +75,16 @@ class ImageNetwork:
     input_shape: tuple[int, int] = (28, 28)
 
     def __post_init__(self) -> None:
-        """Check the word length."""
+        """Check the word length and all sizes."""
         integer_between("bits", self.bits, 1, 8)
         integer_between("input_maps", self.input_maps, 1)
         integer_between("classes", self.classes, 1)
+        integers_from_one("input_shape", self.input_shape)
+        if len(self.input_shape) != 2:
+            raise ValueError(f"Argument `input_shape` must be a height and a width, but is {self.input_shape}.")
+        part_of("layers", self.layers, tuple)
+        for layer in self.layers:
+            part_of("layers", layer, ConvolutionLayer)
 
     def __call__(
         self, params: Params, inputs: Shaped[ArrayLike, "batch height width"]

@@ -2,8 +2,10 @@
 
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 from amsim.circuits.checks import one_of
+from amsim.files.path_argument import checked_path
 from amsim.networks.image_network import ImageNetwork, Params
 from amsim.networks.storage import load_network
 
@@ -30,8 +32,14 @@ def load(name: str | Path) -> tuple[ImageNetwork, Params]:
         FileNotFoundError: There is no such file.
         amsim.networks.storage.CorruptNetworkError: The file is damaged.
     """
-    if str(name).endswith(".npz"):
-        return load_network(Path(name))
-    one_of("name", str(name), NETWORKS)
-    with as_file(files("amsim.networks") / "weights" / f"{name}.npz") as path:
+    return named_network("name", name)
+
+
+def named_network(argument: str, name: Any) -> tuple[ImageNetwork, Params]:
+    """Network of a name or file; an error speaks of the argument."""
+    text = str(checked_path(argument, name, "the name of a reference network or the path of a file"))
+    if text.endswith(".npz"):
+        return load_network(Path(text))
+    one_of(argument, text, NETWORKS)
+    with as_file(files("amsim.networks") / "weights" / f"{text}.npz") as path:
         return load_network(path)

@@ -1,12 +1,14 @@
 """Trained networks as files: integer weight codes and float32 statistics in a compressed array file, no pickle."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from amsim.circuits.checks import part_of
 from amsim.files.array_file import read_own_file, write_array_file
 from amsim.files.path_argument import checked_path
 from amsim.networks.image_network import ConvolutionLayer, ImageNetwork, Params
@@ -32,7 +34,14 @@ def save_network(path: Path, network: ImageNetwork, params: Params) -> None:
         path: File to write, a NumPy archive.
         network: The network.
         params: Its parameters.
+
+    Raises:
+        ValueError: It is not such a network, or its parameters are not arrays by layer and name.
     """
+    part_of("network", network, ImageNetwork)
+    part_of("params", params, Mapping)
+    for name, layer in params.items():
+        part_of(f"params[{name!r}]", layer, Mapping)
     header = {
         "format": FORMAT,
         "bits": network.bits,
@@ -71,7 +80,7 @@ def load_network(path: Path) -> tuple[ImageNetwork, Params]:
     except FileNotFoundError:
         raise FileNotFoundError(f"Network file {path} does not exist.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
-        raise CorruptNetworkError(f"Network file {path} cannot be used: {error}.") from None
+        raise CorruptNetworkError(f"Network file {path} cannot be used: {str(error).rstrip('.')}.") from None
 
 
 def _network(arrays: dict[str, np.ndarray]) -> tuple[ImageNetwork, Params]:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from amsim.circuits.adc import linearity
+from amsim.circuits.checks import real_numbers
 from amsim.plot import style
 
 
@@ -58,8 +59,8 @@ def plot_linearity(transitions: ArrayLike, *, quantity: str = "inl", ax: Axes | 
     """
     if quantity not in ("inl", "dnl"):
         raise ValueError(f"Argument `quantity` must be inl or dnl, but is {quantity!r}.")
-    levels = np.atleast_2d(np.asarray(transitions, float))
-    if levels.ndim != 2 or levels.shape[1] < 2:
+    levels = np.atleast_2d(real_numbers("transitions", transitions, (1, 2)))
+    if levels.shape[1] < 2:
         raise ValueError(
             "Argument `transitions` must have shape (transitions,) or (columns, transitions), two at least, but has "
             f"shape {np.shape(transitions)}."

@@ -14,7 +14,7 @@ from amsim.calibration.batch_statistics import reestimate_statistics
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.trim import Trim
-from amsim.circuits.checks import LARGEST_COUNT, function, integer_between, is_real_number, shown
+from amsim.circuits.checks import LARGEST_COUNT, function, integer_between, is_real_number, part_of, shown
 from amsim.circuits.contract.macro import Macro
 from amsim.deployment.chip import Chip
 from amsim.repairs.bench import Bench, Effort, with_ranges
@@ -32,6 +32,10 @@ class Trimming:
     """
 
     trim: Trim = dataclasses.field(default_factory=Trim)
+
+    def __post_init__(self) -> None:
+        """Check the trim."""
+        part_of("trim", self.trim, Trim)
 
     def __call__(self, chip: Chip, bench: Bench) -> tuple[Chip, Effort]:
         """Chip with other trim codes; raw offsets and measurement errors are part of the die and stay."""

@@ -23,7 +23,9 @@ def result_picture(result: xr.Dataset, quantity: str | None = None, along: str |
         raise ValueError("only studies of `amsim sweep` are drawn here.")
     chosen = quantity or ("accuracy" if "accuracy" in result else str(next(iter(result.data_vars))))
     if chosen not in result:
-        raise ValueError(f"quantity must be one of {', '.join(map(str, result.data_vars))}, but is {chosen!r}.")
+        raise ValueError(
+            f"Argument `quantity` must be one of {', '.join(map(str, result.data_vars))}, but is {chosen!r}."
+        )
     axes = own_axes_of(result[chosen])
     unnamed = [dim for dim in ("point", "sample") if dim in axes]
     numeric = [dim for dim in axes if is_numeric(result[dim])]
@@ -33,7 +35,9 @@ def result_picture(result: xr.Dataset, quantity: str | None = None, along: str |
     if unnamed:
         raise ValueError(f"the values of {chosen!r} are a list over {unnamed[0]!r}, not along an axis.")
     if along is not None and along not in numeric:
-        raise ValueError(f"`along` must be an axis of numbers, of {', '.join(numeric) or 'none'}, but is {along!r}.")
+        raise ValueError(
+            f"Argument `along` must be an axis of numbers, of {', '.join(numeric) or 'none'}, but is {along!r}."
+        )
     x = along or next(iter(numeric), None)
     if x is None:
         raise ValueError(f"{chosen!r} has no axis of numbers.")

@@ -1,12 +1,17 @@
-"""Stored results, opened without trust: nothing in a file is run, and damage is reported in one line."""
+"""Results in files, written whole and opened without trust: nothing in them is run, damage is told in one line."""
 
+import io
 import time
 from pathlib import Path
 
+import h5netcdf
 import numpy as np
 import xarray as xr
+from xarray.backends import H5NetCDFStore
 
 from amsim.files.hdf5_file import check_hdf5_file
+from amsim.files.library_error import first_line
+from amsim.files.whole_file import write_whole
 from amsim.studies.store import stored_items
 from amsim.studies.store_header import check_contents, read_header
 from amsim.studies.store_lock import writer_at_work
@@ -34,6 +39,19 @@ def open_result(path: Path) -> xr.Dataset:
             if time.monotonic() > until or not (written or _is_written(path)):
                 raise
             time.sleep(AGAIN)
+
+
+def write_result(path: Path, result: xr.Dataset) -> None:
+    """Write a result as netCDF-4 that appears whole or not at all.
+
+    Raises:
+        OSError: The disk is full, or the file cannot be written.
+    """
+    # In memory first: HDF5 that meets a full disk prints tracebacks and crashes when the process ends.
+    content = io.BytesIO()
+    with h5netcdf.File(content, "w") as file:
+        result.dump_to_store(H5NetCDFStore(file))
+    write_whole(path, lambda temporary: temporary.write_bytes(content.getvalue()))
 
 
 def store_progress(path: Path) -> list[str]:
@@ -78,8 +96,7 @@ def _open(path: Path) -> xr.Dataset:
         raise ValueError(f"{path} needs Zarr to be read: pip install 'amsim[studies]'.") from None
     # What damaged files make the libraries raise is not documented.
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f"{path} cannot be read as netCDF or Zarr: {reason}") from None
+        raise ValueError(f"{path} cannot be read as netCDF or Zarr: {first_line(error)}.") from None
     if "amsim_version" not in found.attrs:
         raise ValueError(f"{path} is not a result of amsim: it has no attribute `amsim_version`.")
     return found

@@ -57,7 +57,7 @@ def result_tables(result: xr.Dataset, quantity: str | None = None) -> list[Table
     """
     if quantity is not None and quantity not in result.data_vars:
         names = ", ".join(map(str, result.data_vars))
-        raise ValueError(f"Argument `--quantity` must be one of {names}, but is {quantity!r}.")
+        raise ValueError(f"Argument `quantity` must be one of {names}, but is {quantity!r}.")
     if "axes" in result.attrs:
         return [_study_table(result, [quantity] if quantity else [str(name) for name in result.data_vars])]
     if quantity is None and {"design", "component"} <= set(result.dims) and "accuracy_mean" in result:

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, function, one_key, shown
+from amsim.circuits.checks import at_least_one, function, one_key, real_numbers
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
@@ -226,9 +226,7 @@ def pareto_curve(
     one_key("key", key)
     function("fn", fn, "(params, *inputs)")
     data = class_items("data", data)
-    if not isinstance(accuracies, Sequence | np.ndarray) or isinstance(accuracies, str | bytes):
-        raise ValueError(f"Argument `accuracies` must be a list of limits, but is {shown(accuracies)}.")
-    for one in accuracies:
+    for one in real_numbers("accuracies", accuracies, (1,)):
         check_accuracy("accuracies", one)
     limits = sorted(accuracies)
     if len(limits) < 2 or len(set(limits)) != len(limits):

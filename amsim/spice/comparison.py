@@ -11,10 +11,12 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.charge_line import ChargeLine
+from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checks import is_real_number, shown
 from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.files.whole_file import write_whole_text
+from amsim.noise.switching import leakage_drop
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.spice.deck import MIRROR_CAPACITANCE, Deck, deck_path, netlist
@@ -151,19 +153,20 @@ def _one_line(
         bottom_parasitics=bottoms,
         feedthrough_capacitance=0.0 if macro.reset is None else macro.reset.feedthrough_capacitance,
     )
-    moved = _moved(macro, lines, line, resistances, high)
+    drivers = macro.alike_drivers(line.total_capacitance)
+    moved = _moved(macro, line, resistances, high)
     edge = jnp.zeros(()) if macro.reset is None else macro.reset.step(line.total_capacitance) * switch_scale
-    value, found, hold_time = jnp.asarray(lines.start_level), [], jnp.asarray(lines.hold_time)
+    edge = edge if drivers is None else edge * drivers.injected
+    value, found = jnp.asarray(lines.start_level), []
     for number in range(len(high)):
         if macro.reset is None:
             value = line.reset_level
         else:
             value = line.after_reset(value, macro.reset_time, macro.reset.resistance)
-        value = value + edge + moved[number]
-        if leakage_current is not None:
-            value = line.leaked_voltage(
-                value, hold_time, jnp.asarray(leakage_current), jnp.asarray(lines.off_resistance)
-            )
+        if leakage_current is None:
+            value = value + edge + moved[number]
+        else:
+            value = _held(lines, line, drivers, (value, edge, moved[number]), jnp.asarray(leakage_current))
         found.append(value)
         value = value - moved[number] - edge
     return jnp.stack(found), line.supply_energy(high)
@@ -171,23 +174,36 @@ def _one_line(
 
 def _moved(
     macro: SwitchedCapacitor,
-    lines: Lines,
     line: ChargeLine,
     resistances: Float[Array, " capacitors"] | None,
     high: Float[Array, "evaluations capacitors"],
 ) -> Float[Array, " evaluations"]:
-    """Change of the line voltage from the step of the bottom plates to the hold, V."""
+    """Change of the line voltage by the step of the bottom plates until the decision, V; what leaks is left out."""
     if resistances is None:
         return line.settled_voltage(high) - line.reset_level
     assert macro.drivers is not None
-    moved = line.settling(high, macro.evaluation_time, resistances) - line.reset_level
-    if macro.drivers.supply_resistance is None:
-        return moved
-    behind_rail = line.settling_shared_supply(high, macro.evaluation_time, macro.drivers.supply_resistance)
-    # Both poles one after the other, as in the macro; where nothing rises, nothing moves either.
-    ideal = line.settled_voltage(high) - line.reset_level
-    rises = ideal != 0
-    return moved * jnp.where(rises, (behind_rail - line.reset_level) / jnp.where(rises, ideal, 1.0), 1.0)
+    settled = line.settling(high, macro.settling_time, resistances, macro.drivers.supply_resistance)
+    return settled - line.reset_level
+
+
+def _held(
+    lines: Lines,
+    line: ChargeLine,
+    drivers: AlikeDrivers | None,
+    parts: tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]],
+    current: Float[Array, ""],
+) -> Float[Array, ""]:
+    """Line at the decision after a leaking hold, V: of its level at the end of reset, the switch's step and its own."""
+    start, edge, moved = parts
+    hold, off = jnp.asarray(lines.hold_time), jnp.asarray(lines.off_resistance)
+    if drivers is None:
+        return line.leaked_voltage(start + edge + moved, hold, current, off)
+    droop = line.reset_time_constant(off)
+    kept = (start - line.reset_level) * drivers.kept(jnp.ones(()), hold, droop)
+    kept = kept + edge / drivers.injected * drivers.kept(drivers.injected, hold, droop)
+    kept = kept + moved / drivers.settled(hold) * drivers.kept(drivers.settled(), hold, droop)
+    drop = leakage_drop(current, hold, line.total_capacitance) * drivers.dropped(hold, droop)
+    return line.reset_level + kept - drop
 
 
 def _at(

@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from amsim.circuits.checks import at_least_one, integer_between, is_real_number, number_between, shown, truth_values
+from amsim.circuits.checks import (
+    at_least_one,
+    integer_between,
+    is_real_number,
+    number_between,
+    real_numbers,
+    shown,
+    truth_values,
+)
 
 CONFIDENCE = 0.95
 
@@ -70,7 +78,7 @@ def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> Mea
     finite test set, which is common to all designs.
     """
     truth_values(deterministic=deterministic)
-    values = np.asarray(die_values, float)
+    values = real_numbers("die_values", die_values, (1,))
     mean = float(values.mean())
     if deterministic:
         return MeanInterval(mean, mean, mean)
@@ -153,9 +161,9 @@ def roc_area(scores: np.ndarray, labels: np.ndarray) -> float:
     Raises:
         ValueError: Scores that are not real numbers of that shape or NaN, labels other than 0 and 1, or none of each.
     """
-    scores, labels = np.asarray(scores), np.asarray(labels)
-    if scores.ndim != 1 or scores.dtype.kind not in "biuf" or np.any(np.isnan(scores)):
-        raise ValueError(f"Argument `scores` must be real numbers of shape (item,), none NaN, but is {shown(scores)}.")
+    scores, labels = real_numbers("scores", scores, (1,)), np.asarray(labels)
+    if np.any(np.isnan(scores)):
+        raise ValueError("Argument `scores` must not be NaN, but has such values.")
     if labels.shape != scores.shape or labels.dtype.kind not in "biuf" or set(np.unique(labels)) != {0, 1}:
         raise ValueError(f"Argument `labels` must be 0 or 1 for each of {len(scores)} items, and some of each.")
     positive = labels == 1

@@ -66,7 +66,7 @@ def run_on_cluster(
                 orders[job.number] = client.submit(_keep, _order(job, measured, study), pure=False, retries=RETRIES)
             future = client.submit(_compute, orders[job.number], numbers, pure=False, retries=RETRIES)
             jobs[future] = (job, numbers)
-        for future in as_completed(list(jobs)):
+        for future in as_completed(list(jobs), loop=client.loop):
             job, numbers = jobs.pop(future)
             for number, outputs in zip(numbers, future.result(), strict=True):
                 yield job, number, outputs

@@ -15,7 +15,7 @@ from amsim.circuits.checks import at_least_one, one_of, part_of, words
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
-from amsim.deployment.front_door import check_deployable, deploy
+from amsim.deployment.front_door import check_deployable, deploy, params_on_device
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import right_answers
 from amsim.evaluation.batches import labelled_batches, on_device
@@ -172,7 +172,8 @@ def study(
         The study, first argument of `amsim.sweep`.
 
     Raises:
-        ValueError: No data or others than `amsim.evaluate` takes, an unknown quantity, none at all, or a count below 1.
+        ValueError: No data or others than `amsim.evaluate` takes, an unknown quantity, none at all, a
+            parameter that is no finite number, or a count below 1.
     """
     if data is None or (isinstance(data, Split) and len(data) == 0):
         raise ValueError(f"Argument `data` must be a Split with at least one item, but is {data!r}.")
@@ -192,6 +193,7 @@ def study(
         fn, params = networks.load(fn)
     if fn is not None and not callable(fn):
         raise ValueError(f"Argument `fn` must be a function fn(params, inputs), but is {fn!r}.")
+    params_on_device(params)
     if hardware is not None:
         hardware = Accelerator.of(hardware)
     chosen = tuple(name for name in QUANTITIES if name in quantities)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from amsim.files.library_error import first_line
 from amsim.studies.jobs import Done, Job
 from amsim.studies.program import Lanes
 from amsim.studies.store_contents import CHECKSUMS, checksums, write_sealed
@@ -123,8 +124,8 @@ class Store:
             # What damaged files make the libraries raise is not documented.
             except Exception as error:
                 raise ValueError(
-                    f"Argument `store` must hold whole parts, but in {self.path} {_line(error)}. Delete the folder "
-                    f"{folder} to have this part computed again."
+                    f"Argument `store` must hold whole parts, but in {self.path} {first_line(error)}. Delete the "
+                    f"folder {folder} to have this part computed again."
                 ) from None
             for index in range(count):
                 part = slice(index * items, (index + 1) * items)
@@ -142,8 +143,8 @@ class Store:
                 return held.load()
         except Exception as error:
             raise ValueError(
-                f"Argument `store` must be undamaged, but in {self.path} {_line(error)}. Give another path, or delete "
-                "this folder, to have the study computed again."
+                f"Argument `store` must be undamaged, but in {self.path} {first_line(error)}. Give another path, or "
+                "delete this folder, to have the study computed again."
             ) from None
 
     def add(self, done: Done, labelled: Any) -> None:
@@ -256,10 +257,6 @@ def stored_items(path: Path) -> tuple[int, int] | None:
         return done, sum(counts)
     except (ValueError, IndexError):
         return None
-
-
-def _line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
 
 
 @contextmanager

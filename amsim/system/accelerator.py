@@ -58,7 +58,7 @@ class Accelerator(AcceleratorParts):
         `spreads` may be one `Spread` for all macros, or one for each. Memories that are not given are those of the
         binary chips, and the DRAM a default one; with `dram=None` there is none.
         """
-        rules = _rules(macros, patterns)
+        rules = _rules("macros", macros, patterns)
         self.patterns = tuple(rules)
         self.macros = tuple(rules.values())
         self.spreads = _spreads(spreads, len(rules))
@@ -81,7 +81,7 @@ class Accelerator(AcceleratorParts):
     @staticmethod
     def of(hardware: Any) -> "Accelerator":
         """Accelerator of any hardware: itself, or a macro or rules with default memories."""
-        return hardware if isinstance(hardware, Accelerator) else Accelerator(hardware)
+        return hardware if isinstance(hardware, Accelerator) else Accelerator(_rules("hardware", hardware, None))
 
     def ideal(self) -> "Accelerator":
         """The same accelerator with ideal macros."""
@@ -119,7 +119,7 @@ def _spreads(spreads: Any, macros: int) -> tuple[Spread, ...]:
     return found
 
 
-def _rules(macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:
+def _rules(name: str, macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:
     if patterns is not None:
         words("patterns", patterns)
         several = tuple(macros) if isinstance(macros, Sequence) else (macros,)
@@ -131,12 +131,12 @@ def _rules(macros: Any, patterns: Sequence[str] | None) -> dict[str, Macro]:
     else:
         rules = dict(macros) if isinstance(macros, Mapping) else {".*": macros}
     if not rules:
-        raise ValueError("Argument `hardware` must have at least one rule, but is empty.")
+        raise ValueError(f"Argument `{name}` must have at least one rule, but is empty.")
     for pattern, macro in rules.items():
         if not isinstance(macro, Macro):
             raise ValueError(
-                "Argument `hardware` must be a macro, an Accelerator or rules {name pattern: macro}, but has "
+                f"Argument `{name}` must be a macro, an Accelerator or rules {{name pattern: macro}}, but has "
                 f"{macro!r} of type {type(macro).__name__}."
             )
-        regular_expression("hardware", pattern, used_as=" as patterns")
+        regular_expression(name, pattern, used_as=" as patterns")
     return rules

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import finite_number, integer_between, part_of
+from amsim.circuits.checks import finite_number, function, integer_between, part_of
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply
 from amsim.results.labelled import labelled
@@ -98,6 +98,7 @@ def minimum_energy_supply(
     """
     integer_between("points", points, 3)
     part_of("workload", workload, Workload)
+    function("at_supply", at_supply, "(supply)")
     finite_number("low", low)
     finite_number("high", high)
     if not 0 < low < high:

@@ -63,11 +63,12 @@ def train(
         progress: Called with (step, steps, loss) about once a second.
 
     Raises:
-        ValueError: A count that is not positive, labels that are no classes of the network, or fewer
-            training images than one batch.
+        ValueError: A count that is not positive, a seed beyond 0..2^32 - 1, labels that are no classes of the network,
+            or fewer training images than one batch.
         FloatingPointError: The loss is no longer finite.
     """
     at_least_one(epochs=epochs, batch=batch)
+    integer_between("seed", seed, 0, 2**32 - 1)
     number_between("learning_rate", learning_rate, 0.0, float("inf"))
     integer_between("batch", batch, 1, len(data.train))
     items, test = class_items("data.train", data.train), class_items("data.test", data.test)

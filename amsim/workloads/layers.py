@@ -6,6 +6,7 @@ weights.
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -13,7 +14,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from amsim.circuits.checks import at_least_one, every, integer_between, one_of, text, truth_values
+from amsim.circuits.checks import (
+    at_least_one,
+    every,
+    integer_between,
+    integers_from_one,
+    one_of,
+    part_of,
+    text,
+    truth_values,
+)
 from amsim.circuits.contract.products import ConvolutionProduct, DenseProduct
 from amsim.circuits.contract.windows import WindowAxis, window_fetches, words_read
 from amsim.circuits.contract.work import Work
@@ -24,6 +34,7 @@ Padding = str | int
 
 
 def _plain_activity(activity: Any) -> dict[str, Array]:
+    part_of("activity", activity, Mapping)
     plain = {}
     for name, value in dict(activity).items():
         floating = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating)
@@ -57,7 +68,8 @@ class Layer(eqx.Module):
         padding: Zeros before and behind along each of them (static).
 
     Raises:
-        ValueError: An activity that is not a single number of at least 0, or repeats or slices below 1.
+        ValueError: An activity that is not a single number of at least 0, a size, repeats or slices below 1, or a part
+            of another type.
     """
 
     name: str = eqx.field(static=True)
@@ -74,6 +86,8 @@ class Layer(eqx.Module):
     def __post_init__(self) -> None:
         """Name the weight after the layer where it has no name of its own."""
         text(name=self.name, weights=self.weights)
+        part_of("work", self.work, Work)
+        integers_from_one("input_size", self.input_size)
         truth_values(weights_are_activations=self.weights_are_activations)
         self.weights = self.weights or self.name
         integer_between("repeats", self.repeats, 1)
@@ -133,6 +147,9 @@ class Workload(eqx.Module):
     def __check_init__(self) -> None:
         """Check names and shared weights."""
         text(name=self.name)
+        part_of("layers", self.layers, Sequence)
+        for layer in self.layers:
+            part_of("layers", layer, Layer)
         if not self.layers:
             raise ValueError("Argument `layers` must have at least one layer, but is empty.")
         names = [layer.name for layer in self.layers]

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from amsim.circuits.checks import at_least_one, truth_values
+from amsim.circuits.checks import at_least_one, integers_from_one, truth_values
 from amsim.workloads.layers import Layer, Workload, convolution, dense
 
 
@@ -44,14 +44,13 @@ def quantised_image_network(
     Raises:
         ValueError: Not three blocks, or a count below 1.
     """
-    if len(layers) != 3 or len(filters) != 3:
-        raise ValueError(
-            f"Arguments `layers` and `filters` must have three counts each, but are {layers} and {filters}."
-        )
+    for name, counts in (("layers", layers), ("filters", filters)):
+        integers_from_one(name, counts)
+        if len(counts) != 3:
+            raise ValueError(f"Argument `{name}` must have three counts, but is {counts}.")
     found: list[Layer] = []
     side, channels = 32, 3
     for block, depth, width in zip("abc", layers, filters, strict=True):
-        at_least_one(layers=depth, filters=width)
         for index in range(depth):
             found.append(convolution(f"{block}{index + 1}", side, side, channels, width, 3))
             channels = width

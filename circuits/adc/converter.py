@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.fields import Quantity
 from amsim.noise.finite_slopes import root
 from amsim.noise.random import normal
@@ -140,6 +141,7 @@ class Converter(eqx.Module):
         """Code of the highest level."""
         return self.lowest_code + self.levels - 1
 
+    @checked_arguments
     def lsb(self, driven_rows: Values, finest: Values = 1.0) -> Float[Array, "..."]:
         """Step in cells for the given number of driven rows, at least `finest`."""
         return jnp.maximum(self.range * driven_rows / self.levels, finest)
@@ -148,6 +150,7 @@ class Converter(eqx.Module):
         """Variance of rounding to a whole code, 1/12 LSB^2, for values spread over many codes inside the range."""
         return jnp.asarray(1.0 / 12.0, self.range.dtype)
 
+    @checked_arguments
     def convert(
         self,
         cells: Float[Array, "..."],
@@ -191,6 +194,7 @@ class Converter(eqx.Module):
         # A comparison with NaN is false, so that a converter would turn NaN into a code.
         return jnp.where(jnp.isnan(cells), cells, read)
 
+    @checked_arguments
     def clipped_fraction(
         self, cells: Float[Array, "..."], driven_rows: Values, finest: Values = 1.0
     ) -> Float[Array, ""]:
@@ -199,6 +203,7 @@ class Converter(eqx.Module):
         code = (cells - centre) / lsb
         return jnp.mean((code < self.lowest_code - 0.5) | (code > self.highest_code + 0.5), dtype=cells.dtype)
 
+    @checked_arguments
     def scale(self, driven_rows: Values, finest: Values = 1.0) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """Step and place of code 0 on a line, both in cells; a code is read as `place + step * code`."""
         lsb = self.lsb(driven_rows, finest)

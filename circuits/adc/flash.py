@@ -18,7 +18,8 @@ from amsim.circuits.adc.converter import (
     on_columns,
 )
 from amsim.circuits.adc.survey import column_conversion_time
-from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import integer_between
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
@@ -109,16 +110,17 @@ class FlashAdc(Converter):
         """All comparators of one converter, m^2."""
         return self.comparators * self.comparator_area
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray, columns: int) -> FlashDie:
         """Standard draws of `columns` converters of one die."""
         integer_between("columns", columns, 1)
-        key = one_key("key", key)
         comparators, resistors = jax.random.split(key)
         return FlashDie(
             jax.random.normal(comparators, (columns, self.comparators)),
             jax.random.normal(resistors, (columns, self.levels)),
         )
 
+    @checked_arguments
     def shifts(self, die: ConverterDie | None = None) -> Float[Array, "*columns comparators"]:
         """Static shift of the threshold of each comparator from its ideal value, in codes."""
         check_die(die, FlashDie, {"comparators": (self.comparators,), "resistors": (self.levels,)}, None)
@@ -131,6 +133,7 @@ class FlashAdc(Converter):
         ladder = (below[:, :-1] - part[None, :] * total) / (1.0 + total / self.levels)
         return ladder + self.offset_sigma * die.comparators
 
+    @checked_arguments
     def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
         """Thresholds in rising order, which are the transitions of a counting encoder, in codes."""
         shifts = self.shifts(die)
@@ -156,10 +159,12 @@ class FlashAdc(Converter):
         shift = jnp.sum(nearest * shifts, axis=-1)
         return with_gradient_of(codes, limited(rounded(noisy - shift), self.lowest_code, self.highest_code))
 
+    @checked_arguments
     def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
         """Energy of one conversion, J."""
         return self.comparators * (decision_energy + self.logic_capacitance * supply**2)
 
+    @checked_arguments
     def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
         """Time of one decision, s."""
         return column_conversion_time(1, jnp.asarray(rows, self.range.dtype))

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie
 from amsim.circuits.adc.survey import column_area, column_conversion_time
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, is_real_number
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
@@ -77,10 +78,12 @@ class Adc(Converter):
         """1: the comparator sits on the line."""
         return 1.0
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray, columns: int) -> None:
         """None, since there are no static errors to draw."""
         return
 
+    @checked_arguments
     def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
         """Ideal transitions, half-way between the codes."""
         _no_die(die)
@@ -94,11 +97,13 @@ class Adc(Converter):
         noisy = values if noise is None else noise.add_combined(values)
         return limited(rounded(noisy), self.lowest_code, self.highest_code)
 
+    @checked_arguments
     def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
         """Energy of one conversion, J."""
         own = (self.linear_capacitance * self.bits + self.exponential_capacitance * 4.0**self.bits) * supply**2
         return self.bits * decision_energy + own
 
+    @checked_arguments
     def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
         """Time of `bits` decisions one after another, s."""
         return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))

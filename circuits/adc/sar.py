@@ -20,7 +20,8 @@ from amsim.circuits.adc.converter import (
     on_columns,
 )
 from amsim.circuits.adc.survey import column_area, column_conversion_time
-from amsim.circuits.checks import integer_between, one_key, one_of
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import integer_between, one_of
 from amsim.circuits.contract.bit_slicing import place_value
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
@@ -163,13 +164,14 @@ class SarAdc(Converter):
         """Capacitors, comparator and logic of one converter, m^2."""
         return ratio(self.array_capacitance, self.capacitor_density) + column_area(self.bits)
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray, columns: int) -> SarDie:
         """Standard draws of `columns` converters of one die."""
         integer_between("columns", columns, 1)
-        key = one_key("key", key)
         capacitors, offset = jax.random.split(key)
         return SarDie(jax.random.normal(capacitors, (columns, self.bits + 2)), jax.random.normal(offset, (columns,)))
 
+    @checked_arguments
     def dac_levels(self, die: ConverterDie | None = None) -> DacLevels:
         """Trial levels of the arrays in codes: weights of the bits, and the level of all bits at 0."""
         check_die(die, SarDie, {"capacitors": (self.bits + 2,), "offset": ()}, None)
@@ -178,6 +180,7 @@ class SarAdc(Converter):
             return DacLevels(self._weights(jnp.zeros((self.bits + 2,), self.range.dtype)), offset)
         return DacLevels(jax.vmap(self._weights)(die.capacitors), offset + self.offset_sigma * die.offset)
 
+    @checked_arguments
     def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
         """Transitions of the search, in codes."""
         levels = self.dac_levels(die)
@@ -225,12 +228,14 @@ class SarAdc(Converter):
         surrogate = limited(rounded(noisy + near_noise - shift), self.lowest_code, self.highest_code)
         return with_gradient_of(code + self.lowest_code, surrogate)
 
+    @checked_arguments
     def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
         """Energy of one conversion, J; the reference of the array is the supply."""
         factor = 1.0 if self.topology == "shared-line" else 1.0 - 2.0**-self.bits - (1.0 - 4.0**-self.bits) / 3.0
         own = self.linear_capacitance * self.bits + factor * self.array_capacitance
         return self.bits * decision_energy + own * supply**2
 
+    @checked_arguments
     def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
         """Time of `bits` decisions one after another, s."""
         return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie, check_die, on_columns
-from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import integer_between
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
@@ -102,10 +103,10 @@ class SingleSlopeAdc(Converter):
         """Comparator and counter of one column, m^2."""
         return self.comparator_area + self.bits * self.flip_flop_area
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray, columns: int) -> SingleSlopeDie:
         """Standard draws of `columns` converters of one die."""
         integer_between("columns", columns, 1)
-        key = one_key("key", key)
         gain, bow, delay = jax.random.split(key, 3)
         return SingleSlopeDie(
             jnp.broadcast_to(jax.random.normal(gain), (columns,)),
@@ -113,6 +114,7 @@ class SingleSlopeAdc(Converter):
             jax.random.normal(delay, (columns,)),
         )
 
+    @checked_arguments
     def transitions(self, die: ConverterDie | None = None) -> Float[Array, "*columns transitions"]:
         """Values of the ramp at which the count changes, corrected for the delay, in codes."""
         check_die(die, SingleSlopeDie, {"gain": (), "bow": (), "delay": ()}, None)
@@ -135,10 +137,12 @@ class SingleSlopeAdc(Converter):
             noisy = noisy + self._lateness(noisy, die)
         return limited(rounded(noisy), self.lowest_code, self.highest_code)
 
+    @checked_arguments
     def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
         """Energy of one conversion, J."""
         return self.levels * (decision_energy + 2.0 * self.flip_flop_capacitance * supply**2)
 
+    @checked_arguments
     def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
         """Time of one clock period per code, whatever the rows, s."""
         return self.levels / self.clock

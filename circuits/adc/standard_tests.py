@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Real
 
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import integer_between, real_numbers
+from amsim.noise.checks import real
 
 SINE_FIT_STEPS = 60
 """Maximum number of refinements of the frequency."""
@@ -71,6 +73,7 @@ class CodeDensity(NamedTuple):
     inl: np.ndarray
 
 
+@checked_arguments
 def coherent_cycles(samples: int, cycles: float) -> int:
     """Whole number of cycles, nearest to the one wanted, that has no common factor with the number of samples.
 
@@ -92,6 +95,7 @@ def coherent_cycles(samples: int, cycles: float) -> int:
     return int(candidates[np.argmin(np.abs(candidates - cycles))])
 
 
+@checked_arguments
 def full_scale_sine(levels: int, samples: int, cycles: int, *, overdrive: float = 0.0) -> Float[np.ndarray, " samples"]:
     """Sine over the whole range of a converter, in codes from `-(levels // 2)`.
 
@@ -113,6 +117,7 @@ def full_scale_sine(levels: int, samples: int, cycles: int, *, overdrive: float 
     return (levels / 2 + overdrive) * np.cos(phase) + middle
 
 
+@checked_arguments
 def fit_sine(samples: Real[np.ndarray, " samples"], frequency: float | None = None) -> SineFit:
     """Fit a sine by least squares: three parameters at a known frequency, else four.
 
@@ -155,6 +160,7 @@ def fit_sine(samples: Real[np.ndarray, " samples"], frequency: float | None = No
     return SineFit(amplitude, float(w / (2 * np.pi)), phase, float(c), residual, sndr, _enob(sndr))
 
 
+@checked_arguments
 def coherent_spectrum(samples: Real[np.ndarray, " samples"], cycles: int) -> Spectrum:
     """Ratios from the spectrum of a record that holds a whole number of cycles; no window.
 
@@ -192,6 +198,7 @@ def coherent_spectrum(samples: Real[np.ndarray, " samples"], cycles: int) -> Spe
     )
 
 
+@checked_arguments
 def sine_code_density(codes: Real[np.ndarray, " samples"], levels: int) -> CodeDensity:
     """Transitions, DNL and INL from the codes of a sine that slightly overdrives the range.
 
@@ -215,6 +222,7 @@ def sine_code_density(codes: Real[np.ndarray, " samples"], levels: int) -> CodeD
     return _density(-np.cos(np.pi * below))
 
 
+@checked_arguments
 def ramp_code_density(codes: Real[np.ndarray, " samples"], levels: int) -> CodeDensity:
     """Transitions, DNL and INL from the codes of a slow ramp that starts and ends outside the transitions.
 
@@ -235,7 +243,7 @@ def ramp_code_density(codes: Real[np.ndarray, " samples"], levels: int) -> CodeD
 
 def _fraction_below(codes: np.ndarray, levels: int) -> np.ndarray:
     integer_between("levels", levels, 3)
-    numbers = np.asarray(codes)
+    numbers = np.asarray(real("codes", codes), float)
     inside = (numbers >= 0) & (numbers < levels)
     if numbers.size == 0 or not np.all(inside) or np.any(numbers % 1):
         raise ValueError(f"Argument `codes` must be whole numbers from 0 to {levels - 1}, but has others, or none.")
@@ -286,9 +294,7 @@ def _spectral_peak(values: np.ndarray) -> float:
 
 
 def _values(name: str, samples: np.ndarray) -> np.ndarray:
-    values = np.asarray(samples, np.float64)
-    if values.ndim != 1:
-        raise ValueError(f"Argument `{name}` must have shape (samples,), but has shape {values.shape}.")
+    values = real_numbers(name, samples, (1,))
     if values.size < 8 or not np.all(np.isfinite(values)):
         raise ValueError(f"Argument `{name}` must hold at least 8 finite numbers, but has {values.size} numbers.")
     largest = float(np.max(np.abs(values)))

@@ -20,6 +20,7 @@ from amsim.circuits.charge.faults import Faults
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch
+from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.contract.macro import Macro
@@ -286,16 +287,14 @@ class CapacitorArray(Macro):
         """Steps of a line in a step of what is read: two where both lines move."""
         return 2.0 if self.second_line == "differential" else 1.0
 
-    def high_beside(
-        self, high: Float[Array, "..."], driven: Float[Array, "..."] | float
-    ) -> Float[Array, "..."] | float:
+    def high_beside(self, high: Float[Array, "..."], driven: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Cells of the second line that go high beside so many of the first, of which so many are driven.
 
         A cell half way counts as half a cell, as on the first line.
         """
         if self.second_line == "none":
-            return 0.0
-        return driven - high if self.second_line == "differential" else driven / 2 + 0.0 * high
+            return jnp.zeros_like(high)
+        return driven - high if self.second_line == "differential" else jnp.full_like(high, driven / 2)
 
     def switched_units(
         self, high: Float[Array, "..."], driven: Float[Array, "..."] | float, bias: Float[Array, ""] | float = 0.0
@@ -339,16 +338,43 @@ class CapacitorArray(Macro):
         return any(part is not None for part in (self.drivers, self.reset, self.leakage, kickback))
 
     @property
+    def settling_time(self) -> Float[Array, ""]:
+        """Time for which drivers settle, s: from the step of the bottom plates to the decision, hold included."""
+        return self.evaluation_time if self.leakage is None else self.evaluation_time + self.leakage.hold_time
+
+    def alike_drivers(self, total: Float[Array, "..."]) -> AlikeDrivers | None:
+        """Drivers without spread of lines of this total capacitance, F; None where they are ideal."""
+        if self.drivers is None:
+            return None
+        branch = self.drivers.resistance * self.unit_capacitance
+        return AlikeDrivers(branch, ratio(self.parasitic_capacitance, total), self.evaluation_time)
+
+    @property
     def nominal_gain(self) -> Float[Array, ""]:
         """Fraction of a step that a nominal line shows at the decision, after settling and droop."""
-        gain = jnp.ones_like(self.supply)
-        if self.drivers is not None:
-            gain = self.drivers.nominal_gain(
-                self.evaluation_time, self.unit_capacitance, self.parasitic_capacitance, self.total_capacitance
-            )
+        total = self.total_capacitance
         if self.leakage is not None:
-            gain = gain * self.leakage.kept_fraction(self.total_capacitance, self.temperature)
-        return gain
+            return self.leakage.kept_fraction(total, self.temperature, self.alike_drivers(total))
+        if self.drivers is None:
+            return jnp.ones_like(self.supply)
+        return self.drivers.nominal_gain(self.evaluation_time, self.unit_capacitance, self.parasitic_capacitance, total)
+
+    @property
+    def has_rail(self) -> bool:
+        """Whether the capacitors that rise share a rail of some resistance."""
+        return self.drivers is not None and self.drivers.supply_resistance is not None
+
+    def rail_gain(self, high: Float[Array, "..."], size: Float[Array, "..."] | float = 1.0) -> Float[Array, "..."]:
+        """What the shared rail leaves of the value of lines with `high` units high, 1.
+
+        Args:
+            high: Units that go to the supply, any shape.
+            size: Total capacitance of the lines relative to the nominal one, that broadcasts.
+        """
+        assert self.drivers is not None
+        grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
+        unit = self.unit_capacitance * size
+        return self.drivers.rail_gain(high, self.settling_time, unit, grounded, self.total_units)
 
     @property
     def reset_left(self) -> Float[Array, ""]:
@@ -374,21 +400,49 @@ class CapacitorArray(Macro):
         """Shift of the line by slow drivers after a last value half way up, V."""
         return -self.drive_left * self.nominal_gain * self.supply * ratio(self.middle_units, self.total_units)
 
+    def switch_step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Step at the decision by the reset switch's charges on lines of this total capacitance (F), V.
+
+        The closing switch takes back what the opening one leaves, so that an incomplete reset adds nothing to it.
+        """
+        if self.reset is None:
+            return jnp.zeros_like(total)
+        step, drivers = self.reset.step(total), self.alike_drivers(total)
+        if self.leakage is not None:
+            return step * self.leakage.kept_charge(total, self.temperature, drivers)
+        return step if drivers is None else step * drivers.injected
+
+    def leaked_drop(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Drop at the decision by the constant current of this and, as far as reset leaves it, of all holds before, V.
+
+        `drop / (1 - left kept)`: of each drop the reset leaves `left` and the hold after it `kept`.
+        """
+        if self.leakage is None:
+            return jnp.zeros_like(total)
+        drop = self.leakage.drop(total, self.temperature, self.alike_drivers(total))
+        return ratio(drop, 1.0 - self.reset_left * self.leakage.kept_fraction(total, self.temperature))
+
+    @property
+    def droop_shift(self) -> Float[Array, ""]:
+        """Shift by the charge that the open switch took in the holds before from values half way up, V."""
+        if self.leakage is None:
+            return jnp.zeros_like(self.supply)
+        kept = self.leakage.kept_fraction(self.total_capacitance, self.temperature)
+        left = self.reset_left * kept
+        middle = self.supply * ratio(self.middle_units, self.total_units) + self.switch_step(self.total_capacitance)
+        return -ratio(left * (1.0 - kept), 1.0 - left) * middle
+
     @property
     def common_shift(self) -> Float[Array, ""]:
         """Shift that nominal lines have in common at the decision, V: kickback, switch charge, leakage, slow drivers.
 
-        The line's own values leave nothing behind, since the bottom plates take them back in reset; the charges of
-        switch and leakage remain as far as reset is incomplete and accumulate to `added / (1 - left)`.
+        As after many evaluations: the line's own values leave nothing behind, since the bottom plates take them back in
+        reset; what leaks away is missing in the next evaluation as far as reset is incomplete.
         """
         assert self.comparator is not None
         total = self.total_capacitance
-        shift, added = self.comparator.kickback_step(total), jnp.zeros_like(total)
-        if self.reset is not None:
-            added = added + self.reset.step(total)
-        if self.leakage is not None:
-            added = added - self.leakage.drop(total, self.temperature)
-        return shift + self.drive_shift + ratio(added, 1.0 - self.reset_left)
+        shift, added = self.comparator.kickback_step(total), self.switch_step(total) - self.leaked_drop(total)
+        return shift + self.drive_shift + (added + self.droop_shift)
 
     @property
     def noise_counts(self) -> Float[Array, ""]:

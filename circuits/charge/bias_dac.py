@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
@@ -40,11 +41,13 @@ class BiasDac(eqx.Module):
         """Size of each capacitor in unit capacitors, least significant first, the half LSB last."""
         return self.lsb * jnp.asarray([2.0**k for k in range(self.bits)] + [0.5], self.lsb.dtype)
 
+    @checked_arguments
     def code(self, counts: Float[Array, "..."]) -> Float[Array, "..."]:
         """Nearest integer `j` to a wanted shift in counts, inside the range; gradient straight through."""
         largest = 2**self.bits - 1
         return limited(rounded(counts / self.lsb), -largest, largest)
 
+    @checked_arguments
     def clipped_fraction(self, counts: Float[Array, "..."], reach: Float[Array, "..."] | float) -> Float[Array, ""]:
         """Fraction of wanted shifts that the DAC misses by more than half a step, so that a decision may change.
 
@@ -54,6 +57,7 @@ class BiasDac(eqx.Module):
         missed = (jnp.abs(counts) > largest + self.lsb / 2) & (largest <= reach)
         return jnp.mean(missed, dtype=counts.dtype)
 
+    @checked_arguments
     def levels(self, code: Float[Array, "..."]) -> Float[Array, "... sections"]:
         """Contribution of each capacitor to a shift, in its own size: -1 or +1 for a bit, 0 or 2 for the half LSB."""
         whole = code.astype(jnp.int32)

@@ -14,7 +14,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from amsim.circuits.charge.rc_line import extreme_time_constants, step_response
+from amsim.circuits.charge.rc_line import extreme_time_constants, shared_rail_response, step_response
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import every
 from amsim.circuits.fields import Quantity, physical, quantity
 from amsim.noise.checks import real
@@ -136,6 +137,7 @@ class ChargeLine(eqx.Module):
         """C_tot, F."""
         return jnp.sum(self.capacitances) + self.grounded_capacitance
 
+    @checked_arguments
     def settled_voltage(
         self, high: Float[Array, "... capacitors"], start: Quantity | None = None
     ) -> Float[Array, "..."]:
@@ -148,18 +150,22 @@ class ChargeLine(eqx.Module):
         shares = ratio(self.capacitances, self.total_capacitance)
         return (self.reset_level if start is None else start) + self._line_step(high, shares)
 
+    @checked_arguments
     def feedthrough_step(self, edge: Quantity) -> Float[Array, ""]:
         """Step of the floating line at a clock edge of this height, V."""
         return coupled_step(self.feedthrough_capacitance, edge, self.total_capacitance)
 
+    @checked_arguments
     def after_reset(self, initial: Quantity, time: Quantity, resistance: Quantity) -> Float[Array, ""]:
         """Line at the end of a reset that started at `initial`, V; its error adds to the next evaluation."""
         return exponential_approach(initial, self.reset_level, time, self.reset_time_constant(resistance))
 
+    @checked_arguments
     def reset_time_constant(self, resistance: Quantity) -> Float[Array, ""]:
         """Time constant of reset, and of droop, through a switch of this resistance, s."""
         return resistance * self.total_capacitance
 
+    @checked_arguments
     def settling_matched(
         self, high: Float[Array, "... capacitors"], time: Float[Array, "..."], branch_time_constant: Quantity
     ) -> Float[Array, "..."]:
@@ -167,30 +173,51 @@ class ChargeLine(eqx.Module):
         tau = matched_time_constant(branch_time_constant, self.grounded_capacitance, self.total_capacitance)
         return exponential_approach(self.reset_level, self.settled_voltage(high), time, tau)
 
+    @checked_arguments
     def settling(
-        self, high: Float[Array, "... capacitors"], time: Quantity, resistances: Float[Array, " capacitors"]
+        self,
+        high: Float[Array, "... capacitors"],
+        time: Quantity,
+        resistances: Float[Array, " capacitors"],
+        supply_resistance: Quantity | None = None,
     ) -> Float[Array, "..."]:
-        """Line at a time (s) after the bottom plates' step through drivers of any resistance (Ohm), V."""
-        response = step_response(resistances, self.capacitances, self.grounded_capacitance, time)
-        return self.reset_level + self._line_step(high, response)
+        """Line at a time (s) after the bottom plates' step through drivers of any resistance (Ohm), V.
 
+        With `supply_resistance` (Ohm) all capacitors that go high share one rail behind it.
+        """
+        if supply_resistance is None:
+            response = step_response(resistances, self.capacitances, self.grounded_capacitance, time)
+            return self.reset_level + self._line_step(high, response)
+        risen, stayed = shared_rail_response(
+            resistances, self.capacitances, self.grounded_capacitance, supply_resistance, high, time
+        )
+        reset = self.bottom_reset_level
+        return self.reset_level + (self.supply - reset) * risen - reset * stayed
+
+    @checked_arguments
     def time_constants(self, resistances: Float[Array, " capacitors"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Fastest and slowest time constant of `settling`, s."""
         return extreme_time_constants(resistances, self.capacitances, self.grounded_capacitance)
 
+    @checked_arguments
     def settling_shared_supply(
         self, high: Float[Array, "... capacitors"], time: Float[Array, "..."], resistance: Quantity
     ) -> Float[Array, "..."]:
-        """Line at a time (s) after the step, V, all rising capacitors sharing one rail behind `resistance` (Ohm)."""
+        """Line at a time (s) after the step, V, all rising capacitors sharing one rail behind `resistance` (Ohm).
+
+        Drivers take no time here; with theirs, `settling`.
+        """
         tau = shared_supply_time_constant(resistance, self.high_capacitance(high), self.total_capacitance)
         return exponential_approach(self.reset_level, self.settled_voltage(high), time, tau)
 
+    @checked_arguments
     def drooped_voltage(
         self, voltage: Float[Array, "..."], time: Float[Array, "..."], resistance: Quantity
     ) -> Float[Array, "..."]:
         """Line held for a time while the open reset switch of `resistance` (Ohm) leaks to the reset level, V."""
         return exponential_approach(voltage, self.reset_level, time, self.reset_time_constant(resistance))
 
+    @checked_arguments
     def leaked_voltage(
         self,
         voltage: Float[Array, "..."],
@@ -207,10 +234,12 @@ class ChargeLine(eqx.Module):
         drop = leakage_drop(current, time, self.total_capacitance, self.reset_time_constant(resistance))
         return self.drooped_voltage(voltage, time, resistance) - drop
 
+    @checked_arguments
     def high_capacitance(self, high: Float[Array, "... capacitors"]) -> Float[Array, "..."]:
         """C_H, sum of the capacitors that go high, F."""
         return jnp.matmul(high, self.capacitances, precision=jax.lax.Precision.HIGHEST)
 
+    @checked_arguments
     def supply_charge(self, high: Float[Array, "... capacitors"]) -> Float[Array, "..."]:
         """Charge that the supply delivers into the bottom plates that go high in one evaluation, C.
 
@@ -218,18 +247,22 @@ class ChargeLine(eqx.Module):
         """
         return self._charge(high, high)
 
+    @checked_arguments
     def supply_energy(self, high: Float[Array, "... capacitors"]) -> Float[Array, "..."]:
         """Energy that the supply delivers in one evaluation, J; `supply**2 (switched + n_H c_bot)` from ground."""
         return self.supply * self.supply_charge(high)
 
+    @checked_arguments
     def reset_rail_energy(self, high: Float[Array, "... capacitors"]) -> Float[Array, "..."]:
         """Energy from the bottom plates' reset rail when all return to it, J; negative where it takes energy back."""
         return -self.bottom_reset_level * self._charge(high, jnp.ones_like(high))
 
+    @checked_arguments
     def cycle_energy(self, high: Float[Array, "... capacitors"]) -> Float[Array, "..."]:
         """Energy of evaluation and reset, J; the source of the reset level delivers no net charge over a cycle."""
         return self.supply_energy(high) + self.reset_rail_energy(high)
 
+    @checked_arguments
     def dissipation(self, high: Float[Array, "... capacitors"]) -> Float[Array, "..."]:
         """Heat in the drivers during the evaluation, J: the energy of all voltage steps, whatever the resistances.
 
@@ -241,10 +274,12 @@ class ChargeLine(eqx.Module):
         across = jnp.square(step - line[..., None]) @ self.capacitances + jnp.square(step) @ self._bottoms
         return (across + self.grounded_capacitance * jnp.square(line)) / 2
 
+    @checked_arguments
     def sampled_noise(self, temperature: Quantity) -> Float[Array, ""]:
         """Rms voltage that the reset switch leaves on the line, V: `sqrt(kT / C_tot)`."""
         return ktc_sigma(self.total_capacitance, temperature)
 
+    @checked_arguments
     def driver_noise(self, temperature: Quantity) -> Float[Array, ""]:
         """Rms voltage of the drivers' resistors on the floating line, V, in unlimited bandwidth."""
         return driver_sigma(jnp.sum(self.capacitances), self.grounded_capacitance, temperature)

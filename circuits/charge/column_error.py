@@ -8,9 +8,12 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
+from amsim.circuits.adc import Converter
+from amsim.circuits.adc.quantised_gaussian import quantised_gaussian_error
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.layout import nominal_layout
 from amsim.circuits.charge.trim_choice import residual_sigma
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, number_between, one_of
 from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import capacitor_mismatch_sigma
@@ -20,6 +23,7 @@ LATTICE = 64
 """Whole cells that a rounded read is summed over on either side of the truth; a wider error needs no lattice."""
 
 
+@checked_arguments
 def error_variances(
     macro: CapacitorArray, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
 ) -> dict[str, Float[Array, ""]]:
@@ -40,8 +44,10 @@ def error_variances(
       the charges that all lines have in common where no trim removes them.
     - faults: stuck cells; dead columns are a matter of yield and are left out.
     - converter: static variance of its transitions (ADC only).
-    - quantisation: `LSB^2 / 12`; where the ADC resolves one cell, the change that rounding makes to the rest,
-      negative where it removes noise, so that the sum of all is the error of the read (ADC only).
+    - quantisation: the change that rounding and clipping make to the rest, so that the sum of all is the error of the
+      read; negative where rounding removes noise (ADC only). For sums that are Gaussian it is exact, and `LSB^2 / 12`
+      where the step is below their sigma and the range holds them
+      (`amsim.circuits.adc.quantised_gaussian`); where the ADC resolves one cell, sums are whole numbers.
 
     Args:
         macro: The array.
@@ -55,9 +61,9 @@ def error_variances(
     Raises:
         ValueError: An argument out of range, or a readout that the macro does not have.
 
-    Validity: first order in static errors, sums well inside the ADC's range, a settling error below about 10 % (the
-    spread of drivers on a line that settles less is left out), layout errors of full columns, common charges well
-    inside the trim's range.
+    Validity: first order in static errors; Gaussian sums where a step is coarser than a cell, sums inside the range
+    where it is not; a settling error below about 10 % (the spread of drivers on a line that settles less is left
+    out), layout errors of full columns, common charges well inside the trim's range.
     Source: facts 1.3, 5; derived in the docstring.
     """
     driven = _check(macro, rows, activity, readout)
@@ -76,8 +82,20 @@ def error_variances(
     variances["converter"] = adc.static_variance() * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
-    whole = jnp.where(lsb <= 2.0, 4.0 * _square_of_rounded(before / 4.0) - before, lsb**2 / 12)
+    coarse = _quantised(adc, driven, activity, before)
+    whole = jnp.where(lsb <= 2.0, 4.0 * _square_of_rounded(before / 4.0) - before, coarse)
     return variances | {"quantisation": whole}
+
+
+def _quantised(adc: Converter, rows: int, activity: float, before: Array) -> Array:
+    """Change of the mean square error by a converter coarser than a cell, counts^2."""
+    lsb, centre = adc.scale(float(rows))
+    low, high = (2.0 * (centre + lsb * code) - rows for code in (adc.lowest_code, adc.highest_code))
+    spread, mean = (
+        jnp.full_like(before, _sum_variance(rows, activity)),
+        jnp.full_like(before, rows * (2 * activity - 1)),
+    )
+    return quantised_gaussian_error(spread, before, mean, 2.0 * lsb, (low, high))
 
 
 def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
@@ -150,13 +168,11 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
 def _offset(macro: CapacitorArray) -> Array:
     comparator = macro.comparator
     assert comparator is not None
-    variance, kept = comparator.offset_sigma**2, ratio(1.0, 1.0 - macro.reset_left)
+    variance, total = comparator.offset_sigma**2, macro.total_capacitance
     if macro.reset is not None:
-        step = macro.reset.spread * macro.reset.step(macro.total_capacitance)
-        variance = variance + macro.lines * (kept * step) ** 2
+        variance = variance + macro.lines * (macro.reset.spread * macro.switch_step(total)) ** 2
     if macro.leakage is not None:
-        drop = macro.leakage.drop(macro.total_capacitance, macro.temperature)
-        variance = variance + macro.lines * (kept * macro.leakage.spread * drop) ** 2
+        variance = variance + macro.lines * (macro.leakage.spread * macro.leaked_drop(total)) ** 2
     left = residual_sigma(dataclasses.replace(comparator, offset_sigma=root(variance)))
     return (left * macro.counts_per_volt) ** 2
 
@@ -168,15 +184,17 @@ def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Arra
     def moved(high: Array) -> Array:
         """Counts that the line moves when so many units go high."""
         settled = 2 * gain * high
-        if macro.drivers is None or macro.drivers.supply_resistance is None:
-            return settled
-        physics = macro.evaluation_time, macro.unit_capacitance, macro.total_units
-        return settled * macro.drivers.rail_gain(high, *physics)
+        return settled * macro.rail_gain(high) if macro.has_rail else settled
 
-    reference = 2 * middle + macro.tracking * (moved(middle) - 2 * middle)
+    def read(high: Array) -> Array:
+        """Counts above the middle that are read."""
+        if macro.second_line == "differential":
+            return (moved(high) - moved(2 * middle - high)) / 2
+        return moved(high) - 2 * middle - macro.tracking * (moved(middle) - 2 * middle)
+
     mean = rows * activity + bias_high
-    value, slope = jax.jvp(moved, (mean,), (jnp.ones_like(mean),))
-    constant = value - reference - 2 * (mean - middle)
+    value, slope = jax.jvp(read, (mean,), (jnp.ones_like(mean),))
+    constant = value - 2 * (mean - middle)
     if macro.comparator is not None and macro.comparator.trim is None:
         constant = constant + (1.0 - macro.tracking) * macro.common_shift * macro.counts_per_volt
     return constant**2 + (slope / 2 - 1) ** 2 * _sum_variance(rows, activity)

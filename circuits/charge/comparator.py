@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Real
 from scipy import constants
 
 from amsim.circuits.charge.trim import Trim
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import part_of
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
@@ -157,6 +158,7 @@ class Comparator(eqx.Module):
         part_of("trim", self.trim, Trim, optional=True)
 
     @staticmethod
+    @checked_arguments
     def sized(sizes: ComparatorSizes, **settings: Any) -> "Comparator":
         """Comparator whose noise, offset, energy, area, gain, swing and input follow from its transistors.
 
@@ -178,10 +180,12 @@ class Comparator(eqx.Module):
         }
         return Comparator(**(found | settings))
 
+    @checked_arguments
     def offset(self, standard_draw: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
         """Offset before trim, V, from standard draws of the die."""
         return self.offset_sigma * standard_draw
 
+    @checked_arguments
     def residual_offset(
         self, offset: Float[Array, "*lines"], measurement_draw: Float[Array, "*lines"] | None = None
     ) -> Float[Array, "*lines"]:
@@ -205,6 +209,7 @@ class Comparator(eqx.Module):
             measured = offset + self.trim.measurement_sigma(self.noise) * measurement_draw
         return offset - self.trim.correction(measured)
 
+    @checked_arguments
     def kickback_step(self, total: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
         """Kickback on a line of this total capacitance (F) when the comparator decides, V."""
         if self.kickback is None:
@@ -216,6 +221,7 @@ class Comparator(eqx.Module):
         noise = jnp.where(self.noise > 0, self.noise, jnp.inf)
         return self.energy_floor + ratio(ratio(self.energy_noise_product, noise), noise)
 
+    @checked_arguments
     def decision_time(self, voltage: Real[ArrayLike, "*lines"]) -> Float[Array, "*lines"]:
         """Time to decide on an input, `integration_time + tau ln(swing / (2 gain |V|))`.
 
@@ -233,6 +239,7 @@ class Comparator(eqx.Module):
         time = self.integration_time + self.regeneration_time_constant * jnp.maximum(needed, 0.0)
         return jnp.where(size > 0, time, jnp.inf)
 
+    @checked_arguments
     def metastability(self, lsb: Real[ArrayLike, "*lines"], time: Real[ArrayLike, "*lines"]) -> Float[Array, "*lines"]:
         """Probability that a decision is not ready, `swing / (gain lsb) exp(-(time - integration_time) / tau)`.
 

@@ -6,9 +6,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.charge.charge_line import matched_time_constant, shared_supply_time_constant
+from amsim.circuits.charge.charge_line import matched_time_constant
+from amsim.circuits.charge.two_poles import settled_behind_rail
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.switching import settled_fraction
 
 
@@ -32,7 +35,12 @@ class Drivers(eqx.Module):
     Raises:
         ValueError: A resistance that is not above 0, or a spread or fraction out of its range.
 
-    Validity: the two poles are applied one after the other, which is exact when one is much faster.
+    Validity: drivers without rail, charge or leak are exact, each with its own resistance and capacitor. Together with
+    those they count as alike (`amsim.circuits.charge.two_poles`), and a rail acts after a charge or a leak. Off ngspice
+    by at most, on a line of 12 units at 0.6 V whose drivers of 300 kOhm to 1 MOhm settle to 60-95 % in 0.25 ns, with
+    2 % mismatch: drivers and rail 0.15 mV, with a spread of 20 % 1.2 mV; drivers and leak, which has 1 ns and takes up
+    to a third of the value, 0.1 mV, with the spread and up to 4 % 0.7 mV; drivers and a charge that moves the line by
+    5 mV 0.02 mV, with the spread 0.5 mV; rail and charge 0.8 mV; rail and leak 0.7 mV. Settled drivers leave none.
     Source: facts 8; the network itself follows from Kirchhoff's laws.
     """
 
@@ -54,27 +62,35 @@ class Drivers(eqx.Module):
     )
     noise_fraction: Quantity = quantity("noise_fraction", unit="1", at_most=1.0, default=1.0)
 
+    @checked_arguments
     def nominal_gain(
         self, time: Float[Array, ""], unit: Float[Array, ""], parasitic: Float[Array, ""], total: Float[Array, ""]
     ) -> Float[Array, ""]:
         """Settled fraction after `time` (s) of a line without spread; capacitances in F."""
         return settled_fraction(time, matched_time_constant(self.resistance * unit, parasitic, total))
 
+    @checked_arguments
     def rail_gain(
         self,
         high: Float[Array, "..."],
         time: Float[Array, ""],
         unit: Float[Array, "..."],
+        grounded: Float[Array, ""],
         total: Float[Array, ""],
-        beside: Float[Array, "..."] | float = 0.0,
     ) -> Float[Array, "..."]:
-        """Settled fraction behind the shared rail after `time` (s) when `high` of `total` units go to the supply.
+        """What the shared rail leaves of a line's value after `time` (s), 1.
 
-        With `beside` units of a second line on the same rail, whose capacitance is in parallel.
+        Args:
+            high: Units that go to the supply.
+            time: Since their step, s.
+            unit: Capacitance of a unit on each line, F.
+            grounded: C_par, units.
+            total: C_tot, units.
         """
-        assert self.supply_resistance is not None
-        resistance = self.supply_resistance * unit
-        tau = shared_supply_time_constant(resistance, jnp.clip(high, 0.0, total), total)
-        if not isinstance(beside, float):
-            tau = tau + shared_supply_time_constant(resistance, jnp.clip(beside, 0.0, total), total)
-        return settled_fraction(time, tau)
+        if self.supply_resistance is None:
+            raise ValueError("Argument `supply_resistance` must be given for drivers on a shared rail, but is None.")
+        part = ratio(grounded, total)
+        inside = jnp.clip(high, 0.0, total - grounded)
+        branch, rail = self.resistance * unit, self.supply_resistance * unit * inside
+        behind = settled_behind_rail(time, branch, rail, ratio(inside, total), part)
+        return ratio(behind, settled_fraction(time, branch * part))

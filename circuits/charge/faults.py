@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import integer_between, one_key
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import integer_between
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
 
@@ -72,11 +73,12 @@ class Faults(eqx.Module):
     def _traced(self) -> bool:
         return any(isinstance(value, jax.core.Tracer) for value in (self.stuck_high, self.stuck_low))
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray, rows: int, columns: int) -> FaultsDie:
         """Uniform draws of one die; the same key gives the same die whatever the probabilities."""
         integer_between("rows", rows, 1)
         integer_between("columns", columns, 1)
-        cells, readouts = jax.random.split(one_key("key", key))
+        cells, readouts = jax.random.split(key)
         return FaultsDie(jax.random.uniform(cells, (rows, columns)), jax.random.uniform(readouts, (columns,)))
 
     def cell_states(self, die: FaultsDie) -> Float[Array, "rows columns"]:

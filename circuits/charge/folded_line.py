@@ -16,7 +16,7 @@ from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.die import CapacitorDie, LineDraws, mismatch_errors
 from amsim.circuits.charge.rc_line import step_response
 from amsim.circuits.contract.products import over_columns
-from amsim.noise.finite_slopes import ratio
+from amsim.noise.finite_slopes import quotient, ratio
 from amsim.noise.random import normal
 
 SUPPLY_DRAW = 2**31 - 1
@@ -164,7 +164,10 @@ def _fold_line(macro: CapacitorArray, draws: LineDraws, die: CapacitorDie) -> _F
     else:
         cells, bias = _settling(macro, draws, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
     if macro.leakage is not None:
-        kept = macro.leakage.kept_fraction(totals, macro.temperature)
+        drivers = macro.alike_drivers(totals)
+        kept = macro.leakage.kept_fraction(totals, macro.temperature, drivers)
+        if drivers is not None:
+            kept = ratio(kept, drivers.settled(macro.leakage.hold_time))
         cells, bias = cells * kept[None, :], bias * kept[:, None]
     held = None
     if macro.faults is not None and draws.faults is not None:
@@ -195,18 +198,17 @@ def counts_at_decision(
     """
     gain = jnp.ones_like(macro.supply) if line is None else line.gain
     own, in_common = track_reference(gain, macro.tracking), macro.tracking * gain
-    if macro.drivers is not None and macro.drivers.supply_resistance is not None:
-        high, unit, whole = (counts + own * middle) / 2, macro.unit_capacitance, macro.total_units
+    if macro.has_rail:
         size = 1.0 if line is None else over_columns(line.size, counts.ndim)
-        half = jnp.asarray(middle, counts.dtype) / 2
-        beside: Array | float = 0.0
-        if macro.second_line != "none":
-            beside = 2.0 * half - high if macro.second_line == "differential" else half
-        settled = macro.drivers.rail_gain(high, macro.evaluation_time, unit * size, whole, beside)
-        at_middle = macro.drivers.rail_gain(half, macro.evaluation_time, unit, whole)
-        # The reference is a line too, with half of its cells high; two lines on one rail settle as one.
-        left = own * settled - own + in_common * (1.0 - at_middle) if macro.second_line == "none" else 0.0
-        counts = counts * settled + middle * left
+        # The capacitors that rise, whatever part of their step the line has made.
+        settled = macro.rail_gain(quotient(counts + own * middle, 2 * gain), size)
+        at_middle = macro.rail_gain(jnp.asarray(middle, counts.dtype) / 2)
+        if macro.second_line == "differential":
+            other = macro.rail_gain(quotient(own * middle - counts, 2 * gain), size)
+            counts = (counts * (settled + other) + own * middle * (settled - other)) / 2
+        else:
+            # The reference is a line too, with half of its cells high.
+            counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
     if macro.supply_noise is not None and key is not None:
         swing = ratio(macro.supply_noise, macro.supply)
         shape = (*counts.shape[:-1], 1)
@@ -221,7 +223,7 @@ def _settling(
     units: Float[Array, "rows columns"],
     bias: Float[Array, "columns sections"],
 ) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
-    """Step response of every capacitor at the end of the evaluation, relative to a settled nominal unit."""
+    """Step response of every capacitor at the decision, relative to a settled nominal unit; what leaks is left out."""
     drivers = macro.drivers
     assert drivers is not None
     assert die.unit_drivers is not None
@@ -234,7 +236,7 @@ def _settling(
         jnp.concatenate([unit_resistances.T, bias_resistances], axis=1),
         macro.unit_capacitance * jnp.concatenate([units.T, bias], axis=1),
         macro.parasitic_capacitance,
-        macro.evaluation_time,
+        macro.settling_time,
     )
     weights = responses * macro.total_units
     return weights[:, : macro.line_rows].T, weights[:, macro.line_rows :]
@@ -245,11 +247,10 @@ def _added(macro: CapacitorArray, draws: LineDraws, totals: Float[Array, " colum
     added = jnp.zeros_like(totals)
     if macro.reset is not None:
         assert draws.switch is not None
-        added = macro.reset.step(totals) * (1.0 + macro.reset.spread * draws.switch)
+        added = macro.switch_step(totals) * (1.0 + macro.reset.spread * draws.switch)
     if macro.leakage is not None:
         assert draws.leakage is not None
-        spread = 1.0 + macro.leakage.spread * draws.leakage
-        added = added - macro.leakage.drop(totals, macro.temperature) * spread
+        added = added - macro.leaked_drop(totals) * (1.0 + macro.leakage.spread * draws.leakage)
     return added
 
 
@@ -259,12 +260,13 @@ def _offset(
     """Shift of each column's decision in counts, after the trim has seen all of it."""
     comparator = macro.comparator
     assert comparator is not None
-    kept = ratio(added, 1.0 - macro.reset_left)
+    shift = comparator.offset(die.comparator)
     if macro.second_line == "none":
-        shift = comparator.offset(die.comparator) + comparator.kickback_step(totals)
-        shift = shift + macro.drive_shift + kept - macro.tracking * macro.common_shift
+        shift = shift + comparator.kickback_step(totals)
+        shift = shift + macro.drive_shift + (added + macro.droop_shift)
+        shift = shift - macro.tracking * macro.common_shift
     else:
-        shift = comparator.offset(die.comparator) + kept
+        shift = shift + added
     return comparator.residual_offset(shift, die.trim) * macro.counts_per_volt
 
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.checks import integer_between, one_key, one_of, truth_values
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import integer_between, one_of, truth_values
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
 from amsim.noise import spatial
@@ -88,11 +89,12 @@ class Layout(eqx.Module):
     def _in_pairs(self) -> bool:
         return self.arrangement == "common-centroid"
 
+    @checked_arguments
     def fabricate(self, key: PRNGKeyArray, rows: int, columns: int) -> LayoutDie:
         """Standard draws of one die; the same key gives the same die whatever the sigmas and the arrangement."""
         integer_between("rows", rows, 1)
         integer_between("columns", columns, 1)
-        linear, quadratic, white = jax.random.split(one_key("key", key), 3)
+        linear, quadratic, white = jax.random.split(key, 3)
         return LayoutDie(
             jax.random.normal(linear, (2,)),
             jax.random.normal(quadratic, (3,)),
@@ -124,6 +126,7 @@ class Layout(eqx.Module):
             field = field + self.edge_error * spatial.open_sides(rows, columns).astype(field.dtype)
         return spatial.point_symmetric(field) if self._in_pairs else field
 
+    @checked_arguments
     def column_variance(self, rows: int, columns: int) -> Float[Array, " columns"]:
         """Variance over dies of the summed errors of each column, closed form.
 
@@ -155,6 +158,7 @@ class Layout(eqx.Module):
             + self.correlated_sigma**2 * correlated
         )
 
+    @checked_arguments
     def cell_variance(self, rows: int, columns: int) -> Float[Array, ""]:
         """Variance over dies of the error of one cell, mean over the array; closed form, without the edge error.
 

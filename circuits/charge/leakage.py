@@ -5,6 +5,8 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from amsim.circuits.charge.two_poles import AlikeDrivers
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
 from amsim.noise.finite_slopes import ratio
@@ -15,7 +17,8 @@ class Leakage(eqx.Module):
     """Two ways in which a held line loses its charge, both growing with temperature as `exp((T - 300 K) / T_e)`.
 
     The open reset switch leaks to the reset level while a constant current flows out of the line:
-    `V(t) - V_reset = (V(0) - V_reset + I R_off) exp(-t / (R_off C_tot)) - I R_off`.
+    `V(t) - V_reset = (V(0) - V_reset + I R_off) exp(-t / (R_off C_tot)) - I R_off`. Behind drivers the line settles on
+    while it leaks, and current comes from what no driver moves first (`amsim.circuits.charge.two_poles`).
 
     Attributes:
         hold_time: Time from the settled line to the decision, s; an evaluation is that much longer. Default 100 ns
@@ -50,18 +53,43 @@ class Leakage(eqx.Module):
         "temperature_scale", unit="K", symbol="T_e", positive=True, default=LEAKAGE_TEMPERATURE
     )
 
-    def kept_fraction(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
-        """Fraction of a value above reset that a line of this total capacitance (F) keeps until the decision."""
-        return exponential_approach(1.0, 0.0, self.hold_time, self._time_constant(total, temperature))
+    @checked_arguments
+    def kept_fraction(
+        self, total: Float[Array, "..."], temperature: Float[Array, ""], drivers: AlikeDrivers | None = None
+    ) -> Float[Array, "..."]:
+        """Fraction of a value above reset that a line of this total capacitance (F) keeps until the decision.
 
-    def drop(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
+        Behind drivers it is that of the value which the line would settle to.
+        """
+        droop = self._time_constant(total, temperature)
+        if drivers is not None:
+            return drivers.kept(drivers.settled(), self.hold_time, droop)
+        return exponential_approach(1.0, 0.0, self.hold_time, droop)
+
+    @checked_arguments
+    def kept_charge(
+        self, total: Float[Array, "..."], temperature: Float[Array, ""], drivers: AlikeDrivers | None = None
+    ) -> Float[Array, "..."]:
+        """Step at the decision by a charge injected before the evaluation, relative to that on a settled line."""
+        if drivers is not None:
+            return drivers.kept(drivers.injected, self.hold_time, self._time_constant(total, temperature))
+        return self.kept_fraction(total, temperature)
+
+    @checked_arguments
+    def drop(
+        self, total: Float[Array, "..."], temperature: Float[Array, ""], drivers: AlikeDrivers | None = None
+    ) -> Float[Array, "..."]:
         """Voltage that a line of this total capacitance (F) lacks at the decision for the constant current, V."""
         current = self.current * leakage_growth(temperature, self.temperature_scale)
-        return leakage_drop(current, self.hold_time, total, self._time_constant(total, temperature))
+        droop = self._time_constant(total, temperature)
+        if drivers is not None:
+            return leakage_drop(current, self.hold_time, total) * drivers.dropped(self.hold_time, droop)
+        return leakage_drop(current, self.hold_time, total, droop)
 
     def _time_constant(self, total: Float[Array, "..."], temperature: Float[Array, ""]) -> Float[Array, "..."]:
         return ratio(self.off_resistance, leakage_growth(temperature, self.temperature_scale)) * total
 
+    @checked_arguments
     def kept_at(self, temperature: Float[Array, ""], measured: Float[Array, ""]) -> "Leakage":
         """Leakage that is at `temperature` (K) what this one is at `measured` (K)."""
         scale = self.temperature_scale

@@ -64,6 +64,56 @@ def step_response(
     return jnp.where(started, response, 0.0)
 
 
+def shared_rail_response(
+    resistances: Float[Array, " branches"],
+    capacitances: Float[Array, " branches"],
+    parasitic: Quantity,
+    rail: Quantity,
+    high: Float[Array, "... branches"],
+    time: Quantity,
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    r"""Line voltage at `time` after a unit step of the branches that rise behind one rail, and of all others, V/V.
+
+    With `Y_H`, `Y_L` the sums of `y_i` of the branches that rise and of the others, and `q = s R_rail Y_H`, the
+    transforms are `(1 / s) Y_H` and `(1 / s) Y_L (1 + q)` over `C_par + Y_H + Y_L + q (C_par + Y_L)`; inverted as in
+    `step_response`, whose arguments the others are.
+
+    Args:
+        resistances: R, Ohm.
+        capacitances: C, F.
+        parasitic: C_par, F.
+        rail: R_rail, Ohm; at least 0.
+        high: 1 for a branch that rises, 0 for another; shape (..., branches).
+        time: t, s.
+
+    Returns:
+        Response to the rail's step and to that of ground, each of shape (...), V/V.
+    """
+    dtype, time = capacitances.dtype, non_negative("time", time)
+    nodes, weights = _parabola(24 if dtype == jnp.float64 else 13)
+    imaginary = jnp.complex128 if dtype == jnp.float64 else jnp.complex64
+    total = parasitic + jnp.sum(capacitances)
+    started = time > 0
+    span = jnp.where(started, time, 1.0)
+    slowness, behind = ratio(resistances * capacitances, span), ratio(rail * total, span).astype(imaginary)
+    shares, grounded = ratio(capacitances, total).astype(imaginary), ratio(parasitic, total).astype(imaginary)
+
+    rises = high.astype(imaginary)
+
+    def at_node(node: Array, weight: Array) -> tuple[Array, Array]:
+        branches = shares / (1 + node * slowness.astype(imaginary))
+        rising, staying = (
+            jnp.matmul(some, branches, precision=jax.lax.Precision.HIGHEST) for some in (rises, 1 - rises)
+        )
+        loop = node * behind * rising
+        scaled = weight / (grounded + rising + staying + loop * (grounded + staying))
+        return (scaled * rising).real, (scaled * staying * (1 + loop)).real
+
+    parts = jax.vmap(at_node)(jnp.asarray(nodes, imaginary), jnp.asarray(weights, imaginary))
+    risen, stayed = (jnp.where(started, jnp.sum(part, axis=0), 0.0) for part in parts)
+    return risen, stayed
+
+
 def _parabola(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes `s t` in the upper half plane and weights, the factor `1 / (s t)` of a step included."""
     spacing, mu = 3.0 / count, math.pi * count / 12

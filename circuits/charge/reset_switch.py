@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
 from amsim.noise.switching import coupled_step, injected_step
@@ -15,7 +16,8 @@ class ResetSwitch(eqx.Module):
 
     Reset ends after a finite time: `exp(-t / (R C_tot))` of an error of the line's charge is left. When the switch
     opens, its falling clock edge couples `-c_feed dV / C_tot` into the line and its channel charge
-    `-p W L C_ox V_overdrive / C_tot`.
+    `-p W L C_ox V_overdrive / C_tot`. When it closes, both come back, so that an incomplete reset leaves nothing of
+    them.
 
     Attributes:
         resistance: On-resistance, Ohm. Default 1 kOhm, a switch sized for 1.8 pF (assumed).
@@ -49,6 +51,7 @@ class ResetSwitch(eqx.Module):
     overdrive: Quantity = quantity("overdrive", unit="V", symbol="V_overdrive", default=0.2)
     spread: Quantity = quantity("spread", unit="1", default=0.05)
 
+    @checked_arguments
     def step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
         """Step of a line of this total capacitance (F) when the switch opens, V."""
         injected = injected_step(self.channel_capacitance, self.overdrive, total, self.injected_fraction)

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.noise.gradients import rounded
@@ -57,10 +58,12 @@ class Trim(eqx.Module):
         """Decisions per trim, 1."""
         return self.bits * self.averages
 
+    @checked_arguments
     def measurement_sigma(self, noise: Float[Array, ""]) -> Float[Array, ""]:
         """Standard deviation of the measured offset, V: `noise sqrt(pi / (2 averages))`."""
         return noise * jnp.sqrt(math.pi / 2 / self.averages)
 
+    @checked_arguments
     def correction(self, measured: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
         """Voltage that the chosen codes subtract.
 
@@ -76,10 +79,12 @@ class Trim(eqx.Module):
         codes = jnp.clip(rounded(measured / step, "none"), lowest, lowest + 2**self.bits - 1)
         return codes * self.step
 
+    @checked_arguments
     def energy(self, decision_energy: Float[Array, ""] | float) -> Float[Array, ""]:
         """Energy of trimming one comparator once, J: its decisions of `decision_energy` (J); no search logic."""
         return self.decisions * decision_energy
 
+    @checked_arguments
     def time(self, decision_time: Float[Array, ""] | float) -> Float[Array, ""]:
         """Time of trimming one comparator once, s: its decisions of `decision_time` (s) one after another."""
         return self.decisions * decision_time

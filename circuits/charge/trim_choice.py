@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.trim import MOST_BITS, Trim
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.noise.finite_slopes import ratio, root
 
 # A Gaussian beyond 9 sigma holds 2e-19. The nodes integrate one panel of up to 18 sigma to 1e-9.
@@ -139,6 +140,7 @@ def _over_offsets(trim: Trim, own: Array, error: Array, limit: Array) -> Float[A
     return _integrate(at, own.dtype)
 
 
+@checked_arguments
 def trim_bits(
     comparator: Comparator,
     limit: float,

@@ -67,6 +67,8 @@ class ErrorSource:
         """Check the kind and that the source can be switched; fill in the default of `effects`."""
         words("name", [self.name])
         words("description", [self.description])
+        for name in ("sizes", "temperatures", "kept", "effects"):
+            words(name, getattr(self, name))
         one_of("kind", self.kind, KINDS)
         truth_values(left_out=self.left_out)
         part_of("off", self.off, Mapping)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import finite, integer_between, one_key, signs
 from amsim.circuits.contract.dataflow import Dataflow
 from amsim.circuits.contract.error_sources import ErrorSource, PlacedSource, placed_sources, with_scaled_sources
@@ -112,6 +113,7 @@ class Macro(eqx.Module):
         """
         return die
 
+    @checked_arguments
     def with_error_scale(self, scale: Float[Array, ""]) -> "Macro":
         """The same macro with static errors and dynamic noise `scale` times as large; a die of it stays valid.
 
@@ -131,6 +133,7 @@ class Macro(eqx.Module):
         """
         return tuple(placed_sources(self))
 
+    @checked_arguments
     def error_variances(
         self, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
     ) -> dict[str, Float[Array, ""]]:
@@ -188,6 +191,7 @@ class Macro(eqx.Module):
         """
         raise ValueError(no_converter(self))
 
+    @checked_arguments
     def selected_readout_range(
         self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
     ) -> Float[Array, ""]:
@@ -207,6 +211,7 @@ class Macro(eqx.Module):
         """
         raise ValueError(no_converter(self))
 
+    @checked_arguments
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "Macro":
         """The same macro with another converter range; its dies stay valid.
 
@@ -237,6 +242,7 @@ class Macro(eqx.Module):
     def area(self) -> Float[Array, ""]:
         """Area, m^2."""
 
+    @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
         """Power drawn while powered and idle, W; here none.
 
@@ -266,6 +272,7 @@ class Macro(eqx.Module):
         """
         return self
 
+    @checked_arguments
     def tiles(self, product: Product) -> int:
         """Number of tiles that the rows of a product are split into.
 
@@ -282,6 +289,7 @@ class Macro(eqx.Module):
         """Share of a column's cells that one tile of a product keeps from other weights, 1."""
         return self.for_product(product).line_rows / self.rows
 
+    @checked_arguments
     def check_neuron(self, product: Product) -> None:
         """Raise ValueError, saying what would work, unless one column can decide on a sum over these rows."""
         if not self.decides:
@@ -296,6 +304,7 @@ class Macro(eqx.Module):
                 f"{product.rows} rows, or an ADC readout, whose partial sums are added digitally."
             )
 
+    @checked_arguments
     def matmul(
         self,
         inputs: Real[ArrayLike, "... rows"],
@@ -327,6 +336,7 @@ class Macro(eqx.Module):
         self._check_read(die, key)
         return self.multiply(Operands.dense(inputs, weights), die=die, key=key)
 
+    @checked_arguments
     def decide(
         self,
         inputs: Real[ArrayLike, "... rows"],
@@ -396,6 +406,7 @@ class Macro(eqx.Module):
         if self.deterministic and die is not None:
             raise ValueError(f"Argument `die` must be None: all dies of {type(self).__name__} compute the same.")
 
+    @checked_arguments
     def at_supply(self, supply: Float[Array, ""], process: Process) -> "Macro":
         """The same macro at another supply, its clock as fast as that allows; here its fields `supply` and `clock`.
 
@@ -420,6 +431,7 @@ class Macro(eqx.Module):
         """Loops that the cells do at once; here weights stay, the bits of each in neighbouring columns."""
         return Dataflow("weight-stationary", columns=max(self.columns // self.weight_columns, 1), rows=self.rows)
 
+    @checked_arguments
     def sum_bits(self, rows: int) -> int:
         """Bits of a sum over so many rows before it is rounded to an activation; here those that hold every sum."""
         return self.weight_bits + self.input_bits + (rows - 1).bit_length()

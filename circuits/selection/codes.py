@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, one_number, one_of, truth_values
 from amsim.circuits.selection.value_range import ValueRange, grid_scale
 from amsim.noise.checks import real
@@ -132,6 +133,7 @@ class IntegerCode(eqx.Module):
             return 0.0
         return self.lowest_code if self.digit_set == "unipolar" else self.lowest_code + (2**self.bits - 1) / 2
 
+    @checked_arguments
     def encode(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
         """Integer codes of values, as floats; the gradient passes straight through inside the range, 0 outside."""
         steps = values / self.scale
@@ -143,21 +145,25 @@ class IntegerCode(eqx.Module):
             steps = steps + jax.lax.stop_gradient(jnp.floor(steps + up) - steps)
         return limited(rounded(steps), self.lowest_code, self.highest_code)
 
+    @checked_arguments
     def clipped_fraction(self, values: Float[Array, "..."]) -> Float[Array, ""]:
         """Fraction of the values outside the range by more than half a step."""
         steps = values / self.scale
         return jnp.mean((steps > self.highest_code + 0.5) | (steps < self.lowest_code - 0.5), dtype=values.dtype)
 
+    @checked_arguments
     def words(self, codes: Float[Array, "..."]) -> Float[Array, "..."]:
         """Words that memories and multipliers hold: integer codes plus the zero-point."""
         return codes if self.zero is None else codes + self.zero
 
+    @checked_arguments
     def digit(self, codes: Float[Array, "..."], place: Int[Array, ""] | int) -> Float[Array, "..."]:
         """The digit of weight `2**place` of integer codes; see `digits` for its gradient."""
         if self.one_signed_bit:
             return codes
         return _digit(self._written(codes), jnp.asarray(place), self._digits)
 
+    @checked_arguments
     def digits(self, codes: Float[Array, "..."]) -> Float[Array, "... digits"]:
         """All digits, least significant first.
 

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.fields import Quantity, quantity
 
@@ -69,18 +70,22 @@ class Dram(eqx.Module):
         energy, bandwidth, background = _STANDARDS[name]
         return Dram(access_energy=energy, channel=DramChannel(bandwidth=bandwidth, background_power=background))
 
+    @checked_arguments
     def energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
         """Energy to move that many bits, J."""
         return bits * self.access_energy
 
+    @checked_arguments
     def transfer_time(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
         """Time to move that many bits at full bandwidth, s: `bits / bandwidth`."""
         return jnp.zeros_like(bits) if self.channel is None else bits / self.channel.bandwidth
 
+    @checked_arguments
     def background_energy(self, seconds: Float[Array, "..."]) -> Float[Array, "..."]:
         """Background energy of that time, J: `background_power seconds`."""
         return jnp.zeros_like(seconds) if self.channel is None else seconds * self.channel.background_power
 
+    @checked_arguments
     def energy_per_bit(self, use: Float[Array, "..."]) -> Float[Array, "..."]:
         """Energy per bit with its share of the background: `access_energy + background_power / (bandwidth use)`.
 

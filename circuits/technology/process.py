@@ -10,9 +10,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Real
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import enforced, one_of, truth_values
 from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.technology import nodes
+from amsim.noise.checks import real
 from amsim.noise.switching import LEAKAGE_TEMPERATURE, REFERENCE_TEMPERATURE, leakage_growth
 
 REFERENCE_SUPPLY = 0.9
@@ -136,12 +138,14 @@ class Process(eqx.Module):
         )
         return own / reference
 
+    @checked_arguments
     def extrapolated(self, supply: Real[ArrayLike, "..."]) -> Bool[Array, "..."]:
         """Whether energy or delay at this supply (V) lies outside its window."""
         (low, high), (slow, _) = self.energy_window, self.delay_window
         volts = jnp.asarray(supply)
         return (volts < max(low, slow)) | (volts > high)
 
+    @checked_arguments
     def energy_ratio(self, supply: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
         """Energy of one event relative to 28 nm and 0.9 V: `(a V^2 + b V + c) / 0.37`.
 
@@ -162,6 +166,7 @@ class Process(eqx.Module):
         # Beyond its window the polynomial turns negative or upwards; a capacitor does not.
         return energy * (volts / inside) ** 2
 
+    @checked_arguments
     def delay_ratio(
         self, supply: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."] = REFERENCE_TEMPERATURE
     ) -> Float[Array, "..."]:
@@ -188,6 +193,7 @@ class Process(eqx.Module):
         slowed = constant / _REFERENCE_DELAY * hot**self.mobility_exponent
         return _delay_at(slowed, shifted, alpha if self.alpha is None else self.alpha, volts)
 
+    @checked_arguments
     def leakage_ratio(
         self, supply: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."] = REFERENCE_TEMPERATURE
     ) -> Float[Array, "..."]:
@@ -216,7 +222,7 @@ class Process(eqx.Module):
 
 def _between(name: str, value: Any, low: Any, high: float, allowed: str, *, edges: bool = False) -> Float[Array, "..."]:
     """Return value as a floating array; raise unless it is finite and in the interval, with its edges or without."""
-    array = jnp.asarray(value)
+    array = jnp.asarray(real(name, value))
     array = array if jnp.issubdtype(array.dtype, jnp.floating) else array * 1.0
 
     def inside(x: Any) -> Any:

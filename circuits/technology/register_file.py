@@ -4,6 +4,7 @@ import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, part_of
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.technology import Technology
@@ -55,20 +56,24 @@ class RegisterFile(eqx.Module):
     def _depth(self) -> int:
         return (self.words - 1).bit_length()
 
+    @checked_arguments
     def write_energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
         """Energy to write that many bits, without the clock, J."""
         return bits * (self.activity * self.technology.energy("flip_flop", self.supply))
 
+    @checked_arguments
     def read_energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
         """Energy to read that many bits through the multiplexers, J."""
         stages = self._depth + 1.0 if self.words > 1 else 0.0
         return bits * (self.activity * (stages * _MULTIPLEXER_NANDS) * self.technology.energy("nand", self.supply))
 
+    @checked_arguments
     def clock_energy(self, cycles: Float[Array, "..."]) -> Float[Array, "..."]:
         """Energy of the clock pins in that many cycles, J."""
         pin = self.technology.switching_energy(self.technology.library.clock_pin_capacitance, self.supply)
         return cycles * (self.clocked * self.capacity * pin)
 
+    @checked_arguments
     def latency(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
         """Time of a read, s: a flip-flop and two NAND delays per stage of multiplexers.
 
@@ -78,6 +83,7 @@ class RegisterFile(eqx.Module):
         nand = self.technology.delay("nand", self.supply, temperature)
         return self.technology.delay("flip_flop", self.supply, temperature) + 2.0 * self._depth * nand
 
+    @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
         """Leakage power of flip-flops and multiplexers, W.
 

@@ -8,6 +8,7 @@ from jax.scipy.stats import norm
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, part_of
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
@@ -55,6 +56,7 @@ class SramOrganisation(eqx.Module):
         integer_between("banks", self.banks, 1)
         part_of("wire", self.wire, Wire)
 
+    @checked_arguments
     def growth(self, capacity: Float[Array, ""], exponent: Float[Array, ""]) -> Float[Array, ""]:
         """Growth of a cost with capacity (bits): `(capacity / banks / 8 kB)^exponent`, 1."""
         return (capacity / self.banks / REFERENCE_CAPACITY) ** exponent
@@ -95,6 +97,7 @@ class SramCell(eqx.Module):
         default=60e-3,
     )
 
+    @checked_arguments
     def bit_error_rate(self, supply: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
         """Fraction of cells that fail at this supply (V): `Phi(-(V - mu) / sigma)`, shape of the supply, 1."""
         return norm.cdf((self.mean - jnp.asarray(supply)) / self.sigma)
@@ -144,6 +147,7 @@ class Sram(eqx.Module):
         part_of("cell", self.cell, SramCell)
         part_of("process", self.process, Process, optional=True)
 
+    @checked_arguments
     def energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
         """Energy to read that many bits, or to move them where reads and writes cost the same, J."""
         organisation = self.organisation
@@ -155,10 +159,12 @@ class Sram(eqx.Module):
             each = each + 0.5 * organisation.wire.energy(self._side(), self.supply)
         return bits * each
 
+    @checked_arguments
     def write_energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:
         """Energy to write that many bits, J: `write_ratio` times that of reading them."""
         return self.energy(bits) * self.organisation.write_ratio
 
+    @checked_arguments
     def latency(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
         """Time of one access: `access_time (capacity / banks / 8 kB)^time_exponent r_t(V, T)`, s.
 
@@ -174,10 +180,12 @@ class Sram(eqx.Module):
         time = organisation.access_time * growth * process.delay_ratio(self.supply, temperature)
         return time if organisation.banks == 1 else time + organisation.wire.delay(self._side())
 
+    @checked_arguments
     def bandwidth(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
         """Bits per second where every bank reads one word per access time: `banks word_width / latency`."""
         return self.organisation.banks * self.organisation.word_width / self.latency(temperature)
 
+    @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
         """Leakage power, W: `capacity I V`, the current growing as `exp((T - 300 K) / T_e)`.
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
@@ -94,6 +95,7 @@ class Technology(eqx.Module):
         one_of("gate", gate, GATES)
         return getattr(self, f"{gate}_area") * self.process.area_ratio
 
+    @checked_arguments
     def energy(self, gate: str, supply: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
         """Energy of one event of a gate: `C (0.9 V)^2 r_E(V)`.
 
@@ -109,12 +111,14 @@ class Technology(eqx.Module):
         """
         return self.switching_energy(self.capacitance(gate), supply)
 
+    @checked_arguments
     def switching_energy(
         self, capacitance: Real[ArrayLike, "..."], supply: Real[ArrayLike, "..."]
     ) -> Float[Array, "..."]:
         """Energy of one event of logic with this capacitance (F) at 28 nm, J: `C (0.9 V)^2 r_E(V)`."""
         return jnp.asarray(capacitance) * (REFERENCE_SUPPLY**2 * self.process.energy_ratio(supply))
 
+    @checked_arguments
     def delay(
         self, gate: str, supply: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."] = REFERENCE_TEMPERATURE
     ) -> Float[Array, "..."]:
@@ -134,6 +138,7 @@ class Technology(eqx.Module):
         one_of("gate", gate, GATES)
         return _DELAYS[gate] * self.library.nand_delay * self.process.delay_ratio(supply, temperature)
 
+    @checked_arguments
     def leakage_power(
         self, gate: str, supply: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."] = REFERENCE_TEMPERATURE
     ) -> Float[Array, "..."]:
@@ -157,6 +162,7 @@ class Technology(eqx.Module):
         current = self.library.nand_leakage * share * self.process.leakage_ratio(supply, temperature)
         return current * jnp.asarray(supply)
 
+    @checked_arguments
     def equivalent(self, supply: Real[ArrayLike, ""]) -> "Technology":
         """28 nm technology whose `C V^2` at this supply equals the energy at this node, with the areas of this node.
 
@@ -191,6 +197,7 @@ class Wire(eqx.Module):
     capacitance: Quantity = quantity("capacitance", unit="F/m", symbol="c", default=0.2e-9)
     resistance: Quantity = quantity("resistance", unit="Ohm/m", symbol="r", default=3e6)
 
+    @checked_arguments
     def energy(self, length: Real[ArrayLike, "..."], supply: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
         """Energy of one transition, the mean of rise and fall: `c L V^2 / 2`.
 
@@ -203,6 +210,7 @@ class Wire(eqx.Module):
         """
         return 0.5 * self.capacitance * jnp.asarray(length) * jnp.asarray(supply) ** 2
 
+    @checked_arguments
     def delay(self, length: Real[ArrayLike, "..."]) -> Float[Array, "..."]:
         """Delay to half swing of a distributed line without repeaters: `0.38 r c L^2`.
 

@@ -14,6 +14,10 @@ from hypothesis import strategies as st
 from amsim.circuits.adc import Adc, FlashAdc, SarAdc, SingleSlopeAdc, bottom_plate_levels, split_levels
 from amsim.noise import PESSIMISTIC_COEFFICIENT
 
+# One program instead of one for each operation.
+fabricated = eqx.filter_jit(lambda adc, key, columns: adc.fabricate(key, columns))
+transitions_of = eqx.filter_jit(lambda adc, die: adc.transitions(die))
+
 # Static behaviour.
 
 
@@ -38,11 +42,11 @@ def test_without_errors_all_families_read_the_codes_of_the_ideal_converter(famil
     adc = eqx.tree_at(lambda one: one.range, adc, jnp.asarray(range_))
     reference = Adc(bits=max(bits, 2) if isinstance(adc, SarAdc) else bits, range=range_)
     wanted = convert(reference, cells, driven)
-    die = adc.fabricate(jax.random.key(seed), COLUMNS)
+    die = fabricated(adc, jax.random.key(seed), COLUMNS)
     ideal = adc.ideal()
     assert_same_codes(convert(adc, cells, driven), wanted, reference, float(rows))
     assert_same_codes(convert(ideal, cells, driven, die), wanted, reference, float(rows))
-    assert np.all(np.diff(ideal.transitions(die), axis=-1) == 1)
+    assert np.all(np.diff(transitions_of(ideal, die), axis=-1) == 1)
 
 
 def assert_same_codes(read, wanted, adc, rows):
@@ -130,10 +134,10 @@ def test_search_weights_are_those_of_the_explicit_array(topology):
 @named(FINE)
 def test_static_variance_is_that_of_many_dies(adc):
     dies = 6000
-    found = np.asarray(adc.transitions(adc.fabricate(jax.random.key(1), dies)))
+    found = np.asarray(transitions_of(adc, fabricated(adc, jax.random.key(1), dies)))
     if isinstance(adc, SingleSlopeAdc):  # one ramp a die
         keys = jax.random.split(jax.random.key(1), dies)
-        found = np.asarray(jax.vmap(lambda key: adc.transitions(adc.fabricate(key, 1))[0])(keys))
+        found = np.asarray(jax.jit(jax.vmap(lambda key: adc.transitions(adc.fabricate(key, 1))[0]))(keys))
     ideal = np.arange(adc.lowest_code + 1, adc.highest_code + 1) - 0.5
     squares = np.mean((found - ideal) ** 2, axis=1)
     # Within four standard errors and the second order of the formula.

@@ -56,3 +56,38 @@ def test_every_gradient_of_a_die_is_finite(setting: str) -> None:
     assert np.all(np.isfinite(values))
     assert [jax.tree_util.keystr(path) for path, slope in leaves if not np.all(np.isfinite(slope))] == []
     assert {slope.dtype for _, slope in leaves} == {np.dtype("float32")}
+
+
+HIGH = np.array([0.0, 1e-38, 1e-30, 1e-20, 1e-10, 1e-3, 1.0, 4.0, 8.0], np.float32)
+
+
+@pytest.mark.parametrize("unit", [1e-15, 1e-18])
+@pytest.mark.parametrize("resistance", [1e-3, 100.0, 1e6])
+def test_gains_of_drivers_where_next_to_nothing_rises(unit: float, resistance: float) -> None:
+    """`1 - exp(-t / tau)` in float64, `tau = R C h (1 - h / n)` behind the rail and `R C (n - p) / n`-like without."""
+    drivers = circuits.Drivers(resistance=resistance, supply_resistance=resistance)
+    time, total = jnp.float32(1e-9), jnp.float32(ROWS)
+
+    def gain(drivers: circuits.Drivers, high: jax.Array, unit: jax.Array) -> jax.Array:
+        return drivers.rail_gain(high, time, unit, total)
+
+    values, slopes = jax.vmap(jax.value_and_grad(gain, (0, 1, 2)), (None, 0, None))(
+        drivers, jnp.asarray(HIGH), jnp.float32(unit)
+    )
+    high = HIGH.astype(np.float64)
+    tau = resistance * unit * high * (1 - high / ROWS)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(values, -np.expm1(-1e-9 / tau), rtol=1e-5)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
+
+    def nominal(drivers: circuits.Drivers, parasitic: jax.Array, unit: jax.Array) -> jax.Array:
+        return drivers.nominal_gain(time, unit, parasitic, total * unit + parasitic)
+
+    values, slopes = jax.vmap(jax.value_and_grad(nominal, (0, 1, 2)), (None, 0, None))(
+        drivers, jnp.asarray(HIGH) * np.float32(unit), jnp.float32(unit)
+    )
+    parasitic = (HIGH * np.float32(unit)).astype(np.float64)
+    tau = resistance * unit * parasitic / (ROWS * unit + parasitic)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(values, -np.expm1(-1e-9 / tau), rtol=1e-5)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))

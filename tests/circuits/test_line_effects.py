@@ -26,7 +26,8 @@ from amsim.circuits import (
     Trim,
     ValueRange,
 )
-from amsim.noise.switching import leakage_growth
+from amsim.circuits.charge.charge_line import matched_time_constant
+from amsim.noise.switching import exponential_approach, leakage_drop, leakage_growth, settled_fraction
 
 SIGNS = ValueRange(-1.0, 1.0)
 ROWS, COLUMNS = 12, 3
@@ -79,15 +80,11 @@ def voltage(macro, die, column, high):
     time = macro.evaluation_time
     if macro.drivers is not None:
         sizes = np.asarray(macro.bias_dac.section_units())
-        if macro.drivers.supply_resistance is None:
-            spread = float(macro.drivers.spread)
-            units = 1 + spread * draw(lambda d: np.asarray(d.unit_drivers)[:, column]) * np.ones(macro.rows)
-            bias = (1 + spread * draw(lambda d: np.asarray(d.bias_drivers)[column])) / sizes
-            value = line.settling(
-                high, time, float(macro.drivers.resistance) * jnp.asarray(np.concatenate([units, bias]))
-            )
-        else:
-            value = line.settling_shared_supply(high, time, macro.drivers.supply_resistance)
+        spread = float(macro.drivers.spread)
+        units = 1 + spread * draw(lambda d: np.asarray(d.unit_drivers)[:, column]) * np.ones(macro.rows)
+        bias = (1 + spread * draw(lambda d: np.asarray(d.bias_drivers)[column])) / sizes
+        resistances = float(macro.drivers.resistance) * jnp.asarray(np.concatenate([units, bias]))
+        value = line.settling(high, time, resistances, macro.drivers.supply_resistance)
         # A last evaluation with half of the cells high, as far as the drivers have not taken its charges back.
         nominal = explicit_line(macro, None, 0)
         middle = jnp.concatenate([jnp.full(macro.rows, 0.5), jnp.full(macro.bias_dac.bits, 0.5), jnp.zeros(1)])
@@ -98,12 +95,8 @@ def voltage(macro, die, column, high):
     if macro.reset is not None:
         charge = 1 + macro.reset.spread * draw(lambda d: d.switch[column])
         injected = macro.reset.injected_fraction * macro.reset.channel_capacitance * macro.reset.overdrive
-        # What is left of the switch's charge at the end of a reset comes again: a geometric sum over evaluations.
-        nominal = explicit_line(macro, None, 0)
-        one = jnp.ones_like(macro.supply)
-        left = nominal.after_reset(one, macro.reset_time, macro.reset.resistance)
-        step = charge * (line.feedthrough_step(-macro.reset.clock_swing) - injected / line.total_capacitance)
-        value = value + step * jnp.sum(left ** jnp.arange(2000.0))
+        # The closing switch takes back what the opening one leaves, so that an incomplete reset adds nothing.
+        value = value + charge * (line.feedthrough_step(-macro.reset.clock_swing) - injected / line.total_capacitance)
     if macro.leakage is not None:
         growth = leakage_growth(macro.temperature, macro.leakage.temperature_scale)
         current = macro.leakage.current * growth * (1 + macro.leakage.spread * draw(lambda d: d.leakage[column]))
@@ -290,6 +283,23 @@ def test_stuck_cells_and_dead_columns():
     assert np.all(np.asarray(numbers)[:, dead < 0] == 64 / 2 * 2 - 2 * 128 - 64)
 
 
+def test_one_effect_alone_is_its_own_formula_to_the_bit():
+    """What drivers, leak and rail do together changes nothing where only one of them is on."""
+    leaking, driven = (
+        quiet(leakage=Leakage(hold_time=2e-6, off_resistance=1e8), temperature=300.0),
+        quiet(drivers=Drivers(resistance=1e6), clock=2e10),
+    )
+    total, leak = leaking.total_capacitance, leaking.leakage
+    droop = leak.off_resistance * total
+    assert float(leaking.nominal_gain) == float(exponential_approach(1.0, 0.0, leak.hold_time, droop)) < 1
+    assert float(leaking.leaked_drop(total)) == float(leakage_drop(leak.current, leak.hold_time, total, droop)) > 0
+    own = matched_time_constant(
+        driven.drivers.resistance * driven.unit_capacitance, driven.parasitic_capacitance, driven.total_capacitance
+    )
+    assert float(driven.nominal_gain) == float(settled_fraction(driven.evaluation_time, own)) < 1
+    assert float(leaking.droop_shift) == float(driven.droop_shift) == 0
+
+
 def test_every_part_at_once_works_without_a_die():
     macro = quiet(drivers=Drivers(), reset=ResetSwitch(), leakage=Leakage(), layout=Layout(), faults=Faults())
     inputs = np.ones((1, 64))
@@ -350,8 +360,8 @@ def test_derivatives_by_every_part_agree_with_central_differences(quantity):
             columns=5,
             clock=1e9,
             drivers=Drivers(resistance=1e5, spread=0.1, supply_resistance=1e4, noise_fraction=0.7),
-            reset=ResetSwitch(resistance=1e3),
-            leakage=Leakage(off_resistance=1e8, current=1e-10),
+            reset=ResetSwitch(resistance=5e3),
+            leakage=Leakage(hold_time=1e-10, off_resistance=1e8, current=1e-10),
             supply_noise=5e-3,
             reference_tracking=0.7,
             layout=Layout(linear_gradient=0.01, correlated_sigma=0.01),

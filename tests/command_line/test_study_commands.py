@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from amsim.characterisation.quantities import LABELS
 from amsim.command_line.application import app
+from amsim.command_line.interruption import how_to_go_on
 from amsim.report import tables as result_tables
 from amsim.report.picture import result_picture
 from amsim.report.result_file import open_result
@@ -116,17 +117,18 @@ def test_a_store_has_the_text_of_its_study(ended, study, tmp_path, monkeypatch):
     assert len(calls) == len(set(calls)) + 1
 
 
-def test_an_interrupted_sweep_says_how_to_go_on(study, tmp_path, monkeypatch):
+def test_an_interrupted_sweep_leaves_its_store_and_nothing_else(study, tmp_path, monkeypatch):
     def interrupt(self, number):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(programs.Program, "call", interrupt)
         size = ("--dies", 1, "--images", 16, "--out", tmp_path)
-        stored = run("sweep", study, *size, "--store", tmp_path / "new.zarr", status=130)
-        lost = run("sweep", study, *size, status=130)
-    assert f"{tmp_path / 'new.zarr'} keeps what is done, and the same command resumes from it" in stored.output
-    assert "nothing was written" in lost.output
+        run("sweep", study, *size, "--store", tmp_path / "new.zarr", status=130)
+        run("sweep", study, *size, status=130)
+    assert "the store keeps what is done" in how_to_go_on(["sweep", "a.toml", "--store=new.zarr"])
+    assert "with --store it could resume" in how_to_go_on(["sweep", "a.toml"])
+    assert "--store" not in how_to_go_on(["train", "binary-fashion"])
     assert [one.name for one in tmp_path.iterdir()] == ["new.zarr"]
     shown = run("show", tmp_path / "new.zarr").output
     assert "complete: 0 of 2 items (0 %)" in shown
@@ -138,8 +140,8 @@ def test_an_interrupted_sweep_says_how_to_go_on(study, tmp_path, monkeypatch):
     [
         (("missing.toml",), "No such file"),
         (("--workers", 1, "--scheduler", "tcp://here:1"), "exclude each other"),
-        (("--images", 25), "images must be at most 24"),
-        (("--dies", 0), "[study] dies must be a whole number of at least 1, but is 0"),
+        (("--images", 25), "`--images` must be at most 24"),
+        (("--dies", 0), "`--dies` must be an integer of at least 1, but is 0"),
     ],
 )
 def test_mistakes_of_sweep(study, tmp_path, arguments, said):
@@ -192,7 +194,7 @@ def test_sweep_on_two_workers(ended, study, tmp_path, monkeypatch, processes):
 def test_sweep_on_a_scheduler_that_is_not_there(study, tmp_path, monkeypatch):
     import distributed
 
-    def unreachable(address, timeout):
+    def unreachable(address, **options):
         raise OSError(f"Timed out trying to connect to {address}")
 
     monkeypatch.setattr(distributed, "Client", unreachable)
@@ -233,7 +235,10 @@ def test_show_draws(ended, tmp_path):
     axes = result_picture(open_result(ended[0] / "noise.nc")).axes[0]
     assert (axes.get_xscale(), axes.get_ylabel()) == ("log", "classification accuracy")
     for arguments, said in (
-        (("--plot", tmp_path / "q.png", "--along", "macro.rows"), "`along` must be an axis of numbers, of macro.comp"),
+        (
+            ("--plot", tmp_path / "q.png", "--along", "macro.rows"),
+            "`--along` must be an axis of numbers, of macro.comp",
+        ),
         (("--plot", tmp_path / "q.pdf"), "`--plot` must end in .png, but is "),
         (("--quantity", "energy"), "`--quantity` must be one of accuracy"),
         (("--along", "die"), "`--along` needs `--plot`"),
@@ -317,9 +322,13 @@ def test_broken_files_end_in_one_line(ended, tmp_path):
     (tmp_path / "text.nc").write_text("no data")
     xr.Dataset({"a": 1}).to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
     (tmp_path / "empty.zarr").mkdir()
+    xr.Dataset({"a": 1}).to_netcdf(tmp_path / "old.nc", engine="scipy", format="NETCDF3_64BIT")
+    (tmp_path / "empty.nc").touch()
     for name, said in (
         ("half.nc", "cannot be read as netCDF or Zarr: "),
-        ("text.nc", "cannot be read as netCDF or Zarr: "),
+        ("text.nc", "cannot be read as netCDF or Zarr: it begins with b'no data'; results of amsim are netCDF-4"),
+        ("old.nc", r"it begins with b'CDF\x02\x00\x00\x00\x00', so it is netCDF-3; results of amsim are netCDF-4"),
+        ("empty.nc", "it is empty; results of amsim are netCDF-4"),
         ("empty.zarr", "cannot be read as netCDF or Zarr: "),
         ("foreign.nc", "is not a result of amsim"),
         ("missing.nc", "There is no "),

@@ -63,6 +63,7 @@ def test_a_die_is_the_same_whatever_else_is_compared(result, few):
     np.testing.assert_array_equal(alone["accuracy"][0], result["accuracy"].sel(design="switched-capacitor-1b")[:2])
 
 
+@pytest.mark.slow  # three programs of another network; the fixture has the three families too
 def test_one_network_on_every_family(few):
     result = compare(network="2-bit-fashion", data=few, dies=1)
     assert list(result["design"].values) == ["switched-capacitor-2b", "digital-binary-2b", "multi-precision-2b"]

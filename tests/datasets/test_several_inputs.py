@@ -101,6 +101,10 @@ FRONT_DOORS = {
 }  # fmt: skip
 
 
+# They read data as the training and the evaluation do that are tested beside them, in programs that compile long.
+SLOW_DOORS = {"design", "sensitivity"}
+
+
 @pytest.fixture(scope="module")
 def of_one_array():
     found = {}
@@ -117,7 +121,7 @@ def of_one_array():
     ("door", "kind"),
     [
         # Programs of their own: every door is tested with one kind, and with the other one among the slow tests.
-        pytest.param(door, kind, marks=[pytest.mark.slow] if (number + place) % 2 else [])
+        pytest.param(door, kind, marks=[pytest.mark.slow] if (number + place) % 2 or door in SLOW_DOORS else [])
         for number, door in enumerate(FRONT_DOORS)
         for place, kind in enumerate(NETWORKS)
     ],

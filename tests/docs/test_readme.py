@@ -1,11 +1,14 @@
 """The README's examples run as they stand, one after another, and its pictures exist."""
 
+import ast
+import inspect
 import re
 from pathlib import Path
 
 import jax
 import pytest
 
+import amsim
 from amsim import networks
 from amsim.networks import ImageNetwork
 from amsim.networks.image_network import ConvolutionLayer
@@ -32,6 +35,24 @@ def run_examples(capsys):
     return accuracy
 
 
+def test_examples_call_what_exists_with_arguments_that_it_takes():
+    checked = set()
+    names = {"amsim": amsim}
+    for example in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        for node in ast.walk(ast.parse(example)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                exec(ast.unparse(node), names)
+        for call in (node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Call)):
+            path = ast.unparse(call.func)
+            # Not what examples make themselves, and methods of it.
+            if re.fullmatch(r"[\w.]+", path) and path.partition(".")[0] in names:
+                keywords = {keyword.arg: None for keyword in call.keywords if keyword.arg}
+                inspect.signature(eval(path, names)).bind(*call.args, **keywords)
+                checked.add(path)
+    assert {"amsim.deploy", "amsim.evaluate", "amsim.calibrate", "amsim.sweep", "circuits.SwitchedCapacitor"} <= checked
+
+
+@pytest.mark.slow  # every tool once; their own tests run them, and above, each call is one that exists
 def test_examples_run(capsys, monkeypatch):
     small = SMALL, SMALL.initial_params(jax.random.key(0))
     monkeypatch.setattr(networks, "load", lambda name: small)

@@ -71,6 +71,7 @@ def test_one_source_at_one_site_equals_switching_it_by_hand() -> None:
     np.testing.assert_allclose(steps.values, [0.0, coarse.mean()], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow  # a program for each case by hand; above, two sources by hand on fewer parts
 def test_every_source_that_is_on_is_measured_and_one_that_is_not_is_0() -> None:
     """Parts that one site has alone, a converter's error beside its steps, and leakage that stays while noise goes."""
     leakage = circuits.Leakage(hold_time=5e-5)

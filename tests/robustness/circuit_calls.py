@@ -27,6 +27,7 @@ TABLE = {"counts": (-4, 0, 4), "mean": np.ones((2, 3)), "sigma": np.ones((2, 3))
 REQUIRED = {
     "circuits.Measured": TABLE,
     "circuits.SwitchedCapacitor": {"rows": 4, "columns": 2},
+    "circuits.Drivers": {"supply_resistance": 100.0},
     "circuits.ChargeLine": {"capacitances": np.ones(2, np.float32)},
     "circuits.ConvolutionProduct": {"kernel": (2, 2), "strides": (1, 1), "dilation": (1, 1)},
     "circuits.ErrorSource": {"name": "noise", "kind": "static", "description": "noise", "sizes": ("sigma",)},

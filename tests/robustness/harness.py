@@ -1,10 +1,12 @@
 """Wrong inputs, one at a time, over the public surface: `python tests/robustness/harness.py` prints failures."""
 
-import collections
+import contextlib
 import inspect
+import itertools
 import operator
 import re
 import signal
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,9 +14,12 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import circuit_calls
+import method_calls
 from calls_of_rooms import bound_calls, room_calls
+from circuit_calls import PARTS_BY_DESIGN
 from jaxtyping import config
-from valid_calls import WorkBegan, calls
+from method_calls import METHODS_BY_DESIGN
+from valid_calls import BY_DESIGN, WorkBegan, calls
 from wrong_values import wrong_values
 
 import amsim
@@ -70,22 +75,40 @@ def parts_and_physics() -> Iterator[Case]:
             yield Case(name, function, valid, parameter.name, values)
 
 
+def methods() -> Iterator[Case]:
+    """Every argument of every public method of the parts and function of `amsim.circuits`."""
+    for name, function in method_calls.public().items():
+        valid = method_calls.valid(function)
+        for parameter in circuit_calls.parameters(function):
+            yield Case(name, function, valid, parameter.name, method_calls.wrong(parameter))
+
+
 def outcomes(cases: Iterable[Case], every: int = 1) -> Iterator[Outcome]:
-    """What becomes of wrong values, every so many-th one."""
-    number = 0
+    """What becomes of wrong values, every so many-th one; they are tried in an empty folder."""
+    numbers = itertools.count(1)
     config.update("jaxtyping_disable", True)
     before = signal.signal(signal.SIGALRM, _ring)
     try:
         for case in cases:
-            for label, value in case.values.items():
-                number += 1
-                if number % every:
-                    continue
-                kind, said = tried(case.function, {**case.valid, case.parameter: value}, case.parameter)
-                yield Outcome(case.name, case.parameter, label, kind, said)
+            chosen = {label: value for label, value in case.values.items() if next(numbers) % every == 0}
+            yield from in_a_new_folder(case, chosen) if chosen else ()
     finally:
         signal.signal(signal.SIGALRM, before)
         config.update("jaxtyping_disable", False)
+
+
+def in_a_new_folder(case: Case, values: dict[str, Any]) -> list[Outcome]:
+    """What becomes of wrong values of one parameter; a file that one leaves in the folder is a kind of its own."""
+    found, seen = [], set[str]()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for label, value in values.items():
+            kind, said = tried(case.function, {**case.valid, case.parameter: value}, case.parameter)
+            left = {one.name for one in Path().iterdir()} - seen
+            seen |= left
+            if left:
+                kind, said = "file", f"left {', '.join(sorted(left))} behind; {said}"
+            found.append(Outcome(case.name, case.parameter, label, kind, said))
+    return found
 
 
 def tried(function: Any, arguments: dict[str, Any], parameter: str) -> tuple[str, str]:
@@ -130,8 +153,12 @@ def public_functions() -> set[str]:
 
 
 if __name__ == "__main__":
-    found = list(outcomes([*front_door(), *parts_and_physics()]))
+    found = list(outcomes([*front_door(), *parts_and_physics(), *methods()]))
+    by_design = BY_DESIGN.keys() | PARTS_BY_DESIGN.keys() | METHODS_BY_DESIGN.keys()
+    counts = dict.fromkeys(("ok", "by design", "confusing", "silent", "traceback", "hang", "file"), 0)
     for one in found:
-        if one.kind != "ok":
+        kind = "by design" if one.kind != "ok" and one[:3] in by_design else one.kind
+        counts[kind] += 1
+        if kind not in ("ok", "by design"):
             print(*one, sep=" | ")
-    print(len(found), "wrong inputs:", dict(collections.Counter(one.kind for one in found)))
+    print(len(found), "wrong inputs:", counts)

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import optax
 import xarray as xr
+from wrong_values import WRONG
 
 import amsim
 from amsim.circuits import SwitchedCapacitor
@@ -99,7 +100,23 @@ NOT_TRIED = {
 }
 """Names of the front door without a valid call here, each with the reason."""
 
+OF_NETWORKS = (
+    "deploy", "evaluate", "evaluate_detector", "sensitivity", "unseen_dies_report", "study", "calibrate", "repair",
+    "design_circuit", "pareto_curve",
+)  # fmt: skip
+
 BY_DESIGN = {
+    **{
+        (name, "params", one): "may stand beside numbers, as in a module"
+        for name in OF_NETWORKS
+        for one in ("text", "object")
+    },
+    **{("load_chip", "params", one): "any numbers: only their structure is used" for one in WRONG["params"]},
+    ("fine_tune", "params", "text"): "may stand beside numbers; the error says that nothing can be trained",
+    ("fine_tune", "params", "object"): "as above",
+    ("chips.laika2018", "rate", "none"): "the energy of a decision alone",
+    ("chips.vocell2019", "rate", "none"): "the energy of a decision alone",
+    ("workloads.Layer", "input_size", "list"): "a layer without maps has no size",
     ("Optimiser", "trainable", "text"): "a pattern of names",
     ("Optimiser", "trainable", "function"): "chooses by name",
     ("WeightTraining", "trainable", "text"): "a pattern of names",
@@ -122,7 +139,6 @@ BY_DESIGN = {
     ("statistics.iso_crossing", "target", "negative"): "a target may have either sign",
     ("plot.plot_energy_sweep", "x", "unknown"): "the error names the Dataset that lacks the axis",
     ("plot.plot_yield", "limit", "negative"): "a limit may have either sign",
-    ("characterisation.write_table", "table", "empty"): "checked as the source of a table",
     ("statistics.yield_at", "limit", "negative"): "a limit may have either sign",
     ("setting", "path", "empty"): "the error names the setting that is missing, whatever argument asked for it",
     ("setting", "path", "nul"): "as above",

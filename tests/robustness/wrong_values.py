@@ -76,27 +76,44 @@ WRONG = {
                             "none": None},
     "quantity": NO_QUANTITIES | {"nan": float("nan"), "infinity": float("inf"), "negative": -1},
     "array": {k: v for k, v in NO_QUANTITIES.items() if k not in ("large", "array")},
+    "params": {
+        "nan": ONES * np.nan, "infinite": ONES * np.inf, "nan number": float("nan"),
+        "nan inside": {"a": [ONES, ONES * np.nan]},
+        "text array": np.full((3, 2), "a"), "object array": np.full((3, 2), None), "dates": np.zeros(3, "M8[s]"),
+        "masked": np.ma.masked_array(ONES, ONES > 0), "object": object(), "text": "x",
+    },
+    "method": {"number": 1, "unknown": "no such", "none": None, "list": [], "unknown name": {"no such": "min-max"},
+               "unknown method": {"inputs": "no such"}, "number inside": {"inputs": 1}, "number name": {1: "min-max"}},
 }  # fmt: skip
 """Wrong values by kind of argument, each with a short name."""
 
 DATA_NAMES = {"data", "test", "samples", "train", "validation", "items"}
 HARDWARE_PARTS = {
-    "hardware", "macro", "calibration", "technology", "organisation", "weight_memory", "activation_memory",
-    "global_memory", "dram", "power", "workload", "accelerator", "chip",
+    "hardware", "macro", "macros", "calibration", "technology", "organisation", "weight_memory", "activation_memory",
+    "global_memory", "dram", "power", "workload", "accelerator", "chip", "spreads", "work", "trim", "process", "layers",
 }  # fmt: skip
-PATHS = {"path", "folder", "store", "checkpoint"}
-FUNCTIONS = {"fn", "progress", "loss", "statistics", "constrain", "each_epoch"}
-NAMES = {"sources", "components", "quantities", "patterns", "trainable", "designs", "repairs"}
+PATHS = {"path", "folder", "store", "checkpoint", "source"}
+FUNCTIONS = {"fn", "progress", "loss", "statistics", "constrain", "each_epoch", "statistic", "at_supply"}
+NAMES = {
+    "sources", "components", "quantities", "patterns", "trainable", "designs", "repairs", "parameters", "names",
+    "sizes",
+    "temperatures", "kept", "effects",
+}  # fmt: skip
 
 KINDS = {
     "key": "key", "ax": "part", "optimiser": "optimiser", "rule": "optimiser", "seen": "keys", "memory_limit": "bytes",
-    "client": "part", "which": "which",
+    "client": "part", "which": "which", "params": "params", "method": "method", "network": "word", "axes": "mapping",
+    "sites": "mapping", "activity": "mapping", "input_size": "lengths", "filters": "lengths", "tuning": "array",
+    "offset": "array", "weight": "array", "die_values": "array", "scores": "array", "accuracies": "array",
+    "quantiles": "array", "counts": "lengths", "table": "table", "input_shape": "lengths", "transitions": "array",
 }  # fmt: skip
 
 
 def kind_of(parameter: inspect.Parameter) -> str | None:
     """Kind of argument that a parameter takes; None where the harness has no list of wrong values."""
     name, annotation = parameter.name, str(parameter.annotation)
+    if parameter.annotation is int:
+        return "count"
     for names, kind in (
         (DATA_NAMES, "data"), (HARDWARE_PARTS, "part"), (PATHS, "path"), (FUNCTIONS, "function"), (NAMES, "names"),
     ):  # fmt: skip
@@ -110,6 +127,8 @@ def kind_of(parameter: inspect.Parameter) -> str | None:
         return "which"
     if name == "bits" and parameter.annotation is Any:
         return "lengths"
+    if parameter.annotation is Any and isinstance(parameter.default, float):
+        return "quantity"
     if isinstance(parameter.annotation, type):
         return {bool: "truth", int: "count", float: "fraction", str: "word"}.get(parameter.annotation)
     if annotation.startswith("collections.abc.Mapping"):

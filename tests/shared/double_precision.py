@@ -35,8 +35,25 @@ def design_circuit() -> None:
     amsim.design_circuit(*CALL, DATA, key=KEY, variables=variables, accuracy=0.5, steps=1, dies=1, check=DATA[:4])
 
 
+def yields() -> None:
+    """At every exact limit, a fraction of answers right, `evaluate` and `sweep` agree with a count of answers."""
+    options: dict[str, Any] = {"key": KEY, "dies": 6, "reads": 3}
+    measure = amsim.study(*CALL, DATA, quantities=("accuracy",))
+    swept = amsim.sweep(measure, {"macro.supply": [MACRO.supply.item()]}, **options)["accuracy"].isel(
+        {"macro.supply": 0}
+    )
+    evaluated = amsim.evaluate(*CALL, DATA, **options)["accuracy"]
+    answers = 3 * len(DATA)
+    right = np.round(evaluated.values * len(DATA)).sum(axis=1).astype(int)
+    for count in set(right.tolist()):
+        for values in (evaluated, swept):
+            found = amsim.statistics.yield_at(values, count / answers)["yield"]
+            assert float(found) == np.mean(right >= count), (count, values.dtype)
+
+
 CASES: dict[str, Callable[[], Any]] = {
     "design_circuit": design_circuit,
+    "yields": yields,
     "evaluate": lambda: amsim.evaluate(*CALL, DATA, key=KEY, dies=2),
     "sweep": lambda: amsim.sweep(amsim.study(*CALL, DATA, cost_items=2), {"macro.supply": [0.5, 0.6]}, key=KEY, dies=2),
     "calibrate": lambda: amsim.calibrate(*CALL, INPUTS, steps=False),

@@ -8,7 +8,6 @@ import shutil
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -16,21 +15,17 @@ from amsim import spice
 from amsim.circuits import (
     BiasDac,
     Comparator,
-    DenseProduct,
     DigitalBinary,
     Drivers,
     Faults,
     Layout,
     Leakage,
-    Neuron,
-    Operands,
     ResetSwitch,
     SwitchedCapacitor,
-    ValueRange,
 )
-from amsim.spice.lines import in_float64
 from amsim.spice.sequence import POINT_LIMIT
 from amsim.spice.simulator import simulate as run_deck
+from tests.shared.spice_lines import folded_voltages, operands
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
 
@@ -62,26 +57,8 @@ UNSETTLED = {
 }
 
 
-def operands(seed, evaluations, macro=SMALL):
-    generator = np.random.default_rng(seed)
-    return generator.choice([-1, 1], (macro.rows, macro.columns)), generator.choice([-1, 1], (evaluations, macro.rows))
-
-
 def largest_difference(found):
     return float(np.abs(found["line_voltage_spice"] - found["line_voltage"]).max())
-
-
-def folded_voltages(macro, die, weights, inputs, codes, reset_level):
-    """Line voltage behind the macro's own decision, its reference fixed half way between all low and all high."""
-    with jax.enable_x64(True):
-        macro, die = in_float64(macro), in_float64(die)
-        neuron = Neuron(jnp.ones(len(codes)), jnp.asarray(codes, float) * macro.bias_dac.lsb)
-        signs = ValueRange(-1.0, 1.0)
-        x, w = jnp.asarray(inputs, float), jnp.asarray(weights, float)
-        counts = macro.margin(Operands(DenseProduct(*w.shape), x, w, signs, signs), neuron, die=die)
-        middle = macro.rows + jnp.sum(macro.bias_dac.section_units()[:-1])
-        # The array expects a last evaluation, and slow drivers to keep part of it; a first one has none.
-        return np.asarray(reset_level + (counts + middle) / macro.counts_per_volt - macro.drive_shift)
 
 
 # What ngspice finds.
@@ -91,7 +68,7 @@ def folded_voltages(macro, die, weights, inputs, codes, reset_level):
 @pytest.mark.parametrize("effect", SETTLED)
 def test_settled_lines_and_their_energy_agree(effect):
     macro = dataclasses.replace(SMALL, **SETTLED[effect])
-    weights, inputs = operands(len(effect), 3)
+    weights, inputs = operands(len(effect), 3, SMALL)
     codes = [5, -3]  # odd: what the comparator of an even number of rows asks for
     die = macro.fabricate(jax.random.key(3))
     found = spice.run(macro, die, weights, inputs, bias_code=codes)
@@ -106,7 +83,7 @@ def test_settled_lines_and_their_energy_agree(effect):
 def test_lines_on_their_way_agree(effect):
     macro = dataclasses.replace(SMALL, **UNSETTLED[effect])
     # One evaluation: slow drivers would not have returned the bottom plates before the next.
-    weights, inputs = operands(1, 1)
+    weights, inputs = operands(1, 1, SMALL)
     codes = [-7, 1]
     die = macro.fabricate(jax.random.key(4))
     found = spice.run(macro, die, weights, inputs, bias_code=codes)
@@ -137,7 +114,7 @@ def test_an_incomplete_reset_carries_from_one_evaluation_to_the_next():
         reset=ResetSwitch(resistance=2e6, spread=0.2),
         leakage=Leakage(hold_time=5e-8, off_resistance=1e15, current=1e-8),
     )
-    weights, inputs = operands(7, 3)
+    weights, inputs = operands(7, 3, SMALL)
     die = macro.fabricate(jax.random.key(5))
     kept = spice.run(macro, die, weights, inputs, start_level=0.0)
     assert largest_difference(kept) < 1e-5
@@ -150,7 +127,7 @@ def test_an_incomplete_reset_carries_from_one_evaluation_to_the_next():
 def test_returning_bottom_plates_take_the_last_sum_off_the_line_before_a_slow_reset_begins():
     macro = dataclasses.replace(SMALL, reset=ResetSwitch(resistance=1e7))
     assert float(macro.reset_left) > 0.5
-    weights, inputs = operands(8, 2)
+    weights, inputs = operands(8, 2, SMALL)
     found = spice.run(macro, None, weights, inputs)
     alone = spice.run(macro, None, weights, inputs[1:])
     np.testing.assert_allclose(found["line_voltage_spice"][1], alone["line_voltage_spice"][0], atol=1e-5)
@@ -158,7 +135,7 @@ def test_returning_bottom_plates_take_the_last_sum_off_the_line_before_a_slow_re
 
 @needs_ngspice
 def test_result_is_labelled_and_the_deck_is_kept_where_asked_for(tmp_path):
-    weights, inputs = operands(9, 2)
+    weights, inputs = operands(9, 2, SMALL)
     path = tmp_path / "Lines-1.cir"
     found = spice.run(SMALL, None, weights, inputs, path=path)
     assert found["line_voltage"].dims == ("evaluation", "column")
@@ -184,7 +161,7 @@ def test_a_broken_deck_is_reported_with_the_first_error(tmp_path):
 
 def test_deck_is_deterministic_and_says_what_each_element_is(tmp_path):
     macro = dataclasses.replace(SMALL, drivers=SLOW_DRIVERS, reset=ResetSwitch(), leakage=Leakage())
-    weights, inputs = operands(10, 2)
+    weights, inputs = operands(10, 2, SMALL)
     die = macro.fabricate(jax.random.key(6))
     texts = [spice.write(macro, die, weights, inputs, tmp_path / name).read_text() for name in ("one.cir", "two.cir")]
     assert texts[0] == texts[1].replace("two_lines", "one_lines")
@@ -200,7 +177,7 @@ def test_deck_is_deterministic_and_says_what_each_element_is(tmp_path):
 
 
 def test_unit_capacitors_carry_the_mismatch_of_the_die(tmp_path):
-    weights, inputs = operands(11, 1)
+    weights, inputs = operands(11, 1, SMALL)
     die = SMALL.fabricate(jax.random.key(7))
     text = spice.write(SMALL, die, weights, inputs, tmp_path / "deck.cir").read_text()
     written = {line.split()[0]: float(line.split()[3]) for line in text.splitlines() if line.startswith("CU")}
@@ -214,7 +191,7 @@ def test_unit_capacitors_carry_the_mismatch_of_the_die(tmp_path):
 
 # Arguments.
 
-WEIGHTS, INPUTS = operands(12, 2)
+WEIGHTS, INPUTS = operands(12, 2, SMALL)
 
 
 @pytest.mark.parametrize(

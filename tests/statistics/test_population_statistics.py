@@ -62,6 +62,19 @@ def test_a_die_at_the_limit_is_good_whatever_its_precision(dtype, limit, good):
     assert float(yield_at(xr.DataArray(np.full(4, limit, dtype), dims="die"), limit, good=good)["yield"]) == 1.0
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("reads", [2, 3, 7])
+def test_a_die_whose_reads_average_to_the_limit_is_good(dtype, reads):
+    """Reads that count right answers of 10 or 12 items; the same as a comparison of whole numbers."""
+    for items in (10, 12):
+        right = np.random.default_rng(reads).integers(0, items + 1, (40, reads))
+        values = xr.DataArray((right / items).astype(dtype), dims=("die", "read"))
+        for total in np.unique(right.sum(axis=1)):
+            limit = float(total / (items * reads))
+            assert float(yield_at(values, limit)["yield"]) == np.mean(right.sum(axis=1) >= total)
+            assert float(yield_at(values, limit, good="at most")["yield"]) == np.mean(right.sum(axis=1) <= total)
+
+
 def test_bootstrap_is_that_of_scipy():
     found = bootstrap_interval(VALUES, np.median, resamples=200, seed=3)
     rng = np.random.default_rng(3)

@@ -141,7 +141,7 @@ def run(script: str, *arguments: object, first: tuple[Path, ...] = ()) -> str:
 
 
 def test_kills_and_two_studies_at_once(tmp_path):
-    run(FORKED + KILLS + TOGETHER, tmp_path, 31, 4)
+    run(FORKED + KILLS + TOGETHER, tmp_path, 53, 1)
 
 
 @pytest.mark.slow  # two processes for each of more than a hundred events; above, some of them

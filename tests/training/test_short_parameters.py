@@ -109,6 +109,7 @@ def test_a_checkpoint_keeps_the_copies(dtype, tmp_path):
     np.testing.assert_array_equal(resumed.params["w"], whole.params["w"])
 
 
+@pytest.mark.slow  # two whole tools; above, the optimiser that they share trains alone
 def test_last_layer_and_search_train_too():
     dtype = jnp.bfloat16
     params = {"w": WEIGHTS.astype(dtype)}

@@ -11,10 +11,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
+from amsim.circuits.checks import integer_between, some_items
+from amsim.datasets.check import class_items
 from amsim.datasets.load import load_dataset
 from amsim.datasets.split import Split
 from amsim.files.array_file import read_array_file
-from amsim.files.regular_file import read_regular_file
+from amsim.files.path_argument import checked_path
+from amsim.files.regular_file import named_in_errors, read_regular_file
 from amsim.studies.front_door import sweep
 from amsim.studies.measured import QUANTITIES, Study, study
 from amsim.studies.study_file.axes import hardware_and_axes, load_network
@@ -90,12 +93,15 @@ def read_study(path: str | Path, *, dies: int | None = None, images: int | None 
         images: Number of items of the data instead of the file's.
 
     Raises:
-        ValueError: The file is not TOML, or has mistakes; the message lists all, with table, key and what is allowed.
+        ValueError: A count below 1, or a file that is not TOML or has mistakes; the message lists all, with table, key
+            and what is allowed.
         OSError: The file, or one that it names, cannot be read.
     """
-    path = Path(path)
+    path = checked_path("path", path)
     text, document = _document(path)
     changes = {name: value for name, value in (("dies", dies), ("images", images)) if value is not None}
+    for name, value in changes.items():
+        integer_between(name, value, 1)
     if isinstance(document.get("study"), dict) and changes:
         kept = {name: value for name, value in document["study"].items() if images is None or name != "share"}
         document["study"] = kept | changes
@@ -110,7 +116,7 @@ def read_study(path: str | Path, *, dies: int | None = None, images: int | None 
     fn, params = (
         (None, None) if "network" not in given else load_network(given["network"], path.parent, given.get("inputs"))
     )
-    data = _data(given, path.parent)
+    data = _data(given, path.parent, "[study] images" if images is None else "Argument `images`")
     _check_inputs(data, content)
     measure = study(fn, params, hardware, data, quantities=given["quantities"], batch=given["batch"])
     return FileStudy(path, measure, axes, jax.random.key(given["seed"]), given["dies"], given["reads"], text)
@@ -143,21 +149,31 @@ def _document(path: Path) -> tuple[str, dict[str, Any]]:
     return text, document
 
 
-def _data(given: Mapping[str, Any], folder: Path) -> Split:
-    """Items to measure on: the first of the test set, or of a file of `labels` and of inputs."""
+def _data(given: Mapping[str, Any], folder: Path, count_by: str) -> Split:
+    """Items to measure on: the first of the test set, or of a file of `labels` and of inputs; errors say who counts."""
     name = given.get("data", "fashion-mnist-mini")
-    if name.endswith(".npz"):
-        arrays = read_array_file(folder / name)
-        if "labels" not in arrays or len(arrays) < 2:
-            raise ValueError(
-                f"[study] data: {folder / name} must hold `labels` and `inputs`, or `labels` and an array for each "
-                f"input of an .onnx file, but has {sorted(arrays)}."
-            )
-        labels = arrays.pop("labels")
-        whole = Split(arrays["inputs"] if set(arrays) == {"inputs"} else arrays, labels)
-    else:
-        whole = load_dataset(name).test
+    if not name.endswith(".npz"):
+        return _first(given, name, load_dataset(name).test, count_by)
+    with named_in_errors(folder / name):
+        # Of a study, but known by the file here.
+        return class_items("data", _first(given, name, _of_file(folder / name), count_by))
+
+
+def _of_file(path: Path) -> Split:
+    arrays = read_array_file(path)
+    if "labels" not in arrays or len(arrays) < 2:
+        raise ValueError(
+            f"[study] data: {path} must hold `labels` and `inputs`, or `labels` and an array for each input of an "
+            f".onnx file, but has {sorted(arrays)}."
+        )
+    labels = arrays.pop("labels")
+    whole = Split(arrays["inputs"] if set(arrays) == {"inputs"} else arrays, labels)
+    some_items(labels=whole)
+    return whole
+
+
+def _first(given: Mapping[str, Any], name: str, whole: Split, count_by: str) -> Split:
     count = given.get("images", max(round(given.get("share", 1.0) * len(whole)), 1))
     if count > len(whole):
-        raise ValueError(f"[study] images must be at most {len(whole)}, which is what {name} has, but is {count}.")
+        raise ValueError(f"{count_by} must be at most {len(whole)}, which is what {name} has, but is {count}.")
     return whole[:count]

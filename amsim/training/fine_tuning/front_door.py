@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import function, one_key
 from amsim.datasets.check import LabelledData
-from amsim.deployment.front_door import check_deployable
+from amsim.deployment.front_door import check_deployable, params_on_device
 from amsim.evaluation.answers import check_answers
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_replaceable
@@ -83,7 +81,7 @@ def fine_tune(
     one_key("key", key)
     if not isinstance(progress, bool):
         function("progress", progress, "(steps done, steps, loss), True or False", optional=True)
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, params)
+    params = params_on_device(params)
     met, held_out, path = TrainingDies.of(dies), HeldOut.of(validation), _checkpoint_path(checkpoint)
     order_key, read_key, die_key, split_key = jax.random.split(key, 4)
     objective = Distillation.of(loss)
