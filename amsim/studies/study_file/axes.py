@@ -11,7 +11,7 @@ from amsim.networks import NETWORKS
 from amsim.studies.axes import HARDWARE, NETWORK, Conditional, blocks, points
 from amsim.studies.study_file.axis_values import check_values, inside
 from amsim.studies.study_file.hardware import CHIPS, DESIGNS, NamedHardware, named_hardware
-from amsim.studies.study_file.kinds import place_text
+from amsim.studies.study_file.reading import place_text
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import check_path
 

@@ -10,7 +10,7 @@ import equinox as eqx
 
 from amsim.studies.axes import HARDWARE, NETWORK, Block, Choice
 from amsim.studies.plan import groups
-from amsim.studies.study_file.kinds import place_text
+from amsim.studies.study_file.reading import place_text
 from amsim.studies.study_file.refusals import refusals
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import setting, with_settings
