@@ -67,7 +67,7 @@ def test_rooms_are_attributes_after_a_plain_import_and_start_no_backend():
     assert fresh(ROOMS, *amsim._ROOMS).split() == ["2", "float64"]
 
 
-HEAVY = {"jax", "numpy", "equinox", "xarray", "scipy", "matplotlib", "optax"}
+HEAVY = {"jax", "numpy", "equinox", "xarray", "scipy", "matplotlib", "optax", "pydantic"}
 IMPORT = """
 import sys
 import amsim

@@ -246,7 +246,9 @@ def _choices(path: str, values: Any) -> list[Choice]:
         found = list(values.items())
         wrong = [label for label, _ in found if not isinstance(label, str) or not label]
     elif isinstance(values, list | tuple | range) or (hasattr(values, "ndim") and values.ndim == 1):
-        found = [_named(path, value) for value in values]
+        # As a list, since taking numbers out of an array one by one is slow.
+        listed = values.tolist() if type(values) is np.ndarray else values
+        found = [_named(path, value) for value in listed]
         labels = [label for label, value in found if value is not None]
         kinds = {str if isinstance(label, str) else bool if isinstance(label, bool) else float for label in labels}
         left_out = len(labels) < len(found)

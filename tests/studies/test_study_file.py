@@ -45,6 +45,10 @@ def mistakes(path):
     return str(refused.value)
 
 
+def definition(name):
+    return json_schema()["$defs"][name]
+
+
 def test_the_examples_are_there():
     assert len(EXAMPLES) >= 3
 
@@ -197,8 +201,8 @@ ranges = { dram = ["none"] }
     assert samples.values == {"dram": [None, None]}
     assert noise["macro.supply_noise"].where == {"macro.comparator.kickback": ["none", "0.001"]}
     jsonschema.validate(tomllib.loads(STUDY + ARRAY + text), json_schema())
-    settings = json_schema()["properties"]["hardware"]["anyOf"][0]["anyOf"][0]["anyOf"][0]["properties"]["settings"]
-    assert {"enum": ["none"]} in settings["additionalProperties"]["anyOf"][0]["anyOf"]
+    values = definition("settings")["additionalProperties"]["anyOf"][0]
+    assert {"const": "none", "type": "string"} in values["anyOf"]
 
 
 def test_logarithmic_counts_stay_whole(written):
@@ -240,9 +244,9 @@ def test_all_mistakes_in_one_message(written):
         "[hardware] macro must be one of 'DigitalBinary',",
         "Did you mean 'SwitchedCapacitor'?",
         "[axes.macro.rows] cont is unknown. Did you mean 'count'?",
-        "[axes.macro.rows] count is missing; it must be a whole number of at least 2.",
+        "[axes.macro.rows] count is missing; it must be a whole number of at least 2 and at most 1048576.",
         "[axes.macro.rows] spacing must be one of 'linear', 'log', but is 'logg'.",
-        "[axes] macro.adc.bits must be a list with at least one value, but is [].",
+        "[axes] macro.adc.bits must be a list with at least one value, but is an empty list.",
         "[smples] is unknown. Did you mean 'samples'? Allowed are study, hardware, axes, points, samples.",
     ):
         assert one in said
@@ -363,6 +367,8 @@ def test_files_that_cannot_be_used(written, tiny_network, monkeypatch):
 
     with pytest.raises(ValueError, match=r"study.toml is not a TOML file: .*line 1"):
         read_study(written("[study\n"))
+    with pytest.raises(ValueError, match=r"study.toml cannot be read: a whole number in it has too many digits"):
+        read_study(written(f"[study]\nseed = {5000 * '9'}"))
     with pytest.raises(ValueError, match=r"study.toml cannot be read: .* nested too deeply"):
         read_study(written("a = " + 2000 * "[" + 2000 * "]"))
     with pytest.raises(FileNotFoundError):
@@ -377,18 +383,96 @@ def test_files_that_cannot_be_used(written, tiny_network, monkeypatch):
 
 
 def test_the_schema_gives_units():
-    macros = json_schema()["properties"]["hardware"]["anyOf"][0]["anyOf"][2]["anyOf"]
-    (array,) = (one for one in macros if one["properties"]["macro"] == {"const": "SwitchedCapacitor"})
-    assert array["properties"]["unit_capacitance"]["description"] == "C_u, in F"
-    cell = next(one for one in macros if one["properties"]["macro"] == {"const": "DigitalBinary"})
-    (cells, _none) = cell["properties"]["weight_cells"]["anyOf"]
-    assert cells["anyOf"][0]["properties"]["mean"]["description"] == "mean lowest supply, mu, in V"
-    assert "description" not in array["properties"]["rows"]
+    array = definition("SwitchedCapacitor")["properties"]
+    assert array["macro"]["const"] == "SwitchedCapacitor"
+    assert array["unit_capacitance"]["description"] == "C_u, in F"
+    assert definition("SramCell")["properties"]["mean"]["description"] == "mean lowest supply, mu, in V"
+    (cells, _none) = definition("DigitalBinary")["properties"]["weight_cells"]["oneOf"]
+    assert cells == {"oneOf": [{"$ref": "#/$defs/SramCell"}]}
+    assert "description" not in array["rows"]
+
+
+def test_a_value_of_another_type_is_not_turned_into_one(written):
+    said = mistakes(
+        written(
+            '[study]\nnetwork = "tiny.onnx"\ndata = 3\nimages = true\ndies = 1.0\nreads = "3"\nseed = nan\n'
+            f"batch = {10**40}\nshare = true\nquantities = 'accuracy'\n"
+            '[hardware]\nmacro = "SwitchedCapacitor"\nsupply = true\ntemperature = "300"\nclock = -inf\n'
+            f"rows = {10**40}\nunit_capacitance = {hex(10**400)}\ncolumns = 4.0\nlayout = {{ dummies = 1 }}\nadc = []\n"
+            f"[axes]\nmacro.rows = {{ from = 1, to = 4, count = {10**40} }}\nmacro.supply = [0.5, inf, 2024-01-01]\n"
+            'macro.clock = { values = [1e6], where = [1] }\n"macro.adc" = { kind = "SarAdc" }\n"<x>" = { values = 1 }\n'
+            "[samples]\ncount = 4\nseed = -1\nranges = 3\n"
+        )
+    )
+    number = "must be a finite number in SI units, but is"
+    value = "must be 'none' or a finite number in SI units or a text or true or false or a table with `kind`, but is"
+    expected = f"""
+  [study] data must be one of 'fashion-mnist-mini', 'fashion-mnist', 'cifar-10', or a file that ends in .npz, but is 3.
+  [study] images must be a whole number of at least 1, but is true.
+  [study] dies must be a whole number of at least 1, but is 1.0.
+  [study] reads must be a whole number of at least 1, but is '3'.
+  [study] seed must be a whole number of at least 0 and at most 4294967295, but is nan.
+  [study] batch must be at most 2147483647, but is an integer of 133 bits.
+  [study] share must be a number above 0 and at most 1, but is true.
+  [study] quantities must be a list with at least one value, but is 'accuracy'.
+  [hardware] supply {number} true.
+  [hardware] temperature {number} '300'.
+  [hardware] clock {number} -inf.
+  [hardware] rows must be at most 2147483647, but is an integer of 133 bits.
+  [hardware] unit_capacitance {number} an integer of 1329 bits.
+  [hardware] columns must be a whole number, but is 4.0.
+  [hardware.layout] dummies must be true or false, but is 1.
+  [hardware] adc must be a table with `kind` or 'none', but is an empty list.
+  [axes.macro.rows] count must be a whole number of at least 2 and at most 1048576, but is an integer of 133 bits.
+  [axes] macro.supply#2 {value} inf.
+  [axes] macro.supply#3 {value} of type date.
+  [axes.macro.clock] where must be a table, but is a list.
+  [axes] macro.adc.kind must be a list, each {value.removeprefix("must be ").removesuffix(", but is")} or a table with \
+`from` or `values`, but is 'SarAdc'.
+  [axes.<x>] values must be a list with at least one value, but is 1.
+  [samples] seed must be a whole number of at least 0, but is -1.
+  [samples] ranges must be a table, but is 3."""
+    assert said.partition(":")[2] == expected
+
+
+def test_mistakes_of_shape_and_of_physics_are_told_together_in_the_order_of_the_file(written):
+    said = mistakes(
+        written(
+            f"{STUDY}[hardware]\nclock = -1\nrows = true\nmacro = 'SwitchedCapacitor'\nsupply = 0\nrow = 3\n"
+            "comparator = { gain = 'x', noise = -1, swing = -1 }\n[axes]\nmacro.supply = { to = 1 }\nmacro.rows = 'x'\n"
+        )
+    )
+    assert [" ".join(line.split()[:2]) for line in said.splitlines()[1:]] == [
+        "[hardware] rows",
+        "[hardware] row",
+        "[hardware.comparator] gain",
+        "[hardware.comparator] noise:",
+        "[hardware.comparator] swing:",
+        "[hardware] clock:",
+        "[hardware] supply:",
+        "[axes] macro.supply",
+        "[axes] macro.rows",
+    ]
+
+
+def test_axes_keep_the_order_of_the_file(written):
+    text = '[axes]\nmacro.rows = [4, 8]\nhardware = ["one"]\nnetwork = ["tiny.onnx"]\nmacro.columns = [4]\n'
+    several = f'[[hardware]]\nname = "one"\n{ARRAY.partition("]")[2]}'
+    axes = read_study(written(STUDY.replace('network = "tiny.onnx"', "") + several + text)).axes
+    assert [list(one) for one in axes] == [["macro.rows"], ["macro.columns"], ["hardware"], ["network"]]
 
 
 def test_the_schema_finds_what_the_check_finds(written):
     schema = json_schema()
-    for wrong in ("[study]\nnetwrk = 1\n", STUDY + "[hardware]\nmacro = 'Analog'\n", STUDY + "reads = 0\n"):
+    for wrong in (
+        "[study]\nnetwrk = 1\n",
+        STUDY + "[hardware]\nmacro = 'Analog'\n",
+        STUDY + "[hardware]\nname = 'x'\n",
+        STUDY + "reads = 0\n",
+        STUDY + ARRAY + "adc = { bits = 4 }\n",
+        STUDY + ARRAY + "[axes]\n'macro.rows' = 3\n",
+        STUDY + ARRAY + "[samples]\ncount = 2\n",
+    ):
         mistakes(written(wrong))
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(tomllib.loads(wrong), schema)

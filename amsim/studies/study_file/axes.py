@@ -1,7 +1,6 @@
 """Hardware and axes of a study file as `amsim.sweep` takes them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,12 @@ from amsim import networks
 from amsim.foreign import load_onnx
 from amsim.foreign.item_inputs import ItemNumbers, NetworkOfItems
 from amsim.networks import NETWORKS
-from amsim.studies.axes import HARDWARE, NETWORK, Block, Conditional, blocks, points
-from amsim.studies.plan import groups
+from amsim.studies.axes import HARDWARE, NETWORK, Conditional, blocks, points
+from amsim.studies.study_file.axis_values import check_values, inside
 from amsim.studies.study_file.hardware import CHIPS, DESIGNS, NamedHardware, named_hardware
-from amsim.studies.study_file.kinds import place_text
-from amsim.studies.study_file.refusals import refusals
+from amsim.studies.study_file.reading import place_text
 from amsim.system.accelerator import Accelerator
-from amsim.system.settings import check_path, with_settings
+from amsim.system.settings import check_path
 
 
 def hardware_and_axes(
@@ -66,7 +64,7 @@ def hardware_and_axes(
     except ValueError as error:
         mistakes.append(f"[axes] {error}")
         return single, []
-    _check_values(dims, places, list(used.values()) or [single], mistakes)
+    check_values(dims, places, list(used.values()) or [single], mistakes)
     return single, axes
 
 
@@ -122,35 +120,13 @@ def _check_paths(places: Mapping[str, str], hardware: Sequence[Accelerator | Non
     for path, table in places.items():
         for one in hardware:
             # Settings inside a part that another axis sets are checked with that part, value by value.
-            if one is None or _inside(path, places) or path in (HARDWARE, NETWORK):
+            if one is None or inside(path, places) or path in (HARDWARE, NETWORK):
                 continue
             try:
                 check_path(one, path)
             except ValueError as error:
                 mistakes.append(f"{place_text((table, path))}: {error}")
                 break
-
-
-def _check_values(
-    dims: Sequence[Block], places: Mapping[str, str], hardware: Sequence[Accelerator | None], mistakes: list[str]
-) -> None:
-    """Report each value that the hardware does not allow; combinations are checked when the study begins."""
-    choices = {path: found for block in dims for path, found in block.choices.items()}
-    found: list[str] = []
-    for path, table in places.items():
-        if path in (HARDWARE, NETWORK) or _inside(path, places):
-            continue
-        tried = [(one, value) for one in hardware if one is not None for _, value in choices[path]]
-        texts = [text for one, value in tried for text in refusals(partial(with_settings, one), {path: value}).values()]
-        found += [f"{place_text((table, path))}: {text}" for text in dict.fromkeys(texts)]
-    # A value may be allowed beside that of another axis.
-    if found and refusals(lambda _: groups(dims, hardware[0], networks=True), {}):
-        mistakes += found
-
-
-def _inside(path: str, places: Mapping[str, str]) -> bool:
-    """Whether a path lies inside a part that another axis sets."""
-    return any(path.startswith(f"{other}.") for other in places)
 
 
 def _values(

@@ -6,7 +6,9 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import AfterValidator
 
 from amsim import chips, circuits
 from amsim.circuits import (
@@ -29,15 +31,16 @@ from amsim.studies.study_file.kinds import (
     NUMBER,
     TEXT,
     TRUTH,
-    ByKey,
-    Chosen,
-    Either,
-    Key,
-    ListOf,
-    Table,
+    by_form,
+    by_key,
+    chosen,
     integer,
+    list_of,
+    scalar,
+    table,
     words,
 )
+from amsim.studies.study_file.reading import Key, Kind
 from amsim.studies.study_file.refusals import RefusedValuesError, all_refusals
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import with_settings
@@ -45,7 +48,7 @@ from amsim.system.settings import with_settings
 NamedHardware = tuple[str, Accelerator]
 """Label on an axis, and hardware."""
 
-NONE = dataclasses.replace(words(NONE_LABEL), build=lambda word: None)
+NONE: Kind = Annotated[words(NONE_LABEL), AfterValidator(lambda word: None)]
 """A part or an effect that is left out: ideal, at no cost."""
 
 DESIGNS = tuple(f"{family}-{bits}b" for family in FAMILIES for bits in WORD_LENGTHS)
@@ -79,11 +82,13 @@ def _concrete(base: type) -> dict[str, type]:
 
 
 @functools.cache
-def _part(base: type) -> Chosen:
+def _part(base: type) -> Kind:
     """A part of a macro, its class under `kind`."""
     classes = _concrete(base)
     default = base.__name__ if base.__name__ in classes else None
-    return Chosen("kind", {name: Table(_fields(one), build=one) for name, one in classes.items()}, default)
+    return chosen(
+        "kind", {name: functools.partial(table, _fields(one), one, name=name) for name, one in classes.items()}, default
+    )
 
 
 @functools.cache
@@ -114,7 +119,7 @@ def _needed(cls: type) -> set[str]:
     return {field.name for field in fields if field.default is missing and field.default_factory is missing}
 
 
-def _kind(hint: Any) -> Any:
+def _kind(hint: Any) -> Kind:
     """Kind of value that a file may give for a field; None where a file cannot set it."""
     if hint is Quantity:
         return NUMBER
@@ -125,16 +130,14 @@ def _kind(hint: Any) -> Any:
     if origin is Literal:
         return words(*inside)
     if origin in (Union, UnionType):
-        kinds = [_kind(one) for one in inside if one is not NoneType]
-        return None if None in kinds or NoneType not in inside else _optional(kinds[0])
-    if origin is tuple and len(inside) == 2 and inside[1] is Ellipsis:
-        part = _kind(inside[0])
-        return ListOf(part, build=tuple) if isinstance(part, Chosen) else None
+        hints = [one for one in inside if one is not NoneType]
+        kinds = list(map(_kind, hints))
+        if None in kinds or NoneType not in inside:
+            return None
+        return by_form(table=kinds[0], one=NONE) if dataclasses.is_dataclass(hints[0]) else scalar(kinds[0], NONE)
+    if origin is tuple and len(inside) == 2 and inside[1] is Ellipsis and dataclasses.is_dataclass(inside[0]):
+        return list_of(_kind(inside[0]), build=tuple)
     return _part(hint) if inspect.isclass(hint) and dataclasses.is_dataclass(hint) else None
-
-
-def _optional(kind: Any) -> Either:
-    return Either((kind, NONE))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -149,16 +152,18 @@ def _named_part(cls: type, *, name: str | None = None, **given: Any) -> NamedPar
     return NamedPart(name or cls.__name__, cls(**given))
 
 
-def any_part() -> Chosen:
+def any_part() -> Kind:
     """Any part of a macro as a value on an axis, its class under `kind`."""
     bases = (BiasDac, Comparator, Converter, Drivers, Faults, Layout, Leakage, ResetSwitch, SramCell, Technology)
     classes = {name: one for base in bases for name, one in _concrete(base).items()}
     label = {"name": Key(TEXT, "label on the axis; the name of the class by default")}
     tables = {
-        name: Table({**label, **_fields(one)}, build=functools.partial(_named_part, one))
+        name: functools.partial(
+            table, {**label, **_fields(one)}, functools.partial(_named_part, one), name=f"{name} of an axis"
+        )
         for name, one in classes.items()
     }
-    return Chosen("kind", tables)
+    return chosen("kind", tables)
 
 
 def _arguments(function: Any) -> dict[str, Key]:
@@ -188,36 +193,35 @@ def _labelled(
     return name or word, accelerator
 
 
-def _table(make: Callable[..., Any], word: str, keys: Mapping[str, Key]) -> Table:
-    return Table({**keys, **COMMON}, build=functools.partial(_labelled, make, word))
+def _table(make: Callable[..., Any], word: str, keys: Mapping[str, Key]) -> Callable[..., Kind]:
+    return functools.partial(table, {**keys, **COMMON}, functools.partial(_labelled, make, word), name=word)
 
 
-LABEL = Either((NUMBER, TEXT, TRUTH))
-SCALAR = Either((NONE, LABEL))
+LABEL = scalar(NUMBER, TEXT, TRUTH)
+SCALAR = scalar(NONE, LABEL)
 """Value of a setting."""
 
 COMMON = {
     "name": Key(TEXT, "label on the axis `hardware`"),
-    "settings": Key(Table(others=SCALAR, path_ends=()), "other settings by their paths"),
+    "settings": Key(table({}, others=SCALAR, path_ends=(), name="settings"), "other settings by their paths"),
 }
 
-MACROS = tuple(name for name, one in _concrete(Macro).items() if _needed(one) <= set(_fields(one)))
+_MACROS = {name: one for name, one in _concrete(Macro).items() if _needed(one) <= set(_fields(one))}
 
 _DESIGN_TABLES = {name: _table(design(name).accelerator, name, {}) for name in DESIGNS}
 _CHIP_TABLES = {name: _table(one, name, _arguments(one)) for name, one in CHIPS.items()}
-_MACRO_TABLES = {name: _table(getattr(circuits, name), name, _fields(getattr(circuits, name))) for name in MACROS}
-_PLAIN_MACROS = {name: Table(_fields(getattr(circuits, name)), build=getattr(circuits, name)) for name in MACROS}
+_MACRO_TABLES = {name: _table(one, name, _fields(one)) for name, one in _MACROS.items()}
+_PLAIN_MACROS = {
+    name: functools.partial(table, _fields(one), one, name=f"{name} of a site") for name, one in _MACROS.items()
+}
+_SITES = Key(table({}, others=chosen("macro", _PLAIN_MACROS), name="macros"), "macro per pattern of site names", True)
 
-HARDWARE = ByKey(
+HARDWARE = by_key(
     {
-        "design": Chosen("design", _DESIGN_TABLES),
-        "chip": Chosen("chip", _CHIP_TABLES),
-        "macro": Chosen("macro", _MACRO_TABLES),
-        "sites": _table(
-            lambda sites: Accelerator(sites),
-            "sites",
-            {"sites": Key(Table(others=Chosen("macro", _PLAIN_MACROS)), "macro per pattern of site names")},
-        ),
+        "design": chosen("design", _DESIGN_TABLES),
+        "chip": chosen("chip", _CHIP_TABLES),
+        "macro": chosen("macro", _MACRO_TABLES),
+        "sites": _table(lambda sites: Accelerator(sites), "sites", {"sites": _SITES})(),
     }
 )
 """A table of hardware, from which name and accelerator are built."""

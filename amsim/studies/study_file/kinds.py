@@ -1,354 +1,165 @@
-"""Kinds of values in a study file: one table states what is allowed, checks it, builds it and gives a JSON schema."""
+"""Kinds of values in a study file, as types for pydantic: what is allowed, and what is built of it."""
 
-import dataclasses
-import difflib
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, Required, Union
 
-from amsim.studies.study_file.refusals import Refused, RefusedValuesError, all_refusals, refused_alone
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, SkipJsonSchema
+from typing_extensions import TypedDict
 
-Place = tuple[str, ...]
-"""Tables and key that lead to a value."""
+from amsim.circuits.checks import LARGEST_COUNT
+from amsim.studies.study_file.reading import Allowed, Key, Kind, TableReader, Words, in_words, mistake, shown_as_toml
 
-
-@dataclasses.dataclass(frozen=True)
-class Scalar:
-    """A number, a word or a truth value.
-
-    Attributes:
-        allowed: Allowed values, in words.
-        fits: Whether a value is allowed.
-        schema: JSON schema of the allowed values.
-        build: Builds the value.
-    """
-
-    allowed: str
-    fits: Callable[[Any], bool]
-    schema: Mapping[str, Any]
-    build: Callable[[Any], Any] = lambda value: value
+_typed_dict: Any = TypedDict  # its keys are known to no type checker
 
 
-@dataclasses.dataclass(frozen=True)
-class ListOf:
-    """List of at least one value of a kind.
-
-    Attributes:
-        item: The kind.
-        build: Builds the value from the list.
-    """
-
-    item: Any
-    build: Callable[[list[Any]], Any] = list
-
-
-@dataclasses.dataclass(frozen=True)
-class Key:
-    """Kind of value under a key of a table, and its meaning."""
-
-    kind: Any
-    meaning: str = ""
-    required: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table with known keys.
-
-    Attributes:
-        keys: Keys that it may have.
-        others: Kind of values under names that the user chooses; None where no such names are allowed.
-        build: Builds the value from the given keys, by name.
-        path_ends: Where names are paths, which TOML makes tables of unless they are quoted: the keys by which a table
-            is known to be a value rather than part of a path. None where names are not paths.
-    """
-
-    keys: Mapping[str, Key] = dataclasses.field(default_factory=dict)
-    others: Any = None
-    build: Callable[..., Any] = dict
-    path_ends: tuple[str, ...] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Chosen:
-    """A table whose keys depend on a word in it.
-
-    Attributes:
-        key: Key of the word.
-        tables: Table of each word, without that key.
-        default: Word where none is given; None where one must be.
-    """
-
-    key: str
-    tables: Mapping[str, Table]
-    default: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class ByKey:
-    """A table whose kind follows from which of some keys it has."""
-
-    kinds: Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Either:
-    """One of several kinds of different form: a scalar, a list or a table."""
-
-    kinds: tuple[Any, ...]
-
-
-def words(*allowed: str) -> Scalar:
+def words(*allowed: str) -> Kind:
     """One of some words."""
     text = f"one of {', '.join(map(repr, allowed))}" if len(allowed) > 1 else repr(allowed[0])
-    return Scalar(text, lambda value: isinstance(value, str) and value in allowed, {"enum": list(allowed)})
+    return Annotated[Literal[allowed], Allowed(text, allowed)]
 
 
-def names_or_files(names: Iterable[str], endings: tuple[str, ...]) -> Scalar:
+def names_or_files(names: Iterable[str], endings: tuple[str, ...]) -> Kind:
     """A known name, or the path of a file with a known ending."""
     known = tuple(names)
     text = f"one of {', '.join(map(repr, known))}, or a file that ends in {' or '.join(endings)}"
     pattern = f"^({'|'.join(known)}|.*({'|'.join(map(re.escape, endings))}))$"
-    return Scalar(
-        text,
-        lambda value: isinstance(value, str) and (value in known or value.endswith(endings)),
-        {"type": "string", "pattern": pattern, "examples": list(known)},
-    )
+    return Annotated[str, Field(strict=True, pattern=pattern, examples=list(known)), Allowed(text, known)]
 
 
-def integer(low: int | None = None, high: int | None = None) -> Scalar:
-    """A whole number."""
-    bounds = {name: bound for name, bound in (("minimum", low), ("maximum", high)) if bound is not None}
-
-    def fits(value: Any) -> bool:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole and (low is None or value >= low) and (high is None or value <= high)
-
-    words = {"minimum": "of at least", "maximum": "at most"}
-    text = " and ".join(f"{words[name]} {bound}" for name, bound in bounds.items())
-    return Scalar(f"a whole number {text}".rstrip(), fits, {"type": "integer", **bounds})
+def integer(low: int | None = None, high: int | None = None) -> Kind:
+    """A whole number; without `high` it is a count, of which the largest goes without saying."""
+    ends = [f"of at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
+    text = f"a whole number {' and '.join(ends)}".rstrip()
+    whole: Kind = Annotated[int, Field(strict=True, ge=low, le=high), Allowed(text)]
+    return whole if high is not None else Annotated[whole, AfterValidator(_counted)]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _counted(value: int) -> int:
+    if value > LARGEST_COUNT:
+        raise mistake(f" must be at most {LARGEST_COUNT}, but is {shown_as_toml(value)}.")
+    return value
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+def scalar(*kinds: Kind) -> Kind:
+    """A value of one of some kinds that are no tables and no lists."""
+    text = " or ".join(map(in_words, kinds))
+    return Annotated[Union[kinds], Field(union_mode="left_to_right"), Allowed(text)]  # noqa: UP007
 
 
-def _is_truth(value: Any) -> bool:
-    return isinstance(value, bool)
+_WHOLE: Kind = Annotated[int, Field(strict=True, ge=-(10**308), le=10**308), WithJsonSchema({"type": "integer"})]
+NUMBER: Kind = Annotated[
+    _WHOLE | Annotated[float, Field(strict=True, allow_inf_nan=False)], Allowed("a finite number in SI units")
+]
+TEXT = Annotated[str, Field(strict=True, min_length=1), Allowed("a text")]
+TRUTH = Annotated[bool, Field(strict=True), Allowed("true or false")]
 
 
-NUMBER = Scalar("a finite number in SI units", _is_number, {"type": "number"})
-TEXT = Scalar("a text", _is_text, {"type": "string", "minLength": 1})
-TRUTH = Scalar("true or false", _is_truth, {"type": "boolean"})
+def list_of(item: Kind, build: Callable[[list[Any]], Any] = list) -> Kind:
+    """List of at least one value of a kind."""
+    return Annotated[list[item], Field(min_length=1), AfterValidator(build), Words(f"a list, each {in_words(item)}")]
 
 
-def read(kind: Any, value: Any, place: Place, mistakes: list[str]) -> Any:
-    """Check a value of a file and build the object that it describes.
+def table(
+    keys: Mapping[str, Key],
+    build: Callable[..., Any] | None = None,
+    *,
+    name: str = "table",
+    others: Kind = None,
+    path_ends: tuple[str, ...] | None = None,
+    words: str = "a table",
+    word: Mapping[str, Kind] | None = None,
+    extra: Literal["forbid", "ignore"] = "forbid",
+) -> Kind:
+    """A table with known keys.
 
     Args:
-        kind: Kind of value that is allowed.
-        value: From the file.
-        place: Tables and key that lead to it.
-        mistakes: List to which a line per mistake is added; after a mistake the returned object is meaningless.
+        keys: Keys that it may have.
+        build: Builds the value from the given keys, by name; without it the table stays one.
+        name: Name in the JSON schema.
+        others: Kind of values under names that the user chooses; None where no such names are allowed.
+        path_ends: Where names are paths, which TOML makes tables of unless they are quoted: the keys by which a table
+            is known to be a value rather than part of a path. None where names are not paths.
+        words: The table in words.
+        word: The key by whose word the table was chosen, and its kind.
+        extra: What becomes of other keys.
     """
-    before = len(mistakes)
-    if isinstance(kind, Either):
-        return read(_of_same_form(kind, value), value, place, mistakes)
-    if isinstance(kind, Scalar):
-        if not kind.fits(value):
-            mistakes.append(f"{place_text(place)} must be {kind.allowed}, but is {value!r}.{_near(kind, value)}")
-            return None
-        return kind.build(value)
-    if isinstance(kind, ListOf):
-        if not isinstance(value, list) or not value:
-            mistakes.append(f"{place_text(place)} must be a list with at least one value, but is {value!r}.")
-            return None
-        places = [(*place[:-1], f"{place[-1]}#{number}") for number in range(1, len(value) + 1)]
-        items = [read(kind.item, one, at, mistakes) for one, at in zip(value, places, strict=True)]
-        return _build_unless_wrong(lambda: kind.build(items), place, mistakes, before)
-    if not isinstance(value, Mapping):
-        mistakes.append(f"{place_text(place)} must be {_allowed_values(kind)}, but is {value!r}.")
-        return None
-    table, given = _table(kind, value, place, mistakes)
-    if table is None:
-        return None
-    made = _entries(table, _by_path(given, table.path_ends), place, mistakes)
-    if table.others is not None:
-        return _build_unless_wrong(lambda: table.build(made), place, mistakes, before)
-    required = [name for name, key in table.keys.items() if key.required]
-    if not set(required) <= set(made):
-        return None
-
-    def build(values: Mapping[str, Any]) -> Any:
-        return table.build(**values)
-
-    if len(mistakes) > before:
-        mistakes += _refusal_lines(refused_alone(build, made, required), place)
-        return None
-    return _build_unless_wrong(lambda: all_refusals(build, made, required), place, mistakes, before)
+    fields: dict[str, Any] = dict(word or {})
+    for key, one in keys.items():
+        kind: Kind = Annotated[one.kind, Field(description=one.meaning or None)]
+        fields[key] = Required[kind] if one.required else NotRequired[kind]
+    if others is None:
+        made = _typed_dict(name, fields)
+        made.__pydantic_config__ = ConfigDict(extra=extra)
+    else:
+        made = _typed_dict(name, fields, extra_items=others)
+        made.__pydantic_config__ = ConfigDict(json_schema_extra=None if path_ends is None else _allow_paths)
+    return Annotated[made, TableReader(words, keys, build, path_ends, tuple(word or ()))]
 
 
-def _build_unless_wrong(build: Callable[[], Any], place: Place, mistakes: list[str], before: int) -> Any:
-    """Object that a value describes, or None where there are mistakes inside it."""
-    if len(mistakes) > before:
-        return None
-    try:
-        return build()
-    except RefusedValuesError as several:
-        mistakes += _refusal_lines(several.refused, place)
-    except ValueError as error:
-        mistakes.append(f"{place_text(place)}: {error}")
-    return None
+def _allow_paths(schema: dict[str, Any]) -> None:
+    schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "object"}]}
 
 
-def _refusal_lines(refused: Refused, place: Place) -> list[str]:
-    return [f"{place_text((*place, *names))}: {text}" for names, text in refused.items()]
-
-
-def schema(kind: Any) -> dict[str, Any]:
-    """JSON schema of a kind."""
-    if isinstance(kind, Scalar):
-        return dict(kind.schema)
-    if isinstance(kind, ListOf):
-        return {"type": "array", "items": schema(kind.item), "minItems": 1}
-    if isinstance(kind, Either):
-        return {"anyOf": [schema(one) for one in kind.kinds]}
-    if isinstance(kind, ByKey):
-        return {"anyOf": [schema(one) | {"required": [key]} for key, one in kind.kinds.items()]}
-    if isinstance(kind, Chosen):
-        found = []
-        for word, table in kind.tables.items():
-            one = schema(table)
-            one["properties"] = {kind.key: {"const": word}} | one["properties"]
-            if word != kind.default:
-                one["required"] = [kind.key, *one.get("required", [])]
-            found.append(one)
-        return {"anyOf": found}
-    properties = {
-        name: schema(key.kind) | ({"description": key.meaning} if key.meaning else {})
-        for name, key in kind.keys.items()
+def chosen(key: str, tables: Mapping[str, Callable[..., Kind]], default: str | None = None) -> Kind:
+    """One of some tables, each made by `table` once it gets `words` and `word`, by the word under a key."""
+    text = f"a table with `{key}`"
+    choices = {
+        word: one(words=text, word={key: NotRequired[Literal[word]] if word == default else Literal[word]})
+        for word, one in tables.items()
     }
-    required = [name for name, key in kind.keys.items() if key.required]
-    others = False if kind.others is None else schema(kind.others)
-    others = others if kind.path_ends is None else {"anyOf": [others, {"type": "object"}]}
-    return {"type": "object", "properties": properties, "additionalProperties": others} | (
-        {"required": required} if required else {}
-    )
+    wrong = table({key: Key(words(*tables), required=True)}, words=text, extra="ignore")
+
+    def choice(value: Any) -> Any:
+        return value.get(key, default) if isinstance(value, Mapping) else None
+
+    return _one_of(choices, choice, wrong, text)
 
 
-def place_text(place: Place) -> str:
-    """Place as a user finds it in the file: the table in brackets, then the key."""
-    if not place:
-        return "the file"
-    tables, key = place[:-1], place[-1]
-    return f"[{'.'.join(tables)}] {key}" if tables else f"[{key}]"
+def by_key(kinds: Mapping[str, Kind]) -> Kind:
+    """A table whose kind follows from which of some keys it has."""
+    text = f"a table with {' or '.join(f'`{key}`' for key in kinds)}"
+
+    def refuse(value: Any) -> None:
+        if not isinstance(value, Mapping):
+            raise mistake(f" must be {text}, but is {shown_as_toml(value)}.")
+        has = " and ".join(key for key in kinds if key in value) or ", ".join(value) or "nothing"
+        raise mistake(f" must have exactly one of {', '.join(kinds)}, but has {has}.")
+
+    def choice(value: Any) -> str | None:
+        keys = [key for key in kinds if isinstance(value, Mapping) and key in value]
+        return keys[0] if len(keys) == 1 else None
+
+    return _one_of(kinds, choice, Annotated[Any, PlainValidator(refuse)], text)
 
 
-def _by_path(table: Mapping[str, Any], ends: tuple[str, ...] | None) -> dict[str, Any]:
-    """Values by path; TOML makes tables of a path without quotes."""
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        if ends is not None and isinstance(value, Mapping) and value and not set(value) & set(ends):
-            found |= {f"{name}.{inner}": one for inner, one in _by_path(value, ends).items()}
-        else:
-            found[name] = value
-    return found
+def by_form(**kinds: Kind) -> Kind:
+    """A value whose kind follows from its form: `one` for a scalar, `many` for a list, `table`."""
+    text = " or ".join(map(in_words, kinds.values()))
+    wrong: Kind = Annotated[kinds.get("one", Literal["\0"]), Allowed(text)]
+
+    def choice(value: Any) -> str | None:
+        return "many" if isinstance(value, list) else "table" if isinstance(value, Mapping) else None
+
+    return _one_of(kinds, choice, wrong, text)
 
 
-def _entries(table: Table, given: Mapping[str, Any], place: Place, mistakes: list[str]) -> dict[str, Any]:
-    """Objects under the keys of a table, without those that have a mistake."""
-    made: dict[str, Any] = {}
-    for name, value in given.items():
-        before = len(mistakes)
-        kind = table.keys[name].kind if name in table.keys else table.others
-        if kind is None:
-            mistakes.append(f"{place_text((*place, name))} is unknown. {_unknown_key_hint(name, list(table.keys))}")
-            continue
-        one = read(kind, value, (*place, name), mistakes)
-        if len(mistakes) == before:
-            made[name] = one
-    for name, key in table.keys.items():
-        if key.required and name not in given:
-            mistakes.append(f"{place_text((*place, name))} is missing; it must be {_allowed_values(key.kind)}.")
-    return made
+def _one_of(choices: Mapping[str, Kind], choice: Callable[[Any], Any], wrong: Kind, text: str) -> Kind:
+    """What is chosen by a function of the value; a value without a choice is told by a kind that refuses it."""
+    kinds = [Annotated[one, Tag(name)] for name, one in choices.items()]
+    kinds.append(Annotated[wrong, SkipJsonSchema(), Tag("")])
+
+    def tag(value: Any) -> str:
+        name = choice(value)
+        return name if isinstance(name, str) and name in choices else ""
+
+    return Annotated[Union[tuple(kinds)], Discriminator(tag), Words(text)]  # noqa: UP007
 
 
-def _table(
-    kind: Any, value: Mapping[str, Any], place: Place, mistakes: list[str]
-) -> tuple[Table | None, Mapping[str, Any]]:
-    """Table that a value must match, and the value without the word that selects it."""
-    if isinstance(kind, ByKey):
-        keys = [key for key in kind.kinds if key in value]
-        if len(keys) != 1:
-            has = " and ".join(keys) if keys else ", ".join(value) or "nothing"
-            mistakes.append(f"{place_text(place)} must have exactly one of {', '.join(kind.kinds)}, but has {has}.")
-            return None, value
-        return _table(kind.kinds[keys[0]], value, place, mistakes)
-    if isinstance(kind, Chosen):
-        word = value.get(kind.key, kind.default)
-        if not isinstance(word, str) or word not in kind.tables:
-            read(Table({kind.key: Key(words(*kind.tables), required=True)}), _only(value, kind.key), place, mistakes)
-            return None, value
-        return kind.tables[word], {name: one for name, one in value.items() if name != kind.key}
-    return kind, value
+class PlainSchema(GenerateJsonSchema):
+    """JSON schema without titles that repeat the keys."""
 
-
-def _only(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {key: value[key]} if key in value else {}
-
-
-def _of_same_form(kind: Either, value: Any) -> Any:
-    """Kind of the same form as a value; where there is none, one that lists what is allowed."""
-    kinds = _kinds(kind)
-    for one in kinds:
-        fits = one.fits(value) if isinstance(one, Scalar) else isinstance(value, _form(one))
-        if fits:
-            return one
-    scalars = [one for one in kinds if isinstance(one, Scalar)]
-    nearest = [one for one in scalars if isinstance(value, str) == _is_of_text(one)]
-    found = nearest[0] if len(nearest) == 1 and len(scalars) == len(kinds) else None
-    return found or Scalar(_allowed_values(kind), lambda value: False, {})
-
-
-def _is_of_text(kind: Scalar) -> bool:
-    return "enum" in kind.schema or kind.schema.get("type") == "string"
-
-
-def _kinds(kind: Any) -> list[Any]:
-    return [inner for one in kind.kinds for inner in _kinds(one)] if isinstance(kind, Either) else [kind]
-
-
-def _form(kind: Any) -> type:
-    return list if isinstance(kind, ListOf) else Mapping
-
-
-def _allowed_values(kind: Any) -> str:
-    if isinstance(kind, Scalar):
-        return kind.allowed
-    if isinstance(kind, Either):
-        return " or ".join(_allowed_values(one) for one in kind.kinds)
-    if isinstance(kind, ListOf):
-        return f"a list, each {_allowed_values(kind.item)}"
-    if isinstance(kind, Chosen):
-        return f"a table with `{kind.key}`"
-    if isinstance(kind, ByKey):
-        return f"a table with {' or '.join(f'`{key}`' for key in kind.kinds)}"
-    return "a table"
-
-
-def _near(kind: Scalar, value: Any) -> str:
-    near = difflib.get_close_matches(
-        str(value), kind.schema.get("enum", kind.schema.get("examples", [])), n=1, cutoff=0.5
-    )
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _unknown_key_hint(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Allowed are {', '.join(names)}."
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Never: a title would be the key in capitals."""
+        return False

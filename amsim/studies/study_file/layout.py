@@ -1,9 +1,10 @@
 """Layout of a study file: every table and key once, for the check and for the JSON schema."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, TypeAdapter
 
 from amsim.datasets.load import DATASETS
 from amsim.foreign.item_inputs import ItemNumbers
@@ -15,19 +16,21 @@ from amsim.studies.study_file.hardware import LABEL, SCALAR, NamedPart, any_part
 from amsim.studies.study_file.kinds import (
     NUMBER,
     TEXT,
-    ByKey,
-    Either,
-    Key,
-    ListOf,
-    Scalar,
-    Table,
+    PlainSchema,
+    by_form,
+    by_key,
     integer,
+    list_of,
     names_or_files,
-    schema,
+    table,
     words,
 )
+from amsim.studies.study_file.reading import Allowed, Key
 
 SPACINGS = ("linear", "log")
+
+LARGEST_AXIS = 2**20
+"""Most values of an axis, about as many as fit into a file when they are listed."""
 
 LARGEST_SEED = 2**32 - 1
 """Without 64-bit numbers JAX takes larger ones modulo 2**32."""
@@ -100,90 +103,89 @@ ENDS = {
     "spacing": Key(words(*SPACINGS), "linear by default"),
 }
 WHERE = Key(
-    Table(others=Either((LABEL, ListOf(LABEL))), path_ends=()),
+    table({}, others=by_form(one=LABEL, many=list_of(LABEL)), path_ends=(), name="where"),
     "values of other axes at which this one exists",
 )
-VALUES = ListOf(Either((SCALAR, any_part())), build=_axis_list)
-AXIS = Either(
-    (
-        VALUES,
-        ByKey(
-            {
-                "from": Table(
-                    {**ENDS, "count": Key(integer(2), "number of values", required=True), "where": WHERE}, build=_range
-                ),
-                "values": Table({"values": Key(VALUES, required=True), "where": WHERE}, build=_listed),
-            }
-        ),
-    )
+VALUES = list_of(by_form(one=SCALAR, table=any_part()), build=_axis_list)
+RANGE = {**ENDS, "count": Key(integer(2, LARGEST_AXIS), "number of values", required=True), "where": WHERE}
+AXIS = by_form(
+    many=VALUES,
+    table=by_key(
+        {
+            "from": table(RANGE, _range, name="range"),
+            "values": table({"values": Key(VALUES, required=True), "where": WHERE}, _listed, name="values"),
+        }
+    ),
 )
 NETWORKS_AND_FILES = names_or_files(NETWORKS, (".npz", ".onnx"))
 NAMES = {
-    NETWORK: Key(ListOf(NETWORKS_AND_FILES), "reference networks, .npz or .onnx files"),
-    HARDWARE: Key(ListOf(TEXT), "names of [[hardware]] tables, designs or chips"),
+    NETWORK: Key(list_of(NETWORKS_AND_FILES), "reference networks, .npz or .onnx files"),
+    HARDWARE: Key(list_of(TEXT), "names of [[hardware]] tables, designs or chips"),
 }
-BY_CHANNEL = Either((NUMBER, ListOf(NUMBER)))
-INPUTS = Table(
+BY_CHANNEL = by_form(one=NUMBER, many=list_of(NUMBER))
+INPUTS = table(
     {
         "full_scale": Key(NUMBER, "number of the data that is 1 for the network; 255 for bytes, else 1"),
         "mean": Key(BY_CHANNEL, "subtracted then, one number or one for each channel"),
         "deviation": Key(BY_CHANNEL, "divided by then, one number or one for each channel"),
     },
     build=_item_numbers,
+    name="inputs",
 )
-SHARE = Scalar(
-    "a number above 0 and at most 1",
-    lambda value: NUMBER.fits(value) and 0 < value <= 1,
-    {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-)
-
-STUDY_FILE = Table(
+SHARE = Annotated[float, Field(strict=True, gt=0, le=1), Allowed("a number above 0 and at most 1")]
+STUDY = table(
     {
-        "study": Key(
-            Table(
-                {
-                    "network": Key(NETWORKS_AND_FILES, "reference network, .npz or .onnx file"),
-                    "data": Key(
-                        names_or_files(DATASETS, (".npz",)),
-                        "data set, or .npz file with labels and inputs, or arrays named as inputs of an .onnx file",
-                    ),
-                    "inputs": Key(INPUTS, "numbers of the data as floating-point inputs of an .onnx file"),
-                    "images": Key(integer(1), "number of items, the first of the test set; all by default"),
-                    "share": Key(SHARE, "share of the items, instead of their number"),
-                    "dies": Key(integer(1), "number of dies, 16 by default"),
-                    "reads": Key(integer(1), "reads per die, 1 by default"),
-                    "seed": Key(integer(0, LARGEST_SEED), "fixes dies and reads, 0 by default"),
-                    "quantities": Key(ListOf(words(*QUANTITIES)), "all by default"),
-                    "batch": Key(integer(1), "items computed at once, 250 by default"),
-                },
-                build=_study,
-            ),
-            "measurement",
+        "network": Key(NETWORKS_AND_FILES, "reference network, .npz or .onnx file"),
+        "data": Key(
+            names_or_files(DATASETS, (".npz",)),
+            "data set, or .npz file with labels and inputs, or arrays named as inputs of an .onnx file",
+        ),
+        "inputs": Key(INPUTS, "numbers of the data as floating-point inputs of an .onnx file"),
+        "images": Key(integer(1), "number of items, the first of the test set; all by default"),
+        "share": Key(SHARE, "share of the items, instead of their number"),
+        "dies": Key(integer(1), "number of dies, 16 by default"),
+        "reads": Key(integer(1), "reads per die, 1 by default"),
+        "seed": Key(integer(0, LARGEST_SEED), "fixes dies and reads, 0 by default"),
+        "quantities": Key(list_of(words(*QUANTITIES)), "all by default"),
+        "batch": Key(integer(1), "items computed at once, 250 by default"),
+    },
+    build=_study,
+    name="study",
+)
+SPREAD = by_form(many=list_of(SCALAR), table=table(ENDS, build=_sample_range, name="spread"))
+SAMPLES = table(
+    {
+        "count": Key(integer(1, LARGEST_AXIS), "number of points", required=True),
+        "seed": Key(integer(0), "fixes the points"),
+        "ranges": Key(
+            table({}, others=SPREAD, path_ends=AXIS_KEYS, name="ranges"),
+            "range of each path, or values to choose from",
             required=True,
         ),
-        "hardware": Key(Either((HARDWARE_TABLE, ListOf(HARDWARE_TABLE))), "one, or several as an axis"),
-        "axes": Key(Table(NAMES, others=AXIS, path_ends=AXIS_KEYS), "a grid: the values of each path"),
-        "points": Key(Table(NAMES, others=VALUES, path_ends=AXIS_KEYS), "paths whose values change together"),
-        "samples": Key(
-            Table(
-                {
-                    "count": Key(integer(1), "number of points", required=True),
-                    "seed": Key(integer(0), "fixes the points"),
-                    "ranges": Key(
-                        Table(others=Either((ListOf(SCALAR), Table(ENDS, build=_sample_range))), path_ends=AXIS_KEYS),
-                        "range of each path, or values to choose from",
-                        required=True,
-                    ),
-                },
-                build=_samples,
+    },
+    build=_samples,
+    name="samples",
+)
+
+STUDY_FILE: TypeAdapter[Any] = TypeAdapter(
+    table(
+        {
+            "study": Key(STUDY, "measurement", required=True),
+            "hardware": Key(by_form(table=HARDWARE_TABLE, many=list_of(HARDWARE_TABLE)), "one, or several as an axis"),
+            "axes": Key(table(NAMES, others=AXIS, path_ends=AXIS_KEYS, name="axes"), "a grid: the values of each path"),
+            "points": Key(
+                table(NAMES, others=VALUES, path_ends=AXIS_KEYS, name="points"),
+                "paths whose values change together",
             ),
-            "points that fill ranges evenly",
-        ),
-    }
+            "samples": Key(SAMPLES, "points that fill ranges evenly"),
+        },
+        name="study_file",
+    )
 )
 """Everything that a study file may contain. Numbers are in SI units, paths as in `amsim.system.settings`."""
 
 
 def json_schema() -> dict[str, Any]:
     """JSON schema of a study file, for editors that complete and check TOML."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "amsim study"} | schema(STUDY_FILE)
+    schema = STUDY_FILE.json_schema(schema_generator=PlainSchema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "amsim study"}

@@ -21,8 +21,8 @@ from amsim.files.regular_file import named_in_errors, read_regular_file
 from amsim.studies.front_door import sweep
 from amsim.studies.measured import QUANTITIES, Study, study
 from amsim.studies.study_file.axes import hardware_and_axes, load_network
-from amsim.studies.study_file.kinds import read
 from amsim.studies.study_file.layout import STUDY_FILE
+from amsim.studies.study_file.reading import read
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def read_study(path: str | Path, *, dies: int | None = None, images: int | None 
         kept = {name: value for name, value in document["study"].items() if images is None or name != "share"}
         document["study"] = kept | changes
     mistakes: list[str] = []
-    content = read(STUDY_FILE, document, (), mistakes)
+    content = read(STUDY_FILE, document, mistakes)
     if not mistakes:
         hardware, axes = hardware_and_axes(content, path.parent, mistakes)
     if mistakes:
@@ -134,16 +134,19 @@ def _check_inputs(data: Split, content: Mapping[str, Any]) -> None:
         )
 
 
-LARGEST_STUDY = 2**20
+LARGEST_FILE = 2**20
 """Most bytes of a study file."""
 
 
 def _document(path: Path) -> tuple[str, dict[str, Any]]:
+    content = read_regular_file(path, LARGEST_FILE)
     try:
-        text = read_regular_file(path, LARGEST_STUDY).decode("utf-8").replace("\r\n", "\n")
+        text = content.decode("utf-8").replace("\r\n", "\n")
         document = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}.") from None
+    except ValueError:  # of Python, which reads no more than 4300 digits
+        raise ValueError(f"{path} cannot be read: a whole number in it has too many digits.") from None
     except RecursionError:
         raise ValueError(f"{path} cannot be read: its lists or tables are nested too deeply.") from None
     return text, document
