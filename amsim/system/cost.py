@@ -48,6 +48,7 @@ class SystemCost(eqx.Module):
         peak_macs: Peak multiply-accumulates per cycle of all cells, shape (sites,).
         stored: Weight bits stored for each site, shape (sites,).
         working_set: Bits of inputs and outputs in memory at the same time, shape (sites,).
+        unrolling: Number of the way in which units are filled, among those of the organisation, shape (sites,).
         area: m^2, shape (components,).
     """
 
@@ -63,6 +64,7 @@ class SystemCost(eqx.Module):
     peak_macs: Float[Array, " sites"]
     stored: Float[Array, " sites"]
     working_set: Float[Array, " sites"]
+    unrolling: Float[Array, " sites"]
     area: Float[Array, " components"]
 
 
@@ -117,6 +119,7 @@ def _cost(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCos
         peak_macs=counts.peak_macs,
         stored=counts.stored_bits,
         working_set=counts.working_set_bits,
+        unrolling=counts.unrolling,
         area=area,
     )
     return cost if accelerator.power.rate is None else _with_idle_time(accelerator, cost)
@@ -192,6 +195,13 @@ def _macs(layer: Layer) -> int | float:
     return layer.macs if "runs" not in layer.activity else layer.work.macs * float(layer.runs)
 
 
+def _unrolling(accelerator: AcceleratorParts, layer: Layer, number: Array) -> str:
+    """Label of the way in which the units of a site are filled; empty where its macro has no choice."""
+    index = accelerator.macro_for(layer.name)
+    ways = () if index is None else accelerator.organisation.unrollings(accelerator.macros[index])
+    return ways[int(number)].label if ways else ""
+
+
 def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.Dataset:
     """Cost of one inference as a Dataset; where several run together, energy and time are the share of one.
 
@@ -201,7 +211,8 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
 
     Returns:
         `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`, `peak_macs`,
-        `stored_bits` and `working_set_bits` (site); `bits_read`, `bits_written` and `bandwidth` (site, memory); `area`
+        `stored_bits`, `working_set_bits` and `unrolling` (site), the loops that fill rows and columns of units, empty
+        where a macro has no choice; `bits_read`, `bits_written` and `bandwidth` (site, memory); `area`
         and `component_area` (component) in m^2. With a rate, a last site `(idle)` holds the leakage between inferences.
         The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
 
@@ -212,8 +223,9 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
     _check_fit(accelerator, cost)
     _check_rate(accelerator, cost)
     names, macs = [layer.name for layer in layers], [_macs(layer) for layer in layers]
+    ways = [_unrolling(accelerator, layer, number) for layer, number in zip(layers, cost.unrolling, strict=False)]
     if accelerator.power.rate is not None and names:
-        names, macs = [*names, IDLE], [*macs, 0]
+        names, macs, ways = [*names, IDLE], [*macs, 0], [*ways, ""]
     by_site = {
         "latency": cost.seconds,
         "cycles": cost.cycles,
@@ -228,6 +240,7 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
         "energy": (("site", "component"), np.asarray(cost.energy, float)),
         **{name: (("site",), np.asarray(values, float)) for name, values in by_site.items()},
         "macs": (("site",), np.rint(macs).astype(int)),
+        "unrolling": (("site",), np.asarray(ways, str)),
         "bits_read": (("site", "memory"), np.asarray(cost.read, float)),
         "bits_written": (("site", "memory"), np.asarray(cost.written, float)),
         "bandwidth": (("site", "memory"), np.asarray(cost.bandwidth, float)),
