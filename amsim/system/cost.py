@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
+from amsim.circuits.contract.dataflow import Unrolling
 from amsim.noise.finite_slopes import quotient
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
@@ -195,11 +196,25 @@ def _macs(layer: Layer) -> int | float:
     return layer.macs if "runs" not in layer.activity else layer.work.macs * float(layer.runs)
 
 
-def _unrolling(accelerator: AcceleratorParts, layer: Layer, number: Array) -> str:
-    """Label of the way in which the units of a site are filled; empty where its macro has no choice."""
-    index = accelerator.macro_for(layer.name)
-    ways = () if index is None else accelerator.organisation.unrollings(accelerator.macros[index])
-    return ways[int(number)].label if ways else ""
+def chosen_unrollings(
+    accelerator: AcceleratorParts, layers: Sequence[Layer], numbers: Float[Array, " sites"]
+) -> list[Unrolling | None]:
+    """Way in which the units of each site are filled; None where its macro has no choice.
+
+    Args:
+        accelerator: The hardware.
+        layers: Layers of a workload.
+        numbers: `SystemCost.unrolling` of the layers, concrete.
+
+    Returns:
+        One for each layer.
+    """
+    found: list[Unrolling | None] = []
+    for layer, number in zip(layers, numbers, strict=True):
+        index = accelerator.macro_for(layer.name)
+        ways = () if index is None else accelerator.organisation.unrollings(accelerator.macros[index])
+        found.append(ways[int(number)] if ways else None)
+    return found
 
 
 def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.Dataset:
@@ -223,7 +238,8 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
     _check_fit(accelerator, cost)
     _check_rate(accelerator, cost)
     names, macs = [layer.name for layer in layers], [_macs(layer) for layer in layers]
-    ways = [_unrolling(accelerator, layer, number) for layer, number in zip(layers, cost.unrolling, strict=False)]
+    chosen = chosen_unrollings(accelerator, layers, cost.unrolling[: len(layers)])
+    ways = ["" if one is None else one.label for one in chosen]
     if accelerator.power.rate is not None and names:
         names, macs, ways = [*names, IDLE], [*macs, 0], [*ways, ""]
     by_site = {
