@@ -226,8 +226,8 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
 
     Returns:
         `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`, `peak_macs`,
-        `stored_bits`, `working_set_bits` and `unrolling` (site), the loops that fill rows and columns of units, empty
-        where a macro has no choice; `bits_read`, `bits_written` and `bandwidth` (site, memory); `area`
+        `stored_bits` and `working_set_bits` (site), with the coordinate `unrolling`: loops that fill rows and columns
+        of units, empty without a choice; `bits_read`, `bits_written` and `bandwidth` (site, memory); `area`
         and `component_area` (component) in m^2. With a rate, a last site `(idle)` holds the leakage between inferences.
         The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
 
@@ -256,14 +256,14 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
         "energy": (("site", "component"), np.asarray(cost.energy, float)),
         **{name: (("site",), np.asarray(values, float)) for name, values in by_site.items()},
         "macs": (("site",), np.rint(macs).astype(int)),
-        "unrolling": (("site",), np.asarray(ways, str)),
         "bits_read": (("site", "memory"), np.asarray(cost.read, float)),
         "bits_written": (("site", "memory"), np.asarray(cost.written, float)),
         "bandwidth": (("site", "memory"), np.asarray(cost.bandwidth, float)),
         "area": ((), float(jnp.sum(cost.area))),
         "component_area": (("component",), np.asarray(cost.area, float)),
     }
-    coordinates = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
+    coordinates: dict[str, Any] = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
+    coordinates["unrolling"] = ("site", np.asarray(ways, str))
     attributes = {
         **provenance(accelerator=accelerator),
         "extrapolated": ", ".join(accelerator.extrapolated),
