@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, one_of, part_of, shown
-from amsim.circuits.contract.dataflow import Dataflow
+from amsim.circuits.contract.dataflow import DIMENSIONS, Dataflow, Unrolling
 from amsim.circuits.contract.macro import Die, Macro
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
@@ -65,8 +65,8 @@ class MultiPrecision(Macro):
     within 6e-8 of that total per addition beyond; sums saturate once, at the end.
 
     Attributes:
-        rows: Rows of units that share a weight: output pixels side by side (static). Default 16.
-        columns: Columns of units that share an input: filters side by side (static). Default 16.
+        rows: Rows of units: output pixels side by side, or what `unrollings` says (static). Default 16.
+        columns: Columns of units: filters side by side (static). Default 16.
         weight_bits: Bits of a weight (static).
         input_bits: Bits of an input (static).
         accumulator_bits: Width of the accumulator; sums beyond it saturate and are counted (static). None, the default,
@@ -179,24 +179,37 @@ class MultiPrecision(Macro):
         return activity | {"clipped_accumulator": jnp.mean(overflows, dtype=sums.dtype)}
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """MACs without a zero operand (none in unknown data); a weight serves a row of units, an input a column."""
-        mode, macs = self.mode, float(work.macs)
+        """MACs without a zero operand (none in unknown data), in as many cycles as the filling of the units takes.
+
+        With `p` pixels, `k` filters and `b` input channels side by side, a site of `P` positions, `K` filters and `B`
+        channels of `r` rows takes `ceil(P / p) ceil(K / k) (r ceil(B / b) + ceil(log2 b))` cycles over `utilisation`:
+        the last term adds the sums of the `b` units as a tree. Weights are fetched for each group of pixels, inputs for
+        each group of filters.
+        """
+        mode, macs, product = self.mode, float(work.macs), work.product
         narrow = (self.weight_bits + self.input_bits) / 2 / mode.bits
         relative = (mode.supply / self.modes[-1].supply) ** 2 * mode.capacitance_ratio / mode.subwords
-        weight_bits = work.product.rows * work.product.columns * self.weight_bits
-        column_passes = work.product.passes(self.columns)
-        row_passes = -(-work.positions // (self.rows * mode.subwords))
-        cycles = float(row_passes * column_passes * work.product.rows) / self.utilisation
+        loops = self._unrolling(work)
+        pixels, filters, channels = loops.side_by_side(self.rows, self.columns, mode.subwords).values()
+        units = loops.side_by_side(self.rows, self.columns)
+        groups, passes, parts = -(-work.positions // pixels), product.passes(filters), min(channels, product.blocks)
+        steps = groups * passes * (product.row_block * -(-product.blocks // channels) + (parts - 1).bit_length())
+        weight_bits = product.rows * product.columns * self.weight_bits
+        outputs, peak = float(work.positions * product.columns), float(self.rows * self.columns * mode.subwords)
         return MacroCost(
             energy=macs * activity.get("nonzero", jnp.asarray(1.0)) * self.mac_energy * (relative * narrow),
-            compute_cycles=cycles,
+            compute_cycles=float(steps) / self.utilisation,
             clock=mode.clock,
-            weight_bits=float(weight_bits * row_passes),
-            input_bits=work.fetched_bits(self.input_bits, column_passes),
-            output_bits=float(work.positions * work.product.columns * self.input_bits),
+            weight_bits=float(weight_bits * groups),
+            input_bits=work.fetched_bits(self.input_bits, passes),
+            output_bits=outputs * self.input_bits,
             stored_bits=float(weight_bits),
-            peak_macs=float(self.rows * self.columns * mode.subwords),
-            passes=float(column_passes),
+            additions=outputs * (parts - 1),
+            peak_macs=peak,
+            passes=float(passes),
+            filled=macs / (steps * peak),
+            weight_sharing=min(float(units["pixels"]), work.positions / groups),
+            input_sharing=min(float(units["output channels"]), product.columns / passes),
         )
 
     def ideal(self) -> "MultiPrecision":
@@ -214,6 +227,28 @@ class MultiPrecision(Macro):
     def dataflow(self) -> Dataflow:
         """Sums stay in the accumulators; rows of units, and the subwords in them, take output positions."""
         return Dataflow("output-stationary", columns=self.columns, rows=self.rows * self.mode.subwords)
+
+    @property
+    def unrollings(self) -> tuple[Unrolling, ...]:
+        """Columns of units take filters; rows, and apart from them subwords, pixels, filters or input channels.
+
+        The first has pixels on both.
+        """
+        several = self.mode.subwords > 1
+        return tuple(
+            Unrolling(rows, "output channels", subwords)
+            for rows in DIMENSIONS
+            for subwords in ((rows, *(one for one in DIMENSIONS if one != rows)) if several else (rows,))
+        )
+
+    def _unrolling(self, work: Work) -> Unrolling:
+        """Filling that the work asks for, or the first."""
+        ways = self.unrollings
+        if work.unrolling is not None and work.unrolling not in ways:
+            raise ValueError(
+                f"Argument `work` must have an `unrolling` of this macro, one of {ways}, but has {work.unrolling}."
+            )
+        return work.unrolling or ways[0]
 
     @checked_arguments
     def sum_bits(self, rows: int) -> int:

@@ -16,7 +16,8 @@ def envision2017(bits: int = 8) -> Accelerator:
 
     Published: 256 units of 1x16, 2x8 or 4x4 bit, 76 GOPS at every precision, 290 mW at 16 bit, 7.6 mW at 4 bit sparse,
     128 kB of SRAM in 64 macros, 1.87 mm^2, AlexNet at 47 frames/s and 44 mW.
-    Assumed: supplies and capacitance ratios of the modes; SRAM at 0.8 V, half for weights; the defaults of `Processor`.
+    Assumed: supplies and capacitance ratios of the modes; SRAM at 0.8 V, half for weights; the defaults of `Processor`,
+    which fills the units with pixels, filters or input channels, site by site.
     Calibrated: control on the 290 mW, energy of a MAC on the 7.6 mW with 28 % of the products without a zero, unit area
     on the 1.87 mm^2 (facts 3). AlexNet is predicted.
 

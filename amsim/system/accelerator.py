@@ -26,8 +26,9 @@ class Accelerator(AcceleratorParts):
     all fit in the cells of their macros are never reloaded. Activations are read while the macros compute, and stall
     them where the memory's words are too narrow; weight loads and DRAM transfers overlap with computing only with
     double buffering.
-    Not modelled: sensors, input and output, networks on chip, wake-up energy, SRAM access time against the clock, and a
-    weight memory too small for a layer whose weights it must supply repeatedly.
+    Not modelled: sensors, input and output, networks on chip, the buses between memories and arrays and the writing of
+    weights into cells (a weight that is loaded costs its read and the cycles), wake-up energy, SRAM access time against
+    the clock, and a weight memory too small for a layer whose weights it must supply repeatedly.
 
     Attributes are those of `AcceleratorParts`.
 

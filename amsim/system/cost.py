@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
+from amsim.circuits.contract.dataflow import Unrolling
 from amsim.noise.finite_slopes import quotient
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
@@ -48,6 +49,7 @@ class SystemCost(eqx.Module):
         peak_macs: Peak multiply-accumulates per cycle of all cells, shape (sites,).
         stored: Weight bits stored for each site, shape (sites,).
         working_set: Bits of inputs and outputs in memory at the same time, shape (sites,).
+        unrolling: Number of the way in which units are filled, among those of the organisation, shape (sites,).
         area: m^2, shape (components,).
     """
 
@@ -63,6 +65,7 @@ class SystemCost(eqx.Module):
     peak_macs: Float[Array, " sites"]
     stored: Float[Array, " sites"]
     working_set: Float[Array, " sites"]
+    unrolling: Float[Array, " sites"]
     area: Float[Array, " components"]
 
 
@@ -117,6 +120,7 @@ def _cost(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCos
         peak_macs=counts.peak_macs,
         stored=counts.stored_bits,
         working_set=counts.working_set_bits,
+        unrolling=counts.unrolling,
         area=area,
     )
     return cost if accelerator.power.rate is None else _with_idle_time(accelerator, cost)
@@ -192,6 +196,27 @@ def _macs(layer: Layer) -> int | float:
     return layer.macs if "runs" not in layer.activity else layer.work.macs * float(layer.runs)
 
 
+def chosen_unrollings(
+    accelerator: AcceleratorParts, layers: Sequence[Layer], numbers: Float[Array, " sites"]
+) -> list[Unrolling | None]:
+    """Way in which the units of each site are filled; None where its macro has no choice.
+
+    Args:
+        accelerator: The hardware.
+        layers: Layers of a workload.
+        numbers: `SystemCost.unrolling` of the layers, concrete.
+
+    Returns:
+        One for each layer.
+    """
+    found: list[Unrolling | None] = []
+    for layer, number in zip(layers, numbers, strict=True):
+        index = accelerator.macro_for(layer.name)
+        ways = () if index is None else accelerator.organisation.unrollings(accelerator.macros[index])
+        found.append(ways[int(number)] if ways else None)
+    return found
+
+
 def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.Dataset:
     """Cost of one inference as a Dataset; where several run together, energy and time are the share of one.
 
@@ -201,7 +226,8 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
 
     Returns:
         `energy` (site, component) in J; `latency`, `cycles`, `stalls`, `utilisation`, `macs`, `clock`, `peak_macs`,
-        `stored_bits` and `working_set_bits` (site); `bits_read`, `bits_written` and `bandwidth` (site, memory); `area`
+        `stored_bits` and `working_set_bits` (site), with the coordinate `unrolling`: loops that fill rows and columns
+        of units, empty without a choice; `bits_read`, `bits_written` and `bandwidth` (site, memory); `area`
         and `component_area` (component) in m^2. With a rate, a last site `(idle)` holds the leakage between inferences.
         The attribute `extrapolated` names memories whose supply lies outside the fits of their process.
 
@@ -212,8 +238,10 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
     _check_fit(accelerator, cost)
     _check_rate(accelerator, cost)
     names, macs = [layer.name for layer in layers], [_macs(layer) for layer in layers]
+    chosen = chosen_unrollings(accelerator, layers, cost.unrolling[: len(layers)])
+    ways = ["" if one is None else one.label for one in chosen]
     if accelerator.power.rate is not None and names:
-        names, macs = [*names, IDLE], [*macs, 0]
+        names, macs, ways = [*names, IDLE], [*macs, 0], [*ways, ""]
     by_site = {
         "latency": cost.seconds,
         "cycles": cost.cycles,
@@ -234,7 +262,8 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
         "area": ((), float(jnp.sum(cost.area))),
         "component_area": (("component",), np.asarray(cost.area, float)),
     }
-    coordinates = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
+    coordinates: dict[str, Any] = {"site": names, "component": list(COMPONENTS), "memory": list(MEMORIES)}
+    coordinates["unrolling"] = ("site", np.asarray(ways, str))
     attributes = {
         **provenance(accelerator=accelerator),
         "extrapolated": ", ".join(accelerator.extrapolated),

@@ -102,7 +102,8 @@ class AcceleratorParts(eqx.Module):
         inferences_per_load: Inferences that run together, site by site, so that weights are loaded once for all.
 
     Raises:
-        ValueError: Fewer than one inference per load, or a part of the wrong kind.
+        ValueError: Fewer than one inference per load, a part of the wrong kind, or macros that the organisation cannot
+            run as it is set.
     """
 
     patterns: tuple[str, ...] = eqx.field(static=True)
@@ -130,6 +131,7 @@ class AcceleratorParts(eqx.Module):
         part_of("power", self.power, PowerManagement)
         part_of("double_buffered", self.double_buffered, bool)
         part_of("activation_products", self.activation_products, bool)
+        self.organisation.check_macros(self.macros)
         batch = self.inferences_per_load
         if not isinstance(batch, jax.core.Tracer) and np.asarray(batch) < 1:
             raise ValueError(f"Argument `inferences_per_load` must be at least 1, but is {float(batch):g}.")
@@ -193,6 +195,11 @@ class AcceleratorParts(eqx.Module):
     def _memory_leakage(self, kelvin: Float[Array, ""]) -> Float[Array, ""]:
         present = (memory for memory in self.on_chip_memories.values() if memory is not None)
         return sum((memory.leakage_power(kelvin) for memory in present), start=jnp.zeros(()))
+
+
+def bits_per_cycle(memory: Sram) -> float:
+    """Bits that a memory moves in a clock cycle: every bank reads or writes one word."""
+    return float(memory.organisation.banks * memory.organisation.word_width)
 
 
 def _beyond(memory: Sram) -> bool:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checks import integer_between, one_of, part_of
+from amsim.circuits.contract.dataflow import DIMENSIONS, Unrolling
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
 from amsim.circuits.fields import Quantity, count, quantity
@@ -62,6 +64,10 @@ class Overhead(eqx.Module):
     cycles: Float[Array, ""]
 
 
+UNROLLINGS = tuple(f"{rows} x {columns}" for rows in DIMENSIONS for columns in DIMENSIONS)
+"""Names of the loops on rows and columns of an array of units."""
+
+
 class Organisation(eqx.Module):
     """Organisation of an accelerator around its macros.
 
@@ -81,6 +87,20 @@ class Organisation(eqx.Module):
             cost: Cost of the whole site.
             busiest: Cost of the largest part where the site is split over several copies.
         """
+
+    def unrollings(self, macro: Macro) -> tuple[Unrolling, ...]:
+        """Ways to fill the units of a macro, of which each site takes the one with the fewest cycles.
+
+        Args:
+            macro: The macro.
+
+        Returns:
+            Here its own alone: wires between units do not change from site to site; () where it has no choice.
+        """
+        return macro.unrollings[:1]
+
+    def check_macros(self, macros: Sequence[Macro]) -> None:
+        """Raise ValueError for macros that this organisation cannot run; here it runs all."""
 
     @property
     @abstractmethod
@@ -146,24 +166,29 @@ class SystolicArray(Organisation):
 class Processor(Organisation):
     """Programmable processor: one instruction starts a vector of multiply-accumulates on local registers.
 
-    Instructions: `MACs / (vector_width * subwords) * (1 + overhead)`, the overhead being loops, addresses, loads and
+    At each site the program fills the units with pixels, filters or input channels, whichever takes the fewest cycles
+    with the transfers of both memories, and of those that take as many the one that moves the fewest bits.
+    Pixels of several inferences do not run side by side. Instructions: `MACs / (vector_width * subwords * filled) *
+    (1 + overhead)`, `filled` being the share of the units that have work, and the overhead loops, addresses, loads and
     stores; each is fetched from the instruction memory. Each copy of the macro has an instruction memory of its own and
     starts at most one instruction per cycle. A multiply-accumulate reads its two operands from registers, each read
-    being shared by `operand_reuse` units, and reads and writes its sum.
+    being shared by the units that use it, `operand_reuse` at most, and reads and writes its sum.
 
     Attributes:
+        unrolling: Loops on the rows and columns of units at all sites, one of `UNROLLINGS` that a macro can do, such as
+            "pixels x output channels" (static); subwords are still free. None (default): the program chooses.
         control_capacitance: Capacitance that decoding, control and clock switch in every cycle, F. Default 97 pF:
             calibrated on Envision's 290 mW at 16 bit (facts 3).
         vector_width: Units that one instruction starts. Default 256, the two-dimensional vector of Envision.
         instruction_overhead: Other instructions per vector instruction, 1. Default 0.35: 74 % of the cycles compute
             (facts 3).
         instruction_bits: Width of an instruction, bits. Default 128 (assumed: a long word with several slots).
-        operand_reuse: Units served by one operand read. Default 16 (a row or column of Envision's array).
+        operand_reuse: Most units that one operand read serves. Default 16 (a row or column of Envision's array).
         instruction_memory: Program memory. Default 16 kB at 0.8 V.
         registers: Register file of one unit. Default 16 words of 16 bits at 0.8 V.
 
     Raises:
-        ValueError: A quantity out of range or a part of the wrong kind.
+        ValueError: A quantity out of range, a part of the wrong kind, or an unknown unrolling.
     """
 
     control_capacitance: Quantity = quantity("control_capacitance", unit="F", symbol="C_control", default=97e-12)
@@ -173,19 +198,42 @@ class Processor(Organisation):
     operand_reuse: Quantity = quantity("operand_reuse", unit="1", positive=True, default=16.0)
     instruction_memory: Sram = eqx.field(default_factory=lambda: Sram(capacity=16 * 8 * 1024.0))
     registers: RegisterFile = eqx.field(default_factory=RegisterFile)
+    unrolling: str | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        """Check the parts."""
+        """Check the parts and the unrolling."""
         part_of("instruction_memory", self.instruction_memory, Sram)
         part_of("registers", self.registers, RegisterFile)
+        if self.unrolling is not None:
+            one_of("unrolling", self.unrolling, UNROLLINGS)
+
+    def unrollings(self, macro: Macro) -> tuple[Unrolling, ...]:
+        """All that the macro can do, or those of the given name.
+
+        Args:
+            macro: The macro.
+        """
+        return tuple(one for one in macro.unrollings if self.unrolling in (None, one.name))
+
+    def check_macros(self, macros: Sequence[Macro]) -> None:
+        """Raise ValueError for a given unrolling that some macro with a choice cannot do, or that none can."""
+        names = [tuple(dict.fromkeys(one.name for one in macro.unrollings)) for macro in macros if macro.unrollings]
+        if self.unrolling is None or (names and all(self.unrolling in ways for ways in names)):
+            return
+        able = " and ".join(" or ".join(map(repr, ways)) for ways in names)
+        raise ValueError(
+            f"Argument `unrolling` must be None or what the macros can do, {able or 'which here have no choice'}, but "
+            f"is {self.unrolling!r}."
+        )
 
     def overhead(self, macro: Macro, work: Work, cost: MacroCost, busiest: MacroCost) -> Overhead:
         """Registers, instructions, and cycles in which the units wait for instructions."""
         macs = float(work.macs)
         subwords = jnp.maximum(jnp.asarray(cost.peak_macs) / float(macro.rows * macro.columns), 1.0)
-        instructions = macs / (self.vector_width * subwords) * (1.0 + self.instruction_overhead)
+        instructions = macs / (self.vector_width * subwords * cost.filled) * (1.0 + self.instruction_overhead)
         share = quotient(busiest.compute_cycles, cost.compute_cycles)
-        operands = macs / self.operand_reuse * (macro.weight_bits + macro.input_bits)
+        weights, inputs = (jnp.minimum(self.operand_reuse, one) for one in (cost.weight_sharing, cost.input_sharing))
+        operands = macs / weights * macro.weight_bits + macs / inputs * macro.input_bits
         sums = jnp.asarray(macs * ACCUMULATOR_BITS)
         registers = self.registers.read_energy(operands + sums) + self.registers.write_energy(operands + sums)
         return Overhead(

@@ -4,6 +4,7 @@ LABELS = {
     "cycles": ("1", "clock cycles per inference"),
     "stalls": ("1", "clock cycles in which nothing is computed"),
     "utilisation": ("1", "multiply-accumulates relative to what all cells could do"),
+    "unrolling": ("1", "loops that fill rows and columns of units"),
     "stored_bits": ("bit", "bits of stored weights"),
     "working_set_bits": ("bit", "working set: inputs and outputs held at the same time"),
     "bits_read": ("bit", "bits read per inference"),

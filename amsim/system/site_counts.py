@@ -12,6 +12,8 @@ from jaxtyping import Array, Float
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
 from amsim.system.hardware import AcceleratorParts
+from amsim.system.organisation import Spread
+from amsim.system.unrolling_choice import fewest_cycles, undominated
 from amsim.workloads import Layer
 from amsim.workloads.weight_parts import first_stored
 
@@ -41,6 +43,7 @@ class SiteCounts(eqx.Module):
         repeats: Runs of the site per inference, on average.
         streams: 1 where weights stream through the macro instead of staying in its cells, else 0.
         leakage: Leakage power while the site runs, W.
+        unrolling: Number of the way in which its units are filled, among those of the organisation.
     """
 
     macs: Float[Array, " sites"]
@@ -64,6 +67,7 @@ class SiteCounts(eqx.Module):
     repeats: Float[Array, " sites"]
     streams: Float[Array, " sites"]
     leakage: Float[Array, " sites"]
+    unrolling: Float[Array, " sites"]
 
 
 def site_counts(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SiteCounts:
@@ -105,25 +109,12 @@ def site_counts(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SiteC
 def _one_site(accelerator: AcceleratorParts, index: int, layer: Layer) -> dict[str, Any]:
     """Counts of one site by name, and the fraction of the macro's cells that its weights occupy."""
     macro, spread, work, times = accelerator.macros[index], accelerator.spreads[index], layer.work, layer.runs
-    whole = macro.cost(work, layer.activity)
-    largest = work if spread.count == 1 else work.part(spread.over, spread.count)
-    part = whole if spread.count == 1 else macro.cost(largest, layer.activity)
-    overhead = accelerator.organisation.overhead(macro, work, whole, part)
-    shared = SHARED_BY[spread.over]
-    every_time: dict[str, Any] = {
-        "macs": float(work.macs),
-        "mac_energy": whole.energy,
-        "additions": _additions(macro, layer, largest) if shared == "sums" else whole.additions,
-        "register_energy": overhead.register_energy,
-        "instruction_energy": overhead.control_energy,
-        "compute_cycles": part.compute_cycles,
-        "overhead_cycles": overhead.cycles,
-        "load_cycles": part.load_cycles,
-        "unclocked_time": part.unclocked_time,
-        "weight_bits": (part if shared == "weights" else whole).weight_bits,
-        "input_bits": (part if shared == "inputs" else whole).input_bits,
-        "output_bits": whole.output_bits,
-    }
+    ways = [dataclasses.replace(work, unrolling=one) for one in accelerator.organisation.unrollings(macro)] or [work]
+    costs = [_costs(accelerator, index, layer, way) for way in ways]
+    able = undominated(costs)
+    runs = [_every_time(accelerator, index, layer, ways[number], *costs[number]) for number in able]
+    every_time, best = fewest_cycles(accelerator, runs)
+    whole, part = costs[0]
     counts = {name: times * value for name, value in every_time.items()} | {
         "peak_macs": whole.peak_macs * float(spread.count),
         "clock": whole.clock,
@@ -134,8 +125,39 @@ def _one_site(accelerator: AcceleratorParts, index: int, layer: Layer) -> dict[s
         "streams": float(math.isinf(whole.occupancy)),
         "leakage": accelerator.active_leakage(index),
         "occupancy": layer.weight_slices * part.occupancy,
+        "unrolling": jnp.asarray(able)[best],
     }
     return _loaded_each_time(accelerator, counts, whole) if layer.weights_are_activations else counts
+
+
+def _costs(accelerator: AcceleratorParts, index: int, layer: Layer, work: Work) -> tuple[MacroCost, MacroCost]:
+    """Cost of a site, filled as the work says, and of its largest part where it is split over copies of the macro."""
+    macro, spread = accelerator.macros[index], accelerator.spreads[index]
+    whole = macro.cost(work, layer.activity)
+    return whole, whole if spread.count == 1 else macro.cost(work.part(spread.over, spread.count), layer.activity)
+
+
+def _every_time(
+    accelerator: AcceleratorParts, index: int, layer: Layer, work: Work, whole: MacroCost, part: MacroCost
+) -> dict[str, Any]:
+    """Counts of one run of a site by name, filled as the work says."""
+    macro, spread = accelerator.macros[index], accelerator.spreads[index]
+    overhead = accelerator.organisation.overhead(macro, work, whole, part)
+    shared = SHARED_BY[spread.over]
+    return {
+        "macs": float(work.macs),
+        "mac_energy": whole.energy,
+        "additions": _additions(macro, layer, work, spread) if shared == "sums" else whole.additions,
+        "register_energy": overhead.register_energy,
+        "instruction_energy": overhead.control_energy,
+        "compute_cycles": part.compute_cycles,
+        "overhead_cycles": overhead.cycles,
+        "load_cycles": part.load_cycles,
+        "unclocked_time": part.unclocked_time,
+        "weight_bits": (part if shared == "weights" else whole).weight_bits,
+        "input_bits": (part if shared == "inputs" else whole).input_bits,
+        "output_bits": whole.output_bits,
+    }
 
 
 def _loaded_each_time(accelerator: AcceleratorParts, counts: dict[str, Any], whole: MacroCost) -> dict[str, Any]:
@@ -151,9 +173,9 @@ def _loaded_each_time(accelerator: AcceleratorParts, counts: dict[str, Any], who
     }
 
 
-def _additions(macro: Macro, layer: Layer, largest: Work) -> float:
+def _additions(macro: Macro, layer: Layer, work: Work, spread: Spread) -> float:
     """Partial sums added where the input channels of a layer are split: within each part, then between parts."""
-    work = layer.work
+    largest = work if spread.count == 1 else work.part(spread.over, spread.count)
     parts, rest = divmod(work.product.blocks, largest.product.blocks)
     within = parts * macro.cost(largest, layer.activity).additions
     if rest:

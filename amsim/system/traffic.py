@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.noise.finite_slopes import quotient
-from amsim.system.hardware import MEMORIES, AcceleratorParts
+from amsim.system.hardware import MEMORIES, AcceleratorParts, bits_per_cycle
 from amsim.system.site_counts import SiteCounts
 
 
@@ -103,7 +103,7 @@ def transfer_cycles(
     bits = moved.read + moved.written
     nothing = jnp.zeros_like(bits[:, 0])
     cycles = [
-        nothing if memory is None else bits[:, i] / float(memory.organisation.banks * memory.organisation.word_width)
+        nothing if memory is None else bits[:, i] / bits_per_cycle(memory)
         for i, memory in enumerate(accelerator.on_chip_memories.values())
     ]
     dram = accelerator.dram

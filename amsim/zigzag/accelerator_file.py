@@ -1,10 +1,10 @@
 """Array of one macro with the memories of its accelerator: the content of ZigZag's `accelerator.yaml`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amsim.circuits.contract.dataflow import Dataflow
+from amsim.circuits.contract.dataflow import Dataflow, Unrolling
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.products import ConvolutionProduct
 from amsim.system.accelerator import Accelerator
@@ -16,7 +16,12 @@ from amsim.zigzag.workload_file import loop_sizes
 
 
 def accelerator_document(
-    workload: Workload, accelerator: Accelerator, index: int, *, dataflow: str | None = None
+    workload: Workload,
+    accelerator: Accelerator,
+    index: int,
+    *,
+    dataflow: str | None = None,
+    ways: Mapping[str, Unrolling] | None = None,
 ) -> dict[str, Any]:
     """Array of one macro with the accelerator's memories, innermost first.
 
@@ -25,6 +30,8 @@ def accelerator_document(
         accelerator: The accelerator.
         index: Index of the macro.
         dataflow: None is that of the family.
+        ways: Way in which the units of a layer are filled, by its name; the macro's own where it is not in there. Where
+            one has more than pixels on its rows, every unit has a weight of its own.
 
     Returns:
         Content of `accelerator.yaml`.
@@ -32,7 +39,7 @@ def accelerator_document(
     macro, layers = accelerator.macros[index], layers_by_macro(workload, accelerator)[index]
     flow = dataflow_of(macro, dataflow)
     off_chip = _off_chip(workload, accelerator, layers, macro, flow)
-    memories = _registers(layers, macro, flow, float(accelerator.activation_memory.capacity))
+    memories = _registers(layers, macro, flow, float(accelerator.activation_memory.capacity), ways or {})
     memories["weight_memory"] = sram_entry(accelerator.weight_memory, ("I2",), off_chip)
     memories["activation_memory"] = sram_entry(accelerator.activation_memory, ("I1", "O"), off_chip)
     if off_chip:
@@ -64,29 +71,37 @@ def layers_by_macro(workload: Workload, accelerator: Accelerator) -> dict[int, l
     return found
 
 
-def _registers(layers: Sequence[Layer], macro: Macro, flow: Dataflow, activation_capacity: float) -> dict[str, Any]:
+def _registers(
+    layers: Sequence[Layer],
+    macro: Macro,
+    flow: Dataflow,
+    activation_capacity: float,
+    ways: Mapping[str, Unrolling],
+) -> dict[str, Any]:
     """Cells, input buffer and accumulators; free, since the energy of a MAC includes them."""
     weights, inputs = macro.weight_bits, macro.input_bits
     sums = macro.sum_bits(max(layer.work.product.rows for layer in layers))
-    buffer = max(_buffered_words(layer, flow) for layer in layers) * inputs
+    buffer = max(_buffered_words(layer, flow, ways.get(layer.name), macro.rows) for layer in layers) * inputs
+    shared = all({way.rows, way.subwords} == {"pixels"} for way in ways.values())
     # ZigZag requires each memory to hold what the ones below it hold; outputs need room as well.
     buffer = min(buffer, int(activation_capacity) // 2)
     stationary = flow.kind == "weight-stationary"
     return {
-        "cells": register_entry(weights, weights, ("I2",), () if stationary else ("D2",)),
+        "cells": register_entry(weights, weights, ("I2",), ("D2",) if shared and not stationary else ()),
         "input_buffer": register_entry(buffer, max(buffer, flow.rows * inputs), ("I1",), ("D1", "D2")),
         "accumulators": register_entry(sums, sums, ("O",), ("D2",) if stationary else ()),
     }
 
 
-def _buffered_words(layer: Layer, flow: Dataflow) -> int:
+def _buffered_words(layer: Layer, flow: Dataflow, way: Unrolling | None, unit_rows: int) -> int:
     """Inputs kept while the window slides along the last axis once."""
     product, loops = layer.work.product, loop_sizes(layer)
     if flow.kind == "output-stationary":
-        at_once = unrolling(layer, flow)["D2"]
+        at_once = unrolling(layer, flow, way, unit_rows)["D2"]
+        channels = at_once.get("C", 1)
         if not isinstance(product, ConvolutionProduct):
-            return at_once["B"]
-        return at_once["OY"] * ((at_once["OX"] - 1) * product.strides[1] + loops["FX"])
+            return channels * at_once["B"]
+        return channels * at_once["OY"] * ((at_once["OX"] - 1) * product.strides[1] + loops["FX"])
     if not isinstance(product, ConvolutionProduct):
         return product.rows
     return product.channels * loops["FY"] * (layer.input_size[1] + sum(layer.padding[1]))

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amsim.circuits.checks import part_of
+from amsim.circuits.contract.dataflow import Unrolling
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import write_whole_text
 from amsim.system.accelerator import Accelerator
+from amsim.system.cost import chosen_unrollings, system_cost
 from amsim.workloads import Workload
 from amsim.zigzag.accelerator_file import accelerator_document, layers_by_macro
 from amsim.zigzag.mapping_file import dataflow_of, mapping_document
@@ -72,14 +74,16 @@ def write(workload: Workload, hardware: Any, folder: str | Path, *, dataflow: st
     target = checked_path("folder", folder)
     accelerator = Accelerator.of(hardware)
     by_macro = layers_by_macro(workload, accelerator)
+    ways = _ways(workload, accelerator)
     exports = []
     for index, layers in by_macro.items():
         macro = accelerator.macros[index]
         flow = dataflow_of(macro, dataflow).kind
+        own = {layer.name: ways[layer.name] for layer in layers if layer.name in ways}
         documents: dict[str, Document] = {
             "workload": workload_document(layers, macro),
-            "accelerator": accelerator_document(workload, accelerator, index, dataflow=flow),
-            "mapping": mapping_document(layers, macro, dataflow=flow),
+            "accelerator": accelerator_document(workload, accelerator, index, dataflow=flow, ways=own),
+            "mapping": mapping_document(layers, macro, dataflow=flow, ways=own),
         }
         place = target / f"{index}-{type(macro).__name__}"
         place.mkdir(parents=True, exist_ok=True)
@@ -88,3 +92,12 @@ def write(workload: Workload, hardware: Any, folder: str | Path, *, dataflow: st
             write_whole_text(paths[name], "\n".join(yaml_lines(document)) + "\n")
         exports.append(Export(index, tuple(layer.name for layer in layers), **paths))
     return tuple(exports)
+
+
+def _ways(workload: Workload, accelerator: Accelerator) -> dict[str, Unrolling]:
+    """Way in which the units of each layer are filled, by its name, where the accelerator chooses."""
+    if not any(accelerator.organisation.unrollings(macro)[1:] for macro in accelerator.macros):
+        return {}
+    numbers = system_cost(accelerator, workload.layers).unrolling[: len(workload.layers)]
+    chosen = chosen_unrollings(accelerator, workload.layers, numbers)
+    return {layer.name: way for layer, way in zip(workload.layers, chosen, strict=True) if way is not None}

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real
 
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import finite, integer_between, one_key, signs
-from amsim.circuits.contract.dataflow import Dataflow
+from amsim.circuits.contract.dataflow import Dataflow, Unrolling
 from amsim.circuits.contract.error_sources import ErrorSource, PlacedSource, placed_sources, with_scaled_sources
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Coded, Operands
@@ -430,6 +430,14 @@ class Macro(eqx.Module):
     def dataflow(self) -> Dataflow:
         """Loops that the cells do at once; here weights stay, the bits of each in neighbouring columns."""
         return Dataflow("weight-stationary", columns=max(self.columns // self.weight_columns, 1), rows=self.rows)
+
+    @property
+    def unrollings(self) -> tuple[Unrolling, ...]:
+        """Ways to fill its units from which a programmable processor chooses, its own first; here there is no choice.
+
+        `cost` does as `work.unrolling` says, which is one of them.
+        """
+        return ()
 
     @checked_arguments
     def sum_bits(self, rows: int) -> int:

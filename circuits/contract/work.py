@@ -6,6 +6,7 @@ import math
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from amsim.circuits.contract.dataflow import Unrolling
 from amsim.circuits.contract.products import Product
 
 SHARED_BY = {"output channels": "inputs", "pixels": "weights", "input channels": "sums"}
@@ -22,13 +23,15 @@ class Work(eqx.Module):
         window_fetches: Fetches of each of them while the window slides over the map once.
         weight_columns: Columns that one weight takes side by side where its coding is known; None is the macro's own
             number (static).
+        unrolling: Loops that fill the units, one of the macro's `unrollings`; None is the first of them.
     """
 
     product: Product
     positions: int = eqx.field(static=True)
     input_words: int = eqx.field(static=True)
     window_fetches: float = eqx.field(static=True)
-    weight_columns: int | None = eqx.field(static=True, default=None)
+    weight_columns: int | None = eqx.field(static=True, default=None, kw_only=True)
+    unrolling: Unrolling | None = eqx.field(static=True, default=None, kw_only=True)
 
     @property
     def macs(self) -> int:
@@ -81,6 +84,9 @@ class MacroCost(eqx.Module):
             and infinite where weights stream through.
         peak_macs: Multiply-accumulates per cycle with all cells in use.
         passes: Passes of the data through the cells, each with other weights.
+        filled: Share of the cells that have work while they compute, 1.
+        weight_sharing: Cells side by side that use one weight read from a register, on average.
+        input_sharing: Cells side by side that use one input read from a register, on average.
     """
 
     energy: Float[Array, ""]
@@ -96,6 +102,9 @@ class MacroCost(eqx.Module):
     occupancy: float = math.inf
     peak_macs: Float[Array, ""] | float = 1.0
     passes: float = 1.0
+    filled: float = 1.0
+    weight_sharing: float = math.inf
+    input_sharing: float = math.inf
 
     @property
     def cycles(self) -> Float[Array, ""]:

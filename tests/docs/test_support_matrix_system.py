@@ -58,7 +58,9 @@ def accelerator(organisation, bandwidth):
 REGISTERS = RegisterFile(supply=0.75)
 # The slower of DRAM and global memory takes the time: once the one, once the other.
 DESIGNS = {
-    "processor": accelerator(Processor(vector_width=1.0, instruction_memory=memory(1e3), registers=REGISTERS), 1e8),
+    "processor": accelerator(
+        Processor(vector_width=1.0, operand_reuse=1.5, instruction_memory=memory(1e3), registers=REGISTERS), 1e8
+    ),
     "systolic array": accelerator(SystolicArray(registers=REGISTERS), 1e12),
 }
 

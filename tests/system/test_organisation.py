@@ -210,17 +210,17 @@ def test_a_systolic_array_fills_and_drains_at_each_pass():
 def test_a_processor_by_hand():
     processor = Processor(vector_width=8.0, instruction_overhead=0.25, instruction_bits=64.0, operand_reuse=4.0)
     got = counts_of(UNITS, organisation=processor)
-    # 8 bit: two subwords a unit, hence 16 MACs an instruction.
-    instructions = 20480 / 16 * 1.25
+    # 2 pixels in the subwords and a filter on each of 16 units: 640 steps, the fewest. An instruction starts 8 units.
+    instructions = 5 * 2 * 64 * 2 * 1.25
     program, registers = processor.instruction_memory, processor.registers
     one_bit = float(program.energy(jnp.asarray(1.0)))
     np.testing.assert_allclose(got["instruction_energy"], instructions * 64 * one_bit, rtol=1e-6)
-    bits = 20480 * (16 / 4 + ACCUMULATOR_BITS)
+    # A weight serves one unit, an input 16, of which one read reaches 4.
+    bits = 20480 * (8 / 1 + 8 / 4 + ACCUMULATOR_BITS)
     read, write = (float(energy(jnp.asarray(1.0))) for energy in (registers.read_energy, registers.write_energy))
     np.testing.assert_allclose(got["register_energy"], bits * (read + write), rtol=1e-6)
-    # 10 positions are 2 passes of 8 side by side, 32 columns 8: 1024 cycles at full use, 2048 with half of them.
-    assert got["compute_cycles"] == 2 * 8 * 64 / 0.5
-    assert got["overhead_cycles"] == 0
+    assert got["compute_cycles"] == 5 * 2 * 64 / 0.5
+    assert got["overhead_cycles"] == instructions - 5 * 2 * 64 / 0.5
     np.testing.assert_allclose(float(processor.area), float(program.area() + 8 * registers.area()), rtol=1e-6)
 
 
@@ -230,14 +230,15 @@ def test_a_narrow_vector_stalls_the_units():
         got = counts_of(UNITS, CONVOLUTION, organisation=organisation, spreads=Spread(count, over))
         return got["compute_cycles"], got["overhead_cycles"]
 
-    macs, computing = CONVOLUTION.macs, cycles(16.0)[0]
+    # Each step of the 16 units takes 16 instructions of one unit, whether or not all of them have work.
+    instructions, computing = 8 * 3 * 90 * 16, cycles(16.0)[0]
     assert computing == 8 * 3 * 90 / 0.5
     assert cycles(16.0)[1] == 0
-    np.testing.assert_allclose(sum(cycles(1.0)), macs / 2, rtol=1e-6)
+    np.testing.assert_allclose(sum(cycles(1.0)), instructions, rtol=1e-6)
     widths = [sum(cycles(width)) for width in (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)]
     assert widths == sorted(widths, reverse=True)
     # Each of two copies has a program of its own: half of the instructions each.
-    np.testing.assert_allclose(sum(cycles(1.0, 2)), macs / 4, rtol=1e-6)
+    np.testing.assert_allclose(sum(cycles(1.0, 2)), instructions / 2, rtol=1e-6)
 
 
 def test_what_is_no_circuit_takes_no_cycles():

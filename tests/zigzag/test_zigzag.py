@@ -13,6 +13,7 @@ from amsim import workloads
 from amsim.circuits import DigitalBinary, Macro, MultiPrecision, SwitchedCapacitor
 from amsim.circuits.technology.sram import Dram, Sram, SramOrganisation
 from amsim.system.accelerator import Accelerator
+from amsim.system.organisation import Processor
 from amsim.workloads import Layer, Workload, convolution, dense
 from amsim.zigzag import export as zigzag
 from amsim.zigzag.accelerator_file import accelerator_document
@@ -278,6 +279,25 @@ def test_zigzag_counts_an_output_stationary_array_alike(tmp_path: Path) -> None:
         assert got.output_bits == cost.output_bits
     energy = sum(float(UNITS.cost(layer.work, layer.activity).energy) for layer in workload.layers)
     assert sum(got.mac_energy for got in found.values()) == pytest.approx(energy * 1e12)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_zigzag_counts_the_filling_that_a_processor_chooses(tmp_path: Path) -> None:
+    # Pixels, filters and input channels on the rows of units, filters on the subwords of the second.
+    layers = (convolution("pixels", 8, 8, 8, 4, 3), dense("filters", 40, 32, 1), dense("inputs", 64, 4, 1))
+    workload = Workload("ways", (*layers, dense("mixed", 40, 32, 4)))
+    accelerator = Accelerator(
+        UNITS, organisation=Processor(), weight_memory=sram_of(64, 2048), activation_memory=sram_of(32, 16)
+    )
+    ways = accelerator.cost(workload)["unrolling"].values
+    assert len({way.split(" x ")[0] for way in ways}) == 3
+    (export,) = zigzag.write(workload, accelerator, tmp_path / "files")
+    narrow = dataclasses.replace(accelerator, weight_memory=sram_of(64, 2048))
+    found = counted(export, narrow, tmp_path / "results")
+    moved = accelerator.cost(workload)["bits_read"].sel(memory="weight_memory")
+    for layer in workload.layers:
+        assert found[layer.name].macs == layer.macs
+        assert found[layer.name].weight_bits == pytest.approx(float(moved.sel(site=layer.name)), rel=1e-6), layer.name
 
 
 @pytest.mark.filterwarnings("ignore")
