@@ -98,6 +98,7 @@ class Converter(eqx.Module):
         """Part of the area that capacitors take, which the node does not change, m^2; here none."""
         return 0.0
 
+    @checked_arguments
     def area_in(self, process: Process) -> Float[Array, ""]:
         """Area of one converter in a process, m^2: that of logic and comparators by the node."""
         node = area_ratio(process)
