@@ -1,6 +1,5 @@
 """Lines of a switched-capacitor array: capacitors, parts, totals, times, gains and noise."""
 
-import dataclasses
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -25,6 +24,7 @@ from amsim.circuits.contract.macro import Macro
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.between_nodes import delay_ratio
 from amsim.circuits.technology.process import Process
+from amsim.noise.checks import real
 from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.switching import settled_fraction
@@ -41,7 +41,16 @@ def with_stated_supply(array: Any, supply: Any) -> dict[str, Any]:
     """Those parts of an array that have no stated supply, with this one (V)."""
     parts = {name: getattr(array, name) for name in STATED_AT_A_SUPPLY}
     found = {name: part for name, part in parts.items() if isinstance(part, STATED_AT_A_SUPPLY[name])}
-    return {name: dataclasses.replace(part, supply=supply) for name, part in found.items() if part.supply is None}
+    unstated = {name: part for name, part in found.items() if part.supply is None}
+    if not unstated:
+        return {}
+    with np.errstate(over="ignore", under="ignore"):
+        volts = jnp.asarray(real("supply", supply), float)
+    # Not `replace`, whose checks would run again on all fields; the array checks its supply itself.
+    return {
+        name: eqx.tree_at(lambda one: one.supply, part, volts, is_leaf=lambda leaf: leaf is None)
+        for name, part in unstated.items()
+    }
 
 
 class CapacitorArray(Macro):
