@@ -1,6 +1,6 @@
 """Lines of a switched-capacitor array: capacitors, parts, totals, times, gains and noise."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -22,12 +22,35 @@ from amsim.circuits.checks import part_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.fields import Quantity, count, quantity
+from amsim.circuits.technology.between_nodes import delay_ratio
+from amsim.circuits.technology.process import Process
+from amsim.noise.checks import real
 from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.switching import settled_fraction
 
 PARTS = {"drivers": Drivers, "reset": ResetSwitch, "leakage": Leakage, "layout": Layout, "faults": Faults}
 """Effects that a switched-capacitor array has only where they are given."""
+
+
+STATED_AT_A_SUPPLY = {"comparator": Comparator, "drivers": Drivers}
+"""Parts whose figures are stated at one supply and follow that of the array."""
+
+
+def with_stated_supply(array: Any, supply: Any) -> dict[str, Any]:
+    """Those parts of an array that have no stated supply, with this one (V)."""
+    parts = {name: getattr(array, name) for name in STATED_AT_A_SUPPLY}
+    found = {name: part for name, part in parts.items() if isinstance(part, STATED_AT_A_SUPPLY[name])}
+    unstated = {name: part for name, part in found.items() if part.supply is None}
+    if not unstated:
+        return {}
+    with np.errstate(over="ignore", under="ignore"):
+        volts = jnp.asarray(real("supply", supply), float)
+    # Not `replace`, whose checks would run again on all fields; the array checks its supply itself.
+    return {
+        name: eqx.tree_at(lambda one: one.supply, part, volts, is_leaf=lambda leaf: leaf is None)
+        for name, part in unstated.items()
+    }
 
 
 class CapacitorArray(Macro):
@@ -65,6 +88,8 @@ class CapacitorArray(Macro):
         clock: Hz. Default 10 MHz (facts 1.1).
         evaluation_cycles: Clock cycles of one evaluation, reset included.
         load_width: Weight bits loaded in one cycle.
+        process: Node that the array and its readout are made in. Logic, comparators, drivers and converters are stated
+            at 28 nm and scaled to it; capacitors of lines and converters, and parts without a law, are not.
 
     Raises:
         ValueError: A size, capacitance, supply or temperature that is not above 0, a part of the wrong kind, or no
@@ -131,9 +156,16 @@ class CapacitorArray(Macro):
     clock: Quantity = quantity("clock", unit="Hz", symbol="f_clk", positive=True, default=10e6)
     evaluation_cycles: Quantity = quantity("evaluation_cycles", unit="1", positive=True, default=2.0)
     load_width: Quantity = quantity("load_width", unit="bit", positive=True, default=256.0)
+    process: Process = eqx.field(default_factory=Process)
+
+    def __post_init__(self) -> None:
+        """Let parts without a supply of their own be stated at the array's."""
+        for name, part in with_stated_supply(self, self.supply).items():
+            setattr(self, name, part)
 
     def __check_init__(self) -> None:
         """Check that something reads the lines."""
+        part_of("process", self.process, Process)
         part_of("bias_dac", self.bias_dac, BiasDac)
         parts = {"comparator": Comparator, "adc": Converter} | PARTS
         for name, kind in parts.items():
@@ -149,6 +181,22 @@ class CapacitorArray(Macro):
             raise ValueError("Argument `comparator` or `adc` must be given: a line without readout computes nothing.")
         if self.comparator is None and self.adc is not None:
             raise ValueError("Argument `comparator` must be given: the ADC decides with it.")
+
+    @property
+    def deciding_comparator(self) -> Comparator | None:
+        """The comparator with its noise at the array's supply."""
+        return None if self.comparator is None else self.comparator.at_supply(self.supply, self.process)
+
+    @property
+    def working_drivers(self) -> Drivers | None:
+        """The drivers with their resistance at the array's supply and node."""
+        return None if self.drivers is None else self.drivers.at_supply(self.supply, self.process)
+
+    @property
+    def readout_slowing(self) -> Float[Array, ""]:
+        """Time of the readout's logic over that at 28 nm and the supply where its comparator is stated, 1."""
+        stated = None if self.comparator is None else self.comparator.supply
+        return delay_ratio(self.process, self.supply, self.supply if stated is None else stated)
 
     @property
     def parasitic_capacitance(self) -> Float[Array, ""]:
@@ -200,9 +248,10 @@ class CapacitorArray(Macro):
 
     def alike_drivers(self, total: Float[Array, "..."]) -> AlikeDrivers | None:
         """Drivers without spread of lines of this total capacitance, F; None where they are ideal."""
-        if self.drivers is None:
+        drivers = self.working_drivers
+        if drivers is None:
             return None
-        branch = self.drivers.resistance * self.unit_capacitance
+        branch = drivers.resistance * self.unit_capacitance
         return AlikeDrivers(branch, ratio(self.parasitic_capacitance, total), self.evaluation_time)
 
     @property
@@ -211,9 +260,10 @@ class CapacitorArray(Macro):
         total = self.total_capacitance
         if self.leakage is not None:
             return self.leakage.kept_fraction(total, self.temperature, self.alike_drivers(total))
-        if self.drivers is None:
+        drivers = self.working_drivers
+        if drivers is None:
             return jnp.ones_like(self.supply)
-        return self.drivers.nominal_gain(self.evaluation_time, self.unit_capacitance, self.parasitic_capacitance, total)
+        return drivers.nominal_gain(self.evaluation_time, self.unit_capacitance, self.parasitic_capacitance, total)
 
     @property
     def has_rail(self) -> bool:
@@ -246,9 +296,10 @@ class CapacitorArray(Macro):
         The charges that lifted the line sum to `C_par V`; in reset the switch holds the line, and they return through
         the drivers with their own `RC`. Exact for drivers that are alike.
         """
-        if self.drivers is None:
+        drivers = self.working_drivers
+        if drivers is None:
             return jnp.zeros_like(self.supply)
-        returned = settled_fraction(self.reset_time, self.drivers.resistance * self.unit_capacitance)
+        returned = settled_fraction(self.reset_time, drivers.resistance * self.unit_capacitance)
         return self.nominal_gain * ratio(self.parasitic_capacitance, self.total_capacitance) * (1.0 - returned)
 
     @property
@@ -315,7 +366,7 @@ class CapacitorArray(Macro):
     def decision_noise_counts(self) -> Float[Array, ""]:
         """Comparator noise at every decision, counts."""
         assert self.comparator is not None
-        return self.comparator.noise * self.counts_per_volt
+        return self.comparator.noise_at(self.supply, self.process) * self.counts_per_volt
 
     def noise_variances(self) -> dict[str, Float[Array, ""]]:
         """Variance on the line, counts^2, of each source that is drawn at every read.

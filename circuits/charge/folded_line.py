@@ -163,7 +163,7 @@ def _settling(
     bias: Float[Array, "columns sections"],
 ) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
     """Step response of every capacitor at the decision, relative to a settled nominal unit; what leaks is left out."""
-    drivers = macro.drivers
+    drivers = macro.working_drivers
     assert drivers is not None
     assert die.unit_drivers is not None
     assert die.bias_drivers is not None
@@ -183,7 +183,7 @@ def _settling(
 
 def _offset(macro: CapacitorArray, die: CapacitorDie, totals: Float[Array, " columns"]) -> Float[Array, " columns"]:
     """Shift of each column's decision in counts, after the trim has seen all of it."""
-    comparator = macro.comparator
+    comparator = macro.deciding_comparator
     assert comparator is not None
     shift = comparator.offset(die.comparator) + comparator.kickback_step(totals)
     added = jnp.zeros_like(totals)
