@@ -15,6 +15,7 @@ from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.fields import Quantity, count, quantity
+from amsim.circuits.technology.between_nodes import area_ratio, energy_ratio
 from amsim.circuits.technology.sram import SramCell
 from amsim.circuits.technology.technology import Technology, adder_tree_full_adders
 from amsim.circuits.weight_cells import WeightCellsDie, draw_weight_cells, weights_as_read
@@ -42,7 +43,7 @@ class DigitalBinary(Macro):
         clock: Hz. Default 6 MHz, where 150 frames/s cost 14.4 uJ (facts 2).
         evaluation_cycles: Clock cycles of one evaluation.
         load_width: Weight bits loaded in one cycle.
-        technology: Gate constants.
+        technology: Gate constants at 28 nm, and the process, whose node scales energy and area.
         weight_cells: Lowest working supply of the cells that hold weights. None (default): they never fail.
 
     Raises:
@@ -81,7 +82,8 @@ class DigitalBinary(Macro):
         """A weight flip-flop, an XNOR and a share of the adder tree per cell, m^2."""
         gates = self.technology
         tree = gates.full_adder_area * self._full_adders_per_row
-        return self.rows * self.columns * (gates.flip_flop_area + gates.xor_area + tree)
+        cell = (gates.flip_flop_area + gates.xor_area + tree) * area_ratio(gates.process)
+        return self.rows * self.columns * cell
 
     @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
@@ -126,11 +128,12 @@ class DigitalBinary(Macro):
         """Gates by the activity of the site; digits of multi-bit operands and unknown data toggle like coin tosses."""
         gates, rows = self.technology, work.product.rows / work.product.tiles(self.rows)
         row = gates.xor_capacitance + gates.full_adder_capacitance * self._full_adders_per_row
+        node = energy_ratio(gates.process, self.supply)
         toggling = activity.get("toggling", jnp.asarray(0.5)) / 0.5
         return stationary_cost(
             self,
             work,
-            evaluation_energy=rows * self.overhead * row * self.supply**2 * toggling,
+            evaluation_energy=rows * self.overhead * row * node * self.supply**2 * toggling,
             evaluation_cycles=self.evaluation_cycles,
             load_width=self.load_width,
             clock=self.clock,

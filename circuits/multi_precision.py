@@ -19,6 +19,7 @@ from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import Rounding
+from amsim.circuits.technology.between_nodes import area_ratio, energy_ratio
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.switching import REFERENCE_TEMPERATURE
@@ -82,6 +83,7 @@ class MultiPrecision(Macro):
             1.87 mm^2 less its SRAM and registers (facts 3).
         unit_leakage: Leakage of one unit at 0.8 V and 300 K, A. Default 0.5 uA: its area in NAND2 of 50 pA (assumed).
         modes: Ways to run the units, the narrowest first.
+        process: Node of the units: energy, area and their scaling from 28 nm, where both are stated.
 
     Raises:
         ValueError: A size, word length, accumulator width or utilisation out of range.
@@ -100,9 +102,11 @@ class MultiPrecision(Macro):
     unit_area: Quantity = quantity("unit_area", unit="m2", default=4770e-12)
     unit_leakage: Quantity = quantity("unit_leakage", unit="A", default=0.5e-6)
     modes: tuple[PrecisionMode, ...] = eqx.field(default_factory=precision_modes)
+    process: Process = eqx.field(default_factory=Process)
 
     def __check_init__(self) -> None:
         """Check the accumulator and the rounding mode."""
+        part_of("process", self.process, Process)
         if self.accumulator_bits is not None:
             integer_between("accumulator_bits", self.accumulator_bits, 2, 64)
         one_of("rounding", self.rounding, ("nearest", "truncate"))
@@ -140,7 +144,12 @@ class MultiPrecision(Macro):
     @property
     def area(self) -> Float[Array, ""]:
         """All units, m^2."""
-        return self.rows * self.columns * self.unit_area
+        return self.rows * self.columns * (self.unit_area * area_ratio(self.process))
+
+    @property
+    def mac_energy_in_process(self) -> Float[Array, ""]:
+        """Energy of a MAC in the widest mode at its supply and at the node in use, J."""
+        return self.mac_energy * energy_ratio(self.process, self.modes[-1].supply)
 
     @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
@@ -150,7 +159,7 @@ class MultiPrecision(Macro):
             temperature: K, shape ().
         """
         supply = self.operating_supply
-        return self.rows * self.columns * self.unit_leakage * supply * Process().leakage_ratio(supply, temperature)
+        return self.rows * self.columns * self.unit_leakage * supply * self.process.leakage_ratio(supply, temperature)
 
     @checked_arguments
     def tiles(self, product: Product) -> int:
@@ -197,7 +206,7 @@ class MultiPrecision(Macro):
         weight_bits = product.rows * product.columns * self.weight_bits
         outputs, peak = float(work.positions * product.columns), float(self.rows * self.columns * mode.subwords)
         return MacroCost(
-            energy=macs * activity.get("nonzero", jnp.asarray(1.0)) * self.mac_energy * (relative * narrow),
+            energy=macs * activity.get("nonzero", jnp.asarray(1.0)) * self.mac_energy_in_process * (relative * narrow),
             compute_cycles=float(steps) / self.utilisation,
             clock=mode.clock,
             weight_bits=float(weight_bits * groups),
@@ -217,10 +226,12 @@ class MultiPrecision(Macro):
         return dataclasses.replace(self, accumulator_bits=None)
 
     @checked_arguments
-    def at_supply(self, supply: Float[Array, ""], process: Process) -> "MultiPrecision":
+    def at_supply(
+        self, supply: Float[Array, ""] | None, process: Process, former: Process | None = None
+    ) -> "MultiPrecision":
         """The same unit with all modes at this supply; `mac_energy`, stated at that of the widest, goes with it."""
-        modes = tuple(with_supply_and_clock(mode, supply, process) for mode in self.modes)
-        energy = self.mac_energy * (supply / self.modes[-1].supply) ** 2
+        modes = tuple(with_supply_and_clock(mode, supply, process, former) for mode in self.modes)
+        energy = self.mac_energy * (modes[-1].supply / self.modes[-1].supply) ** 2
         return dataclasses.replace(self, modes=modes, mac_energy=energy)
 
     @property

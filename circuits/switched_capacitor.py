@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
 
 from amsim.circuits.adc import Adc
 from amsim.circuits.adc.range_selection import check_method
-from amsim.circuits.charge.array import CapacitorArray
+from amsim.circuits.charge.array import CapacitorArray, with_stated_supply
 from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
 from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die
@@ -23,6 +23,7 @@ from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product, over_columns
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.technology.between_nodes import area_ratio, energy_ratio
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.random import normal
@@ -70,21 +71,21 @@ class SwitchedCapacitor(CapacitorArray):
     @property
     def area(self) -> Float[Array, ""]:
         """Cells, converters and switches of banks, m^2."""
-        readout = 0.0 if self.comparator is None else self.comparator.area
+        readout = 0.0 if self.comparator is None else self.comparator.area_in(self.process)
         if self.adc is not None:
-            readout = readout + self.adc.area
+            readout = readout + self.adc.area_in(self.process)
         if self.banks is not None:
-            readout = readout + self.banks.number * self.banks.switch_area
-        return self.columns * (self.rows * self.cell_area + readout)
+            readout = readout + self.banks.number * self.banks.switch_area * area_ratio(self.process)
+        return self.columns * (self.rows * (self.cell_area * area_ratio(self.process)) + readout)
 
     @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
-        """Leakage of the cells' logic, W: the current of 28 nm with the law of `Process.leakage_ratio`.
+        """Leakage of the cells' logic, W: the current as given with the law of `Process.leakage_ratio`.
 
         Args:
             temperature: K, shape ().
         """
-        current = self.cell_leakage * Process().leakage_ratio(self.supply, temperature)
+        current = self.cell_leakage * self.process.leakage_ratio(self.supply, temperature)
         return self.rows * self.columns * self.supply * current
 
     @checked_arguments
@@ -202,20 +203,21 @@ class SwitchedCapacitor(CapacitorArray):
         """
         array, fused = self.for_product(work.product), "clipped_thresholds" in activity
         assert self.comparator is not None
-        readout, converting = self.comparator.energy(), jnp.zeros_like(self.supply)
+        readout, converting = self.comparator.energy(self.supply, self.process), jnp.zeros_like(self.supply)
         if not fused and self.adc is not None:
-            readout = self.adc.energy(self.supply, readout)
+            readout = self.adc.energy(self.supply, readout, self.process)
             # The line holds while the converter works; a conversion longer than settling adds waiting time.
-            converting = jnp.maximum(self.adc.conversion_time(float(array.line_rows)) - self.evaluation_time, 0.0)
+            taken = self.adc.conversion_time(float(array.line_rows), self.readout_slowing)
+            converting = jnp.maximum(taken - self.evaluation_time, 0.0)
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
         driven = work.product.rows / work.product.tiles(array.line_rows)
         high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
         switched = activity.get("switched_units", array.switched_units(high, driven))
-        bottoms = high + array.high_beside(high, driven)
-        capacitors = (self.unit_capacitance * switched + self.bottom_parasitic * bottoms) * self.supply**2
+        bottoms, node = high + array.high_beside(high, driven), energy_ratio(self.process, self.supply)
+        capacitors = (self.unit_capacitance * switched + self.bottom_parasitic * node * bottoms) * self.supply**2
         if self.reset is not None:
             capacitors = capacitors + self.lines * self.reset.clock_energy()
-        logic = self.cell_capacitance * self.supply**2 * driven
+        logic = self.cell_capacitance * node * self.supply**2 * driven
         cost = stationary_cost(
             array,
             work,
@@ -227,7 +229,7 @@ class SwitchedCapacitor(CapacitorArray):
         )
         if self.banks is None:
             return cost
-        gates = self.columns * self.banks.number * self.banks.gate_capacitance * self.supply**2
+        gates = self.columns * self.banks.number * self.banks.gate_capacitance * node * self.supply**2
         return dataclasses.replace(cost, energy=cost.energy + gates)
 
     @checked_arguments
@@ -320,10 +322,10 @@ class SwitchedCapacitor(CapacitorArray):
         return line.behind(slices)
 
     @checked_arguments
-    def at_supply(self, supply: Float[Array, ""], process: Process) -> "SwitchedCapacitor":
-        """The same array at this supply; the comparator's energies go with its square, at the same noise."""
-        assert self.comparator is not None
-        square = (supply / self.supply) ** 2
-        energies = {name: getattr(self.comparator, name) * square for name in ("energy_floor", "energy_noise_product")}
-        moved = with_supply_and_clock(self, supply, process)
-        return dataclasses.replace(moved, comparator=dataclasses.replace(self.comparator, **energies))
+    def at_supply(
+        self, supply: Float[Array, ""] | None, process: Process, former: Process | None = None
+    ) -> "SwitchedCapacitor":
+        """The same array at this supply; comparator, converter and drivers follow by their own laws."""
+        # Parts of a file of an earlier version have no stated supply.
+        stated = dataclasses.replace(self, **with_stated_supply(self, self.supply))
+        return with_supply_and_clock(stated, supply, process, former)

@@ -13,9 +13,11 @@ from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
+from amsim.circuits.technology.between_nodes import energy_ratio
 from amsim.circuits.technology.dram import Dram
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.sram import Sram, SramOrganisation
+from amsim.circuits.technology.technology import Technology
 from amsim.noise.checks import positive
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import KILOBYTE
@@ -54,7 +56,7 @@ class GenericUnits(MultiPrecision):
         tiled, outputs = super().cost(work, activity), float(work.positions * work.product.columns)
         return dataclasses.replace(
             tiled,
-            energy=tiled.energy + BATCH_NORMALISATION * outputs * self.mac_energy,
+            energy=tiled.energy + BATCH_NORMALISATION * outputs * self.mac_energy_in_process,
             weight_bits=tiled.stored_bits,
             input_bits=tiled.output_bits,
         )
@@ -64,22 +66,25 @@ class LocalBuffers(Organisation):
     """Local buffers of weights and inputs, each word serving a row or column of the p units: `2 E_L N_c / sqrt(p)`.
 
     Attributes:
-        read_energy: E_L, energy to read one word, J.
+        read_energy: E_L, energy to read one word at 28 nm, J.
         image_energy: Energy of an image from off chip, J per bit. Counted with control.
         control_capacitance: Capacitance that control and clock switch in every cycle, F. Default 0: not in the source's
             model.
+        process: Node of the buffers.
     """
 
     read_energy: Quantity = quantity("read_energy", unit="J", symbol="E_L")
     image_energy: Quantity = quantity("image_energy", unit="J/bit")
     control_capacitance: Quantity = quantity("control_capacitance", unit="F", symbol="C_control", default=0.0)
+    process: Process = eqx.field(default_factory=Process)
 
     def overhead(self, macro: Macro, work: Work, cost: MacroCost, busiest: MacroCost) -> Overhead:
         """Overhead of reading the two buffers and the image."""
         reads = 2.0 * work.macs / math.sqrt(macro.rows * macro.columns)
         image = isinstance(macro, GenericUnits) and macro.reads_image
         pixels = float(work.input_words * PIXEL_BITS) if image else 0.0
-        return Overhead(reads * self.read_energy, pixels * self.image_energy, jnp.zeros(()))
+        each = self.read_energy * energy_ratio(self.process, macro.operating_supply)
+        return Overhead(reads * each, pixels * self.image_energy, jnp.zeros(()))
 
     @property
     def area(self) -> Float[Array, ""]:
@@ -131,32 +136,35 @@ def asilomar2017(
     part_of("dram", dram, Dram, optional=True)
     outside = Dram() if dram is None else dram
     energy, process = mac_energy * (bits / WIDEST) ** MAC_EXPONENT, Process(node="40nm")
+    at_28_nm = energy / energy_ratio(process, REFERENCE_SUPPLY)
     units = GenericUnits(
         rows=64 // bits,
         columns=FILTERS,
         weight_bits=bits,
         input_bits=bits,
-        mac_energy=energy,
+        mac_energy=at_28_nm,
         utilisation=1.0,
-        unit_area=4770e-12 * process.area_ratio * bits / WIDEST,
+        unit_area=4770e-12 * bits / WIDEST,
         unit_leakage=0.0,
         modes=(PrecisionMode(bits=bits, supply=REFERENCE_SUPPLY, clock=204e6),),
+        process=process,
     )
     half = Sram(
         capacity=memory / 2,
         supply=REFERENCE_SUPPLY,
-        access_energy=2 * energy / bits,
+        access_energy=2 * energy / bits / process.energy_ratio(REFERENCE_SUPPLY),
         leakage=0.0,
-        bit_area=0.25e-12 * process.area_ratio,
         # A word costs the same in a memory of any size and width, read or written.
         organisation=SramOrganisation(
             word_width=units.rows * FILTERS * bits, capacity_exponent=0.0, decoding_share=0.0, write_ratio=1.0
         ),
+        process=process,
     )
     return Accelerator(
         {image_sites: dataclasses.replace(units, reads_image=True), ".*": units},
-        organisation=LocalBuffers(read_energy=energy, image_energy=outside.access_energy),
+        organisation=LocalBuffers(read_energy=at_28_nm, image_energy=outside.access_energy, process=process),
         weight_memory=half,
         activation_memory=half,
         dram=outside,
+        technology=Technology(process=process),
     )

@@ -20,8 +20,10 @@ LSTM (1 % of its products).
 import dataclasses
 from typing import Any
 
+from amsim.chips.gates import gates_at
 from amsim.circuits.checks import at_least_one, integer_between
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
+from amsim.circuits.technology.between_nodes import energy_ratio
 from amsim.circuits.technology.process import REFERENCE_SUPPLY, Process
 from amsim.circuits.technology.sram import Sram, SramOrganisation
 from amsim.circuits.technology.technology import Technology
@@ -155,11 +157,11 @@ def _processor(bits: int, supply: Any, rate: Any, *, units: int, weights: float,
 
     return Accelerator(
         _units(gates, supply, bits, units),
-        organisation=SystolicArray(control_capacitance=_control_capacitance(gates, supply)),
+        organisation=SystolicArray(control_capacitance=_control_capacitance(supply)),
         weight_memory=memory(weights, units // 8),
         activation_memory=memory(states, 1),
         dram=None,
-        technology=gates.equivalent(supply),
+        technology=gates_at(supply, process),
         power=PowerManagement(rate=rate),
     )
 
@@ -170,7 +172,7 @@ def _units(gates: Technology, supply: Any, bits: int, units: int) -> MultiPrecis
     clocked = gates.switching_energy(gates.library.clock_pin_capacitance, supply)
     registers = REGISTER_BITS * (0.5 * gates.energy("flip_flop", supply) + clocked)
     # A NAND2 per partial product, a full adder for each but the first row of them and for each bit of the sum.
-    area = 64 * gates.area("nand") + (56 + 24) * gates.area("full_adder") + REGISTER_BITS * gates.area("flip_flop")
+    area = 64 * gates.nand_area + (56 + 24) * gates.full_adder_area + REGISTER_BITS * gates.flip_flop_area
     nand_leakage = 5 * CELL_LEAKAGE / gates.process.leakage_ratio(RETENTION_SUPPLY)
     return MultiPrecision(
         rows=1,
@@ -178,15 +180,16 @@ def _units(gates: Technology, supply: Any, bits: int, units: int) -> MultiPrecis
         weight_bits=bits,
         input_bits=bits,
         accumulator_bits=24,
-        mac_energy=(MULTIPLY_ENERGY + ADD_ENERGY) * scale + registers,
+        mac_energy=((MULTIPLY_ENERGY + ADD_ENERGY) * scale + registers) / energy_ratio(gates.process, supply),
         utilisation=1.0,
         unit_area=area,
-        unit_leakage=nand_leakage * area / gates.area("nand"),
+        unit_leakage=nand_leakage * area / gates.nand_area,
         modes=(PrecisionMode(bits=8, supply=supply, clock=CLOCK),),
+        process=gates.process,
     )
 
 
-def _control_capacitance(gates: Technology, supply: Any) -> Any:
-    """Capacitance whose `C V^2` is the energy per cycle of the control's flip-flops, F."""
-    library = gates.equivalent(supply).library
+def _control_capacitance(supply: Any) -> Any:
+    """Capacitance at 28 nm whose `C V^2` is the energy per cycle of the control's flip-flops, F."""
+    library = gates_at(supply, Process()).library
     return CONTROL_FLIP_FLOPS * (2 * library.clock_pin_capacitance + 0.2 * library.flip_flop_capacitance)

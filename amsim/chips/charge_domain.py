@@ -6,9 +6,10 @@ memory cell with two more transistors and a metal capacitor above it switches
   third more in a chain of drivers with a fan-out of four;
 - its product node, where the product is high: two of the four transistors of a NAND2 of 0.7 fF (facts 7.3);
 - its capacitor, in series with what stays low on the line: 1.2 fF, the one published figure (facts 1b, Jia'20).
-Gates and wires are those of 28 nm at 0.9 V, scaled to node and supply by `Process`; so is the logic of the converters,
-100 fF per bit of a search and 4.2 fF per comparator of a flash (facts 6.4, 7.3). Capacitors are not scaled, comparators
-are the package's own, with figures of 65 nm. Area: 2.91 mm^2 for 590 kb (facts 1b, Jia'20), the only calibration.
+Gates and wires are those of 28 nm at 0.9 V, scaled to node and supply by the array's process; so is the logic of the
+converters, 100 fF per bit of a search and 4.2 fF per comparator of a flash (facts 6.4, 7.3), and so are comparators in
+area and in the floor of their energy. Capacitors are not scaled. Area: 2.91 mm^2 for 590 kb and 1941 um^2 for a
+converter, both measured in 65 nm (facts 1b, Jia'20), the only calibration.
 Column lines are driven through the capacitors; cells that are charged first and then shorted would draw up to a tenth
 more in total.
 
@@ -17,8 +18,7 @@ Published energies are those of the array with its converters at random data, 2 
 
 from typing import Any
 
-from jaxtyping import Array, Float
-
+from amsim.chips.gates import capacitance_at, gates_at
 from amsim.circuits.adc import FlashAdc, SarAdc
 from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.bias_dac import BiasDac
@@ -28,7 +28,6 @@ from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.sram import Sram, SramOrganisation
-from amsim.circuits.technology.technology import Technology
 from amsim.system.accelerator import Accelerator
 from amsim.system.organisation import SystolicArray
 
@@ -44,6 +43,9 @@ PRODUCT_NODE_CAPACITANCE = 0.35e-15
 BIT_CELL_AREA = 1.24e-12
 """Cell with drivers, 28 nm, m^2. Calibrated: 2.91 mm^2 for 2304 x 256 cells in 65 nm (facts 1b, Jia'20) by the ratio
 3.98 of areas."""
+
+COMPARATOR_AREA = 25e-12
+"""Comparator of a flash with its share of ladder and encoder in 65 nm, m^2 (assumed: C3SRAM has no room for more)."""
 
 BIT_CELL_LEAKAGE = 13e-12
 """Leakage current per cell, A: six transistors of a memory cell leak 10 pA (facts 7.4), eight a third more."""
@@ -92,7 +94,7 @@ def valavi2019(*, digital_sites: str = "dense") -> Accelerator:
         load_width=512.0,
         **_cells(process, supply),
     )
-    gates = Technology(process=process).equivalent(supply)
+    gates = gates_at(supply, process)
     digital = DigitalBinary(columns=16, supply=supply, clock=clock, technology=gates)
     return _accelerator({digital_sites: digital, ".*": array}, array, process, supply)
 
@@ -107,9 +109,9 @@ def jia2020(supply: float = 0.85, *, weight_bits: int = 1, input_bits: int = 1) 
     Assumed: DAC steps of four units, SAR of 1 fF units, 768 bits written in 20 cycles; gating of banks of columns and
     of zero inputs, and the digital data path behind the SARs (8.3 and 14.7 pJ per output, not in the TOPS/W), are left
     out.
-    Calibrated: cell area (2.91 mm^2). Predicted: SAR area, and energies, about half of those published: the SAR is a
-    quarter above, the column at 0.4 (bank gating, input registers and sparsity control are not in the model). The time
-    is the published one.
+    Calibrated: areas of cell (2.91 mm^2) and SAR (0.497 mm^2). Predicted: energies, about half of those published: the
+    SAR is a quarter above, the column at 0.4 (input registers and sparsity control are not in the model). The time is
+    the published one.
 
     Args:
         supply: 0.85 or 1.2 V, the published points.
@@ -132,7 +134,7 @@ def jia2020(supply: float = 0.85, *, weight_bits: int = 1, input_bits: int = 1) 
         columns=256,
         weight_bits=weight_bits,
         input_bits=input_bits,
-        adc=_sar(process, supply),
+        adc=_sar(supply),
         bias_dac=BiasDac(bits=6, lsb=4.0),
         banks=Banks(number=4),
         clock=JIA_CLOCKS[supply],
@@ -160,7 +162,7 @@ def jia2021() -> Accelerator:
     array = ConvertedArray(
         rows=1152,
         columns=256,
-        adc=_sar(process, supply),
+        adc=_sar(supply),
         bias_dac=_no_bias_dac(),
         banks=Banks(number=2),
         clock=200e6,
@@ -177,8 +179,8 @@ def c3sram2020() -> Accelerator:
     TOPS/W (1.49 fJ per operation, 762 fJ per column) at 1 V, 20.2 TOPS/mm^2; noise of a line 0.97 and offset of a
     converter 0.89 in sums of -1 and +1.
     Assumed: 1.2 fF per cell; all noise of the line comes from its comparators; steps of 13 sums, so that 11 levels
-    cover four standard deviations of random sums (16); one row written per cycle; memories, which the macro alone does
-    not have.
+    cover four standard deviations of random sums (16); 25 um^2 per comparator of the flash in 65 nm; one row written
+    per cycle; memories, which the macro alone does not have.
     Calibrated: none. Predicted: energy and area. The time is the published one.
 
     Returns:
@@ -186,14 +188,15 @@ def c3sram2020() -> Accelerator:
     """
     process, supply, rows, levels, step = Process("65nm"), 1.0, 256, 11, 13.0
     sum_on_line = supply / (2 * rows * (1 + LINE_PARASITIC_SHARE))
-    logic = _at(process, supply, FlashAdc().logic_capacitance)
+    flash = {
+        "logic_capacitance": capacitance_at(supply, FlashAdc().logic_capacitance),
+        "comparator_area": COMPARATOR_AREA / process.area_ratio,
+    }
     array = ConvertedArray(
         rows=rows,
         columns=64,
         comparator=Comparator(noise=0.97 * sum_on_line, offset_sigma=0.0),
-        adc=FlashAdc(
-            levels=levels, range=levels * step / (2 * rows), offset_sigma=0.89 / step, logic_capacitance=logic
-        ),
+        adc=FlashAdc(levels=levels, range=levels * step / (2 * rows), offset_sigma=0.89 / step, **flash),
         bias_dac=_no_bias_dac(),
         clock=50e6,
         evaluation_cycles=1.0,
@@ -203,21 +206,17 @@ def c3sram2020() -> Accelerator:
     return _accelerator(array, array, process, supply)
 
 
-def _at(process: Process, supply: float, capacitance: Any) -> Float[Array, ""]:
-    """Capacitance whose `C V^2` is, at this node and supply, the energy of logic of `capacitance` at 28 nm, F."""
-    return Technology(process=process).switching_energy(capacitance, supply) / supply**2
-
-
 def _cells(process: Process, supply: float) -> dict[str, Any]:
     """Settings common to all arrays of a node and supply."""
     return {
         "supply": supply,
         "unit_capacitance": BIT_CELL_CAPACITOR,
         "cell_parasitic": LINE_PARASITIC_SHARE * BIT_CELL_CAPACITOR,
-        "cell_capacitance": _at(process, supply, INPUT_LINE_CAPACITANCE),
-        "bottom_parasitic": _at(process, supply, PRODUCT_NODE_CAPACITANCE),
-        "cell_area": BIT_CELL_AREA * process.area_ratio,
+        "cell_capacitance": capacitance_at(supply, INPUT_LINE_CAPACITANCE),
+        "bottom_parasitic": capacitance_at(supply, PRODUCT_NODE_CAPACITANCE),
+        "cell_area": BIT_CELL_AREA,
         "cell_leakage": BIT_CELL_LEAKAGE,
+        "process": process,
     }
 
 
@@ -226,8 +225,8 @@ def _no_bias_dac() -> BiasDac:
     return BiasDac(bits=1, lsb=1e-3)
 
 
-def _sar(process: Process, supply: float) -> SarAdc:
-    return SarAdc(bits=8, linear_capacitance=_at(process, supply, SarAdc().linear_capacitance))
+def _sar(supply: float) -> SarAdc:
+    return SarAdc(bits=8, linear_capacitance=capacitance_at(supply, SarAdc().linear_capacitance))
 
 
 def _accelerator(rules: Any, array: SwitchedCapacitor, process: Process, supply: float) -> Accelerator:
@@ -237,11 +236,11 @@ def _accelerator(rules: Any, array: SwitchedCapacitor, process: Process, supply:
         words = SramOrganisation(word_width=256, banks=banks)
         return Sram(capacity=bits, supply=supply, process=process, organisation=words)
 
-    control = _at(process, supply, SystolicArray().control_capacitance)
+    control = capacitance_at(supply, SystolicArray().control_capacitance)
     return Accelerator(
         rules,
         organisation=SystolicArray(control_capacitance=control),
         weight_memory=memory(float(array.rows * array.columns), 1),
         activation_memory=memory(2 * 8 * 32.0 * 1024, 2),
-        technology=Technology(process=process).equivalent(supply),
+        technology=gates_at(supply, process),
     )

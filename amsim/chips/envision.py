@@ -2,6 +2,7 @@
 
 from amsim.circuits.checks import integer_between
 from amsim.circuits.multi_precision import MultiPrecision, PrecisionMode
+from amsim.circuits.technology.between_nodes import energy_ratio
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.register_file import RegisterFile
 from amsim.circuits.technology.sram import Sram, SramOrganisation
@@ -57,11 +58,21 @@ def envision2016(bits: int = 8) -> Accelerator:
         for width, lower, fewer in ((4, 1.2, 12.5), (8, 1.1, 3.5), (12, 1.02, 1.4), (16, 1.0, 1.0))
     )
     units = MultiPrecision(
-        weight_bits=bits, input_bits=bits, modes=modes, mac_energy=3.7e-12, unit_area=4770e-12 * process.area_ratio
+        weight_bits=bits,
+        input_bits=bits,
+        modes=modes,
+        mac_energy=3.7e-12 / energy_ratio(process, 1.1),
+        process=process,
     )
     memory = Sram(capacity=64 * KILOBYTE, organisation=_banks(), supply=1.1, process=process)
-    processor = _processor(units, Technology(process=process))
-    return Accelerator(units, organisation=processor, weight_memory=memory, activation_memory=memory)
+    gates = Technology(process=process)
+    return Accelerator(
+        units,
+        organisation=_processor(units, gates),
+        weight_memory=memory,
+        activation_memory=memory,
+        technology=gates,
+    )
 
 
 def _processor(units: MultiPrecision, technology: Technology) -> Processor:

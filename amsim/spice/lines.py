@@ -114,7 +114,9 @@ def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict
             [1.0 + spread * cells.T, (1.0 + spread * die.bias_drivers) / sizes[None, :]],
             1,
         )
-        resistances = np.asarray(macro.drivers.resistance * relative)[:columns]
+        drivers = macro.working_drivers
+        assert drivers is not None
+        resistances = np.asarray(drivers.resistance * relative)[:columns]
     if macro.leakage is not None and die.leakage is not None:
         growth = leakage_growth(macro.temperature, macro.leakage.temperature_scale)
         drawn = 1.0 + macro.leakage.spread * die.leakage

@@ -16,6 +16,7 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from amsim.circuits.contract.dataflow import Unrolling
+from amsim.circuits.technology.between_nodes import energy_ratio
 from amsim.noise.finite_slopes import quotient
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
@@ -143,7 +144,8 @@ def _cycles(accelerator: AcceleratorParts, counts: SiteCounts, moved: Traffic) -
 def _energy(
     accelerator: AcceleratorParts, counts: SiteCounts, moved: Traffic, cycles: Array, seconds: Array
 ) -> Float[Array, "sites components"]:
-    gates, squared = accelerator.technology, counts.supply**2
+    gates = accelerator.technology
+    squared = counts.supply**2 * energy_ratio(gates.process, counts.supply)
     adder = ACCUMULATOR_BITS * (gates.full_adder_capacitance + gates.library.flip_flop_capacitance)
     weights, activations, shared, outside = memory_energies(accelerator, moved)
     if accelerator.dram is not None:

@@ -92,7 +92,7 @@ class AcceleratorParts(eqx.Module):
         activation_memory: SRAM for activations.
         global_memory: SRAM between those and DRAM, or None.
         dram: Off-chip memory, or None: a network that does not fit on chip is then an error.
-        technology: Gates of the adders that combine partial sums; `equivalent(supply)` serves other nodes than 28 nm.
+        technology: Gates of the adders that combine partial sums; its process is that of the control too.
         power: Leakage, gating and rate.
         double_buffered: Whether weights and DRAM transfers of the next site arrive while the present one computes
             (static).

@@ -127,6 +127,29 @@ def continuous_setting(hardware: Any, name: str, path: str) -> Array:
     return value
 
 
+def parts(hardware: Any) -> Iterator[tuple[str, Any]]:
+    """Parts of hardware with their paths, a part before those in it; the accelerator itself has the empty path."""
+    accelerator = Accelerator.of(hardware)
+    if not isinstance(hardware, Macro):
+        yield "", accelerator
+    for index, macro in enumerate(accelerator.macros):
+        yield from _parts(accelerator, macro, ("macros", index))
+    if not isinstance(hardware, Macro):
+        for field in dataclasses.fields(accelerator):
+            if field.name != "macros":
+                yield from _parts(accelerator, getattr(accelerator, field.name), (field.name,))
+
+
+def _parts(accelerator: Accelerator, part: Any, place: Place) -> Iterator[tuple[str, Any]]:
+    if dataclasses.is_dataclass(part):
+        yield _path_to(accelerator, place), part
+        for field in dataclasses.fields(part):
+            yield from _parts(accelerator, getattr(part, field.name), (*place, field.name))
+    elif isinstance(part, tuple):
+        for index, one in enumerate(part):
+            yield from _parts(accelerator, one, (*place, index))
+
+
 def setting_label(hardware: Any, path: str) -> tuple[str, str]:
     """Unit and long name of a setting, as the field that holds it declares them.
 

@@ -37,15 +37,16 @@ def scaled_to_supply(accelerator: Accelerator, process: Process | None = None) -
     """The same accelerator at any supply: one rail for macros, memories and registers, clocks as fast as it allows.
 
     `clock(V) = clock t(V_0) / t(V)` with `Process.delay_ratio` and the present supply `V_0` of each macro, so that a
-    clock keeps its slack. Energies follow the laws of each part, those of a comparator the square of the supply at
-    constant noise. An SRAM without a process of its own has a leakage current that does not depend on the supply. Not
-    scaled: DRAM, and times that are not counted in clock cycles, such as those of drivers and converters. Neither the
-    access time of the memories against the clock nor their bit errors (`Sram.bit_error_rate`) are checked.
+    clock keeps its slack. Energies, noise and times follow the laws of each part: those of comparators, drivers and
+    converters their array's supply. An SRAM without a process of its own has a leakage current that does not depend on
+    the supply. Not scaled: DRAM. Neither the access time of the memories against the clock nor their bit errors
+    (`Sram.bit_error_rate`) are checked.
 
     Args:
         accelerator: At its present supplies.
         process: Process whose delay the clocks follow. Default: that of the accelerator's `technology`; give it where
-            that is an `equivalent` of another node. Range of validity: its `delay_window`, 0.5 to 1.1 V at 28 nm.
+            that is an `equivalent` of another node. To change the node, use `amsim.at_node`. Range of validity: its
+            `delay_window`, 0.5 to 1.1 V at 28 nm.
 
     Returns:
         Function of the supply in V; outside the window it raises ValueError, or at run time where the supply is traced.

@@ -15,6 +15,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.fields import Quantity
+from amsim.circuits.technology.between_nodes import area_ratio
+from amsim.circuits.technology.process import Process
 from amsim.noise.finite_slopes import root
 from amsim.noise.random import normal
 
@@ -72,6 +74,9 @@ class Converter(eqx.Module):
     may rest at mid level). Levels lie mid-tread, one of them in the middle; those of one and two bits mid-rise, so that
     the transition in the middle tells a sum above from one below (`zero_level`).
 
+    Capacitances of logic, times and areas are those at 28 nm; whoever asks for a cost says the process. Logic and
+    comparators follow it, energy by `energy_ratio`, time by `delay_ratio` and area by `area_ratio`; capacitors do not.
+
     Attributes:
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
     """
@@ -86,7 +91,18 @@ class Converter(eqx.Module):
     @property
     @abstractmethod
     def area(self) -> Float[Array, ""]:
-        """Area of one converter, m^2."""
+        """Area of one converter at 28 nm, m^2."""
+
+    @property
+    def capacitor_area(self) -> Float[Array, ""] | float:
+        """Part of the area that capacitors take, which the node does not change, m^2; here none."""
+        return 0.0
+
+    @checked_arguments
+    def area_in(self, process: Process) -> Float[Array, ""]:
+        """Area of one converter in a process, m^2: that of logic and comparators by the node."""
+        node = area_ratio(process)
+        return self.area if node == 1.0 else self.capacitor_area + (self.area - self.capacitor_area) * node
 
     @property
     @abstractmethod
@@ -116,12 +132,30 @@ class Converter(eqx.Module):
         """
 
     @abstractmethod
-    def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
-        """Energy of one conversion, J, with a comparator that takes `decision_energy` per decision."""
+    def energy(
+        self,
+        supply: Float[Array, ""],
+        decision_energy: Float[Array, ""] | float = 0.0,
+        process: Process | None = None,
+    ) -> Float[Array, ""]:
+        """Energy of one conversion, J.
+
+        Args:
+            supply: Of logic and reference, V.
+            decision_energy: What a comparator takes per decision, J.
+            process: Node of the logic; None is 28 nm.
+        """
 
     @abstractmethod
-    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
-        """Time of one conversion on a line of `rows` rows, s."""
+    def conversion_time(
+        self, rows: Float[Array, ""] | float | int, slowing: Float[Array, ""] | float = 1.0
+    ) -> Float[Array, ""]:
+        """Time of one conversion on a line of `rows` rows, s.
+
+        Args:
+            rows: Rows of the line.
+            slowing: Time of logic and comparators over that at 28 nm and their stated supply, 1.
+        """
 
     @abstractmethod
     def static_variance(self) -> Float[Array, ""]:

@@ -23,6 +23,8 @@ from amsim.circuits.checks import integer_between
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
+from amsim.circuits.technology.between_nodes import energy_ratio
+from amsim.circuits.technology.process import Process
 from amsim.noise.gradients import rounded, with_gradient_of
 
 
@@ -53,8 +55,8 @@ class FlashAdc(Converter):
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
         offset_sigma: Standard deviation of each comparator's offset after trim, LSB. Default 0.1 (assumed).
         ladder_mismatch: Relative standard deviation of one resistor, 1. Default 1 % (assumed).
-        logic_capacitance: Of the encoder per comparator, F. Default 4.2 fF: a full adder (facts 7.3).
-        comparator_area: Of one comparator with its share of ladder and encoder, m^2. Default 25e-12 (assumed).
+        logic_capacitance: Of the encoder per comparator at 28 nm, F. Default 4.2 fF: a full adder (facts 7.3).
+        comparator_area: Of one comparator with its share of ladder and encoder at 28 nm, m^2. Default 25e-12 (assumed).
 
     Raises:
         ValueError: Levels outside 2..1024, a negative quantity or a range that is not above 0.
@@ -160,14 +162,21 @@ class FlashAdc(Converter):
         return with_gradient_of(codes, limited(rounded(noisy - shift), self.lowest_code, self.highest_code))
 
     @checked_arguments
-    def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
+    def energy(
+        self,
+        supply: Float[Array, ""],
+        decision_energy: Float[Array, ""] | float = 0.0,
+        process: Process | None = None,
+    ) -> Float[Array, ""]:
         """Energy of one conversion, J."""
-        return self.comparators * (decision_energy + self.logic_capacitance * supply**2)
+        return self.comparators * (decision_energy + self.logic_capacitance * energy_ratio(process, supply) * supply**2)
 
     @checked_arguments
-    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
+    def conversion_time(
+        self, rows: Float[Array, ""] | float | int, slowing: Float[Array, ""] | float = 1.0
+    ) -> Float[Array, ""]:
         """Time of one decision, s."""
-        return column_conversion_time(1, jnp.asarray(rows, self.range.dtype))
+        return column_conversion_time(1, jnp.asarray(rows, self.range.dtype), slowing)
 
     def static_variance(self) -> Float[Array, ""]:
         r"""Expected variance of a threshold's shift, averaged over all thresholds, LSB^2.

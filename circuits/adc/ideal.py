@@ -14,6 +14,8 @@ from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, is_real_number
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
+from amsim.circuits.technology.between_nodes import energy_ratio
+from amsim.circuits.technology.process import Process
 from amsim.noise.gradients import rounded
 
 AREA_OF_8_BITS = 2660e-12
@@ -33,12 +35,14 @@ class Adc(Converter):
     Attributes:
         bits: Resolution, 1 to 16 (static).
         range: Full scale relative to the swing of the driven rows, 1; values outside clip and are counted.
-        linear_capacitance: Switched per bit, F. Default 100 fF (facts 6.4, fitted to 28 nm chips by ZigZag-IMC).
-        exponential_capacitance: Factor of 4**bits, F. Default 1 aF (same source).
-        area: Area of one converter, m^2. Default 2660e-12 at 8 bits (facts 6.3, 28 nm, 100 MS/s), at others in the
-            ratio of `column_area`, that of the source of time and energy (facts 6.4): 1.84 times per bit, from 2 to 11
-            bits, continued to both ends. When `bits` change, as in a sweep, a default area becomes that of the new
-            resolution; an area of one's own stays.
+        linear_capacitance: Switched per bit by logic at 28 nm, F. Default 100 fF (facts 6.4, fitted to 28 nm chips by
+            ZigZag-IMC).
+        exponential_capacitance: Factor of 4**bits, F; noise demands it at any node. Default 1 aF (same source).
+        area: Area of one converter at 28 nm, m^2; all of it is taken for logic. Default 2660e-12 at 8 bits (facts 6.3,
+            28 nm, 100 MS/s: converters built for speed, five times a measured column's; `SarAdc` has that of a
+            column), at others in the ratio of `column_area`, that of the source of time and energy (facts 6.4): 1.84
+            times per bit, from 2 to 11 bits, continued to both ends. When `bits` change, as in a sweep, a default area
+            becomes that of the new resolution; an area of one's own stays.
 
     Raises:
         ValueError: Bits outside 1..16, a negative capacitance or area, or a range that is not above 0.
@@ -98,15 +102,23 @@ class Adc(Converter):
         return limited(rounded(noisy), self.lowest_code, self.highest_code)
 
     @checked_arguments
-    def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
+    def energy(
+        self,
+        supply: Float[Array, ""],
+        decision_energy: Float[Array, ""] | float = 0.0,
+        process: Process | None = None,
+    ) -> Float[Array, ""]:
         """Energy of one conversion, J."""
-        own = (self.linear_capacitance * self.bits + self.exponential_capacitance * 4.0**self.bits) * supply**2
+        logic = self.linear_capacitance * energy_ratio(process, supply) * self.bits
+        own = (logic + self.exponential_capacitance * 4.0**self.bits) * supply**2
         return self.bits * decision_energy + own
 
     @checked_arguments
-    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
+    def conversion_time(
+        self, rows: Float[Array, ""] | float | int, slowing: Float[Array, ""] | float = 1.0
+    ) -> Float[Array, ""]:
         """Time of `bits` decisions one after another, s."""
-        return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))
+        return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype), slowing)
 
     def static_variance(self) -> Float[Array, ""]:
         """0 LSB^2: there are no static errors."""

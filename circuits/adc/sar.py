@@ -19,13 +19,15 @@ from amsim.circuits.adc.converter import (
     nearest_transition,
     on_columns,
 )
-from amsim.circuits.adc.survey import column_area, column_conversion_time
+from amsim.circuits.adc.survey import column_conversion_time, search_logic_area
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, one_of
 from amsim.circuits.contract.bit_slicing import place_value
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
+from amsim.circuits.technology.between_nodes import energy_ratio
+from amsim.circuits.technology.process import Process
 from amsim.noise.finite_slopes import ratio
 from amsim.noise.gradients import rounded, with_gradient_of
 from amsim.noise.loops import scan
@@ -78,14 +80,16 @@ class SarAdc(Converter):
         bridge_scale: Bridge relative to its ideal size, 1.
         offset_sigma: Standard deviation of the converter's own offset, LSB. Default 0: the offset is that of the line's
             comparator.
-        linear_capacitance: Of the search logic per bit, F. Default 100 fF (facts 6.4).
+        linear_capacitance: Of the search logic per bit at 28 nm, F. Default 100 fF (facts 6.4).
         capacitor_density: Capacitance per area, F/m^2. Default 2 fF/um^2 (assumed, metal fringe).
 
     Raises:
         ValueError: Bits outside their range, an unknown topology, a negative quantity, or a unit capacitance, bridge,
             density or range that is not above 0.
 
-    Valid for settled levels and errors far below one. Area: capacitors and the fit of facts 6.4. Time: facts 6.4.
+    Valid for settled levels and errors far below one. Area: capacitors, by density and matching, and
+    `search_logic_area`, anchored on a converter measured in 65 nm (facts 1b) and growing with the bits as facts 6.4.
+    Time: facts 6.4.
     """
 
     bits: int = count(unit="bit", symbol="B", default=8)
@@ -161,8 +165,13 @@ class SarAdc(Converter):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """Capacitors, comparator and logic of one converter, m^2."""
-        return ratio(self.array_capacitance, self.capacitor_density) + column_area(self.bits)
+        """Capacitors, comparator and logic of one converter at 28 nm, m^2."""
+        return self.capacitor_area + search_logic_area(self.bits)
+
+    @property
+    def capacitor_area(self) -> Float[Array, ""]:
+        """Capacitors of one converter, by their density, at any node, m^2."""
+        return ratio(self.array_capacitance, self.capacitor_density)
 
     @checked_arguments
     def fabricate(self, key: PRNGKeyArray, columns: int) -> SarDie:
@@ -229,16 +238,23 @@ class SarAdc(Converter):
         return with_gradient_of(code + self.lowest_code, surrogate)
 
     @checked_arguments
-    def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
+    def energy(
+        self,
+        supply: Float[Array, ""],
+        decision_energy: Float[Array, ""] | float = 0.0,
+        process: Process | None = None,
+    ) -> Float[Array, ""]:
         """Energy of one conversion, J; the reference of the array is the supply."""
         factor = 1.0 if self.topology == "shared-line" else 1.0 - 2.0**-self.bits - (1.0 - 4.0**-self.bits) / 3.0
-        own = self.linear_capacitance * self.bits + factor * self.array_capacitance
+        own = self.linear_capacitance * energy_ratio(process, supply) * self.bits + factor * self.array_capacitance
         return self.bits * decision_energy + own * supply**2
 
     @checked_arguments
-    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
+    def conversion_time(
+        self, rows: Float[Array, ""] | float | int, slowing: Float[Array, ""] | float = 1.0
+    ) -> Float[Array, ""]:
         """Time of `bits` decisions one after another, s."""
-        return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype))
+        return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype), slowing)
 
     def static_variance(self) -> Float[Array, ""]:
         r"""Expected variance of a transition's shift, averaged over all transitions, LSB^2.

@@ -14,6 +14,8 @@ from amsim.circuits.checks import integer_between
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.selection.codes import limited
+from amsim.circuits.technology.between_nodes import energy_ratio
+from amsim.circuits.technology.process import Process
 from amsim.noise.gradients import rounded
 
 
@@ -48,10 +50,10 @@ class SingleSlopeAdc(Converter):
         gain_sigma: Relative standard deviation of the slope over dies, 1. Default 0.2 % (assumed, after calibration).
         bow_sigma: Standard deviation of the bow at mid-scale over dies, LSB. Default 0.3 (assumed).
         delay_sigma: Standard deviation of the delay over columns, LSB. Default 0.2 (assumed).
-        clock: Of the counter, Hz. Default 1 GHz (assumed).
-        flip_flop_capacitance: Switched by a flip-flop that toggles, F. Default 2.1 fF (facts 7.3).
-        comparator_area: Of one comparator, m^2. Default 20e-12 (assumed).
-        flip_flop_area: Of one flip-flop, m^2. Default 3.68e-12 (facts 7.3: 6 NAND2 of 0.614 um^2).
+        clock: Of the counter at 28 nm, Hz. Default 1 GHz (assumed).
+        flip_flop_capacitance: Switched by a flip-flop that toggles, at 28 nm, F. Default 2.1 fF (facts 7.3).
+        comparator_area: Of one comparator at 28 nm, m^2. Default 20e-12 (assumed).
+        flip_flop_area: Of one flip-flop at 28 nm, m^2. Default 3.68e-12 (facts 7.3: 6 NAND2 of 0.614 um^2).
 
     Raises:
         ValueError: Bits outside 1..16, a negative quantity, or a range or clock that is not above 0.
@@ -138,14 +140,22 @@ class SingleSlopeAdc(Converter):
         return limited(rounded(noisy), self.lowest_code, self.highest_code)
 
     @checked_arguments
-    def energy(self, supply: Float[Array, ""], decision_energy: Float[Array, ""] | float = 0.0) -> Float[Array, ""]:
+    def energy(
+        self,
+        supply: Float[Array, ""],
+        decision_energy: Float[Array, ""] | float = 0.0,
+        process: Process | None = None,
+    ) -> Float[Array, ""]:
         """Energy of one conversion, J."""
-        return self.levels * (decision_energy + 2.0 * self.flip_flop_capacitance * supply**2)
+        counted = self.flip_flop_capacitance * energy_ratio(process, supply)
+        return self.levels * (decision_energy + 2.0 * counted * supply**2)
 
     @checked_arguments
-    def conversion_time(self, rows: Float[Array, ""] | float | int) -> Float[Array, ""]:
-        """Time of one clock period per code, whatever the rows, s."""
-        return self.levels / self.clock
+    def conversion_time(
+        self, rows: Float[Array, ""] | float | int, slowing: Float[Array, ""] | float = 1.0
+    ) -> Float[Array, ""]:
+        """Time of one clock period per code, whatever the rows, s; the clock follows the logic."""
+        return self.levels / self.clock * slowing
 
     def static_variance(self) -> Float[Array, ""]:
         r"""Expected variance of a transition's shift, averaged over all transitions, LSB^2.

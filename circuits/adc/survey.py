@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checks import enforced, integer_between, one_of
+from amsim.circuits.technology.process import Process
 
 ENOB_RANGE = (4.0, 12.0)
 """Effective bits that the energy fit covers; below, published parts are built for speed, not for energy (facts 6.2)."""
@@ -109,12 +110,16 @@ def few_bit_energy(
     return decisions * (jnp.asarray(decision_energy) + jnp.asarray(logic_capacitance) * jnp.asarray(supply) ** 2)
 
 
-def column_conversion_time(decisions: int, rows: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Time of successive decisions on a line of `rows` rows: `decisions (0.00653 ns rows + 0.640 ns)`.
+def column_conversion_time(
+    decisions: int, rows: Float[Array, "..."], slowing: Float[Array, "..."] | float = 1.0
+) -> Float[Array, "..."]:
+    """Time of successive decisions on a line of `rows` rows: `decisions (0.00653 ns rows + 0.640 ns slowing)`.
+
+    What grows with the rows is the wire of the line, which hardly depends on the node; the rest is logic.
 
     Source: facts 6.4, ZigZag-IMC fit to 28 nm chips.
     """
-    return decisions * (0.00653e-9 * rows + 0.640e-9)
+    return decisions * (0.00653e-9 * rows + 0.640e-9 * slowing)
 
 
 def column_area(bits: float | int) -> float:
@@ -123,6 +128,25 @@ def column_area(bits: float | int) -> float:
     Source: facts 6.4, ZigZag-IMC fit to 28 nm chips; 2 to 11 bits, continued beyond.
     """
     return 1e-12 * 10.0 ** (1.206 - 0.0369 * bits) * 2.0**bits
+
+
+MEASURED_SEARCH = 0.497e-6 / 256
+"""Area of an 8-bit successive-approximation converter of a column, measured in 65 nm, m^2 (facts 1b, Jia'20)."""
+
+MEASURED_SEARCH_CAPACITORS = 256 * 1e-15 / 2e-3
+"""Part of it that its capacitors take: 256 of 1 fF at 2 fF/um^2 (both assumed), m^2."""
+
+
+def search_logic_area(bits: int) -> float:
+    """Comparator and logic of a successive-approximation converter of a column at 28 nm, m^2.
+
+    `(1941 um^2 - 128 um^2) / 3.98 column_area(bits) / column_area(8)`: 455 um^2 at 8 bits. The measured 8-bit
+    converter in 65 nm without its capacitors, by the ratio 3.98 of areas of logic; with the bits as the fit grows.
+
+    Source: facts 1b (Jia'20, measured), 6.4 (growth), 7.2 (ratio of areas). Held against Jia'21 in 16 nm.
+    """
+    measured = (MEASURED_SEARCH - MEASURED_SEARCH_CAPACITORS) / Process("65nm").area_ratio
+    return measured * (column_area(bits) / column_area(8))
 
 
 def _inside(name: str, value: Numbers, low: float, high: float) -> Float[Array, "..."]:

@@ -1,7 +1,6 @@
 """Lines of a switched-capacitor array: capacitors, parts, totals, times, gains and noise."""
 
-import dataclasses
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -19,14 +18,15 @@ from amsim.circuits.charge.drivers import Drivers
 from amsim.circuits.charge.faults import Faults
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
+from amsim.circuits.charge.mapped_array import MappedArray
 from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
-from amsim.circuits.contract.macro import Macro
-from amsim.circuits.contract.products import DenseProduct, Product
 from amsim.circuits.fields import Quantity, count, quantity
-from amsim.circuits.selection.codes import Coding, DigitSet, IntegerCode, even_about_zero, lowest_code, zero_point
+from amsim.circuits.technology.between_nodes import delay_ratio
+from amsim.circuits.technology.process import Process
+from amsim.noise.checks import real
 from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.switching import settled_fraction
@@ -42,10 +42,27 @@ PARTS = {
 """Parts that a switched-capacitor array has only where they are given."""
 
 
-AnyArray = TypeVar("AnyArray", bound="CapacitorArray")
+STATED_AT_A_SUPPLY = {"comparator": Comparator, "drivers": Drivers}
+"""Parts whose figures are stated at one supply and follow that of the array."""
 
 
-class CapacitorArray(Macro):
+def with_stated_supply(array: Any, supply: Any) -> dict[str, Any]:
+    """Those parts of an array that have no stated supply, with this one (V)."""
+    parts = {name: getattr(array, name) for name in STATED_AT_A_SUPPLY}
+    found = {name: part for name, part in parts.items() if isinstance(part, STATED_AT_A_SUPPLY[name])}
+    unstated = {name: part for name, part in found.items() if part.supply is None}
+    if not unstated:
+        return {}
+    with np.errstate(over="ignore", under="ignore"):
+        volts = jnp.asarray(real("supply", supply), float)
+    # Not `replace`, whose checks would run again on all fields; the array checks its supply itself.
+    return {
+        name: eqx.tree_at(lambda one: one.supply, part, volts, is_leaf=lambda leaf: leaf is None)
+        for name, part in unstated.items()
+    }
+
+
+class CapacitorArray(MappedArray):
     """Physical description of a switched-capacitor array; `SwitchedCapacitor` computes with it.
 
     Attributes:
@@ -95,6 +112,8 @@ class CapacitorArray(Macro):
         clock: Hz. Default 10 MHz (facts 1.1).
         evaluation_cycles: Clock cycles of one evaluation, reset included.
         load_width: Weight bits loaded in one cycle.
+        process: Node that the array and its readout are made in. Logic, comparators, drivers and converters are stated
+            at 28 nm and scaled to it; capacitors of lines and converters, and parts without a law, are not.
 
     Raises:
         ValueError: A size, capacitance, supply or temperature that is not above 0, a part of the wrong kind, banks that
@@ -165,12 +184,19 @@ class CapacitorArray(Macro):
     clock: Quantity = quantity("clock", unit="Hz", symbol="f_clk", positive=True, default=10e6)
     evaluation_cycles: Quantity = quantity("evaluation_cycles", unit="1", positive=True, default=2.0)
     load_width: Quantity = quantity("load_width", unit="bit", positive=True, default=256.0)
+    process: Process = eqx.field(default_factory=Process)
+
+    def __post_init__(self) -> None:
+        """Let parts without a supply of their own be stated at the array's."""
+        for name, part in with_stated_supply(self, self.supply).items():
+            setattr(self, name, part)
 
     def __check_init__(self) -> None:
         """Check that something reads the lines."""
         one_of("weight_coding", self.weight_coding, ("auto", "bipolar", "ternary"))
         one_of("input_coding", self.input_coding, ("auto", "bipolar", "unipolar"))
         one_of("second_line", self.second_line, ("none", "differential", "replica"))
+        part_of("process", self.process, Process)
         part_of("bias_dac", self.bias_dac, BiasDac)
         parts = {"comparator": Comparator, "adc": Converter} | PARTS
         for name, kind in parts.items():
@@ -192,66 +218,20 @@ class CapacitorArray(Macro):
             raise ValueError("Argument `comparator` must be given: the ADC decides with it.")
 
     @property
-    def line_rows(self) -> int:
-        """Cells on the line: the rows of the banks that are on."""
-        return self.rows if self.banks is None else self.rows // self.banks.number * self.banks.on
-
-    def for_product(self: AnyArray, product: Product) -> AnyArray:
-        """The array as a product uses it, with as few banks on as hold its rows; one that has chosen stays as it is."""
-        if self.banks is None or self.banks.in_use is not None:
-            return self
-        banks = dataclasses.replace(self.banks, in_use=self.banks.needed(self.rows, product))
-        return dataclasses.replace(self, banks=banks)
-
-    def mapping_note(self, product: Product) -> str:
-        """Rows in use, where the line is so long that readout noise weighs twice as much as on a line of just these."""
-        array = self.for_product(product)
-        used = product.tile_blocks(array.line_rows) * product.row_block
-        if array.line_rows <= 2 * used:
-            return ""
-        remedy = "`banks` of the array would gate the rest" if self.banks is None else "smaller banks would gate more"
-        return (
-            f"{used} of {array.line_rows} rows in use, so that noise of the readout weighs "
-            f"{array.line_rows / used:.2g} times as much as on a line of these rows; {remedy}."
-        )
-
-    def for_rows(self: AnyArray, rows: int) -> AnyArray:
-        """The array as a product of so many rows uses it, those of all its banks at most."""
-        return self.for_product(DenseProduct(rows, 1))
-
-    def input_digits(self, known: Coding) -> DigitSet:
-        """Digits of the inputs: see `input_coding`.
-
-        Raises:
-            ValueError: Unipolar digits are asked for, but the inputs may be negative.
-        """
-        if isinstance(known, IntegerCode) or self.input_coding != "unipolar":
-            return "bipolar"
-        if not known.not_negative and zero_point(known, self.input_bits) is None:
-            raise ValueError("Argument `input_coding` must not be 'unipolar' for inputs that may be negative.")
-        return "unipolar"
-
-    def weight_digits(self, known: Coding) -> DigitSet:
-        """Digits of the weights: see `weight_coding`.
-
-        Raises:
-            ValueError: Ternary digits are asked for, but the weights may take the one word without its negative.
-        """
-        if isinstance(known, IntegerCode) or self.weight_coding == "bipolar" or self.weight_bits == 1:
-            return "bipolar"
-        if even_about_zero(known, self.weight_bits):
-            return "ternary"
-        if self.weight_coding == "ternary":
-            raise ValueError(
-                "Argument `weight_coding` must not be 'ternary' for weights that may take the word "
-                f"{lowest_code(self.weight_bits, True)}, whose negative is no word."
-            )
-        return "bipolar"
+    def deciding_comparator(self) -> Comparator | None:
+        """The comparator with its noise at the array's supply."""
+        return None if self.comparator is None else self.comparator.at_supply(self.supply, self.process)
 
     @property
-    def weight_columns(self) -> int:
-        """Columns of a weight whose range is not known."""
-        return self.weight_bits - 1 if self.weight_bits > 1 and self.weight_coding != "bipolar" else self.weight_bits
+    def working_drivers(self) -> Drivers | None:
+        """The drivers with their resistance at the array's supply and node."""
+        return None if self.drivers is None else self.drivers.at_supply(self.supply, self.process)
+
+    @property
+    def readout_slowing(self) -> Float[Array, ""]:
+        """Time of the readout's logic over that at 28 nm and the supply where its comparator is stated, 1."""
+        stated = None if self.comparator is None else self.comparator.supply
+        return delay_ratio(self.process, self.supply, self.supply if stated is None else stated)
 
     @property
     def parasitic_capacitance(self) -> Float[Array, ""]:
@@ -276,25 +256,6 @@ class CapacitorArray(Macro):
     def middle_units(self) -> Float[Array, ""]:
         """Capacitance that is high with all cells and bits of the bias DAC half way, in unit capacitors."""
         return (self.line_rows + jnp.sum(self.bias_dac.section_units()[:-1])) / 2
-
-    @property
-    def lines(self) -> int:
-        """Lines of a column."""
-        return 1 if self.second_line == "none" else 2
-
-    @property
-    def swing(self) -> float:
-        """Steps of a line in a step of what is read: two where both lines move."""
-        return 2.0 if self.second_line == "differential" else 1.0
-
-    def high_beside(self, high: Float[Array, "..."], driven: Float[Array, "..."] | float) -> Float[Array, "..."]:
-        """Cells of the second line that go high beside so many of the first, of which so many are driven.
-
-        A cell half way counts as half a cell, as on the first line.
-        """
-        if self.second_line == "none":
-            return jnp.zeros_like(high)
-        return driven - high if self.second_line == "differential" else jnp.full_like(high, driven / 2)
 
     def switched_units(
         self, high: Float[Array, "..."], driven: Float[Array, "..."] | float, bias: Float[Array, ""] | float = 0.0
@@ -344,9 +305,10 @@ class CapacitorArray(Macro):
 
     def alike_drivers(self, total: Float[Array, "..."]) -> AlikeDrivers | None:
         """Drivers without spread of lines of this total capacitance, F; None where they are ideal."""
-        if self.drivers is None:
+        drivers = self.working_drivers
+        if drivers is None:
             return None
-        branch = self.drivers.resistance * self.unit_capacitance
+        branch = drivers.resistance * self.unit_capacitance
         return AlikeDrivers(branch, ratio(self.parasitic_capacitance, total), self.evaluation_time)
 
     @property
@@ -355,9 +317,10 @@ class CapacitorArray(Macro):
         total = self.total_capacitance
         if self.leakage is not None:
             return self.leakage.kept_fraction(total, self.temperature, self.alike_drivers(total))
-        if self.drivers is None:
+        drivers = self.working_drivers
+        if drivers is None:
             return jnp.ones_like(self.supply)
-        return self.drivers.nominal_gain(self.evaluation_time, self.unit_capacitance, self.parasitic_capacitance, total)
+        return drivers.nominal_gain(self.evaluation_time, self.unit_capacitance, self.parasitic_capacitance, total)
 
     @property
     def has_rail(self) -> bool:
@@ -390,9 +353,10 @@ class CapacitorArray(Macro):
         The charges that lifted the line sum to `C_par V`; in reset the switch holds the line, and they return through
         the drivers with their own `RC`. Exact for drivers that are alike.
         """
-        if self.drivers is None:
+        drivers = self.working_drivers
+        if drivers is None:
             return jnp.zeros_like(self.supply)
-        returned = settled_fraction(self.reset_time, self.drivers.resistance * self.unit_capacitance)
+        returned = settled_fraction(self.reset_time, drivers.resistance * self.unit_capacitance)
         return self.nominal_gain * ratio(self.parasitic_capacitance, self.total_capacitance) * (1.0 - returned)
 
     @property
@@ -459,7 +423,7 @@ class CapacitorArray(Macro):
     def decision_noise_counts(self) -> Float[Array, ""]:
         """Comparator noise at every decision, counts."""
         assert self.comparator is not None
-        return self.comparator.noise * self.counts_per_volt
+        return self.comparator.noise_at(self.supply, self.process) * self.counts_per_volt
 
     def noise_variances(self) -> dict[str, Float[Array, ""]]:
         """Variance on the line, counts^2, of each source that is drawn at every read.

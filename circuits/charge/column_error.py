@@ -166,7 +166,7 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
 
 
 def _offset(macro: CapacitorArray) -> Array:
-    comparator = macro.comparator
+    comparator = macro.deciding_comparator
     assert comparator is not None
     variance, total = comparator.offset_sigma**2, macro.total_capacitance
     if macro.reset is not None:

@@ -9,14 +9,20 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
+from amsim.circuits.charge.latch_noise import noise_ratio
 from amsim.circuits.charge.trim import Trim
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import part_of
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
+from amsim.circuits.technology.between_nodes import area_ratio, delay_ratio, energy_ratio
+from amsim.circuits.technology.process import Process
 from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import pelgrom_sigma
 from amsim.noise.switching import coupled_step
+
+SIZES_SUPPLY = 0.6
+"""Supply at which `ComparatorSizes.noise_factor` is stated, V (facts 1.1)."""
 
 
 class ComparatorSizes(eqx.Module):
@@ -24,7 +30,8 @@ class ComparatorSizes(eqx.Module):
 
     With the gate areas `A = W L` of each of the two input transistors and of each latch transistor and the capacitance
     of one integration node `C = wire_capacitance + gate_capacitance (A_pair + A_latch)`:
-    `offset_sigma^2 = A_VT^2 (1 / A_pair + 1 / (A_latch latch_gain^2))`, `noise^2 = noise_factor k T / C`,
+    `offset_sigma^2 = A_VT^2 (1 / A_pair + 1 / (A_latch latch_gain^2))`,
+    `noise^2 = noise_factor (k T / C) r^2`, r the `noise_ratio` of the supply to 0.6 V,
     `energy = energy_floor + 2 C supply^2`, `area = layout_factor (2 A_pair + 4 A_latch)`.
 
     Attributes:
@@ -38,8 +45,8 @@ class ComparatorSizes(eqx.Module):
         wire_capacitance: Wire capacitance of one integration node, F. Default 0.5 fF (assumed).
         supply: V. Default 0.6 V (facts 1.1).
         temperature: K. Default 300 K.
-        noise_factor: Noise power of a decision in kT/C, 1. Default 2 (assumed: 6 fJ mV^2 at 0.6 V, 11 at 0.8 V, within
-            the 5-20 fJ mV^2 of facts 5.3).
+        noise_factor: Noise power of a decision at 0.6 V in kT/C, 1. Default 2 (assumed: 6 fJ mV^2 at 0.6 V, 14 at
+            0.8 V, within the 5-20 fJ mV^2 of facts 5.3).
         layout_factor: Layout area per gate area, 1. Default 4 (assumed).
 
     Raises:
@@ -78,12 +85,14 @@ class ComparatorSizes(eqx.Module):
     @property
     def noise(self) -> Float[Array, ""]:
         """Input-referred noise of one decision, V rms."""
-        return root(ratio(self.noise_factor * constants.k * self.temperature, self.node_capacitance))
+        power = ratio(self.noise_factor * constants.k * self.temperature, self.node_capacitance)
+        return root(power) * noise_ratio(self.supply, SIZES_SUPPLY)
 
     @property
     def energy_noise_product(self) -> Float[Array, ""]:
-        """Energy above the floor times noise power, J V^2: `2 noise_factor k T supply^2`, whatever the size."""
-        return 2.0 * self.noise_factor * (constants.k * self.temperature) * self.supply**2
+        """Energy above the floor times noise power, J V^2: `2 noise_factor k T r^2 supply^2`, whatever the size."""
+        power = 2.0 * self.noise_factor * (constants.k * self.temperature) * self.supply**2
+        return power * noise_ratio(self.supply, SIZES_SUPPLY) ** 2
 
     @property
     def area(self) -> Float[Array, ""]:
@@ -100,8 +109,15 @@ class Comparator(eqx.Module):
     noise power falls with the integration capacitance that is charged at every decision. After `integration_time` the
     latch holds `gain` times the input and regenerates, `gain |V| exp(t / tau)`, until half of `swing` is decided.
 
+    All figures are those of the comparator at its stated supply V_0 in 28 nm. At a supply V, in another process:
+    noise times `noise_ratio(V, V_0)`, the size of the transistors and their load being the same; energy times
+    `(V / V_0)^2`, and the floor, which is logic, times `energy_ratio` of the node too; delays times `delay_ratio` of
+    node and supply; area times `area_ratio`. Not moved: the offset (A_VT falls about as fast as the side of a gate),
+    trim, kickback, gain and input capacitance.
+
     Attributes:
-        noise: Input-referred noise, V rms. Default 0.4 mV: dynamic-bias double-tail, 65 nm (facts 5.3, recalled).
+        noise: Input-referred noise, V rms. Default 0.4 mV: dynamic-bias double-tail, 65 nm (facts 5.3, recalled);
+            the one measured column, C3SRAM's, has 1.46 mV (facts 1b).
         offset_sigma: Standard deviation of the untrimmed offset, V. Default 8 mV: post-layout figure of a 65 nm
             low-noise dynamic comparator (facts 5.3, CSSP'23 abstract).
         trim: Offset trim, or None for none. Default 8 bit over +-32 mV.
@@ -115,9 +131,11 @@ class Comparator(eqx.Module):
         kickback: Step behind the input capacitance at a decision, V; a line of total capacitance C moves by
             `kickback * input_capacitance / C`. None is a cancelled kickback.
         area: m^2. Default 20 um^2 (assumed).
+        supply: V_0, V. None (default): the supply of the array that it is built into, from which it then moves with it;
+            by itself, any supply.
 
     Raises:
-        ValueError: A value is negative or not finite, or tau, gain or swing is not above 0.
+        ValueError: A value is negative or not finite, or the supply, tau, gain or swing is not above 0.
     """
 
     error_sources: ClassVar[tuple[ErrorSource, ...]] = (
@@ -152,6 +170,7 @@ class Comparator(eqx.Module):
     input_capacitance: Quantity = quantity("input_capacitance", unit="F", default=1e-15)
     kickback: Quantity | None = quantity("kickback", unit="V", optional=True)
     area: Quantity = quantity("area", unit="m2", default=20e-12)
+    supply: Quantity | None = quantity("supply", unit="V", symbol="V_0", positive=True, optional=True)
 
     def __check_init__(self) -> None:
         """Check the trim."""
@@ -177,6 +196,7 @@ class Comparator(eqx.Module):
             "swing": sizes.supply,
             "input_capacitance": sizes.gate_capacitance * sizes.pair_width * sizes.pair_length,
             "area": sizes.area,
+            "supply": sizes.supply,
         }
         return Comparator(**(found | settings))
 
@@ -216,17 +236,62 @@ class Comparator(eqx.Module):
             return jnp.zeros_like(total)
         return coupled_step(self.input_capacitance, self.kickback, total)
 
-    def energy(self) -> Float[Array, ""]:
-        """Energy of one decision, J; a comparator set to zero noise is charged the floor alone."""
-        noise = jnp.where(self.noise > 0, self.noise, jnp.inf)
-        return self.energy_floor + ratio(ratio(self.energy_noise_product, noise), noise)
+    @checked_arguments
+    def noise_at(self, supply: Real[ArrayLike, ""] | None = None, process: Process | None = None) -> Float[Array, ""]:
+        """Input-referred noise at a supply (V; None is the stated one), V rms."""
+        if supply is None or self.supply is None:
+            return self.noise
+        return self.noise * noise_ratio(supply, self.supply, process)
 
     @checked_arguments
-    def decision_time(self, voltage: Real[ArrayLike, "*lines"]) -> Float[Array, "*lines"]:
+    def energy(self, supply: Real[ArrayLike, ""] | None = None, process: Process | None = None) -> Float[Array, ""]:
+        """Energy of one decision, J; a comparator set to zero noise is charged the floor alone.
+
+        Args:
+            supply: V, shape (); None is the stated one, at 28 nm.
+            process: Node; None is 28 nm.
+
+        Raises:
+            ValueError: A supply outside the energy window of another node than 28 nm.
+        """
+        noise = jnp.where(self.noise > 0, self.noise, jnp.inf)
+        charged = ratio(ratio(self.energy_noise_product, noise), noise)
+        if supply is None:
+            return self.energy_floor + charged
+        floor = self.energy_floor * energy_ratio(process, supply)
+        return floor + charged if self.supply is None else (floor + charged) * ratio(supply, self.supply) ** 2
+
+    @checked_arguments
+    def area_in(self, process: Process) -> Float[Array, ""]:
+        """Area in a process, m^2."""
+        return self.area * area_ratio(process)
+
+    @checked_arguments
+    def at_supply(self, supply: Real[ArrayLike, ""], process: Process | None = None) -> "Comparator":
+        """The same comparator with the noise of another supply; its energies, times and swing stay as stated.
+
+        For the formulas of a line, which need noise and offset alone.
+
+        Args:
+            supply: V, shape ().
+            process: Threshold and swing of the noise's law; None is 28 nm.
+        """
+        return eqx.tree_at(lambda one: one.noise, self, self.noise_at(supply, process))
+
+    @checked_arguments
+    def decision_time(
+        self,
+        voltage: Real[ArrayLike, "*lines"],
+        supply: Real[ArrayLike, ""] | None = None,
+        process: Process | None = None,
+    ) -> Float[Array, "*lines"]:
         """Time to decide on an input, `integration_time + tau ln(swing / (2 gain |V|))`.
 
         Args:
             voltage: Input less the offset, shape (*lines), V.
+            supply: V, shape (); both times follow the process's delay, the swing the supply. None is the stated one, at
+                28 nm.
+            process: Node; None is 28 nm.
 
         Returns:
             Time, shape (*lines), s: `integration_time` for an input that needs no regeneration, infinite at 0 V. A
@@ -235,17 +300,26 @@ class Comparator(eqx.Module):
         Source: exponential regeneration (facts 5.3). The noise, which moves the latch too, is left out.
         """
         size = jnp.abs(jnp.asarray(voltage, self.gain.dtype))
-        needed = jnp.log(ratio(ratio(self.swing / 2, self.gain), jnp.where(size > 0, size, 1.0)))
+        slower, higher = self._moved_by(supply, process)
+        needed = jnp.log(ratio(ratio(self.swing * higher / 2, self.gain), jnp.where(size > 0, size, 1.0)))
         time = self.integration_time + self.regeneration_time_constant * jnp.maximum(needed, 0.0)
-        return jnp.where(size > 0, time, jnp.inf)
+        return jnp.where(size > 0, time * slower, jnp.inf)
 
     @checked_arguments
-    def metastability(self, lsb: Real[ArrayLike, "*lines"], time: Real[ArrayLike, "*lines"]) -> Float[Array, "*lines"]:
+    def metastability(
+        self,
+        lsb: Real[ArrayLike, "*lines"],
+        time: Real[ArrayLike, "*lines"],
+        supply: Real[ArrayLike, ""] | None = None,
+        process: Process | None = None,
+    ) -> Float[Array, "*lines"]:
         """Probability that a decision is not ready, `swing / (gain lsb) exp(-(time - integration_time) / tau)`.
 
         Args:
             lsb: Width over which the input, centred on the threshold, is uniformly distributed, shape (*lines), V.
             time: Time given to the decision, integration included, shape (*lines), s.
+            supply: As in `decision_time`.
+            process: As in `decision_time`.
 
         Returns:
             Probability, at most 1, shape (*lines), 1; it is 1 until the integration is over, and where `lsb` is 0.
@@ -253,11 +327,19 @@ class Comparator(eqx.Module):
         Source: facts 5.3.
         """
         width, given = (jnp.asarray(value, self.gain.dtype) for value in (lsb, time))
-        regenerated = ratio(given - self.integration_time, self.regeneration_time_constant)
-        exponent = jnp.log(ratio(ratio(self.swing, self.gain), jnp.where(width > 0, width, 1.0))) - regenerated
+        slower, higher = self._moved_by(supply, process)
+        regenerated = ratio(given / slower - self.integration_time, self.regeneration_time_constant)
+        exponent = jnp.log(ratio(ratio(self.swing * higher, self.gain), jnp.where(width > 0, width, 1.0))) - regenerated
         ready = (width > 0) & (regenerated >= 0)
         return jnp.exp(jnp.where(ready, jnp.minimum(exponent, 0.0), 0.0))
 
     def ideal(self) -> "Comparator":
         """The same comparator without noise, offset and kickback."""
         return dataclasses.replace(self, noise=0.0, offset_sigma=0.0, kickback=None)
+
+    def _moved_by(self, supply: Any, process: Process | None) -> tuple[Any, Any]:
+        """Factors of the times and of the swing at a supply and node."""
+        if supply is None:
+            return 1.0, 1.0
+        stated = supply if self.supply is None else self.supply
+        return delay_ratio(process, supply, stated), ratio(supply, stated)

@@ -4,13 +4,16 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real
 
 from amsim.circuits.charge.charge_line import matched_time_constant
 from amsim.circuits.charge.two_poles import settled_behind_rail
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.error_sources import ErrorSource
 from amsim.circuits.fields import Quantity, quantity
+from amsim.circuits.technology.between_nodes import delay_ratio, energy_ratio
+from amsim.circuits.technology.process import Process
 from amsim.noise.finite_slopes import ratio
 from amsim.noise.switching import settled_fraction
 
@@ -24,6 +27,10 @@ class Drivers(eqx.Module):
     `supply_resistance` is given, all that goes high shares one rail: a data-dependent pole
     `R_supply C_H (C_tot - C_H) / C_tot`.
 
+    The resistance is that at the stated supply V_0 in 28 nm. At a supply V, in another process, it is
+    `R r_t / r_E` with the `delay_ratio` r_t and the `energy_ratio` r_E of the node: a gate's delay is its resistance
+    times its capacitance, and its energy at one supply that capacitance. Not moved: spread and rail.
+
     Attributes:
         resistance: Resistance of a driver with its switch, Ohm. Default 10 kOhm (facts 8: 5-20 kOhm at
             0.6 V, recalled).
@@ -31,9 +38,11 @@ class Drivers(eqx.Module):
         supply_resistance: Resistance of the rail as one line sees it, Ohm: n times its own where n lines load it at
             once. None is an ideal rail.
         noise_fraction: Fraction of the drivers' noise power within the readout's bandwidth, 0 to 1. Default 1.
+        supply: V_0, V. None (default): the supply of the array that they are built into, from which they then move with
+            it.
 
     Raises:
-        ValueError: A resistance that is not above 0, or a spread or fraction out of its range.
+        ValueError: A resistance or supply that is not above 0, or a spread or fraction out of its range.
 
     Validity: drivers without rail, charge or leak are exact, each with its own resistance and capacitor. Together with
     those they count as alike (`amsim.circuits.charge.two_poles`), and a rail acts after a charge or a leak. Off ngspice
@@ -61,6 +70,18 @@ class Drivers(eqx.Module):
         "supply_resistance", unit="Ohm", symbol="R_supply", positive=True, optional=True
     )
     noise_fraction: Quantity = quantity("noise_fraction", unit="1", at_most=1.0, default=1.0)
+    supply: Quantity | None = quantity("supply", unit="V", symbol="V_0", positive=True, optional=True)
+
+    @checked_arguments
+    def at_supply(self, supply: Real[ArrayLike, ""], process: Process | None = None) -> "Drivers":
+        """The same drivers with the resistance of a supply (V) and node, None being 28 nm.
+
+        Raises:
+            ValueError: A supply outside the windows of the process; in 28 nm only where it is not the stated one.
+        """
+        stated = supply if self.supply is None else self.supply
+        moved = delay_ratio(process, supply, stated) / energy_ratio(process, supply)
+        return eqx.tree_at(lambda one: one.resistance, self, self.resistance * moved)
 
     @checked_arguments
     def nominal_gain(

@@ -224,7 +224,7 @@ def _settling(
     bias: Float[Array, "columns sections"],
 ) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
     """Step response of every capacitor at the decision, relative to a settled nominal unit; what leaks is left out."""
-    drivers = macro.drivers
+    drivers = macro.working_drivers
     assert drivers is not None
     assert die.unit_drivers is not None
     assert die.bias_drivers is not None
@@ -258,7 +258,7 @@ def _offset(
     macro: CapacitorArray, die: CapacitorDie, added: Float[Array, " columns"], totals: Float[Array, " columns"]
 ) -> Float[Array, " columns"]:
     """Shift of each column's decision in counts, after the trim has seen all of it."""
-    comparator = macro.comparator
+    comparator = macro.deciding_comparator
     assert comparator is not None
     shift = comparator.offset(die.comparator)
     if macro.second_line == "none":

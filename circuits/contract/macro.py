@@ -407,14 +407,15 @@ class Macro(eqx.Module):
             raise ValueError(f"Argument `die` must be None: all dies of {type(self).__name__} compute the same.")
 
     @checked_arguments
-    def at_supply(self, supply: Float[Array, ""], process: Process) -> "Macro":
+    def at_supply(self, supply: Float[Array, ""] | None, process: Process, former: Process | None = None) -> "Macro":
         """The same macro at another supply, its clock as fast as that allows; here its fields `supply` and `clock`.
 
         A family whose supply stands elsewhere, or whose energies do not follow the field by themselves, says so here.
 
         Args:
-            supply: V, shape (); may be traced.
+            supply: V, shape (); may be traced. None keeps the present one, as for a macro that changes its node.
             process: Whose delay the clock follows.
+            former: Process that the clock was set in, where the macro has changed its node since; None is the same.
 
         Raises:
             ValueError: The macro has no supply and clock to change, or a supply lies outside the window of the delay
@@ -424,7 +425,7 @@ class Macro(eqx.Module):
             raise ValueError(
                 f"{type(self).__name__} has no `supply` and `clock`, so it cannot be moved to another supply."
             )
-        return with_supply_and_clock(self, supply, process)
+        return with_supply_and_clock(self, supply, process, former)
 
     @property
     def dataflow(self) -> Dataflow:

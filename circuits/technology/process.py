@@ -20,6 +20,9 @@ from amsim.noise.switching import LEAKAGE_TEMPERATURE, REFERENCE_TEMPERATURE, le
 REFERENCE_SUPPLY = 0.9
 """V at which energies and delays of the 28 nm reference are stated (facts 7.3)."""
 
+REFERENCE_NODE = "28nm"
+"""Node at which gates and parts are stated."""
+
 LEAKAGE_SUPPLY = 0.8
 """V at which leakage currents are stated (facts 7.4)."""
 
@@ -33,8 +36,8 @@ def _delay_at(constant: Any, threshold: Any, alpha: Any, supply: Any) -> Any:
     return constant * supply / (supply - threshold) ** alpha
 
 
-_REFERENCE_ENERGY = _energy_at(nodes.energy_coefficients("28nm", nodes.VARIANTS[0]), REFERENCE_SUPPLY)
-_REFERENCE_DELAY = _delay_at(*nodes.fit("28nm", nodes.VARIANTS[0]).delay, REFERENCE_SUPPLY)
+_REFERENCE_ENERGY = _energy_at(nodes.energy_coefficients(REFERENCE_NODE, nodes.VARIANTS[0]), REFERENCE_SUPPLY)
+_REFERENCE_DELAY = _delay_at(*nodes.fit(REFERENCE_NODE, nodes.VARIANTS[0]).delay, REFERENCE_SUPPLY)
 
 
 def _node_name(value: Any) -> str:
@@ -82,7 +85,7 @@ class Process(eqx.Module):
         ValueError: An unknown node or variant, or a quantity out of range.
     """
 
-    node: str = eqx.field(static=True, converter=_node_name, default="28nm")
+    node: str = eqx.field(static=True, converter=_node_name, default=REFERENCE_NODE)
     variant: str = eqx.field(static=True, default=nodes.VARIANTS[0])
     extrapolate: bool = eqx.field(static=True, default=False)
     threshold: Quantity | None = quantity("threshold", unit="V", symbol="V_T", optional=True)
@@ -127,6 +130,13 @@ class Process(eqx.Module):
         return nodes.LOWEST_DELAY_SUPPLY.get(self.node, 0.5), self._highest
 
     @property
+    def delay_law(self) -> tuple[Any, Any, Any]:
+        """K (in the source's own unit), V_T (V) and alpha of the delay law at 300 K."""
+        constant, threshold, alpha = nodes.fit(self.node, self.variant).delay
+        threshold = threshold if self.threshold is None else self.threshold
+        return constant, threshold, alpha if self.alpha is None else self.alpha
+
+    @property
     def _highest(self) -> float:
         return min(nodes.NODES[part].highest for part, _ in nodes.parts(self.node))
 
@@ -134,7 +144,8 @@ class Process(eqx.Module):
     def area_ratio(self) -> float:
         """Area of the same logic relative to 28 nm, 1 (28 nm itself is interpolated)."""
         own, reference = (
-            sum(weight * nodes.NODES[part].area for part, weight in nodes.parts(node)) for node in (self.node, "28nm")
+            sum(weight * nodes.NODES[part].area for part, weight in nodes.parts(node))
+            for node in (self.node, REFERENCE_NODE)
         )
         return own / reference
 
@@ -183,15 +194,14 @@ class Process(eqx.Module):
             ValueError: A supply outside `delay_window` or not above the threshold, a temperature that is not above 0;
                 a traced one raises at run time.
         """
-        constant, threshold, alpha = nodes.fit(self.node, self.variant).delay
+        constant, threshold, alpha = self.delay_law
         volts = self._check_supply(supply, *self.delay_window)
         kelvin = _between("temperature", temperature, 0.0, math.inf, "above 0 K")
         hot = kelvin / REFERENCE_TEMPERATURE
-        fitted = threshold if self.threshold is None else self.threshold
-        shifted = fitted - self.threshold_slope * (kelvin - REFERENCE_TEMPERATURE)
+        shifted = threshold - self.threshold_slope * (kelvin - REFERENCE_TEMPERATURE)
         volts = _between("supply", volts, shifted, math.inf, "above the threshold voltage")
         slowed = constant / _REFERENCE_DELAY * hot**self.mobility_exponent
-        return _delay_at(slowed, shifted, alpha if self.alpha is None else self.alpha, volts)
+        return _delay_at(slowed, shifted, alpha, volts)
 
     @checked_arguments
     def leakage_ratio(

@@ -1,5 +1,6 @@
 """On-chip SRAM: access energy, latency, leakage, area and low-voltage bit errors, all from one supply."""
 
+import dataclasses
 from typing import ClassVar
 
 import equinox as eqx
@@ -146,6 +147,19 @@ class Sram(eqx.Module):
         part_of("organisation", self.organisation, SramOrganisation)
         part_of("cell", self.cell, SramCell)
         part_of("process", self.process, Process, optional=True)
+
+    def stated_by_process(self) -> "Sram":
+        """The same memory with the process of 28 nm where it has none: at its supply all costs are the same.
+
+        Raises:
+            ValueError: A supply outside the energy window of 28 nm; a traced one raises at run time.
+        """
+        if self.process is not None:
+            return self
+        process = Process()
+        law = (self.supply / REFERENCE_SUPPLY) ** 2 / process.energy_ratio(self.supply)
+        leakage = self.leakage / process.leakage_ratio(self.supply)
+        return dataclasses.replace(self, process=process, access_energy=self.access_energy * law, leakage=leakage)
 
     @checked_arguments
     def energy(self, bits: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -18,19 +18,23 @@ def with_supply(part: Any, supply: Float[Array, ""]) -> Any:
     return None if part is None else dataclasses.replace(part, supply=supply)
 
 
-def with_supply_and_clock(part: Any, supply: Float[Array, ""], process: Process) -> Any:
-    """The same part at another supply, clocked as fast as that allows: `clock(V) = clock t(V_0) / t(V)`.
+def with_supply_and_clock(
+    part: Any, supply: Float[Array, ""] | None, process: Process, former: Process | None = None
+) -> Any:
+    """The same part at another supply, clocked as fast as that allows: `clock(V) = clock t_0(V_0) / t(V)`.
 
     A clock keeps the slack that it has at the present supply `V_0`.
 
     Args:
         part: A frozen part with fields `supply` and `clock`.
-        supply: V, shape ().
+        supply: V, shape (); None is the present one.
         process: Its `delay_ratio` is t.
+        former: The process that the part has been in until now, whose `delay_ratio` is t_0; None is the same.
 
     Raises:
         ValueError: The present or the other supply lies outside the window of the delay law; a traced one raises at run
             time.
     """
-    faster = process.delay_ratio(part.supply) / process.delay_ratio(supply)
-    return dataclasses.replace(part, supply=supply, clock=part.clock * faster)
+    new = part.supply if supply is None else supply
+    faster = (process if former is None else former).delay_ratio(part.supply) / process.delay_ratio(new)
+    return dataclasses.replace(part, supply=new, clock=part.clock * faster)

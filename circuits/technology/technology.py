@@ -50,7 +50,8 @@ class Technology(eqx.Module):
     and `Process.leakage_ratio`, areas `Process.area_ratio`. Source of the defaults: facts 7.3 (ZigZag-IMC constants,
     fitted to four digital in-memory chips at 0.9 V). Range of validity: that of the process.
 
-    Macros that use the capacitances directly in `C V^2` are at 28 nm; at another node, give them `equivalent(supply)`.
+    Macros and systems use the capacitances in `C V^2`, times the `energy_ratio` of the process's node to 28 nm
+    (`amsim.circuits.technology.between_nodes`); `equivalent(supply)` has a node's energy at one supply exactly.
 
     Attributes:
         xor_capacitance: Two-input XOR or XNOR, F.

@@ -105,7 +105,8 @@ def test_search_converter_is_predicted(supply: float, energy: float) -> None:
     assert array.adc is not None
     assert array.comparator is not None
     # 1.30 and 1.25.
-    assert float(array.adc.energy(array.supply, array.comparator.energy())) / energy == pytest.approx(1, abs=0.4)
+    decision = array.comparator.energy(array.supply, array.process)
+    assert float(array.adc.energy(array.supply, decision, array.process)) / energy == pytest.approx(1, abs=0.4)
 
 
 @pytest.mark.xfail(
@@ -117,7 +118,9 @@ def test_column_without_converter(supply: float, energy: float) -> None:
     assert found.array.adc is not None
     assert found.array.comparator is not None
     column = found.energy_per_operation * 2 * found.array.rows
-    ratio = (column - float(found.array.adc.energy(found.array.supply, found.array.comparator.energy()))) / energy
+    array = found.array
+    decision = array.comparator.energy(array.supply, array.process)
+    ratio = (column - float(array.adc.energy(array.supply, decision, array.process))) / energy
     assert 0.5 < ratio < 2, f"{ratio:.2f}"
 
 
@@ -136,28 +139,19 @@ def test_time_of_an_evaluation(name: str) -> None:
         assert ratio == pytest.approx(1, rel=1e-3)
 
 
-AREAS = [name for name in PUBLISHED if name != "jia2021"]
-
-
-@pytest.mark.parametrize("name", AREAS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_area_of_the_array(name: str) -> None:
-    # The cells of Jia'20 are calibrated, 0.96 with converters; 0.93 and held out 1.21 are predicted.
+    # Cells and converters of Jia'20 are calibrated; the others are predicted, Jia'21 (1.06) and C3SRAM held out.
     ratio = float(array_of(PUBLISHED[name].chip()).area) / PUBLISHED[name].area
     assert 0.75 < ratio < 1.33, f"{ratio:.2f}"
-
-
-@pytest.mark.xfail(strict=True, reason="2.9: the area law of converters is of 28 nm and knows no node")
-def test_area_of_the_held_out_array_in_16_nm() -> None:
-    ratio = float(array_of(jia2021()).area) / PUBLISHED["jia2021"].area
-    assert 0.5 < ratio < 2, f"{ratio:.2f}"
 
 
 def test_areas_of_cells_and_converters() -> None:
     array = array_of(jia2020())
     assert array.adc is not None
-    assert float(array.cell_area) * array.rows * array.columns / 2.91e-6 == pytest.approx(1, abs=0.01)
-    # 1.14, predicted.
-    assert float(array.adc.area) * array.columns / 0.497e-6 == pytest.approx(1, abs=0.3)
+    cells = float(array.cell_area) * array.process.area_ratio * array.rows * array.columns
+    assert cells / 2.91e-6 == pytest.approx(1, abs=0.01)
+    assert float(array.adc.area_in(array.process)) * array.columns / 0.497e-6 == pytest.approx(1, rel=1e-4)
 
 
 def stillmaker(supply: float) -> float:

@@ -160,7 +160,7 @@ def test_command_prints_json(monkeypatch, capsys, tmp_path):
         (["--designs", "analog"], "`--designs` must have names FAMILY-Nb"),
         (["--data", "imagenet"], "`--data` must be one of"),
         (["--data", "cifar-10"], "CIFAR-10|cifar-10"),
-        (["--network", "resnet"], "`name` must be one of"),
+        (["--network", "resnet"], "`--network` must be one of"),
         (["--network", "missing.npz"], "does not exist"),
         (["--dies", "0"], "`--dies` must be an integer of at least 1"),
         (["--seed", "-1"], "`--seed` must be an integer from 0"),
@@ -192,7 +192,7 @@ def test_nothing_is_left_behind_when_writing_fails(monkeypatch, capsys, tmp_path
     def fail(*args, **kwargs):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("xarray.Dataset.to_netcdf", fail)
+    monkeypatch.setattr("xarray.Dataset.dump_to_store", fail)
     code, _, err = run(monkeypatch, capsys, "compare", "--dies", 1, "--designs", "digital-binary-1b", "--out", tmp_path)
     assert code == 2
     assert "No space left" in err

@@ -43,6 +43,8 @@ def calls() -> dict[str, dict[str, Any]]:
         "PowerManagement": {},
         "setting": {"hardware": MACRO, "path": "rows"},
         "with_settings": {"hardware": MACRO, "values": {}},
+        "at_node": {"hardware": MACRO, "node": "28nm"},
+        "what_does_not_scale": {"hardware": MACRO},
         "deploy": {"fn": network, "params": PARAMS, "hardware": MACRO},
         "load_chip": {"path": "no such file", "fn": network},
         "evaluate": NETWORK | KEY | FEW,

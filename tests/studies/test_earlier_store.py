@@ -39,8 +39,8 @@ def as_if_written_here(store: Path, tmp_path: Path) -> None:
     path = store / "study" / ".zattrs"
     header = json.loads(path.read_text())
     assert set(header["fingerprint"]) == set(own["fingerprint"])
-    # Groups are the settings: a converter of another resolution had the same area then.
-    for name in ("jax_version", "devices", "program_and_data", "groups"):
+    # Settings came later, such as the process; a converter of another resolution had the same area then.
+    for name in ("jax_version", "devices", "program_and_data", "groups", "hardware"):
         header["fingerprint"][name] = own["fingerprint"][name]
     header["fingerprints"] = own["fingerprints"]
     path.write_text(json.dumps(header))

@@ -364,7 +364,7 @@ def test_nothing_is_left_behind_when_writing_fails(monkeypatch, capsys, tmp_path
     def fail(*args, **kwargs):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("xarray.Dataset.to_netcdf", fail)
+    monkeypatch.setattr("xarray.Dataset.dump_to_store", fail)
     code, _, err = run(monkeypatch, capsys, "--out", tmp_path)
     assert code == 2
     assert "No space left" in err
