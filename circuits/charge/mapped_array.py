@@ -16,7 +16,7 @@ AnyArray = TypeVar("AnyArray", bound="MappedArray")
 
 
 class MappedArray(Macro):
-    """Array of columns with banks, one line or two, and cells that hold digits; fields are those of `CapacitorArray`."""
+    """Columns with banks, one line or two, and cells that hold digits; the fields are those of `CapacitorArray`."""
 
     weight_coding: eqx.AbstractVar[Literal["auto", "bipolar", "ternary"]]
     input_coding: eqx.AbstractVar[Literal["auto", "bipolar", "unipolar"]]

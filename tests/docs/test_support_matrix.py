@@ -10,6 +10,7 @@ import pytest
 
 from amsim import Accelerator
 from amsim.circuits import (
+    Banks,
     Comparator,
     DenseProduct,
     DigitalBinary,
@@ -34,6 +35,7 @@ FAMILIES = {
         rows=24,
         columns=8,
         temperature=310.0,
+        banks=Banks(number=12),
         comparator=Comparator(kickback=1e-3),
         adc=SarAdc(bits=3, topology="split", low_bits=1, low_parasitic=1e-15),
         drivers=Drivers(resistance=1e7, supply_resistance=1e6),
