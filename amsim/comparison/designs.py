@@ -8,6 +8,7 @@ import equinox as eqx
 
 from amsim import chips
 from amsim.circuits.adc import Adc
+from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.checks import part_of
 from amsim.circuits.digital_binary import DigitalBinary
@@ -57,8 +58,9 @@ class Design:
 
         A one-bit switched-capacitor design is the published chip (comparators, last layer digital). More bits are
         read by 8-bit ADCs, with weights side by side and inputs bit by bit; since the noise of all slices adds up, the
-        array runs at 0.8 V with comparators of 0.2 mV. The first layer, whose few rows on a long line give the smallest
-        signal, is digital.
+        array runs at 0.8 V with comparators of 0.2 mV, on lines as long as the layer in banks of 64 rows, and the
+        converters' full scale is a quarter of the swing, outside of which no sum of the training images lies. The first
+        layer, whose few rows on a long line give the smallest signal, is digital.
         """
         if self.family == "switched-capacitor":
             if self.bits == 1:
@@ -68,7 +70,8 @@ class Design:
                 input_bits=self.bits,
                 supply=0.8,
                 comparator=Comparator(noise=0.2e-3),
-                adc=Adc(bits=8),
+                adc=Adc(bits=8, range=0.25),
+                banks=Banks(number=16),
             )
             first = DigitalBinary(columns=16, weight_bits=self.bits, input_bits=self.bits, clock=10e6)
             return Accelerator({"conv1": first, ".*": array})

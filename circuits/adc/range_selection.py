@@ -22,7 +22,7 @@ def select_range(
     levels: int | None = None,
     method: str = "minimum-error",
     coverage: float = 0.999,
-    finest: float = 1.0,
+    finest: Float[Array, ""] | float = 1.0,
     counts: Real[Array, "..."] | None = None,
 ) -> Float[Array, ""]:
     """Range of a converter, relative to the swing of the driven rows, that suits observed line values.
@@ -67,7 +67,7 @@ def select_range(
     return _select(cells, rows, shares, codes, method, coverage, finest)
 
 
-@partial(jax.jit, static_argnames=("codes", "method", "coverage", "finest"))
+@partial(jax.jit, static_argnames=("codes", "method", "coverage"))
 def _select(
     cells: Float[Array, "..."],
     rows: Float[Array, "..."],
@@ -75,7 +75,7 @@ def _select(
     codes: int,
     method: str,
     coverage: float,
-    finest: float,
+    finest: Float[Array, ""] | float,
 ) -> Float[Array, ""]:
     lowest = -(codes // 2)
     highest = lowest + codes - 1

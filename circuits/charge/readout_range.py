@@ -67,5 +67,9 @@ def select_full_scale(
     driven = jnp.sum(product.driven_rows(line_rows), axis=1, keepdims=True).astype(float)
     cells = jnp.broadcast_to(jnp.arange(counts.shape[1], dtype=driven.dtype).reshape(1, -1) / 2, counts.shape)
     bits = max((adc.levels - 1).bit_length(), 1)
-    chosen = select_range(cells, driven, bits, levels=adc.levels, method=method, coverage=coverage, counts=counts)
+    # Half cells occur where cells are undriven, and the converter then resolves them.
+    finest = jnp.where(jnp.any(counts[:, 1::2] > 0), 0.5, 1.0)
+    chosen = select_range(
+        cells, driven, bits, levels=adc.levels, method=method, coverage=coverage, finest=finest, counts=counts
+    )
     return jax.lax.stop_gradient(chosen)
