@@ -94,10 +94,11 @@ def leakage_drop(
 
 def mean_decay(spans: Float[Array, "..."]) -> Float[Array, "..."]:
     """Mean of ``exp(-u)`` over u from 0 to this many time constants: ``(1 - exp(-u)) / u``, 1 at 0."""
+    u = non_negative("spans", spans)
     # The quotient has no derivative at 0, and little of it near 0 in float32.
-    short = spans < 1e-2
-    long = jnp.where(short, 1.0, spans)
-    return jnp.where(short, 1 - spans / 2 * (1 - spans / 3 * (1 - spans / 4)), ratio(-jnp.expm1(-long), long))
+    short = u < 1e-2
+    long = jnp.where(short, 1.0, u)
+    return jnp.where(short, 1 - u / 2 * (1 - u / 3 * (1 - u / 4)), ratio(-jnp.expm1(-long), long))
 
 
 def leakage_growth(

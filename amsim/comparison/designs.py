@@ -68,6 +68,7 @@ class Design:
             array = SwitchedCapacitor(
                 weight_bits=self.bits,
                 input_bits=self.bits,
+                weight_coding="auto",
                 supply=0.8,
                 comparator=Comparator(noise=0.2e-3),
                 adc=Adc(bits=8, range=0.25),

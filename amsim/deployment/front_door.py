@@ -1,5 +1,6 @@
 """The front door of deployment: a chip from a network and hardware, or from a file."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import finite, finite_number, function, one_of, part_of, shown
+from amsim.circuits.checks import finite, function, one_of, part_of, shown
 from amsim.circuits.contract.macro import Die
 from amsim.deployment.chip import Chip, check_key, chip_of
 from amsim.deployment.chip_file import read_chip_file
@@ -142,7 +143,9 @@ def _on_device(path: Any, leaf: Any) -> Any:
             raise ValueError(f"Argument `{name}` must be numbers, but is {shown(leaf)} and dtype {kind}.")
         leaf = jnp.asarray(leaf)
     if isinstance(leaf, float):
-        finite_number(name, leaf)
+        # An infinite one is a bound, such as the start of a maximum.
+        if math.isnan(leaf):
+            raise ValueError(f"Argument `{name}` must be a number, but is {leaf}.")
     elif eqx.is_inexact_array(leaf) and not isinstance(leaf, jax.core.Tracer):
         finite(name, leaf)
     return leaf

@@ -138,7 +138,7 @@ def netlist(macro: SwitchedCapacitor, lines: Lines, name: str) -> Deck:
     output = f"{name.lower()}_lines.txt"
     patterns = _patterns(lines)
     text = [
-        f"* amsim: {macro.line_rows} rows, {columns} columns of an array, {len(lines.levels)} evaluations",
+        f"* amsim: {macro.line_rows} rows, {columns} columns, {len(lines.levels)} evaluations of an array",
         *_phases(macro, lines, phases, patterns),
     ]
     for column in range(columns):

@@ -21,6 +21,7 @@ from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.mapped_array import MappedArray
 from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.circuits.charge.two_poles import AlikeDrivers
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
@@ -71,9 +72,10 @@ class CapacitorArray(MappedArray):
         weight_bits: Bits of a weight, side by side on neighbouring columns (static).
         input_bits: Bits of an input, one after another (static).
         weight_coding: Digits of weights of several bits (static): "ternary", a cell for each bit of the magnitude,
-            undriven where that is 0, or "bipolar", two's complement in cells of -1 and +1. "auto" is ternary wherever
-            words lie evenly about 0: a column less, less noise (`(4**(b-1) - 1) / 3` times that of a line instead of
-            `(4**b - 1) / 12`), and zeros that move no line.
+            undriven where that is 0, or "bipolar", two's complement in cells of -1 and +1 (default). Ternary words lie
+            evenly about 0 and take a column less, less noise (`(4**(b-1) - 1) / 3` times that of a line instead of
+            `(4**b - 1) / 12`), and zeros that move no line; but lines then stop at half cells, so that a converter that
+            resolves every cell is exact for bipolar digits only. "auto" is ternary wherever words lie evenly.
         input_coding: Digits of unsigned inputs (static): "bipolar", -1 and +1, or "unipolar", 0 and +1, of half the
             swing, whose zeros drive no cell. "auto" is bipolar, and what costs the least error where data choose
             (`amsim.calibrate`). Signed inputs are bipolar.
@@ -155,7 +157,7 @@ class CapacitorArray(MappedArray):
     columns: int = count(default=64)
     weight_bits: int = count(unit="bit", symbol="b_w", default=1)
     input_bits: int = count(unit="bit", symbol="b_x", default=1)
-    weight_coding: Literal["auto", "bipolar", "ternary"] = eqx.field(static=True, default="auto")
+    weight_coding: Literal["auto", "bipolar", "ternary"] = eqx.field(static=True, default="bipolar")
     input_coding: Literal["auto", "bipolar", "unipolar"] = eqx.field(static=True, default="auto")
     unit_capacitance: Quantity = quantity("unit_capacitance", unit="F", symbol="C_u", positive=True, default=1e-15)
     mismatch_coefficient: Quantity = quantity(
@@ -257,6 +259,7 @@ class CapacitorArray(MappedArray):
         """Capacitance that is high with all cells and bits of the bias DAC half way, in unit capacitors."""
         return (self.line_rows + jnp.sum(self.bias_dac.section_units()[:-1])) / 2
 
+    @checked_arguments
     def switched_units(
         self, high: Float[Array, "..."], driven: Float[Array, "..."] | float, bias: Float[Array, ""] | float = 0.0
     ) -> Float[Array, "..."]:
@@ -303,6 +306,7 @@ class CapacitorArray(MappedArray):
         """Time for which drivers settle, s: from the step of the bottom plates to the decision, hold included."""
         return self.evaluation_time if self.leakage is None else self.evaluation_time + self.leakage.hold_time
 
+    @checked_arguments
     def alike_drivers(self, total: Float[Array, "..."]) -> AlikeDrivers | None:
         """Drivers without spread of lines of this total capacitance, F; None where they are ideal."""
         drivers = self.working_drivers
@@ -327,6 +331,7 @@ class CapacitorArray(MappedArray):
         """Whether the capacitors that rise share a rail of some resistance."""
         return self.drivers is not None and self.drivers.supply_resistance is not None
 
+    @checked_arguments
     def rail_gain(self, high: Float[Array, "..."], size: Float[Array, "..."] | float = 1.0) -> Float[Array, "..."]:
         """What the shared rail leaves of the value of lines with `high` units high, 1.
 
@@ -364,6 +369,7 @@ class CapacitorArray(MappedArray):
         """Shift of the line by slow drivers after a last value half way up, V."""
         return -self.drive_left * self.nominal_gain * self.supply * ratio(self.middle_units, self.total_units)
 
+    @checked_arguments
     def switch_step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
         """Step at the decision by the reset switch's charges on lines of this total capacitance (F), V.
 
@@ -376,6 +382,7 @@ class CapacitorArray(MappedArray):
             return step * self.leakage.kept_charge(total, self.temperature, drivers)
         return step if drivers is None else step * drivers.injected
 
+    @checked_arguments
     def leaked_drop(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
         """Drop at the decision by the constant current of this and, as far as reset leaves it, of all holds before, V.
 

@@ -3,6 +3,7 @@
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between
 from amsim.circuits.contract.products import Product
 from amsim.circuits.fields import Quantity, count, quantity
@@ -47,6 +48,7 @@ class Banks(eqx.Module):
         """Banks that are on: all, where none are chosen yet."""
         return self.number if self.in_use is None else self.in_use
 
+    @checked_arguments
     def needed(self, rows: int, product: Product) -> int:
         """Fewest banks of a line of so many rows on which a product takes no more tiles than on the whole line."""
         shared = -(-product.blocks // product.tiles(rows)) * product.row_block

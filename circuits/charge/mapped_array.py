@@ -8,9 +8,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.banks import Banks
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.products import DenseProduct, Product
-from amsim.circuits.selection.codes import Coding, DigitSet, IntegerCode, even_about_zero, lowest_code, zero_point
+from amsim.circuits.selection.codes import (
+    Coding,
+    DigitSet,
+    IntegerCode,
+    check_coding,
+    even_about_zero,
+    lowest_code,
+    zero_point,
+)
 
 AnyArray = TypeVar("AnyArray", bound="MappedArray")
 
@@ -28,6 +37,7 @@ class MappedArray(Macro):
         """Cells on the line: the rows of the banks that are on."""
         return self.rows if self.banks is None else self.rows // self.banks.number * self.banks.on
 
+    @checked_arguments
     def for_product(self: AnyArray, product: Product) -> AnyArray:
         """The array as a product uses it, with as few banks on as hold its rows; one that has chosen stays as it is."""
         if self.banks is None or self.banks.in_use is not None:
@@ -36,6 +46,7 @@ class MappedArray(Macro):
         # Not `replace`, whose checks would run again on all fields.
         return eqx.tree_at(lambda array: array.banks, self, banks)
 
+    @checked_arguments
     def mapping_note(self, product: Product) -> str:
         """Rows in use, where the line is so long that readout noise weighs twice as much as on a line of just these."""
         array = self.for_product(product)
@@ -48,28 +59,33 @@ class MappedArray(Macro):
             f"{array.line_rows / used:.2g} times as much as on a line of these rows; {remedy}."
         )
 
+    @checked_arguments
     def for_rows(self: AnyArray, rows: int) -> AnyArray:
         """The array as a product of so many rows uses it, those of all its banks at most."""
         return self.for_product(DenseProduct(rows, 1))
 
+    @checked_arguments
     def input_digits(self, known: Coding) -> DigitSet:
         """Digits of the inputs: see `input_coding`.
 
         Raises:
             ValueError: Unipolar digits are asked for, but the inputs may be negative.
         """
+        check_coding("known", known)
         if isinstance(known, IntegerCode) or self.input_coding != "unipolar":
             return "bipolar"
         if not known.not_negative and zero_point(known, self.input_bits) is None:
             raise ValueError("Argument `input_coding` must not be 'unipolar' for inputs that may be negative.")
         return "unipolar"
 
+    @checked_arguments
     def weight_digits(self, known: Coding) -> DigitSet:
         """Digits of the weights: see `weight_coding`.
 
         Raises:
             ValueError: Ternary digits are asked for, but the weights may take the one word without its negative.
         """
+        check_coding("known", known)
         if isinstance(known, IntegerCode) or self.weight_coding == "bipolar" or self.weight_bits == 1:
             return "bipolar"
         if even_about_zero(known, self.weight_bits):
@@ -96,6 +112,7 @@ class MappedArray(Macro):
         """Steps of a line in a step of what is read: two where both lines move."""
         return 2.0 if self.second_line == "differential" else 1.0
 
+    @checked_arguments
     def high_beside(self, high: Float[Array, "..."], driven: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Cells of the second line that go high beside so many of the first, of which so many are driven.
 

@@ -17,7 +17,7 @@ from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Coded, Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding, DigitSet, Rounding, input_code, weight_code
+from amsim.circuits.selection.codes import Coding, DigitSet, Rounding, check_coding, input_code, weight_code
 from amsim.circuits.selection.value_range import ValueRange
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
@@ -265,6 +265,7 @@ class Macro(eqx.Module):
         """Columns side by side of a weight whose range is not known; here one for each bit."""
         return self.weight_bits
 
+    @checked_arguments
     def for_product(self: AnyMacro, product: Product) -> AnyMacro:
         """The macro as a product uses it, with what its circuits leave to each product chosen; here as it is.
 
@@ -281,10 +282,12 @@ class Macro(eqx.Module):
         """
         return product.tiles(self.for_product(product).line_rows)
 
+    @checked_arguments
     def mapping_note(self, product: Product) -> str:
         """What putting a product on this macro wastes, and what would help; empty where nothing."""
         return ""
 
+    @checked_arguments
     def column_share(self, product: Product) -> float:
         """Share of a column's cells that one tile of a product keeps from other weights, 1."""
         return self.for_product(product).line_rows / self.rows
@@ -375,20 +378,24 @@ class Macro(eqx.Module):
             )
         return decision(self.margin(operands, Neuron(jnp.ones_like(intercept), intercept), die=die, key=key))
 
+    @checked_arguments
     def input_digits(self, known: Coding) -> DigitSet:
         """Digits in which inputs of this range are written, unless their code is given; here -1 and +1.
 
         Raises:
             ValueError: The macro is built for digits that such inputs do not have.
         """
+        check_coding("known", known)
         return "bipolar"
 
+    @checked_arguments
     def weight_digits(self, known: Coding) -> DigitSet:
         """The same for weights.
 
         Raises:
             ValueError: The macro is built for digits that such weights do not have.
         """
+        check_coding("known", known)
         return "bipolar"
 
     def coded(self, operands: Operands) -> Coded:

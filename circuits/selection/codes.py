@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from amsim.circuits.checked_arguments import checked_arguments
-from amsim.circuits.checks import integer_between, one_number, one_of, truth_values
+from amsim.circuits.checks import integer_between, one_number, one_of, shown, truth_values
 from amsim.circuits.selection.value_range import ValueRange, grid_scale
 from amsim.noise.checks import real
 from amsim.noise.gradients import decision, rounded
@@ -186,6 +186,12 @@ class IntegerCode(eqx.Module):
 
 Coding = ValueRange | IntegerCode
 """Coding of an operand: its known range, from which a macro derives the code, or the code itself."""
+
+
+def check_coding(name: str, known: Any) -> None:
+    """Raise ValueError unless this is what is known of an operand, or its code."""
+    if not isinstance(known, Coding):
+        raise ValueError(f"Argument `{name}` must be a ValueRange or an IntegerCode, but is {shown(known)}.")
 
 
 class _Digits(NamedTuple):

@@ -96,7 +96,7 @@ def test_noise_of_ternary_weights_is_what_the_places_say():
 
 def test_columns_and_conversions_are_those_of_the_digits():
     work = Work(DenseProduct(64, 8), 5, 320, 1.0)
-    ternary = SwitchedCapacitor(rows=64, columns=24, weight_bits=4, input_bits=4)
+    ternary = SwitchedCapacitor(rows=64, columns=24, weight_bits=4, input_bits=4, weight_coding="auto")
     bipolar = dataclasses.replace(ternary, weight_coding="bipolar")
     costs = [array.cost(work, {}) for array in (ternary, bipolar)]
     np.testing.assert_allclose(costs[0].energy / costs[1].energy, 3 / 4, rtol=1e-6)
@@ -118,9 +118,9 @@ def test_columns_and_conversions_are_those_of_the_digits():
     ],
 )
 def test_weights_are_ternary_where_words_lie_evenly_about_0(known, expected):
-    assert SwitchedCapacitor(weight_bits=4).weight_digits(known) == expected
-    assert SwitchedCapacitor(weight_bits=4, weight_coding="bipolar").weight_digits(known) == "bipolar"
-    assert SwitchedCapacitor(weight_bits=1).weight_digits(known) == "bipolar"
+    assert SwitchedCapacitor(weight_bits=4, weight_coding="auto").weight_digits(known) == expected
+    assert SwitchedCapacitor(weight_bits=4).weight_digits(known) == "bipolar"
+    assert SwitchedCapacitor(weight_bits=1, weight_coding="auto").weight_digits(known) == "bipolar"
     forced = SwitchedCapacitor(weight_bits=4, weight_coding="ternary")
     if expected == "bipolar":
         with pytest.raises(ValueError, match="must not be 'ternary' for weights that may take the word -8"):

@@ -64,15 +64,16 @@ HIGH = np.array([0.0, 1e-38, 1e-30, 1e-20, 1e-10, 1e-3, 1.0, 4.0, 8.0], np.float
 @pytest.mark.parametrize("unit", [1e-15, 1e-18])
 @pytest.mark.parametrize("resistance", [1e-3, 100.0, 1e6])
 def test_gains_of_drivers_where_next_to_nothing_rises(unit: float, resistance: float) -> None:
-    """`1 - exp(-t / tau)` in float64, `tau = R C h (1 - h / n)` behind the rail and `R C (n - p) / n`-like without."""
-    drivers = circuits.Drivers(resistance=resistance, supply_resistance=resistance)
-    time, total = jnp.float32(1e-9), jnp.float32(ROWS)
+    """`1 - exp(-t / tau)` in float64, `tau = R C h (1 - h / n)` behind a rail, and of drivers alone."""
+    behind_rail = circuits.Drivers(resistance=resistance * 1e-9, supply_resistance=resistance)
+    drivers = circuits.Drivers(resistance=resistance)
+    time, total, grounded = jnp.float32(1e-9), jnp.float32(ROWS), jnp.float32(1e-3)
 
     def gain(drivers: circuits.Drivers, high: jax.Array, unit: jax.Array) -> jax.Array:
-        return drivers.rail_gain(high, time, unit, total)
+        return drivers.rail_gain(high, time, unit, grounded, total)
 
     values, slopes = jax.vmap(jax.value_and_grad(gain, (0, 1, 2)), (None, 0, None))(
-        drivers, jnp.asarray(HIGH), jnp.float32(unit)
+        behind_rail, jnp.asarray(HIGH), jnp.float32(unit)
     )
     high = HIGH.astype(np.float64)
     tau = resistance * unit * high * (1 - high / ROWS)

@@ -28,7 +28,7 @@ def case():
 
 def test_equals_evaluate_and_cost(case):
     params, data = case
-    supplies = [0.4, 0.8]
+    supplies = [0.5, 0.8]
     measure = amsim.study(network, params, MACRO, data, batch=20, cost_items=10)
     axes = {"macro.supply": supplies, "weight_memory.supply": [0.9]}
     result = amsim.sweep(measure, axes, key=KEY, dies=3, reads=2)

@@ -49,7 +49,7 @@ def checkpoint(tmp_path):
         arrays = dict(file)
     tune(tmp_path / "own.npz", [], optimiser=0.05)
     header, own = json.loads(arrays["header"].tobytes()), header_of(tmp_path / "own.npz")
-    names = ("network", "optimiser", "step", "each_epoch", "key_kind", "versions")
+    names = ("network", "hardware", "optimiser", "step", "each_epoch", "key_kind", "versions")
     header["settings"] |= {name: own["settings"][name] for name in names}
     header["format"] = own["format"]
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)

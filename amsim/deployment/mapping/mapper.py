@@ -281,7 +281,7 @@ def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
         coding=_coding(mapped, macro),
         input_range=_input_range(site, macro),
         inside=_inside(mapped.enclosures),
-        note=macro.mapping_note(site.product),
+        note=macro.mapping_note(site.product) or None,
     )
 
 

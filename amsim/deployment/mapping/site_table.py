@@ -35,7 +35,7 @@ class SiteRow(NamedTuple):
         readout_range: Full scale of the converters that a calibration chose, relative to the swing of the driven rows.
         inside: Loops and branches around it, the outermost first.
         reason: Why it stays digital; empty on a macro.
-        note: What the mapping wastes, below the table; empty where nothing.
+        note: What the mapping wastes, below the table; None where nothing.
     """
 
     name: str
@@ -53,7 +53,7 @@ class SiteRow(NamedTuple):
     readout_range: float | None = None
     inside: str = ""
     reason: str = ""
-    note: str = ""
+    note: str | None = None
 
     @property
     def on_macro(self) -> bool:
