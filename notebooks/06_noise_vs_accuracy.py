@@ -158,7 +158,7 @@ cells = circuits.SramCell()
 supplies = [0.42, 0.46, 0.5, 0.55, 0.6, 0.66]
 by_supply = sweep(circuits.DigitalBinary(weight_cells=cells), {SUPPLY: supplies})
 two_bit = networks.load("2-bit-fashion")
-by_bits = sweep(amsim.design("switched-capacitor-2b").accelerator(), {ADC: [6, 8]}, two_bit)
+by_bits = sweep(amsim.design("switched-capacitor-2b").accelerator(), {ADC: [4, 8]}, two_bit)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 plot.plot_sweep(by_supply, ax=left)
@@ -182,7 +182,7 @@ failing = 100 * float(cells.bit_error_rate(supplies[0]))
 print(f"the digital array loses {digital[-1]:.1f} points at {supplies[-1]} V and {digital[0]:.0f} at {supplies[0]} V,")
 print(f"where {failing:.0f} % of its weight cells fail;")
 converted = 100 * by_bits["accuracy"].mean(("die", "read")).values
-print(f"with converters of 6 bit the 2-bit network has {converted[0]:.0f} %, with 8 bit {converted[1]:.0f} %.")
+print(f"with converters of 4 bit the 2-bit network has {converted[0]:.0f} %, with 8 bit {converted[1]:.0f} %.")
 assert lost[0] < 3
 assert lost[-1] > 10
 assert abs(digital[-1]) < 1

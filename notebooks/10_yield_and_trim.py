@@ -38,7 +38,9 @@ data = amsim.load_dataset("fashion-mnist-mini")
 test = data.test[:IMAGES]
 net, params = networks.load("binary-fashion")
 published = amsim.design("switched-capacitor-1b").accelerator()
-untrimmed = amsim.with_settings(published, {"macro.comparator.trim": None})
+# Single lines, on which an offset counts twice as much as on the chip's differential pairs.
+single = {"macro.second_line": "none", "macro.cell_capacitance": 2.1e-15}
+untrimmed = amsim.with_settings(published, single | {"macro.comparator.trim": None})
 array = untrimmed.macros[1]
 plain = float(amsim.evaluate(net, params, circuits.Exact(), test, dies=1, key=KEY).accuracy_mean)
 limit = plain - ALLOWED_LOSS - 0.5 / IMAGES  # half an image, so that no rounding decides
