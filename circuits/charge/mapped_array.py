@@ -28,7 +28,7 @@ class MappedArray(Macro):
     """Columns with banks, one line or two, and cells that hold digits; the fields are those of `CapacitorArray`."""
 
     weight_coding: eqx.AbstractVar[Literal["auto", "bipolar", "ternary"]]
-    input_coding: eqx.AbstractVar[Literal["auto", "bipolar", "unipolar"]]
+    input_coding: eqx.AbstractVar[Literal["bipolar", "unipolar"]]
     second_line: eqx.AbstractVar[Literal["none", "differential", "replica"]]
     banks: eqx.AbstractVar[Banks | None]
 
