@@ -72,12 +72,12 @@ class CapacitorArray(MappedArray):
         weight_bits: Bits of a weight, side by side on neighbouring columns (static).
         input_bits: Bits of an input, one after another (static).
         weight_coding: Digits of weights of several bits (static): "ternary", a cell for each bit of the magnitude,
-            undriven where that is 0, or "bipolar", two's complement in cells of -1 and +1 (default). Ternary words lie
+            half way where that is 0, or "bipolar", two's complement in cells of -1 and +1 (default). Ternary words lie
             evenly about 0 and take a column less, less noise (`(4**(b-1) - 1) / 3` times that of a line instead of
             `(4**b - 1) / 12`), and zeros that move no line; but lines then stop at half cells, so that a converter that
             resolves every cell is exact for bipolar digits only. "auto" is ternary wherever words lie evenly.
         input_coding: Digits of inputs (static): "bipolar", -1 and +1 (default), or "unipolar", 0 and +1, for inputs
-            that are known not to be negative: half the swing, and zeros that drive no cell.
+            that are known not to be negative: half the swing, and zeros that leave cells half way.
         unit_capacitance: F. Default 1 fF (facts 1.2).
         mismatch_coefficient: Relative sigma of a unit capacitor times sqrt of its capacitance, sqrt(F).
         cell_parasitic: Parasitic of the line to ground per row, F. Default 0.3 fF (facts 5.2, 28 nm model).

@@ -155,6 +155,10 @@ def test_a_calibrated_chip_keeps_the_digits_of_its_array():
     assert {row.coding for row in chip.sites(x)} == {"unipolar x ternary"}
     plain = amsim.deploy(network, params, array)
     assert {row.coding for row in plain.sites(x)} == {"unipolar x ternary"}
-    assert [layer.work.weight_columns for layer in chip.workload(x).layers] == [3, 3]
+    # Three columns of the four bits on this chip, four on an array of other cells.
+    bipolar = dataclasses.replace(array, weight_coding="bipolar", input_coding="bipolar")
+    work = [layer.work for layer in chip.workload(x).layers]
+    assert all(one.weight_columns is None for one in work)
+    assert float(array.cost(work[0], {}).occupancy) / float(bipolar.cost(work[0], {}).occupancy) == 3 / 4
     with pytest.raises(amsim.DeploymentError, match="`input_coding` must not be 'unipolar'"):
         amsim.deploy(lambda p, x: x @ p, params[0], array)(x)
