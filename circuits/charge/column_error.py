@@ -64,8 +64,8 @@ def error_variances(
     Validity: first order in static errors; Gaussian sums where a step is coarser than a cell, sums inside the range
     where it is not; a settling error below about 10 % (the spread of drivers on a line that settles less is left
     out), layout errors of full columns, common charges well inside the trim's range.
-    Faults and layout errors are those of a whole single line, and sums those of digits -1 and +1, whatever banks, second
-    line and codings the array has.
+    Faults and layout errors are those of a whole single line, and sums those of digits -1 and +1, whatever banks,
+    second line and codings the array has.
     Source: facts 1.3, 5; derived in the docstring.
     """
     driven = _check(macro, rows, activity, readout)
