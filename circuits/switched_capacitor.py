@@ -75,7 +75,7 @@ class SwitchedCapacitor(CapacitorArray):
         if self.adc is not None:
             readout = readout + self.adc.area_in(self.process)
         if self.banks is not None:
-            readout = readout + self.banks.number * self.banks.switch_area * area_ratio(self.process)
+            readout = readout + self.lines * self.banks.number * self.banks.switch_area * area_ratio(self.process)
         return self.columns * (self.rows * (self.cell_area * area_ratio(self.process)) + readout)
 
     @checked_arguments
@@ -229,7 +229,8 @@ class SwitchedCapacitor(CapacitorArray):
         )
         if self.banks is None:
             return cost
-        gates = self.columns * self.banks.number * self.banks.gate_capacitance * node * self.supply**2
+        switches = self.lines * self.columns * self.banks.number
+        gates = switches * self.banks.gate_capacitance * node * self.supply**2
         return dataclasses.replace(cost, energy=cost.energy + gates)
 
     @checked_arguments

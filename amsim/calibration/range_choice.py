@@ -155,6 +155,9 @@ def _codes(chip: Chip, sites: list[MappedSite], inputs: Inputs, methods: RangeMe
             known=_known_inputs(site.data, found),
             rounding=rounding,
         )
+        # The mapping has refused digits that the program does not know to suit; these are of the code that data chose.
+        digits = macro.input_digits(ValueRange() if input_code.signed else ValueRange(0.0))
+        input_code = dataclasses.replace(input_code, digit_set=digits)
         unused = 1.0 / highest_code(macro.weight_bits, True)
         weight_code = IntegerCode(
             jnp.where(scale > 0, scale, unused),

@@ -44,7 +44,7 @@ def noise_budget(
             f"{type(macro).__name__}.error_variances must name effects of its sources of error, which are "
             f"{', '.join(sorted(declared)) or 'none'}, but names {unknown[0]!r}."
         )
-    products = macro.rows if rows is None else rows
+    products = macro.line_rows if rows is None else rows
     found = {name: float(value) for name, value in variances.items()}
     total = sum(found.values())
     ratio = float(signal_to_noise(variances, products, activity)) if total > 0 else math.inf

@@ -142,6 +142,11 @@ def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
             "Argument `macro` must be a SwitchedCapacitor with a comparator and the uniform converter `Adc`; another "
             "one's own errors would be taken for those of the line."
         )
+    if macro.second_line != "none":
+        raise ValueError(
+            "Argument `macro` must have single lines, since this fit has their covariance, but its `second_line` is "
+            f"{macro.second_line!r}."
+        )
     for part in (*PARTS, "supply_noise"):
         if getattr(macro, part) is not None:
             raise ValueError(f"Argument `macro` must have no part `{part}`, whose effect on a sweep this fit lacks.")

@@ -55,7 +55,7 @@ def characterise(
             macro that at its word lengths neither reads numbers nor decides.
     """
     _check(macro, key, dies, reads, rows)
-    products = macro.rows if rows is None else rows
+    products = macro.line_rows if rows is None else rows
     counts = _counts(products, around_zero=not macro.reads_numbers)
     inputs = jnp.asarray(np.where(np.arange(products) < (counts[:, None] + products) // 2, 1.0, -1.0), float)
     ideal = jnp.asarray(counts[:, None], float)
@@ -104,9 +104,9 @@ def _check(macro: Any, key: Any, dies: int, reads: int, rows: int | None) -> Non
     if not isinstance(macro, Macro):
         raise ValueError(f"Argument `macro` must be a macro, but is {macro!r} of type {type(macro).__name__}.")
     one_key("key", key)
-    at_least_one(dies=dies, reads=reads, rows=macro.rows if rows is None else rows)
+    at_least_one(dies=dies, reads=reads, rows=macro.line_rows if rows is None else rows)
     if not macro.reads_numbers:  # raises before anything is compiled
-        macro.check_neuron(DenseProduct(macro.rows if rows is None else rows, macro.columns))
+        macro.check_neuron(DenseProduct(macro.line_rows if rows is None else rows, macro.columns))
 
 
 def _counts(rows: int, *, around_zero: bool) -> np.ndarray:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Real
 from amsim.circuits.checks import integer_between, one_of, part_of
 from amsim.circuits.contract.dataflow import DIMENSIONS, Unrolling
 from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.stationary import columns_of_weight
 from amsim.circuits.contract.work import SHARED_BY, MacroCost, Work
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.register_file import RegisterFile
@@ -147,7 +148,7 @@ class SystolicArray(Organisation):
         if self.registers is None:
             return Overhead(zero, zero, zero)
         cells_hold_words = math.isinf(cost.occupancy)
-        steps = 1 if cells_hold_words else macro.weight_bits * macro.input_bits
+        steps = 1 if cells_hold_words else columns_of_weight(macro, work) * macro.input_bits
         input_bits = macro.input_bits if cells_hold_words else 1
         bits = jnp.asarray(float(work.macs * steps) * (input_bits + ACCUMULATOR_BITS))
         filling = busiest.passes * float(macro.rows + macro.columns - 2)

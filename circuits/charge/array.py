@@ -72,13 +72,12 @@ class CapacitorArray(MappedArray):
         weight_bits: Bits of a weight, side by side on neighbouring columns (static).
         input_bits: Bits of an input, one after another (static).
         weight_coding: Digits of weights of several bits (static): "ternary", a cell for each bit of the magnitude,
-            undriven where that is 0, or "bipolar", two's complement in cells of -1 and +1 (default). Ternary words lie
+            half way where that is 0, or "bipolar", two's complement in cells of -1 and +1 (default). Ternary words lie
             evenly about 0 and take a column less, less noise (`(4**(b-1) - 1) / 3` times that of a line instead of
             `(4**b - 1) / 12`), and zeros that move no line; but lines then stop at half cells, so that a converter that
             resolves every cell is exact for bipolar digits only. "auto" is ternary wherever words lie evenly.
-        input_coding: Digits of unsigned inputs (static): "bipolar", -1 and +1, or "unipolar", 0 and +1, of half the
-            swing, whose zeros drive no cell. "auto" is bipolar, and what costs the least error where data choose
-            (`amsim.calibrate`). Signed inputs are bipolar.
+        input_coding: Digits of inputs (static): "bipolar", -1 and +1 (default), or "unipolar", 0 and +1, for inputs
+            that are known not to be negative: half the swing, and zeros that leave cells half way.
         unit_capacitance: F. Default 1 fF (facts 1.2).
         mismatch_coefficient: Relative sigma of a unit capacitor times sqrt of its capacitance, sqrt(F).
         cell_parasitic: Parasitic of the line to ground per row, F. Default 0.3 fF (facts 5.2, 28 nm model).
@@ -158,7 +157,7 @@ class CapacitorArray(MappedArray):
     weight_bits: int = count(unit="bit", symbol="b_w", default=1)
     input_bits: int = count(unit="bit", symbol="b_x", default=1)
     weight_coding: Literal["auto", "bipolar", "ternary"] = eqx.field(static=True, default="bipolar")
-    input_coding: Literal["auto", "bipolar", "unipolar"] = eqx.field(static=True, default="auto")
+    input_coding: Literal["bipolar", "unipolar"] = eqx.field(static=True, default="bipolar")
     unit_capacitance: Quantity = quantity("unit_capacitance", unit="F", symbol="C_u", positive=True, default=1e-15)
     mismatch_coefficient: Quantity = quantity(
         "mismatch_coefficient", unit="F^0.5", symbol="K_C", default=MOM_FRINGE_COEFFICIENT
@@ -196,7 +195,7 @@ class CapacitorArray(MappedArray):
     def __check_init__(self) -> None:
         """Check that something reads the lines."""
         one_of("weight_coding", self.weight_coding, ("auto", "bipolar", "ternary"))
-        one_of("input_coding", self.input_coding, ("auto", "bipolar", "unipolar"))
+        one_of("input_coding", self.input_coding, ("bipolar", "unipolar"))
         one_of("second_line", self.second_line, ("none", "differential", "replica"))
         part_of("process", self.process, Process)
         part_of("bias_dac", self.bias_dac, BiasDac)

@@ -64,6 +64,8 @@ def error_variances(
     Validity: first order in static errors; Gaussian sums where a step is coarser than a cell, sums inside the range
     where it is not; a settling error below about 10 % (the spread of drivers on a line that settles less is left
     out), layout errors of full columns, common charges well inside the trim's range.
+    Faults and layout errors are those of a whole single line, and sums those of digits -1 and +1, whatever banks,
+    second line and codings the array has.
     Source: facts 1.3, 5; derived in the docstring.
     """
     driven = _check(macro, rows, activity, readout)
@@ -101,8 +103,8 @@ def _quantised(adc: Converter, rows: int, activity: float, before: Array) -> Arr
 def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
     if not isinstance(macro, CapacitorArray):
         raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
-    driven = macro.rows if rows is None else rows
-    integer_between("rows", driven, 1, macro.rows)
+    driven = macro.line_rows if rows is None else rows
+    integer_between("rows", driven, 1, macro.line_rows)
     number_between("activity", activity, 0.0, 1.0)
     if not 0 < activity < 1:
         raise ValueError(f"Argument `activity` must be between 0 and 1, but is {activity}.")

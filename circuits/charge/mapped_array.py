@@ -28,7 +28,7 @@ class MappedArray(Macro):
     """Columns with banks, one line or two, and cells that hold digits; the fields are those of `CapacitorArray`."""
 
     weight_coding: eqx.AbstractVar[Literal["auto", "bipolar", "ternary"]]
-    input_coding: eqx.AbstractVar[Literal["auto", "bipolar", "unipolar"]]
+    input_coding: eqx.AbstractVar[Literal["bipolar", "unipolar"]]
     second_line: eqx.AbstractVar[Literal["none", "differential", "replica"]]
     banks: eqx.AbstractVar[Banks | None]
 
@@ -116,7 +116,8 @@ class MappedArray(Macro):
     def high_beside(self, high: Float[Array, "..."], driven: Float[Array, "..."] | float) -> Float[Array, "..."]:
         """Cells of the second line that go high beside so many of the first, of which so many are driven.
 
-        A cell half way counts as half a cell, as on the first line.
+        A cell half way counts as half a cell, as on the first line, an upper bound: from a rail of half the supply it
+        draws a quarter of a unit less.
         """
         if self.second_line == "none":
             return jnp.zeros_like(high)

@@ -106,6 +106,9 @@ def test_a_choice_of_banks_stands():
     np.testing.assert_allclose(quiet.matmul(x, w), x @ w, atol=1e-4)
     with pytest.raises(ValueError, match="30 rows does not fit a line of 24 rows"):
         forced.check_neuron(DenseProduct(30, 4))
+    with pytest.raises(ValueError, match="`rows` must be an integer from 1 to 24"):
+        forced.error_variances(rows=25)
+    assert forced.error_variances().keys() == forced.error_variances(rows=24).keys()
 
 
 @pytest.mark.parametrize(

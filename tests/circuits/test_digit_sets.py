@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import amsim
 from amsim.circuits import Adc, Banks, Comparator, DenseProduct, IntegerCode, Operands, SwitchedCapacitor, ValueRange
 from amsim.circuits.contract.work import Work
 from amsim.circuits.selection.codes import digits_of
@@ -40,7 +41,7 @@ def test_digits_recombine_to_the_code_with_slope_1(digit_set, signed, bits):
 @pytest.mark.parametrize("bits", [(2, 2), (4, 3), (8, 4)])
 @pytest.mark.parametrize("banks", [None, Banks(number=4)])
 @pytest.mark.parametrize(
-    ("weight_coding", "input_coding"), [("auto", "auto"), ("bipolar", "unipolar"), ("ternary", "unipolar")]
+    ("weight_coding", "input_coding"), [("auto", "bipolar"), ("bipolar", "unipolar"), ("ternary", "unipolar")]
 )
 def test_an_ideal_array_is_exact_in_every_coding(weight_coding, input_coding, bits, banks):
     array = SwitchedCapacitor(
@@ -136,3 +137,28 @@ def test_codings_that_operands_cannot_have_are_refused(as_a_user_runs_it):
     for digit_set, signed in (("unipolar", True), ("ternary", False)):
         with pytest.raises(ValueError, match="digit_set"):
             IntegerCode(jnp.ones(()), 4, signed, digit_set=digit_set)
+
+
+def test_a_calibrated_chip_keeps_the_digits_of_its_array():
+    """Codes that data choose stand in the digits that the array is built for, and the site table says so."""
+    generator = np.random.default_rng(1)
+    params = [jnp.asarray(generator.normal(size=shape), jnp.float32) for shape in ((12, 10), (10, 4))]
+    x = jnp.asarray(generator.random((20, 12)), jnp.float32)
+
+    def network(params, x):
+        return jax.nn.relu(jax.nn.relu(x) @ params[0]) @ params[1]
+
+    array = SwitchedCapacitor(
+        rows=16, columns=8, weight_bits=4, input_bits=3, weight_coding="auto", input_coding="unipolar"
+    )
+    chip = amsim.calibrate(network, params, array, x, steps=False).chip
+    assert {row.coding for row in chip.sites(x)} == {"unipolar x ternary"}
+    plain = amsim.deploy(network, params, array)
+    assert {row.coding for row in plain.sites(x)} == {"unipolar x ternary"}
+    # Three columns of the four bits on this chip, four on an array of other cells.
+    bipolar = dataclasses.replace(array, weight_coding="bipolar", input_coding="bipolar")
+    work = [layer.work for layer in chip.workload(x).layers]
+    assert all(one.weight_columns is None for one in work)
+    assert float(array.cost(work[0], {}).occupancy) / float(bipolar.cost(work[0], {}).occupancy) == 3 / 4
+    with pytest.raises(amsim.DeploymentError, match="`input_coding` must not be 'unipolar'"):
+        amsim.deploy(lambda p, x: x @ p, params[0], array)(x)
