@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Real
 
 from amsim.circuits.adc import Adc
+from amsim.circuits.charge.readout_range import finest_counted
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
@@ -145,9 +146,8 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
         variables["threshold"] = (("neuron",), (driven[0] - np.asarray(told["shift"], float)) / 2)
     if not fused:
         adc = macro.adc
-        # Half cells occur where cells are undriven, and the converter then resolves them.
-        finest = 0.5 if counts[:, 1::2].any() else 1.0
-        lsb, centre = (np.asarray(part, float) for part in adc.scale(jnp.asarray(driven, float), finest))
+        scale = adc.scale(jnp.asarray(driven, float), finest_counted(told["lines"]))
+        lsb, centre = (np.asarray(part, float) for part in scale)
         variables["lsb"] = (("tile",), lsb)
         variables["range_low"] = (("tile",), centre + lsb * (adc.lowest_code - 0.5))
         variables["range_high"] = (("tile",), centre + lsb * (adc.highest_code + 0.5))

@@ -273,10 +273,10 @@ def _layers(chip: Chip, inputs: tuple[Any, ...], in_axes: Any) -> tuple[Layer, .
     batch = batch_of(inputs, in_axes)
     traced = traced_chip(chip, inputs)
     shares = Shares(traced.network, len(traced.leaves), batch)
-    reports = report_program(traced.network, deployment_of(chip), traced.arguments(inputs))
+    deployment = deployment_of(chip)
+    reports = report_program(traced.network, deployment, traced.arguments(inputs))
     activities = [report.averages() for report in reports]
     weights = stored_weights(traced.network, traced.names)
-    deployment = deployment_of(chip)
     layers = []
     for mapped, weight, activity, report in zip(traced.sites, weights, activities, reports, strict=True):
         code = deployment.calibration.of(mapped.site.name).weights

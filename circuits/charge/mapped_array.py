@@ -16,6 +16,7 @@ from amsim.circuits.selection.codes import (
     DigitSet,
     IntegerCode,
     check_coding,
+    digits_of,
     even_about_zero,
     lowest_code,
     zero_point,
@@ -100,7 +101,7 @@ class MappedArray(Macro):
     @property
     def weight_columns(self) -> int:
         """Columns of a weight whose range is not known."""
-        return self.weight_bits - 1 if self.weight_bits > 1 and self.weight_coding != "bipolar" else self.weight_bits
+        return digits_of(self.weight_bits, "bipolar" if self.weight_coding == "bipolar" else "ternary")
 
     @property
     def lines(self) -> int:

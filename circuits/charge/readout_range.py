@@ -23,6 +23,15 @@ def finest_step(coded: Coded) -> Float[Array, "..."]:
     return jnp.where(undriven, 0.5, 1.0).astype(x.dtype)
 
 
+def finest_counted(counts: Real[Array, "tiles values"]) -> Float[Array, ""]:
+    """Step between the values that lines took, cells: half cells occur where cells are undriven.
+
+    Args:
+        counts: From `count_line_values`.
+    """
+    return jnp.where(jnp.any(counts[:, 1::2] > 0), 0.5, 1.0)
+
+
 def count_line_values(coded: Coded, line_rows: int) -> Int[Array, "tiles values"]:
     """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact.
 
@@ -67,9 +76,14 @@ def select_full_scale(
     driven = jnp.sum(product.driven_rows(line_rows), axis=1, keepdims=True).astype(float)
     cells = jnp.broadcast_to(jnp.arange(counts.shape[1], dtype=driven.dtype).reshape(1, -1) / 2, counts.shape)
     bits = max((adc.levels - 1).bit_length(), 1)
-    # Half cells occur where cells are undriven, and the converter then resolves them.
-    finest = jnp.where(jnp.any(counts[:, 1::2] > 0), 0.5, 1.0)
     chosen = select_range(
-        cells, driven, bits, levels=adc.levels, method=method, coverage=coverage, finest=finest, counts=counts
+        cells,
+        driven,
+        bits,
+        levels=adc.levels,
+        method=method,
+        coverage=coverage,
+        finest=finest_counted(counts),
+        counts=counts,
     )
     return jax.lax.stop_gradient(chosen)

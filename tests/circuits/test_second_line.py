@@ -2,12 +2,12 @@
 
 import dataclasses
 import math
-import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from spice_lines import needs_ngspice
 from switched_capacitor_calls import margin
 
 from amsim import spice
@@ -115,7 +115,7 @@ def test_what_both_lines_have_in_common_cancels(kind):
     np.testing.assert_allclose(read, float(array.nominal_gain) * (x @ w), rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
+@needs_ngspice
 def test_two_netlists_read_against_each_other_give_the_pair(tmp_path):
     """Each line of a pair with its own die in ngspice, settling on through slow drivers."""
     effects = {"drivers": Drivers(resistance=3e5, spread=0.2), "clock": 2e9, "comparator": Comparator().ideal()}

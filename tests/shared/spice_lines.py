@@ -1,14 +1,19 @@
 """Operands of lines that ngspice simulates, and the voltages behind a macro's own decisions."""
 
+import shutil
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from amsim.circuits import DenseProduct, Neuron, Operands, ValueRange
 from amsim.spice.lines import in_float64
 
 SIGNS = ValueRange(-1.0, 1.0)
+
+needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
 
 
 def operands(seed, evaluations, macro):

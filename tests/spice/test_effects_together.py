@@ -6,17 +6,17 @@ capacitors differ by 2 %; drivers are alike unless a case says otherwise.
 
 import dataclasses
 import math
-import shutil
 
 import jax
 import numpy as np
 import pytest
+from spice_lines import needs_ngspice
 
 from amsim import spice
 from amsim.circuits import BiasDac, Comparator, Drivers, Leakage, ResetSwitch, SwitchedCapacitor
 from tests.shared.spice_lines import folded_voltages, operands
 
-pytestmark = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
+pytestmark = needs_ngspice
 
 LINE = SwitchedCapacitor(
     rows=12,

@@ -4,12 +4,12 @@ import dataclasses
 import json
 import math
 import os
-import shutil
 import time
 
 import jax
 import numpy as np
 import pytest
+from spice_lines import needs_ngspice
 
 from amsim import spice
 from amsim.circuits import (
@@ -26,8 +26,6 @@ from amsim.circuits import (
 from amsim.spice.sequence import POINT_LIMIT
 from amsim.spice.simulator import simulate as run_deck
 from tests.shared.spice_lines import folded_voltages, operands
-
-needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
 
 ROWS, COLUMNS = 12, 2
 BASE = {
