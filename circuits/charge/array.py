@@ -338,10 +338,11 @@ class CapacitorArray(MappedArray):
             high: Units that go to the supply, any shape.
             size: Total capacitance of the lines relative to the nominal one, that broadcasts.
         """
-        assert self.drivers is not None
+        drivers = self.working_drivers
+        assert drivers is not None
         grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
         unit = self.unit_capacitance * size
-        return self.drivers.rail_gain(high, self.settling_time, unit, grounded, self.total_units)
+        return drivers.rail_gain(high, self.settling_time, unit, grounded, self.total_units)
 
     @property
     def reset_left(self) -> Float[Array, ""]:

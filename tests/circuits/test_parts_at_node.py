@@ -115,6 +115,16 @@ def test_an_array_and_its_readout_have_one_supply():
     assert energies[1] / energies[0] == pytest.approx((0.6 / 0.9) ** 2, rel=1e-5)
 
 
+def test_a_rail_holds_back_drivers_of_the_arrays_own_supply():
+    railed = Drivers(resistance=300e3, supply=0.9, supply_resistance=3e3)
+    built = SwitchedCapacitor(rows=64, columns=4, supply=0.9, clock=1e9, drivers=railed)
+    moved = dataclasses.replace(built, supply=0.6)
+    restated = dataclasses.replace(moved, drivers=dataclasses.replace(railed.at_supply(0.6), supply=0.6))
+    high = jnp.asarray([8.0, 32.0, 60.0])
+    np.testing.assert_allclose(moved.rail_gain(high), restated.rail_gain(high), rtol=1e-6)
+    assert float(moved.rail_gain(high)[1]) < 0.99 * float(built.rail_gain(high)[1])
+
+
 def test_drivers_in_another_node():
     """Delay over the capacitance of a gate."""
     moved = Drivers(supply=0.8).at_supply(0.7, SIXTEEN)

@@ -14,7 +14,7 @@ from spice_lines import needs_ngspice
 
 from amsim import spice
 from amsim.circuits import BiasDac, Comparator, Drivers, Leakage, ResetSwitch, SwitchedCapacitor
-from tests.shared.spice_lines import folded_voltages, operands
+from spice_lines import folded_voltages, operands
 
 pytestmark = needs_ngspice
 

@@ -25,7 +25,7 @@ from amsim.circuits import (
 )
 from amsim.spice.sequence import POINT_LIMIT
 from amsim.spice.simulator import simulate as run_deck
-from tests.shared.spice_lines import folded_voltages, operands
+from spice_lines import folded_voltages, operands
 
 ROWS, COLUMNS = 12, 2
 BASE = {
