@@ -10,11 +10,10 @@ import math
 import jax
 import numpy as np
 import pytest
-from spice_lines import needs_ngspice
+from spice_lines import folded_voltages, needs_ngspice, operands
 
 from amsim import spice
 from amsim.circuits import BiasDac, Comparator, Drivers, Leakage, ResetSwitch, SwitchedCapacitor
-from spice_lines import folded_voltages, operands
 
 pytestmark = needs_ngspice
 

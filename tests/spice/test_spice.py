@@ -9,7 +9,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from spice_lines import needs_ngspice
+from spice_lines import folded_voltages, needs_ngspice, operands
 
 from amsim import spice
 from amsim.circuits import (
@@ -25,7 +25,6 @@ from amsim.circuits import (
 )
 from amsim.spice.sequence import POINT_LIMIT
 from amsim.spice.simulator import simulate as run_deck
-from spice_lines import folded_voltages, operands
 
 ROWS, COLUMNS = 12, 2
 BASE = {
