@@ -8,8 +8,10 @@ from amsim.circuits.adc import SarAdc as SarAdc
 from amsim.circuits.adc import SingleSlopeAdc as SingleSlopeAdc
 from amsim.circuits.charge.banks import Banks as Banks
 from amsim.circuits.charge.bias_dac import BiasDac as BiasDac
+from amsim.circuits.charge.capacitor_ladder import CapacitorLadder as CapacitorLadder
 from amsim.circuits.charge.charge_line import ChargeLine as ChargeLine
 from amsim.circuits.charge.column_error import error_variances as error_variances
+from amsim.circuits.charge.combining import Combining as Combining
 from amsim.circuits.charge.comparator import Comparator as Comparator
 from amsim.circuits.charge.comparator import ComparatorSizes as ComparatorSizes
 from amsim.circuits.charge.drivers import Drivers as Drivers
@@ -17,8 +19,10 @@ from amsim.circuits.charge.faults import Faults as Faults
 from amsim.circuits.charge.layout import Layout as Layout
 from amsim.circuits.charge.leakage import Leakage as Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch as ResetSwitch
+from amsim.circuits.charge.time_shared import TimeSharedCharge as TimeSharedCharge
 from amsim.circuits.charge.trim import Trim as Trim
 from amsim.circuits.charge.trim_choice import trim_bits as trim_bits
+from amsim.circuits.charge.weighted_capacitors import WeightedCapacitors as WeightedCapacitors
 from amsim.circuits.contract.error_sources import IDEAL as IDEAL
 from amsim.circuits.contract.error_sources import ErrorSource as ErrorSource
 from amsim.circuits.contract.macro import Macro as Macro

@@ -16,7 +16,16 @@ from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal
 from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
 from amsim.circuits.checked_arguments import checked_arguments
-from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
+from amsim.circuits.contract.bit_slicing import (
+    Slice,
+    accumulate,
+    check_groups,
+    of_groups,
+    places_of,
+    recombine,
+    swing_of,
+    weight_digits,
+)
 from amsim.circuits.contract.macro import Die, no_converter
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
@@ -60,8 +69,11 @@ class SwitchedCapacitor(CapacitorArray):
 
     @property
     def decides(self) -> bool:
-        """With one-bit operands, the only ones that a comparator can decide on."""
-        return self.weight_bits == 1 and self.input_bits == 1
+        """With one-bit operands, the only ones that a comparator can decide on, unless it is that of a shared converter.
+
+        A converter that several columns share reads numbers; without one their comparator decides in turn.
+        """
+        return self.weight_bits == 1 and self.input_bits == 1 and (self.turns == 1 or self.adc is None)
 
     @property
     def operating_supply(self) -> Float[Array, ""]:
@@ -70,10 +82,14 @@ class SwitchedCapacitor(CapacitorArray):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """Cells, converters and switches of banks, m^2."""
+        """Cells, converters, what combines columns, and switches of banks, m^2."""
         readout = 0.0 if self.comparator is None else self.comparator.area_in(self.process)
         if self.adc is not None:
             readout = readout + self.adc.area_in(self.process)
+        readout = readout / self.readout_columns
+        if self.joined is not None:
+            group = self.joined.area(self.total_capacitance, self.process)
+            readout = readout + self.lines * group / self.combined_columns
         if self.banks is not None:
             readout = readout + self.lines * self.banks.number * self.banks.switch_area * area_ratio(self.process)
         return self.columns * (self.rows * (self.cell_area * area_ratio(self.process)) + readout)
@@ -106,19 +122,20 @@ class SwitchedCapacitor(CapacitorArray):
         return checked if self.for_rows(1) is not self else fold_die(self, checked)
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
-        """Product read through the ADC: one conversion per tile, input bit and weight bit."""
-        array, adc = self.for_product(operands.product), self.adc
+        """Product read through the ADC: one conversion per tile, input bit and weight bit, or group of combined ones."""
+        array, adc, combined = self.for_product(operands.product), self.adc, self.combined_columns
         assert adc is not None
         coded, product = self.coded(operands), operands.product
+        check_groups(coded, combined)
         digits = weight_digits(coded)
         driven = product.driven_rows(array.line_rows).astype(digits.dtype)
         line = array._line(die, digits.shape[1])
         middles = None if line is None else line.middle(driven, with_bias=False)
-        finest = finest_step(coded)
+        finest = finest_step(coded, combined)
         sampled, decided = array.sampled_noise_counts / 2, array.decision_noise_counts / 2
 
         def read(one: Slice) -> Float[Array, "..."]:
-            rows = jnp.sum(driven[one.tile])
+            rows = jnp.sum(driven[one.tile]) * swing_of(combined)
             counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
             slice_key = None if key is None else jax.random.fold_in(key, one.order)
             counts = counts_at_decision(array, line, counts, rows, slice_key)
@@ -133,8 +150,9 @@ class SwitchedCapacitor(CapacitorArray):
             )
             return one.place_value * (2 * cells - rows)
 
-        sums = accumulate(coded, digits, array.line_rows, read, cells=None if line is None else line.cells)
-        return coded.decode(recombine(coded, sums))
+        cells = None if line is None else line.cells
+        sums = accumulate(coded, digits, array.line_rows, read, cells=cells, combined=combined)
+        return coded.decode(recombine(coded, sums, combined))
 
     def margin(
         self, operands: Operands, neuron: Neuron, *, die: Die = None, key: PRNGKeyArray | None = None
@@ -169,10 +187,12 @@ class SwitchedCapacitor(CapacitorArray):
 
     def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Mean switched capacitance of an evaluation, in unit capacitors, and the fractions that clip."""
-        array = self.for_product(operands.product)
+        array, combined = self.for_product(operands.product), self.combined_columns
         coded, product = self.coded(operands), operands.product
+        check_groups(coded, combined)
         driven = jnp.sum(product.driven_rows(array.line_rows).astype(coded.w.dtype), axis=-1)
-        finest = finest_step(coded)
+        digits, finest = weight_digits(coded), finest_step(coded, combined)
+        places = places_of(digits.shape[1], combined).astype(coded.w.dtype)
         # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
         bias_high = 0.0 if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
 
@@ -183,10 +203,12 @@ class SwitchedCapacitor(CapacitorArray):
                 "high_cells": jnp.mean(cells),
             }
             if neuron is None and self.adc is not None:
-                found["clipped_adc"] = self.adc.clipped_fraction(cells, driven[slice_.tile], finest)
+                read = of_groups(cells * over_columns(places, cells.ndim), combined)
+                rows = swing_of(combined) * driven[slice_.tile]
+                found["clipped_adc"] = self.adc.clipped_fraction(read, rows, finest)
             return found
 
-        totals = accumulate(coded, weight_digits(coded), array.line_rows, one)
+        totals = accumulate(coded, digits, array.line_rows, one)
         activity = {
             name: total / (product.tiles(array.line_rows) * coded.x_code.digit_count) for name, total in totals.items()
         }
@@ -197,18 +219,20 @@ class SwitchedCapacitor(CapacitorArray):
         return activity
 
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Capacitors by the activity of the site, cell logic by events, one readout per line evaluation.
+        """Capacitors by the activity of the site, cell logic by events, one readout per line or group of combined ones.
 
-        For unknown data half of the cells go high.
+        For unknown data half of the cells go high. Conversions that share a converter follow one another.
         """
         array, fused = self.for_product(work.product), "clipped_thresholds" in activity
         assert self.comparator is not None
-        readout, converting = self.comparator.energy(self.supply, self.process), jnp.zeros_like(self.supply)
+        readout, converting = self.comparator.energy(self.supply, self.process), (self.turns - 1) * array.turn_time
         if not fused and self.adc is not None:
             readout = self.adc.energy(self.supply, readout, self.process)
             # The line holds while the converter works; a conversion longer than settling adds waiting time.
-            taken = self.adc.conversion_time(float(array.line_rows), self.readout_slowing)
-            converting = jnp.maximum(taken - self.evaluation_time, 0.0)
+            converting = jnp.maximum(self.turns * array.turn_time - self.evaluation_time, 0.0)
+        if self.joined is not None:
+            converting = converting + self.joined.time
+            readout = readout + self.lines * self.joined.energy(self.supply, self.process)
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
         driven = work.product.rows / work.product.tiles(array.line_rows)
         high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
@@ -221,7 +245,7 @@ class SwitchedCapacitor(CapacitorArray):
         cost = stationary_cost(
             array,
             work,
-            evaluation_energy=capacitors + logic + readout,
+            evaluation_energy=capacitors + logic + readout / self.combined_columns,
             evaluation_cycles=self.evaluation_cycles,
             load_width=self.load_width,
             clock=self.clock,
@@ -243,9 +267,10 @@ class SwitchedCapacitor(CapacitorArray):
     def ideal(self) -> "SwitchedCapacitor":
         """The array without mismatch, noise, offset, temperature or parts, its ADC resolving one count over the line.
 
-        Exact up to 16383 rows, where the ADC's 16 bits end.
+        Exact up to 16383 rows, where the ADC's 16 bits end; of `bits` combined ones to `16383 / (2^bits - 1)` rows.
         """
-        adc = Adc(bits=min(self.rows.bit_length() + 2, 16), range=1.0)
+        swing = self.rows * swing_of(self.combined_columns)
+        adc = Adc(bits=min(swing.bit_length() + 2, 16), range=1.0)
         assert self.comparator is not None
         silent = dataclasses.replace(
             self,
@@ -254,6 +279,7 @@ class SwitchedCapacitor(CapacitorArray):
             comparator=self.comparator.ideal(),
             adc=None if self.adc is None else adc,
             supply_noise=None,
+            combining=None if self.combining is None else self.combining.ideal(),
         )
         return dataclasses.replace(silent, drivers=None, reset=None, leakage=None, layout=None, faults=None)
 
@@ -295,7 +321,9 @@ class SwitchedCapacitor(CapacitorArray):
         """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact."""
         if self.adc is None:
             raise ValueError(no_converter(self))
-        return count_line_values(self.coded(operands), self.for_product(operands.product).line_rows)
+        coded, rows = self.coded(operands), self.for_product(operands.product).line_rows
+        check_groups(coded, self.combined_columns)
+        return count_line_values(coded, rows, self.combined_columns)
 
     @checked_arguments
     def selected_readout_range(
@@ -305,7 +333,8 @@ class SwitchedCapacitor(CapacitorArray):
         if self.adc is None:
             raise ValueError(no_converter(self))
         rows = self.for_product(product).line_rows
-        return select_full_scale(self.adc, product, rows, counts, method=method, coverage=coverage)
+        given = {"method": method, "coverage": coverage, "combined": self.combined_columns}
+        return select_full_scale(self.adc, product, rows, counts, **given)
 
     @checked_arguments
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":
@@ -317,7 +346,7 @@ class SwitchedCapacitor(CapacitorArray):
 
     def _line(self, die: Die, slices: int) -> CapacitorLine | None:
         """Lines behind the slices of a site; None where they are nominal and ideal."""
-        if die is None and not self.has_common_effects:
+        if die is None and not self.has_common_effects and self.joined is None:
             return None
         line = fold_die(self, nominal_die(self)) if die is None else self.prepare(die)
         return line.behind(slices)

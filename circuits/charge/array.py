@@ -13,16 +13,18 @@ from amsim.circuits.adc import Adc, Converter
 from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.charge_line import switched_capacitance
+from amsim.circuits.charge.combining import Combining
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
 from amsim.circuits.charge.faults import Faults
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
-from amsim.circuits.charge.mapped_array import MappedArray
+from amsim.circuits.charge.grouped_array import Group, GroupedArray, check_columns
 from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
+from amsim.circuits.contract.bit_slicing import swing_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.between_nodes import delay_ratio
@@ -34,6 +36,7 @@ from amsim.noise.switching import settled_fraction
 
 PARTS = {
     "banks": Banks,
+    "combining": Combining,
     "drivers": Drivers,
     "reset": ResetSwitch,
     "leakage": Leakage,
@@ -63,7 +66,7 @@ def with_stated_supply(array: Any, supply: Any) -> dict[str, Any]:
     }
 
 
-class CapacitorArray(MappedArray):
+class CapacitorArray(GroupedArray):
     """Physical description of a switched-capacitor array; `SwitchedCapacitor` computes with it.
 
     Attributes:
@@ -97,6 +100,10 @@ class CapacitorArray(MappedArray):
             column. Both have capacitors, switch, leakage and faults of their own, and energy; what both lines have
             in common cancels.
         banks: Banks of the line, of which a product uses as few as hold its rows. None is one line of all rows.
+        combining: Circuit that joins the charge of neighbouring bit columns with weights 1, 2, 4, ..., so that one
+            conversion reads several bits of a weight. None converts every column by itself, as does one of one bit.
+        columns_per_converter: Columns that share a converter and its comparator, which takes them one after another
+            while the others hold (static); whole groups where columns are combined. None: each conversion has its own.
         drivers: Resistance of the drivers: settling and driver noise. None settles at once.
         reset: Reset switch: incomplete reset, clock feedthrough, charge injection. None is ideal.
         leakage: Droop of the held line. None holds forever.
@@ -118,14 +125,14 @@ class CapacitorArray(MappedArray):
 
     Raises:
         ValueError: A size, capacitance, supply or temperature that is not above 0, a part of the wrong kind, banks that
-            do not divide the rows, or no readout at all.
+            do not divide the rows, groups that do not divide the bits of a weight or the columns, or no readout at all.
     """
 
     error_sources: ClassVar[tuple[ErrorSource, ...]] = (
         ErrorSource(
             "capacitor mismatch",
             "static",
-            "Random deviations of the capacitors of cells and bias DAC, by the area law.",
+            "Random deviations of the capacitors of cells, bias DAC and combined bits, by the area law.",
             sizes=("mismatch_coefficient",),
         ),
         ErrorSource(
@@ -172,6 +179,8 @@ class CapacitorArray(MappedArray):
     bias_dac: BiasDac = eqx.field(default_factory=BiasDac)
     second_line: Literal["none", "differential", "replica"] = eqx.field(static=True, default="none")
     banks: Banks | None = None
+    combining: Combining | None = None
+    columns_per_converter: int | None = count(default=None)
     drivers: Drivers | None = None
     reset: ResetSwitch | None = None
     leakage: Leakage | None = None
@@ -206,6 +215,7 @@ class CapacitorArray(MappedArray):
             raise ValueError(
                 f"Argument `banks` must divide the {self.rows} rows of a line evenly, but has {self.banks.number}."
             )
+        check_columns(self)
         parasitics = (self.cell_parasitic, self.line_parasitic)
         known = not any(isinstance(value, jax.core.Tracer) for value in parasitics)
         if self.drivers is not None and known and not any(np.asarray(value) > 0 for value in parasitics):
@@ -240,6 +250,8 @@ class CapacitorArray(MappedArray):
         overlap = 0.0 if self.reset is None else self.reset.feedthrough_capacitance
         if self.banks is not None:
             overlap = overlap + self.banks.off_total
+        if self.joined is not None:
+            overlap = overlap + self.joined.line_load
         return self.line_rows * self.cell_parasitic + self.line_parasitic + overlap
 
     @property
@@ -281,8 +293,9 @@ class CapacitorArray(MappedArray):
 
     @property
     def counts_per_volt(self) -> Float[Array, ""]:
-        """Counts (half a cell) per volt of what is read, 1/V."""
-        return ratio(2.0 * self.total_units, self.swing * self.supply)
+        """Counts (half a cell; of combined columns, of the least significant one) per volt of what is read, 1/V."""
+        counts = ratio(2.0 * self.total_units, self.swing * self.supply)
+        return counts if self.group is None else ratio(counts * swing_of(self.combined_columns), self.group.full_share)
 
     @property
     def reset_time(self) -> Float[Array, ""]:
@@ -324,6 +337,13 @@ class CapacitorArray(MappedArray):
         if drivers is None:
             return jnp.ones_like(self.supply)
         return drivers.nominal_gain(self.evaluation_time, self.unit_capacitance, self.parasitic_capacitance, total)
+
+    @property
+    def read_gain(self) -> Float[Array, ""]:
+        """The same of what is read: of combined columns with what their sharing leaves of the swing."""
+        if self.group is None:
+            return self.nominal_gain
+        return self.nominal_gain * ratio(jnp.sum(self.group.shares), self.group.full_share)
 
     @property
     def has_rail(self) -> bool:
@@ -411,8 +431,12 @@ class CapacitorArray(MappedArray):
         reset; what leaks away is missing in the next evaluation as far as reset is incomplete.
         """
         assert self.comparator is not None
-        total = self.total_capacitance
-        shift, added = self.comparator.kickback_step(total), self.switch_step(total) - self.leaked_drop(total)
+        total, group = self.total_capacitance, self.group
+        added = self.switch_step(total) - self.leaked_drop(total)
+        if group is not None:
+            of_lines = self.drive_shift + (added + self.droop_shift)
+            return self.comparator.kickback_step(group.held) + jnp.sum(group.shares) * of_lines
+        shift = self.comparator.kickback_step(total)
         return shift + self.drive_shift + (added + self.droop_shift)
 
     @property
@@ -452,4 +476,10 @@ class CapacitorArray(MappedArray):
             driven = ratio(self.total_units - grounded, grounded) * self.total_units
             variances["driver noise"] = self.drivers.noise_fraction * unit * driven
             variances["last value"] = (self.nominal_gain * self.drive_left) ** 2 * self.line_rows
-        return variances
+        return variances if self.group is None else self._of_group(variances, self.group)
+
+    def _of_group(self, variances: dict[str, Float[Array, ""]], group: Group) -> dict[str, Float[Array, ""]]:
+        """The same of combined columns: what holds their node sets its kT/C noise, the rest is that of all lines."""
+        sampled = ratio(constants.k * self.temperature, group.held) * self.lines
+        others = {name: variance * jnp.sum(group.weights**2) for name, variance in variances.items()}
+        return others | {"thermal noise": sampled * self.counts_per_volt**2}

@@ -11,10 +11,12 @@ from jaxtyping import Array, Float
 from amsim.circuits.adc import Converter
 from amsim.circuits.adc.quantised_gaussian import quantised_gaussian_error
 from amsim.circuits.charge.array import CapacitorArray
+from amsim.circuits.charge.combined_error import group_mismatch, group_settling
 from amsim.circuits.charge.layout import nominal_layout
 from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, number_between, one_of
+from amsim.circuits.contract.bit_slicing import places_of, swing_of
 from amsim.noise.finite_slopes import ratio, root
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
@@ -44,10 +46,16 @@ def error_variances(
       the charges that all lines have in common where no trim removes them.
     - faults: stuck cells; dead columns are a matter of yield and are left out.
     - converter: static variance of its transitions (ADC only).
+    - combination: weights of combined columns that are not powers of two, nominal capacitors beside ideal ones.
     - quantisation: the change that rounding and clipping make to the rest, so that the sum of all is the error of the
       read; negative where rounding removes noise (ADC only). For sums that are Gaussian it is exact, and `LSB^2 / 12`
       where the step is below their sigma and the range holds them
       (`amsim.circuits.adc.quantised_gaussian`); where the ADC resolves one cell, sums are whole numbers.
+
+    Of combined columns the value is that of a group, `sum_j 2^j S_j`, in counts of the least significant one, with
+    independent sums on its lines: errors of lines weigh `sum_j 4^j` or what their circuit makes of them, and capacitor
+    mismatch has that of its own capacitors (`amsim.circuits.charge.combined_error`). Where columns wait for a converter
+    that they share, leakage is the mean over turns.
 
     Args:
         macro: The array.
@@ -59,7 +67,8 @@ def error_variances(
         Variance of each source that the macro has; differentiable in every quantity of it.
 
     Raises:
-        ValueError: An argument out of range, or a readout that the macro does not have.
+        ValueError: An argument out of range, a readout that the macro does not have, or combined columns with a layout,
+            whose errors neighbouring lines have in common.
 
     Validity: first order in static errors; Gaussian sums where a step is coarser than a cell, sums inside the range
     where it is not; a settling error below about 10 % (the spread of drivers on a line that settles less is left
@@ -71,6 +80,14 @@ def error_variances(
     driven = _check(macro, rows, activity, readout)
     macro = macro.for_rows(driven)
     chosen = readout or ("adc" if macro.adc is not None else "comparator")
+    if macro.turns == 1 or macro.leakage is None:
+        return _of_one_turn(macro, driven, activity, chosen)
+    each = jax.vmap(lambda wait: _of_one_turn(macro.after_waiting(wait), driven, activity, chosen))(macro.waits)
+    return {name: jnp.mean(values) for name, values in each.items()}
+
+
+def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: str) -> dict[str, Float[Array, ""]]:
+    """Variances of what is read without waiting for another column."""
     bits = jnp.sum(macro.bias_dac.section_units()[:-1])
     bias_high = bits / 2 if chosen == "comparator" else jnp.zeros_like(bits)
     gain = macro.nominal_gain
@@ -80,22 +97,23 @@ def error_variances(
         return variances
     adc = macro.adc
     assert adc is not None
-    lsb = 2.0 * adc.lsb(float(driven))
+    lsb = 2.0 * adc.lsb(float(driven * swing_of(macro.combined_columns)))
     variances["converter"] = adc.static_variance() * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
-    coarse = _quantised(adc, driven, activity, before)
+    coarse = _quantised(adc, driven, activity, before, macro.combined_columns)
     whole = jnp.where(lsb <= 2.0, 4.0 * _square_of_rounded(before / 4.0) - before, coarse)
     return variances | {"quantisation": whole}
 
 
-def _quantised(adc: Converter, rows: int, activity: float, before: Array) -> Array:
+def _quantised(adc: Converter, rows: int, activity: float, before: Array, combined: int) -> Array:
     """Change of the mean square error by a converter coarser than a cell, counts^2."""
-    lsb, centre = adc.scale(float(rows))
-    low, high = (2.0 * (centre + lsb * code) - rows for code in (adc.lowest_code, adc.highest_code))
+    cells = rows * swing_of(combined)
+    lsb, centre = adc.scale(float(cells))
+    low, high = (2.0 * (centre + lsb * code) - cells for code in (adc.lowest_code, adc.highest_code))
     spread, mean = (
-        jnp.full_like(before, _sum_variance(rows, activity)),
-        jnp.full_like(before, rows * (2 * activity - 1)),
+        jnp.full_like(before, _sum_variance(rows, activity, combined)),
+        jnp.full_like(before, cells * (2 * activity - 1)),
     )
     return quantised_gaussian_error(spread, before, mean, 2.0 * lsb, (low, high))
 
@@ -108,6 +126,13 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
     number_between("activity", activity, 0.0, 1.0)
     if not 0 < activity < 1:
         raise ValueError(f"Argument `activity` must be between 0 and 1, but is {activity}.")
+    if macro.joined is not None and macro.layout is not None:
+        raise ValueError(
+            "Argument `layout` must be None with `combining` for closed forms: its errors, which neighbouring lines have "
+            "in common, are not in them."
+        )
+    if macro.joined is not None and readout == "comparator":
+        raise ValueError("Argument `readout` must be 'adc' with `combining`: a comparator decides on single bits only.")
     if readout is not None:
         one_of("readout", readout, READOUTS)
         if getattr(macro, readout) is None:
@@ -121,11 +146,14 @@ def _dynamic(macro: CapacitorArray, rows: int, activity: float, bias: Array) -> 
     if macro.supply_noise is not None:
         relative = ratio(macro.supply_noise, macro.supply)
         mean = rows * (2 * activity - 1) + (1.0 - macro.tracking) * (rows + bias)
-        variances["supply noise"] = relative**2 * (_sum_variance(rows, activity) + mean**2)
+        mean = mean * swing_of(macro.combined_columns)
+        variances["supply noise"] = relative**2 * (_sum_variance(rows, activity, macro.combined_columns) + mean**2)
     return variances
 
 
 def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> dict[str, Array]:
+    if macro.joined is not None:
+        return _static_of_group(macro, rows, activity)
     total, spread = macro.total_units, _sum_variance(rows, activity) / 4
     high = rows * activity + bias_high
     high_square = high**2 + spread
@@ -157,24 +185,53 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
     if macro.has_common_effects:
         variances["settling"] = _settling(macro, rows, activity, bias_high, gain)
     if macro.faults is not None:
-        up, down = macro.faults.stuck_high, macro.faults.stuck_low
-        mean = 2 * (up * (1 - activity) - down * activity)
-        square = 4 * (up * (1 - activity) + down * activity)
-        # A cell that is stuck high on a spare row adds two counts, which nothing there expects.
-        spare = macro.line_rows - rows
-        around = rows * (square - mean**2) + spare * 4 * up * (1 - up)
-        variances["faults"] = around + (rows * mean + spare * 2 * up) ** 2
+        mean, around = _stuck(macro, rows, activity)
+        variances["faults"] = around + mean**2
     return variances
+
+
+def _static_of_group(macro: CapacitorArray, rows: int, activity: float) -> dict[str, Array]:
+    """The same of combined columns."""
+    group, bits = macro.group, macro.combined_columns
+    assert group is not None
+    variances = {"capacitor mismatch": group_mismatch(macro, rows, activity), "comparator offset": _offset(macro)}
+    shift = jnp.zeros_like(macro.supply)
+    if macro.comparator is not None and macro.comparator.trim is None:
+        shift = (1.0 - macro.tracking) * macro.common_shift * macro.counts_per_volt
+    ideal = places_of(bits, bits)
+    mean, around = group_settling(macro, rows, activity, ideal, macro.nominal_gain)
+    settling = (mean + shift) ** 2 + around
+    if macro.has_common_effects:
+        variances["settling"] = settling
+    mean, around = group_settling(macro, rows, activity, group.weights, macro.nominal_gain)
+    variances["combination"] = (mean + shift) ** 2 + around - settling
+    if macro.faults is not None:
+        mean, around = _stuck(macro, rows, activity)
+        variances["faults"] = around * jnp.sum(ideal**2) + (mean * jnp.sum(ideal)) ** 2
+    return variances
+
+
+def _stuck(macro: CapacitorArray, rows: int, activity: float) -> tuple[Array, Array]:
+    """Mean and variance of what stuck cells add to one line, counts and counts^2."""
+    assert macro.faults is not None
+    up, down = macro.faults.stuck_high, macro.faults.stuck_low
+    mean = 2 * (up * (1 - activity) - down * activity)
+    square = 4 * (up * (1 - activity) + down * activity)
+    # A cell that is stuck high on a spare row adds two counts, which nothing there expects.
+    spare = macro.line_rows - rows
+    around = rows * (square - mean**2) + spare * 4 * up * (1 - up)
+    return rows * mean + spare * 2 * up, around
 
 
 def _offset(macro: CapacitorArray) -> Array:
     comparator = macro.deciding_comparator
     assert comparator is not None
     variance, total = comparator.offset_sigma**2, macro.total_capacitance
+    lines = macro.lines if macro.group is None else macro.lines * jnp.sum(macro.group.shares**2)
     if macro.reset is not None:
-        variance = variance + macro.lines * (macro.reset.spread * macro.switch_step(total)) ** 2
+        variance = variance + lines * (macro.reset.spread * macro.switch_step(total)) ** 2
     if macro.leakage is not None:
-        variance = variance + macro.lines * (macro.leakage.spread * macro.leaked_drop(total)) ** 2
+        variance = variance + lines * (macro.leakage.spread * macro.leaked_drop(total)) ** 2
     left = residual_sigma(dataclasses.replace(comparator, offset_sigma=root(variance)))
     return (left * macro.counts_per_volt) ** 2
 
@@ -202,8 +259,9 @@ def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Arra
     return constant**2 + (slope / 2 - 1) ** 2 * _sum_variance(rows, activity)
 
 
-def _sum_variance(rows: int, activity: float) -> float:
-    return 4 * rows * activity * (1 - activity)
+def _sum_variance(rows: int, activity: float, combined: int = 1) -> float:
+    """Variance of a sum of independent products, or of so many combined ones, `sum_j 4^j = (4^combined - 1) / 3`."""
+    return 4 * rows * activity * (1 - activity) * ((4**combined - 1) // 3)
 
 
 def _square_of_rounded(variance: Array) -> Array:
@@ -217,13 +275,16 @@ def _square_of_rounded(variance: Array) -> Array:
     return jnp.where(variance > 0, spread, 0.0)
 
 
-def signal_to_noise(variances: dict[str, Float[Array, ""]], rows: int, activity: float = 0.5) -> Float[Array, ""]:
+def signal_to_noise(
+    variances: dict[str, Float[Array, ""]], rows: int, activity: float = 0.5, combined: int = 1
+) -> Float[Array, ""]:
     """Signal-to-noise ratio, dB: variance of the sum itself over that of its error.
 
     Args:
         variances: As from `error_variances`.
         rows: Products summed.
         activity: Probability of +1.
+        combined: Columns that are read as one value.
     """
     error = jnp.sum(jnp.stack(list(variances.values())))
-    return 10 / math.log(10) * jnp.log(_sum_variance(rows, activity) / error)
+    return 10 / math.log(10) * jnp.log(_sum_variance(rows, activity, combined) / error)

@@ -24,6 +24,7 @@ class LineDraws(eqx.Module):
         switch: Charge of the reset switch.
         leakage: Leakage current.
         faults: Stuck cells and dead columns, uniform draws.
+        combining: Capacitors that combine the columns of each group.
     """
 
     units: Float[Array, "rows columns"]
@@ -33,6 +34,7 @@ class LineDraws(eqx.Module):
     switch: Float[Array, " columns"] | None = None
     leakage: Float[Array, " columns"] | None = None
     faults: FaultsDie | None = None
+    combining: Float[Array, "groups capacitors"] | None = None
 
 
 class CapacitorDie(eqx.Module):
@@ -51,6 +53,7 @@ class CapacitorDie(eqx.Module):
         faults: Stuck cells and dead columns, uniform draws.
         adc: Converters.
         second: The second line of each column.
+        combining: Capacitors that combine the columns of each group.
     """
 
     units: Float[Array, "rows columns"]
@@ -65,6 +68,7 @@ class CapacitorDie(eqx.Module):
     faults: FaultsDie | None = None
     adc: Any = None
     second: LineDraws | None = None
+    combining: Float[Array, "groups capacitors"] | None = None
 
     @property
     def first(self) -> LineDraws:
@@ -77,6 +81,7 @@ class CapacitorDie(eqx.Module):
             self.switch,
             self.leakage,
             self.faults,
+            self.combining,
         )
 
 
@@ -86,10 +91,11 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
     trim, unit_drivers, bias_drivers, switch, leakage, layout, faults, adc = (
         jax.random.fold_in(key, number) for number in range(3, 11)
     )
-    first = _draw_line(macro, units, bias, unit_drivers, bias_drivers, switch, leakage, faults)
+    joined = [jax.random.fold_in(key, number) for number in (30, 31)]
+    first = _draw_line(macro, units, bias, unit_drivers, bias_drivers, switch, leakage, faults, joined[0])
     second = None
     if macro.second_line != "none":
-        second = _draw_line(macro, *(jax.random.fold_in(key, number) for number in range(11, 18)))
+        second = _draw_line(macro, *(jax.random.fold_in(key, number) for number in range(11, 18)), joined[1])
     cells, line = (macro.rows, macro.columns), (macro.columns,)
     return CapacitorDie(
         first.units,
@@ -104,6 +110,7 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
         first.faults,
         None if macro.adc is None else macro.adc.fabricate(adc, macro.columns),
         second,
+        first.combining,
     )
 
 
@@ -116,6 +123,7 @@ def _draw_line(
     switch: PRNGKeyArray,
     leakage: PRNGKeyArray,
     faults: PRNGKeyArray,
+    joined: PRNGKeyArray,
 ) -> LineDraws:
     cells, bias_shape, line = (macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,)
     return LineDraws(
@@ -126,7 +134,13 @@ def _draw_line(
         None if macro.reset is None else jax.random.normal(switch, line),
         None if macro.leakage is None else jax.random.normal(leakage, line),
         None if macro.faults is None else macro.faults.fabricate(faults, *cells),
+        None if macro.joined is None else jax.random.normal(joined, _combining_shape(macro)),
     )
+
+
+def _combining_shape(macro: CapacitorArray) -> tuple[int, int]:
+    assert macro.joined is not None
+    return macro.columns // macro.combined_columns, macro.joined.capacitors
 
 
 def nominal_die(macro: CapacitorArray) -> CapacitorDie:
@@ -135,8 +149,11 @@ def nominal_die(macro: CapacitorArray) -> CapacitorDie:
         jnp.zeros(shape)
         for shape in ((macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,))
     )
-    second = None if macro.second_line == "none" else LineDraws(cells, bias, cells, bias, line, line)
-    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second)
+    joined = None if macro.joined is None else jnp.zeros(_combining_shape(macro))
+    second = None
+    if macro.second_line != "none":
+        second = LineDraws(cells, bias, cells, bias, line, line, combining=joined)
+    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second, combining=joined)
 
 
 def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
@@ -168,6 +185,14 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
             raise ValueError(
                 f"Argument `die` must be a die of this macro, but was fabricated without its part `{name}`; "
                 "fabricate it from this macro (the same key gives the same die)."
+            )
+    if macro.joined is not None:
+        shape = _combining_shape(macro)
+        if die.combining is None or die.combining.shape != shape:
+            found = "none" if die.combining is None else f"draws of shape {die.combining.shape}"
+            raise ValueError(
+                f"Argument `die` must be a die of this macro, with draws of shape {shape} for its part `combining`, but "
+                f"has {found}; fabricate it from this macro."
             )
     if macro.adc is not None and die.adc is None:
         adc, columns = macro.adc, macro.columns

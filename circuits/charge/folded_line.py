@@ -13,8 +13,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.bias_dac import BiasDac
+from amsim.circuits.charge.combined_lines import joined_shares, load_errors, own_capacitors
 from amsim.circuits.charge.die import CapacitorDie, LineDraws, mismatch_errors
 from amsim.circuits.charge.rc_line import step_response
+from amsim.circuits.contract.bit_slicing import of_groups, swing_of
 from amsim.circuits.contract.products import over_columns
 from amsim.noise.finite_slopes import quotient, ratio
 from amsim.noise.random import normal
@@ -25,6 +27,9 @@ SUPPLY_DRAW = 2**31 - 1
 
 class CapacitorLine(eqx.Module):
     """Lines of an array with the static errors of a die folded into weights, so that no read computes them again.
+
+    Of combined columns a count is one of the least significant of a group: cells and held charges have the weight of
+    their column in them, and what is said of slices below, cells apart, is said of groups.
 
     Attributes:
         cells: Weight of each working cell in counts, gain included; 0 for a stuck one.
@@ -38,27 +43,30 @@ class CapacitorLine(eqx.Module):
         adc: Standard draws of the converters.
         difference: Weight of each cell of a column when it stands half way on all its lines, which a second line takes
             away again but for mismatch; None where the line is read against a level.
+        combined: Columns of a group (static).
     """
 
     cells: Float[Array, "line_rows slices"]
     held: Float[Array, " slices"] | None
     bias: Float[Array, "slices sections"]
     bias_middle: Float[Array, " slices"]
-    offset: Float[Array, " slices"]
+    offset: Float[Array, " conversions"]
     size: Float[Array, " slices"]
-    gain: Float[Array, ""]
-    reference_gain: Float[Array, ""]
+    gain: Float[Array, "..."]
+    reference_gain: Float[Array, "..."]
     adc: Any
     difference: Float[Array, "line_rows slices"] | None = None
+    combined: int = eqx.field(static=True, default=1)
 
     def behind(self, slices: int) -> "CapacitorLine":
         """Lines behind the slices of a site: slice `j` is on physical column `j mod columns`."""
-        copies = -(-slices // self.offset.shape[0])
+        columns = self.cells.shape[1]
+        copies = -(-slices // columns)
 
         def repeat_columns(values: Array, axis: int) -> Array:
             # Copies side by side: picking columns by number costs as much as the product.
             repeated = values if copies == 1 else jnp.concatenate([values] * copies, axis)
-            return jax.lax.slice_in_dim(repeated, 0, slices, axis=axis)
+            return jax.lax.slice_in_dim(repeated, 0, slices * values.shape[axis] // columns, axis=axis)
 
         def lines(parts: Any, axis: int = 0) -> Any:
             return jax.tree.map(lambda values: repeat_columns(values, axis), parts)
@@ -70,10 +78,11 @@ class CapacitorLine(eqx.Module):
             lines(self.bias_middle),
             lines(self.offset),
             lines(self.size),
-            self.gain,
-            self.reference_gain,
+            lines(self.gain) if self.gain.ndim else self.gain,
+            lines(self.reference_gain) if self.reference_gain.ndim else self.reference_gain,
             lines(self.adc),
             lines(self.difference, 1),
+            self.combined,
         )
 
     def middle(self, driven: Float[Array, "... rows"], *, with_bias: bool) -> Float[Array, "... slices"]:
@@ -81,11 +90,12 @@ class CapacitorLine(eqx.Module):
 
         A cell goes high or stays low, two states around a middle: the middle carries half of its mismatch as offset.
         """
-        halves = self.cells if self.difference is None else self.difference
+        halves = of_groups(self.cells if self.difference is None else self.difference, self.combined)
         above = jnp.matmul(driven, halves[: driven.shape[-1]], precision=jax.lax.Precision.HIGHEST)
         if self.difference is None:
-            above = above - self.reference_gain * jnp.sum(driven, axis=-1, keepdims=True)
-        own = jnp.zeros_like(self.offset) if self.held is None else self.held
+            reference = over_columns(self.reference_gain, driven.ndim) * swing_of(self.combined)
+            above = above - reference * jnp.sum(driven, axis=-1, keepdims=True)
+        own = jnp.zeros_like(self.offset) if self.held is None else of_groups(self.held, self.combined)
         own = own + self.bias_middle if with_bias else own
         return above + own.reshape((1,) * (above.ndim - 1) + own.shape)
 
@@ -117,10 +127,49 @@ def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     """The physical lines of a die: mismatch, settling, droop, offsets and faults as one weight per capacitor.
 
     The first banks are those that are on. Of a differential pair P, N a cell is worth `(P + N) / 2` and the middle
-    carries `(P - N) / 2`; beside a replica R it is worth `P` and the middle carries `P - R`.
+    carries `(P - N) / 2`; beside a replica R it is worth `P` and the middle carries `P - R`. Lines that wait for their
+    turn at a converter leak for so much longer.
     """
+    if macro.turns == 1 or macro.leakage is None:
+        return _fold_together(macro, die)
+    # One turn after another, each with all columns, of which its own are kept.
+    folded = jax.lax.map(lambda wait: _fold_together(macro.after_waiting(wait), die), macro.waits)
+
+    def own_turn(values: Array) -> Array:
+        """Values (turns, ..., columns or conversions) of each one's own turn."""
+        conversions = macro.columns // macro.combined_columns
+        each = values.shape[-1] // conversions
+        turn = jnp.arange(values.shape[-1]) // each % macro.turns
+        return jnp.take_along_axis(values, turn.reshape((1,) * (values.ndim - 1) + (-1,)), axis=0)[0]
+
+    def own_turn_first(values: Array) -> Array:
+        """The same where columns are the first axis of a turn."""
+        return jnp.moveaxis(own_turn(jnp.moveaxis(values, 1, -1)), -1, 0)
+
+    conversions = (macro.columns // macro.combined_columns,)
+    gain, reference_gain = (
+        own_turn(jnp.broadcast_to(one[:, None], (macro.turns, *conversions)))
+        for one in (folded.gain, folded.reference_gain)
+    )
+    return CapacitorLine(
+        own_turn(folded.cells),
+        None if folded.held is None else own_turn(folded.held),
+        own_turn_first(folded.bias),
+        own_turn(folded.bias_middle),
+        own_turn(folded.offset),
+        own_turn(folded.size),
+        gain,
+        reference_gain,
+        macro.of_readouts(die.adc),
+        None if folded.difference is None else own_turn(folded.difference),
+        folded.combined,
+    )
+
+
+def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
+    """The lines when all are read at once."""
     bias_units = macro.bias_dac.section_units()
-    reference_gain = track_reference(macro.nominal_gain, macro.tracking)
+    reference_gain = track_reference(macro.read_gain, macro.tracking)
     read = _fold_line(macro, die.first, die)
     bias_above, held, difference = read.bias[:, :-1] - reference_gain * bias_units[None, :-1], read.held, None
     against = None if die.second is None else _fold_line(macro, die.second, die)
@@ -139,10 +188,11 @@ def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
         jnp.sum(bias_above, axis=1),
         offset,
         read.size,
-        macro.nominal_gain,
+        macro.read_gain,
         reference_gain,
-        die.adc,
+        macro.of_readouts(die.adc),
         difference,
+        macro.combined_columns,
     )
     return line if macro.faults is None or die.faults is None else _without_dead_columns(macro, die, line)
 
@@ -155,6 +205,9 @@ def _fold_line(macro: CapacitorArray, draws: LineDraws, die: CapacitorDie) -> _F
         unit_errors = unit_errors + macro.layout.errors(die.layout, macro.rows, macro.columns)
     unit_errors = unit_errors[: macro.line_rows]
     total_error = jnp.sum(unit_errors, axis=0) + jnp.sum(bias_errors, axis=1)
+    own = None if macro.joined is None else own_capacitors(macro, draws)
+    if own is not None:
+        total_error = total_error + load_errors(macro, own)
     size = 1.0 + ratio(total_error, macro.total_units)
     totals = macro.total_capacitance * size
     if macro.drivers is None:
@@ -172,10 +225,16 @@ def _fold_line(macro: CapacitorArray, draws: LineDraws, die: CapacitorDie) -> _F
     held = None
     if macro.faults is not None and draws.faults is not None:
         cells, held = _with_stuck_cells(macro, draws, cells, die)
-    return _Folded(cells, bias, held, size, _added(macro, draws, totals))
+    added = _added(macro, draws, totals)
+    if own is None:
+        return _Folded(cells, bias, held, size, added)
+    shares, weights = joined_shares(macro, own, totals)
+    held = None if held is None else held * weights
+    added = of_groups(shares * added, macro.combined_columns)
+    return _Folded(cells * weights[None], bias * weights[:, None], held, size, added)
 
 
-def track_reference(gain: Float[Array, ""], tracking: Float[Array, ""]) -> Float[Array, ""]:
+def track_reference(gain: Float[Array, "..."], tracking: Float[Array, ""]) -> Float[Array, "..."]:
     """Gain of the half-way level that the readout compares with, from that of nominal lines: `1 + tracking (g - 1)`."""
     return 1.0 + tracking * (gain - 1.0)
 
@@ -197,6 +256,7 @@ def counts_at_decision(
         key: Draws the supply's noise; None is no noise.
     """
     gain = jnp.ones_like(macro.supply) if line is None else line.gain
+    gain = over_columns(gain, counts.ndim) if gain.ndim else gain
     own, in_common = track_reference(gain, macro.tracking), macro.tracking * gain
     if macro.has_rail:
         size = 1.0 if line is None else over_columns(line.size, counts.ndim)
@@ -255,19 +315,23 @@ def _added(macro: CapacitorArray, draws: LineDraws, totals: Float[Array, " colum
 
 
 def _offset(
-    macro: CapacitorArray, die: CapacitorDie, added: Float[Array, " columns"], totals: Float[Array, " columns"]
-) -> Float[Array, " columns"]:
-    """Shift of each column's decision in counts, after the trim has seen all of it."""
-    comparator = macro.deciding_comparator
+    macro: CapacitorArray, die: CapacitorDie, added: Float[Array, " conversions"], totals: Float[Array, " columns"]
+) -> Float[Array, " conversions"]:
+    """Shift of each conversion's decisions in counts, after the trim has seen all of it.
+
+    A comparator that takes turns has a code of its own for each of them.
+    """
+    comparator, group = macro.deciding_comparator, macro.group
     assert comparator is not None
-    shift = comparator.offset(die.comparator)
-    if macro.second_line == "none":
-        shift = shift + comparator.kickback_step(totals)
-        shift = shift + macro.drive_shift + (added + macro.droop_shift)
-        shift = shift - macro.tracking * macro.common_shift
-    else:
+    shift = comparator.offset(macro.of_readouts(die.comparator))
+    if macro.second_line != "none":
         shift = shift + added
-    return comparator.residual_offset(shift, die.trim) * macro.counts_per_volt
+    else:
+        shift = shift + comparator.kickback_step(totals if group is None else jnp.broadcast_to(group.held, shift.shape))
+        in_common = 1.0 if group is None else jnp.sum(group.shares)
+        shift = shift + in_common * macro.drive_shift + (added + in_common * macro.droop_shift)
+        shift = shift - macro.tracking * macro.common_shift
+    return comparator.residual_offset(shift, die.trim[:: macro.combined_columns]) * macro.counts_per_volt
 
 
 def _with_stuck_cells(
@@ -275,17 +339,22 @@ def _with_stuck_cells(
 ) -> tuple[Float[Array, "rows columns"], Float[Array, " columns"]]:
     assert macro.faults is not None
     assert draws.faults is not None
-    assert die.faults is not None
-    stuck, dead = macro.faults.cell_states(draws.faults)[: macro.line_rows], macro.faults.column_states(die.faults)
+    stuck = macro.faults.cell_states(draws.faults)[: macro.line_rows]
+    dead = jnp.repeat(dead_conversions(macro, die), macro.combined_columns, total_repeat_length=macro.columns)
     working = jnp.where((stuck == 0) & (dead[None, :] == 0), cells, 0.0)
     # A cell stuck high goes from low in reset to high in every evaluation: two counts, on spare rows too.
     return working, 2.0 * jnp.sum(jnp.where(stuck > 0, cells, 0.0), axis=0)
 
 
 def _without_dead_columns(macro: CapacitorArray, die: CapacitorDie, line: CapacitorLine) -> CapacitorLine:
+    dead = dead_conversions(macro, die)
+    # More than every cell and bias capacitor together: no input changes the decision of a dead column.
+    far = 4.0 * macro.total_units * swing_of(macro.combined_columns)
+    return eqx.tree_at(lambda parts: parts.offset, line, jnp.where(dead == 0, line.offset, far * dead))
+
+
+def dead_conversions(macro: CapacitorArray, die: CapacitorDie) -> Float[Array, " conversions"]:
+    """State of the readout of each conversion, a column or a group of combined ones; see `Faults.column_states`."""
     assert macro.faults is not None
     assert die.faults is not None
-    dead = macro.faults.column_states(die.faults)
-    # More than every cell and bias capacitor together: no input changes the decision of a dead column.
-    far = 4.0 * macro.total_units
-    return eqx.tree_at(lambda parts: parts.offset, line, jnp.where(dead == 0, line.offset, far * dead))
+    return macro.of_readouts(macro.faults.column_states(die.faults))

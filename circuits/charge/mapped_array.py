@@ -1,6 +1,7 @@
 """Part of an array that a product uses: banks and lines of a column, and the digits that its operands stand in."""
 
 import dataclasses
+from abc import abstractmethod
 from typing import Literal, TypeVar
 
 import equinox as eqx
@@ -90,7 +91,7 @@ class MappedArray(Macro):
         if isinstance(known, IntegerCode) or self.weight_coding == "bipolar" or self.weight_bits == 1:
             return "bipolar"
         if even_about_zero(known, self.weight_bits):
-            return "ternary"
+            return self._fitting_digits("ternary")
         if self.weight_coding == "ternary":
             raise ValueError(
                 "Argument `weight_coding` must not be 'ternary' for weights that may take the word "
@@ -98,10 +99,15 @@ class MappedArray(Macro):
             )
         return "bipolar"
 
+    @abstractmethod
+    def _fitting_digits(self, chosen: DigitSet) -> DigitSet:
+        """Digits chosen for weights, or in "auto" coding others that the columns hold where these do not fit."""
+
     @property
     def weight_columns(self) -> int:
         """Columns of a weight whose range is not known."""
-        return digits_of(self.weight_bits, "bipolar" if self.weight_coding == "bipolar" else "ternary")
+        digits = "bipolar" if self.weight_coding == "bipolar" else self._fitting_digits("ternary")
+        return digits_of(self.weight_bits, digits)
 
     @property
     def lines(self) -> int:

@@ -5,13 +5,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Real
 
 from amsim.circuits.adc import Converter, select_range
-from amsim.circuits.contract.bit_slicing import Slice, accumulate, weight_digits
+from amsim.circuits.contract.bit_slicing import Slice, accumulate, places_of, swing_of, weight_digits
 from amsim.circuits.contract.operands import Coded
 from amsim.circuits.contract.products import Product, over_columns
 
 
-def finest_step(coded: Coded) -> Float[Array, "..."]:
-    """Step between the possible values of a line, cells: half a cell where a cell may be undriven."""
+def finest_step(coded: Coded, combined: int = 1) -> Float[Array, "..."]:
+    """Step between the possible values of a line, cells: half a cell where a cell may be undriven.
+
+    Of so many combined columns it is that of their sum, in cells of the least significant one.
+    """
     product, x = coded.product, coded.x
     undriven = jnp.zeros((1,) * x.ndim, bool)
     if coded.x_code.one_signed_bit:
@@ -19,7 +22,8 @@ def finest_step(coded: Coded) -> Float[Array, "..."]:
     elif coded.x_code.digit_set != "bipolar":
         undriven = ~undriven
     if coded.w_code.one_signed_bit or coded.w_code.digit_set != "bipolar":
-        undriven = undriven | over_columns(jnp.any(weight_digits(coded) == 0, axis=0), x.ndim)
+        zeros = jnp.any(weight_digits(coded) == 0, axis=0)
+        undriven = undriven | over_columns(jnp.any(zeros.reshape(-1, combined), axis=1), x.ndim)
     return jnp.where(undriven, 0.5, 1.0).astype(x.dtype)
 
 
@@ -32,23 +36,26 @@ def finest_counted(counts: Real[Array, "tiles values"]) -> Float[Array, ""]:
     return jnp.where(jnp.any(counts[:, 1::2] > 0), 0.5, 1.0)
 
 
-def count_line_values(coded: Coded, line_rows: int) -> Int[Array, "tiles values"]:
+def count_line_values(coded: Coded, line_rows: int, combined: int = 1) -> Int[Array, "tiles values"]:
     """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact.
 
     Args:
         coded: The operands.
         line_rows: Rows of a line.
+        combined: Columns that are read as one value, in cells of the least significant one with weights 1, 2, 4, ...
     """
     product = coded.product
     driven = jnp.sum(product.driven_rows(line_rows), axis=1).astype(coded.x.dtype)
-    tiles, values = len(driven), 2 * product.tile_blocks(line_rows) * product.row_block + 1
+    tiles, values = len(driven), 2 * product.tile_blocks(line_rows) * product.row_block * swing_of(combined) + 1
+    digits = weight_digits(coded)
+    cells = None if combined == 1 else places_of(digits.shape[1], combined)[None].astype(digits.dtype)
 
     def one(slice_: Slice) -> Int[Array, "tiles values"]:
-        half_cells = (slice_.sums + driven[slice_.tile]).astype(jnp.int32)
+        half_cells = (slice_.sums + swing_of(combined) * driven[slice_.tile]).astype(jnp.int32)
         found = jnp.bincount(half_cells.ravel(), length=values)
         return jnp.zeros((tiles, values), found.dtype).at[slice_.tile].add(found)
 
-    return accumulate(coded, weight_digits(coded), line_rows, one)
+    return accumulate(coded, digits, line_rows, one, cells=cells, combined=combined)
 
 
 def select_full_scale(
@@ -59,6 +66,7 @@ def select_full_scale(
     *,
     method: str,
     coverage: float,
+    combined: int = 1,
 ) -> Float[Array, ""]:
     """Full scale of a converter that suits counted line values, relative to the swing of the driven rows, 1.
 
@@ -69,11 +77,12 @@ def select_full_scale(
         counts: From `count_line_values`, added up over batches.
         method: As in `amsim.circuits.adc.select_range`.
         coverage: As there.
+        combined: Columns that are read as one value.
 
     Returns:
         The range, a constant of the choice.
     """
-    driven = jnp.sum(product.driven_rows(line_rows), axis=1, keepdims=True).astype(float)
+    driven = swing_of(combined) * jnp.sum(product.driven_rows(line_rows), axis=1, keepdims=True).astype(float)
     cells = jnp.broadcast_to(jnp.arange(counts.shape[1], dtype=driven.dtype).reshape(1, -1) / 2, counts.shape)
     bits = max((adc.levels - 1).bit_length(), 1)
     chosen = select_range(

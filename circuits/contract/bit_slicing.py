@@ -2,7 +2,8 @@
 
 With `q_x = g_x sum_b 2**b s_b + c_x` and `q_w = g_w sum_j 2**j t_j + c_w` (digits s and t of an `IntegerCode`):
 `sum_i q_x q_w = g_x g_w sum_bj 2**(b+j) S_bj + c_w sum_i q_x + c_x sum_i q_w - R c_x c_w`, where each `S_bj` is one
-line value per tile of rows. Weight digit j of filter c lives on physical column `(c * digits + j) mod columns`.
+line value per tile of rows. Weight digit j of filter c lives on physical column `(c * digits + j) mod columns`. Of
+combined columns a group of `combined` neighbouring digits is one value, `sum_k 2**k S_k` of the digits in it.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from amsim.circuits.contract.operands import Coded
@@ -39,6 +41,33 @@ def weight_digits(coded: Coded) -> Float[Array, "rows slices"]:
     return coded.w_code.digits(coded.w).reshape(coded.w.shape[0], -1)
 
 
+def swing_of(combined: int) -> int:
+    """Cells of the least significant column in the swing of a group of combined ones, per row: `2**combined - 1`."""
+    return 2**combined - 1
+
+
+def places_of(columns: int, combined: int) -> Float[Array, " columns"]:
+    """Ideal weight of each of so many columns in its group, `2**k`."""
+    return jnp.asarray(2.0 ** (np.arange(columns) % combined), float)
+
+
+def of_groups(values: Float[Array, "*rest columns"], combined: int) -> Float[Array, "*rest groups"]:
+    """Sums over the columns of each group; of single columns the values themselves."""
+    if combined == 1:
+        return values
+    return jnp.sum(values.reshape(*values.shape[:-1], values.shape[-1] // combined, combined), axis=-1)
+
+
+def check_groups(coded: Coded, combined: int) -> None:
+    """Raise ValueError unless the digits of a weight fill whole groups of combined columns."""
+    digits = coded.w_code.digit_count
+    if digits % combined:
+        raise ValueError(
+            f"Argument `combining` must join a number of bits that divides the {digits} {coded.w_code.digit_set} "
+            f"digits of these weights, but joins {combined}."
+        )
+
+
 def accumulate(
     coded: Coded,
     digits: Float[Array, "rows slices"],
@@ -46,6 +75,7 @@ def accumulate(
     contribution: Callable[[Slice], PyTree[Array]],
     *,
     cells: Float[Array, "line_rows slices"] | None = None,
+    combined: int = 1,
 ) -> PyTree[Array]:
     """Sum of `contribution` over all slices, with one compiled body for any number of bits and tiles.
 
@@ -55,6 +85,7 @@ def accumulate(
         line_rows: Rows of the line.
         contribution: Contribution of one slice.
         cells: Relative weight of each cell of the physical line; None for nominal cells.
+        combined: Columns of a group, whose sums come as one; `cells` then hold the weights of its columns.
 
     Returns:
         The summed contributions.
@@ -64,6 +95,7 @@ def accumulate(
     matrices = product.split_matrix(digits, line_rows)
     if cells is not None:
         matrices = matrices * cells[None, : matrices.shape[1]]
+    matrices = of_groups(matrices, combined)
     if tiles * input_code.digit_count == 1:
         sums = product.sums(input_code.digit(coded.x, 0), matrices[0])
         return contribution(Slice(sums, 0, 1.0, 0))
@@ -83,11 +115,12 @@ def accumulate(
     return scan(step, zero, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)[0]
 
 
-def recombine(coded: Coded, slice_sums: Float[Array, "... slices"]) -> Float[Array, "... columns"]:
-    """Integer product from line values that are already summed over tiles and input digits."""
+def recombine(coded: Coded, slice_sums: Float[Array, "... slices"], combined: int = 1) -> Float[Array, "... columns"]:
+    """Integer product from line values, of so many combined columns, already summed over tiles and input digits."""
     product, input_code, weight_code = coded.product, coded.x_code, coded.w_code
-    digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, weight_code.digit_count)
-    places = place_value(jnp.arange(weight_code.digit_count), digits.dtype)
+    groups = weight_code.digit_count // combined
+    digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, groups)
+    places = place_value(combined * jnp.arange(groups), digits.dtype)
     recombined = jnp.matmul(digits, places, precision=jax.lax.Precision.HIGHEST)
     total = input_code.digit_gain * weight_code.digit_gain * recombined
     if not weight_code.centred:

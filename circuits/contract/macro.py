@@ -265,6 +265,11 @@ class Macro(eqx.Module):
         """Columns side by side of a weight whose range is not known; here one for each bit."""
         return self.weight_bits
 
+    @property
+    def combined_columns(self) -> int:
+        """Neighbouring columns that are read as one value; here each by itself."""
+        return 1
+
     @checked_arguments
     def for_product(self: AnyMacro, product: Product) -> AnyMacro:
         """The macro as a product uses it, with what its circuits leave to each product chosen; here as it is.

@@ -51,7 +51,7 @@ def stationary_cost(
     side_by_side, tiles = columns_of_weight(macro, work), macro.tiles(product)
     passes = product.passes(macro.columns, side_by_side)
     stored = float(product.rows * product.columns * macro.weight_bits)
-    partial_sums = tiles * side_by_side * macro.input_bits
+    partial_sums = tiles * (side_by_side // macro.combined_columns) * macro.input_bits
     slices_per_mac = side_by_side * macro.input_bits
     return MacroCost(
         energy=evaluations * slices * evaluation_energy,
