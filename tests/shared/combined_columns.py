@@ -51,8 +51,10 @@ def joined_volts(part, charges, lines, own):
     """
     bits = len(lines)
     if isinstance(part, WeightedCapacitors):
-        sampled = [own[j] * charges[j] / lines[j] for j in range(bits)]
-        return sum(sampled) / (sum(own[:bits]) + float(part.node_parasitic))
+        held = sum(own[:bits]) + float(part.node_parasitic)
+        value = sum(own[j] * charges[j] / lines[j] for j in range(bits)) / held
+        tau = float(part.resistance) * float(part.unit_capacitance) * float(part.node_parasitic) / held
+        return value * (1 - np.exp(-float(part.sharing_time) / tau)) if tau > 0 else value
     if isinstance(part, TimeSharedCharge):
         value = 0.0
         for j in range(bits):
