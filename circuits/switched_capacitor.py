@@ -69,7 +69,7 @@ class SwitchedCapacitor(CapacitorArray):
 
     @property
     def decides(self) -> bool:
-        """With one-bit operands, the only ones that a comparator can decide on, unless it is that of a shared converter.
+        """With one-bit operands, the only ones that a comparator can decide on, and no converter that columns share.
 
         A converter that several columns share reads numbers; without one their comparator decides in turn.
         """
@@ -122,7 +122,7 @@ class SwitchedCapacitor(CapacitorArray):
         return checked if self.for_rows(1) is not self else fold_die(self, checked)
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
-        """Product read through the ADC: one conversion per tile, input bit and weight bit, or group of combined ones."""
+        """Product read through the ADC: one conversion per tile, input bit and weight bit (or group of bits)."""
         array, adc, combined = self.for_product(operands.product), self.adc, self.combined_columns
         assert adc is not None
         coded, product = self.coded(operands), operands.product
@@ -333,8 +333,8 @@ class SwitchedCapacitor(CapacitorArray):
         if self.adc is None:
             raise ValueError(no_converter(self))
         rows = self.for_product(product).line_rows
-        given = {"method": method, "coverage": coverage, "combined": self.combined_columns}
-        return select_full_scale(self.adc, product, rows, counts, **given)
+        combined = self.combined_columns
+        return select_full_scale(self.adc, product, rows, counts, method=method, coverage=coverage, combined=combined)
 
     @checked_arguments
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":

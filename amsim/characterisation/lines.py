@@ -12,6 +12,7 @@ from jaxtyping import Array, Real
 
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.readout_range import finest_counted
+from amsim.circuits.contract.bit_slicing import swing_of
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
@@ -133,12 +134,13 @@ def _line_report(macro: SwitchedCapacitor, operands: Operands) -> dict[str, Arra
 def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: dict[str, Any]) -> xr.Dataset:
     counts, macro = np.asarray(told["lines"]), macro.for_product(product)
     driven = np.asarray(jnp.sum(product.driven_rows(macro.line_rows), axis=1), float)
+    driven = driven * swing_of(macro.combined_columns)
     fused = "clipped_thresholds" in told
     variables: dict[str, Any] = {
         "occurrences": (("tile", "high_cells"), counts),
         "driven_rows": (("tile",), driven),
         "clipped": ((), float(told["clipped_thresholds" if fused else "clipped_adc"])),
-        "cell_voltage": ((), float(macro.supply / macro.total_units)),
+        "cell_voltage": ((), float(macro.cell_voltage)),
         "read_noise": ((), float(macro.noise_counts) / 2),
     }
     if fused and "shift" in told:

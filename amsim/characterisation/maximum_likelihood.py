@@ -147,6 +147,11 @@ def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
             "Argument `macro` must have single lines, since this fit has their covariance, but its `second_line` is "
             f"{macro.second_line!r}."
         )
+    if macro.turns > 1:
+        raise ValueError(
+            "Argument `macro` must have a converter for each column, whose offset this fit takes for its own, but its "
+            f"`columns_per_converter` is {macro.columns_per_converter}."
+        )
     for part in (*PARTS, "supply_noise"):
         if getattr(macro, part) is not None:
             raise ValueError(f"Argument `macro` must have no part `{part}`, whose effect on a sweep this fit lacks.")

@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.die import CapacitorDie, check_die, mismatch_errors
-from amsim.circuits.charge.folded_line import fold_die
+from amsim.circuits.charge.folded_line import dead_conversions, fold_die
 from amsim.circuits.checks import one_of
 from amsim.plot import style
 
@@ -90,8 +90,9 @@ def _errors(macro: CapacitorArray, die: CapacitorDie, part: str) -> Float[Array,
 
 @eqx.filter_jit
 def _shifts(macro: CapacitorArray, die: CapacitorDie) -> Float[Array, " columns"]:
-    """Shift of each column's decision, V."""
-    return fold_die(macro, die).offset / macro.counts_per_volt
+    """Shift of each column's decision, V; combined columns have one."""
+    shifts = fold_die(macro, die).offset / macro.counts_per_volt
+    return jnp.repeat(shifts, macro.combined_columns, total_repeat_length=macro.columns)
 
 
 def _mark_faults(ax: Axes, macro: CapacitorArray, die: CapacitorDie) -> None:
@@ -119,7 +120,7 @@ def _mark_faults(ax: Axes, macro: CapacitorArray, die: CapacitorDie) -> None:
 def _dead(macro: CapacitorArray, die: CapacitorDie) -> np.ndarray:
     if macro.faults is None or die.faults is None:
         return np.zeros(macro.columns, bool)
-    return np.asarray(macro.faults.column_states(die.faults)) != 0
+    return np.repeat(np.asarray(dead_conversions(macro, die)), macro.combined_columns) != 0
 
 
 def _counted(number: int, name: str) -> str:

@@ -76,6 +76,11 @@ def physical_lines(
             "Argument `macro` must have one line in each column, but its `second_line` is "
             f"{macro.second_line!r}; write each of the two as a macro of single lines."
         )
+    if macro.joined is not None:
+        raise ValueError(
+            "Argument `macro` must have no part `combining`: a deck has lines that are read one by one; write those of "
+            "a group as a macro without it."
+        )
     w = _signs("weights", weights, "(rows, columns)", (macro.line_rows, macro.columns))
     x = _signs("inputs", inputs, "(evaluations, rows)", (None, w.shape[0]))
     if x.shape[1] != w.shape[0]:

@@ -5,12 +5,15 @@ from typing import Any
 from amsim.circuits.adc import Adc, SarAdc
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.bias_dac import BiasDac
+from amsim.circuits.charge.capacitor_ladder import CapacitorLadder
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch
+from amsim.circuits.charge.time_shared import TimeSharedCharge
 from amsim.circuits.charge.trim import Trim
+from amsim.circuits.charge.weighted_capacitors import WeightedCapacitors
 from amsim.circuits.multi_precision import MultiPrecision
 from amsim.circuits.technology.dram import Dram
 from amsim.circuits.technology.sram import Sram, SramCell
@@ -27,6 +30,11 @@ UNSCALED: dict[type, dict[str, str]] = {
     )
     | {"cell_leakage": CURRENT, "supply_noise": "the supply is given from outside"},
     BiasDac: {"lsb": METAL},
+    WeightedCapacitors: dict.fromkeys(("unit_capacitance", "node_parasitic", "capacitor_density"), METAL)
+    | dict.fromkeys(("resistance", "sharing_time"), SWITCH),
+    TimeSharedCharge: dict.fromkeys(("capacitance", "capacitor_density"), METAL)
+    | dict.fromkeys(("resistance", "sharing_time"), SWITCH),
+    CapacitorLadder: dict.fromkeys(("unit_capacitance", "node_parasitic", "capacitor_density"), METAL),
     Comparator: {
         "noise": "the load that sets it is kept: kT/C does not depend on the node, its energy neither",
         "offset_sigma": "A_VT falls about as fast as the side of a gate",

@@ -17,9 +17,9 @@ from amsim.circuits.charge.combining import Combining
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
 from amsim.circuits.charge.faults import Faults
+from amsim.circuits.charge.grouped_array import Group, GroupedArray, check_columns
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
-from amsim.circuits.charge.grouped_array import Group, GroupedArray, check_columns
 from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checked_arguments import checked_arguments
@@ -290,6 +290,12 @@ class CapacitorArray(GroupedArray):
     def tracking(self) -> Float[Array, ""]:
         """Degree to which what a line is read against follows what all lines have in common."""
         return self.reference_tracking if self.second_line == "none" else jnp.ones_like(self.reference_tracking)
+
+    @property
+    def cell_voltage(self) -> Float[Array, ""]:
+        """Step of a line by one cell, V; of combined columns the step of their node by a least significant one."""
+        step = self.supply / self.total_units
+        return step if self.group is None else step * self.group.full_share / swing_of(self.combined_columns)
 
     @property
     def counts_per_volt(self) -> Float[Array, ""]:

@@ -19,9 +19,8 @@ class CapacitorLadder(Combining):
     A capacitor C to ground ends the ladder below node 0; the last node is read. A line of total `L` (its C included) is
     a source behind `s = C (L - C) / L`. From the end on, with the parasitic `p` of every node,
     `Y_j = T_j + s_j + p`, `T_(j+1) = Y_j D_j / (Y_j + D_j)`, `T_0` the end and `D_j` the links:
-    `a_j = C_j / Y_j prod_(k>j) T_k / Y_k`, and the last node is held by its `Y`. Without parasitics on long lines each
-    node halves, `a_j = 2^(j-bits)`; a parasitic makes the radix, `Y / T = 2 + 2 p / C` and more, larger than that between
-    the upper bits and bends the weights of the lower ones.
+    `a_j = C_j / Y_j prod_(k>j) T_k / Y_k`, and the last node is held by its `Y`. Without parasitics, on long lines,
+    each node halves, `a_j = 2^(j-bits)`; parasitics make a bit worth more than two of the one below, short lines less.
 
     `compensation` makes links `2 C'` and the end `C'` with `C' = C + compensation (s + p - C)`: of 1, sized for
     parasitics and lines, every bit weighs twice the one below exactly.
@@ -30,9 +29,9 @@ class CapacitorLadder(Combining):
         bits: Columns of a group (static).
         unit_capacitance: C, F. Default 8 fF (assumed).
         node_parasitic: p of every node, F. Default 1 fF, the input of a comparator (facts 8).
-        compensation: Part of parasitics and of the lines' load that the links are sized for, 1. Default 0: all links 2C.
-        gate_capacitance: Gate of a switch at 28 nm, F; one resets each node. Default 0.31 fF (facts 8, a minimum switch
-            in 65 nm).
+        compensation: Part of parasitics and of the lines' load that links are sized for, 1. Default 0: all links 2C.
+        gate_capacitance: Gate of a switch at 28 nm, F; one resets each node. Default 0.31 fF (facts 8, a minimum
+            switch in 65 nm).
         switch_area: Area of a switch at 28 nm, m^2. Default 0.5e-12, a two-input gate (assumed).
         capacitor_density: F/m^2. Default 2 fF/um^2 (assumed, metal fringe).
 
@@ -40,16 +39,16 @@ class CapacitorLadder(Combining):
         ValueError: Bits outside 1..16, a capacitance or density that is not above 0, a negative value, or a
             compensation above 1.
 
-    Validity: C below the total of a line. The ladder hangs on the lines at all times and settles with them; a
-    resistance of its own wires is not modelled. For energy a line carries its C as if the other side were ground, an
-    upper bound. Source: charge balance node by node.
+    Validity: C below the total of a line. The ladder hangs on the lines at all times and settles with them; resistances
+    of its own are not modelled. For energy a line carries its C as if the other side were ground, an upper bound.
+    Source: charge balance node by node.
     """
 
     error_sources: ClassVar[tuple[ErrorSource, ...]] = (
         ErrorSource(
             "combination",
             "systematic",
-            "Bits that do not weigh 1, 2, 4, ...: parasitics of the ladder's nodes, and lines that are no stiff sources.",
+            "Bits that do not weigh 1, 2, 4, ...: parasitics of the ladder's nodes, lines that are no stiff sources.",
             off={"compensation": 1.0},
         ),
     )

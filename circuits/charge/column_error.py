@@ -128,8 +128,8 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
         raise ValueError(f"Argument `activity` must be between 0 and 1, but is {activity}.")
     if macro.joined is not None and macro.layout is not None:
         raise ValueError(
-            "Argument `layout` must be None with `combining` for closed forms: its errors, which neighbouring lines have "
-            "in common, are not in them."
+            "Argument `layout` must be None with `combining` for closed forms: its errors, which neighbouring lines "
+            "have in common, are not in them."
         )
     if macro.joined is not None and readout == "comparator":
         raise ValueError("Argument `readout` must be 'adc' with `combining`: a comparator decides on single bits only.")

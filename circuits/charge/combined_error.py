@@ -14,8 +14,8 @@ from amsim.noise.mismatch import capacitor_mismatch_sigma
 def group_mismatch(macro: CapacitorArray, rows: int, activity: float) -> Float[Array, ""]:
     r"""Mean square that mismatch of cells, bias DACs and own capacitors adds to the value of a group, counts^2.
 
-    The value is `g sum_k 2 F_k H_k`, `F_k` the weight of line k over its size, both functions of the sizes of all lines
-    and of the own capacitors. With the slopes `D_kj = dF_k/dsize_j` and `G_kc` (relative own capacitor c), `H` of mean m
+    The value is `g sum_k 2 F_k H_k`, `F_k` the weight of line k over its size, a function of the sizes of all lines and
+    of the own capacitors. With the slopes `D_kj = dF_k/dsize_j` and `G_kc` (relative own capacitor c), `H` of mean m
     and variance v on each line, n units on a line of total T, `d_j = sum_k D_kj` and `c_c = sum_k G_kc`:
     `4 g^2 s^2 sum_j [w_j^2 E sum h^2 + 2 w_j (D_jj v + d_j m^2) / T + n (v sum_k D_kj^2 + d_j^2 m^2) / T^2]
     + 4 g^2 sum_c sigma_c^2 (v sum_k G_kc^2 + c_c^2 m^2)`. Of a pair each line adds a quarter, of a replica all.

@@ -40,8 +40,8 @@ class Combining(eqx.Module):
     the sum that of nominal capacitors settled: its reference follows the swing of a group, so that an attenuation of
     all lines is none of its errors, but noise and offset of the comparator weigh more. Ideal are `w_j = 2^j`.
 
-    All capacitors are reset and in thermal equilibrium at all times, so that the noise on the combined node, that of its
-    lines included, is `sqrt(kT / C)` of the capacitance that holds it, however often charge was shared before.
+    All capacitors are reset and in thermal equilibrium at all times, so that the noise on the combined node, that of
+    its lines included, is `sqrt(kT / C)` of the capacitance that holds it, however often charge was shared before.
 
     Not modelled: charge injected by the switches of a group (taken as cancelled by dummies), leakage while charge is
     shared, and the noise of switches that stay closed beyond the bandwidth of the readout.
@@ -139,7 +139,7 @@ class Combining(eqx.Module):
 
     @checked_arguments
     def nonlinearity(self, line: Float[Array, ""]) -> Float[Array, " words"]:
-        """INL of the words 0, 1, ... `2^bits - 1` on nominal settled lines of this total (F), LSB, both ends being 0."""
+        """INL of the words 0, 1, ... `2^bits - 1` on nominal settled lines of this total (F), LSB; 0 at both ends."""
         words = np.arange(2**self.bits)
         digits = jnp.asarray((words[:, None] >> np.arange(self.bits)[None]) & 1, float)
         return jnp.sum(digits * self.place_values(line)[None], axis=-1) - jnp.asarray(words, float)

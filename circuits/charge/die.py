@@ -91,11 +91,11 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
     trim, unit_drivers, bias_drivers, switch, leakage, layout, faults, adc = (
         jax.random.fold_in(key, number) for number in range(3, 11)
     )
-    joined = [jax.random.fold_in(key, number) for number in (30, 31)]
-    first = _draw_line(macro, units, bias, unit_drivers, bias_drivers, switch, leakage, faults, joined[0])
+    joined = jax.random.fold_in(key, 30)
+    first = _draw_line(macro, units, bias, unit_drivers, bias_drivers, switch, leakage, faults, joined)
     second = None
     if macro.second_line != "none":
-        second = _draw_line(macro, *(jax.random.fold_in(key, number) for number in range(11, 18)), joined[1])
+        second = _draw_line(macro, *(jax.random.fold_in(key, number) for number in (*range(11, 18), 31)))
     cells, line = (macro.rows, macro.columns), (macro.columns,)
     return CapacitorDie(
         first.units,
@@ -191,8 +191,8 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
         if die.combining is None or die.combining.shape != shape:
             found = "none" if die.combining is None else f"draws of shape {die.combining.shape}"
             raise ValueError(
-                f"Argument `die` must be a die of this macro, with draws of shape {shape} for its part `combining`, but "
-                f"has {found}; fabricate it from this macro."
+                f"Argument `die` must be a die of this macro, with draws of shape {shape} for its part `combining`, "
+                f"but has {found}; fabricate it from this macro."
             )
     if macro.adc is not None and die.adc is None:
         adc, columns = macro.adc, macro.columns

@@ -1,5 +1,6 @@
 """Columns of an array in groups: bits of a weight that are combined before a conversion, and a converter's columns."""
 
+from abc import abstractmethod
 from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -53,9 +54,21 @@ class GroupedArray(MappedArray):
     adc: eqx.AbstractVar[Converter | None]
     supply: eqx.AbstractVar[Quantity]
     process: eqx.AbstractVar[Process]
-    total_capacitance: eqx.AbstractVar[Float[Array, ""]]
-    counts_per_volt: eqx.AbstractVar[Float[Array, ""]]
-    readout_slowing: eqx.AbstractVar[Float[Array, ""]]
+
+    @property
+    @abstractmethod
+    def total_capacitance(self) -> Float[Array, ""]:
+        """Nominal total capacitance of a line, F."""
+
+    @property
+    @abstractmethod
+    def counts_per_volt(self) -> Float[Array, ""]:
+        """Counts per volt of what is read, 1/V."""
+
+    @property
+    @abstractmethod
+    def readout_slowing(self) -> Float[Array, ""]:
+        """Time of the readout's logic over that at 28 nm and the supply where its comparator is stated, 1."""
 
     @property
     def joined(self) -> Combining | None:
@@ -131,7 +144,8 @@ def check_columns(array: Any) -> None:
     bits, shared = array.combined_columns, array.columns_per_converter
     if array.columns % bits:
         raise ValueError(
-            f"Argument `combining` must join a number of bits that divides the {array.columns} columns, but joins {bits}."
+            f"Argument `combining` must join a number of bits that divides the {array.columns} columns, but joins "
+            f"{bits}."
         )
     digits = {
         "bipolar": (array.weight_bits,),
@@ -148,8 +162,8 @@ def check_columns(array: Any) -> None:
         raise ValueError("Argument `adc` must be given with `combining`: a comparator decides on single bits only.")
     if bits > 1 and array.has_rail:
         raise ValueError(
-            "Argument `combining` must be None, or join one bit, for drivers with a `supply_resistance`: what their rail "
-            "takes from a line depends on its value, so that lines on it have no fixed weights."
+            "Argument `combining` must be None, or join one bit, for drivers with a `supply_resistance`: what their "
+            "rail takes from a line depends on its value, so that lines on it have no fixed weights."
         )
     if shared is None:
         return

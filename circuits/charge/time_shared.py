@@ -18,9 +18,9 @@ class TimeSharedCharge(Combining):
 
     Each sharing takes `V <- V + b_j (V_j - V)` with `b_j = C_j / (C_a + C_j) (1 - exp(-t / tau_j))`,
     `tau_j = R C_a C_j / (C_a + C_j)`: with `C_a` as large as a line, settled, `V <- (V + V_j) / 2`. So
-    `V = sum_j b_j V_j prod_(k>j) (1 - b_k)`, which is `sum_j 2^(j-bits) V_j` from a capacitor that starts at reset. It is
-    held by `C_a`: noise `kT / C_a`, whatever the number of bits. A capacitor of another size than the lines, or switches
-    too slow, leave weights that are not powers of two.
+    `V = sum_j b_j V_j prod_(k>j) (1 - b_k)`, which is `sum_j 2^(j-bits) V_j` from a capacitor that starts at reset. It
+    is held by `C_a`: noise `kT / C_a`, whatever the number of bits. A capacitor of another size than the lines, or
+    switches too slow, leave weights that are not powers of two.
 
     Attributes:
         bits: Columns of a group (static).

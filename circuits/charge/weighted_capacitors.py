@@ -20,8 +20,8 @@ class WeightedCapacitors(Combining):
 
     While the lines settle each carries its sampling capacitor and a dummy of `(2^(bits-1) - 2^j) C_0`, so that all have
     the same load. Then the lines are cut off and the sampling capacitors joined on a node of parasitic `C_p` that was
-    reset: `V = sum_j C_j V_j / (sum_j C_j + C_p)`, the held capacitance being the divisor. The switch of capacitor j has
-    the resistance `R / 2^j`; with equal `R C` the node settles with `R C_0 C_p / (sum_j C_j + C_p)`, and so it does in
+    reset: `V = sum_j C_j V_j / (sum_j C_j + C_p)`, the divisor being what holds it. The switch of capacitor j has the
+    resistance `R / 2^j`; with equal `R C` the node settles with `R C_0 C_p / (sum_j C_j + C_p)`, and so it does in
     no time where nothing hangs on it.
 
     The weights are exact whatever the lines and the parasitic are; what counts is that the node is small: noise
