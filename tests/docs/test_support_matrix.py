@@ -11,6 +11,7 @@ import pytest
 from amsim import Accelerator
 from amsim.circuits import (
     Banks,
+    CapacitorLadder,
     Comparator,
     DenseProduct,
     DigitalBinary,
@@ -22,6 +23,8 @@ from amsim.circuits import (
     ResetSwitch,
     SramCell,
     SwitchedCapacitor,
+    TimeSharedCharge,
+    WeightedCapacitors,
     Work,
 )
 from amsim.circuits.adc import SarAdc
@@ -45,6 +48,14 @@ FAMILIES = {
         layout=Layout(0.01, 0.01, 0.01, 2.0, 0.01, dummies=False),
         faults=Faults(stuck_high=0.1, stuck_low=0.1, dead_column=0.1),
     ),
+    **{
+        section: SwitchedCapacitor(rows=24, columns=8, weight_bits=2, combining=combining)
+        for section, combining in (
+            ("Bits combined before one conversion", WeightedCapacitors(sharing_time=2e-12)),
+            ("Bits combined by time-shared charge", TimeSharedCharge(capacitance=40e-15, sharing_time=1e-11)),
+            ("Bits combined by a C-2C ladder", CapacitorLadder(compensation=0.5)),
+        )
+    },
     "Digital binary": DigitalBinary(rows=24, columns=8, weight_cells=SramCell(mean=0.6)),
     "Multi-precision": MultiPrecision(weight_bits=4, input_bits=4),
 }
@@ -82,7 +93,9 @@ def spent(values, macro):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_support_matrix(family):
     macro, rows = FAMILIES[family], table(family)
-    values = {path: jnp.asarray(settings.setting(macro, path), float) for path in settings.continuous_settings(macro)}
+    own = "macro.combining." if family.startswith("Bits combined") else ""
+    paths = [path for path in settings.continuous_settings(macro) if path.startswith(own)]
+    values = {path: jnp.asarray(settings.setting(macro, path), float) for path in paths}
     die = macro.fabricate(jax.random.key(1))
     read = jax.jit(jax.value_and_grad(lambda values: product(values, macro, die)))
     use = jax.jit(jax.jacrev(lambda values: spent(values, macro), has_aux=True))
