@@ -81,7 +81,7 @@ class CapacitorLadder(Combining):
         """0 s: the ladder settles with the lines."""
         return jnp.zeros_like(self.unit_capacitance)
 
-    def nominal(self, line: Float[Array, ""]) -> Float[Array, " capacitors"]:
+    def _nominal(self, line: Float[Array, ""]) -> Float[Array, " capacitors"]:
         """Capacitors of the lines, end and links, F."""
         unit = self.unit_capacitance
         stiff = unit * (1.0 - ratio(unit, line))
@@ -89,12 +89,12 @@ class CapacitorLadder(Combining):
         factors = jnp.where(jnp.arange(self.capacitors) > self.bits, 2.0, 1.0)
         return jnp.where(jnp.arange(self.capacitors) < self.bits, unit, sized * factors)
 
-    def loads(self, own: Float[Array, "*groups capacitors"]) -> Float[Array, "*groups bits"]:
+    def _loads(self, own: Float[Array, "*groups capacitors"]) -> Float[Array, "*groups bits"]:
         """The capacitor of each line, F."""
         return own[..., : self.bits]
 
-    def combine(
-        self, lines: Float[Array, "*groups bits"], own: Float[Array, "*groups capacitors"], *, settled: bool = False
+    def _combine(
+        self, lines: Float[Array, "*groups bits"], own: Float[Array, "*groups capacitors"], settled: bool
     ) -> Combined:
         """`a_j = C_j / Y_j prod_(k>j) T_k / Y_k`."""
         # In units of C: products of two capacitances would leave float32.

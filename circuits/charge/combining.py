@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checked_arguments import checked_arguments
-from amsim.circuits.checks import integer_between
+from amsim.circuits.checks import integer_between, truth_values
 from amsim.circuits.fields import Quantity
 from amsim.circuits.technology.between_nodes import area_ratio, energy_ratio
 from amsim.circuits.technology.process import Process
@@ -83,44 +83,95 @@ class Combining(eqx.Module):
         """Time from settled lines to the combined value, s."""
 
     @abstractmethod
-    def nominal(self, line: Float[Array, ""]) -> Float[Array, " capacitors"]:
+    def _nominal(self, line: Float[Array, ""]) -> Float[Array, " capacitors"]:
         """Own capacitors, F, for lines of this nominal total (F)."""
 
     @abstractmethod
-    def loads(self, own: Float[Array, "*groups capacitors"]) -> Float[Array, "*groups bits"]:
+    def _loads(self, own: Float[Array, "*groups capacitors"]) -> Float[Array, "*groups bits"]:
         """Capacitance that own capacitors (F) hang on each line, F."""
 
     @abstractmethod
-    def combine(
-        self, lines: Float[Array, "*groups bits"], own: Float[Array, "*groups capacitors"], *, settled: bool = False
+    def _combine(
+        self, lines: Float[Array, "*groups bits"], own: Float[Array, "*groups capacitors"], settled: bool
     ) -> Combined:
-        """Share of each line in the combined node.
-
-        Args:
-            lines: Total capacitance of each line, what the circuit hangs on it included, F.
-            own: Own capacitors, in the order of `nominal`, F.
-            settled: Whether all sharing has ended, as with switches of no resistance.
-        """
+        """As `combine`, of checked arguments."""
 
     @abstractmethod
     def ideal(self) -> "Combining":
         """The same circuit with shares that are powers of two."""
 
     @checked_arguments
+    def nominal(self, line: Float[Array, ""]) -> Float[Array, " capacitors"]:
+        """Own capacitors of a group, F.
+
+        Args:
+            line: Nominal total of a line, what the circuit hangs on it included, F.
+        """
+        return self._nominal(jnp.asarray(line, float))
+
+    @checked_arguments
+    def loads(self, own: Float[Array, "*groups capacitors"] | None = None) -> Float[Array, "*groups bits"]:
+        """Capacitance that the circuit hangs on each line, F.
+
+        Args:
+            own: Own capacitors, in the order of `nominal`, F; None are nominal ones.
+
+        Raises:
+            ValueError: Another number of capacitors.
+        """
+        if own is None:
+            return jnp.broadcast_to(self.line_load, (self.bits,))
+        given = jnp.asarray(own, float)
+        _check_last("own", given, self.capacitors)
+        return self._loads(given)
+
+    @checked_arguments
+    def combine(
+        self,
+        lines: Float[Array, "*groups bits"],
+        own: Float[Array, "*groups capacitors"] | None = None,
+        *,
+        settled: bool = False,
+    ) -> Combined:
+        """Share of each line in the combined node.
+
+        Args:
+            lines: Total capacitance of each line, what the circuit hangs on it included, F.
+            own: Own capacitors, in the order of `nominal`, F; None are nominal ones for the mean of the lines.
+            settled: Whether all sharing has ended, as with switches of no resistance.
+
+        Raises:
+            ValueError: Another number of lines or capacitors.
+        """
+        truth_values(settled=settled)
+        totals = jnp.asarray(lines, float)
+        _check_last("lines", totals, self.bits)
+        if own is None:
+            own = jnp.broadcast_to(self._nominal(jnp.mean(totals)), (*totals.shape[:-1], self.capacitors))
+        given = jnp.asarray(own, float)
+        _check_last("own", given, self.capacitors)
+        return self._combine(totals, given, settled)
+
+    @checked_arguments
     def voltage(
-        self, voltages: Float[Array, "*groups bits"], lines: Float[Array, "*groups bits"], own: Array | None = None
+        self,
+        voltages: Float[Array, "*groups bits"],
+        lines: Float[Array, "*groups bits"],
+        own: Float[Array, "*groups capacitors"] | None = None,
     ) -> Float[Array, "*groups"]:
         """Step of the combined node, V: `sum_j a_j V_j`.
 
         Args:
             voltages: V_j, settled steps of the lines from reset with the circuit's load on them, V.
-            lines: Total capacitance of each line, that load included, F.
-            own: Own capacitors, shape (..., capacitors), F; None are those of `nominal` for the mean of the lines.
+            lines: As in `combine`.
+            own: As in `combine`.
+
+        Raises:
+            ValueError: Another number of voltages, lines or capacitors.
         """
-        volts, totals = (jnp.asarray(values, float) for values in (voltages, lines))
-        mean = jnp.mean(totals)
-        given = self._broadcast(mean, totals) if own is None else jnp.asarray(own, float)
-        return jnp.sum(self.combine(totals, given).shares * volts, axis=-1)
+        volts = jnp.asarray(voltages, float)
+        _check_last("voltages", volts, self.bits)
+        return jnp.sum(self.combine(lines, own).shares * volts, axis=-1)
 
     @checked_arguments
     def place_values(self, line: Float[Array, ""]) -> Float[Array, " bits"]:
@@ -157,8 +208,9 @@ class Combining(eqx.Module):
     @checked_arguments
     def nominal_group(self, line: Float[Array, ""], *, settled: bool = False) -> Combined:
         """Shares and held capacitance of nominal capacitors on lines of this total (F)."""
+        truth_values(settled=settled)
         total = jnp.asarray(line, float)
-        return self.combine(jnp.broadcast_to(total, (self.bits,)), self.nominal(total), settled=settled)
+        return self._combine(jnp.broadcast_to(total, (self.bits,)), self._nominal(total), settled)
 
     @checked_arguments
     def energy(self, supply: Float[Array, ""], process: Process | None = None) -> Float[Array, ""]:
@@ -183,7 +235,8 @@ class Combining(eqx.Module):
         metal = ratio(jnp.sum(self.nominal(line)), self.capacitor_density)
         return metal + self.switches * self.switch_area * area_ratio(process)
 
-    def _broadcast(
-        self, line: Float[Array, ""], lines: Float[Array, "*groups bits"]
-    ) -> Float[Array, "*groups capacitors"]:
-        return jnp.broadcast_to(self.nominal(line), (*lines.shape[:-1], self.capacitors))
+
+def _check_last(name: str, values: Array, size: int) -> None:
+    """Raise ValueError unless the last axis has this size."""
+    if values.ndim < 1 or values.shape[-1] != size:
+        raise ValueError(f"Argument `{name}` must have shape (..., {size}), but has shape {values.shape}.")

@@ -75,16 +75,16 @@ class TimeSharedCharge(Combining):
         """One sharing per bit, s."""
         return self.bits * self.sharing_time
 
-    def nominal(self, line: Float[Array, ""]) -> Float[Array, " capacitors"]:
+    def _nominal(self, line: Float[Array, ""]) -> Float[Array, " capacitors"]:
         """C_a, F."""
         return jnp.reshape(line if self.capacitance is None else self.capacitance, (1,))
 
-    def loads(self, own: Float[Array, "*groups capacitors"]) -> Float[Array, "*groups bits"]:
+    def _loads(self, own: Float[Array, "*groups capacitors"]) -> Float[Array, "*groups bits"]:
         """0 F for each line."""
         return jnp.zeros((*own.shape[:-1], self.bits), own.dtype)
 
-    def combine(
-        self, lines: Float[Array, "*groups bits"], own: Float[Array, "*groups capacitors"], *, settled: bool = False
+    def _combine(
+        self, lines: Float[Array, "*groups bits"], own: Float[Array, "*groups capacitors"], settled: bool
     ) -> Combined:
         """`a_j = b_j prod_(k>j) (1 - b_k)`."""
         part = ratio(lines, own + lines)

@@ -81,19 +81,19 @@ class WeightedCapacitors(Combining):
         """One sharing, s."""
         return self.sharing_time
 
-    def nominal(self, line: Float[Array, ""]) -> Float[Array, " capacitors"]:
+    def _nominal(self, line: Float[Array, ""]) -> Float[Array, " capacitors"]:
         """Sampling capacitors and dummies, F; the lines do not matter."""
         places = 2.0 ** np.arange(self.bits)
         units = np.concatenate([places, places[-1] - places[:-1]])
         return self.unit_capacitance * jnp.asarray(units, self.unit_capacitance.dtype)
 
-    def loads(self, own: Float[Array, "*groups capacitors"]) -> Float[Array, "*groups bits"]:
+    def _loads(self, own: Float[Array, "*groups capacitors"]) -> Float[Array, "*groups bits"]:
         """Sampling capacitor and dummy of each line, F."""
         none = jnp.zeros_like(own[..., :1])
         return own[..., : self.bits] + jnp.concatenate([own[..., self.bits :], none], axis=-1)
 
-    def combine(
-        self, lines: Float[Array, "*groups bits"], own: Float[Array, "*groups capacitors"], *, settled: bool = False
+    def _combine(
+        self, lines: Float[Array, "*groups bits"], own: Float[Array, "*groups capacitors"], settled: bool
     ) -> Combined:
         """`a_j = C_j / (sum_j C_j + C_p)` times what has settled."""
         sampled = own[..., : self.bits]

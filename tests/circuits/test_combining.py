@@ -115,39 +115,48 @@ def test_one_combined_bit_is_the_array_of_today_to_the_bit():
         np.testing.assert_array_equal(one, same)
 
 
-@pytest.mark.parametrize(
-    ("circuit", "second_line"),
-    [("weighted", "none"), ("time shared", "none"), ("time shared", "differential"), ("ladder", "replica")],
-)
-def test_mean_square_error_is_the_predicted_one(circuit, second_line):
-    """Dies, reads and operands of a small noisy array, all effects that have a closed form together."""
-    noisy = dataclasses.replace(
-        BASE,
-        columns=8 * BITS,
-        combining=CIRCUITS[circuit],
-        second_line=second_line,
-        adc=Adc(bits=14),
-        temperature=400.0,
-        supply_noise=5e-3,
-        reference_tracking=0.7,
-        comparator=Comparator(noise=1e-3, offset_sigma=2e-3, trim=None),
-        reset=ResetSwitch(spread=0.5, channel_capacitance=1e-15),
-        leakage=Leakage(hold_time=1e-6, spread=0.5),
-    )
-    x, w = signs(np.random.default_rng(0), 100, ROWS), words(np.random.default_rng(1), BITS, ROWS, 8)
-    x, w, exact = (jnp.asarray(values, jnp.float32) for values in (x, w, x @ w))
-    operands = Operands(DenseProduct(ROWS, 8), x, w, SIGNS, of_weights(BITS))
+TIME = {"reset": ResetSwitch(spread=0.5), "leakage": Leakage(hold_time=1e-6, spread=0.5), "reference_tracking": 0.7}
+
+
+def mean_square_errors(array, circuit, dies):
+    """Of one read of each die of an array with this circuit, counts^2."""
+    noisy = dataclasses.replace(array, columns=8 * BITS, combining=CIRCUITS[circuit], adc=Adc(bits=14))
+    largest = 2 ** (BITS - 1)
 
     def error(key):
-        die, read = jax.random.split(key)
+        die, read, inputs, weights = jax.random.split(key, 4)
+        x = 2.0 * jax.random.bernoulli(inputs, 0.5, (40, ROWS)) - 1.0
+        w = jax.random.randint(weights, (ROWS, 8), -largest, largest).astype(jnp.float32)
+        operands = Operands(DenseProduct(ROWS, 8), x, w, SIGNS, of_weights(BITS))
         # A product is half of that of its digits, and half of the inputs less.
-        found = noisy.multiply(operands, die=noisy.fabricate(die), key=read) - exact
+        found = noisy.multiply(operands, die=noisy.fabricate(die), key=read) - x @ w
         return jnp.mean((2 * found) ** 2)
 
-    each = np.asarray(eqx.filter_jit(lambda keys: jax.lax.map(error, keys))(jax.random.split(jax.random.key(0), 300)))
-    variances = eqx.filter_jit(noisy.error_variances)()
-    expected = float(sum(variances.values()))
-    np.testing.assert_allclose(each.mean(), expected, rtol=0.03, atol=4 * each.std() / math.sqrt(len(each)))
+    keys = jax.random.split(jax.random.key(0), dies)
+    each = np.asarray(eqx.filter_jit(lambda keys: jax.lax.map(error, keys))(keys))
+    return each, {name: float(value) for name, value in eqx.filter_jit(noisy.error_variances)().items()}
+
+
+@pytest.mark.parametrize(
+    ("circuit", "settings"),
+    [
+        ("weighted", {}),
+        ("time shared", {"second_line": "differential"}),
+        ("ladder", {"second_line": "replica"}),
+        ("ladder", TIME),
+    ],
+    ids=["weighted", "time-shared-pair", "ladder-replica", "ladder-in-time"],
+)
+def test_mean_square_error_is_the_predicted_one(circuit, settings):
+    """Dies, reads and operands of a small array: mismatch of cells and of the circuit, weights, noise, offsets."""
+    noise = Comparator(noise=5e-4, offset_sigma=1e-3, trim=None)
+    array = dataclasses.replace(BASE, comparator=noise, supply_noise=5e-3, temperature=300.0, **settings)
+    each, variances = mean_square_errors(array, circuit, 400)
+    expected = sum(variances.values())
+    static = variances["capacitor mismatch"] + variances["combination"]
+    assert static > (0.01 if "leakage" in settings else 0.3) * expected
+    np.testing.assert_allclose(each.mean(), expected, atol=4 * each.std() / math.sqrt(len(each)))
+    assert each.std() / math.sqrt(len(each)) < 0.04 * expected
 
 
 def test_kt_over_c_of_sharing_is_that_of_what_holds_the_node():

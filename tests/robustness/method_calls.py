@@ -18,6 +18,7 @@ MACRO = circuits.SwitchedCapacitor(rows=4, columns=2)
 BY_NAME = {
     "rows": 4, "columns": 2, "gate": "nand", "name": "LPDDR4", "process": circuits.Process(), "die": None,
     "key": jax.random.key(0), "high": LINE, "resistances": LINE, "supply": 0.8, "temperature": 300.0,
+    "voltages": LINE, "lines": LINE,
     "inputs": np.ones((3, 4), np.float32), "weights": LINES, "product": circuits.DenseProduct(4, 2), "readout": None,
     "word": 4, "macro": MACRO, "comparator": circuits.Comparator(), "unit": np.float32(1e-15), "levels": 8,
     "sizes": circuits.ComparatorSizes(1e-6, 1e-7, 1e-6, 1e-7), "lowest": -4, "highest": 4, "cycles": 3,
