@@ -11,6 +11,7 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.charge_line import ChargeLine
+from amsim.circuits.charge.rc_line import common_rail_response
 from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checks import is_real_number, shown
 from amsim.circuits.contract.macro import Die
@@ -116,6 +117,7 @@ def line_voltages(
     """
     with jax.enable_x64(True):
         precise = in_float64(macro)
+        behind = _behind_common_rails(precise, lines)
         voltage, energy = zip(
             *(
                 _one_line(
@@ -126,6 +128,7 @@ def line_voltages(
                     jnp.asarray(lines.levels[:, column], float),
                     lines.switch_scale[column].item(),
                     None if lines.leakage_currents is None else lines.leakage_currents[column].item(),
+                    None if behind is None else behind[:, column],
                 )
                 for column in range(len(lines.capacitances))
             ),
@@ -142,8 +145,9 @@ def _one_line(
     high: Float[Array, "evaluations capacitors"],
     switch_scale: float,
     leakage_current: float | None,
+    moved: Float[Array, " evaluations"] | None,
 ) -> tuple[Float[Array, " evaluations"], Float[Array, " evaluations"]]:
-    """Voltages at the decision and energies of one line, evaluation after evaluation."""
+    """Voltages at the decision and energies of one line, evaluation after evaluation; `moved` as by its common rail."""
     bottoms = jnp.where(jnp.arange(capacitances.size) < macro.line_rows, macro.bottom_parasitic, 0.0)
     line = ChargeLine(
         capacitances,
@@ -154,7 +158,7 @@ def _one_line(
         feedthrough_capacitance=0.0 if macro.reset is None else macro.reset.feedthrough_capacitance,
     )
     drivers = macro.alike_drivers(line.total_capacitance)
-    moved = _moved(macro, line, resistances, high)
+    moved = _moved(macro, line, resistances, high) if moved is None else moved
     edge = jnp.zeros(()) if macro.reset is None else macro.reset.step(line.total_capacitance) * switch_scale
     edge = edge if drivers is None else edge * drivers.injected
     value, found = jnp.asarray(lines.start_level), []
@@ -170,6 +174,25 @@ def _one_line(
         found.append(value)
         value = value - moved[number] - edge
     return jnp.stack(found), line.supply_energy(high)
+
+
+def _behind_common_rails(macro: SwitchedCapacitor, lines: Lines) -> Float[Array, "evaluations columns"] | None:
+    """Change of each line's voltage until the decision where several share a rail, V; None where none do."""
+    drivers = macro.drivers
+    if drivers is None or drivers.rail_lines == 1 or drivers.supply_resistance is None or lines.resistances is None:
+        return None
+    grounded, found = macro.parasitic_capacitance, []
+    for first in range(0, len(lines.capacitances), drivers.rail_lines):
+        rail = slice(first, first + drivers.rail_lines)
+        high = jnp.asarray(lines.levels[:, rail], float)
+        resistances, capacitances = jnp.asarray(lines.resistances[rail]), jnp.asarray(lines.capacitances[rail])
+        found.append(
+            lines.supply
+            * common_rail_response(
+                resistances, capacitances, grounded, drivers.supply_resistance, high, macro.settling_time
+            )
+        )
+    return jnp.concatenate(found, axis=1)
 
 
 def _moved(

@@ -142,7 +142,7 @@ def netlist(macro: SwitchedCapacitor, lines: Lines, name: str) -> Deck:
         *_phases(macro, lines, phases, patterns),
     ]
     for column in range(columns):
-        text += _column(macro, lines, phases, patterns, column)
+        text += [*_rail(macro, lines, column), *_column(macro, lines, phases, patterns, column)]
     text += _analysis(macro, lines, phases, output)
     return Deck("\n".join(text) + "\n", output, columns, phases, lines)
 
@@ -210,19 +210,28 @@ def _phases(
         yield from _source(node.upper(), node, phases.wave(phases.step, phases.returned, among=high))
 
 
+def _rail(macro: SwitchedCapacitor, lines: Lines, column: int) -> Iterator[str]:
+    """Supply of a line behind the resistance that neighbours share, and a source that its charge is read by."""
+    shared = 1 if macro.drivers is None else macro.drivers.rail_lines
+    first = column - column % shared
+    resistance = None if macro.drivers is None else macro.drivers.supply_resistance
+    if column == first:
+        yield f"* supply of column {column}" if shared == 1 else f"* supply of columns {first} to {first + shared - 1}"
+        yield f"VDD{column} vdd{column} 0 DC {_number(lines.supply)}"
+        if resistance is not None:
+            yield f"RS{column} vdd{column} common{column} {_number(resistance)}"
+    yield f"VQ{column} rail{column} {'vdd' if resistance is None else 'common'}{first} DC 0"
+
+
 def _column(
     macro: SwitchedCapacitor, lines: Lines, phases: Sequence, patterns: dict[tuple[int, ...], str], column: int
 ) -> Iterator[str]:
     """One line with all that is connected to it."""
-    yield f"* column {column}: supply, its charge on {MIRROR_CAPACITANCE:g} F, reset switch, parasitic"
-    rail = f"vdd{column}"
-    yield f"VDD{column} {rail} 0 DC {_number(lines.supply)}"
-    yield f"FQ{column} q{column} 0 VDD{column} 1"
+    yield f"* column {column}: charge of its supply on {MIRROR_CAPACITANCE:g} F, reset switch, parasitic"
+    rail = f"rail{column}"
+    yield f"FQ{column} q{column} 0 VQ{column} 1"
     yield f"CQ{column} q{column} 0 {_number(MIRROR_CAPACITANCE)}"
     yield f"RQ{column} q{column} 0 1e15"
-    if macro.drivers is not None and macro.drivers.supply_resistance is not None:
-        yield f"RS{column} {rail} rail{column} {_number(macro.drivers.supply_resistance)}"
-        rail = f"rail{column}"
     yield f"SR{column} line{column} vcm rst 0 reset ON"
     yield f"CP{column} line{column} 0 {_number(lines.parasitic)}"
     if macro.reset is not None:

@@ -51,6 +51,7 @@ class CapacitorDie(eqx.Module):
         faults: Stuck cells and dead columns, uniform draws.
         adc: Converters.
         second: The second line of each column.
+        drift: Drift of each comparator's offset with temperature and with supply.
     """
 
     units: Float[Array, "rows columns"]
@@ -65,6 +66,7 @@ class CapacitorDie(eqx.Module):
     faults: FaultsDie | None = None
     adc: Any = None
     second: LineDraws | None = None
+    drift: Float[Array, "columns 2"] | None = None
 
     @property
     def first(self) -> LineDraws:
@@ -104,6 +106,7 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
         first.faults,
         None if macro.adc is None else macro.adc.fabricate(adc, macro.columns),
         second,
+        None if macro.comparator is None else jax.random.normal(jax.random.fold_in(key, 18), (macro.columns, 2)),
     )
 
 
@@ -136,7 +139,8 @@ def nominal_die(macro: CapacitorArray) -> CapacitorDie:
         for shape in ((macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,))
     )
     second = None if macro.second_line == "none" else LineDraws(cells, bias, cells, bias, line, line)
-    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second)
+    drift = jnp.zeros((macro.columns, 2))
+    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second, drift=drift)
 
 
 def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
@@ -169,6 +173,11 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
                 f"Argument `die` must be a die of this macro, but was fabricated without its part `{name}`; "
                 "fabricate it from this macro (the same key gives the same die)."
             )
+    if macro.at_trim is not None and die.drift is None:
+        raise ValueError(
+            "Argument `die` must be a die of this macro, but was fabricated without the drift of its comparators; "
+            "fabricate it from this macro (the same key gives the same die)."
+        )
     if macro.adc is not None and die.adc is None:
         adc, columns = macro.adc, macro.columns
         if eqx.filter_eval_shape(lambda: adc.fabricate(jax.random.key(0), columns)) is not None:
