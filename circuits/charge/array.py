@@ -102,7 +102,8 @@ class CapacitorArray(MappedArray):
         leakage: Droop of the held line. None holds forever.
         supply_noise: Rms noise of the array's supply, V, the same for all columns at one evaluation. None is none.
         reference_tracking: Degree to which the readout's reference level tracks what all lines have in common
-            (settling, droop, supply, switch charge): 1 for a replica line or a differential array, 0 for a fixed level.
+            (settling, droop, supply, switch charge): 0 for a fixed level, 1 (default) for one that follows as a line
+            without errors would. Of no effect beside a second line, and refused there unless it is 1.
         layout: Gradients, correlated mismatch and edges of the array. None has none.
         faults: Stuck cells and dead columns. None has none.
         cell_capacitance: Capacitance that a cell's logic and wires switch at each evaluation, F. Default 2.1 fF:
@@ -207,6 +208,7 @@ class CapacitorArray(MappedArray):
                 f"Argument `banks` must divide the {self.rows} rows of a line evenly, but has {self.banks.number}."
             )
         self._check_rails()
+        self._check_tracking()
         parasitics = (self.cell_parasitic, self.line_parasitic)
         known = not any(isinstance(value, jax.core.Tracer) for value in parasitics)
         if self.drivers is not None and known and not any(np.asarray(value) > 0 for value in parasitics):
@@ -218,6 +220,15 @@ class CapacitorArray(MappedArray):
             raise ValueError("Argument `comparator` or `adc` must be given: a line without readout computes nothing.")
         if self.comparator is None and self.adc is not None:
             raise ValueError("Argument `comparator` must be given: the ADC decides with it.")
+
+    def _check_tracking(self) -> None:
+        """Check that nothing is said of a level where there is a second line."""
+        level = self.reference_tracking
+        if self.second_line != "none" and not isinstance(level, jax.core.Tracer) and np.any(np.asarray(level) != 1.0):
+            raise ValueError(
+                f"Argument `reference_tracking` must be 1 beside a `second_line` of {self.second_line!r}, which "
+                f"follows what both lines have in common by itself, but is {np.asarray(level)}."
+            )
 
     def _check_rails(self) -> None:
         """Check that rails hold whole columns, and as many each."""
