@@ -61,7 +61,8 @@ def _loads(macro: CapacitorArray, high: Float[Array, "..."]) -> Float[Array, "2 
 
 
 def _gain(macro: CapacitorArray, loads: Float[Array, "2 ..."]) -> Float[Array, "..."]:
-    assert macro.drivers is not None
+    drivers = macro.working_drivers
+    assert drivers is not None
     grounded = ratio(macro.parasitic_capacitance, macro.unit_capacitance)
     place = macro.settling_time, macro.unit_capacitance, grounded, macro.total_units
-    return macro.drivers.common_rail_gain(loads[0], loads[1], *place)
+    return drivers.common_rail_gain(loads[0], loads[1], *place)

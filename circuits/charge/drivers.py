@@ -55,9 +55,8 @@ class Drivers(eqx.Module):
     to a third of the value, 0.1 mV, with the spread and up to 4 % 0.7 mV; drivers and a charge that moves the line by
     5 mV 0.02 mV, with the spread 0.5 mV; rail and charge 0.8 mV; rail and leak 0.7 mV. Four lines of different data on
     one rail 0.15 mV, with the spread 1.2 mV (21 mV as if each had the data of all). What eight evaluations before leave
-    on a line of up to 0.24 V, 55 mV at most, 0.05 mV; with a spread of 5 % 1.2 mV, with 20 % 6 mV, since unequal drivers
-    move charge between each other; with a reset switch of 1 kOhm beside drivers of 1 MOhm 1.5 mV. Settled drivers leave
-    none.
+    on a line of up to 0.24 V, 55 mV at most, 0.05 mV; with a spread of 5 % 1.2 mV, with 20 % 6 mV, since charge moves
+    between unequal drivers; with a reset switch of 1 kOhm beside drivers of 1 MOhm 1.5 mV. Settled drivers leave none.
     Source: facts 8; the network itself follows from Kirchhoff's laws.
     """
 

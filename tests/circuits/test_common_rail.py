@@ -43,7 +43,7 @@ def signs(seed, *shape):
 def rail_volts(array, high):
     """Lines of one rail after an evaluation, V, from Kirchhoff's equations; `high` is (lines, rows)."""
     lines, rows = high.shape
-    unit, resistance = float(array.unit_capacitance), float(array.drivers.resistance)
+    unit, resistance = float(array.unit_capacitance), float(array.working_drivers.resistance)
     total, up = rows * unit + float(array.parasitic_capacitance), high.ravel() > 0
     # Bottom plates are the state; a floating line is the mean of its own, weighted by their capacitors.
     mean = np.kron(np.eye(lines), np.full((1, rows), unit / total))
@@ -66,7 +66,9 @@ def read_volts(array, x, w):
 @pytest.mark.parametrize("lines", [2, 4])
 def test_lines_with_different_data_settle_as_their_network(lines):
     with jax.enable_x64(True):
-        array = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), float), with_rail(BASE, lines))
+        # Drivers that are stated at another supply are slower here.
+        stated = eqx.tree_at(lambda one: one.drivers.supply, with_rail(BASE, lines), jnp.asarray(0.65))
+        array = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), float), stated)
         x, w = signs(0, 2, ROWS), signs(1, ROWS, COLUMNS)
         w[:, 0], w[:, 1] = x[0], -x[0]
         found = read_volts(array, x, w)
