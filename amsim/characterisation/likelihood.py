@@ -223,7 +223,7 @@ def _covariance(values: dict[str, Array], macro: SwitchedCapacitor, sweep: Sweep
     fitted = "mismatch_coefficient" in values
     coefficient = values["mismatch_coefficient"] if fitted else macro.mismatch_coefficient
     unit_sigma = capacitor_mismatch_sigma(macro.unit_capacitance, coefficient)
-    k, total = sweep.ups, macro.total_units
+    k, total = sweep.ups, macro.read_units
     varying = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     product = k[:, None] * k[None, :]
     walk = jnp.minimum(k[:, None], k[None, :]) - product * (2 / total - varying / total**2)

@@ -31,6 +31,7 @@ from amsim.deployment.mapping.stored_weights import stored_weights
 from amsim.deployment.running.chip_cost import site_layer, with_clipping
 from amsim.deployment.running.inferences import Shares, batch_of
 from amsim.deployment.running.run import Deployment, report_program, run_program
+from amsim.deployment.running.unit_filling import with_filled_units
 from amsim.deployment.site_ranges import Calibration
 from amsim.deployment.tracing.flattening import flatten
 from amsim.deployment.tracing.leaf_names import leaf_name
@@ -185,6 +186,9 @@ class Chip(eqx.Module):
     def sites(self, *inputs: Any) -> SiteTable:
         """Where each product landed, or why it stays digital; below the rows, how many products have no weight.
 
+        Units that a processor may fill with pixels, filters or input channels are shown with the loops that it chooses
+        at each site and with their utilisation, in one inference of many along the first axis of the inputs.
+
         Args:
             *inputs: Inputs or their shapes (`jax.ShapeDtypeStruct`). May be left out once this chip has been called;
                 a call of a copy, as inside `jit` of a function that takes the chip, does not count.
@@ -195,8 +199,9 @@ class Chip(eqx.Module):
         shapes = shapes_of(inputs) if inputs else _LAST_SHAPES.of(self)
         if shapes is None:
             raise ValueError("Argument `inputs` must be given, since the chip has not been called yet.")
-        table = traced_chip(self, shapes).network.table
-        return table if self.calibration is None else table.calibrated(self.calibration)
+        traced, choices = traced_chip(self, shapes), deployment_of(self).calibration
+        table = traced.network.table if self.calibration is None else traced.network.table.calibrated(choices)
+        return with_filled_units(table, traced.network, traced.names, self.accelerator, choices, shapes)
 
 
 def chip_of(

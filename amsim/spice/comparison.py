@@ -11,6 +11,7 @@ import xarray as xr
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.charge_line import ChargeLine
+from amsim.circuits.charge.rc_line import common_rail_response
 from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checks import is_real_number, shown
 from amsim.circuits.contract.macro import Die
@@ -25,6 +26,7 @@ from amsim.spice.simulator import SpiceError, simulate, simulator, version
 
 LABELS = {
     "evaluation": ("1", "evaluation"),
+    "line": ("1", "line of a column"),
     "line_voltage": ("V", "line voltage at the decision, closed form"),
     "line_voltage_spice": ("V", "line voltage at the decision, circuit simulator"),
     "supply_energy": ("J", "energy from the supply in an evaluation, closed form"),
@@ -59,8 +61,9 @@ def run(
         start_level: V.
 
     Returns:
-        Dataset over (evaluation, column): `line_voltage_spice` and `supply_energy_spice`; `line_voltage` and
-        `supply_energy`, the same by `ChargeLine`, evaluation after evaluation, V and J; all at the decision.
+        Dataset over (evaluation, column), and (line) of arrays with a second one: `line_voltage_spice` and
+        `supply_energy_spice`; `line_voltage` and `supply_energy`, the same by `ChargeLine`, evaluation after
+        evaluation, V and J; all at the decision.
 
     Raises:
         ValueError: As `amsim.spice.write`, or a timeout that is not above 0.
@@ -83,17 +86,21 @@ def run(
         write_whole_text(target, deck.text, encoding="ascii")
         found = simulate(target, deck.output, deck.sequence.stop, 2 * deck.columns, float(timeout))
     voltage, energy = line_voltages(macro, lines)
-    codes = bias_codes(macro, bias_code, deck.columns)
-    axes = ("evaluation", "column")
+    columns, pairs = deck.columns // macro.lines, macro.lines > 1
+    codes = bias_codes(macro, bias_code, columns)
+    axes = ("evaluation", "column", *(["line"] if pairs else []))
     kept = {} if path is None else {"deck": str(target)}
+    values = {
+        "line_voltage_spice": _at(deck, found, deck.sequence.decision)[0],
+        "line_voltage": voltage,
+        "supply_energy_spice": _delivered(deck, found),
+        "supply_energy": energy,
+    }
+    shape = (len(voltage), columns, *([macro.lines] if pairs else []))
     return labelled(
-        {
-            "line_voltage_spice": (axes, _at(deck, found, deck.sequence.decision)[0]),
-            "line_voltage": (axes, voltage),
-            "supply_energy_spice": (axes, _delivered(deck, found)),
-            "supply_energy": (axes, energy),
-        },
-        {"evaluation": np.arange(len(voltage)), "column": np.arange(deck.columns)},
+        {name: (axes, one.reshape(shape)) for name, one in values.items()},
+        {"evaluation": np.arange(len(voltage)), "column": np.arange(columns)}
+        | ({"line": ["first", "second"]} if pairs else {}),
         {
             **provenance(macro=macro),
             "reset_level": lines.reset_level,
@@ -116,6 +123,7 @@ def line_voltages(
     """
     with jax.enable_x64(True):
         precise = in_float64(macro)
+        behind = _behind_common_rails(precise, lines)
         voltage, energy = zip(
             *(
                 _one_line(
@@ -126,6 +134,8 @@ def line_voltages(
                     jnp.asarray(lines.levels[:, column], float),
                     lines.switch_scale[column].item(),
                     None if lines.leakage_currents is None else lines.leakage_currents[column].item(),
+                    None if behind is None else behind[:, column],
+                    lines.supplies[column].item(),
                 )
                 for column in range(len(lines.capacitances))
             ),
@@ -142,19 +152,21 @@ def _one_line(
     high: Float[Array, "evaluations capacitors"],
     switch_scale: float,
     leakage_current: float | None,
+    moved: Float[Array, " evaluations"] | None,
+    supply: float,
 ) -> tuple[Float[Array, " evaluations"], Float[Array, " evaluations"]]:
-    """Voltages at the decision and energies of one line, evaluation after evaluation."""
+    """Voltages at the decision and energies of one line, evaluation after evaluation; `moved` as by its common rail."""
     bottoms = jnp.where(jnp.arange(capacitances.size) < macro.line_rows, macro.bottom_parasitic, 0.0)
     line = ChargeLine(
         capacitances,
         parasitic=lines.parasitic,
-        supply=lines.supply,
+        supply=supply,
         reset_level=lines.reset_level,
         bottom_parasitics=bottoms,
         feedthrough_capacitance=0.0 if macro.reset is None else macro.reset.feedthrough_capacitance,
     )
     drivers = macro.alike_drivers(line.total_capacitance)
-    moved = _moved(macro, line, resistances, high)
+    moved = _moved(macro, line, resistances, high) if moved is None else moved
     edge = jnp.zeros(()) if macro.reset is None else macro.reset.step(line.total_capacitance) * switch_scale
     edge = edge if drivers is None else edge * drivers.injected
     value, found = jnp.asarray(lines.start_level), []
@@ -170,6 +182,25 @@ def _one_line(
         found.append(value)
         value = value - moved[number] - edge
     return jnp.stack(found), line.supply_energy(high)
+
+
+def _behind_common_rails(macro: SwitchedCapacitor, lines: Lines) -> Float[Array, "evaluations columns"] | None:
+    """Change of each line's voltage until the decision where several share a rail, V; None where none do."""
+    drivers = macro.drivers
+    if drivers is None or drivers.rail_lines == 1 or drivers.supply_resistance is None or lines.resistances is None:
+        return None
+    grounded, found = macro.parasitic_capacitance, []
+    for first in range(0, len(lines.capacitances), drivers.rail_lines):
+        rail = slice(first, first + drivers.rail_lines)
+        high = jnp.asarray(lines.levels[:, rail], float)
+        resistances, capacitances = jnp.asarray(lines.resistances[rail]), jnp.asarray(lines.capacitances[rail])
+        found.append(
+            float(macro.supply)
+            * common_rail_response(
+                resistances, capacitances, grounded, drivers.supply_resistance, high, macro.settling_time
+            )
+        )
+    return jnp.concatenate(found, axis=1)
 
 
 def _moved(
@@ -222,4 +253,4 @@ def _at(
 def _delivered(deck: Deck, found: Float[np.ndarray, "points values"]) -> Float[np.ndarray, "evaluations columns"]:
     """Energy that each column's supply delivers in each evaluation, J."""
     before, after = _at(deck, found, deck.sequence.charge_start)[1], _at(deck, found, deck.sequence.decision)[1]
-    return deck.lines.supply * MIRROR_CAPACITANCE * (after - before)
+    return deck.lines.supplies * MIRROR_CAPACITANCE * (after - before)

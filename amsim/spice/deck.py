@@ -32,8 +32,8 @@ class Deck(NamedTuple):
 
     Attributes:
         text: The netlist.
-        output: Name of the file that ngspice writes beside it: time, then `line` and `q` of each column.
-        columns: Number of columns.
+        output: Name of the file that ngspice writes beside it: time, then `line` and `q` of each line.
+        columns: Number of lines, those of a column side by side.
         sequence: Times of its phases.
         lines: The lines it describes.
     """
@@ -60,12 +60,14 @@ def write(
 
     Each evaluation resets the lines with all bottom plates at ground, opens the reset switch, lets its charges in
     (clock feedthrough through a capacitor, channel charge as a packet), steps the bottom plates of the cells whose
-    weight and input agree to the supply, and reads the lines at the decision. Leakage acts from the hold on, as in
+    weight and input agree to the supply, and reads the lines at the decision. Of a differential pair the cells of the
+    second line go the other way, those of a replica to half of the supply. Leakage acts from the hold on, as in
     `Leakage`. A cell that is stuck high goes high in every evaluation; reset still pulls it down, as in the macro.
     Rows without weights stay low. Noise, comparator and converter are not in the deck.
 
     The deck writes a text file beside itself, `<name>_lines.txt`: the time, the voltage of each line and, as volts on
-    1 pF, the charge that the supply of each column has delivered.
+    1 pF, the charge that its supply has delivered. Lines are numbered from 0, column after column; with a second line,
+    column j has the lines 2 j and 2 j + 1.
 
     Args:
         macro: The array; a part that is None becomes an ideal element.
@@ -74,7 +76,7 @@ def write(
         inputs: -1 or +1, shape (evaluations, rows).
         path: Deck to write; an existing one is replaced. Its name has letters, digits and `._-` only.
         bias_code: Code of each column's bias DAC as in `BiasDac.levels`, one integer or shape (columns,); None holds
-            all its capacitors low.
+            all its capacitors low. Of a pair, the second line's go the other way, and codes are odd.
         reset_level: Level of the lines in reset, V; None is half of the supply.
         start_level: Level of the lines before the first reset, V; None is the reset level.
 
@@ -82,8 +84,8 @@ def write(
         The path.
 
     Raises:
-        ValueError: A wrong macro, die, shape or value, a dead column in use, no such folder, or a deck of more than
-            `ELEMENT_LIMIT` elements or too long a simulation.
+        ValueError: A wrong macro, die, shape or value, a dead column in use, a replica with a rail or a cell that is
+            stuck high, no such folder, or a deck of more than `ELEMENT_LIMIT` elements or too long a simulation.
     """
     target = deck_path(path)
     lines = physical_lines(
@@ -138,11 +140,12 @@ def netlist(macro: SwitchedCapacitor, lines: Lines, name: str) -> Deck:
     output = f"{name.lower()}_lines.txt"
     patterns = _patterns(lines)
     text = [
-        f"* amsim: {macro.line_rows} rows, {columns} columns, {len(lines.levels)} evaluations of an array",
+        f"* amsim: {macro.line_rows} rows, {columns // macro.lines} columns, {len(lines.levels)} evaluations of "
+        + ("an array" if macro.second_line == "none" else f"an array, second lines {macro.second_line}"),
         *_phases(macro, lines, phases, patterns),
     ]
     for column in range(columns):
-        text += _column(macro, lines, phases, patterns, column)
+        text += [*_rail(macro, lines, column), *_column(macro, lines, phases, patterns, column)]
     text += _analysis(macro, lines, phases, output)
     return Deck("\n".join(text) + "\n", output, columns, phases, lines)
 
@@ -210,19 +213,28 @@ def _phases(
         yield from _source(node.upper(), node, phases.wave(phases.step, phases.returned, among=high))
 
 
+def _rail(macro: SwitchedCapacitor, lines: Lines, column: int) -> Iterator[str]:
+    """Supply of a line behind the resistance that neighbours share, and a source that its charge is read by."""
+    shared = 1 if macro.drivers is None else macro.drivers.rail_lines
+    first = column - column % shared
+    resistance = None if macro.drivers is None else macro.drivers.supply_resistance
+    if column == first:
+        yield f"* supply of column {column}" if shared == 1 else f"* supply of columns {first} to {first + shared - 1}"
+        yield f"VDD{column} vdd{column} 0 DC {_number(lines.supplies[column])}"
+        if resistance is not None:
+            yield f"RS{column} vdd{column} common{column} {_number(resistance)}"
+    yield f"VQ{column} rail{column} {'vdd' if resistance is None else 'common'}{first} DC 0"
+
+
 def _column(
     macro: SwitchedCapacitor, lines: Lines, phases: Sequence, patterns: dict[tuple[int, ...], str], column: int
 ) -> Iterator[str]:
     """One line with all that is connected to it."""
-    yield f"* column {column}: supply, its charge on {MIRROR_CAPACITANCE:g} F, reset switch, parasitic"
-    rail = f"vdd{column}"
-    yield f"VDD{column} {rail} 0 DC {_number(lines.supply)}"
-    yield f"FQ{column} q{column} 0 VDD{column} 1"
+    yield f"* column {column}: charge of its supply on {MIRROR_CAPACITANCE:g} F, reset switch, parasitic"
+    rail = f"rail{column}"
+    yield f"FQ{column} q{column} 0 VQ{column} 1"
     yield f"CQ{column} q{column} 0 {_number(MIRROR_CAPACITANCE)}"
     yield f"RQ{column} q{column} 0 1e15"
-    if macro.drivers is not None and macro.drivers.supply_resistance is not None:
-        yield f"RS{column} {rail} rail{column} {_number(macro.drivers.supply_resistance)}"
-        rail = f"rail{column}"
     yield f"SR{column} line{column} vcm rst 0 reset ON"
     yield f"CP{column} line{column} 0 {_number(lines.parasitic)}"
     if macro.reset is not None:

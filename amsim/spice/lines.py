@@ -11,9 +11,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int
 
-from amsim.circuits.charge.die import CapacitorDie, mismatch_errors, nominal_die
+from amsim.circuits.charge.die import CapacitorDie, LineDraws, mismatch_errors, nominal_die
 from amsim.circuits.checks import is_real_number, shown
-from amsim.circuits.contract.macro import Die
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.noise.switching import leakage_growth
 
@@ -24,6 +23,8 @@ Numbers = ArrayLike | Sequence[Any]
 class Lines(NamedTuple):
     """Lines of a die with their drivers; the capacitors of a line are its cells, then its bias DAC.
 
+    Of pairs and replicas each column has two, the second line after the first.
+
     Attributes:
         capacitances: F.
         resistances: Of each capacitor's driver, Ohm; None for ideal drivers.
@@ -32,7 +33,7 @@ class Lines(NamedTuple):
         leakage_currents: Out of each line, A; None holds for ever.
         off_resistance: Of an open reset switch, Ohm; None holds for ever.
         parasitic: Line to ground without the reset switch's overlap, F.
-        supply: V.
+        supplies: What the bottom plates of each line rise to, V: half of the supply where a replica stays half way.
         reset_level: Of every line, V.
         start_level: Of every line before its first reset, V.
         reset_time: s.
@@ -40,14 +41,14 @@ class Lines(NamedTuple):
         hold_time: From then to the decision, s.
     """
 
-    capacitances: Float[np.ndarray, "columns capacitors"]
-    resistances: Float[np.ndarray, "columns capacitors"] | None
-    levels: Int[np.ndarray, "evaluations columns capacitors"]
-    switch_scale: Float[np.ndarray, " columns"]
-    leakage_currents: Float[np.ndarray, " columns"] | None
+    capacitances: Float[np.ndarray, "lines capacitors"]
+    resistances: Float[np.ndarray, "lines capacitors"] | None
+    levels: Int[np.ndarray, "evaluations lines capacitors"]
+    switch_scale: Float[np.ndarray, " lines"]
+    leakage_currents: Float[np.ndarray, " lines"] | None
     off_resistance: float | None
     parasitic: float
-    supply: float
+    supplies: Float[np.ndarray, " lines"]
     reset_level: float
     start_level: float
     reset_time: float
@@ -71,11 +72,6 @@ def physical_lines(
     """Check the arguments of `amsim.spice.write` and return the lines of the columns that hold weights."""
     if not isinstance(macro, SwitchedCapacitor):
         raise ValueError(f"Argument `macro` must be a SwitchedCapacitor, but is of type {type(macro).__name__}.")
-    if macro.second_line != "none":
-        raise ValueError(
-            "Argument `macro` must have one line in each column, but its `second_line` is "
-            f"{macro.second_line!r}; write each of the two as a macro of single lines."
-        )
     if macro.joined is not None:
         raise ValueError(
             "Argument `macro` must have no part `combining`: a deck has lines that are read one by one; write those of "
@@ -93,24 +89,100 @@ def physical_lines(
         if not isinstance(die, CapacitorDie):
             raise ValueError(f"Argument `die` must be a die from `fabricate`, but is of type {type(die).__name__}.")
         macro.prepare(die)  # raises for the die of another macro
+    drawn = nominal_die(macro) if die is None else die
+    both = [drawn.first] if drawn.second is None else [drawn.first, drawn.second]
     with jax.enable_x64(True):
-        found = _elements(in_float64(macro), in_float64(nominal_die(macro) if die is None else die), w.shape[1])
-        stuck = _stuck(macro, die, w.shape[1])
+        precise, layout = in_float64(macro), in_float64(drawn.layout)
+        found = [_elements(precise, in_float64(one), layout, w.shape[1]) for one in both]
         bias = _bias_levels(macro, codes)
+    stuck = [_stuck(macro, None if die is None else one, drawn, w.shape[1]) for one in both]
     cells = np.zeros((len(x), w.shape[1], macro.line_rows), int)
     cells[:, :, : w.shape[0]] = x[:, None, :] == w.T[None]
-    cells = np.where(stuck == 0, cells, stuck > 0)
-    levels = np.concatenate([cells, np.broadcast_to(bias, (len(x), *bias.shape))], axis=-1)
-    return Lines(levels=levels, supply=supply, reset_level=level, start_level=start, **found)
+    levels = [(cells, bias)]
+    if macro.second_line != "none":
+        beside = np.zeros_like(cells)
+        beside[:, :, : w.shape[0]] = 1 - cells[:, :, : w.shape[0]] if macro.second_line == "differential" else 1
+        levels.append((beside, _bias_beside(macro, codes, bias)))
+    _check_replica(macro, stuck)
+    supplies = [supply, supply / 2 if macro.second_line == "replica" else supply][: macro.lines]
+    return Lines(
+        levels=_side_by_side([_levels(*one, states) for one, states in zip(levels, stuck, strict=True)], 1),
+        supplies=np.tile(supplies, w.shape[1]),
+        reset_level=level,
+        start_level=start,
+        parasitic=found[0]["parasitic"],
+        off_resistance=found[0]["off_resistance"],
+        **{name: _side_by_side([one[name] for one in found], 0) for name in BY_LINE},
+        **_times(macro),
+    )
 
 
-def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict[str, Any]:
-    """Values of all elements of the first columns, in float64."""
+def _side_by_side(lines: list[Any], axis: int) -> Any:
+    """Arrays over columns, one for each line of a column, as one over lines: column after column."""
+    if lines[0] is None:
+        return None
+    stacked = np.stack(lines, axis + 1)
+    return stacked.reshape(*stacked.shape[:axis], -1, *stacked.shape[axis + 2 :])
+
+
+def _levels(
+    cells: Int[np.ndarray, "evaluations columns rows"],
+    bias: Int[np.ndarray, "columns sections"],
+    stuck: Int[np.ndarray, "columns rows"],
+) -> Int[np.ndarray, "evaluations columns capacitors"]:
+    """Levels of all capacitors of a line of each column, stuck cells where they are."""
+    working = np.where(stuck == 0, cells, stuck > 0)
+    return np.concatenate([working, np.broadcast_to(bias, (len(cells), *bias.shape))], axis=-1)
+
+
+def _bias_beside(
+    macro: SwitchedCapacitor, codes: Int[np.ndarray, " columns"], bias: Int[np.ndarray, "columns sections"]
+) -> Int[np.ndarray, "columns sections"]:
+    """Levels of the second line's bias DAC: the other way, or half way with a replica's cells; no half LSB."""
+    beside = np.ones_like(bias) if macro.second_line == "replica" else 1 - bias
+    beside[:, -1] = 0
+    if macro.second_line == "differential" and np.any(bias[:, -1]):
+        raise ValueError(
+            "Argument `bias_code` must be odd for a differential pair, whose second line would have to fall by half an "
+            f"LSB at even ones, but is {codes}."
+        )
+    return beside
+
+
+def _check_replica(macro: SwitchedCapacitor, stuck: list[Any]) -> None:
+    if macro.second_line != "replica":
+        return
+    if macro.drivers is not None and macro.drivers.supply_resistance is not None:
+        raise ValueError(
+            "Argument `macro` must have no `drivers.supply_resistance` beside a replica, whose cells a deck holds half "
+            "way from a supply of their own."
+        )
+    if np.any(stuck[1] > 0):
+        raise ValueError(
+            "Argument `die` must have no cell of a replica stuck high, which a deck has no supply for; set "
+            "`stuck_high=0`."
+        )
+
+
+BY_LINE = ("capacitances", "resistances", "switch_scale", "leakage_currents")
+"""Elements that each line has of its own."""
+
+
+def _times(macro: SwitchedCapacitor) -> dict[str, Any]:
+    return {
+        "reset_time": float(macro.reset_time),
+        "evaluation_time": float(macro.evaluation_time),
+        "hold_time": 0.0 if macro.leakage is None else float(macro.leakage.hold_time),
+    }
+
+
+def _elements(macro: SwitchedCapacitor, die: LineDraws, layout: Any, columns: int) -> dict[str, Any]:
+    """Values of all elements of one line of the first columns, in float64."""
     sizes = macro.bias_dac.section_units()
     unit_errors, bias_errors = mismatch_errors(macro, die)
     units, bias = 1.0 + unit_errors, sizes[None, :] + bias_errors
-    if macro.layout is not None and die.layout is not None:
-        units = units + macro.layout.errors(die.layout, macro.rows, macro.columns)
+    if macro.layout is not None and layout is not None:
+        units = units + macro.layout.errors(layout, macro.rows, macro.columns)
     units = units[: macro.line_rows]
     resistances = currents = off_resistance = None
     if macro.drivers is not None and die.unit_drivers is not None and die.bias_drivers is not None:
@@ -140,14 +212,13 @@ def _elements(macro: SwitchedCapacitor, die: CapacitorDie, columns: int) -> dict
         "leakage_currents": currents,
         "off_resistance": off_resistance,
         "parasitic": float(macro.parasitic_capacitance - overlap),
-        "reset_time": float(macro.reset_time),
-        "evaluation_time": float(macro.evaluation_time),
-        "hold_time": 0.0 if macro.leakage is None else float(macro.leakage.hold_time),
     }
 
 
-def _stuck(macro: SwitchedCapacitor, die: Die, columns: int) -> Int[np.ndarray, "columns rows"]:
-    if macro.faults is None or die is None or die.faults is None:
+def _stuck(
+    macro: SwitchedCapacitor, line: LineDraws | None, die: CapacitorDie, columns: int
+) -> Int[np.ndarray, "columns rows"]:
+    if macro.faults is None or line is None or line.faults is None or die.faults is None:
         return np.zeros((columns, macro.line_rows), int)
     # In the dtype of the draws, so that the same cells are stuck as in the macro.
     dead = np.flatnonzero(np.asarray(macro.faults.column_states(die.faults))[:columns])
@@ -156,7 +227,7 @@ def _stuck(macro: SwitchedCapacitor, die: Die, columns: int) -> Int[np.ndarray, 
             f"Argument `die` must have no dead column among the {columns} in use, but column {dead[0]} is dead: a "
             "readout that is stuck has no electrical model; leave it out of `weights` or set `dead_column=0`."
         )
-    return np.asarray(macro.faults.cell_states(die.faults)).astype(int)[: macro.line_rows, :columns].T
+    return np.asarray(macro.faults.cell_states(line.faults)).astype(int)[: macro.line_rows, :columns].T
 
 
 def _bias_levels(macro: SwitchedCapacitor, codes: Int[np.ndarray, " columns"]) -> Int[np.ndarray, "columns sections"]:

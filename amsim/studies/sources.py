@@ -118,7 +118,8 @@ def _choices(
                 _hold(accelerator, choices, path, [path.removesuffix(field) + name for name in placed.source.kept])
     for outer in sorted(choices, key=lambda path: path.count("."), reverse=True):
         inner = [path for path in choices if path.startswith(f"{outer}.")]
-        if inner and len({type(part) for _, part in choices[outer]}) > 1:  # what is inside is not there in all cases
+        # What is inside is not there in all cases, or not that of the part as it is.
+        if inner and any(part is not choices[outer][0][1] for _, part in choices[outer]):
             merged = {path: choices.pop(path) for path in inner}
             choices[outer] = _with_inner(accelerator, outer, choices[outer], merged)
     return choices
@@ -131,7 +132,10 @@ def _hold(accelerator: Accelerator, choices: dict[str, list[Choice]], path: str,
         part = setting(accelerator, place)
         if part is None:
             continue
-        held = ("held", part.kept_at(jnp.asarray(changed, warm.dtype), warm))
+        cold = part.kept_at(jnp.asarray(changed, warm.dtype), warm)
+        if cold is part:
+            continue
+        held = ("held", cold)
         states = choices.get(place, [("on", part)] * len(choices[path]))
         choices[place] = [
             held if (temperature, state[0]) == ("off", "on") else state

@@ -219,6 +219,22 @@ def chosen_unrollings(
     return found
 
 
+def filled_units(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> list[tuple[Unrolling, float] | None]:
+    """How the units of each site are filled: the loops on them, and multiply-accumulates relative to their peak.
+
+    Args:
+        accelerator: The hardware.
+        layers: Layers of a workload, which need not fit its memories.
+
+    Returns:
+        One for each layer; None where its macro has no choice.
+    """
+    cost = _cost(accelerator, tuple(layers))
+    ways = chosen_unrollings(accelerator, layers, cost.unrolling[: len(layers)])
+    used = np.asarray(cost.utilisation, float)[: len(layers)]
+    return [None if way is None else (way, float(number)) for way, number in zip(ways, used, strict=True)]
+
+
 def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.Dataset:
     """Cost of one inference as a Dataset; where several run together, energy and time are the share of one.
 

@@ -42,15 +42,19 @@ UNSCALED: dict[type, dict[str, str]] = {
         "gain": "a ratio of transistors",
         "input_capacitance": "the transistors that set the noise are kept",
         "kickback": "no published law",
-    },
-    Trim: {"range": "the trim covers the same offset"},
+    }
+    | dict.fromkeys(("temperature_drift", "supply_drift"), "no published law"),
+    Trim: {"range": "the trim covers the same offset"}
+    | dict.fromkeys(("temperature", "supply"), "the trim was done once, where it says"),
     Drivers: {"spread": "no published law", "supply_resistance": "the rail is a wire"},
     ResetSwitch: dict.fromkeys(
         ("resistance", "feedthrough_capacitance", "clock_swing", "channel_capacitance", "overdrive"), SWITCH
     ),
     Leakage: dict.fromkeys(("current", "off_resistance"), SWITCH),
     Layout: dict.fromkeys(("linear_gradient", "quadratic_gradient", "correlated_sigma", "edge_error"), METAL),
-    SarAdc: dict.fromkeys(("unit_capacitance", "mismatch_coefficient", "capacitor_density", "parasitic"), METAL),
+    SarAdc: dict.fromkeys(
+        ("unit_capacitance", "mismatch_coefficient", "capacitor_density", "parasitic", "input_capacitance"), METAL
+    ),
     Adc: {"exponential_capacitance": "noise asks for it, whatever the gates"},
     MultiPrecision: {"unit_leakage": CURRENT},
     CellLibrary: {"nand_leakage": CURRENT},

@@ -105,6 +105,11 @@ class Converter(eqx.Module):
         return self.area if node == 1.0 else self.capacitor_area + (self.area - self.capacitor_area) * node
 
     @property
+    def input_capacitance(self) -> Float[Array, ""] | None:
+        """Capacitance that a line shares its charge with when it is read, F; here None: the line is read as it is."""
+        return None
+
+    @property
     @abstractmethod
     def comparators(self) -> int:
         """Number of comparators of one converter."""

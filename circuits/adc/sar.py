@@ -63,6 +63,14 @@ class SarAdc(Converter):
 
     Every decision has comparator noise of its own; noise sampled on the line is drawn once per conversion.
 
+    Where `input_capacitance` C_s is given, the converter samples the line: C_s, reset with the line, is joined to it
+    when the line has settled, and taken away again. What is converted then is `C_tot / (C_tot + C_s)` of the line's
+    value; the range, which follows the swing of the rows, is that much narrower in volts, so that codes stay the same
+    and noise and offset of the comparator weigh more. Its thermal noise is `kT / C_s`: `kT / (C_tot + C_s)` from the
+    two resets and `kT C_tot / (C_s (C_tot + C_s))` from the opening switch, that of the drivers within it. The bottom
+    plates charge what the line gives away; the comparator decides behind C_s in every read, also of a fused neuron.
+    Sampling is taken to settle.
+
     Energy per conversion: `bits * decision_energy + (linear_capacitance * bits + a C_array) VDD**2`. "bottom-plate":
     `a = 1 - 2**-bits - (1 - 4**-bits) / 3`, the mean of a conventional search over uniform codes; assumed for "split";
     "shared-line": `a = 1`, every trial discharges its capacitor and the reset recharges it.
@@ -82,10 +90,12 @@ class SarAdc(Converter):
             comparator.
         linear_capacitance: Of the search logic per bit at 28 nm, F. Default 100 fF (facts 6.4).
         capacitor_density: Capacitance per area, F/m^2. Default 2 fF/um^2 (assumed, metal fringe).
+        input_capacitance: C_s on which the line is sampled, F: `array_capacitance` where the array itself takes the
+            charge. None (default): a buffer, which is not modelled, or a shared line.
 
     Raises:
-        ValueError: Bits outside their range, an unknown topology, a negative quantity, or a unit capacitance, bridge,
-            density or range that is not above 0.
+        ValueError: Bits outside their range, an unknown topology, a negative quantity, a unit capacitance, input
+            capacitance, bridge, density or range that is not above 0, or a shared line that is sampled.
 
     Valid for settled levels and errors far below one. Area: capacitors, by density and matching, and
     `search_logic_area`, anchored on a converter measured in 65 nm (facts 1b) and growing with the bits as facts 6.4.
@@ -123,6 +133,9 @@ class SarAdc(Converter):
     offset_sigma: Quantity = quantity("offset_sigma", unit="LSB", symbol="sigma_os", default=0.0)
     linear_capacitance: Quantity = quantity("linear_capacitance", unit="F", symbol="C_lin", default=100e-15)
     capacitor_density: Quantity = quantity("capacitor_density", unit="F/m2", positive=True, default=2e-3)
+    input_capacitance: Quantity | None = quantity(
+        "input_capacitance", unit="F", symbol="C_s", positive=True, optional=True
+    )
 
     def __check_init__(self) -> None:
         """Check resolution and topology."""
@@ -132,6 +145,11 @@ class SarAdc(Converter):
         if self.topology == "split":
             integer_between("bits", self.bits, 2, 16)  # one bit cannot be split
             integer_between("low_bits", self.low_bits, 1, self.bits - 1)
+        if self.topology == "shared-line" and self.input_capacitance is not None:
+            raise ValueError(
+                "Argument `input_capacitance` must be None for the topology 'shared-line', whose capacitors are on the "
+                "line itself."
+            )
 
     @property
     def levels(self) -> int:

@@ -30,7 +30,7 @@ from amsim.circuits.fields import Quantity, count, quantity
 from amsim.circuits.technology.between_nodes import delay_ratio
 from amsim.circuits.technology.process import Process
 from amsim.noise.checks import real
-from amsim.noise.finite_slopes import ratio, root
+from amsim.noise.finite_slopes import quotient, ratio, root
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.noise.switching import settled_fraction
 
@@ -109,7 +109,8 @@ class CapacitorArray(GroupedArray):
         leakage: Droop of the held line. None holds forever.
         supply_noise: Rms noise of the array's supply, V, the same for all columns at one evaluation. None is none.
         reference_tracking: Degree to which the readout's reference level tracks what all lines have in common
-            (settling, droop, supply, switch charge): 1 for a replica line or a differential array, 0 for a fixed level.
+            (settling, droop, supply, switch charge): 0 for a fixed level, 1 (default) for one that follows as a line
+            without errors would. Of no effect beside a second line, and refused there unless it is 1.
         layout: Gradients, correlated mismatch and edges of the array. None has none.
         faults: Stuck cells and dead columns. None has none.
         cell_capacitance: Capacitance that a cell's logic and wires switch at each evaluation, F. Default 2.1 fF:
@@ -140,7 +141,7 @@ class CapacitorArray(GroupedArray):
             "dynamic",
             "kT/C noise of the line and noise of the drivers' resistances.",
             temperatures=("temperature",),
-            kept=("leakage",),
+            kept=("leakage", "comparator"),
             effects=("thermal noise", "driver noise"),
         ),
         ErrorSource(
@@ -215,6 +216,8 @@ class CapacitorArray(GroupedArray):
             raise ValueError(
                 f"Argument `banks` must divide the {self.rows} rows of a line evenly, but has {self.banks.number}."
             )
+        self._check_rails()
+        self._check_tracking()
         check_columns(self)
         parasitics = (self.cell_parasitic, self.line_parasitic)
         known = not any(isinstance(value, jax.core.Tracer) for value in parasitics)
@@ -228,10 +231,45 @@ class CapacitorArray(GroupedArray):
         if self.comparator is None and self.adc is not None:
             raise ValueError("Argument `comparator` must be given: the ADC decides with it.")
 
+    def _check_tracking(self) -> None:
+        """Check that nothing is said of a level where there is a second line."""
+        level = self.reference_tracking
+        if self.second_line != "none" and not isinstance(level, jax.core.Tracer) and np.any(np.asarray(level) != 1.0):
+            raise ValueError(
+                f"Argument `reference_tracking` must be 1 beside a `second_line` of {self.second_line!r}, which "
+                f"follows what both lines have in common by itself, but is {np.asarray(level)}."
+            )
+
+    def _check_rails(self) -> None:
+        """Check that rails hold whole columns, and as many each."""
+        shared = 1 if self.drivers is None else self.drivers.rail_lines
+        if shared > 1 and (shared % self.lines or (self.columns * self.lines) % shared):
+            raise ValueError(
+                f"Argument `drivers` must have `rail_lines` of 1, or that hold whole columns of {self.lines} lines and "
+                f"divide the {self.columns * self.lines} lines of the array, but has {shared}."
+            )
+
     @property
     def deciding_comparator(self) -> Comparator | None:
         """The comparator with its noise at the array's supply."""
         return None if self.comparator is None else self.comparator.at_supply(self.supply, self.process)
+
+    @property
+    def at_trim(self) -> "CapacitorArray | None":
+        """The array when its comparators were trimmed; None where the trim was under the conditions of use.
+
+        Supply and leakage are those of then; clock, and temperature for everything else, those of use.
+        """
+        trim = None if self.comparator is None else self.comparator.trim
+        if trim is None or (trim.temperature is None and trim.supply is None):
+            return None
+        then = self
+        if trim.supply is not None:
+            then = eqx.tree_at(lambda one: one.supply, then, trim.supply)
+        if trim.temperature is not None and self.leakage is not None:
+            leakage = self.leakage.kept_at(self.temperature, trim.temperature)
+            then = eqx.tree_at(lambda one: one.leakage, then, leakage)
+        return then
 
     @property
     def working_drivers(self) -> Drivers | None:
@@ -266,6 +304,30 @@ class CapacitorArray(GroupedArray):
         return self.total_units * self.unit_capacitance
 
     @property
+    def sampling_capacitance(self) -> Float[Array, ""] | None:
+        """Capacitance on which the converter samples a line, F; None where it is read as it is."""
+        return None if self.adc is None else self.adc.input_capacitance
+
+    @property
+    def read_units(self) -> Float[Array, ""]:
+        """Capacitance that holds the charge of a line when it is read, in unit capacitors."""
+        sampled = self.sampling_capacitance
+        return self.total_units if sampled is None else self.total_units + ratio(sampled, self.unit_capacitance)
+
+    @checked_arguments
+    def sampled_fraction(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
+        """What the converter's sampling leaves of the voltage of lines of this total capacitance (F), 1."""
+        sampled = self.sampling_capacitance
+        return jnp.ones_like(total) if sampled is None else ratio(total, total + sampled)
+
+    @checked_arguments
+    def kickback_step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Kickback on what the comparator reads, V: lines of this total capacitance (F), or what holds their sample."""
+        assert self.comparator is not None
+        sampled = self.sampling_capacitance
+        return self.comparator.kickback_step(total if sampled is None else jnp.full_like(total, sampled))
+
+    @property
     def middle_units(self) -> Float[Array, ""]:
         """Capacitance that is high with all cells and bits of the bias DAC half way, in unit capacitors."""
         return (self.line_rows + jnp.sum(self.bias_dac.section_units()[:-1])) / 2
@@ -281,10 +343,10 @@ class CapacitorArray(GroupedArray):
             driven: Cells of each line in use.
             bias: Unit capacitors of each bias DAC that go high.
         """
-        switched = switched_capacitance(high + bias, self.total_units)
+        switched = switched_capacitance(high + bias, self.read_units)
         if self.second_line == "none":
             return switched
-        return switched + switched_capacitance(self.high_beside(high, driven) + bias, self.total_units)
+        return switched + switched_capacitance(self.high_beside(high, driven) + bias, self.read_units)
 
     @property
     def tracking(self) -> Float[Array, ""]:
@@ -294,13 +356,13 @@ class CapacitorArray(GroupedArray):
     @property
     def cell_voltage(self) -> Float[Array, ""]:
         """Step of a line by one cell, V; of combined columns the step of their node by a least significant one."""
-        step = self.supply / self.total_units
+        step = self.supply / self.read_units
         return step if self.group is None else step * self.group.full_share / swing_of(self.combined_columns)
 
     @property
     def counts_per_volt(self) -> Float[Array, ""]:
         """Counts (half a cell; of combined columns, of the least significant one) per volt of what is read, 1/V."""
-        counts = ratio(2.0 * self.total_units, self.swing * self.supply)
+        counts = ratio(2.0 * self.read_units, self.swing * self.supply)
         return counts if self.group is None else ratio(counts * swing_of(self.combined_columns), self.group.full_share)
 
     @property
@@ -356,9 +418,14 @@ class CapacitorArray(GroupedArray):
         """Whether the capacitors that rise share a rail of some resistance."""
         return self.drivers is not None and self.drivers.supply_resistance is not None
 
+    @property
+    def has_own_rails(self) -> bool:
+        """Whether no line shares its rail with another."""
+        return self.drivers is None or self.drivers.rail_lines == 1
+
     @checked_arguments
     def rail_gain(self, high: Float[Array, "..."], size: Float[Array, "..."] | float = 1.0) -> Float[Array, "..."]:
-        """What the shared rail leaves of the value of lines with `high` units high, 1.
+        """What the rail leaves of the value of lines when each on it has `high` units high, 1.
 
         Args:
             high: Units that go to the supply, any shape.
@@ -382,18 +449,37 @@ class CapacitorArray(GroupedArray):
         """Fraction of the last line value that slow drivers leave behind: `gain C_par / C_tot exp(-t_reset / RC)`.
 
         The charges that lifted the line sum to `C_par V`; in reset the switch holds the line, and they return through
-        the drivers with their own `RC`. Exact for drivers that are alike.
+        the drivers with their own `RC`. Exact for drivers that are alike and a switch that holds the line;
+        what samples the line counts in both capacitances.
         """
+        held, total = self.parasitic_capacitance, self.total_capacitance
+        if self.sampling_capacitance is not None:
+            held, total = held + self.sampling_capacitance, total + self.sampling_capacitance
+        return self.nominal_gain * ratio(held, total) * self._not_returned
+
+    @property
+    def drive_kept(self) -> Float[Array, ""]:
+        """Part of what slow drivers have left that is there an evaluation later: `exp(-t_reset / RC) - drive_left`.
+
+        The charge q that stays on the bottom plates lifts the next line by `gain q / C_tot` and so takes
+        `gain C_par / C_tot` of itself away; the rest returns as before. A sum m evaluations back acts with
+        `drive_left drive_kept^(m - 1)`: a geometric series.
+        """
+        return self._not_returned - self.drive_left
+
+    @property
+    def _not_returned(self) -> Float[Array, ""]:
+        """Fraction of a bottom plate's charge that its driver has not taken back at the end of reset."""
         drivers = self.working_drivers
         if drivers is None:
             return jnp.zeros_like(self.supply)
-        returned = settled_fraction(self.reset_time, drivers.resistance * self.unit_capacitance)
-        return self.nominal_gain * ratio(self.parasitic_capacitance, self.total_capacitance) * (1.0 - returned)
+        return 1.0 - settled_fraction(self.reset_time, drivers.resistance * self.unit_capacitance)
 
     @property
     def drive_shift(self) -> Float[Array, ""]:
-        """Shift of the line by slow drivers after a last value half way up, V."""
-        return -self.drive_left * self.nominal_gain * self.supply * ratio(self.middle_units, self.total_units)
+        """Shift of the line by slow drivers after values half way up, V: that of all sums before."""
+        left = quotient(self.drive_left, 1.0 - self.drive_kept)
+        return -left * self.nominal_gain * self.supply * ratio(self.middle_units, self.total_units)
 
     @checked_arguments
     def switch_step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -439,11 +525,13 @@ class CapacitorArray(GroupedArray):
         assert self.comparator is not None
         total, group = self.total_capacitance, self.group
         added = self.switch_step(total) - self.leaked_drop(total)
+        of_lines = self.drive_shift + (added + self.droop_shift)
         if group is not None:
-            of_lines = self.drive_shift + (added + self.droop_shift)
             return self.comparator.kickback_step(group.held) + jnp.sum(group.shares) * of_lines
-        shift = self.comparator.kickback_step(total)
-        return shift + self.drive_shift + (added + self.droop_shift)
+        shift = self.kickback_step(total)
+        if self.sampling_capacitance is None:
+            return shift + self.drive_shift + (added + self.droop_shift)
+        return shift + self.sampled_fraction(total) * of_lines
 
     @property
     def noise_counts(self) -> Float[Array, ""]:
@@ -466,8 +554,9 @@ class CapacitorArray(GroupedArray):
         """Variance on the line, counts^2, of each source that is drawn at every read.
 
         "thermal noise": kT/C noise of the reset switch on C_tot. "driver noise": noise of the drivers' resistors,
-        `kT C_sum / (C_par C_tot)` within the readout's bandwidth. "last value": what slow drivers leave of the last
-        sum, whose variance is one count^2 per row when its operands are independent. Those of two lines add.
+        `kT C_sum / (C_par C_tot)` within the readout's bandwidth. Of a converter that samples the line both together
+        are the kT/C noise of its C_s. "last value": what slow drivers leave of the sums before, whose variance is one
+        count^2 per row when operands are independent. Those of two lines add.
         """
         # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
         unit = (
@@ -476,12 +565,20 @@ class CapacitorArray(GroupedArray):
             / self.swing**2
             * ratio(ratio(constants.k * self.temperature, self.unit_capacitance), self.supply**2)
         )
-        variances = {"thermal noise": unit * self.total_units}
+        sampled = self.sampling_capacitance
+        if sampled is None:
+            variances = {"thermal noise": unit * self.total_units}
+        else:
+            variances = {
+                "thermal noise": unit * ratio(self.read_units, ratio(sampled, self.unit_capacitance)) * self.read_units
+            }
         if self.drivers is not None:
-            grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
-            driven = ratio(self.total_units - grounded, grounded) * self.total_units
-            variances["driver noise"] = self.drivers.noise_fraction * unit * driven
-            variances["last value"] = (self.nominal_gain * self.drive_left) ** 2 * self.line_rows
+            if sampled is None:
+                grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
+                driven = ratio(self.total_units - grounded, grounded) * self.total_units
+                variances["driver noise"] = self.drivers.noise_fraction * unit * driven
+            left = quotient(self.drive_left**2, 1.0 - self.drive_kept**2)
+            variances["last value"] = left * self.nominal_gain**2 * self.line_rows
         return variances if self.group is None else self._of_group(variances, self.group)
 
     def _of_group(self, variances: dict[str, Float[Array, ""]], group: Group) -> dict[str, Float[Array, ""]]:

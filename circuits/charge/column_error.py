@@ -12,12 +12,13 @@ from amsim.circuits.adc import Converter
 from amsim.circuits.adc.quantised_gaussian import quantised_gaussian_error
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.combined_error import group_mismatch, group_settling
+from amsim.circuits.charge.common_rail import rail_gain_among
 from amsim.circuits.charge.layout import nominal_layout
 from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, number_between, one_of
 from amsim.circuits.contract.bit_slicing import places_of, swing_of
-from amsim.noise.finite_slopes import ratio, root
+from amsim.noise.finite_slopes import quotient, ratio, root
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 READOUTS = ("adc", "comparator")
@@ -41,9 +42,11 @@ def error_variances(
       each moves the line by itself and divides it as part of T.
     - layout: the same for correlated errors e of a column, which sum to E,
       `4 g^2 [p (1 - p) (sum e^2 - 2 E^2 / T + rows E^2 / T^2) + (p - H / T)^2 E^2]`.
-    - comparator offset: residual after trim, of the spread of the reset switch and of the leakage too.
+    - comparator offset: residual after trim, of the spread of the reset switch and of the leakage too; where the trim
+      states its conditions, with what their shifts have changed since.
+    - offset drift: `(temperature_drift (T - T_0))^2 + (supply_drift (V - V_trim))^2`, where it states them.
     - settling: deviation of a nominal line's transfer from the ideal one, constant and slope: settling and droop, and
-      the charges that all lines have in common where no trim removes them.
+      the charges that all lines have in common where no trim removes them, or their change since the trim.
     - faults: stuck cells; dead columns are a matter of yield and are left out.
     - converter: static variance of its transitions (ADC only).
     - combination: weights of combined columns that are not powers of two, nominal capacitors beside ideal ones.
@@ -154,7 +157,7 @@ def _dynamic(macro: CapacitorArray, rows: int, activity: float, bias: Array) -> 
 def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> dict[str, Array]:
     if macro.joined is not None:
         return _static_of_group(macro, rows, activity)
-    total, spread = macro.total_units, _sum_variance(rows, activity) / 4
+    total, spread = macro.read_units, _sum_variance(rows, activity) / 4
     high = rows * activity + bias_high
     high_square = high**2 + spread
     capacitors = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
@@ -172,6 +175,9 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
         half = rows / 2 + bias_high
         shared = shared + of_line(rows / 4 + bias_high, half**2)
     variances = {"capacitor mismatch": 4 * sigma**2 * gain**2 * shared, "comparator offset": _offset(macro)}
+    if macro.at_trim is not None and macro.comparator is not None:
+        drifts = jnp.stack(macro.comparator.drift_sigmas(macro.temperature, macro.supply))
+        variances["offset drift"] = jnp.sum(drifts**2) * macro.counts_per_volt**2
     if macro.layout is not None:
         size = macro.rows, macro.columns
         fixed = macro.layout.errors(nominal_layout(*size), *size)
@@ -224,39 +230,69 @@ def _stuck(macro: CapacitorArray, rows: int, activity: float) -> tuple[Array, Ar
 
 
 def _offset(macro: CapacitorArray) -> Array:
-    comparator = macro.deciding_comparator
+    """Counts^2 that the trim leaves of the comparator's offset and of the spreads of switch and leakage."""
+    then = macro.at_trim
+    comparator = macro.deciding_comparator if then is None else then.deciding_comparator
     assert comparator is not None
-    variance, total = comparator.offset_sigma**2, macro.total_capacitance
-    lines = macro.lines if macro.group is None else macro.lines * jnp.sum(macro.group.shares**2)
+    sizes = _shift_sigmas(macro)
+    seen = sizes if then is None else _shift_sigmas(then)
+    variance = jnp.sum(seen**2)
+    trimmed = dataclasses.replace(comparator, offset_sigma=root(variance))
+    if then is None:
+        return (residual_sigma(trimmed) * macro.counts_per_volt) ** 2
+    # Part of the shift of use that follows the one that was trimmed; the rest is new.
+    follows = quotient(jnp.sum(sizes * seen), variance)
+    new = jnp.sum((sizes - follows * seen) ** 2)
+    return (residual_sigma(trimmed, follows) ** 2 + new) * macro.counts_per_volt**2
+
+
+def _shift_sigmas(macro: CapacitorArray) -> Float[Array, " causes"]:
+    """Standard deviations of what shifts the decisions of columns, V: comparator, then one entry per line and cause."""
+    comparator, total = macro.comparator, macro.total_capacitance
+    assert comparator is not None
+    sizes = [comparator.offset_sigma]
+    share = macro.sampled_fraction(total) if macro.group is None else root(jnp.sum(macro.group.shares**2))
+    both = jnp.sqrt(jnp.asarray(macro.lines, total.dtype)) * share
     if macro.reset is not None:
-        variance = variance + lines * (macro.reset.spread * macro.switch_step(total)) ** 2
+        sizes.append(both * macro.reset.spread * macro.switch_step(total))
     if macro.leakage is not None:
-        variance = variance + lines * (macro.leakage.spread * macro.leaked_drop(total)) ** 2
-    left = residual_sigma(dataclasses.replace(comparator, offset_sigma=root(variance)))
-    return (left * macro.counts_per_volt) ** 2
+        sizes.append(both * macro.leakage.spread * macro.leaked_drop(total))
+    return jnp.stack(sizes)
 
 
 def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> Array:
-    """Mean square of (line's transfer less the ideal one), by its value and slope at the mean."""
+    """Mean square of (line's transfer less the ideal one), by its value and slopes at the mean.
+
+    Of the slopes one is by the column's own cells, the other by those of the columns that share its rail.
+    """
     middle = rows / 2 + bias_high
 
-    def moved(high: Array) -> Array:
-        """Counts that the line moves when so many units go high."""
-        settled = 2 * gain * high
-        return settled * macro.rail_gain(high) if macro.has_rail else settled
-
-    def read(high: Array) -> Array:
+    def read(own: Array, others: Array) -> Array:
         """Counts above the middle that are read."""
+        behind = rail_gain_among(macro, own, others, middle) if macro.has_rail else jnp.ones(macro.lines, gain.dtype)
+        first = 2 * gain * own * behind[0]
         if macro.second_line == "differential":
-            return (moved(high) - moved(2 * middle - high)) / 2
-        return moved(high) - 2 * middle - macro.tracking * (moved(middle) - 2 * middle)
+            return (first - 2 * gain * (2 * middle - own) * behind[1]) / 2
+        at_middle = behind[-1]
+        if macro.second_line == "none" and macro.has_rail:
+            at_middle = macro.rail_gain(middle)
+        return first - 2 * middle - macro.tracking * (2 * gain * middle * at_middle - 2 * middle)
 
     mean = rows * activity + bias_high
-    value, slope = jax.jvp(read, (mean,), (jnp.ones_like(mean),))
+    one, none = jnp.ones_like(mean), jnp.zeros_like(mean)
+    value, slope = jax.jvp(read, (mean, mean), (one, none))
     constant = value - 2 * (mean - middle)
-    if macro.comparator is not None and macro.comparator.trim is None:
-        constant = constant + (1.0 - macro.tracking) * macro.common_shift * macro.counts_per_volt
-    return constant**2 + (slope / 2 - 1) ** 2 * _sum_variance(rows, activity)
+    then = macro.at_trim
+    if macro.comparator is not None and (macro.comparator.trim is None or then is not None):
+        left = macro.common_shift if then is None else macro.common_shift - then.common_shift
+        constant = constant + (1.0 - macro.tracking) * left * macro.counts_per_volt
+    error = constant**2 + (slope / 2 - 1) ** 2 * _sum_variance(rows, activity)
+    if not macro.has_rail or macro.has_own_rails:
+        return error
+    assert macro.drivers is not None
+    columns = macro.drivers.rail_lines // macro.lines - 1
+    _, slope = jax.jvp(read, (mean, mean), (none, one))
+    return error + (slope / 2) ** 2 * _sum_variance(rows, activity) / max(columns, 1)
 
 
 def _sum_variance(rows: int, activity: float, combined: int = 1) -> float:

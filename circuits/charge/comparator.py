@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 from scipy import constants
 
-from amsim.circuits.charge.latch_noise import noise_ratio
+from amsim.circuits.charge.latch_noise import bias_slopes, noise_ratio
 from amsim.circuits.charge.trim import Trim
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import part_of
@@ -33,6 +33,9 @@ class ComparatorSizes(eqx.Module):
     `offset_sigma^2 = A_VT^2 (1 / A_pair + 1 / (A_latch latch_gain^2))`,
     `noise^2 = noise_factor (k T / C) r^2`, r the `noise_ratio` of the supply to 0.6 V,
     `energy = energy_floor + 2 C supply^2`, `area = layout_factor (2 A_pair + 4 A_latch)`.
+    The pair's current factors, whose relative mismatch is `s = A_beta / sqrt(A_pair)`, offset it by `s I / g_m` more,
+    the part that a trim cannot remove for all conditions: `temperature_drift = s d(I / g_m) / dT` and
+    `supply_drift = s d(I / g_m) / dV`.
 
     Attributes:
         pair_width: Gate width of an input transistor, m.
@@ -40,6 +43,8 @@ class ComparatorSizes(eqx.Module):
         latch_width: Gate width of a regeneration transistor, m.
         latch_length: Its gate length, m.
         threshold_coefficient: A_VT, V m. Default 2 mV um: 28 nm bulk (facts 5.3, 1.5-2.5).
+        current_factor_coefficient: A_beta, m. Default 1 % um (facts 5.3, recalled). It gives the drift alone: offsets
+            are those of the threshold voltages.
         latch_gain: Gain from the input to the latch, by which the latch's offset is divided, 1. Default 5 (assumed).
         gate_capacitance: Capacitance per gate area, F/m^2. Default 15 fF/um^2 (assumed, 28 nm with overlaps).
         wire_capacitance: Wire capacitance of one integration node, F. Default 0.5 fF (assumed).
@@ -61,6 +66,9 @@ class ComparatorSizes(eqx.Module):
     latch_width: Quantity = quantity("latch_width", unit="m", positive=True)
     latch_length: Quantity = quantity("latch_length", unit="m", positive=True)
     threshold_coefficient: Quantity = quantity("threshold_coefficient", unit="V m", symbol="A_VT", default=2e-9)
+    current_factor_coefficient: Quantity = quantity(
+        "current_factor_coefficient", unit="m", symbol="A_beta", default=1e-8
+    )
     latch_gain: Quantity = quantity("latch_gain", unit="1", symbol="A", positive=True, default=5.0)
     gate_capacitance: Quantity = quantity("gate_capacitance", unit="F/m2", positive=True, default=15e-3)
     wire_capacitance: Quantity = quantity("wire_capacitance", unit="F", default=0.5e-15)
@@ -81,6 +89,20 @@ class ComparatorSizes(eqx.Module):
         pair = pelgrom_sigma(1.0, self.pair_width, self.pair_length)
         latch = ratio(pelgrom_sigma(1.0, self.latch_width, self.latch_length), self.latch_gain)
         return self.threshold_coefficient * jnp.sqrt(pair**2 + latch**2)
+
+    @property
+    def temperature_drift(self) -> Float[Array, ""]:
+        """Standard deviation of the offset's drift with temperature at the stated one, V/K."""
+        return self._current_factor_sigma * jnp.abs(bias_slopes(self.supply, self.temperature)[0])
+
+    @property
+    def supply_drift(self) -> Float[Array, ""]:
+        """Standard deviation of the offset's drift with the supply at the stated one, V/V."""
+        return self._current_factor_sigma * jnp.abs(bias_slopes(self.supply, self.temperature)[1])
+
+    @property
+    def _current_factor_sigma(self) -> Float[Array, ""]:
+        return self.current_factor_coefficient * pelgrom_sigma(1.0, self.pair_width, self.pair_length)
 
     @property
     def noise(self) -> Float[Array, ""]:
@@ -115,6 +137,11 @@ class Comparator(eqx.Module):
     node and supply; area times `area_ratio`. Not moved: the offset (A_VT falls about as fast as the side of a gate),
     trim, kickback, gain and input capacitance.
 
+    A trim that states the temperature T_0 and supply of its measurement removes the offset that there was then; until
+    those of use it drifts by `temperature_drift z_T (T - T_0) + supply_drift z_V (V - V_trim)`, `z` two standard draws
+    of the die, independent of each other and of the offset. What else the trim has removed - switch charge, leakage,
+    kickback, slow drivers - is compared at both conditions in the same way (`CapacitorArray.at_trim`).
+
     Attributes:
         noise: Input-referred noise, V rms. Default 0.4 mV: dynamic-bias double-tail, 65 nm (facts 5.3, recalled);
             the one measured column, C3SRAM's, has 1.46 mV (facts 1b).
@@ -133,6 +160,9 @@ class Comparator(eqx.Module):
         area: m^2. Default 20 um^2 (assumed).
         supply: V_0, V. None (default): the supply of the array that it is built into, from which it then moves with it;
             by itself, any supply.
+        temperature_drift: Standard deviation of the offset's drift between dies, V/K. Default 0: not known; that of
+            `ComparatorSizes` is derived.
+        supply_drift: Standard deviation of its drift per volt of supply, V/V. Default 0, as above.
 
     Raises:
         ValueError: A value is negative or not finite, or the supply, tau, gain or swing is not above 0.
@@ -147,6 +177,12 @@ class Comparator(eqx.Module):
             effects=("comparator noise", "comparator offset"),
         ),
         ErrorSource("comparator offset", "static", "Offset before trim.", sizes=("offset_sigma",)),
+        ErrorSource(
+            "offset drift",
+            "static",
+            "Drift of a trimmed offset with temperature and supply.",
+            sizes=("temperature_drift", "supply_drift"),
+        ),
         ErrorSource(
             "comparator kickback",
             "systematic",
@@ -171,6 +207,8 @@ class Comparator(eqx.Module):
     kickback: Quantity | None = quantity("kickback", unit="V", optional=True)
     area: Quantity = quantity("area", unit="m2", default=20e-12)
     supply: Quantity | None = quantity("supply", unit="V", symbol="V_0", positive=True, optional=True)
+    temperature_drift: Quantity = quantity("temperature_drift", unit="V/K", default=0.0)
+    supply_drift: Quantity = quantity("supply_drift", unit="1", default=0.0)
 
     def __check_init__(self) -> None:
         """Check the trim."""
@@ -179,7 +217,7 @@ class Comparator(eqx.Module):
     @staticmethod
     @checked_arguments
     def sized(sizes: ComparatorSizes, **settings: Any) -> "Comparator":
-        """Comparator whose noise, offset, energy, area, gain, swing and input follow from its transistors.
+        """Comparator whose noise, offset, drift, energy, area, gain, swing and input follow from its transistors.
 
         Args:
             sizes: The transistors.
@@ -197,6 +235,8 @@ class Comparator(eqx.Module):
             "input_capacitance": sizes.gate_capacitance * sizes.pair_width * sizes.pair_length,
             "area": sizes.area,
             "supply": sizes.supply,
+            "temperature_drift": sizes.temperature_drift,
+            "supply_drift": sizes.supply_drift,
         }
         return Comparator(**(found | settings))
 
@@ -204,6 +244,44 @@ class Comparator(eqx.Module):
     def offset(self, standard_draw: Float[Array, "*lines"]) -> Float[Array, "*lines"]:
         """Offset before trim, V, from standard draws of the die."""
         return self.offset_sigma * standard_draw
+
+    @checked_arguments
+    def drift(
+        self, standard_draws: Float[Array, "*lines 2"], temperature: Float[Array, ""], supply: Float[Array, ""]
+    ) -> Float[Array, "*lines"]:
+        """Drift of the offset since the trim, V; 0 for what the trim does not state.
+
+        Args:
+            standard_draws: Of the drift with temperature and with supply, shape (*lines, 2), 1.
+            temperature: Of use, K.
+            supply: Of use, V.
+        """
+        by_temperature, by_supply = self.drift_sigmas(temperature, supply)
+        return by_temperature * standard_draws[..., 0] + by_supply * standard_draws[..., 1]
+
+    @checked_arguments
+    def drift_sigmas(
+        self, temperature: Float[Array, ""], supply: Float[Array, ""]
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Standard deviations of the drift with temperature and with supply since the trim, V; signed as the change.
+
+        Args:
+            temperature: Of use, K.
+            supply: Of use, V.
+        """
+        still, trim = jnp.zeros_like(self.offset_sigma), self.trim
+        if trim is None:
+            return still, still
+        warmer = still if trim.temperature is None else temperature - trim.temperature
+        higher = still if trim.supply is None else supply - trim.supply
+        return self.temperature_drift * warmer, self.supply_drift * higher
+
+    @checked_arguments
+    def kept_at(self, temperature: Float[Array, ""], measured: Float[Array, ""]) -> "Comparator":
+        """The comparator that has drifted as far at `temperature` (K) as this one at `measured` (K)."""
+        if self.trim is None or self.trim.temperature is None:
+            return self
+        return eqx.tree_at(lambda one: one.trim.temperature, self, self.trim.temperature + (temperature - measured))
 
     @checked_arguments
     def residual_offset(
@@ -334,8 +412,9 @@ class Comparator(eqx.Module):
         return jnp.exp(jnp.where(ready, jnp.minimum(exponent, 0.0), 0.0))
 
     def ideal(self) -> "Comparator":
-        """The same comparator without noise, offset and kickback."""
-        return dataclasses.replace(self, noise=0.0, offset_sigma=0.0, kickback=None)
+        """The same comparator without noise, offset, drift and kickback."""
+        silent = dataclasses.replace(self, noise=0.0, offset_sigma=0.0, kickback=None)
+        return dataclasses.replace(silent, temperature_drift=0.0, supply_drift=0.0)
 
     def _moved_by(self, supply: Any, process: Process | None) -> tuple[Any, Any]:
         """Factors of the times and of the swing at a supply and node."""

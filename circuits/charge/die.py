@@ -54,6 +54,7 @@ class CapacitorDie(eqx.Module):
         adc: Converters.
         second: The second line of each column.
         combining: Capacitors that combine the columns of each group.
+        drift: Drift of each comparator's offset with temperature and with supply.
     """
 
     units: Float[Array, "rows columns"]
@@ -69,6 +70,7 @@ class CapacitorDie(eqx.Module):
     adc: Any = None
     second: LineDraws | None = None
     combining: Float[Array, "groups capacitors"] | None = None
+    drift: Float[Array, "columns 2"] | None = None
 
     @property
     def first(self) -> LineDraws:
@@ -111,6 +113,7 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
         None if macro.adc is None else macro.adc.fabricate(adc, macro.columns),
         second,
         first.combining,
+        None if macro.comparator is None else jax.random.normal(jax.random.fold_in(key, 18), (macro.columns, 2)),
     )
 
 
@@ -153,7 +156,8 @@ def nominal_die(macro: CapacitorArray) -> CapacitorDie:
     second = None
     if macro.second_line != "none":
         second = LineDraws(cells, bias, cells, bias, line, line, combining=joined)
-    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second, combining=joined)
+    drift = jnp.zeros((macro.columns, 2))
+    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second, combining=joined, drift=drift)
 
 
 def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
@@ -194,6 +198,11 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
                 f"Argument `die` must be a die of this macro, with draws of shape {shape} for its part `combining`, "
                 f"but has {found}; fabricate it from this macro."
             )
+    if macro.at_trim is not None and die.drift is None:
+        raise ValueError(
+            "Argument `die` must be a die of this macro, but was fabricated without the drift of its comparators; "
+            "fabricate it from this macro (the same key gives the same die)."
+        )
     if macro.adc is not None and die.adc is None:
         adc, columns = macro.adc, macro.columns
         if eqx.filter_eval_shape(lambda: adc.fabricate(jax.random.key(0), columns)) is not None:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.combined_lines import joined_shares, load_errors, own_capacitors
+from amsim.circuits.charge.common_rail import rail_gains
 from amsim.circuits.charge.die import CapacitorDie, LineDraws, mismatch_errors
 from amsim.circuits.charge.rc_line import step_response
 from amsim.circuits.contract.bit_slicing import of_groups, swing_of
@@ -106,13 +107,17 @@ class CapacitorLine(eqx.Module):
 
 
 class _Folded(NamedTuple):
-    """One line of each column: weights of cells and bias capacitors, counts of stuck cells, size, charges added, V."""
+    """One line of each column: weights of cells and bias capacitors, counts of stuck cells, size, charges added, V.
+
+    `trimmed` is what was added when the comparators were trimmed; None where that was under the conditions of use.
+    """
 
     cells: Float[Array, "rows columns"]
     bias: Float[Array, "columns sections"]
     held: Float[Array, " columns"] | None
     size: Float[Array, " columns"]
     added: Float[Array, " columns"]
+    trimmed: Float[Array, " columns"] | None
 
     def minus(self, other: "_Folded") -> "_Folded":
         """What two lines differ by."""
@@ -173,14 +178,14 @@ def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     read = _fold_line(macro, die.first, die)
     bias_above, held, difference = read.bias[:, :-1] - reference_gain * bias_units[None, :-1], read.held, None
     against = None if die.second is None else _fold_line(macro, die.second, die)
-    added = read.added
+    added = read.added, read.trimmed
     if against is not None:
         apart = read.minus(against)
-        added = apart.added
+        added = apart.added, apart.trimmed
         if macro.second_line == "differential":
             read, apart = read.mean(against), jax.tree.map(lambda one: one / 2, apart)
         bias_above, held, difference = apart.bias[:, :-1], apart.held, apart.cells
-    offset = _offset(macro, die, added, macro.total_capacitance * read.size)
+    offset = _offset(macro, die, *added, macro.total_capacitance * read.size)
     line = CapacitorLine(
         read.cells,
         held,
@@ -222,16 +227,21 @@ def _fold_line(macro: CapacitorArray, draws: LineDraws, die: CapacitorDie) -> _F
         if drivers is not None:
             kept = ratio(kept, drivers.settled(macro.leakage.hold_time))
         cells, bias = cells * kept[None, :], bias * kept[:, None]
+    if macro.sampling_capacitance is not None:
+        # The converter knows what a nominal line loses to it.
+        sampled = ratio(macro.sampled_fraction(totals), macro.sampled_fraction(macro.total_capacitance))
+        cells, bias = cells * sampled[None, :], bias * sampled[:, None]
     held = None
     if macro.faults is not None and draws.faults is not None:
         cells, held = _with_stuck_cells(macro, draws, cells, die)
-    added = _added(macro, draws, totals)
+    then, added = macro.at_trim, _added(macro, draws, totals)
+    trimmed = None if then is None else _added(then, draws, totals)
     if own is None:
-        return _Folded(cells, bias, held, size, added)
+        return _Folded(cells, bias, held, size, added, trimmed)
     shares, weights = joined_shares(macro, own, totals)
     held = None if held is None else held * weights
     added = of_groups(shares * added, macro.combined_columns)
-    return _Folded(cells * weights[None], bias * weights[:, None], held, size, added)
+    return _Folded(cells * weights[None], bias * weights[:, None], held, size, added, trimmed)
 
 
 def track_reference(gain: Float[Array, "..."], tracking: Float[Array, ""]) -> Float[Array, "..."]:
@@ -261,13 +271,15 @@ def counts_at_decision(
     if macro.has_rail:
         size = 1.0 if line is None else over_columns(line.size, counts.ndim)
         # The capacitors that rise, whatever part of their step the line has made.
-        settled = macro.rail_gain(quotient(counts + own * middle, 2 * gain), size)
-        at_middle = macro.rail_gain(jnp.asarray(middle, counts.dtype) / 2)
+        high, half = quotient(counts + own * middle, 2 * gain), jnp.asarray(middle, counts.dtype) / 2
         if macro.second_line == "differential":
-            other = macro.rail_gain(quotient(own * middle - counts, 2 * gain), size)
+            settled, other = rail_gains(macro, jnp.stack([high, quotient(own * middle - counts, 2 * gain)]), size)
             counts = (counts * (settled + other) + own * middle * (settled - other)) / 2
         else:
-            # The reference is a line too, with half of its cells high.
+            # The reference is a line too, with half of its cells high; beside a level, on a rail of such lines.
+            lines = [high] if macro.second_line == "none" else [high, jnp.broadcast_to(half, high.shape)]
+            settled = rail_gains(macro, jnp.stack(lines), size)[0]
+            at_middle = macro.rail_gain(half) if macro.lines == 1 or macro.has_own_rails else settled
             counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
     if macro.supply_noise is not None and key is not None:
         swing = ratio(macro.supply_noise, macro.supply)
@@ -303,7 +315,7 @@ def _settling(
 
 
 def _added(macro: CapacitorArray, draws: LineDraws, totals: Float[Array, " columns"]) -> Float[Array, " columns"]:
-    """Charges of each line's switch and leakage during an evaluation, as a step of the line, V."""
+    """Charges of each line's switch and leakage during an evaluation, as a step of what is read, V."""
     added = jnp.zeros_like(totals)
     if macro.reset is not None:
         assert draws.switch is not None
@@ -311,27 +323,49 @@ def _added(macro: CapacitorArray, draws: LineDraws, totals: Float[Array, " colum
     if macro.leakage is not None:
         assert draws.leakage is not None
         added = added - macro.leaked_drop(totals) * (1.0 + macro.leakage.spread * draws.leakage)
-    return added
+    return added if macro.sampling_capacitance is None else added * macro.sampled_fraction(totals)
 
 
 def _offset(
-    macro: CapacitorArray, die: CapacitorDie, added: Float[Array, " conversions"], totals: Float[Array, " columns"]
+    macro: CapacitorArray,
+    die: CapacitorDie,
+    added: Float[Array, " conversions"],
+    trimmed: Float[Array, " conversions"] | None,
+    totals: Float[Array, " columns"],
 ) -> Float[Array, " conversions"]:
-    """Shift of each conversion's decisions in counts, after the trim has seen all of it.
+    """Shift of each conversion's decisions in counts, after the trim has seen all of it, then or now.
 
     A comparator that takes turns has a code of its own for each of them.
     """
+    comparator, then = macro.deciding_comparator, macro.at_trim
+    assert comparator is not None
+    shift, code = _shift(macro, die, added, totals), die.trim[:: macro.combined_columns]
+    if then is None:
+        return comparator.residual_offset(shift, code) * macro.counts_per_volt
+    assert trimmed is not None
+    assert die.drift is not None
+    assert then.deciding_comparator is not None
+    seen = _shift(then, die, trimmed, totals)
+    moved = shift - seen + comparator.drift(macro.of_readouts(die.drift), macro.temperature, macro.supply)
+    return (then.deciding_comparator.residual_offset(seen, code) + moved) * macro.counts_per_volt
+
+
+def _shift(
+    macro: CapacitorArray, die: CapacitorDie, added: Float[Array, " conversions"], totals: Float[Array, " columns"]
+) -> Float[Array, " conversions"]:
+    """Shift of each conversion's decision without trim, V, from what its lines add."""
     comparator, group = macro.deciding_comparator, macro.group
     assert comparator is not None
     shift = comparator.offset(macro.of_readouts(die.comparator))
     if macro.second_line != "none":
-        shift = shift + added
+        return shift + added
+    if group is None:
+        shift, left = shift + macro.kickback_step(totals), macro.sampled_fraction(totals)
     else:
-        shift = shift + comparator.kickback_step(totals if group is None else jnp.broadcast_to(group.held, shift.shape))
-        in_common = 1.0 if group is None else jnp.sum(group.shares)
-        shift = shift + in_common * macro.drive_shift + (added + in_common * macro.droop_shift)
-        shift = shift - macro.tracking * macro.common_shift
-    return comparator.residual_offset(shift, die.trim[:: macro.combined_columns]) * macro.counts_per_volt
+        shift = shift + comparator.kickback_step(jnp.broadcast_to(group.held, shift.shape))
+        left = jnp.sum(group.shares)
+    shift = shift + left * macro.drive_shift + (added + left * macro.droop_shift)
+    return shift - macro.tracking * macro.common_shift
 
 
 def _with_stuck_cells(
@@ -349,7 +383,7 @@ def _with_stuck_cells(
 def _without_dead_columns(macro: CapacitorArray, die: CapacitorDie, line: CapacitorLine) -> CapacitorLine:
     dead = dead_conversions(macro, die)
     # More than every cell and bias capacitor together: no input changes the decision of a dead column.
-    far = 4.0 * macro.total_units * swing_of(macro.combined_columns)
+    far = 4.0 * macro.read_units * swing_of(macro.combined_columns)
     return eqx.tree_at(lambda parts: parts.offset, line, jnp.where(dead == 0, line.offset, far * dead))
 
 

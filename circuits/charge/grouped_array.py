@@ -165,6 +165,16 @@ def check_columns(array: Any) -> None:
             "Argument `combining` must be None, or join one bit, for drivers with a `supply_resistance`: what their "
             "rail takes from a line depends on its value, so that lines on it have no fixed weights."
         )
+    if bits > 1 and array.sampling_capacitance is not None:
+        raise ValueError(
+            "Argument `adc` must have no `input_capacitance` with `combining`: what it takes from the combined node is "
+            "not modelled."
+        )
+    if bits > 1 and array.at_trim is not None:
+        raise ValueError(
+            "Argument `comparator` must have a trim without a `temperature` and `supply` of its own with `combining`: "
+            "the drift of what combined lines add is not modelled."
+        )
     if shared is None:
         return
     integer_between("columns_per_converter", shared, 1)

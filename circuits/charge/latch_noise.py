@@ -2,15 +2,20 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.technology.process import Process
 from amsim.noise.finite_slopes import ratio, root
+from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 WEAKEST = 1e-6
 """Inversion u below which u / (1 - exp(-u)) is 1."""
+
+THRESHOLD_FALL = 0.8e-3
+"""Fall of a threshold voltage with temperature, V/K (facts 8: 0.6-1 mV/K, recalled)."""
 
 
 def current_over_transconductance(
@@ -61,3 +66,38 @@ def noise_ratio(
     """
     here, there = (current_over_transconductance(volts, process) for volts in (supply, stated))
     return root(ratio(here, there))
+
+
+def bias_slopes(
+    supply: Real[ArrayLike, "..."], temperature: Real[ArrayLike, "..."], process: Process | None = None
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    r"""Derivatives of I / g_m of an input transistor with respect to temperature and to the supply.
+
+    With `I / g_m = s g(u)`, `g(u) = u / (1 - exp(-u))`, `u = ln(1 + exp(w))`, `w = (V / 2 - V_T) / (2 s)` and
+    `s = n U_T` proportional to T: `d/dV = g'(u) h / 4` and `d/dT = s g(u) / T + g'(u) h (V_T' / 2 - s w / T)`,
+    `h = 1 / (1 + exp(-w))`.
+
+    Args:
+        supply: V, shape (...), V.
+        temperature: T, shape (...) that broadcasts, K; 300 K is where the process states swing and threshold. Below 1 K
+            the slopes are those at 1 K.
+        process: As in `current_over_transconductance`.
+
+    Returns:
+        V/K and V/V, broadcast shape.
+
+    Source: the EKV model of `current_over_transconductance`, with V_T' = 0.8 mV/K (facts 8: 0.6-1).
+    """
+    law = Process() if process is None else process
+    warm = jnp.maximum(jnp.asarray(temperature, float), 1.0)
+    slope = law.swing / math.log(10) * (warm / REFERENCE_TEMPERATURE)
+    threshold = law.delay_law[1] - THRESHOLD_FALL * (warm - REFERENCE_TEMPERATURE)
+    forward = (jnp.asarray(supply, float) / 2 - threshold) / (2 * slope)
+    inversion = jnp.maximum(jnp.logaddexp(0.0, forward), WEAKEST)
+    filled = -jnp.expm1(-inversion)
+    # Near 0 the two terms would cancel each other's digits.
+    weak = inversion < 1e-2
+    steep = jnp.where(weak, 0.5 + inversion / 6, (filled - inversion * (1 - filled)) / jnp.where(weak, 1, filled**2))
+    steep = steep * jax.nn.sigmoid(forward)
+    by_temperature = slope * inversion / filled / warm + steep * (THRESHOLD_FALL / 2 - slope * forward / warm)
+    return by_temperature, steep / 4

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.two_poles import AlikeDrivers
@@ -93,6 +94,7 @@ class Leakage(eqx.Module):
     def kept_at(self, temperature: Float[Array, ""], measured: Float[Array, ""]) -> "Leakage":
         """Leakage that is at `temperature` (K) what this one is at `measured` (K)."""
         scale = self.temperature_scale
-        growth = ratio(leakage_growth(measured, scale), leakage_growth(temperature, scale))
+        # One exponential of the difference: at 0 K that of each would leave little of float32's range.
+        growth = jnp.exp(ratio(measured - temperature, scale))
         changed = ratio(self.off_resistance, growth), self.current * growth
         return eqx.tree_at(lambda one: (one.off_resistance, one.current), self, changed)

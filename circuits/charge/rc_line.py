@@ -114,6 +114,49 @@ def shared_rail_response(
     return risen, stayed
 
 
+def common_rail_response(
+    resistances: Float[Array, "lines branches"],
+    capacitances: Float[Array, "lines branches"],
+    parasitic: Quantity,
+    rail: Quantity,
+    high: Float[Array, "... lines branches"],
+    time: Quantity,
+) -> Float[Array, "... lines"]:
+    r"""Voltage of each line at `time` after a unit step of a rail that the rising branches of all of them share, V/V.
+
+    With the sums `H_k`, `L_k` of the `y_i` of line k that rise and that stay low and `D_k = C_par + H_k + L_k`, line j
+    has the transform `(1 / s) (H_j / D_j) / (1 + s R_rail sum_k H_k (D_k - H_k) / D_k)`; inverted as in
+    `step_response`.
+
+    Args:
+        resistances: R, Ohm.
+        capacitances: C, F.
+        parasitic: C_par of each line, F.
+        rail: R_rail, Ohm; at least 0.
+        high: 1 for a branch that rises, 0 for one that stays at ground; shape (..., lines, branches).
+        time: t, s.
+    """
+    dtype, time = capacitances.dtype, non_negative("time", time)
+    nodes, weights = _parabola(24 if dtype == jnp.float64 else 13)
+    imaginary = jnp.complex128 if dtype == jnp.float64 else jnp.complex64
+    total = parasitic + jnp.sum(capacitances[0])
+    started = time > 0
+    span = jnp.where(started, time, 1.0)
+    slowness, behind = ratio(resistances * capacitances, span), ratio(rail * total, span).astype(imaginary)
+    shares, grounded = ratio(capacitances, total).astype(imaginary), ratio(parasitic, total).astype(imaginary)
+
+    def at_node(node: Array, weight: Array) -> Array:
+        branches = shares / (1 + node * slowness.astype(imaginary))
+        rising = jnp.sum(jnp.where(high > 0, jnp.broadcast_to(branches, high.shape), 0), axis=-1)
+        staying = grounded + jnp.sum(jnp.where(high > 0, 0, jnp.broadcast_to(branches, high.shape)), axis=-1)
+        step = rising / (rising + staying)
+        loop = node * behind * jnp.sum(step * staying, axis=-1, keepdims=True)
+        return (weight * step / (1 + loop)).real
+
+    parts = jax.vmap(at_node)(jnp.asarray(nodes, imaginary), jnp.asarray(weights, imaginary))
+    return jnp.where(started, jnp.sum(parts, axis=0), 0.0)
+
+
 def _parabola(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes `s t` in the upper half plane and weights, the factor `1 / (s t)` of a step included."""
     spacing, mu = 3.0 / count, math.pi * count / 12

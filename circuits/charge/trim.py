@@ -30,19 +30,24 @@ class Trim(eqx.Module):
         range: Largest offset cancelled on the negative side, one step more than on the positive, V; 0 is no trim.
             Default 32 mV, 4 sigma of the default offset (assumed); the step is then 0.25 mV.
         averages: Decisions in each vote, 1. Default 64 (assumed).
+        temperature: Temperature of the array when the code was chosen, K. None (default): that of use, as if the trim
+            were repeated at each.
+        supply: Supply of the array then, V. None (default): that of use.
 
     Raises:
-        ValueError: Bits outside 0..16, a negative range, or averages not above 0.
+        ValueError: Bits outside 0..16, a negative range or temperature, or averages or a supply not above 0.
 
     Validity: the vote is Gaussian for about 10 averages and more. One error stands for those of all search steps, exact
     to 2 % of the residual while it is below a third of a step; above, it is pessimistic (by 8 % at 0.6 of a step, 20 %
-    at 1.3), because steps near the same threshold vote again.
+    at 1.3), because steps near the same threshold vote again. The subtracted voltage itself is taken to stay.
     Source: facts 5.3 for the decision probability; the variance is derived above.
     """
 
     bits: int = count(unit="bit", default=8)
     range: Quantity = quantity("range", unit="V", symbol="R", default=32e-3)
     averages: Quantity = quantity("averages", unit="1", symbol="n", positive=True, default=64.0)
+    temperature: Quantity | None = quantity("temperature", unit="K", symbol="T_0", optional=True)
+    supply: Quantity | None = quantity("supply", unit="V", symbol="V_trim", positive=True, optional=True)
 
     def __check_init__(self) -> None:
         """Check the resolution."""

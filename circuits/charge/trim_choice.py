@@ -45,15 +45,17 @@ class TrimChoice(NamedTuple):
     time: float
 
 
-def residual_sigma(comparator: Comparator) -> Float[Array, ""]:
+def residual_sigma(comparator: Comparator, moved: Float[Array, ""] | float = 1.0) -> Float[Array, ""]:
     """Standard deviation, about 0, of the offset that a comparator's trim leaves.
 
-    `E[r^2] = s^2 m^2 / S^2 + sum_c integral over bin c of (y s^2 / S^2 - c step)^2 phi(y / S) / S dy` with the offset's
-    sigma s, the measurement's m and `S^2 = s^2 + m^2`; the bins of the outermost codes reach to infinity. It is
-    `step^2 / 12 + m^2` for a fine step and a wide range, and `s` without trim.
+    `E[r^2] = f^2 s^2 m^2 / S^2 + sum_c integral over bin c of (f y s^2 / S^2 - c step)^2 phi(y / S) / S dy` with the
+    offset's sigma s, the measurement's m and `S^2 = s^2 + m^2`; the bins of the outermost codes reach to infinity. It
+    is `step^2 / 12 + m^2` for a fine step and a wide range, and `s` without trim. An offset that has grown by the
+    factor f since the trim is `f` times what the codes were chosen for.
 
     Args:
         comparator: Its Gaussian offset, noise and trim.
+        moved: f, 1.
 
     Returns:
         Standard deviation, shape (), V; differentiable in every quantity, 0 without offset and noise.
@@ -62,7 +64,7 @@ def residual_sigma(comparator: Comparator) -> Float[Array, ""]:
     """
     trim, own = comparator.trim, comparator.offset_sigma
     if trim is None:
-        return own
+        return moved * own
     error = trim.measurement_sigma(comparator.noise)
     total = root(own**2 + error**2)
     unit = jnp.where(total > 0, total, 1.0)
@@ -72,10 +74,10 @@ def residual_sigma(comparator: Comparator) -> Float[Array, ""]:
     def at(node: Float[Array, ""], weight: Float[Array, ""]) -> Float[Array, ""]:
         lows, highs = jnp.clip(low, -_END, _END), jnp.clip(high, -_END, _END)
         y = (lows + highs) / 2 + (highs - lows) / 2 * node
-        left = y - codes * ratio(trim.step, unit) - unknown * y
+        left = moved * y - codes * ratio(trim.step, unit) - moved * unknown * y
         return weight * jnp.sum((highs - lows) / 2 * left**2 * _density(y))
 
-    left = unit * root(unknown * (1 - unknown) + _integrate(at, own.dtype))
+    left = unit * root(moved**2 * unknown * (1 - unknown) + _integrate(at, own.dtype))
     return jnp.where(total > 0, left, 0.0)
 
 

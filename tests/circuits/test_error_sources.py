@@ -19,6 +19,8 @@ ROWS, COLUMNS, DIES, BATCH = 64, 32, 256, 16
 UNTRIMMED = circuits.Comparator(noise=2e-3, offset_sigma=3e-3, trim=None)
 NEURON = circuits.Neuron(jnp.ones(COLUMNS), jnp.ones(COLUMNS))
 SIGNS = circuits.ValueRange(-1.0, 1.0)
+DRIFTED = circuits.Trim(bits=0, temperature=290.0, supply=0.55)
+"""A trim without codes: nothing is taken away, and what is there drifts."""
 
 
 def array(**settings):
@@ -91,7 +93,7 @@ def full(**settings):
         "layout": circuits.Layout(linear_gradient=0.02),
         "faults": circuits.Faults(stuck_high=0.01),
         "temperature": 300.0,
-        "comparator": circuits.Comparator(trim=None, kickback=0.1),
+        "comparator": circuits.Comparator(trim=DRIFTED, kickback=0.1, temperature_drift=50e-6, supply_drift=5e-3),
         "reference_tracking": 0.5,
     }
     return array(**(parts | settings))
@@ -135,7 +137,7 @@ def test_a_scale_of_0_is_off_where_a_source_says_so():
     assert checked == ["capacitor mismatch", "thermal noise", *CONVERTED, "supply noise"]
 
 
-CONVERTED = ("comparator noise", "comparator offset", "converter mismatch", "converter offset")
+CONVERTED = ("comparator noise", "comparator offset", "offset drift", "converter mismatch", "converter offset")
 
 
 def test_every_size_that_the_parts_declare_is_scaled_once():
@@ -146,9 +148,9 @@ def test_every_size_that_the_parts_declare_is_scaled_once():
         "mismatch_coefficient", "supply_noise", "comparator.noise", "comparator.offset_sigma", "adc.offset_sigma",
         "adc.mismatch_coefficient", "drivers.spread", "reset.spread", "leakage.spread", "layout.linear_gradient",
         "layout.quadratic_gradient", "layout.correlated_sigma", "layout.edge_error", "faults.stuck_high",
-        "faults.stuck_low", "faults.dead_column",
+        "faults.stuck_low", "faults.dead_column", "comparator.temperature_drift", "comparator.supply_drift",
     }  # fmt: skip
-    held = {"leakage.current", "leakage.off_resistance"}
+    held = {"leakage.current", "leakage.off_resistance", "comparator.trim.temperature"}
     for path, value in amsim.system.settings.continuous_settings(macro).items():
         field = path.removeprefix("macro.")
         found = float(amsim.setting(half, path))

@@ -23,7 +23,6 @@ from amsim.circuits import (
     ResetSwitch,
     SwitchedCapacitor,
 )
-from amsim.circuits.charge.die import CapacitorDie
 from amsim.circuits.contract.work import Work
 
 ROWS, COLUMNS = 14, 3
@@ -109,30 +108,53 @@ def test_a_pair_halves_the_noise_of_the_comparator_and_the_variance_of_kt_over_c
 def test_what_both_lines_have_in_common_cancels(kind):
     """Nominal lines with slow drivers, switch, leakage and an own rail read what they settle to, less one gain."""
     effects = {"drivers": Drivers(spread=0.0), "reset": ResetSwitch(), "leakage": Leakage(hold_time=1e-6)}
-    array = dataclasses.replace(BASE, second_line=kind, reference_tracking=0.0, **effects)
+    array = dataclasses.replace(BASE, second_line=kind, **effects)
     x, w = signs(0, 30, ROWS), signs(1, ROWS, COLUMNS)
     read = margin(array, jnp.asarray(x), jnp.asarray(w), jnp.ones(COLUMNS), jnp.zeros(COLUMNS), None)
     np.testing.assert_allclose(read, float(array.nominal_gain) * (x @ w), rtol=1e-4, atol=1e-3)
 
 
 @needs_ngspice
-def test_two_netlists_read_against_each_other_give_the_pair(tmp_path):
-    """Each line of a pair with its own die in ngspice, settling on through slow drivers."""
+@pytest.mark.parametrize("kind", PAIRS)
+def test_a_netlist_of_both_lines_gives_the_pair(kind):
+    """Both lines with capacitors, drivers and switches of their own in ngspice, settling on through slow drivers."""
     effects = {"drivers": Drivers(resistance=3e5, spread=0.2), "clock": 2e9, "comparator": Comparator().ideal()}
-    single = dataclasses.replace(BASE, reference_tracking=0.0, bias_dac=BiasDac(bits=1, lsb=0.01), **effects)
-    pair = dataclasses.replace(single, second_line="differential")
+    pair = dataclasses.replace(BASE, second_line=kind, bias_dac=BiasDac(bits=1, lsb=0.01), **effects)
     die = pair.fabricate(jax.random.key(3))
     x, w = signs(0, 2, ROWS), signs(1, ROWS, 2)
+    # One evaluation a run: what slow drivers leave of the last one is no error of this one.
+    runs = [spice.run(pair, die, w.astype(int), one[None].astype(int), bias_code=1) for one in x]
+    volts = np.concatenate([found["line_voltage_spice"].values for found in runs])
+    assert volts.shape == (2, 2, 2)
+    np.testing.assert_allclose(volts, np.concatenate([found["line_voltage"].values for found in runs]), atol=1e-6)
+    lsb = float(pair.bias_dac.lsb)
+    read = margin(pair, jnp.asarray(x), jnp.asarray(w), jnp.ones(2), jnp.full(2, lsb), die)
+    np.testing.assert_allclose(read, (volts[..., 0] - volts[..., 1]) * float(pair.counts_per_volt), atol=0.02)
 
-    def netlist_volts(line, inputs: np.ndarray) -> np.ndarray:
-        own = CapacitorDie(line.units, line.bias, die.comparator, die.trim, line.unit_drivers, line.bias_drivers)
-        # One evaluation a run: what slow drivers leave of the last one is no error of this one.
-        runs = (spice.run(single, own, w.astype(int), one[None].astype(int)) for one in inputs)
-        return np.concatenate([np.asarray(found["line_voltage_spice"]) for found in runs])
 
-    apart = netlist_volts(die.first, x) - netlist_volts(die.second, -x)
-    read = margin(pair, jnp.asarray(x), jnp.asarray(w), jnp.ones(2), jnp.zeros(2), die)
-    np.testing.assert_allclose(read, apart * float(pair.counts_per_volt), atol=0.05)
+@needs_ngspice
+def test_energy_of_both_lines_in_a_netlist_is_that_of_the_closed_form():
+    for kind in PAIRS:
+        settled = dataclasses.replace(BASE, second_line=kind, drivers=Drivers(), bias_dac=BiasDac(bits=2))
+        x, w = signs(2, 2, ROWS).astype(int), signs(3, ROWS, 2).astype(int)
+        found = spice.run(settled, settled.fabricate(jax.random.key(5)), w, x)
+        np.testing.assert_allclose(found["supply_energy_spice"], found["supply_energy"], rtol=1e-4)
+        assert found["supply_energy"].dims == ("evaluation", "column", "line")
+
+
+def test_decks_of_pairs_say_what_they_cannot_hold(tmp_path):
+    x, w = np.ones((1, 2), int), np.ones((2, 1), int)
+    pair, replica = (dataclasses.replace(BASE, second_line=kind) for kind in PAIRS)
+    assert "second lines differential" in spice.write(pair, None, w, x, tmp_path / "pair.cir").read_text()
+    with pytest.raises(ValueError, match="`bias_code` must be odd for a differential pair"):
+        spice.write(pair, None, w, x, tmp_path / "pair.cir", bias_code=0)
+    rail = dataclasses.replace(replica, drivers=Drivers(supply_resistance=1e3))
+    with pytest.raises(ValueError, match="beside a replica"):
+        spice.write(rail, None, w, x, tmp_path / "replica.cir")
+    stuck = dataclasses.replace(replica, faults=Faults(stuck_high=1.0))
+    broken = stuck.fabricate(jax.random.key(0))
+    with pytest.raises(ValueError, match="no cell of a replica stuck high"):
+        spice.write(stuck, broken, w, x, tmp_path / "replica.cir")
 
 
 @pytest.mark.parametrize("kind", PAIRS)
@@ -174,5 +196,6 @@ def test_a_die_of_other_lines_is_refused(as_a_user_runs_it):
             array.matmul(np.ones((1, 2)), np.ones((2, 1)), die=other.fabricate(jax.random.key(0)))
     with pytest.raises(ValueError, match="second_line"):
         dataclasses.replace(BASE, second_line="both")
-    with pytest.raises(ValueError, match="one line in each column"):
-        spice.write(pair, None, np.ones((2, 1), int), np.ones((1, 2), int), "unused.cir")
+    for kind in PAIRS:
+        with pytest.raises(ValueError, match="`reference_tracking` must be 1 beside a `second_line` of"):
+            dataclasses.replace(BASE, second_line=kind, reference_tracking=0.5)

@@ -351,3 +351,25 @@ def test_the_table_after_a_call_sees_the_types_of_that_call() -> None:
     chip(X, 2.0, jax.random.key(0))
     assert [row.name for row in chip.sites()] == ["weight"]
     assert float(chip.cost(X, 2.0, jax.random.key(0))["energy"].sum()) == 0
+
+
+def test_units_that_a_processor_fills_are_shown_with_their_loops_and_utilisation() -> None:
+    """As the cost of the same inputs has them, which runs the network; without a choice there is nothing to show."""
+    macro = circuits.MultiPrecision(weight_bits=4, input_bits=4)
+    params = {"wide": jnp.ones((7, 40)), "narrow": jnp.ones((40, 3))}
+
+    def network(params: Any, x: jax.Array) -> jax.Array:
+        return jnp.clip(x @ params["wide"], 0, 1) @ params["narrow"]
+
+    units = amsim.Accelerator(macro, organisation=amsim.system.Processor())
+    chip = amsim.deploy(network, params, units)
+    cost, rows = chip.cost(X), chip.sites(X)
+    assert [row.unrolling for row in rows] == list(cost["unrolling"].values)
+    np.testing.assert_allclose([row.utilisation for row in rows], cost["utilisation"], rtol=6e-3)
+    assert "utilisation" in str(rows)
+    (row,) = amsim.deploy(product, WIDE, circuits.Exact()).sites(X)
+    assert (row.unrolling, row.utilisation) == (None, None)
+    assert "utilisation" not in str(amsim.deploy(product, WIDE, circuits.Exact()).sites(X))
+    # Where the first axis counts no inferences, the share of one is not known.
+    together = amsim.deploy(lambda p, x: jnp.mean(x, axis=0, keepdims=True) @ p, WIDE, units).sites(X)
+    assert [row.unrolling for row in together] == [None]

@@ -24,6 +24,7 @@ from amsim.circuits import (
     SramCell,
     SwitchedCapacitor,
     TimeSharedCharge,
+    Trim,
     WeightedCapacitors,
     Work,
 )
@@ -39,8 +40,10 @@ FAMILIES = {
         columns=8,
         temperature=310.0,
         banks=Banks(number=12),
-        comparator=Comparator(kickback=1e-3),
-        adc=SarAdc(bits=3, topology="split", low_bits=1, low_parasitic=1e-15),
+        comparator=Comparator(
+            kickback=1e-3, trim=Trim(temperature=300.0, supply=0.62), temperature_drift=1e-4, supply_drift=2e-2
+        ),
+        adc=SarAdc(bits=3, topology="split", low_bits=1, low_parasitic=1e-15, input_capacitance=20e-15),
         drivers=Drivers(resistance=1e7, supply_resistance=1e6),
         reset=ResetSwitch(resistance=1e6),
         leakage=Leakage(),

@@ -15,6 +15,9 @@ FROM_DATA = "from data"
 CODING = "{} x {}"
 """Digits of inputs and of weights."""
 
+FILLING = ("unrolling", "utilisation")
+"""Fields of units that a processor fills, shown where there are some."""
+
 
 class SiteRow(NamedTuple):
     """One line of the site table: a product on a macro, or one that stays digital.
@@ -33,6 +36,8 @@ class SiteRow(NamedTuple):
         coding: Digits of inputs and of weights in cells that hold a digit each, such as "bipolar x ternary".
         input_range: Range of the inputs that the program or a calibration fixes, or "from data".
         readout_range: Full scale of the converters that a calibration chose, relative to the swing of the driven rows.
+        unrolling: Loops that fill rows and columns of units, where the macro's organisation has the choice.
+        utilisation: Multiply-accumulates relative to the peak of all units in the time of the site, 1, then.
         inside: Loops and branches around it, the outermost first.
         reason: Why it stays digital; empty on a macro.
         note: What the mapping wastes, below the table; None where nothing.
@@ -51,6 +56,8 @@ class SiteRow(NamedTuple):
     coding: str | None = None
     input_range: str | None = None
     readout_range: float | None = None
+    unrolling: str | None = None
+    utilisation: float | None = None
     inside: str = ""
     reason: str = ""
     note: str | None = None
@@ -95,9 +102,11 @@ class SiteTable(tuple[SiteRow, ...]):
 
     def __str__(self) -> str:
         """The table as text."""
-        console = Console(width=160, record=True, file=io.StringIO(), force_jupyter=False)
+        unused = {"note"} | {field for field in FILLING if all(getattr(row, field) is None for row in self)}
+        fields = [field for field in SiteRow._fields if field not in unused]
+        width = 160 if unused.issuperset(FILLING) else 190
+        console = Console(width=width, record=True, file=io.StringIO(), force_jupyter=False)
         table = Table(box=None)
-        fields = [field for field in SiteRow._fields if field != "note"]
         for field in fields:
             table.add_column(field.replace("_", " "), overflow="fold")
         for row in self:
