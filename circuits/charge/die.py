@@ -106,7 +106,7 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
         first.faults,
         None if macro.adc is None else macro.adc.fabricate(adc, macro.columns),
         second,
-        None if macro.comparator is None else jax.random.normal(jax.random.fold_in(key, 18), (macro.columns, 2)),
+        None if macro.at_trim is None else jax.random.normal(jax.random.fold_in(key, 18), (macro.columns, 2)),
     )
 
 
