@@ -113,7 +113,7 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
         None if macro.adc is None else macro.adc.fabricate(adc, macro.columns),
         second,
         first.combining,
-        None if macro.comparator is None else jax.random.normal(jax.random.fold_in(key, 18), (macro.columns, 2)),
+        None if macro.at_trim is None else jax.random.normal(jax.random.fold_in(key, 18), (macro.columns, 2)),
     )
 
 

@@ -85,13 +85,17 @@ def voltage(macro, die, column, high):
         bias = (1 + spread * draw(lambda d: np.asarray(d.bias_drivers)[column])) / sizes
         resistances = float(macro.drivers.resistance) * jnp.asarray(np.concatenate([units, bias]))
         value = line.settling(high, time, resistances, macro.drivers.supply_resistance)
-        # A last evaluation with half of the cells high, as far as the drivers have not taken its charges back.
+        # Evaluations with half of the cells high, as far as the drivers have not taken their charges back: of what is
+        # left on the bottom plates, as volts on the line, each line takes its parasitic's part away.
         nominal = explicit_line(macro, None, 0)
         middle = jnp.concatenate([jnp.full(macro.rows, 0.5), jnp.full(macro.bias_dac.bits, 0.5), jnp.zeros(1)])
         branch = macro.drivers.resistance * macro.unit_capacitance
-        last = nominal.settling_matched(middle, time, branch)
-        charge = nominal.parasitic / nominal.total_capacitance * last * macro.nominal_gain
-        value = value - charge * jnp.exp(-macro.reset_time / branch)
+        settled, left = nominal.settled_voltage(middle), 0.0
+        gain = nominal.settling_matched(middle, time, branch) / settled
+        for _ in range(40):
+            taken = nominal.parasitic / nominal.total_capacitance * gain * (settled + left)
+            left = (left - taken) * jnp.exp(-macro.reset_time / branch)
+        value = value + macro.nominal_gain * left
     if macro.reset is not None:
         charge = 1 + macro.reset.spread * draw(lambda d: d.switch[column])
         injected = macro.reset.injected_fraction * macro.reset.channel_capacitance * macro.reset.overdrive
@@ -216,15 +220,18 @@ def test_driver_noise_is_that_of_the_equilibrium():
     assert float(half.sampled_noise_counts) == pytest.approx(expected, rel=1e-5)
 
 
-def test_slow_drivers_keep_part_of_the_last_sum():
-    """One count^2 for each row of independent last operands, times what the drivers leave of the line's charges."""
+def test_slow_drivers_keep_part_of_the_sums_before():
+    """One count^2 for each row of independent operands before, times what the drivers leave of the line's charges."""
     macro = quiet(drivers=Drivers(resistance=1e6, spread=0.0, noise_fraction=0.0), clock=1e9, cell_parasitic=20e-15)
-    once = math.exp(-1.0)
-    parasitic = 64 * 20e-15 + 2.04e-15
-    left = parasitic / float(macro.total_capacitance) * once
-    assert left > 0.1
+    once, gain = math.exp(-1.0), float(macro.nominal_gain)
+    share = (64 * 20e-15 + 2.04e-15) / float(macro.total_capacitance)
+    assert share * once > 0.1
     found = reads(macro)
-    expected = left * 8 * float(macro.nominal_gain) ** 2
+    left, squares = share * gain * once, 0.0
+    for _ in range(40):
+        # What a sum has left acts on each line after it, whose parasitic takes a part of it away.
+        squares, left = squares + left**2, once * (left - share * gain * left)
+    expected = 8 * gain * math.sqrt(squares)
     assert found.std() == pytest.approx(expected, rel=5 / math.sqrt(2 * found.size) + 0.001)
 
 
