@@ -133,7 +133,9 @@ class _Reads(NamedTuple):
         plain, first, second = self.moments(order)
         joint = (second * plain ** (number - 1) - first**2 * plain ** (number - 2)).real
         products = (self.moments(np.arange(1 - len(order), 2 * len(order)))[0] ** number).real
-        pairs = (products[order[:, None] + order + len(order) - 1] + products[order[:, None] - order + len(order) - 1]) / 2
+        pairs = (
+            products[order[:, None] + order + len(order) - 1] + products[order[:, None] - order + len(order) - 1]
+        ) / 2
         middle = self.levels - (self.chance @ self.levels)[:, None]
         fourth = np.sum(self.chance * middle**4, axis=1)
         inner = self.variance - self.beyond

@@ -74,8 +74,9 @@ def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> Mea
     Returns:
         Mean and interval; the interval is NaN for a single die of a random population, which says nothing about spread.
 
-    Validity: independent dies and a mean that is close to normal; the interval does not include the error from the
-    finite test set, which is common to all designs.
+    Validity: independent dies and a mean that is close to normal. Of dies of log-normal shape (sigma 1) the interval
+    holds the true mean in about 82 of 100 cases with 4 or 8 dies and in 88 with 16 or 32. It does not include the
+    error from the finite test set, which is common to all designs.
     """
     truth_values(deterministic=deterministic)
     values = real_numbers("die_values", die_values, (1,))
@@ -103,8 +104,15 @@ def student_half_width(spread: Any, count: int, confidence: float = CONFIDENCE) 
     return float(stats.t.ppf((1 + confidence) / 2, count - 1)) * spread / math.sqrt(count)
 
 
-def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
-    """Ends of Wilson's interval of a fraction that was observed in a sample.
+def proportion_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
+    """Ends of the exact interval (Clopper and Pearson) of a fraction that was observed in a sample.
+
+    With x of n that pass and `a = 1 - confidence`, the quantile `a / 2` of `Beta(x, n - x + 1)` and the quantile
+    `1 - a / 2` of `Beta(x + 1, n - x)`; 0 where none passes, 1 where all do.
+
+    It holds the truth at least as often as `confidence` says, whatever the fraction and the sample size: of 95 %, in
+    97 to 100 of 100 cases with 8 dies. Wilson's interval is narrower, and has 95 % on average over all fractions, but
+    down to 83 % near 0 and 1, where yields lie (sums over the binomial distribution, tests/statistics/test_coverage.py).
 
     Args:
         share: Fraction that passes, 0 to 1; any shape.
@@ -116,17 +124,20 @@ def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> t
 
     Raises:
         ValueError: A count below 1.
+
+    Source: Clopper and Pearson, Biometrika 26, 1934; Brown, Cai and DasGupta, Statist. Sci. 16, 2001.
     """
     integer_between("count", count, 1)
     check_confidence(confidence)
-    z = float(stats.norm.ppf((1 + confidence) / 2))
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+    tail, passing = (1 - confidence) / 2, np.asarray(share, float) * count
+    failing = count - passing
+    low = np.where(passing <= 0, 0.0, stats.beta.ppf(tail, passing, failing + 1))
+    high = np.where(failing <= 0, 1.0, stats.beta.ppf(1 - tail, passing + 1, failing))
+    return low, high
 
 
 def yield_interval(passing: int, dies: int) -> MeanInterval:
-    """Fraction of the dies that pass, with its 95 % Wilson interval.
+    """Fraction of the dies that pass, with its exact 95 % interval (`proportion_interval`).
 
     Args:
         passing: Dies that pass, from 0 to `dies`.
@@ -138,11 +149,11 @@ def yield_interval(passing: int, dies: int) -> MeanInterval:
     Raises:
         ValueError: A count out of range.
 
-    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    Source: Clopper and Pearson, Biometrika 26, 1934.
     """
     integer_between("dies", dies, 1)
     integer_between("passing", passing, 0, dies)
-    low, high = wilson_interval(passing / dies, dies)
+    low, high = proportion_interval(passing / dies, dies)
     return MeanInterval(passing / dies, float(low), float(high))
 
 

@@ -35,7 +35,7 @@ def room_calls() -> dict[str, dict[str, Any]]:
         "statistics.iso_crossing": {"values": CURVE, "target": 0.6, "axis": "bits", "resamples": 9},
         "statistics.mean_interval": {"die_values": np.ones(3)},
         "statistics.student_half_width": {"spread": 1.0, "count": 3},
-        "statistics.wilson_interval": {"share": 0.5, "count": 3},
+        "statistics.proportion_interval": {"share": 0.5, "count": 3},
         "plot.plot_sweep": {"study": CURVE.to_dataset(), "x": "bits"},
         "plot.plot_sweep_map": {"result": SWEPT, "x": "a", "y": "b"},
         "plot.plot_yield": {"result": CURVE.to_dataset(), "hue": "bits"},
