@@ -108,8 +108,8 @@ def fit(
 
     Validity: mismatch well below 1, settled lines, Gaussian noise above a quarter of the ADC's step: of less, reads
     tell neither the noise nor where a value lies, and the fit raises an error in place of a number. Counts whose reads
-    come near the end of the ADC's range are left out. A macro with optional parts (drivers, layout, faults ...) or another
-    converter than `Adc` is refused.
+    come near the end of the ADC's range are left out. A macro with optional parts (drivers, layout, faults ...) or
+    another converter than `Adc` is refused.
     """
     names = _checked_names(parameters, macro)
     if reads is not None:

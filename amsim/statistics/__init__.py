@@ -8,6 +8,7 @@ from amsim.statistics.dies import yield_at as yield_at
 from amsim.statistics.intervals import CONFIDENCE as CONFIDENCE
 from amsim.statistics.intervals import MeanInterval as MeanInterval
 from amsim.statistics.intervals import interval_variables as interval_variables
+from amsim.statistics.intervals import lower_bound as lower_bound
 from amsim.statistics.intervals import mean_interval as mean_interval
 from amsim.statistics.intervals import proportion_interval as proportion_interval
 from amsim.statistics.intervals import roc_area as roc_area

@@ -51,15 +51,15 @@ PARAMS = {
 }
 
 
-def new_data() -> Split:
+def new_data(key: jax.Array, items: int) -> Split:
     """Inputs that the network without circuits answers as their labels say, and 5 % wrong labels."""
-    inputs = np.where(np.asarray(jax.random.normal(KEYS[2], (ITEMS, ROWS))) >= 0, 1, -1).astype(np.int8)
+    inputs = np.where(np.asarray(jax.random.normal(key, (items, ROWS))) >= 0, 1, -1).astype(np.int8)
     labels = np.argmax(np.asarray(network(PARAMS, inputs)), axis=1).astype(np.int32)
-    labels[: ITEMS // 20] = (labels[: ITEMS // 20] + 1) % CLASSES
+    labels[: items // 20] = (labels[: items // 20] + 1) % CLASSES
     return Split(inputs, labels)
 
 
-DATA = new_data()
+DATA, UNSEEN = new_data(KEYS[2], ITEMS), new_data(KEYS[3], 480)
 
 
 def designed(accuracy: float, **options: Any) -> DesignedCircuit:
@@ -68,7 +68,7 @@ def designed(accuracy: float, **options: Any) -> DesignedCircuit:
         "components": COMPONENTS,
         "steps": 15,
         "dies": 3,
-        "check": FinalCheck(dies=4),
+        "check": FinalCheck(UNSEEN, dies=4),
     }
     return design_circuit(
         network, PARAMS, MACRO, DATA, key=jax.random.key(1), accuracy=accuracy, **(settings | options)
@@ -253,7 +253,7 @@ def test_choice_limit_and_curve_of_an_array() -> None:
     curve = pareto_curve(
         network, PARAMS, MACRO, DATA, [0.99, 0.6, 0.8], key=jax.random.key(1),
         variables=SearchSpace(VARIABLES, {"macro.bias_dac.bits": [ARRAY.bias_dac.bits]}),
-        components=COMPONENTS, steps=8, dies=3, check=FinalCheck(dies=4),
+        components=COMPONENTS, steps=8, dies=3, check=FinalCheck(UNSEEN, dies=4),
     )  # fmt: skip
     assert curve["limit"].values.tolist() == [0.6, 0.8, 0.99]
     assert np.all(np.diff(curve["energy"].values) > 0)
@@ -261,7 +261,7 @@ def test_choice_limit_and_curve_of_an_array() -> None:
     assert curve["feasible"].values.tolist() == [True, True, False]
     assert curve["setting_value"].dims == ("limit", "setting")
     with pytest.raises(InfeasibleError, match=r"0\.99 is not reached inside the bounds: the best circuit has 0\.[789]"):
-        designed(0.99, steps=1, check=FinalCheck(dies=4, must_reach=True))
+        designed(0.99, steps=1, check=FinalCheck(UNSEEN, dies=4, must_reach=True))
 
 
 def test_curve_needs_two_limits() -> None:

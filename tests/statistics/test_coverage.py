@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from amsim.statistics import bootstrap_interval, proportion_interval, yield_at
+from amsim.statistics import bootstrap_interval, lower_bound, proportion_interval, yield_at
 
 YIELDS = np.concatenate([np.geomspace(1e-3, 0.5, 60), 1 - np.geomspace(1e-3, 0.5, 60)])
 
@@ -41,3 +41,28 @@ def test_bootstrap_of_the_mean_of_skewed_dies_covers_as_stated(dies, stated):
     found = bootstrap_interval(xr.DataArray(loss, dims=("case", "die")), resamples=499)
     held = np.mean((found["low"].values <= np.exp(0.5)) & (np.exp(0.5) <= found["high"].values))
     assert held == pytest.approx(stated, abs=0.06)
+
+
+@pytest.mark.parametrize(("dies", "items"), [(4, 100), (16, 1000), (8, 300)])
+def test_bound_on_dies_and_items_holds(dies, items):
+    """Items that are easy or hard and dies that are good or bad, drawn anew; the mean of all of them is 0.9 or 0.98."""
+    generator, cases = np.random.default_rng(dies), 500
+    for true in (0.9, 0.98):
+        held = 0
+        for _ in range(cases):
+            easy = generator.beta(2 * true, 2 * (1 - true), items)
+            shift = 0.02 * generator.normal(size=(dies, 1)) if true < 0.95 else np.zeros((dies, 1))
+            right = generator.random((dies, items)) < easy + shift
+            held += lower_bound(right.mean(axis=1), items) <= true
+        # Chances beyond 0 and 1 are cut off, which lowers the mean by 0.2 points at most.
+        assert held >= stats.binom.ppf(1e-3, cases, 0.95)
+
+
+def test_bound_of_dies_without_errors_is_that_of_the_items():
+    low = stats.binomtest(90, 100, alternative="greater").proportion_ci(0.9, method="exact").low
+    assert lower_bound(np.full(3, 0.9), 100, confidence=0.9, deterministic=True) == pytest.approx(low, abs=1e-12)
+    assert np.isnan(lower_bound(np.array([0.9]), 100))
+    # The spread of the dies counts as if items were without end.
+    dies = np.array([0.8, 0.85, 0.9, 0.95])
+    expected = dies.mean() - stats.t.ppf(0.95, 3) * dies.std(ddof=1) / 2
+    assert lower_bound(dies, 10**9) == pytest.approx(expected, abs=1e-4)
