@@ -27,7 +27,7 @@ from amsim.search.circuit import (
 from amsim.search.estimate import Estimate, Slopes
 from amsim.search.gradient_search import GradientSearch, SearchDivergedError, SearchPoint
 from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining
-from amsim.search.space import SearchSpace
+from amsim.search.space import SearchSpace, log_bounds
 from amsim.search.steps import STEP, Points, step
 from amsim.system.accelerator import Accelerator
 
@@ -228,12 +228,15 @@ def test_many_choices_are_searched_by_optuna() -> None:
 
 
 @pytest.mark.slow  # two whole searches
-def test_design_of_an_array_costs_no_more_than_that_of_a_grid() -> None:
+def test_search_for_an_array_finds_no_more_energy_than_a_grid() -> None:
     limit = 0.8
-    design = designed(limit)
-    reads = FixedReads.of(DATA, ITEMS, jax.random.split(jax.random.key(1))[0], 3)
-    estimate = Estimate(network, Accelerator(MACRO), tuple(VARIABLES), reads, COMPONENTS, DATA.inputs[:16])
-    best = np.inf
+    reads = FixedReads.of(DATA, ITEMS, jax.random.key(1), 3)
+    setup = Accelerator(MACRO), tuple(VARIABLES), reads, COMPONENTS, DATA.inputs[:16]
+    estimate = Estimate(network, *setup)
+    search = GradientSearch(estimate, PARAMS, log_bounds(setup[0], VARIABLES), limit, WeightTraining())
+    search.run(15, None)
+    found = search.finish()
+    evaluations, best = estimate.evaluations, np.inf
     axes = [np.linspace(*np.log(pair), 24) for pair in VARIABLES.values()]
     points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     for energy, logs in sorted((estimate.energy(logs, PARAMS)[0], tuple(logs)) for logs in points):
@@ -241,12 +244,10 @@ def test_design_of_an_array_costs_no_more_than_that_of_a_grid() -> None:
         if estimate.accuracy(np.array(logs), PARAMS).accuracy >= limit:
             best = energy
             break
-    assert design.accuracy >= limit
-    assert design.energy <= 1.05 * best
-    assert design.evaluations <= len(points) / 10
-    assert design.history.sizes["step"] == 15
-    # On other dies it is as accurate, within the error of a few dies.
-    assert abs(float(design.check["accuracy_mean"]) - limit) < 0.06
+    assert found.accuracy >= limit
+    assert found.energy <= 1.05 * best
+    assert evaluations <= len(points) / 10
+    assert search.history(jax.random.key(1)).sizes["step"] == 15
 
 
 def test_choice_limit_and_curve_of_an_array() -> None:

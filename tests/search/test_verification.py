@@ -74,7 +74,7 @@ def test_half_of_the_data_is_set_aside_unless_told_otherwise() -> None:
     rows = [{row.tobytes() for row in np.asarray(part.inputs)} for part in (searched, checked)]
     assert not rows[0] & rows[1]
     assert len(FinalCheck(0.25).divide(DATA, jax.random.key(0))[1]) == len(DATA) // 4
-    with pytest.raises(ValueError, match="`data` must leave items on both sides, but is 1.5"):
+    with pytest.raises(ValueError, match=r"`data` must leave items on both sides, but is 1\.5"):
         FinalCheck(1.5)
     with pytest.raises(ValueError, match="`check` must leave items on both sides, but is 0"):
         FinalCheck.of(0.0)
