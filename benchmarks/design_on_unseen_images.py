@@ -14,6 +14,8 @@ import jax
 
 import amsim
 from amsim import circuits, networks
+from amsim.evaluation.accuracy import plain_accuracy
+from amsim.search import DesignedCircuit
 
 VARIABLES = {
     "macro.unit_capacitance": (0.1e-15, 3e-15),
@@ -33,7 +35,7 @@ one-sided, over dies and images). The chosen one is the last that passes. The ne
 """
 
 
-def rows(limit: float, design: amsim.search.DesignedCircuit) -> list[str]:
+def rows(limit: float, design: DesignedCircuit) -> list[str]:
     """One row per circuit tested; settings of the chosen one."""
     found, lines = design.tested, []
     capacitance, noise, supply = (design.settings[name] for name in VARIABLES)
@@ -62,7 +64,7 @@ def main() -> None:
     network, params = networks.load("binary-fashion")
     text = HEADING.format(
         images=len(seen), dies=arguments.dies, unseen=len(unseen), fresh=arguments.fresh,
-        plain=100 * amsim.evaluation.accuracy.plain_accuracy(network, params, unseen),
+        plain=100 * plain_accuracy(network, params, unseen),
     )  # fmt: skip
     for limit in arguments.limits:
         start = time.perf_counter()
