@@ -12,6 +12,7 @@ from amsim.circuits.checks import (
     integer_between,
     is_real_number,
     number_between,
+    real,
     real_numbers,
     shown,
     truth_values,
@@ -123,13 +124,16 @@ def proportion_interval(share: Any, count: int, confidence: float = CONFIDENCE) 
         Lower and upper end, shape of the share.
 
     Raises:
-        ValueError: A count below 1.
+        ValueError: A count below 1, or a fraction outside 0 to 1; NaN, of dies that are not computed, stays NaN.
 
     Source: Clopper and Pearson, Biometrika 26, 1934; Brown, Cai and DasGupta, Statist. Sci. 16, 2001.
     """
     integer_between("count", count, 1)
     check_confidence(confidence)
-    tail, passing = (1 - confidence) / 2, np.asarray(share, float) * count
+    shares = np.asarray(real("share", share), float)
+    if np.any((shares < 0) | (shares > 1)):
+        raise ValueError(f"Argument `share` must be from 0 to 1, but is {shown(share)}.")
+    tail, passing = (1 - confidence) / 2, shares * count
     failing = count - passing
     low = np.where(passing <= 0, 0.0, stats.beta.ppf(tail, passing, failing + 1))
     high = np.where(failing <= 0, 1.0, stats.beta.ppf(1 - tail, passing + 1, failing))
@@ -155,6 +159,9 @@ def lower_bound(
     Returns:
         The bound; NaN for a single die of a random population, which says nothing about spread.
 
+    Raises:
+        ValueError: No accuracies or such outside 0 to 1, or a count below 1.
+
     Validity: dies and items drawn independently of the design. In simulations of 4 to 16 dies and 100 to 1000 items
     the mean was above a bound of 95 % in 95 to 99 of 100 cases (`tests/statistics/test_coverage.py`).
 
@@ -162,7 +169,12 @@ def lower_bound(
     """
     truth_values(deterministic=deterministic)
     values = real_numbers("die_accuracies", die_accuracies, (1,))
+    if not len(values) or not np.all((values >= 0) & (values <= 1)):
+        raise ValueError(
+            f"Argument `die_accuracies` must be one or more from 0 to 1, but is {shown(values)}."
+        )
     check_confidence(confidence)
+    integer_between("items", items, 1)
     mean, dies = float(values.mean()), len(values)
     below = mean - float(proportion_interval(mean, items, max(2 * confidence - 1, 1e-9))[0])
     if deterministic:

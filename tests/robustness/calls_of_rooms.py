@@ -36,6 +36,7 @@ def room_calls() -> dict[str, dict[str, Any]]:
         "statistics.mean_interval": {"die_values": np.ones(3)},
         "statistics.student_half_width": {"spread": 1.0, "count": 3},
         "statistics.proportion_interval": {"share": 0.5, "count": 3},
+        "statistics.lower_bound": {"die_accuracies": np.ones(3), "items": 9},
         "plot.plot_sweep": {"study": CURVE.to_dataset(), "x": "bits"},
         "plot.plot_sweep_map": {"result": SWEPT, "x": "a", "y": "b"},
         "plot.plot_yield": {"result": CURVE.to_dataset(), "hue": "bits"},
