@@ -27,7 +27,7 @@ HEADING = """# Designed circuits on images and dies that the search never saw
 
 `python benchmarks/design_on_unseen_images.py`: the switched-capacitor array with the network `binary-fashion`, energy
 of the array alone. The search has {images} test images and {dies} dies; circuits are tested on the other {unseen} test
-images and {fresh} other dies, from the most accurate down to the first of which the limit is not sure (bound of 95 %,
+images and {fresh} other dies, from the safest down to the first of which the limit is not sure (bound of 95 %,
 one-sided, over dies and images). The chosen one is the last that passes. The network alone has {plain:.2f} % there.
 
 | limit | circuit | unit capacitance | comparator noise | supply | array energy | search | unseen | bound | |

@@ -129,7 +129,9 @@ def fit(
         if static:
             _check_static(static, sweep)
             errors, dispersion = fit_static({name: _start(name, wide) for name in static}, wide, sweep, noise.sigma)
-            found |= {name: _log_normal(*one) for name, one in errors.items()}
+            for name, (value, error) in errors.items():
+                _check_identified(name, value, error, macro)
+                found[name] = _log_normal(value, error)
         for name, one in found.items():
             _check_identified(name, one.value, one.error, macro)
         attributes = {"reads": int(reads), "lines": len(sweep.mean), "noise_sigma": noise.sigma}

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from amsim.circuits.checks import number_between
 from amsim.datasets.split import Split
 
 
@@ -20,7 +19,6 @@ def set_aside(name: str, share: float, data: Split, key: PRNGKeyArray) -> tuple[
     Raises:
         ValueError: A share that leaves no items on one side.
     """
-    number_between(name, share, 0.0, 1.0)
     order = np.asarray(jax.random.permutation(key, len(data)))
     count = round(float(share) * len(data))
     if not 0 < count < len(data):

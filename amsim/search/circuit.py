@@ -110,8 +110,8 @@ def design_circuit(
     Minimises `log E(x)` over `x = ln(values)` subject to `A(x) >= accuracy + margin`, A being the fraction of right
     answers on fixed dies, reads and items (common random numbers), by the steps of
     `amsim.search.gradient_search.GradientSearch`. The cheapest point that passes there is more often a lucky one than
-    not, so it is no proof. At the end bisections along the direction of less energy give circuits from the most
-    accurate one down to that on the limit, which are tested in this order on fresh dies and unseen items until one
+    not, so it is no proof. At the end bisections along the direction of less energy give circuits from the safest
+    one down to that on the limit, which are tested in this order on fresh dies and unseen items until one
     fails (`amsim.search.verification`); the result is the last that passes.
 
     What is used for what: the items of the search, with `dies` dies, choose settings, discrete choices and weights; the
@@ -141,7 +141,7 @@ def design_circuit(
         progress: Called with (steps done, steps) of each search.
 
     Returns:
-        The circuit; of those tested, the one of least energy that passes, or the most accurate one if none does.
+        The circuit; of those tested, the one of least energy that passes, or the first if none does.
 
     Raises:
         ValueError: No data or others than `amsim.evaluate` takes, no variables, a path that is not a continuous setting
@@ -167,7 +167,7 @@ def design_circuit(
     check_deployable(fn, params, accelerator)
     search_key, fresh_key = jax.random.split(key)
     items, checked = final.divide(data, jax.random.fold_in(fresh_key, 1))
-    check_answers(fn, params, batch, data=items, check=checked)
+    check_answers(fn, params, batch, data=data, check=checked)
     reads, activity = (
         FixedReads.of(items, batch, search_key, dies),
         first_arguments(items.inputs, counted.activity_items),

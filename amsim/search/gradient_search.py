@@ -126,6 +126,13 @@ class GradientSearch:
         """Point of the highest accuracy seen with the parameters as they are now."""
         return max(self.seen, key=lambda point: (point.accuracy, -point.energy))
 
+    @property
+    def safest(self) -> SearchPoint:
+        """Point of the most energy among those that one standard error of the items does not tell from the best."""
+        best = self.most_accurate.accuracy
+        error = np.sqrt(best * (1 - best) / self.estimate.reads.items)
+        return max((point for point in self.seen if point.accuracy >= best - error), key=lambda point: point.energy)
+
     def _bisect(self, start: SearchPoint, direction: np.ndarray, limit: float) -> None:
         low, high = self.bounds
         blocked = ((start.logs <= low) & (direction < 0)) | ((start.logs >= high) & (direction > 0))

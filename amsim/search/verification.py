@@ -1,7 +1,7 @@
 """Circuits of a search on dies and items that it never saw: the cheapest of which the accuracy is still sure.
 
-Circuits are tested in an order that was fixed before, from the most accurate one down to that on the limit, each on the
-same fresh dies and unseen items, and the tests end with the first that fails. So the last one that passes misses the
+Circuits are tested in an order that was fixed before, from the safest one down to that on the limit, each on the same
+fresh dies and unseen items, and the tests end with the first that fails. So the last one that passes misses the
 limit with no more than `1 - confidence`, however many were tested (fixed-sequence testing: Angelopoulos, Bates, Candes,
 Jordan and Lei, "Learn then Test", arXiv 2110.01052).
 """
@@ -44,14 +44,13 @@ def least_margin(limit: float, items: int, confidence: float) -> float:
 
 
 def candidates(search: GradientSearch, limit: float, margin: float) -> Iterator[SearchPoint]:
-    """Different points of a search, the most accurate one first and the cheapest on the limit itself last."""
+    """Different points of a search: the safest one first, then ever cheaper ones down to that on the limit itself."""
     search.reach(limit + MARGINS[0] * margin)
-    before = search.most_accurate
+    before = search.safest
     yield before
     for share in MARGINS:
         point = search.reach(limit + share * margin)
-        # Later searches of a line may find a more accurate point, which is not further down.
-        if point.energy < before.energy and point.accuracy <= before.accuracy:
+        if point.energy < before.energy:
             yield point
             before = point
 

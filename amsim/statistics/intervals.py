@@ -170,9 +170,7 @@ def lower_bound(
     truth_values(deterministic=deterministic)
     values = real_numbers("die_accuracies", die_accuracies, (1,))
     if not len(values) or not np.all((values >= 0) & (values <= 1)):
-        raise ValueError(
-            f"Argument `die_accuracies` must be one or more from 0 to 1, but is {shown(values)}."
-        )
+        raise ValueError(f"Argument `die_accuracies` must be one or more from 0 to 1, but is {shown(values)}.")
     check_confidence(confidence)
     integer_between("items", items, 1)
     mean, dies = float(values.mean()), len(values)

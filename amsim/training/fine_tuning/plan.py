@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, integer_between, one_of
+from amsim.circuits.checks import at_least_one, integer_between, number_between, one_of
 from amsim.datasets.check import LabelledData, class_items, class_numbers, has_labels, labelled_items
 from amsim.datasets.division import set_aside
 from amsim.datasets.split import Split
@@ -190,6 +190,7 @@ def _divide(data: Split, validation: Any, key: PRNGKeyArray) -> tuple[Split, Spl
         return data, None
     if has_labels(validation):
         return data, class_items("validation", validation)
+    number_between("validation", validation, 0.0, 1.0)
     return set_aside("validation", validation, data, key)
 
 
