@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 import amsim
 from amsim import networks
 from amsim.circuits import Adc, Comparator, DigitalBinary, SramCell, SwitchedCapacitor
+from amsim.datasets import Split
 from amsim.evaluation.accuracy import plain_accuracy
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -50,7 +52,14 @@ CORNERS = {
         "one-bit switched-capacitor array, comparator noise 1.7 mV in place of 0.4 mV",
         "binary-fashion",
         lambda: SwitchedCapacitor(comparator=Comparator(noise=1.7e-3)),
-        {"epochs": 16, "learning_rate": 5e-3, "distil": 0.7, "decision_rule": "physical"},
+        {
+            "epochs": 4,
+            "learning_rate": 5e-3,
+            "distil": 0.9,
+            "temperature": 1.5,
+            "decision_rule": "physical",
+            "shifted_copies": 4,
+        },
         0.3,
     ),
     "comparator-2mV": Corner(
@@ -76,6 +85,15 @@ CORNERS = {
 """`latent` scales one-bit latent weights, whose signs alone count, so that they are within reach of the training."""
 
 
+def with_shifted_copies(train: Split, copies: int) -> Split:
+    """Images, and copies of them moved by up to one pixel, at random in both directions."""
+    generator, parts = np.random.default_rng(0), [np.asarray(train.inputs)]
+    for _ in range(copies):
+        moves = generator.integers(-1, 2, (len(train), 2))
+        parts.append(np.stack([np.roll(one, move, (0, 1)) for one, move in zip(parts[0], moves, strict=True)]))
+    return Split(np.concatenate(parts), np.tile(np.asarray(train.labels), copies + 1))
+
+
 def run(name: str, images: int, dies: int, checkpoints: Path | None) -> dict[str, Any]:
     corner = CORNERS[name]
     data, (net, params) = amsim.load_dataset(), networks.load(corner.network)
@@ -85,13 +103,13 @@ def run(name: str, images: int, dies: int, checkpoints: Path | None) -> dict[str
         net,
         latent,
         hardware,
-        data.train,
+        with_shifted_copies(data.train, corner.settings.get("shifted_copies", 0)),
         key=jax.random.key(0),
         checkpoint=None if checkpoints is None else checkpoints / name,
         progress=True,
         epochs=corner.settings["epochs"],
         optimiser=corner.settings["learning_rate"],
-        loss=amsim.Distillation(corner.settings["distil"]),
+        loss=amsim.Distillation(corner.settings["distil"], corner.settings.get("temperature", 4.0)),
         decision_rule=corner.settings.get("decision_rule"),
     )
     plain = plain_accuracy(net, params, test)
