@@ -2,7 +2,7 @@
 
 Writes `docs/results/design_on_unseen_images.md`.
 
-    python benchmarks/design_on_unseen_images.py [--images 400] [--dies 2] [--limits 0.88] [--steps 12]
+    python benchmarks/design_on_unseen_images.py [--images 400] [--dies 2] [--limits 0.86 0.88] [--steps 12]
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--dies", type=int, default=2)
     parser.add_argument("--fresh", type=int, default=6)
-    parser.add_argument("--limits", type=float, nargs="+", default=[0.88])
+    parser.add_argument("--limits", type=float, nargs="+", default=[0.86, 0.88])
     parser.add_argument("--steps", type=int, default=12)
     arguments = parser.parse_args()
     data: Any = amsim.load_dataset("fashion-mnist-mini").test

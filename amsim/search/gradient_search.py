@@ -111,7 +111,7 @@ class GradientSearch:
         if self.estimate.trained:
             # The accuracies seen so far were of other parameters.
             self.seen = []
-        self._probe(self.logs)
+        self.probe(self.logs)
         return self.reach(self.limit)
 
     def reach(self, limit: float) -> SearchPoint:
@@ -143,7 +143,7 @@ class GradientSearch:
         direction, was = direction / length, start.accuracy >= limit
         inside, outside = 0.0, FIRST_SEARCH_STEP
         for _ in range(SEARCH_STEPS):
-            found = self._probe(np.clip(start.logs + outside * direction, low, high))
+            found = self.probe(np.clip(start.logs + outside * direction, low, high))
             if (found.accuracy >= limit) != was:
                 break
             inside, outside = outside, 2 * outside
@@ -151,10 +151,11 @@ class GradientSearch:
             return
         for _ in range(SEARCH_STEPS):
             middle = (inside + outside) / 2
-            same = (self._probe(np.clip(start.logs + middle * direction, low, high)).accuracy >= limit) == was
+            same = (self.probe(np.clip(start.logs + middle * direction, low, high)).accuracy >= limit) == was
             inside, outside = (middle, outside) if same else (inside, middle)
 
-    def _probe(self, logs: np.ndarray) -> SearchPoint:
+    def probe(self, logs: np.ndarray) -> SearchPoint:
+        """Point with these logarithms of its variables, which then counts as seen."""
         found = self.estimate.accuracy(logs, self.params)
         self.seen.append(SearchPoint(logs, self.estimate.energy(logs, self.params)[0], found.accuracy))
         return self.seen[-1]

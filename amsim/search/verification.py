@@ -21,6 +21,9 @@ from amsim.system.accelerator import Accelerator
 MARGINS = (2.5, 1.5, 1.0, 0.5, 0.0)
 """Accuracies above the limit that circuits are found for, in units of the least margin that a check can have."""
 
+FINENESS = 1.2
+"""Ratio of energies above which a circuit between two is tested too."""
+
 
 class Tested(NamedTuple):
     """A circuit that was tested.
@@ -51,8 +54,16 @@ def candidates(search: GradientSearch, limit: float, margin: float) -> Iterator[
     for share in MARGINS:
         point = search.reach(limit + share * margin)
         if point.energy < before.energy:
+            yield from _between(search, before, point)
             yield point
             before = point
+
+
+def _between(search: GradientSearch, start: SearchPoint, end: SearchPoint) -> Iterator[SearchPoint]:
+    """Points on the way from one to a much cheaper one, each about `FINENESS` cheaper than that before."""
+    parts = 1 + int(np.log(start.energy / end.energy) / np.log(FINENESS))
+    for number in range(1, parts):
+        yield search.probe(start.logs + (end.logs - start.logs) * number / parts)
 
 
 def passing_circuits(

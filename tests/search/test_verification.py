@@ -60,6 +60,8 @@ def test_a_feasible_circuit_reaches_its_limit_on_dies_and_items_that_nothing_saw
     assert float(design.check["accuracy_bound"]) >= LIMIT
     table = design.tested
     assert np.all(np.diff(table["energy"]) < 0)
+    # No gap that a cheaper circuit could be lost in.
+    assert np.all(table["energy"].values[:-1] / table["energy"].values[1:] < 1.4)
     # The last that passes is the result, and the test that fails is the last.
     assert table["feasible"].values[:-1].all()
     assert design.energy == table["energy"].values[table["feasible"].values].min()

@@ -57,7 +57,8 @@ def fine_tune(
         epochs: Passes over the data.
         batch: Items per step; the last incomplete batch of an epoch is left out.
         optimiser: Learning rate at the start, of Adam with a cosine schedule to 0; any optax transformation; or an
-            `amsim.Optimiser`, which also chooses the parameters that are trained. None: a learning rate of 1e-3.
+            `amsim.Optimiser`, which also chooses the parameters that are trained. None: Adam with steps of 1.5 % of the
+            size of each parameter at the start (`amsim.Optimiser`).
         loss: `loss(outputs, labels) -> scalar`, by default the mean cross entropy of class numbers, where one logit per
             item is that of a sigmoid; or an `amsim.Distillation`, which adds the outputs of the ideal network
             (`params` in plain JAX) as a teacher.
