@@ -168,7 +168,7 @@ def test_a_step_meets_its_die_and_noise_scale_in_one_compilation(blobs, weights)
 def test_the_default_learning_rate_follows_a_cosine(blobs, weights):
     tuned = amsim.fine_tune(linear, weights, circuits.Exact(), blobs, key=KEY, epochs=3, batch=16)
     np.testing.assert_allclose(
-        tuned.history["learning_rate"], 1e-3 * (1 + np.cos(np.pi * np.arange(9) / 9)) / 2, rtol=1e-5
+        tuned.history["learning_rate"], 0.015 * (1 + np.cos(np.pi * np.arange(9) / 9)) / 2, rtol=1e-5
     )
 
 
