@@ -78,6 +78,11 @@ def fine_tune(
             the difference.
         TrainingDivergedError: Loss or gradient is not finite. The last checkpoint stays as it is.
         amsim.DeploymentError: The network does not fit the hardware.
+
+    Validity: the defaults are a short training. Of the accuracy that a comparator of 1.7 mV costs `binary-fashion` they
+    give back 64 % on unseen dies, from the 4000 embedded images; `batch=32, decision_rule="physical"` 69 %; and four
+    times the steps on shifted copies of the images, with `amsim.Distillation(0.9, temperature=1.5)`, 82 %
+    (`docs/results/fine_tuning.md`).
     """
     one_key("key", key)
     if not isinstance(progress, bool):
