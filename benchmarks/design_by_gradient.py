@@ -1,4 +1,6 @@
-"""Circuit design by gradient against a dense grid search, on the same dies, reads and images.
+"""Search for a circuit by gradient against a dense grid search, on the same dies, reads and images.
+
+What comes of such a search on images that it never saw: `benchmarks/design_on_unseen_images.py`.
 
 Writes `docs/results/design_by_gradient.md`. Evaluations are passes over all dies and images, of which the backward pass
 of a gradient counts as two.
@@ -18,8 +20,10 @@ import numpy as np
 import amsim
 from amsim import Accelerator, circuits, networks
 from amsim.evaluation.fixed_reads import FixedReads
-from amsim.search import DesignedCircuit, design_circuit
+from amsim.search import WeightTraining
 from amsim.search.estimate import Estimate, at_logs
+from amsim.search.gradient_search import GradientSearch, SearchPoint
+from amsim.search.space import log_bounds
 
 VARIABLES = {
     "macro.unit_capacitance": (0.1e-15, 3e-15),
@@ -40,6 +44,14 @@ def grid_search(estimate: Estimate, params: Any, points: list[int], limit: float
         if accuracy >= limit and energy < best[1]:
             best = (logs, energy, accuracy)
     return best
+
+
+def gradient_search(estimate: Estimate, params: Any, limit: float, steps: int) -> tuple[GradientSearch, SearchPoint]:
+    """The search that `amsim.design_circuit` makes, and its best point."""
+    bounds = log_bounds(estimate.accelerator, VARIABLES)
+    search = GradientSearch(estimate, params, bounds, limit, WeightTraining())
+    search.run(steps, None)
+    return search, search.finish()
 
 
 def fresh(network: Any, params: Any, accelerator: Any, data: Any) -> str:
@@ -71,7 +83,7 @@ Energy of the gradient's design relative to the grid's: {energy:.3f} (aim: at mo
 {evaluations:.3f} of the grid's (aim: at most {evaluations_aim}). An evaluation is one pass over all dies and images;
 each step's gradient counts as three. Fresh dies: mean and 95 % interval of 16 dies that neither search saw, on the
 same images. Both searches keep the cheapest point that passes on their own dies, so that either may lie below the
-limit on fresh dies.
+limit on fresh dies: `amsim.design_circuit` tests what a search finds (`docs/results/design_on_unseen_images.md`).
 
 The steps of the search, before the bisection at its end:
 
@@ -81,8 +93,8 @@ The steps of the search, before the bisection at its end:
 """
 
 
-def report(arguments: Any, design: DesignedCircuit, rows: list[str], energy: float, evaluations: float) -> str:
-    columns = (design.history[name].values for name in ("step", "setting_value", "energy", "accuracy"))
+def report(arguments: Any, history: Any, rows: list[str], energy: float, evaluations: float) -> str:
+    columns = (history[name].values for name in ("step", "setting_value", "energy", "accuracy"))
     steps = [
         f"| {n} | {1e15 * value[0]:.3f} fF | {1e3 * value[1]:.3f} mV | {value[2]:.3f} V | {1e9 * joule:.3f} nJ | "
         f"{100 * reached:.2f} % |"
@@ -114,22 +126,18 @@ def main() -> None:
     network, params = networks.load("binary-fashion")
     macro, key = circuits.SwitchedCapacitor(), jax.random.key(0)
 
+    reads = FixedReads.of(some, len(some), jax.random.split(key)[0], arguments.dies)
+    setup = Accelerator(macro), tuple(VARIABLES), reads, COMPONENTS, some.inputs[:16]
+
     start = time.perf_counter()
-    design = design_circuit(
-        network, params, macro, some, key=key, variables=VARIABLES, accuracy=arguments.limit, components=COMPONENTS,
-        steps=arguments.steps, dies=arguments.dies, check=amsim.FinalCheck(dies=2),
-    )  # fmt: skip
-    gradient_seconds = time.perf_counter() - start
-    logs = np.log(list(design.settings.values()))
-    check = fresh(network, params, design.accelerator, some)
-    rows = [
-        row("gradient", logs, design.energy, design.accuracy, check, design.evaluations, f"{gradient_seconds:.0f} s")
-    ]
+    estimate = Estimate(network, *setup)
+    search, found = gradient_search(estimate, params, arguments.limit, arguments.steps)
+    seconds, evaluations = time.perf_counter() - start, estimate.evaluations
+    check = fresh(network, params, at_logs(estimate.accelerator, estimate.paths, jnp.asarray(found.logs, float)), some)
+    rows = [row("gradient", found.logs, found.energy, found.accuracy, check, evaluations, f"{seconds:.0f} s")]
     print(rows[0], flush=True)
 
-    # The dies and reads of the search.
-    reads = FixedReads.of(some, len(some), jax.random.split(key)[0], arguments.dies)
-    estimate = Estimate(network, Accelerator(macro), tuple(VARIABLES), reads, COMPONENTS, some.inputs[:16])
+    estimate = Estimate(network, *setup)
     start = time.perf_counter()
     logs, energy, accuracy = grid_search(estimate, params, arguments.points, arguments.limit)
     grid_seconds = time.perf_counter() - start
@@ -137,9 +145,9 @@ def main() -> None:
     rows.append(row("grid", logs, energy, accuracy, check, estimate.evaluations, f"{grid_seconds:.0f} s"))
     print(rows[1], flush=True)
 
-    ratios = design.energy / energy, design.evaluations / estimate.evaluations
+    ratios = found.energy / energy, evaluations / estimate.evaluations
     partial = RESULT.with_name(RESULT.name + ".part")
-    partial.write_text(report(arguments, design, rows, *ratios))
+    partial.write_text(report(arguments, search.history(key), rows, *ratios))
     partial.replace(RESULT)
     print(f"energy {ratios[0]:.3f}, evaluations {ratios[1]:.3f}: {RESULT}")
 

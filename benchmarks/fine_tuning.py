@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 import amsim
 from amsim import networks
 from amsim.circuits import Adc, Comparator, DigitalBinary, SramCell, SwitchedCapacitor
+from amsim.datasets import Split
 from amsim.evaluation.accuracy import plain_accuracy
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -50,7 +52,14 @@ CORNERS = {
         "one-bit switched-capacitor array, comparator noise 1.7 mV in place of 0.4 mV",
         "binary-fashion",
         lambda: SwitchedCapacitor(comparator=Comparator(noise=1.7e-3)),
-        {"epochs": 16, "learning_rate": 5e-3, "distil": 0.7, "decision_rule": "physical"},
+        {
+            "epochs": 4,
+            "learning_rate": 5e-3,
+            "distil": 0.9,
+            "temperature": 1.5,
+            "decision_rule": "physical",
+            "shifted_copies": 4,
+        },
         0.3,
     ),
     "comparator-2mV": Corner(
@@ -76,6 +85,15 @@ CORNERS = {
 """`latent` scales one-bit latent weights, whose signs alone count, so that they are within reach of the training."""
 
 
+def with_shifted_copies(train: Split, copies: int) -> Split:
+    """Images, and copies of them moved by up to one pixel, at random in both directions."""
+    generator, parts = np.random.default_rng(0), [np.asarray(train.inputs)]
+    for _ in range(copies):
+        moves = generator.integers(-1, 2, (len(train), 2))
+        parts.append(np.stack([np.roll(one, move, (0, 1)) for one, move in zip(parts[0], moves, strict=True)]))
+    return Split(np.concatenate(parts), np.tile(np.asarray(train.labels), copies + 1))
+
+
 def run(name: str, images: int, dies: int, checkpoints: Path | None) -> dict[str, Any]:
     corner = CORNERS[name]
     data, (net, params) = amsim.load_dataset(), networks.load(corner.network)
@@ -85,13 +103,13 @@ def run(name: str, images: int, dies: int, checkpoints: Path | None) -> dict[str
         net,
         latent,
         hardware,
-        data.train,
+        with_shifted_copies(data.train, corner.settings.get("shifted_copies", 0)),
         key=jax.random.key(0),
         checkpoint=None if checkpoints is None else checkpoints / name,
         progress=True,
         epochs=corner.settings["epochs"],
         optimiser=corner.settings["learning_rate"],
-        loss=amsim.Distillation(corner.settings["distil"]),
+        loss=amsim.Distillation(corner.settings["distil"], corner.settings.get("temperature", 4.0)),
         decision_rule=corner.settings.get("decision_rule"),
     )
     plain = plain_accuracy(net, params, test)
@@ -107,6 +125,26 @@ def run(name: str, images: int, dies: int, checkpoints: Path | None) -> dict[str
     scores["recovered"] = (after - before) / (plain - before)
     record = {"images": images, "dies": dies, "minutes": round((time.monotonic() - start) / 60, 1)}
     return scores | record | {"settings": corner.settings, "text": corner.text, "network": corner.network}
+
+
+REACH = """
+What is within reach at 1.7 mV, by single trainings scored on 1000 test images and 4 unseen dies (standard error of a
+share about 3 points; before 80.0 %, without circuits 90.4 %):
+
+| training | steps | recovered |
+| --- | --- | --- |
+| all defaults: 5 epochs of batch 64 (with Adam at 1e-3, the default before: 58 %, measured then) | 310 | 64 % |
+| batch 32, decision_rule physical | 625 | 69 % |
+| the same with `Distillation(0.9, temperature=1.5)` | 625 | 70 % |
+| latent weights times 0.3, learning rate 5e-3, `Distillation(0.9, 1.5)`, physical, batch 64 | 310 | 70 % |
+| the same, 8 epochs, `Distillation(0.7, 1.5)` | 496 | 77 % |
+| the same, 8 epochs, batch 32 | 1000 | 79 % |
+| the same, 3 epochs of the images with four shifted copies each, `Distillation(0.7)` | 936 | 78 % |
+| the same, 4 epochs of these, `Distillation(0.9, 1.5)` | 1248 | 82 % |
+
+So 80 % takes about four times the steps of the defaults and more images than the 4000; in the time of the defaults
+about 70 % is within reach.
+"""
 
 
 def table(results: dict[str, Any]) -> str:
@@ -131,7 +169,7 @@ def table(results: dict[str, Any]) -> str:
         settings = ", ".join(f"{key} {value}" for key, value in one["settings"].items())
         size = f"{one['images']} | {one['dies']} | {one['minutes']}"
         lines.append(f"| {name} | {one['network']} | {settings} | {size} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + REACH
 
 
 def _row(title: str, one: dict[str, Any]) -> str:

@@ -26,12 +26,13 @@ import matplotlib.pyplot as plt
 import amsim
 from amsim import circuits, networks, plot
 
-IMAGES = 100  # more images and dies make the limit hold more exactly
+IMAGES = 100  # more images and dies let a check be sure of limits nearer to the accuracy of the network
 DIES = 2
+LIMIT = 0.84
 STEPS = 10
 
 data = amsim.load_dataset("fashion-mnist-mini").train[:IMAGES]
-fresh = amsim.load_dataset("fashion-mnist-mini").test[:300]
+fresh = amsim.load_dataset("fashion-mnist-mini").test[:600]
 net, params = networks.load("binary-fashion")
 array = circuits.SwitchedCapacitor()
 variables = {
@@ -59,11 +60,12 @@ print(f"the loss grows most by {worst[1]} in {worst[0]}")
 # ## The least energy at an accuracy
 #
 # The search holds dies, reads and images fixed, follows the derivative of a smooth estimate of the accuracy, and
-# corrects it by the measured accuracy. It ends with a check on unseen dies.
+# corrects it by the measured accuracy. It ends with checks on dies and images that it never saw, from the most accurate
+# circuit down to the first of which the limit is not sure; the result is the last that passes.
 
 # %%
 found = amsim.design_circuit(
-    net, params, array, data, key=jax.random.key(1), variables=variables, accuracy=0.86, components=("mac",),
+    net, params, array, data, key=jax.random.key(1), variables=variables, accuracy=LIMIT, components=("mac",),
     steps=STEPS, dies=DIES, check=amsim.FinalCheck(fresh, dies=4),
 )  # fmt: skip
 history = found.history
@@ -71,7 +73,7 @@ fig, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
 axes[0].plot(history["step"], 1e9 * history["energy"], "o-", color="#0072B2")
 axes[0].set(xlabel="step", ylabel="energy of the array (nJ)")
 axes[1].plot(history["step"], 100 * history["accuracy"], "o-", color="#009E73", label="measured")
-axes[1].axhline(86, color="black", linestyle="--", linewidth=0.8, label="limit")
+axes[1].axhline(100 * history.attrs["limit"], color="black", linestyle="--", linewidth=0.8, label="limit and margin")
 axes[1].set(xlabel="step", ylabel="accuracy on the search's dies (%)")
 axes[1].legend(fontsize=8)
 start = history["setting_value"].isel(step=0)
@@ -98,26 +100,35 @@ check = found.check
 before = float(history["energy"][0])
 print({path: f"{value:.3g}" for path, value in found.settings.items()})
 print(f"energy of the array {1e9 * before:.2f} -> {1e9 * found.energy:.2f} nJ in {found.evaluations} evaluations")
-print(f"on fresh dies {100 * float(check.accuracy_mean):.1f} %", end=" ")
-print(f"({100 * float(check.accuracy_low):.1f} .. {100 * float(check.accuracy_high):.1f})")
+print(found.tested[["energy", "accuracy", "accuracy_mean", "accuracy_bound"]].to_dataframe())
+print(f"on fresh dies and unseen images {100 * float(check.accuracy_mean):.1f} %", end=" ")
+print(f"and surely {100 * float(check.accuracy_bound):.1f} %")
+assert found.feasible
 assert found.energy < 0.8 * before
-assert found.accuracy >= 0.86
 
 # %% [markdown]
 # ## The cost of one more point of accuracy
 #
-# One design per limit, each starting from the one before: the Pareto curve of this array on this task. With so few
-# images and dies the search overfits to them, so on fresh dies a design may miss its limit.
+# One design per limit, each starting from the one before: the Pareto curve of this array on this task. Each lies above
+# its limit by what a check on so few images and dies needs to be sure.
 
 # %%
 curve = amsim.pareto_curve(
-    net, params, array, data, [0.80, 0.84, 0.88], key=jax.random.key(1), variables=variables, components=("mac",),
+    net, params, array, data, [0.76, 0.80, 0.84], key=jax.random.key(1), variables=variables, components=("mac",),
     steps=5, dies=DIES, check=amsim.FinalCheck(fresh, dies=4),
 )  # fmt: skip
 fig, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 mean, low, high = (100 * curve[f"accuracy_{name}"].values for name in ("mean", "low", "high"))
 energy = 1e9 * curve["energy"].values
-ax.errorbar(energy, mean, yerr=[mean - low, high - mean], fmt="s-", color="#D55E00", capsize=3, label="on fresh dies")
+ax.errorbar(
+    energy,
+    mean,
+    yerr=[mean - low, high - mean],
+    fmt="s-",
+    color="#D55E00",
+    capsize=3,
+    label="on fresh dies and unseen images",
+)
 ax.plot(energy, 100 * curve["limit"], "_", color="black", markersize=14, label="limit")
 ax.set(xlabel="energy of the array (nJ)", ylabel="accuracy (%)")
 ax.legend(fontsize=8)
@@ -131,8 +142,8 @@ supply, noise = found.settings["macro.supply"], found.settings["macro.comparator
 capacitor = found.settings["macro.unit_capacitance"]
 print(f"With {supply:.2f} V, capacitors of {1e15 * capacitor:.2f} fF and comparators of {1e3 * noise:.2f} mV the array")
 print(
-    f"needs {100 * found.energy / before:.0f} % of its energy, at {100 * found.accuracy:.0f} % on the dies and images",
+    f"needs {100 * found.energy / before:.0f} % of its energy, at {100 * float(check.accuracy_mean):.0f} % on images",
     end=" ",
 )
-print(f"of the search and {100 * float(check.accuracy_mean):.0f} % on fresh ones: more of both bring these together.")
+print(f"and dies that the search never saw, and surely at {100 * LIMIT:.0f} %.")
 print("Memories and control do not change: ask `amsim.compare()` what that is worth in the whole system.")

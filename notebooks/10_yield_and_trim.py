@@ -129,9 +129,11 @@ plt.show()
 # The same formulas, inverted, give the number of dies that a statement needs.
 
 # %%
-all_good = float(statistics.wilson_interval(np.array(1.0), DIES)[0])
+all_good = float(statistics.proportion_interval(np.array(1.0), DIES)[0])
 print(f"{DIES} good dies of {DIES} prove only that the yield is {100 * all_good:.0f} % or better")
-proof = next(dies for dies in range(1, 10_000) if statistics.wilson_interval(np.array(1.0), dies)[0] >= WANTED_YIELD)
+proof = next(
+    dies for dies in range(1, 10_000) if statistics.proportion_interval(np.array(1.0), dies)[0] >= WANTED_YIELD
+)
 print(f"that it is {100 * WANTED_YIELD:.0f} % or better needs {proof} dies, all of them good")
 for half in (0.05, 0.02, 0.01):
     dies = statistics.dies_for_yield(WANTED_YIELD, half)

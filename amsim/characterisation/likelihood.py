@@ -1,4 +1,4 @@
-r"""Likelihood of a table of reads of a switched-capacitor array, and its maximum.
+r"""Likelihood of the means of a table of reads of a switched-capacitor array, and its maximum.
 
 The sweep behind a table flips rows one after another: weights +1, the first k inputs +1 and the others -1, so that the
 ideal count is `2 k - rows`. With cell errors `e_i` of relative variance s^2, lines of T nominal unit capacitors and N
@@ -28,9 +28,6 @@ from scipy import optimize
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.noise.loops import fori_loop
 from amsim.noise.mismatch import capacitor_mismatch_sigma
-
-SMALLEST_NOISE = 0.25
-"""Noise in ADC steps below which nearly all reads of a value are equal and hide both noise and value."""
 
 SMALLEST_SLOPE = 0.5
 """Slope of means against counts below which a line does not follow its inputs: mismatch and droop leave nearly 1."""
@@ -94,19 +91,10 @@ def _check_signal(table: xr.Dataset, counts: np.ndarray, mean: np.ndarray, error
         )
 
 
-class Noise(NamedTuple):
-    """Analog noise of a read and its standard error, counts, and the mean square of the residuals of the variances."""
-
-    sigma: float
-    error: float
-    dispersion: float
-
-
 def read_moments(
     value: Float[Array, "..."],
     sigma: Float[Array, ""],
     step: Float[Array, ""] | float,
-    blur: Float[Array, ""] | float = 0.0,
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Shift of the mean and variance of reads through a uniform quantiser with a level at 0.
 
@@ -114,14 +102,13 @@ def read_moments(
         value: Value before noise, shape (...), counts.
         sigma: Standard deviation of the noise, at least a quarter of the step, counts.
         step: Step of the quantiser, counts.
-        blur: Standard error of `value`, counts; its smoothing of the ripple is compensated.
 
     Returns:
         Mean of the reads less `value`, and their variance, shape (...).
     """
     harmonics = jnp.asarray(_HARMONICS).reshape((-1,) + (1,) * value.ndim)
     signs = jnp.where(harmonics % 2 == 0, 1.0, -1.0)
-    weight = signs * jnp.exp(-2 * (jnp.pi * harmonics / step) ** 2 * (sigma**2 - blur**2))
+    weight = signs * jnp.exp(-2 * (jnp.pi * harmonics / step) ** 2 * sigma**2)
     angle = harmonics * (2 * jnp.pi / step) * value[None]
     shift = step / jnp.pi * jnp.sum(weight * jnp.sin(angle) / harmonics, axis=0)
     ripple = jnp.sum(weight * jnp.cos(angle) * (4 * sigma**2 + (step / (jnp.pi * harmonics)) ** 2), axis=0)
@@ -138,37 +125,6 @@ def _value_before(sweep: Sweep, sigma: Array) -> Array:
 
     # The shift's slope is below 0.6 for noise of a quarter step, so that 16 rounds leave 1e-5 of a step at worst.
     return fori_loop(0, 16, closer, read)
-
-
-def fit_noise(sweep: Sweep) -> Noise:
-    """Standard deviation of the analog noise of a read, counts, from the variances of the reads."""
-    pooled = float(jnp.mean(sweep.variance))
-    if pooled - sweep.step**2 / 12 < (SMALLEST_NOISE * sweep.step) ** 2:
-        raise ValueError(
-            f"This table cannot identify noise or errors: its reads scatter by {np.sqrt(pooled):.3g} counts rms, too "
-            f"little against the ADC's step of {sweep.step:.3g} counts to resolve values between two levels."
-        )
-    best, covariance = _minimum(_noise_loss, (), np.array([np.log(pooled - sweep.step**2 / 12) / 2]), sweep)
-    sigma = float(np.exp(best[0]))
-    left = sweep.variance / _expected_variance(jnp.asarray(best), sweep) - 1
-    dispersion = float(jnp.mean(left**2)) * (sweep.reads - 1) / 2
-    # A few reads on two levels of the ADC scatter more than chi-square (McCullagh, Ann. Statist. 11, 1983).
-    error = sigma * float(np.sqrt(covariance[0, 0] * max(dispersion, 1.0)))
-    return Noise(sigma, error, dispersion)
-
-
-@jax.jit
-def _expected_variance(log_sigma: Array, sweep: Sweep) -> Array:
-    """Variance of the reads of every value at a given noise."""
-    # A search may look below; there the series is cut off and the likelihood has no meaning.
-    sigma = jnp.maximum(jnp.exp(log_sigma[0]), SMALLEST_NOISE * sweep.step)
-    blur = jnp.sqrt((sigma**2 + sweep.step**2 / 12) / sweep.reads)
-    return read_moments(_value_before(sweep, sigma), sigma, sweep.step, blur)[1]
-
-
-def _noise_loss(names: tuple[str, ...], log_sigma: Array, sweep: Sweep) -> Array:
-    variance = _expected_variance(log_sigma, sweep)
-    return (sweep.reads - 1) / 2 * jnp.sum(jnp.log(variance) + sweep.variance / variance)
 
 
 def fit_static(

@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from scipy import stats
 
-from amsim.characterisation.likelihood import Noise, Sweep, fit_noise, fit_static
+from amsim.characterisation.likelihood import Sweep, fit_static
+from amsim.characterisation.read_noise import Noise, fit_noise
 from amsim.characterisation.table import read_named_table
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.array import PARTS
@@ -20,6 +22,7 @@ from amsim.circuits.checks import integer_between, one_of, words
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 from amsim.results.provenance import provenance
+from amsim.statistics.intervals import CONFIDENCE
 from amsim.system.settings import setting_label
 
 STARTS = {
@@ -39,14 +42,26 @@ FEWEST_LINES = 4
 LARGEST_ERROR = 0.5
 """Relative standard error above which a parameter counts as not identified."""
 
+_QUANTILE = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+
 _NOISE, _STATIC = ("comparator.noise", "temperature"), ("mismatch_coefficient", "comparator.offset_sigma")
+
+
+class Estimate(NamedTuple):
+    """Fitted value of one parameter, its standard error, and the ends of its 95 % interval."""
+
+    value: float
+    error: float
+    low: float
+    high: float
 
 
 class Fit(NamedTuple):
     """Result of `fit`.
 
     Attributes:
-        parameters: Dataset over `parameter` with `value`, `standard_error` and `start`, units in coordinate `unit`.
+        parameters: Dataset over `parameter` with `value`, `standard_error`, the ends `low` and `high` of the 95 %
+            interval, and `start`, units in coordinate `unit`.
         macro: The macro with the fitted values.
     """
 
@@ -63,8 +78,9 @@ def fit(
 ) -> Fit:
     """Fit parameters of a switched-capacitor array to a table of reads; all others keep the values of the macro.
 
-    Three independent parts: the sigmas give the noise per read, since their squares are chi-square distributed; the
-    random walk of the means from count to count gives the mismatch; their spread between columns gives the offset.
+    Three independent parts: the sigmas give the noise per read, by the equation of `amsim.characterisation.read_noise`;
+    the random walk of the means from count to count gives the mismatch, and their spread between columns the offset,
+    by maximum likelihood.
 
     A table identifies one of "comparator.noise" and "temperature", since noise is one number, and the other keeps its
     value; "mismatch_coefficient", relative to sqrt(unit_capacitance), which is as given, as are supply, parasitics
@@ -77,19 +93,23 @@ def fit(
         reads: Reads per mean and sigma; None takes the number in the table.
 
     Returns:
-        Values with standard errors, from the inverse Hessian of the likelihood, and the fitted macro. Attributes: the
-        analog noise per read `noise_sigma` in counts, and `noise_dispersion` and `static_dispersion`, the mean squares
-        of the residuals in units of their expected size. They are near 1 where the model has the right shape (the
-        first up to 2 for few reads and noise below the ADC's step, which the standard error of the noise includes).
+        Values with standard errors and intervals, and the fitted macro. The standard error of the noise is that of its
+        equation on these reads, those of mismatch and offset come from the inverse Hessian of the likelihood. Intervals
+        are even where errors are Gaussian: in the variance of a noise, in the logarithm of mismatch and offset. That of
+        the noise held the truth in 94 to 97 of 100 simulated fits each at 0.26 to 3 ADC steps of noise and 8 to 64
+        reads (`tests/characterisation/test_read_noise.py`). Attributes: the analog noise per read `noise_sigma` in
+        counts, and `noise_dispersion` and `static_dispersion`, the mean squares of the residuals in units of their
+        expected size, near 1 where the model has the right shape.
 
     Raises:
         ValueError: An unknown or repeated parameter, one that this table cannot identify, a macro that the fit does not
             know, fewer than 8 reads, a table of more rows than a line has, a line that does not follow the count, or
             no convergence.
 
-    Validity: mismatch well below 1, Gaussian noise above a quarter of the ADC's step, settled lines; counts whose reads
-    come near the end of the ADC's range are left out. With 8 reads and noise near a quarter step the noise comes out up
-    to 1 % low. A macro with optional parts (drivers, layout, faults ...) or another converter than `Adc` is refused.
+    Validity: mismatch well below 1, settled lines, Gaussian noise above a quarter of the ADC's step: of less, reads
+    tell neither the noise nor where a value lies, and the fit raises an error in place of a number. Counts whose reads
+    come near the end of the ADC's range are left out. A macro with optional parts (drivers, layout, faults ...) or
+    another converter than `Adc` is refused.
     """
     names = _checked_names(parameters, macro)
     if reads is not None:
@@ -102,26 +122,34 @@ def fit(
     with _float64():
         wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf, macro)
         sweep = Sweep.of(measured, wide, int(reads))
-        noise = fit_noise(sweep)
+        noise = fit_noise(sweep.mean - sweep.origin, sweep.variance, int(reads), float(sweep.step))
         found = {name: _noise_parameter(name, wide, noise) for name in names if name in _NOISE}
         static = [name for name in names if name in _STATIC]
         dispersion = np.nan
         if static:
             _check_static(static, sweep)
             errors, dispersion = fit_static({name: _start(name, wide) for name in static}, wide, sweep, noise.sigma)
-            found |= errors
-        for name, (value, error) in found.items():
-            _check_identified(name, value, error, macro)
+            for name, (value, error) in errors.items():
+                _check_identified(name, value, error, macro)
+                found[name] = _log_normal(value, error)
+        for name, one in found.items():
+            _check_identified(name, one.value, one.error, macro)
         attributes = {"reads": int(reads), "lines": len(sweep.mean), "noise_sigma": noise.sigma}
         attributes |= {"noise_dispersion": noise.dispersion, "static_dispersion": dispersion}
     fitted = macro
     for name in names:
-        fitted = _with_value(fitted, name, found[name][0])
+        fitted = _with_value(fitted, name, found[name].value)
     return Fit(_labelled(names, found, macro, attributes), fitted)
 
 
-def _noise_parameter(name: str, macro: SwitchedCapacitor, noise: Noise) -> tuple[float, float]:
-    """Value and standard error of the parameter of the noise, whose variance is affine in a power of it."""
+def _log_normal(value: float, error: float) -> Estimate:
+    """Estimate whose logarithm has a Gaussian error."""
+    factor = np.exp(_QUANTILE * error / value)
+    return Estimate(value, error, value / factor, value * factor)
+
+
+def _noise_parameter(name: str, macro: SwitchedCapacitor, noise: Noise) -> Estimate:
+    """Estimate of the parameter of the noise, whose variance is affine in a power of it."""
     power = 2 if name == "comparator.noise" else 1
     reference = _start(name, macro)
     rest = float(_with_value(macro, name, 0.0).noise_counts) ** 2
@@ -132,8 +160,10 @@ def _noise_parameter(name: str, macro: SwitchedCapacitor, noise: Noise) -> tuple
             f"This table cannot identify `{name}`: of its noise, {noise.sigma:.3g} counts, the rest of the macro alone "
             f"explains {np.sqrt(rest):.3g}."
         )
-    value = reference * (share / slope) ** (1 / power)
-    return value, value * 2 * noise.sigma * noise.error / (power * share)
+    value, error = reference * (share / slope) ** (1 / power), 2 * noise.sigma * noise.error
+    ends = np.maximum(share + _QUANTILE * error * np.array([-1.0, 1.0]), 0.0)
+    low, high = (reference * (ends / slope) ** (1 / power)).tolist()
+    return Estimate(value, value * error / (power * share), low, high)
 
 
 def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
@@ -217,11 +247,13 @@ def _float64() -> contextlib.AbstractContextManager[Any]:
 
 
 def _labelled(
-    names: list[str], found: dict[str, tuple[float, float]], macro: SwitchedCapacitor, attributes: dict[str, Any]
+    names: list[str], found: dict[str, Estimate], macro: SwitchedCapacitor, attributes: dict[str, Any]
 ) -> xr.Dataset:
     columns = {
-        "value": ([found[name][0] for name in names], "fitted value, unit in coordinate `unit`"),
-        "standard_error": ([found[name][1] for name in names], "standard error of the fitted value"),
+        "value": ([found[name].value for name in names], "fitted value, unit in coordinate `unit`"),
+        "standard_error": ([found[name].error for name in names], "standard error of the fitted value"),
+        "low": ([found[name].low for name in names], "lower end of the 95 % interval of the fitted value"),
+        "high": ([found[name].high for name in names], "upper end of the 95 % interval of the fitted value"),
         "start": ([_start(name, macro) for name in names], "value that the search started from"),
     }
     variables = {name: (("parameter",), values, {"long_name": text}) for name, (values, text) in columns.items()}

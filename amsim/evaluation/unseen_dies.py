@@ -56,7 +56,7 @@ def unseen_dies_report(
 
     Returns:
         Dataset with `accuracy` (part, data, die, read), NaN where a part has fewer dies, its mean over dies with the
-        95 % interval of that mean, `accuracy_worst`, and with a limit the `yield` with its 95 % Wilson interval, all
+        95 % interval of that mean, `accuracy_worst`, and with a limit the `yield` with its exact 95 % interval, all
         (part, data).
 
     Raises:

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from amsim.circuits.checks import finite_number, one_of
 from amsim.plot import axes, style
 from amsim.statistics.dies import DIRECTIONS, yield_at
-from amsim.statistics.intervals import CONFIDENCE, wilson_interval
+from amsim.statistics.intervals import CONFIDENCE, proportion_interval
 
 BAND = 0.14
 """Opacity of an interval."""
@@ -29,7 +29,7 @@ def plot_yield(
     good: str = "at least",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the share of dies that reach a limit, with Wilson's 95 % interval.
+    """Draw the share of dies that reach a limit, with its exact 95 % interval.
 
     Without a limit, against all limits: a survival curve for each design. With one, along an axis of the study.
 
@@ -121,7 +121,7 @@ def _survival(ax: Axes, dies: np.ndarray, everything: np.ndarray, good: str, num
     limits = np.concatenate([[np.nanmin(everything) - room], places, [np.nanmax(everything) + room]])
     passed = dies[None, :] >= limits[:, None] if at_least else dies[None, :] <= limits[:, None]
     share = passed.mean(axis=1)
-    low, high = wilson_interval(share, len(dies), CONFIDENCE)
+    low, high = proportion_interval(share, len(dies), CONFIDENCE)
     # A die at the limit is good: of "at least" the step down comes after it, of "at most" the step up is at it.
     look: dict[str, Any] = {"color": axes.COLOURS[number]}
     ax.step(

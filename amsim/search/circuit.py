@@ -34,6 +34,14 @@ from amsim.search.gradient_search import GradientSearch, SearchPoint
 from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining, check_accuracy
 from amsim.search.quantities import LABELS
 from amsim.search.space import SearchSpace, Variables, log_bounds
+from amsim.search.verification import (
+    Tested,
+    candidates,
+    chosen,
+    least_margin,
+    passing_circuits,
+    tested_table,
+)
 from amsim.statistics.intervals import interval_names
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import COMPONENTS
@@ -53,15 +61,18 @@ class DesignedCircuit:
         params: Parameters of the network, trained or as given.
         settings: Value of each variable in the SI unit of its setting, and of each choice.
         energy: Energy per inference of the components that count, J.
-        accuracy: Accuracy on the dies, reads and data of the search.
-        feasible: Whether that reaches the limit and the check does not contradict it: `check.accuracy_high` is at least
-            the limit.
+        accuracy: Accuracy on the dies, reads and items of the search, which the choice flatters.
+        feasible: Whether the accuracy is surely reached on fresh dies and unseen items: `check.accuracy_bound` is at
+            least the limit.
         history: Dataset over `step` of `setting_value` (by setting), `energy`, `accuracy`, `smooth_accuracy` and
-            `multiplier`, of the best choice.
-        check: Result of `amsim.evaluate` on dies that the search never saw; attributes `limit` and `feasible`.
-        evaluations: Passes over all dies and data of the search; a backward pass counts as two.
-        trials: Dataset over `trial` of the choices tried, with their `energy`, `accuracy` and `feasible`; None without
-            choices.
+            `multiplier`, of the best choice; attribute `limit` is what the search aimed at, a margin above the limit.
+        check: Result of `amsim.evaluate` on dies and items that the search never saw, with `accuracy_bound`; attributes
+            `limit`, `confidence` and `feasible`.
+        tested: Dataset over `circuit` of all circuits that were checked, in that order: `energy`, `accuracy` of the
+            search, `accuracy_mean` and `accuracy_bound` of the check, `feasible`.
+        evaluations: Passes over all dies and items of the search; a backward pass counts as two.
+        trials: Dataset over `trial` of the choices tried, with their `energy`, `accuracy` and whether they are
+            `feasible` in what the search aimed at; None without choices.
     """
 
     accelerator: Accelerator
@@ -72,6 +83,7 @@ class DesignedCircuit:
     feasible: bool
     history: xr.Dataset
     check: xr.Dataset
+    tested: xr.Dataset
     evaluations: int
     trials: xr.Dataset | None = None
 
@@ -95,42 +107,51 @@ def design_circuit(
 ) -> DesignedCircuit:
     """Find the settings that need the least energy per inference at an accuracy.
 
-    Minimises `log E(x)` over `x = ln(values)` subject to `A(x) >= accuracy`, A being the fraction of right answers on
-    fixed dies, reads and data (common random numbers), by the steps of `amsim.search.gradient_search.GradientSearch`.
-    At the end a bisection along the direction of less energy puts the circuit on the limit of A.
+    Minimises `log E(x)` over `x = ln(values)` subject to `A(x) >= accuracy + margin`, A being the fraction of right
+    answers on fixed dies, reads and items (common random numbers), by the steps of
+    `amsim.search.gradient_search.GradientSearch`. The cheapest point that passes there is more often a lucky one than
+    not, so it is no proof. At the end bisections along the direction of less energy give circuits from the safest
+    one down to that on the limit, which are tested in this order on fresh dies and unseen items until one
+    fails (`amsim.search.verification`); the result is the last that passes.
+
+    What is used for what: the items of the search, with `dies` dies, choose settings, discrete choices and weights; the
+    items of the check, with other dies, choose only where the tests end. The bound of the check holds dies and the
+    finite number of items, one-sided: `amsim.statistics.lower_bound`. The margin is what a check on so many items
+    needs to be sure, 1.4 points on 1200 items at 90 %: limits nearer than that to the accuracy of the network cannot
+    be met surely, with any circuit.
 
     Args:
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules; the search starts there, inside the bounds.
-        data: Labelled items that the search measures the accuracy on, all of them at every step, as `amsim.evaluate`
-            takes them.
+        data: Labelled items as `amsim.evaluate` takes them. The search measures the accuracy at every step on all of
+            them but those that are set aside for the check.
         key: Draws the dies and reads of the search, and those of the check.
         variables: Lowest and highest value of each setting, by its path as in `amsim.setting`; or an
             `amsim.SearchSpace`, which also has discrete choices and macros per site.
-        accuracy: Least accuracy, above 0 and below 1.
+        accuracy: Least accuracy on fresh dies and unseen items, above 0 and below 1.
         components: Components of energy that count, of `amsim.system.hardware.COMPONENTS`; or an
             `amsim.CountedEnergy`.
         steps: Steps of the search.
         dies: Dies of the search.
         batch: Items computed at once; bounds the memory and changes nothing else, as in `amsim.evaluate`.
         weights: Training of the parameters at every step of the search; None keeps them.
-        check: Items to check the circuit on, on fresh dies; or an `amsim.FinalCheck`. None takes those of the search,
-            which flatters trained parameters.
+        check: Items to check circuits on, on fresh dies, none of them in `data`; or the share of `data` to set aside
+            for that; or an `amsim.FinalCheck`. None sets half of `data` aside.
         progress: Called with (steps done, steps) of each search.
 
     Returns:
-        The circuit; of those seen, the one of least energy that reaches the limit, or of the highest accuracy if none.
+        The circuit; of those tested, the one of least energy that passes, or the first if none does.
 
     Raises:
         ValueError: No data or others than `amsim.evaluate` takes, no variables, a path that is not a continuous setting
             or, among choices, not a static one, bounds that are not above 0 or not in order, an accuracy outside 0..1,
             or a count below 1.
-        InfeasibleError: `check.must_reach` and no circuit reaches the accuracy.
+        InfeasibleError: `check.must_reach` and no circuit passes the check.
         amsim.search.gradient_search.SearchDivergedError: A value is not finite; it holds the last circuit that was.
 
-    Validity: on `n` answers the accuracy has a standard error of about `sqrt(A (1 - A) / n)` besides that of the dies,
-    and the cheapest point that passes is more often a lucky one than not: the check shows how far.
+    Validity: the bound is that of items and dies drawn independently of the search, for the one circuit returned. Items
+    that were seen by the training of the network flatter it, in search and check alike.
     """
     space, counted, final = SearchSpace.of(variables), CountedEnergy.of(components), FinalCheck.of(check)
     training = WeightTraining() if weights is None else weights
@@ -144,50 +165,64 @@ def design_circuit(
     check_choices(accelerator, space.choices, bounded)
     log_bounds(accelerator, bounded)
     check_deployable(fn, params, accelerator)
-    checked = data if final.data is None else class_items("check", final.data)
-    check_answers(fn, params, batch, data=data, check=checked)
     search_key, fresh_key = jax.random.split(key)
-    reads, activity = FixedReads.of(data, batch, search_key, dies), first_arguments(data.inputs, counted.activity_items)
+    items, checked = final.divide(data, jax.random.fold_in(fresh_key, 1))
+    check_answers(fn, params, batch, data=data, check=checked)
+    reads, activity = (
+        FixedReads.of(items, batch, search_key, dies),
+        first_arguments(items.inputs, counted.activity_items),
+    )
+    margin = least_margin(accuracy, len(checked), final.confidence)
+    aim = accuracy + margin
 
     def search(choice: Mapping[str, Any]) -> Trial:
         chosen = with_settings(accelerator, choice)
         bounds, trained = log_bounds(chosen, bounded), training.learning_rate > 0
         estimate = Estimate(fn, chosen, tuple(bounded), reads, tuple(counted.components), activity, trained)
-        found = GradientSearch(estimate, params, bounds, accuracy, training)
+        found = GradientSearch(estimate, params, bounds, aim, training)
         found.run(steps, progress)
         return Trial(dict(choice), found, found.finish())
 
-    trials = search_choices(search, space.choices or {}, accuracy, search_key)
-    best = best_trial(trials, accuracy)
-    if final.must_reach and best.point.accuracy < accuracy:
-        raise InfeasibleError(_infeasible_message(accuracy, best.point))
-    found = at_logs(best.search.estimate.accelerator, tuple(bounded), jnp.asarray(best.point.logs, float))
-    fresh = evaluate(fn, best.search.params, found, checked, key=fresh_key, dies=final.dies, batch=batch)
-    table = trial_table(trials, accuracy) if space.choices else None
+    trials = search_choices(search, space.choices or {}, aim, search_key)
+    best = best_trial(trials, aim)
+
+    def check_point(point: SearchPoint) -> tuple[Accelerator, xr.Dataset]:
+        found = at_logs(best.search.estimate.accelerator, tuple(bounded), jnp.asarray(point.logs, float))
+        return found, evaluate(fn, best.search.params, found, checked, key=fresh_key, dies=final.dies, batch=batch)
+
+    points = candidates(best.search, accuracy, margin)
+    tested = passing_circuits(points, accuracy, final.confidence, check_point)
+    if final.must_reach and not tested[0].bound >= accuracy:
+        raise InfeasibleError(_infeasible_message(accuracy, tested[0]))
+    table = trial_table(trials, aim) if space.choices else None
     evaluations = sum(trial.search.estimate.evaluations for trial in trials)
-    return _designed_circuit(best, found, fresh, accuracy, key, evaluations, table)
+    return _designed_circuit(best, tested, accuracy, final.confidence, key, evaluations, table)
 
 
 def _designed_circuit(
     best: Trial,
-    found: Accelerator,
-    check: xr.Dataset,
+    tested: list[Tested],
     limit: float,
+    confidence: float,
     key: PRNGKeyArray,
     evaluations: int,
     trials: xr.Dataset | None,
 ) -> DesignedCircuit:
-    feasible = best.point.accuracy >= limit and _highest(check) >= limit
-    values = dict(zip(best.search.estimate.paths, np.exp(best.point.logs).tolist(), strict=True))
+    one = chosen(tested, limit)
+    feasible = one.bound >= limit
+    values = dict(zip(best.search.estimate.paths, np.exp(one.point.logs).tolist(), strict=True))
+    bound = xr.Variable((), one.bound, {"units": LABELS["accuracy_bound"][0], "long_name": LABELS["accuracy_bound"][1]})
+    check = one.check.assign(accuracy_bound=bound)
     return DesignedCircuit(
-        found,
+        one.accelerator,
         best.search.params,
         values | best.choice,
-        best.point.energy,
-        best.point.accuracy,
+        one.point.energy,
+        one.point.accuracy,
         feasible,
         best.search.history(key),
-        check.assign_attrs(limit=limit, feasible=int(feasible)),
+        check.assign_attrs(limit=limit, confidence=confidence, feasible=int(feasible)),
+        tested_table(tested, limit, confidence),
         evaluations,
         trials,
     )
@@ -210,15 +245,16 @@ def pareto_curve(
         fn: Network `fn(params, inputs) -> logits`.
         params: Its parameters.
         hardware: A macro, an `Accelerator` or rules.
-        data: Items that the search measures the accuracy on.
+        data: Items as in `design_circuit`, also those that it sets aside.
         accuracies: Limits, all different.
         key: Draws dies and reads, the same for all limits.
         variables: As in `design_circuit`.
         **options: Further arguments of `design_circuit`, which knows no others.
 
     Returns:
-        Dataset over rising `limit`: `energy` (J), `accuracy` of the search, `accuracy_mean`, `accuracy_low` and
-        `accuracy_high` on fresh dies, `feasible`, `evaluations` and `setting_value` (by setting).
+        Dataset over rising `limit`: `energy` (J), `accuracy` of the search, `accuracy_mean`, `accuracy_low`,
+        `accuracy_high` (over dies) and `accuracy_bound` of the check, `feasible`, `evaluations` and `setting_value` (by
+        setting). All limits have the same items and dies, and each bound is that of one circuit.
 
     Raises:
         ValueError: Fewer than two limits, equal ones, or as in `design_circuit`.
@@ -239,6 +275,7 @@ def pareto_curve(
         start = found[-1].accelerator if found else accelerator
         found.append(design_circuit(fn, params, start, data, key=key, variables=space, accuracy=limit, **options))
     found.reverse()
+    checked = (*interval_names("accuracy"), "accuracy_bound")
     return labelled(
         {
             "energy": (("limit",), [one.energy for one in found]),
@@ -250,7 +287,7 @@ def pareto_curve(
                 [[one.settings[path] for path in space.variables] for one in found],
             ),
         }
-        | {name: (("limit",), [float(one.check[name]) for one in found]) for name in interval_names("accuracy")},
+        | {name: (("limit",), [float(one.check[name]) for one in found]) for name in checked},
         {"limit": limits, "setting": list(space.variables)},
         {
             "items": len(data),
@@ -285,14 +322,9 @@ def _by_site(
     return expanded, found
 
 
-def _infeasible_message(accuracy: float, point: SearchPoint) -> str:
+def _infeasible_message(accuracy: float, best: Tested) -> str:
     return (
         f"Argument `accuracy` of {accuracy:g} is not reached inside the bounds: the best circuit has "
-        f"{point.accuracy:.4g} at {point.energy:.4g} J."
+        f"{float(best.check['accuracy_mean']):.4g} on fresh dies and unseen items, {best.bound:.4g} of it for sure, "
+        f"at {best.point.energy:.4g} J."
     )
-
-
-def _highest(check: xr.Dataset) -> float:
-    """Upper end of the interval; with one die, which has no interval, its own accuracy."""
-    high = float(check["accuracy_high"])
-    return high if np.isfinite(high) else float(check["accuracy_mean"])

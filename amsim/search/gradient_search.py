@@ -111,46 +111,58 @@ class GradientSearch:
         if self.estimate.trained:
             # The accuracies seen so far were of other parameters.
             self.seen = []
-        self._probe(self.logs)
-        best = self._best()
-        if best.accuracy >= self.limit:
-            direction = -self.estimate.energy(best.logs, self.params)[1]
-        else:
-            direction = self.points.slope()
-        self._bisect(best, direction)
-        return self._best()
+        self.probe(self.logs)
+        return self.reach(self.limit)
 
-    def _bisect(self, start: SearchPoint, direction: np.ndarray) -> None:
+    def reach(self, limit: float) -> SearchPoint:
+        """Best point for a limit of its own, by a bisection from the best of those seen."""
+        best = self._best(limit)
+        cheaper = -self.estimate.energy(best.logs, self.params)[1]
+        self._bisect(best, cheaper if best.accuracy >= limit else self.points.slope(), limit)
+        return self._best(limit)
+
+    @property
+    def most_accurate(self) -> SearchPoint:
+        """Point of the highest accuracy seen with the parameters as they are now."""
+        return max(self.seen, key=lambda point: (point.accuracy, -point.energy))
+
+    @property
+    def safest(self) -> SearchPoint:
+        """Point of the most energy among those that one standard error of the items does not tell from the best."""
+        best = self.most_accurate.accuracy
+        error = np.sqrt(best * (1 - best) / self.estimate.reads.items)
+        return max((point for point in self.seen if point.accuracy >= best - error), key=lambda point: point.energy)
+
+    def _bisect(self, start: SearchPoint, direction: np.ndarray, limit: float) -> None:
         low, high = self.bounds
         blocked = ((start.logs <= low) & (direction < 0)) | ((start.logs >= high) & (direction > 0))
         direction = np.where(blocked, 0.0, direction)
         length = float(np.linalg.norm(direction))
         if length == 0:
             return
-        direction, was = direction / length, start.accuracy >= self.limit
+        direction, was = direction / length, start.accuracy >= limit
         inside, outside = 0.0, FIRST_SEARCH_STEP
         for _ in range(SEARCH_STEPS):
-            found = self._probe(np.clip(start.logs + outside * direction, low, high))
-            if (found.accuracy >= self.limit) != was:
+            found = self.probe(np.clip(start.logs + outside * direction, low, high))
+            if (found.accuracy >= limit) != was:
                 break
             inside, outside = outside, 2 * outside
         else:
             return
         for _ in range(SEARCH_STEPS):
             middle = (inside + outside) / 2
-            same = (self._probe(np.clip(start.logs + middle * direction, low, high)).accuracy >= self.limit) == was
+            same = (self.probe(np.clip(start.logs + middle * direction, low, high)).accuracy >= limit) == was
             inside, outside = (middle, outside) if same else (inside, middle)
 
-    def _probe(self, logs: np.ndarray) -> SearchPoint:
+    def probe(self, logs: np.ndarray) -> SearchPoint:
+        """Point with these logarithms of its variables, which then counts as seen."""
         found = self.estimate.accuracy(logs, self.params)
         self.seen.append(SearchPoint(logs, self.estimate.energy(logs, self.params)[0], found.accuracy))
         return self.seen[-1]
 
-    def _best(self) -> SearchPoint:
-        feasible = [point for point in self.seen if point.accuracy >= self.limit]
-        if feasible:
-            return min(feasible, key=lambda point: point.energy)
-        return max(self.seen, key=lambda point: (point.accuracy, -point.energy))
+    def _best(self, limit: float) -> SearchPoint:
+        feasible = [point for point in self.seen if point.accuracy >= limit]
+        return min(feasible, key=lambda point: point.energy) if feasible else self.most_accurate
 
     def _train(self, found: Slopes) -> None:
         if not self.estimate.trained:

@@ -4,8 +4,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from jaxtyping import PRNGKeyArray
+
 from amsim.circuits.checks import at_least_one, is_real_number, number_between, one_of, shown, truth_values, words
 from amsim.datasets.check import LabelledData, class_items
+from amsim.datasets.division import set_aside
+from amsim.datasets.split import Split
+from amsim.statistics.intervals import CONFIDENCE, check_confidence
 from amsim.system.hardware import COMPONENTS
 from amsim.training.parameters import Trainable, check_trainable
 
@@ -61,37 +66,59 @@ class WeightTraining:
         check_trainable(self.trainable)
 
 
+HELD_OUT = 0.5
+"""Share of the data that is set aside for the check where it has none of its own."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class FinalCheck:
-    """Check of a circuit that was found, on dies that the search never saw.
+    """Check of circuits that were found, on dies and items that the search never saw.
 
     Attributes:
-        data: Labelled items of the check, as `amsim.evaluate` takes them; None takes those of the search, which
-            flatters trained parameters.
-        dies: Number of dies.
-        must_reach: Raise `InfeasibleError` if the search does not reach the accuracy, instead of reporting it.
+        data: Labelled items of the check, as `amsim.evaluate` takes them, none of which the search may have; or the
+            share of the search's data to set aside for it, drawn at random. None: half of them.
+        dies: Number of dies; of one die, which says nothing about others, no circuit passes.
+        must_reach: Raise `InfeasibleError` if no circuit passes, instead of reporting it.
+        confidence: Of the one-sided bound that has to reach the limit.
 
     Raises:
-        ValueError: A count below 1, or no items or others than `amsim.evaluate` takes.
+        ValueError: A count below 1, a share or a confidence that is not between 0 and 1, or no items or others than
+            `amsim.evaluate` takes.
     """
 
-    data: LabelledData | None = None
+    data: LabelledData | float | None = None
     dies: int = 16
     must_reach: bool = False
+    confidence: float = CONFIDENCE
 
     def __post_init__(self) -> None:
-        """Check items and count."""
+        """Check items and numbers."""
         at_least_one(dies=self.dies)
-        if self.data is not None:
-            class_items("data", self.data)
+        _check_items("data", self.data)
         truth_values(must_reach=self.must_reach)
+        check_confidence(self.confidence)
 
     @staticmethod
     def of(check: Any) -> "FinalCheck":
         """The same check as a part, where its items alone are given."""
         if isinstance(check, FinalCheck) or check is None:
             return check or FinalCheck()
-        return FinalCheck(class_items("check", check))
+        _check_items("check", check)
+        return FinalCheck(check)
+
+    def divide(self, data: Split, key: PRNGKeyArray) -> tuple[Split, Split]:
+        """Items of the search and items of the check; the key draws which are set aside."""
+        if self.data is None or is_real_number(self.data):
+            return set_aside("check", HELD_OUT if self.data is None else self.data, data, key)
+        return data, class_items("check", self.data)
+
+
+def _check_items(name: str, items: Any) -> None:
+    if is_real_number(items):
+        if not 0 < items < 1:
+            raise ValueError(f"Argument `{name}` must leave items on both sides, but is {shown(items)}.")
+    elif items is not None:
+        class_items(name, items)
 
 
 def check_accuracy(name: str, accuracy: Any) -> None:

@@ -6,6 +6,8 @@ LABELS = {
     "setting_value": ("SI unit of the setting", "value of the setting"),
     "trial": ("1", "combination of choices"),
     "choice": ("1", "value of the setting, as text"),
+    "circuit": ("1", "circuit in the order of the tests"),
+    "accuracy_bound": ("1", "accuracy that a circuit surely has on fresh dies and unseen items"),
     "limit": ("1", "accuracy asked for"),
     "feasible": ("1", "whether the accuracy asked for is reached"),
     "smooth_accuracy": ("1", "smooth approximation of the accuracy"),

@@ -12,6 +12,7 @@ from amsim.circuits.checks import (
     integer_between,
     is_real_number,
     number_between,
+    real,
     real_numbers,
     shown,
     truth_values,
@@ -74,8 +75,9 @@ def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> Mea
     Returns:
         Mean and interval; the interval is NaN for a single die of a random population, which says nothing about spread.
 
-    Validity: independent dies and a mean that is close to normal; the interval does not include the error from the
-    finite test set, which is common to all designs.
+    Validity: independent dies and a mean that is close to normal. Of dies of log-normal shape (sigma 1) the interval
+    holds the true mean in about 82 of 100 cases with 4 or 8 dies and in 88 with 16 or 32. It does not include the
+    error from the finite test set, which is common to all designs.
     """
     truth_values(deterministic=deterministic)
     values = real_numbers("die_values", die_values, (1,))
@@ -103,8 +105,15 @@ def student_half_width(spread: Any, count: int, confidence: float = CONFIDENCE) 
     return float(stats.t.ppf((1 + confidence) / 2, count - 1)) * spread / math.sqrt(count)
 
 
-def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
-    """Ends of Wilson's interval of a fraction that was observed in a sample.
+def proportion_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
+    """Ends of the exact interval (Clopper and Pearson) of a fraction that was observed in a sample.
+
+    With x of n that pass and `a = 1 - confidence`, the quantile `a / 2` of `Beta(x, n - x + 1)` and the quantile
+    `1 - a / 2` of `Beta(x + 1, n - x)`; 0 where none passes, 1 where all do.
+
+    It holds the truth at least as often as `confidence` says, whatever the fraction and the sample size: of 95 %, in
+    97 to 100 of 100 cases with 8 dies. Wilson's interval is narrower, and has 95 % on average over all fractions, but
+    down to 83 % near 0 and 1, where yields lie (sums over the binomial distribution).
 
     Args:
         share: Fraction that passes, 0 to 1; any shape.
@@ -115,18 +124,65 @@ def wilson_interval(share: Any, count: int, confidence: float = CONFIDENCE) -> t
         Lower and upper end, shape of the share.
 
     Raises:
-        ValueError: A count below 1.
+        ValueError: A count below 1, or a fraction outside 0 to 1; NaN, of dies that are not computed, stays NaN.
+
+    Source: Clopper and Pearson, Biometrika 26, 1934; Brown, Cai and DasGupta, Statist. Sci. 16, 2001.
     """
     integer_between("count", count, 1)
     check_confidence(confidence)
-    z = float(stats.norm.ppf((1 + confidence) / 2))
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+    shares = np.asarray(real("share", share), float)
+    if np.any((shares < 0) | (shares > 1)):
+        raise ValueError(f"Argument `share` must be from 0 to 1, but is {shown(share)}.")
+    tail, passing = (1 - confidence) / 2, shares * count
+    failing = count - passing
+    low = np.where(passing <= 0, 0.0, stats.beta.ppf(tail, passing, failing + 1))
+    high = np.where(failing <= 0, 1.0, stats.beta.ppf(1 - tail, passing + 1, failing))
+    return low, high
+
+
+def lower_bound(
+    die_accuracies: np.ndarray, items: int, *, confidence: float = CONFIDENCE, deterministic: bool = False
+) -> float:
+    """Bound that the mean accuracy on fresh dies and unseen items lies above, from a sample of both.
+
+    `p - sqrt((p - l)^2 + t^2 s^2 / D)` with `p` the mean over D dies, `s` their standard deviation, `t` the one-sided
+    quantile of Student's distribution of D - 1 degrees of freedom, and `l` the one-sided exact bound of p right
+    answers on as many items (`proportion_interval`). All dies answer the same items, so dies do not make up for few of
+    these; `s` also holds what differs by die and item.
+
+    Args:
+        die_accuracies: Accuracy of each die on the items, averaged over its reads, shape (die,).
+        items: Number of independent items.
+        confidence: Of the bound, one-sided.
+        deterministic: Whether all dies are equal by construction.
+
+    Returns:
+        The bound; NaN for a single die of a random population, which says nothing about spread.
+
+    Raises:
+        ValueError: No accuracies or such outside 0 to 1, or a count below 1.
+
+    Validity: dies and items drawn independently of the design. In simulations of 4 to 16 dies and 100 to 1000 items
+    the mean was above a bound of 95 % in 95 to 99 of 100 cases (`tests/statistics/test_coverage.py`).
+
+    Source: combination of intervals after Zou and Donner, Statist. Med. 27, 2008 (MOVER).
+    """
+    truth_values(deterministic=deterministic)
+    values = real_numbers("die_accuracies", die_accuracies, (1,))
+    if not len(values) or not np.all((values >= 0) & (values <= 1)):
+        raise ValueError(f"Argument `die_accuracies` must be one or more from 0 to 1, but is {shown(values)}.")
+    check_confidence(confidence)
+    integer_between("items", items, 1)
+    mean, dies = float(values.mean()), len(values)
+    below = mean - float(proportion_interval(mean, items, max(2 * confidence - 1, 1e-9))[0])
+    if deterministic:
+        return mean - below
+    spread = float(values.std(ddof=1)) if dies > 1 else math.nan
+    return mean - math.hypot(below, float(stats.t.ppf(confidence, dies - 1)) * spread / math.sqrt(dies))
 
 
 def yield_interval(passing: int, dies: int) -> MeanInterval:
-    """Fraction of the dies that pass, with its 95 % Wilson interval.
+    """Fraction of the dies that pass, with its exact 95 % interval (`proportion_interval`).
 
     Args:
         passing: Dies that pass, from 0 to `dies`.
@@ -138,11 +194,11 @@ def yield_interval(passing: int, dies: int) -> MeanInterval:
     Raises:
         ValueError: A count out of range.
 
-    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    Source: Clopper and Pearson, Biometrika 26, 1934.
     """
     integer_between("dies", dies, 1)
     integer_between("passing", passing, 0, dies)
-    low, high = wilson_interval(passing / dies, dies)
+    low, high = proportion_interval(passing / dies, dies)
     return MeanInterval(passing / dies, float(low), float(high))
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from amsim.circuits.checks import is_real_number, number_between, shown
-from amsim.statistics.intervals import CONFIDENCE, check_confidence, student_half_width, wilson_interval
+from amsim.statistics.intervals import CONFIDENCE, check_confidence, proportion_interval, student_half_width
 
 
 def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFIDENCE) -> int:
@@ -36,7 +36,7 @@ def dies_for_mean(spread: float, half_width: float, *, confidence: float = CONFI
 
 
 def dies_for_yield(share: float, half_width: float, *, confidence: float = CONFIDENCE) -> int:
-    """Fewest dies whose Wilson interval of a yield is at most `2 half_width` wide.
+    """Fewest dies whose exact interval of a yield is at most `2 half_width` wide.
 
     Args:
         share: Expected yield, 0 to 1; 0.5 is the worst case.
@@ -56,7 +56,7 @@ def dies_for_yield(share: float, half_width: float, *, confidence: float = CONFI
         raise ValueError(f"Argument `half_width` must be above 0 and below 0.5, but is {shown(half_width)}.")
 
     def too_wide(count: int) -> bool:
-        low, high = wilson_interval(share, count, confidence)
+        low, high = proportion_interval(share, count, confidence)
         return bool(high - low > 2 * half_width)
 
     return _fewest(too_wide, 1)

@@ -5,7 +5,7 @@ parameter of 16 bits does not move by less than a rounding step. So short parame
 optimiser works on (Micikevicius et al., "Mixed precision training", arXiv 1710.03740), kept with its state.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,24 @@ def adam_with_cosine(learning_rate: float, steps: int) -> optax.GradientTransfor
     """Adam whose learning rate falls from this value to 0 as a cosine over so many steps, and is in its state."""
     schedule = optax.cosine_decay_schedule(learning_rate, steps)
     return optax.inject_hyperparams(optax.adam)(learning_rate=schedule)
+
+
+SMALLEST_SIZE = 0.1
+"""Root mean square of a parameter below which its steps shrink no more, so that zeros move too."""
+
+
+def adam_by_size(relative_rate: float, steps: int) -> optax.GradientTransformation:
+    """Adam whose steps are a share of each parameter's root mean square, falling to 0 as a cosine over so many steps.
+
+    Latent weights of size 1 and scales of size 0.01 so turn over in as many steps, whatever network they are of.
+    """
+    schedule = optax.cosine_decay_schedule(relative_rate, steps)
+
+    def rule(learning_rate: Any) -> optax.GradientTransformation:
+        sizes = optax.scale_by_param_block_rms(SMALLEST_SIZE)
+        return optax.chain(optax.scale_by_adam(), sizes, optax.scale_by_learning_rate(learning_rate))
+
+    return optax.inject_hyperparams(rule)(learning_rate=schedule)
 
 
 class ShortParameters(NamedTuple):

@@ -12,6 +12,7 @@ from amsim.circuits import (
     Comparator,
     DenseProduct,
     DigitalBinary,
+    Dram,
     Drivers,
     Faults,
     FlashAdc,
@@ -20,15 +21,21 @@ from amsim.circuits import (
     Measured,
     MultiPrecision,
     Operands,
+    Process,
+    RegisterFile,
     ResetSwitch,
     SarAdc,
     SingleSlopeAdc,
+    Sram,
     SramCell,
     SwitchedCapacitor,
+    Technology,
     Trim,
+    Wire,
     Work,
 )
 from amsim.circuits.fields import field_label
+from amsim.circuits.technology.technology import GATES
 
 WIDE, UNITS = 1e3, {"V": 10.0, "K": 2.0, "F^0.5": 10.0}
 """Where a range has no end, the value is that many times the usual one, or its inverse; less where exponentials follow
@@ -74,14 +81,38 @@ def at(part, path, value):
     return dataclasses.replace(part, **{name: changed})
 
 
-def ends(macro, path, label):
+def ends(macro, path, label, units):
     usual = macro
     for name in path:
         usual = getattr(usual, name)
     usual = float(usual) or 1e-3
-    wide = UNITS.get(label.unit, WIDE)
+    wide = units.get(label.unit, WIDE)
     lowest = usual / wide if label.positive else 0.0
     return lowest, usual * wide if label.at_most is None else label.at_most
+
+
+BITS, LENGTH, SUPPLY, TEMPERATURE = jnp.asarray(64.0), 1e-3, 0.8, 350.0
+PARTS = {
+    "sram": (Sram(capacity=8.0 * 2**13), lambda part: [
+        part.energy(BITS), part.write_energy(BITS), part.latency(TEMPERATURE), part.bandwidth(TEMPERATURE),
+        part.leakage_power(TEMPERATURE), part.bit_error_rate(), part.area(),
+    ]),
+    "dram": (Dram.standard("LPDDR4"), lambda part: [
+        part.energy(BITS), part.transfer_time(BITS), part.background_energy(BITS), part.energy_per_bit(BITS / 128),
+    ]),
+    "register file": (RegisterFile(), lambda part: [
+        part.write_energy(BITS), part.read_energy(BITS), part.clock_energy(BITS), part.latency(TEMPERATURE),
+        part.leakage_power(TEMPERATURE), part.area(),
+    ]),
+    "process": (Process(threshold=0.35, alpha=1.3), lambda part: [
+        part.energy_ratio(SUPPLY), part.delay_ratio(SUPPLY, TEMPERATURE), part.leakage_ratio(SUPPLY, TEMPERATURE),
+    ]),
+    "technology": (Technology(), lambda part: [
+        (part.capacitance(gate), part.area(gate), part.energy(gate, SUPPLY), part.delay(gate, SUPPLY, TEMPERATURE),
+         part.leakage_power(gate, SUPPLY, TEMPERATURE)) for gate in GATES
+    ]),
+    "wire": (Wire(), lambda part: [part.energy(LENGTH, SUPPLY), part.delay(LENGTH)]),
+}  # fmt: skip
 
 
 @eqx.filter_jit
@@ -105,20 +136,39 @@ def wrong(macro):
     return [name for name in names if not name.endswith(("occupancy", "sharing"))]
 
 
-@pytest.mark.parametrize("name", MACROS)
-def test_results_are_finite_at_both_ends(name):
-    macro, not_finite = MACROS[name], {}
-    assert not wrong(macro)
-    for path, label in quantities(macro):
-        for value in ends(macro, path, label):
+def not_finite_at_ends(part, wrong, units=UNITS):
+    """What is not finite at either end of each quantity, by its path and value; `wrong(part)` names it."""
+    found = {}
+    assert not wrong(part)
+    for path, label in quantities(part):
+        for value in ends(part, path, label, units):
             try:
-                found = wrong(at(macro, path, value))
+                names = wrong(at(part, path, value))
             except (ValueError, eqx.EquinoxRuntimeError) as refusal:
                 assert path[-1] in str(refusal)  # noqa: PT017
                 continue
-            if found:
-                not_finite[".".join(path), value] = found
-    assert not not_finite
+            if names:
+                found[".".join(path), value] = names
+    return found
+
+
+@pytest.mark.parametrize("name", MACROS)
+def test_results_are_finite_at_both_ends(name):
+    assert not not_finite_at_ends(MACROS[name], wrong)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_technology_and_memories_are_finite_at_both_ends(name):
+    part, results_of = PARTS[name]
+    compiled = eqx.filter_jit(results_of)
+
+    def wrong(part):
+        found = jax.tree_util.tree_leaves_with_path(compiled(part))
+        return [jax.tree_util.keystr(path) for path, leaf in found if not np.all(np.isfinite(leaf))]
+
+    # Numbers without a unit are exponents here.
+    assert not not_finite_at_ends(part, wrong, UNITS | {"1": 10.0})
+    assert len(list(quantities(part))) >= 2
 
 
 def test_every_quantity_of_a_macro_is_tried():

@@ -171,12 +171,9 @@ def test_cells_that_cannot_fail_are_exact_and_a_foreign_die_is_refused():
 
 
 @pytest.mark.parametrize(("passing", "dies"), [(0, 8), (3, 8), (64, 64)])
-def test_wilson_interval(passing, dies):
-    z, p = stats.norm.ppf(0.975), passing / dies
-    middle = (p + z**2 / (2 * dies)) / (1 + z**2 / dies)
-    half = z / (1 + z**2 / dies) * np.sqrt(p * (1 - p) / dies + z**2 / (4 * dies**2))
-    found = yield_interval(passing, dies)
-    np.testing.assert_allclose(found, (p, middle - half, middle + half), atol=1e-12)
+def test_interval_of_a_yield(passing, dies):
+    expected = stats.binomtest(passing, dies).proportion_ci(method="exact")
+    np.testing.assert_allclose(yield_interval(passing, dies), (passing / dies, *expected), atol=1e-12)
 
 
 def test_report_separates_dies_and_items():

@@ -1,4 +1,4 @@
-"""Yields of studies against limits and along axes: against counting and Wilson's interval, and what is refused."""
+"""Yields of studies against limits and along axes: against counting and the exact interval, and what is refused."""
 
 import itertools
 
@@ -14,8 +14,8 @@ from amsim.plot import plot_yield
 pytestmark = pytest.mark.usefixtures("only_drawn")
 
 
-def wilson(passing, dies):
-    interval = stats.binomtest(passing, dies).proportion_ci(method="wilson")
+def exact(passing, dies):
+    interval = stats.binomtest(passing, dies).proportion_ci(method="exact")
     return interval.low, interval.high
 
 
@@ -39,7 +39,7 @@ def test_yield_against_the_limit(good):
             shown = shares[before] if good == "at least" else shares[before - 1]
             assert shown == pytest.approx(passing / 5)
             if limit not in own:
-                assert band_ends(band, limit) == pytest.approx(wilson(passing, 5), rel=1e-6, abs=1e-9)
+                assert band_ends(band, limit) == pytest.approx(exact(passing, 5), rel=1e-6, abs=1e-9)
     assert legend(ax)[:2] == ["noise 100 µV", "noise 2.15 mV"]
     assert ax.get_xlabel() == "accuracy"
 
@@ -55,7 +55,7 @@ def test_yield_along_an_axis():
         corners = np.asarray(ax.collections[number].get_paths()[0].vertices)
         for at, good in zip(NOISE, passing, strict=True):
             shown = corners[np.isclose(corners[:, 0], at, rtol=1e-9, atol=0), 1]
-            assert (shown.min(), shown.max()) == pytest.approx(wilson(int(good), 8), rel=1e-6, abs=1e-9)
+            assert (shown.min(), shown.max()) == pytest.approx(exact(int(good), 8), rel=1e-6, abs=1e-9)
     assert ax.get_ylabel() == "yield: accuracy at least -0.8"
 
 

@@ -11,8 +11,8 @@ from amsim.statistics import (
     dies_for_yield,
     iso_crossing,
     paired_difference,
+    proportion_interval,
     summary,
-    wilson_interval,
     yield_at,
 )
 
@@ -39,17 +39,19 @@ def test_summary():
     assert found["macro.supply"].attrs["units"] == "V"
 
 
-def test_wilson_is_that_of_scipy():
+def test_interval_of_a_proportion_is_that_of_scipy():
     for passed, count in ((0, 7), (3, 7), (7, 7), (450, 1000)):
-        expected = stats.binomtest(passed, count).proportion_ci(confidence_level=0.9, method="wilson")
-        assert wilson_interval(passed / count, count, 0.9) == pytest.approx((expected.low, expected.high), abs=1e-12)
+        expected = stats.binomtest(passed, count).proportion_ci(confidence_level=0.9, method="exact")
+        assert proportion_interval(passed / count, count, 0.9) == pytest.approx(
+            (expected.low, expected.high), abs=1e-12
+        )
 
 
 def test_yield():
     found = yield_at(VALUES, 0.9)
     passed = (BY_DIE >= 0.9).sum(axis=1)
     np.testing.assert_allclose(found["yield"], passed / 12)
-    expected = stats.binomtest(int(passed[1]), 12).proportion_ci(method="wilson")
+    expected = stats.binomtest(int(passed[1]), 12).proportion_ci(method="exact")
     assert float(found["yield_low"][1]) == pytest.approx(expected.low)
     assert float(found["yield_high"][1]) == pytest.approx(expected.high)
     np.testing.assert_allclose(yield_at(VALUES, 0.9, good="at most")["yield"], (BY_DIE <= 0.9).mean(axis=1))
@@ -81,8 +83,16 @@ def test_bootstrap_is_that_of_scipy():
     expected = stats.bootstrap((BY_DIE[0],), np.median, n_resamples=200, rng=rng).confidence_interval
     assert float(found["value"][0]) == np.median(BY_DIE[0])
     assert (float(found["low"][0]), float(found["high"][0])) == pytest.approx((expected.low, expected.high))
-    equal = bootstrap_interval(xr.ones_like(VALUES), resamples=10)
-    assert float(equal["low"][0]) == float(equal["high"][0]) == 1.0
+    equal = bootstrap_interval(0.9 * xr.ones_like(VALUES), resamples=10)
+    assert float(equal["low"][0]) == float(equal["high"][0]) == 0.9
+
+
+def test_bootstrap_of_passed_and_failed_dies_is_the_exact_interval():
+    for good in (12, 11, 0):
+        passed = xr.DataArray(np.arange(12) < good, dims="die")
+        expected = stats.binomtest(good, 12).proportion_ci(method="exact")
+        found = bootstrap_interval(passed)
+        assert (float(found["low"]), float(found["high"])) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_paired_difference_is_scipys():
@@ -106,7 +116,7 @@ def test_dies_needed():
         assert count == 2 or widths[0] > half
     for share, half in ((0.5, 0.05), (0.99, 0.02)):
         count = dies_for_yield(share, half)
-        widths = [np.subtract(*wilson_interval(share, n)[::-1]) for n in (count - 1, count)]
+        widths = [np.subtract(*proportion_interval(share, n)[::-1]) for n in (count - 1, count)]
         assert widths[1] <= 2 * half < widths[0]
 
 

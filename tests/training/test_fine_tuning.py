@@ -17,6 +17,7 @@ from amsim.networks import ImageNetwork
 from amsim.networks.image_network import ConvolutionLayer
 from amsim.training.fine_tuning.dies import DieStream
 from amsim.training.losses import distillation
+from amsim.training.optimiser import initial_state, update
 
 KEY = jax.random.key(0)
 SMALL = ImageNetwork(bits=1, input_maps=2, layers=(ConvolutionLayer(7, 7, 4, 1),))
@@ -167,7 +168,7 @@ def test_a_step_meets_its_die_and_noise_scale_in_one_compilation(blobs, weights)
 def test_the_default_learning_rate_follows_a_cosine(blobs, weights):
     tuned = amsim.fine_tune(linear, weights, circuits.Exact(), blobs, key=KEY, epochs=3, batch=16)
     np.testing.assert_allclose(
-        tuned.history["learning_rate"], 1e-3 * (1 + np.cos(np.pi * np.arange(9) / 9)) / 2, rtol=1e-5
+        tuned.history["learning_rate"], 0.015 * (1 + np.cos(np.pi * np.arange(9) / 9)) / 2, rtol=1e-5
     )
 
 
@@ -308,3 +309,19 @@ def test_result_is_data(blobs, weights):
     assert {"params", "hardware", "train", "key", "epochs", "batch", "versions"} <= record.keys()
     with pytest.raises(dataclasses.FrozenInstanceError):
         tuned.params = weights
+
+
+def test_default_steps_are_a_share_of_the_size_of_each_parameter():
+    """Adam's first step is the sign of the gradient; a parameter of zeros moves as one of size 0.1."""
+    params = {"large": jnp.asarray([3.0, -4.0]), "small": jnp.asarray([0.3, 0.4]), "none": jnp.zeros(2)}
+    rule = amsim.Optimiser().transformation(100)
+    gradient = jax.tree.map(lambda leaf: leaf + 1.0, params)
+    after, state = update(rule, gradient, initial_state(rule, params), params)
+    for name, values in params.items():
+        size = max(np.sqrt(np.mean(np.square(values))), 0.1)
+        expected = values - 0.015 * size * np.sign(gradient[name])
+        np.testing.assert_allclose(after[name], expected, rtol=1e-4)
+    # Half way down the cosine.
+    for _ in range(50):
+        state = update(rule, gradient, state, params)[1]
+    assert float(state.hyperparams["learning_rate"]) == pytest.approx(0.015 / 2, rel=1e-4)

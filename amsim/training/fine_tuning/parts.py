@@ -19,8 +19,11 @@ from amsim.circuits.checks import (
 from amsim.datasets.check import LabelledData, class_items
 from amsim.deployment.site_ranges import Calibration
 from amsim.training.fine_tuning.dies import check_dies
-from amsim.training.optimiser import adam_with_cosine
+from amsim.training.optimiser import adam_by_size, adam_with_cosine
 from amsim.training.parameters import Trainable, check_trainable
+
+RELATIVE_RATE = 0.015
+"""First step of the default optimiser over the size of a parameter; chosen on `binary-fashion` at 1.7 mV."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,7 +32,8 @@ class Optimiser:
 
     Attributes:
         rule: Learning rate at the start, of Adam with a cosine schedule to 0; or any optax transformation. To average
-            over several dies before each update, wrap one in `optax.MultiSteps`.
+            over several dies before each update, wrap one in `optax.MultiSteps`. None: Adam with steps of 1.5 % of the
+            root mean square of each parameter, counted as 0.1 at least, at the start of that schedule.
         trainable: Pattern or patterns of the parameters to train (a whole name such as `dense.kernel`), or a function
             of the name. None: those that the network names itself (`fn.trainable`), or all.
         constrain: Applied to all parameters after each step. None: `fn.constrained` if the network has it.
@@ -39,14 +43,15 @@ class Optimiser:
         ValueError: The rule is neither a learning rate of at least 0 nor an optax transformation.
     """
 
-    rule: Any = 1e-3
+    rule: Any = None
     trainable: Trainable = None
     constrain: Callable[[PyTree], PyTree] | None = None
     each_epoch: Callable[[PyTree], PyTree] | None = None
 
     def __post_init__(self) -> None:
         """Check the rule."""
-        check_rule("rule", self.rule)
+        if self.rule is not None:
+            check_rule("rule", self.rule)
         check_trainable(self.trainable)
         function("constrain", self.constrain, "(params)", optional=True)
         function("each_epoch", self.each_epoch, "(params)", optional=True)
@@ -63,11 +68,13 @@ class Optimiser:
 
     @property
     def learning_rate(self) -> float | None:
-        """Learning rate at the start; None for an optax transformation."""
+        """Learning rate at the start; None for an optax transformation and for steps by the size of parameters."""
         return None if hasattr(self.rule, "update") else self.rule
 
     def transformation(self, steps: int) -> optax.GradientTransformation:
         """The rule as an optax transformation for a training of so many steps."""
+        if self.rule is None:
+            return adam_by_size(RELATIVE_RATE, steps)
         return self.rule if hasattr(self.rule, "update") else adam_with_cosine(self.rule, steps)
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, integer_between, number_between, one_of
 from amsim.datasets.check import LabelledData, class_items, class_numbers, has_labels, labelled_items
+from amsim.datasets.division import set_aside
 from amsim.datasets.split import Split
 from amsim.deployment.site_ranges import Calibration
 from amsim.noise.gradients import NOISY_DECISION_RULES
@@ -190,13 +191,7 @@ def _divide(data: Split, validation: Any, key: PRNGKeyArray) -> tuple[Split, Spl
     if has_labels(validation):
         return data, class_items("validation", validation)
     number_between("validation", validation, 0.0, 1.0)
-    order = np.asarray(jax.random.permutation(key, len(data)))
-    count = round(float(validation) * len(data))
-    if not 0 < count < len(data):
-        raise ValueError(
-            f"Argument `validation` must leave items on both sides, but is {validation} of {len(data)} items."
-        )
-    return data[np.sort(order[count:])], data[np.sort(order[:count])]
+    return set_aside("validation", validation, data, key)
 
 
 def _scales(noise: optax.Schedule | float, steps: int) -> Float[np.ndarray, " steps"]:
