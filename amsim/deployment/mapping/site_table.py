@@ -35,7 +35,7 @@ class SiteRow(NamedTuple):
         readout_range: Full scale of the converters that a calibration chose, relative to the swing of the driven rows.
         inside: Loops and branches around it, the outermost first.
         reason: Why it stays digital; empty on a macro.
-        note: What the mapping wastes, below the table; None where nothing.
+        note: What the mapping wastes and why a calibration chose as it did, below the table; None where nothing.
     """
 
     name: str
@@ -70,6 +70,8 @@ def _calibrated(row: SiteRow, ranges: SiteRanges) -> SiteRow:
         row = row._replace(readout_range=float(f"{ranges.readout:.3g}"))
     if row.coding is not None and code is not None and ranges.weights is not None:
         row = row._replace(coding=CODING.format(code.digit_set, ranges.weights.digit_set))
+    if ranges.reason:
+        row = row._replace(note=" ".join(filter(None, (row.note, ranges.reason))))
     return row
 
 
