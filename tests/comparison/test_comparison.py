@@ -128,7 +128,8 @@ def test_the_choice_is_the_cheapest_that_is_as_good():
     generator = np.random.default_rng(0)
     best = generator.random(400) < 0.9
     as_good, worse = best.copy(), best.copy()
-    as_good[np.flatnonzero(best)[:1]] = False
+    as_good[np.flatnonzero(best)[:2]] = False
+    as_good[np.flatnonzero(~best)[:1]] = True
     worse[np.flatnonzero(best)[:40]] = False
     right = np.stack([best, as_good, worse])
     assert _choice(right, np.array([3.0, 2.0, 1.0])) == 1
