@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.checks import enforced
 from amsim.circuits.units import check_unit
-from amsim.noise.checks import real, stored, wrong_number
+from amsim.noise.checks import floating, real, stored, wrong_number
 
 if TYPE_CHECKING:
     # Fields convert numbers to arrays, which type checkers do not follow.
@@ -69,6 +69,11 @@ def physical(*, unit: str, symbol: str | None = None, long_name: str | None = No
         ValueError: The unit is not one of `amsim.circuits.units`.
     """
     return eqx.field(metadata={_LABEL: FieldLabel(unit, symbol, long_name)}, **options)
+
+
+def optional_array(name: str) -> Callable[[Any], Any]:
+    """Converter of a field that is None or an array of real numbers, which an error calls by its name."""
+    return lambda values: None if values is None else floating(name, values)
 
 
 def count(*, default: int | None, unit: str = "1", symbol: str | None = None, long_name: str | None = None) -> Any:

@@ -1,6 +1,8 @@
 """Switched-capacitor binary-analog array: XNOR cells drive unit capacitors on a line that a comparator or ADC reads."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,7 +15,8 @@ from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.charge.array import CapacitorArray, with_stated_supply
 from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
-from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die
+from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts, counts_at_decision, fold_die
+from amsim.circuits.charge.readout_choice import choose_readout, line_moments
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.bit_slicing import (
@@ -30,8 +33,11 @@ from amsim.circuits.contract.macro import Die, no_converter
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product, over_columns
+from amsim.circuits.contract.readout import Coding as Digits
+from amsim.circuits.contract.readout import Readout
 from amsim.circuits.contract.stationary import stationary_cost
 from amsim.circuits.contract.work import MacroCost, Work
+from amsim.circuits.selection.codes import IntegerCode, digits_of
 from amsim.circuits.technology.between_nodes import area_ratio, energy_ratio
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
@@ -130,15 +136,20 @@ class SwitchedCapacitor(CapacitorArray):
         digits = weight_digits(coded)
         driven = product.driven_rows(array.line_rows).astype(digits.dtype)
         line = array._line(die, digits.shape[1])
-        middles = None if line is None else line.middle(driven, with_bias=False)
+        shifts, bias_error = centre_shifts(array, line, len(driven), digits.shape[1])
+        middles = None if line is None else line.middle(driven, with_bias=shifts is not None) + bias_error
         finest = finest_step(coded, combined)
         sampled, decided = array.sampled_noise_counts / 2, array.decision_noise_counts / 2
 
         def read(one: Slice) -> Float[Array, "..."]:
-            rows = jnp.sum(driven[one.tile]) * swing_of(combined)
+            rows = middle = jnp.sum(driven[one.tile]) * swing_of(combined)
+            shift: Any = 0.0
             counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
+            if shifts is not None:
+                shift = over_columns(shifts[one.tile], one.sums.ndim)
+                counts, middle = counts + shift, rows + jnp.sum(array.bias_dac.section_units()[:-1])
             slice_key = None if key is None else jax.random.fold_in(key, one.order)
-            counts = counts_at_decision(array, line, counts, rows, slice_key)
+            counts = counts_at_decision(array, line, counts, middle, slice_key)
             cells = adc.convert(
                 (counts + rows) / 2,
                 rows,
@@ -148,7 +159,7 @@ class SwitchedCapacitor(CapacitorArray):
                 decision_noise=decided,
                 key=slice_key,
             )
-            return one.place_value * (2 * cells - rows)
+            return one.place_value * (2 * cells - rows - shift)
 
         cells = None if line is None else line.cells
         sums = accumulate(coded, digits, array.line_rows, read, cells=cells, combined=combined)
@@ -194,16 +205,21 @@ class SwitchedCapacitor(CapacitorArray):
         digits, finest = weight_digits(coded), finest_step(coded, combined)
         places = places_of(digits.shape[1], combined).astype(coded.w.dtype)
         # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
-        bias_high = 0.0 if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
+        held = jnp.zeros(()) if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
+        shifts = None if neuron is not None else centre_shifts(array, None, len(driven), digits.shape[1])[0]
 
         def one(slice_: Slice) -> dict[str, Array]:
-            cells = (slice_.sums + driven[slice_.tile]) / 2
+            cells, bias_high = (slice_.sums + driven[slice_.tile]) / 2, held
+            shift: Any = 0.0
+            if shifts is not None:
+                shift = over_columns(shifts[slice_.tile], cells.ndim)
+                bias_high = array.bias_units_high(shift)
             found = {
                 "switched_units": jnp.mean(array.switched_units(cells, driven[slice_.tile], bias_high)),
                 "high_cells": jnp.mean(cells),
             }
             if neuron is None and self.adc is not None:
-                read = of_groups(cells * over_columns(places, cells.ndim), combined)
+                read = of_groups((cells + shift / 2) * over_columns(places, cells.ndim), combined)
                 rows = swing_of(combined) * driven[slice_.tile]
                 found["clipped_adc"] = self.adc.clipped_fraction(read, rows, finest)
             return found
@@ -236,7 +252,8 @@ class SwitchedCapacitor(CapacitorArray):
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
         driven = work.product.rows / work.product.tiles(array.line_rows)
         high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
-        switched = activity.get("switched_units", array.switched_units(high, driven))
+        bias = 0.0 if array.readout_centre is None else jnp.mean(array.bias_units_high(array.readout_centre))
+        switched = activity.get("switched_units", array.switched_units(high, driven, bias))
         bottoms, node = high + array.high_beside(high, driven), energy_ratio(self.process, self.supply)
         capacitors = (self.unit_capacitance * switched + self.bottom_parasitic * node * bottoms) * self.supply**2
         if self.reset is not None:
@@ -343,6 +360,36 @@ class SwitchedCapacitor(CapacitorArray):
             raise ValueError(no_converter(self))
         full_scale = jnp.asarray(full_scale).astype(self.adc.range.dtype)
         return eqx.tree_at(lambda macro: macro.adc.range, self, full_scale)
+
+    @checked_arguments
+    def with_readout_centre(self, shift: Real[ArrayLike, "..."]) -> "SwitchedCapacitor":
+        """The same macro with another field `readout_centre`."""
+        if self.adc is None:
+            raise ValueError(no_converter(self))
+        return dataclasses.replace(self, readout_centre=jnp.asarray(shift, float))
+
+    def readout_profiles(self, operands: Operands) -> dict[str, Array]:
+        """Moments of each line in the coding of the operands' codes, for `chosen_readout`."""
+        if self.adc is None:
+            raise ValueError(no_converter(self))
+        if self.joined is not None:
+            raise ValueError(
+                "Argument `method` must not choose the readout of an array with `combining`, whose conversions read "
+                'several lines at once; choose a range by one of the other methods, such as "minimum-error".'
+            )
+        return line_moments(self.for_product(operands.product), self.coded(operands))
+
+    def chosen_readout(
+        self, product: Product, inputs: IntegerCode, weights: IntegerCode, profiles: Mapping[Digits, Mapping[str, Any]]
+    ) -> Readout:
+        """Closed-form choice of `amsim.circuits.charge.readout_choice`."""
+
+        def energy(coding: Digits, switched: Any, high: Any) -> Array:
+            columns = digits_of(self.weight_bits, coding[1])
+            work = Work(product, 1, product.rows, 1.0, weight_columns=columns)
+            return self.cost(work, {"switched_units": jnp.asarray(switched), "high_cells": jnp.asarray(high)}).energy
+
+        return choose_readout(self.for_product(product), product, (inputs, weights), profiles, energy)
 
     def _line(self, die: Die, slices: int) -> CapacitorLine | None:
         """Lines behind the slices of a site; None where they are nominal and ideal."""

@@ -21,8 +21,8 @@ STOREYS = (
     ("system", "plot"),
     ("deployment", "chips", "zigzag"),
     ("evaluation", "characterisation", "validation"),
-    ("calibration", "training", "comparison"),
-    ("studies", "search", "repairs"),
+    ("calibration", "training"),
+    ("studies", "search", "repairs", "comparison"),
     ("report",),
     ("command_line", "__init__"),
 )

@@ -11,6 +11,8 @@ import xarray as xr
 from amsim.calibration.quantities import LABELS
 from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.checks import number_between, one_of, part_of, truth_values
+from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.readout import Coding
 from amsim.circuits.selection.codes import IntegerCode, highest_code
 from amsim.circuits.selection.ranges import LARGEST_COUNTED, SMALLEST_COUNTED, select_input_code
 from amsim.circuits.selection.value_range import ValueRange
@@ -18,7 +20,14 @@ from amsim.datasets.inputs import Inputs, count_items, first_arguments
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.input_shapes import shapes_of
 from amsim.deployment.mapping.mapper import DeploymentError, MappedSite
-from amsim.deployment.observation import WeightMethod, observed_codes, observed_values, reads_lines
+from amsim.deployment.observation import (
+    WeightMethod,
+    observed_codes,
+    observed_values,
+    profile_name,
+    reads_lines,
+    site_codings,
+)
 from amsim.deployment.running.site_observation import SiteObservation
 from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.deployment.tracing.steps import Value
@@ -28,6 +37,9 @@ from amsim.workloads.use_names import layer_of
 
 OPERANDS = ("inputs", "weights", "readout")
 """Values that a method may be chosen for."""
+
+ERROR_ENERGY = "error-energy"
+"""Method for readouts: coding, range and centre of least error times energy (`circuits.charge.readout_choice`)."""
 
 
 class RangeMethods(NamedTuple):
@@ -71,8 +83,9 @@ def range_methods(method: str | Mapping[str, str], coverage: float, symmetric: b
     for name in given:
         one_of("method", name, OPERANDS)
     methods = dict.fromkeys(OPERANDS, "minimum-error") | given
-    for one in methods.values():
-        check_method("method", one, coverage)
+    for name, one in methods.items():
+        if (name, one) != ("readout", ERROR_ENERGY):
+            check_method("method", one, coverage)
     one_of("weights", weights, ("channel", "tensor"))
     needs_readout = "readout" in given and not isinstance(method, str)
     return RangeMethods(**methods, coverage=coverage, symmetric=symmetric, per=weights, needs_readout=needs_readout)
@@ -98,7 +111,7 @@ def choose_ranges(chip: Chip, inputs: Inputs, methods: RangeMethods, batch: int)
     if methods.needs_readout and not any(reads_lines(one, chip) for one in sites):
         raise ValueError('Argument `method` must not have "readout": no site has a converter whose range to choose.')
     coded = dataclasses.replace(chip, calibration=_codes(chip, sites, inputs, methods, batch))
-    observed = _observe(coded, observed_codes, inputs, batch)
+    observed = _observe(coded, observed_codes, inputs, batch, methods.readout == ERROR_ENERGY)
     calibration = _with_readouts(coded, sites, observed, methods)
     return calibration, _choice(sites, calibration, observed)
 
@@ -191,13 +204,36 @@ def _with_readouts(
     chosen = dict(chip.calibration.sites)
     for mapped in sites:
         name = mapped.site.name
-        if name in chosen and chosen[name].inputs is not None and "lines" in observed[name].counts:
-            counts = jnp.asarray(observed[name].counts["lines"], jnp.result_type(float))
+        if name in chosen and chosen[name].inputs is not None and reads_lines(mapped, chip):
             macro = chip.accelerator.macros[mapped.macro]
+            if methods.readout == ERROR_ENERGY:
+                chosen[name] = _least_error(mapped, macro, chosen[name], observed[name])
+                continue
+            counts = jnp.asarray(observed[name].counts["lines"], jnp.result_type(float))
             options: dict[str, Any] = {"method": methods.readout, "coverage": methods.coverage}
             readout = macro.selected_readout_range(mapped.site.product, counts, **options)
             chosen[name] = SiteRanges(chosen[name].inputs, chosen[name].weights, readout)
     return Calibration(chosen)
+
+
+def _least_error(mapped: MappedSite, macro: Macro, ranges: SiteRanges, observed: SiteObservation) -> SiteRanges:
+    inputs, weights = ranges.inputs, ranges.weights
+    assert inputs is not None
+    assert weights is not None
+    means = observed.averages()
+    profiles: dict[Coding, dict[str, Any]] = {}
+    codings = site_codings(mapped, macro, ranges)
+    for coding in codings:
+        start = profile_name((codings[0][0], coding[1]), "")
+        profiles[coding] = {name.removeprefix(start): np.asarray(one) for name, one in means.items() if start in name}
+    found = macro.chosen_readout(mapped.site.product, inputs, weights, profiles)
+    return SiteRanges(
+        dataclasses.replace(inputs, digit_set=found.coding[0]),
+        dataclasses.replace(weights, digit_set=found.coding[1]),
+        found.full_scale,
+        centre=found.centre,
+        reason=found.reason,
+    )
 
 
 def _choice(sites: list[MappedSite], calibration: Calibration, observed: dict[str, SiteObservation]) -> xr.Dataset:

@@ -29,8 +29,8 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
 ) -> None:
     """Compare the circuit families: accuracy against total energy per inference."""
+    from amsim.comparison.equal_accuracy import verdict
     from amsim.comparison.families import compare as run_comparison
-    from amsim.comparison.families import verdict
     from amsim.plot import plot_comparison
     from amsim.report.comparison import comparison_tables
     from amsim.report.result_file import write_result

@@ -2,31 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
 
 from amsim import networks
+from amsim.chips.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design, named_design
 from amsim.circuits.checks import function, integer_between, one_of, part_of, words
-from amsim.comparison.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design, named_design
+from amsim.comparison.procedure import COST_IMAGES, choice_key, find_design
 from amsim.comparison.quantities import LABELS
 from amsim.datasets.load import DATASETS, load_dataset
 from amsim.datasets.split import Dataset
 from amsim.deployment.front_door import deploy
-from amsim.evaluation.accuracy import evaluate, plain_accuracy
+from amsim.evaluation.accuracy import answers_on_dies, plain_accuracy
 from amsim.networks.image_network import ImageNetwork, Params
 from amsim.networks.registry import named_network
 from amsim.progress import NamedProgress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import described, provenance
+from amsim.statistics.crossed_interval import crossed_interval
 from amsim.statistics.intervals import interval_names
 
 Network = tuple[ImageNetwork, Params]
-
-COST_IMAGES = 64
-"""Number of images whose activity the energy is averaged over."""
 
 
 def compare(
@@ -40,6 +38,11 @@ def compare(
 ) -> xr.Dataset:
     """Compare circuit families: accuracy over dies against the energy, latency and area of the whole system.
 
+    The settings of every design are found by one procedure that is the same for all families,
+    `amsim.comparison.find_design`: sites by their role, coding, range and centre of converters of least error times
+    energy, and the least energy among as many candidates for each, on the same training images. Nothing that
+    is scored takes part in the choice.
+
     Args:
         designs: Names `FAMILY-Nb`; None is the default set, or with `network` every family at its word length.
         network: Reference network or network file to put on every design; None gives each design the reference
@@ -50,8 +53,9 @@ def compare(
         progress: Called with (design, dies done, dies).
 
     Returns:
-        Dataset over (design, die, component): accuracy of each die, its mean and 95 % interval, accuracy without
-        circuits, energy by component, latency, area and MACs of one inference.
+        Dataset over (design, die, component, item): accuracy of each die and of each image, their mean with a 95 %
+        interval that holds the finite number of both, accuracy without circuits, energy by component, latency, area
+        and MACs of one inference, and the `setting` that the procedure chose.
 
     Raises:
         ValueError: An unknown design, network or data set, designs named twice, or a count below 1.
@@ -67,17 +71,22 @@ def compare(
     given = None if network is None else _common(network)
     chosen = _default_designs(given) if named is None else named
     dataset = load_dataset(data) if isinstance(data, str) else data
-    key = jax.random.key(seed)
-    rows = [_measure(one, given, dataset, dies, key, progress) for one in chosen]
+    rows = [_measure(one, given, dataset, dies, seed, progress) for one in chosen]
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     dims: dict[str, tuple[str, ...]] = dict.fromkeys(stacked, ("design",))
-    dims |= {"accuracy": ("design", "die"), "energy": ("design", "component")}
-    variables = {name: (dims[name], values) for name, values in stacked.items() if name != "component"}
+    dims |= {
+        "accuracy": ("design", "die"),
+        "item_accuracy": ("design", "item"),
+        "energy": ("design", "component"),
+    }
+    apart = ("component", "accelerator")
+    variables = {name: (dims[name], values) for name, values in stacked.items() if name not in apart}
     return labelled(
         variables,
         {
             "design": [one.name for one in chosen],
             "die": np.arange(dies),
+            "item": np.arange(len(dataset.test)),
             "component": rows[0]["component"],
         },
         {
@@ -85,36 +94,11 @@ def compare(
             "data": dataset.name,
             "images": len(dataset.test),
             "seed": seed,
-            "accelerators": [described(one.accelerator()) for one in chosen],
+            "accelerators": [str(row["accelerator"]) for row in rows],
             **provenance(),
         },
         labels=LABELS,
     )
-
-
-def verdict(comparison: xr.Dataset) -> str:
-    """Sentence that names the design of least energy up to each accuracy.
-
-    A more expensive design wins beyond the accuracy of a cheaper one only if their 95 % intervals do not overlap.
-
-    Args:
-        comparison: Result of `amsim.compare`.
-
-    Returns:
-        The sentence, with energies in uJ and accuracies in percent.
-    """
-    energy = comparison["energy"].sum("component").values
-    mean, *ends = (comparison[name].values for name in interval_names("accuracy"))
-    low, high = (np.where(np.isnan(end), mean, end) for end in ends)
-    winners: list[int] = []
-    for index in np.lexsort((-mean, energy)):
-        if not winners or low[index] > high[winners[-1]]:
-            winners.append(int(index))
-    limits = [f"{100 * mean[index]:.1f} %" for index in winners]
-    names = [f"{comparison['design'].values[i]} ({1e6 * energy[i]:.3g} uJ)" for i in winners]
-    parts = [f"up to {limits[0]} {names[0]}"]
-    parts += [f"from there to {up_to} {name}" for up_to, name in zip(limits[1:], names[1:], strict=True)]
-    return "Least energy per inference: " + ", ".join(parts) + "."
 
 
 def _named(designs: Sequence[str]) -> list[Design]:
@@ -149,24 +133,31 @@ def _measure(
     network: Network | None,
     data: Dataset,
     dies: int,
-    key: Any,
+    seed: int,
     progress: NamedProgress | None,
 ) -> dict[str, np.ndarray]:
     net, params = networks.load(one.network) if network is None else network
     _check_shape(net, data)
-    accelerator = one.accelerator()
+    found = find_design(one, net, params, data.train, choice_key(seed))
+    accelerator, choice = found.candidate.accelerator, found.calibration
     report = None if progress is None else lambda done, total: progress(one.name, done, total)
-    accuracy = evaluate(net, params, accelerator, data.test, dies=dies, key=key, progress=report)
-    cost = deploy(net, params, accelerator).cost(data.test.inputs[:COST_IMAGES])
+    key = jax.random.key(seed)
+    right = answers_on_dies(net, params, accelerator, data.test, key, dies, calibration=choice, progress=report)
+    interval = crossed_interval(right.astype(float), deterministic=accelerator.deterministic)
+    chip = deploy(net, params, accelerator, calibration=choice)
+    cost = chip.cost(data.test.inputs[:COST_IMAGES])
     return {
-        "accuracy": accuracy["accuracy"].mean("read").values,
-        **{name: accuracy[name].values for name in interval_names("accuracy")},
+        "accuracy": right.mean(axis=1),
+        "item_accuracy": right.mean(axis=0),
+        **dict(zip(interval_names("accuracy"), np.asarray(interval), strict=True)),
         "plain_accuracy": np.asarray(plain_accuracy(net, params, data.test)),
         "energy": cost["energy"].sum("site").values,
         "latency": cost["latency"].sum("site").values,
         "area": cost["area"].values,
         "macs": cost["macs"].sum("site").values,
+        "setting": np.asarray(found.candidate.setting, str),
         "component": cost["component"].values,
+        "accelerator": np.asarray(described(accelerator), str),
     }
 
 

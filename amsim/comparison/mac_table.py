@@ -5,16 +5,17 @@ peaks with averages, operations with multiply-accumulates. Here every figure is 
 two operations per multiply-accumulate, and the array alone is kept apart from the whole system.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from amsim.chips.designs import FAMILIES, WORD_LENGTHS, Design
 from amsim.circuits.checks import function, integer_between, part_of
 from amsim.circuits.contract.products import DenseProduct
 from amsim.circuits.contract.work import Work
-from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, Design
 from amsim.comparison.families import compare
 from amsim.comparison.quantities import LABELS
 from amsim.progress import NamedProgress
@@ -91,7 +92,8 @@ def circuit_table(
 
 def _figures(design: Design, network: Workload) -> dict[str, float]:
     """Energies and areas of one design, by name."""
-    accelerator = design.accelerator()
+    ends = network.layers[0].name, network.layers[-1].name
+    accelerator = design.accelerator(first=re.escape(ends[0]), last=re.escape(ends[1]))
     array = accelerator.macros[-1]
     columns = max(array.columns // design.bits, 1) if design.family != "multi-precision" else array.columns
     # Enough positions to fill the units however they are spread.

@@ -2,7 +2,14 @@
 
 LABELS = {
     "plain_accuracy": ("1", "accuracy of the network without circuits"),
+    "item": ("1", "image"),
+    "item_accuracy": ("1", "share of the dies on which the answer for an image is right"),
+    "setting": ("1", "settings that the procedure chose"),
     "family": ("1", "circuit family"),
+    "family_energy": ("J", "energy per inference at the accuracy that all families reach"),
+    "family_accuracy": ("1", "accuracy of the design that it is of"),
+    "family_design": ("1", "design of least energy"),
+    "common_accuracy": ("1", "highest mean accuracy that all families reach"),
     "array_energy": ("J", "energy per operation in the array"),
     "operation_energy": ("J", "energy per operation in the whole system"),
     "array_area": ("m2", "area of the array per multiply-accumulate in a cycle"),

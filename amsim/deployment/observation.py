@@ -1,11 +1,15 @@
 """Observations of the sites of a chip: in a plain run of its network on sample data, and in a run on the chip."""
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.operands import Operands
+from amsim.circuits.contract.readout import Coding, coding_name
 from amsim.circuits.selection.codes import IntegerCode
 from amsim.circuits.selection.ranges import select_weight_code, value_counts
 from amsim.datasets.inputs import Inputs, network_arguments
@@ -22,7 +26,7 @@ from amsim.deployment.running.run import (
     value_reader,
 )
 from amsim.deployment.running.site_observation import SiteObservation
-from amsim.deployment.site_ranges import Calibration
+from amsim.deployment.site_ranges import Calibration, SiteRanges
 
 
 class WeightMethod(NamedTuple):
@@ -75,8 +79,11 @@ def observed_values(chip: Chip, inputs: Inputs, weights: WeightMethod) -> dict[s
 
 
 @compiled(lambda chip, *_: chip.function)
-def observed_codes(chip: Chip, inputs: Inputs) -> dict[str, SiteObservation]:
-    """Mean squares and clipped fractions of both operands of each site with codes, and counts of its `lines`."""
+def observed_codes(chip: Chip, inputs: Inputs, profiles: bool = False) -> dict[str, SiteObservation]:
+    """Mean squares and clipped fractions of both operands of each site with codes, and counts of its `lines`.
+
+    With `profiles` the means of `Macro.readout_profiles` take their place, by `profile_name`.
+    """
 
     def observe(mapped: MappedSite, values: dict[int, Any], runs: Array) -> SiteObservation:
         assert chip.calibration is not None
@@ -91,7 +98,11 @@ def observed_codes(chip: Chip, inputs: Inputs) -> dict[str, SiteObservation]:
         if ranges.weights is not None:
             means |= _coding_errors("weights", ranges.weights, operands.matrix)
         if reads_lines(mapped, chip):
-            counts["lines"] = macro.line_counts(operands)
+            codings = profiled_codings(site_codings(mapped, macro, ranges)) if profiles else ()
+            for coding in codings:
+                found = macro.readout_profiles(_in_digits(operands, coding))
+                means |= {profile_name(coding, name): value for name, value in found.items()}
+            counts |= {} if profiles else {"lines": macro.line_counts(operands)}
         return SiteObservation(means, counts, runs=runs)
 
     return _observe_sites(chip, inputs, observe)
@@ -138,6 +149,33 @@ def reads_lines(mapped: MappedSite, chip: Chip) -> bool:
     """Whether a site is read by converters that have a range."""
     macro = chip.accelerator.macros[mapped.macro]
     return mapped.chain is None and not macro.keeps_product and macro.readout_range is not None
+
+
+def site_codings(mapped: MappedSite, macro: Macro, ranges: SiteRanges) -> tuple[Coding, ...]:
+    """Digits of inputs and weights that a choice may take at a site with codes."""
+    assert ranges.inputs is not None
+    return macro.codings(ranges.inputs, mapped.site.fixed_range(mapped.site.weight))
+
+
+def profiled_codings(codings: tuple[Coding, ...]) -> tuple[Coding, ...]:
+    """Codings whose lines are observed: those of the first digits of inputs, from which lines of others follow."""
+    return tuple(one for one in codings if one[0] == codings[0][0])
+
+
+def profile_name(coding: Coding, name: str) -> str:
+    """Name of a statistic of the lines of a site in one coding."""
+    return f"{coding_name(coding)}: {name}"
+
+
+def _in_digits(operands: Operands, coding: Coding) -> Operands:
+    inputs, weights = operands.input_range, operands.weight_range
+    assert isinstance(inputs, IntegerCode)
+    assert isinstance(weights, IntegerCode)
+    return dataclasses.replace(
+        operands,
+        input_range=dataclasses.replace(inputs, digit_set=coding[0]),
+        weight_range=dataclasses.replace(weights, digit_set=coding[1]),
+    )
 
 
 def _coding_errors(name: str, code: IntegerCode, values: Float[Array, "..."]) -> dict[str, Array]:

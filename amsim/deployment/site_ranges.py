@@ -1,6 +1,6 @@
 """Choices of calibration per site: codes of the operands and range of the readout."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -8,14 +8,9 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.checks import part_of, text, words
 from amsim.circuits.contract.macro import Macro
-from amsim.circuits.fields import Quantity, quantity
+from amsim.circuits.fields import Quantity, optional_array, quantity
 from amsim.circuits.selection.codes import IntegerCode
-from amsim.noise.checks import floating
 from amsim.workloads.use_names import known_as
-
-
-def _optional_array(name: str) -> Callable[[Any], Any]:
-    return lambda values: None if values is None else floating(name, values)
 
 
 class SiteRanges(eqx.Module):
@@ -27,6 +22,8 @@ class SiteRanges(eqx.Module):
         readout: Full scale of its converters, as their field `range`, 1.
         tuning: Shift by the bias DACs of fused neurons towards the upper decision, counts, shape (columns,).
         offset: Correction added to results read as numbers, in units of inputs times weights, shape (columns,).
+        centre: Shift of lines read by converters, as the field `readout_centre` of their array, counts.
+        reason: Why this was chosen, as `chip.sites()` prints it (static).
 
     Raises:
         ValueError: A part of the wrong kind, a range that is not above 0, or an offset or tuning that is not finite.
@@ -35,17 +32,23 @@ class SiteRanges(eqx.Module):
     inputs: IntegerCode | None = None
     weights: IntegerCode | None = None
     readout: Quantity | None = quantity("readout", unit="1", positive=True, optional=True)
-    tuning: Float[Array, " columns"] | None = eqx.field(converter=_optional_array("tuning"), default=None)
-    offset: Float[Array, " columns"] | None = eqx.field(converter=_optional_array("offset"), default=None)
+    tuning: Float[Array, " columns"] | None = eqx.field(converter=optional_array("tuning"), default=None)
+    offset: Float[Array, " columns"] | None = eqx.field(converter=optional_array("offset"), default=None)
+
+    centre: Float[Array, "..."] | None = eqx.field(converter=optional_array("centre"), default=None)
+    reason: str = eqx.field(static=True, default="")
 
     def __check_init__(self) -> None:
         """Check the codes."""
+        part_of("reason", self.reason, str)
         part_of("inputs", self.inputs, IntegerCode, optional=True)
         part_of("weights", self.weights, IntegerCode, optional=True)
 
     def macro(self, macro: Macro) -> Macro:
         """The macro as this site uses it."""
-        return macro if self.readout is None else macro.with_readout_range(self.readout)
+        if self.readout is not None:
+            macro = macro.with_readout_range(self.readout)
+        return macro if self.centre is None else macro.with_readout_centre(self.centre)
 
 
 def _by_name(sites: Any) -> dict[Any, Any]:

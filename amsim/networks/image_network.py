@@ -86,6 +86,11 @@ class ImageNetwork:
         for layer in self.layers:
             part_of("layers", layer, ConvolutionLayer)
 
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """Names of its layers, in the order of the flow, as sites have them."""
+        return (*(f"conv{index}" for index in range(1, len(self.layers) + 1)), "dense")
+
     def __call__(
         self, params: Params, inputs: Shaped[ArrayLike, "batch height width"]
     ) -> Float[Array, "batch classes"]:

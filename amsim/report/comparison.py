@@ -11,7 +11,7 @@ from amsim.statistics.intervals import interval_names
 
 
 def comparison_tables(result: xr.Dataset) -> list[Table]:
-    """Two tables that fit 80 columns: the designs, and the breakdown of their energy."""
+    """Tables that fit 80 columns: the designs, the breakdown of their energy, and the settings that were chosen."""
     title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
     designs = right_aligned(title, "design", "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
     split = right_aligned(
@@ -30,7 +30,12 @@ def comparison_tables(result: xr.Dataset) -> list[Table]:
             f"{1e6 * float(row['area']):.3g}",
         )
         split.add_row(str(name), *(_percent(value / energies.sum()) for value in energies))
-    return [designs, split]
+    if "setting" not in result:
+        return [designs, split]
+    chosen = right_aligned("settings, chosen on training images", "design", "array and control")
+    for name, setting in zip(result["design"].values, result["setting"].values, strict=True):
+        chosen.add_row(str(name), str(setting))
+    return [designs, split, chosen]
 
 
 def _narrow(component: str) -> str:

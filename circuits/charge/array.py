@@ -26,7 +26,7 @@ from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.contract.bit_slicing import swing_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
-from amsim.circuits.fields import Quantity, count, quantity
+from amsim.circuits.fields import Quantity, count, optional_array, physical, quantity
 from amsim.circuits.technology.between_nodes import delay_ratio
 from amsim.circuits.technology.process import Process
 from amsim.noise.checks import real
@@ -80,7 +80,8 @@ class CapacitorArray(GroupedArray):
             `(4**b - 1) / 12`), and zeros that move no line; but lines then stop at half cells, so that a converter that
             resolves every cell is exact for bipolar digits only. "auto" is ternary wherever words lie evenly.
         input_coding: Digits of inputs (static): "bipolar", -1 and +1 (default), or "unipolar", 0 and +1, for inputs
-            that are known not to be negative: half the swing, and zeros that leave cells half way.
+            that are known not to be negative: half the swing, and zeros that leave cells half way. "auto" is bipolar
+            until a calibration chooses (`amsim.calibrate(method={"readout": "error-energy"})`).
         unit_capacitance: F. Default 1 fF (facts 1.2).
         mismatch_coefficient: Relative sigma of a unit capacitor times sqrt of its capacitance, sqrt(F).
         cell_parasitic: Parasitic of the line to ground per row, F. Default 0.3 fF (facts 5.2, 28 nm model).
@@ -92,6 +93,10 @@ class CapacitorArray(GroupedArray):
         comparator: Comparator of each column, or None.
         adc: Converter of each column, or None.
         bias_dac: Bias DAC of each column.
+        readout_centre: Shift of lines that a converter reads by their bias DACs, counts, shape () or any that
+            broadcasts to (tiles, slices), taken away again behind the converter: its range then lies around sums of
+            minus this shift. Even numbers keep sums on whole cells, and so on the levels of a converter that resolves
+            one. None holds the DACs.
         second_line: What each line is read against (static). "none" is a level, `reference_tracking` saying how well it
             follows. "differential" is a line of its own whose cells all go the other way: a cell then moves the
             difference by twice the step, against the noise of the comparator as before, `sqrt(2)` times the kT/C noise
@@ -165,7 +170,7 @@ class CapacitorArray(GroupedArray):
     weight_bits: int = count(unit="bit", symbol="b_w", default=1)
     input_bits: int = count(unit="bit", symbol="b_x", default=1)
     weight_coding: Literal["auto", "bipolar", "ternary"] = eqx.field(static=True, default="bipolar")
-    input_coding: Literal["bipolar", "unipolar"] = eqx.field(static=True, default="bipolar")
+    input_coding: Literal["auto", "bipolar", "unipolar"] = eqx.field(static=True, default="bipolar")
     unit_capacitance: Quantity = quantity("unit_capacitance", unit="F", symbol="C_u", positive=True, default=1e-15)
     mismatch_coefficient: Quantity = quantity(
         "mismatch_coefficient", unit="F^0.5", symbol="K_C", default=MOM_FRINGE_COEFFICIENT
@@ -178,6 +183,9 @@ class CapacitorArray(GroupedArray):
     comparator: Comparator | None = eqx.field(default_factory=Comparator)
     adc: Converter | None = eqx.field(default_factory=Adc)
     bias_dac: BiasDac = eqx.field(default_factory=BiasDac)
+    readout_centre: Float[Array, "..."] | None = physical(
+        unit="1", converter=optional_array("readout_centre"), default=None
+    )
     second_line: Literal["none", "differential", "replica"] = eqx.field(static=True, default="none")
     banks: Banks | None = None
     combining: Combining | None = None
@@ -205,7 +213,7 @@ class CapacitorArray(GroupedArray):
     def __check_init__(self) -> None:
         """Check that something reads the lines."""
         one_of("weight_coding", self.weight_coding, ("auto", "bipolar", "ternary"))
-        one_of("input_coding", self.input_coding, ("bipolar", "unipolar"))
+        one_of("input_coding", self.input_coding, ("auto", "bipolar", "unipolar"))
         one_of("second_line", self.second_line, ("none", "differential", "replica"))
         part_of("process", self.process, Process)
         part_of("bias_dac", self.bias_dac, BiasDac)
@@ -303,6 +311,11 @@ class CapacitorArray(GroupedArray):
         """Nominal total capacitance of a line, F."""
         return self.total_units * self.unit_capacitance
 
+    @checked_arguments
+    def bias_units_high(self, shift: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Unit capacitors of a bias DAC that go high for a shift, counts."""
+        return (jnp.sum(self.bias_dac.section_units()) + shift) / 2
+
     @property
     def sampling_capacitance(self) -> Float[Array, ""] | None:
         """Capacitance on which the converter samples a line, F; None where it is read as it is."""
@@ -334,14 +347,14 @@ class CapacitorArray(GroupedArray):
 
     @checked_arguments
     def switched_units(
-        self, high: Float[Array, "..."], driven: Float[Array, "..."] | float, bias: Float[Array, ""] | float = 0.0
+        self, high: Float[Array, "..."], driven: Float[Array, "..."] | float, bias: Float[Array, "..."] | float = 0.0
     ) -> Float[Array, "..."]:
         """Capacitance that the supply charges on all lines of a column in an evaluation, in unit capacitors.
 
         Args:
             high: Cells of the first line that go high.
             driven: Cells of each line in use.
-            bias: Unit capacitors of each bias DAC that go high.
+            bias: Unit capacitors of each bias DAC that go high, the same on both lines of a column.
         """
         switched = switched_capacitance(high + bias, self.read_units)
         if self.second_line == "none":

@@ -106,6 +106,24 @@ class CapacitorLine(eqx.Module):
         return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)
 
 
+def centre_shifts(
+    macro: CapacitorArray, line: CapacitorLine | None, tiles: int, slices: int
+) -> tuple[Float[Array, "tiles slices"] | None, Float[Array, "tiles slices"] | float]:
+    """Shifts of lines read by converters, as the bias DACs make them, and the errors of those, counts.
+
+    Args:
+        macro: The array; without a `readout_centre` there is no shift.
+        line: Static errors; None for nominal lines.
+        tiles: Tiles of the rows.
+        slices: Lines side by side.
+    """
+    if macro.readout_centre is None:
+        return None, 0.0
+    code = macro.bias_dac.code(jnp.broadcast_to(macro.readout_centre, (tiles, slices)))
+    error = 0.0 if line is None else line.bias_error(macro.bias_dac, macro.bias_dac.levels(code))
+    return code * macro.bias_dac.lsb, error
+
+
 class _Folded(NamedTuple):
     """One line of each column: weights of cells and bias capacitors, counts of stuck cells, size, charges added, V.
 

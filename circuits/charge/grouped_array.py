@@ -170,6 +170,10 @@ def check_columns(array: Any) -> None:
             "Argument `adc` must have no `input_capacitance` with `combining`: what it takes from the combined node is "
             "not modelled."
         )
+    if bits > 1 and array.readout_centre is not None:
+        raise ValueError(
+            "Argument `readout_centre` must be None with `combining`: bias DACs shift single lines, not what is read."
+        )
     if bits > 1 and array.at_trim is not None:
         raise ValueError(
             "Argument `comparator` must have a trim without a `temperature` and `supply` of its own with `combining`: "

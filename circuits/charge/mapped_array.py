@@ -30,7 +30,7 @@ class MappedArray(Macro):
     """Columns with banks, one line or two, and cells that hold digits; the fields are those of `CapacitorArray`."""
 
     weight_coding: eqx.AbstractVar[Literal["auto", "bipolar", "ternary"]]
-    input_coding: eqx.AbstractVar[Literal["bipolar", "unipolar"]]
+    input_coding: eqx.AbstractVar[Literal["auto", "bipolar", "unipolar"]]
     second_line: eqx.AbstractVar[Literal["none", "differential", "replica"]]
     banks: eqx.AbstractVar[Banks | None]
 
@@ -102,6 +102,18 @@ class MappedArray(Macro):
     @abstractmethod
     def _fitting_digits(self, chosen: DigitSet) -> DigitSet:
         """Digits chosen for weights, or in "auto" coding others that the columns hold where these do not fit."""
+
+    @checked_arguments
+    def codings(self, inputs: Coding, weights: Coding) -> tuple[tuple[DigitSet, DigitSet], ...]:
+        """Digits that these operands can have on this array: those of its fields, where one is "auto" all."""
+        given = inputs.digit_set if isinstance(inputs, IntegerCode) else self.input_digits(inputs)
+        of_inputs, of_weights = [given], [self.weight_digits(weights)]
+        not_negative = isinstance(inputs, IntegerCode) and not inputs.signed
+        if self.input_coding == "auto" and not_negative:
+            of_inputs = ["bipolar", "unipolar"]
+        if self.weight_coding == "auto" and of_weights == ["ternary"]:
+            of_weights = ["bipolar", "ternary"]
+        return tuple((one, other) for one in of_inputs for other in of_weights)
 
     @property
     def weight_columns(self) -> int:

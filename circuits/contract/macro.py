@@ -2,6 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import equinox as eqx
@@ -16,8 +17,18 @@ from amsim.circuits.contract.error_sources import ErrorSource, PlacedSource, pla
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Coded, Operands
 from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.readout import Coding as Digits
+from amsim.circuits.contract.readout import Readout
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import Coding, DigitSet, Rounding, check_coding, input_code, weight_code
+from amsim.circuits.selection.codes import (
+    Coding,
+    DigitSet,
+    IntegerCode,
+    Rounding,
+    check_coding,
+    input_code,
+    weight_code,
+)
 from amsim.circuits.selection.value_range import ValueRange
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
@@ -223,6 +234,42 @@ class Macro(eqx.Module):
         """
         raise ValueError(no_converter(self))
 
+    @checked_arguments
+    def with_readout_centre(self, shift: Real[ArrayLike, "..."]) -> "Macro":
+        """The same macro with its lines shifted before they are read, and back again behind; its dies stay valid.
+
+        Args:
+            shift: Counts, shape () or any that broadcasts to (tiles, slices).
+
+        Raises:
+            ValueError: The macro has no converter.
+        """
+        raise ValueError(no_converter(self))
+
+    def readout_profiles(self, operands: Operands) -> dict[str, Array]:
+        """Statistics of nominal lines in the coding of the operands' codes, averaged over a batch.
+
+        Raises:
+            ValueError: The macro has no converter whose range could be chosen.
+        """
+        raise ValueError(no_converter(self))
+
+    def chosen_readout(
+        self, product: Product, inputs: IntegerCode, weights: IntegerCode, profiles: Mapping[Digits, Mapping[str, Any]]
+    ) -> Readout:
+        """Coding, range and centre of least expected squared error of an output times energy.
+
+        Args:
+            product: Product that the lines compute.
+            inputs: Code of its inputs, whose digits are what is chosen.
+            weights: Code of its weights, likewise.
+            profiles: From `readout_profiles`, averaged over the data, for each coding that is allowed.
+
+        Raises:
+            ValueError: The macro has no converter whose range could be chosen.
+        """
+        raise ValueError(no_converter(self))
+
     @abstractmethod
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
         """Cost of one site per inference.
@@ -402,6 +449,11 @@ class Macro(eqx.Module):
         """
         check_coding("known", known)
         return "bipolar"
+
+    @checked_arguments
+    def codings(self, inputs: Coding, weights: Coding) -> tuple[Digits, ...]:
+        """Digits of inputs and weights that a choice may take for such operands; here those that the macro has."""
+        return ((self.input_digits(inputs), self.weight_digits(weights)),)
 
     def coded(self, operands: Operands) -> Coded:
         """Operands as integer codes of this macro's word lengths."""

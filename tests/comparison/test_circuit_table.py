@@ -7,8 +7,8 @@ import pytest
 
 import amsim
 from amsim import chips, plot, workloads
+from amsim.chips.designs import FAMILIES
 from amsim.comparison import mac_table
-from amsim.comparison.designs import FAMILIES
 from amsim.comparison.mac_table import FLEXIBILITY
 from amsim.comparison.quantities import LABELS
 from amsim.results.labelled import labelled

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from amsim import circuits, deploy, evaluate, load_dataset, networks
-from amsim.comparison.designs import design
+from amsim.chips.designs import design
 
 
 @pytest.fixture(scope="module")

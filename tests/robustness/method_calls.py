@@ -25,14 +25,29 @@ BY_NAME = {
     "transitions": np.arange(1.0, 8.0), "codes": np.arange(64) % 8, "samples": np.sin(np.arange(64.0)),
     "values": np.linspace(-1, 1, 8), "place": 0, "counts": LINES, "method": "min-max", "coverage": 0.5,
 }  # fmt: skip
-OF_FUNCTION = {"coherent_cycles": {"samples": 64, "cycles": 5.0}, "full_scale_sine": {"samples": 64}}
+OF_FUNCTION = {
+    "coherent_cycles": {"samples": 64, "cycles": 5.0},
+    "full_scale_sine": {"samples": 64},
+    "codings": {"inputs": circuits.ValueRange(0.0), "weights": circuits.ValueRange(-1.0, 1.0)},
+}
 METHODS_BY_DESIGN = {
     ("standard_tests.coherent_cycles", "cycles", "negative"): "any number of cycles may be wanted",
     ("standard_tests.full_scale_sine", "overdrive", "negative"): "a sine within the range",
 }
 """Values that are not refused, each with the reason."""
 
-MADE = {"Operands", "Neuron", "Coded", "Work", "MacroCost", "ConversionNoise", "ConverterDie", "FaultsDie", "LayoutDie"}
+MADE = {
+    "Mapping",
+    "Operands",
+    "Neuron",
+    "Coded",
+    "Work",
+    "MacroCost",
+    "ConversionNoise",
+    "ConverterDie",
+    "FaultsDie",
+    "LayoutDie",
+}
 """What only amsim makes: methods that take it are called by what has made it."""
 CALLED_BY_MACROS = (circuits.Product, circuits.ErrorSource)
 """Parts whose methods a macro calls, with what it has checked."""
@@ -65,6 +80,7 @@ def offered(part: type, name: str, method: Any) -> bool:
 
 OF_ANALOG = {
     "decide", "check_neuron", "error_variances", "selected_readout_range", "with_readout_range", "at_supply",
+    "with_readout_centre",
 }  # fmt: skip
 """What other macros refuse whatever the arguments."""
 

@@ -12,8 +12,8 @@ import xarray as xr
 
 import amsim
 from amsim import chips, circuits
+from amsim.chips.designs import design
 from amsim.circuits.multi_precision import PrecisionMode
-from amsim.comparison.designs import design
 from amsim.results.provenance import described
 from amsim.studies.study_file import study as study_file
 from amsim.studies.study_file.axes import load_network

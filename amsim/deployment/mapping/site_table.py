@@ -40,7 +40,7 @@ class SiteRow(NamedTuple):
         utilisation: Multiply-accumulates relative to the peak of all units in the time of the site, 1, then.
         inside: Loops and branches around it, the outermost first.
         reason: Why it stays digital; empty on a macro.
-        note: What the mapping wastes, below the table; None where nothing.
+        note: What the mapping wastes and why a calibration chose as it did, below the table; None where nothing.
     """
 
     name: str
@@ -77,6 +77,8 @@ def _calibrated(row: SiteRow, ranges: SiteRanges) -> SiteRow:
         row = row._replace(readout_range=float(f"{ranges.readout:.3g}"))
     if row.coding is not None and code is not None and ranges.weights is not None:
         row = row._replace(coding=CODING.format(code.digit_set, ranges.weights.digit_set))
+    if ranges.reason:
+        row = row._replace(note=" ".join(filter(None, (row.note, ranges.reason))))
     return row
 
 

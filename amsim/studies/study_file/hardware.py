@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import AfterValidator
 
 from amsim import chips, circuits
+from amsim.chips.designs import FAMILIES, WORD_LENGTHS, design
 from amsim.circuits import (
     BiasDac,
     Comparator,
@@ -25,7 +26,6 @@ from amsim.circuits import (
 )
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.fields import Quantity, field_label
-from amsim.comparison.designs import FAMILIES, WORD_LENGTHS, design
 from amsim.studies.axes import NONE as NONE_LABEL
 from amsim.studies.study_file.kinds import (
     NUMBER,

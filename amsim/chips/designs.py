@@ -1,4 +1,4 @@
-"""Designs that `amsim compare` puts side by side: a circuit family at a word length, with a network to match."""
+"""Hardware by family and word length, before a comparison chooses its settings, with a network to match."""
 
 import dataclasses
 import re
@@ -6,7 +6,9 @@ from typing import Any
 
 import equinox as eqx
 
-from amsim import chips
+from amsim.chips.binary import bankman2018, binareye2018
+from amsim.chips.envision import envision2017
+from amsim.chips.word_length import with_word_length
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.comparator import Comparator
@@ -14,6 +16,7 @@ from amsim.circuits.checks import part_of
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.circuits.technology.dram import Dram
+from amsim.networks.registry import NETWORKS
 from amsim.system.accelerator import Accelerator
 
 FAMILIES = ("switched-capacitor", "digital-binary", "multi-precision")
@@ -53,34 +56,41 @@ class Design:
         """Reference network of this word length."""
         return "binary-fashion" if self.bits == 1 else f"{self.bits}-bit-fashion"
 
-    def accelerator(self) -> Accelerator:
+    def accelerator(self, *, first: str | None = None, last: str | None = None) -> Accelerator:
         """Hardware of the design.
 
         A one-bit switched-capacitor design is the published chip (comparators, last layer digital). More bits are
         read by 8-bit ADCs, with weights side by side and inputs bit by bit; since the noise of all slices adds up, the
         array runs at 0.8 V with comparators of 0.2 mV, on lines as long as the layer in banks of 64 rows, and the
-        converters' full scale is a quarter of the swing, outside of which no sum of the training images lies. The first
+        converters' full scale is a quarter of the swing unless a calibration chooses (`amsim.compare` does). The first
         layer, whose few rows on a long line give the smallest signal, is digital.
+
+        Args:
+            first: Pattern of the sites that the data feed; None is the first layer of the reference network.
+            last: Pattern of the sites whose results are the outputs; None is its last layer.
         """
+        layers = NETWORKS[self.network].layer_names if self.network in NETWORKS else (".*", ".*")
+        first, last = first or layers[0], last or layers[-1]
         if self.family == "switched-capacitor":
             if self.bits == 1:
-                return chips.bankman2018()
+                return bankman2018(digital_sites=last)
             array = SwitchedCapacitor(
                 weight_bits=self.bits,
                 input_bits=self.bits,
                 weight_coding="auto",
+                input_coding="auto",
                 supply=0.8,
                 comparator=Comparator(noise=0.2e-3),
                 adc=Adc(bits=8, range=0.25),
                 banks=Banks(number=16),
             )
-            first = DigitalBinary(columns=16, weight_bits=self.bits, input_bits=self.bits, clock=10e6)
-            return Accelerator({"conv1": first, ".*": array})
+            digital = DigitalBinary(columns=16, weight_bits=self.bits, input_bits=self.bits, clock=10e6)
+            return Accelerator({first: digital, ".*": array})
         if self.family == "digital-binary":
-            chip = chips.with_word_length(chips.binareye2018(), self.bits)
+            chip = with_word_length(binareye2018(), self.bits)
             # The published chip has no DRAM, since its networks fit.
             return chip if self.bits == 1 else dataclasses.replace(chip, dram=Dram())
-        envision, common = chips.envision2017(self.bits), chips.binareye2018()
+        envision, common = envision2017(self.bits), binareye2018()
         return eqx.tree_at(
             lambda a: (a.weight_memory, a.activation_memory),
             envision,

@@ -1,0 +1,172 @@
+"""How a design of each family is found: the same number of candidates, the same images, one rule of choice."""
+
+import dataclasses
+import itertools
+import math
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray, PyTree
+
+from amsim.calibration.range_choice import choose_ranges, range_methods
+from amsim.chips.designs import Design
+from amsim.circuits.exact import Exact
+from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.datasets.split import Split
+from amsim.deployment.chip import traced_chip
+from amsim.deployment.front_door import deploy
+from amsim.deployment.input_shapes import shapes_of
+from amsim.deployment.mapping.site_roles import site_roles
+from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.accuracy import answers_on_dies
+from amsim.system.accelerator import Accelerator
+from amsim.system.settings import setting, with_settings
+
+CANDIDATES = 8
+"""Candidates of every design, of whatever family."""
+
+SUPPLIES = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
+"""Supplies of arrays and control that digital designs are tried at, V, from the edge of the delay law."""
+
+ANALOG_SUPPLIES = (0.5, 0.6, 0.7, 0.8)
+NOISE_FACTORS = (1.0, 2.0)
+"""Supplies and noises of the comparators, relative to the design's own, that analog designs are tried at."""
+
+CHOOSING_IMAGES = 250
+"""Training images on which candidates are compared."""
+
+CALIBRATION_IMAGES = 64
+"""Training images from which codes, ranges and centres of converters are chosen, once for each design."""
+
+COST_IMAGES = 64
+"""Images whose activity an energy is averaged over."""
+
+
+class Candidate(NamedTuple):
+    """Hardware that is tried for a design.
+
+    Attributes:
+        setting: Its settings in words, such as "0.6 V, comparators of 0.4 mV".
+        accelerator: The hardware.
+    """
+
+    setting: str
+    accelerator: Accelerator
+
+
+class Found(NamedTuple):
+    """What the procedure found for a design.
+
+    Attributes:
+        candidate: The candidate chosen.
+        calibration: Codes, ranges and centres of converters; None where no site is read by one.
+    """
+
+    candidate: Candidate
+    calibration: Calibration | None
+
+
+def find_design(one: Design, fn: Callable[..., Any], params: PyTree, train: Split, key: PRNGKeyArray) -> Found:
+    """Settings of a design for a network, by the procedure that all families share.
+
+    1. Sites are placed by their role: the design says what becomes of those that the data feed, and of the last.
+    2. Coding, range and centre of converters are those of least error times energy on `CALIBRATION_IMAGES` training
+       images (`amsim.calibrate(method={"readout": "error-energy"})`), for the design's own settings.
+    3. `CANDIDATES` candidates: digital ones differ in the supply of arrays and control, analog ones in that and in the
+       noise of their comparators, which energy buys. Clocks follow the supply; memories are the same for all.
+    4. Each is measured on the same `CHOOSING_IMAGES` training images and one die; of those whose accuracy lies within
+       one standard error (of the difference on common images) of the best, the one of least energy is chosen.
+
+    No image that scores a design later takes part.
+
+    Args:
+        one: Family and word length.
+        fn: Network.
+        params: Its parameters.
+        train: Training images.
+        key: Draws the die and the read of the choice.
+    """
+    sample = train[:CHOOSING_IMAGES]
+    exact = deploy(fn, params, Exact())
+    roles = site_roles(traced_chip(exact, shapes_of((train[:1].inputs,))).network)
+    own = one.accelerator(first=_pattern(roles.first), last=_pattern(roles.last))
+    calibration = _calibration(fn, params, own, train)
+    tried = candidates(own)
+    right = [
+        answers_on_dies(fn, params, each.accelerator, sample, key, 1, calibration=calibration)[0]
+        for each in (tried[:1] if own.deterministic else tried)
+    ]
+    energies = [energy_of(fn, params, each.accelerator, calibration, sample).sum() for each in tried]
+    return Found(tried[_choice(np.stack(right * (CANDIDATES // len(right))), np.asarray(energies))], calibration)
+
+
+def candidates(own: Accelerator) -> list[Candidate]:
+    """Candidates around a design's own settings.
+
+    Args:
+        own: The design as `Design.accelerator` gives it.
+    """
+    analog = [number for number, macro in enumerate(own.macros) if isinstance(macro, SwitchedCapacitor)]
+    if not analog:
+        return [Candidate(f"{volts:g} V", at_supply(own, volts)) for volts in SUPPLIES]
+    found = []
+    for volts, factor in itertools.product(ANALOG_SUPPLIES, NOISE_FACTORS):
+        paths = [f"macros.{own.patterns[number]}.comparator.noise" for number in analog]
+        noises = {path: factor * float(setting(own, path)) for path in paths}
+        changed = with_settings(own, noises)
+        words = f"{volts:g} V, comparators of {1e3 * max(noises.values()):.2g} mV"
+        found.append(Candidate(words, at_supply(changed, volts)))
+    return found
+
+
+def at_supply(accelerator: Accelerator, volts: float) -> Accelerator:
+    """The same accelerator with its arrays, and the control around them, at a supply, V.
+
+    Memories stay as they are, and so does the digital unit beside analog arrays.
+    """
+    law, supply = accelerator.technology.process, jnp.asarray(volts, float)
+    macros = accelerator.macros
+    analog = [isinstance(macro, SwitchedCapacitor) for macro in macros]
+    moved = analog if any(analog) else [True] * len(macros)
+    return dataclasses.replace(
+        accelerator,
+        macros=tuple(m.at_supply(supply, law) if move else m for m, move in zip(macros, moved, strict=True)),
+        organisation=accelerator.organisation.at_supply(supply),
+    )
+
+
+def energy_of(
+    fn: Callable[..., Any], params: PyTree, accelerator: Accelerator, calibration: Calibration | None, images: Split
+) -> Any:
+    """Energy of one inference by component, J, with the activity of the first images."""
+    chip = deploy(fn, params, accelerator, calibration=calibration)
+    return chip.cost(images.inputs[:COST_IMAGES])["energy"].sum("site").values
+
+
+def _pattern(names: tuple[str, ...]) -> str:
+    return "|".join(map(re.escape, names))
+
+
+def _calibration(fn: Callable[..., Any], params: PyTree, own: Accelerator, train: Split) -> Calibration | None:
+    if all(macro.readout_range is None for macro in own.macros):
+        return None
+    methods = range_methods({"readout": "error-energy"}, 0.999, True, "channel")
+    return choose_ranges(deploy(fn, params, own), train[:CALIBRATION_IMAGES].inputs, methods, CALIBRATION_IMAGES)[0]
+
+
+def _choice(right: np.ndarray, energies: np.ndarray) -> int:
+    """Candidate of least energy among those within a standard error of the best; `right` is (candidates, items)."""
+    best = int(np.argmax(right.mean(axis=1)))
+    less = right[best].astype(float) - right
+    error = less.std(axis=1) / math.sqrt(right.shape[1])
+    good = less.mean(axis=1) <= error
+    return int(np.argmin(np.where(good, energies, np.inf)))
+
+
+def choice_key(seed: int) -> PRNGKeyArray:
+    """Key of the die and the read of the choice, apart from those that score."""
+    return jax.random.fold_in(jax.random.key(seed), 2**31 - 1)
