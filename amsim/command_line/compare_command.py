@@ -39,14 +39,16 @@ def compare(
     names = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
     with progress_bar() as report:
         result = run_comparison(names, network=network, data=data, dies=dies, seed=seed, progress=report)
+    # Before the files: a full disk then costs no result.
+    console = Console()
+    if as_json:
+        print(json.dumps(plain(result), indent=1))
+    else:
+        for table in comparison_tables(result):
+            console.print(table)
+        console.print(verdict(result), soft_wrap=True)
     write_result(out / "compare.nc", result)
     figure = plot_comparison(result)
     write_whole(out / "compare.png", lambda path: figure.savefig(path, format="png", dpi=150))
-    if as_json:
-        print(json.dumps(plain(result), indent=1))
-        return
-    console = Console()
-    for table in comparison_tables(result):
-        console.print(table)
-    console.print(verdict(result), soft_wrap=True)
-    console.print(f"Written: {out / 'compare.nc'}, {out / 'compare.png'}", soft_wrap=True)
+    if not as_json:
+        console.print(f"Written: {out / 'compare.nc'}, {out / 'compare.png'}", soft_wrap=True)

@@ -52,6 +52,7 @@ def sweep(
     Example files are in docs/studies. The whole file is checked before anything runs.
     """
     from amsim.report.result_file import write_result
+    from amsim.report.tables import result_tables
     from amsim.studies.study_file.study import read_study
 
     if workers is not None and scheduler is not None:
@@ -64,6 +65,13 @@ def sweep(
         check_writable(store.parent, "--store")
     with dask_client(workers, scheduler) as client, progress_bar() as report:
         result = given.run(store=store, client=client, progress=lambda done, total: report(study.stem, done, total))
+    # Before the files: a full disk then costs no result.
+    console = Console(markup=False, emoji=False, highlight=False)
+    if as_json:
+        print(json.dumps(plain(result), indent=1))
+    else:
+        for table in result_tables(result):
+            console.print(table)
     write_result(result_path, result)
     written = [str(result_path)]
     picture, reason = _picture(result)
@@ -71,13 +79,7 @@ def sweep(
         write_whole(picture_path, lambda path: picture.savefig(path, format="png", dpi=150))
         written.append(str(picture_path))
     if as_json:
-        print(json.dumps(plain(result), indent=1))
         return
-    from amsim.report.tables import result_tables
-
-    console = Console(markup=False, emoji=False, highlight=False)
-    for table in result_tables(result):
-        console.print(table)
     if reason:
         console.print(f"No picture: {reason}", soft_wrap=True)
     console.print(f"Written: {', '.join(written)}", soft_wrap=True)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,17 +22,25 @@ def validate(
     """
     from amsim.report.result_file import write_result
     from amsim.validation.ladder import validate as run_validation
-    from amsim.validation.tables import level_tables, misses, summary
 
     if out is not None:
         check_writable(out, "--out", "validate.nc")
     with progress_bar() as report:
         result = run_validation(progress=report)
-    if out is not None:
-        write_result(out / "validate.nc", result)
+    # Before the file: a full disk then costs no result.
     if as_json:
         print(json.dumps(plain(result), indent=1))
-        return
+    else:
+        _print_tables(result)
+    if out is not None:
+        write_result(out / "validate.nc", result)
+        if not as_json:
+            Console().print(f"Written: {out / 'validate.nc'}", soft_wrap=True)
+
+
+def _print_tables(result: Any) -> None:
+    from amsim.validation.tables import level_tables, misses, summary
+
     console = Console()
     for table in level_tables(result):
         console.print(table)
@@ -43,8 +51,6 @@ def validate(
     if result.attrs["absent"]:
         _print_list(console, "Left out", [result.attrs["absent"]])
     console.print(summary(result), markup=False, highlight=False)
-    if out is not None:
-        console.print(f"Written: {out / 'validate.nc'}", soft_wrap=True)
 
 
 def _print_list(console: Console, heading: str, lines: list[str]) -> None:

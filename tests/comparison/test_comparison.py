@@ -264,14 +264,18 @@ def test_unwritable_folder(monkeypatch, capsys, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_nothing_is_left_behind_when_writing_fails(monkeypatch, capsys, tmp_path):
+def test_a_full_disk_leaves_nothing_behind_and_costs_no_result(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("amsim.comparison.families.load_dataset", lambda name: few_images())
 
     def fail(*args, **kwargs):
         raise OSError("No space left on device")
 
     monkeypatch.setattr("xarray.Dataset.dump_to_store", fail)
-    code, _, err = run(monkeypatch, capsys, "compare", "--dies", 1, "--designs", "digital-binary-1b", "--out", tmp_path)
+    code, out, err = run(
+        monkeypatch, capsys, "compare", "--dies", 1, "--designs", "digital-binary-1b", "--out", tmp_path
+    )
     assert code == 2
     assert "No space left" in err
+    assert "digital-binary-1b" in out
+    assert "Written" not in out
     assert list(tmp_path.iterdir()) == []
