@@ -2,11 +2,12 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from switched_capacitor_calls import margin
+from switched_capacitor_calls import SIGNS
 
 from amsim.circuits import (
     Adc,
@@ -16,6 +17,8 @@ from amsim.circuits import (
     DenseProduct,
     Drivers,
     Leakage,
+    Neuron,
+    Operands,
     ResetSwitch,
     SwitchedCapacitor,
 )
@@ -49,18 +52,35 @@ def of_first_rows(die, rows: int):
     return jax.tree.map(lambda draws: draws[:rows] if draws.shape == (LONG.rows, LONG.columns) else draws, die)
 
 
-@pytest.mark.parametrize("effects", EFFECTS.values(), ids=EFFECTS)
-@pytest.mark.parametrize(("rows", "line"), [(5, 12), (12, 12), (13, 24), (48, 48)])
-def test_a_gated_line_is_a_line_of_the_banks_in_use(rows, line, effects):
-    array = dataclasses.replace(LONG, **effects)
-    short, die = shorter(array, line), array.fabricate(jax.random.key(1))
-    x, w, key = signs(0, 20, rows), signs(1, rows, 4), jax.random.key(2)
-    of_short = of_first_rows(die, line)
-    np.testing.assert_array_equal(array.matmul(x, w, die=die, key=key), short.matmul(x, w, die=of_short, key=key))
-    read = (jnp.asarray(x), jnp.asarray(w), jnp.ones(4), jnp.zeros(4))
-    np.testing.assert_array_equal(margin(array, *read, die), margin(short, *read, of_short))
-    for name, variance in array.error_variances(rows=rows).items():
-        np.testing.assert_array_equal(variance, short.error_variances(rows=rows)[name])
+@eqx.filter_jit
+def read_in_every_way(array, x, w, die, key, rows):
+    """Products, margins and closed forms of errors, in one program."""
+    operands = Operands(DenseProduct(*w.shape), x, w, SIGNS, SIGNS)
+    neuron = Neuron(jnp.ones(4), jnp.zeros(4))
+    return (
+        array.matmul(x, w, die=die, key=key),
+        array.margin(operands, neuron, die=die),
+        array.error_variances(rows=rows),
+    )
+
+
+@pytest.mark.parametrize(
+    ("effects", "rows", "line"),
+    [
+        ("capacitors", 5, 12),
+        ("capacitors", 12, 12),
+        ("capacitors", 13, 24),
+        ("capacitors", 48, 48),
+        ("time", 13, 24),
+    ],
+)
+def test_a_gated_line_is_a_line_of_the_banks_in_use(effects, rows, line):
+    array = dataclasses.replace(LONG, **EFFECTS[effects])
+    short, die = shorter(array, line), eqx.filter_jit(SwitchedCapacitor.fabricate)(array, jax.random.key(1))
+    operands = jnp.asarray(signs(0, 20, rows)), jnp.asarray(signs(1, rows, 4))
+    found = read_in_every_way(array, *operands, die, jax.random.key(2), rows)
+    expected = read_in_every_way(short, *operands, of_first_rows(die, line), jax.random.key(2), rows)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
     assert array.for_rows(rows).line_rows == line
 
 
