@@ -16,7 +16,7 @@ from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal
 from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
 from amsim.circuits.checked_arguments import checked_arguments
-from amsim.circuits.contract.bit_slicing import Slice, accumulate, recombine, weight_digits
+from amsim.circuits.contract.bit_slicing import Joining, Slice, accumulate, input_groups, recombine, weight_digits
 from amsim.circuits.contract.macro import Die, no_converter
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
@@ -26,6 +26,7 @@ from amsim.circuits.contract.work import MacroCost, Work
 from amsim.circuits.technology.between_nodes import area_ratio, energy_ratio
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -70,13 +71,17 @@ class SwitchedCapacitor(CapacitorArray):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """Cells, converters and switches of banks, m^2."""
+        """Cells, converters, switches of banks, DACs of rows and accumulation capacitors, m^2."""
         readout = 0.0 if self.comparator is None else self.comparator.area_in(self.process)
         if self.adc is not None:
             readout = readout + self.adc.area_in(self.process)
         if self.banks is not None:
             readout = readout + self.lines * self.banks.number * self.banks.switch_area * area_ratio(self.process)
-        return self.columns * (self.rows * (self.cell_area * area_ratio(self.process)) + readout)
+        rows = 0.0 if self.row_dac is None else self.rows * self.row_dac.area_in(self.process)
+        if self.serial_accumulation is not None:
+            whole = self.for_rows(self.rows).accumulation_capacitance
+            readout = readout + ratio(whole, self.serial_accumulation.capacitor_density)
+        return self.columns * (self.rows * (self.cell_area * area_ratio(self.process)) + readout) + rows
 
     @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
@@ -106,16 +111,19 @@ class SwitchedCapacitor(CapacitorArray):
         return checked if self.for_rows(1) is not self else fold_die(self, checked)
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
-        """Product read through the ADC: one conversion per tile, input bit and weight bit."""
-        array, adc = self.for_product(operands.product), self.adc
+        """Product read through the ADC: one conversion per tile, weight bit and input bit, or joined input bits.
+
+        In steps of a cell, of which joined bits have several.
+        """
+        array, adc, steps = self.for_product(operands.product), self.adc, self.cell_steps
         assert adc is not None
         coded, product = self.coded(operands), operands.product
         digits = weight_digits(coded)
-        driven = product.driven_rows(array.line_rows).astype(digits.dtype)
+        driven = steps * product.driven_rows(array.line_rows).astype(digits.dtype)
         line = array._line(die, digits.shape[1])
         middles = None if line is None else line.middle(driven, with_bias=False)
         finest = finest_step(coded)
-        sampled, decided = array.sampled_noise_counts / 2, array.decision_noise_counts / 2
+        decided = steps * array.decision_noise_counts / 2
 
         def read(one: Slice) -> Float[Array, "..."]:
             rows = jnp.sum(driven[one.tile])
@@ -127,13 +135,15 @@ class SwitchedCapacitor(CapacitorArray):
                 rows,
                 finest,
                 die=None if line is None else line.adc,
-                sampled_noise=sampled,
+                sampled_noise=steps * array.sampled_noise(rows / steps) / 2,
                 decision_noise=decided,
                 key=slice_key,
             )
             return one.place_value * (2 * cells - rows)
 
-        sums = accumulate(coded, digits, array.line_rows, read, cells=None if line is None else line.cells)
+        cells = None if line is None else line.cells
+        joining = Joining(array.digits_together, array.digit_bits, None if line is None else line.places)
+        sums = accumulate(coded, digits, array.line_rows, read, cells=cells, joining=joining)
         return coded.decode(recombine(coded, sums))
 
     def margin(
@@ -171,25 +181,26 @@ class SwitchedCapacitor(CapacitorArray):
         """Mean switched capacitance of an evaluation, in unit capacitors, and the fractions that clip."""
         array = self.for_product(operands.product)
         coded, product = self.coded(operands), operands.product
-        driven = jnp.sum(product.driven_rows(array.line_rows).astype(coded.w.dtype), axis=-1)
+        steps, together = array.cell_steps, array.digits_together
+        driven = steps * jnp.sum(product.driven_rows(array.line_rows).astype(coded.w.dtype), axis=-1)
         finest = finest_step(coded)
         # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
         bias_high = 0.0 if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
 
         def one(slice_: Slice) -> dict[str, Array]:
             cells = (slice_.sums + driven[slice_.tile]) / 2
-            found = {
-                "switched_units": jnp.mean(array.switched_units(cells, driven[slice_.tile], bias_high)),
-                "high_cells": jnp.mean(cells),
-            }
+            if together == 1:
+                high, switched = cells, array.switched_units(cells, driven[slice_.tile], bias_high)
+            else:
+                high, switched = array.switched_in_conversion(product, slice_, driven[slice_.tile] / steps)
+            found = {"switched_units": jnp.mean(switched), "high_cells": jnp.mean(high)}
             if neuron is None and self.adc is not None:
                 found["clipped_adc"] = self.adc.clipped_fraction(cells, driven[slice_.tile], finest)
             return found
 
-        totals = accumulate(coded, weight_digits(coded), array.line_rows, one)
-        activity = {
-            name: total / (product.tiles(array.line_rows) * coded.x_code.digit_count) for name, total in totals.items()
-        }
+        totals = accumulate(coded, weight_digits(coded), array.line_rows, one, joining=Joining(together))
+        reads = product.tiles(array.line_rows) * input_groups(coded, together)
+        activity = {name: total / reads for name, total in totals.items()}
         activity |= coded.clipped_fractions()
         if neuron is not None:
             shift = neuron.in_counts(coded).shift(product.rows)
@@ -212,21 +223,25 @@ class SwitchedCapacitor(CapacitorArray):
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
         driven = work.product.rows / work.product.tiles(array.line_rows)
         high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
-        switched = activity.get("switched_units", array.switched_units(high, driven))
+        unknown = array.switched_units(high, driven) if array.digits_together == 1 else array.switched_unknown(driven)
+        switched, joined = activity.get("switched_units", unknown), array.joined_evaluations
         bottoms, node = high + array.high_beside(high, driven), energy_ratio(self.process, self.supply)
-        capacitors = (self.unit_capacitance * switched + self.bottom_parasitic * node * bottoms) * self.supply**2
+        bottoms = joined * self.bottom_parasitic * node * bottoms
+        capacitors = (self.unit_capacitance * switched + bottoms) * self.supply**2
         if self.reset is not None:
             capacitors = capacitors + self.lines * self.reset.clock_energy()
-        logic = self.cell_capacitance * node * self.supply**2 * driven
+        logic = joined * self.cell_capacitance * node * self.supply**2 * driven
         cost = stationary_cost(
             array,
             work,
-            evaluation_energy=capacitors + logic + readout,
-            evaluation_cycles=self.evaluation_cycles,
+            evaluation_energy=capacitors + logic + readout + array.sharing_energy,
+            evaluation_cycles=array.conversion_cycles,
             load_width=self.load_width,
             clock=self.clock,
             unclocked_time=holding + converting,
         )
+        if self.row_dac is not None:
+            cost = dataclasses.replace(cost, energy=cost.energy + array.row_energy(work))
         if self.banks is None:
             return cost
         switches = self.lines * self.columns * self.banks.number
@@ -243,9 +258,9 @@ class SwitchedCapacitor(CapacitorArray):
     def ideal(self) -> "SwitchedCapacitor":
         """The array without mismatch, noise, offset, temperature or parts, its ADC resolving one count over the line.
 
-        Exact up to 16383 rows, where the ADC's 16 bits end.
+        Exact up to 16383 rows, where the ADC's 16 bits end; as many steps of cells where input bits share a conversion.
         """
-        adc = Adc(bits=min(self.rows.bit_length() + 2, 16), range=1.0)
+        adc = Adc(bits=min((self.rows * self.cell_steps).bit_length() + 2, 16), range=1.0)
         assert self.comparator is not None
         silent = dataclasses.replace(
             self,
@@ -254,6 +269,8 @@ class SwitchedCapacitor(CapacitorArray):
             comparator=self.comparator.ideal(),
             adc=None if self.adc is None else adc,
             supply_noise=None,
+            row_dac=None if self.row_dac is None else self.row_dac.ideal(),
+            serial_accumulation=None if self.serial_accumulation is None else self.serial_accumulation.ideal(),
         )
         return dataclasses.replace(silent, drivers=None, reset=None, leakage=None, layout=None, faults=None)
 
@@ -292,10 +309,14 @@ class SwitchedCapacitor(CapacitorArray):
         return None if self.adc is None else self.adc.range
 
     def line_counts(self, operands: Operands) -> Int[Array, "tiles values"]:
-        """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact."""
+        """Number of times that nominal lines take 0, a half, 1, ... steps, over all input and weight digits; exact.
+
+        A cell is one step, or with `row_dac` or `serial_accumulation` the steps of its levels (`cell_steps`).
+        """
         if self.adc is None:
             raise ValueError(no_converter(self))
-        return count_line_values(self.coded(operands), self.for_product(operands.product).line_rows)
+        rows = self.for_product(operands.product).line_rows
+        return count_line_values(self.coded(operands), rows, self.digits_together)
 
     @checked_arguments
     def selected_readout_range(
@@ -305,7 +326,9 @@ class SwitchedCapacitor(CapacitorArray):
         if self.adc is None:
             raise ValueError(no_converter(self))
         rows = self.for_product(product).line_rows
-        return select_full_scale(self.adc, product, rows, counts, method=method, coverage=coverage)
+        return select_full_scale(
+            self.adc, product, rows, counts, method=method, coverage=coverage, steps=self.cell_steps
+        )
 
     @checked_arguments
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":

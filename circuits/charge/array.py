@@ -16,10 +16,12 @@ from amsim.circuits.charge.charge_line import switched_capacitance
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
 from amsim.circuits.charge.faults import Faults
+from amsim.circuits.charge.joined_digits import JoinedDigits
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
-from amsim.circuits.charge.mapped_array import MappedArray
 from amsim.circuits.charge.reset_switch import ResetSwitch
+from amsim.circuits.charge.row_dac import RowDac, mean_square
+from amsim.circuits.charge.serial_accumulation import SerialAccumulation
 from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
@@ -34,6 +36,8 @@ from amsim.noise.switching import settled_fraction
 
 PARTS = {
     "banks": Banks,
+    "row_dac": RowDac,
+    "serial_accumulation": SerialAccumulation,
     "drivers": Drivers,
     "reset": ResetSwitch,
     "leakage": Leakage,
@@ -63,7 +67,7 @@ def with_stated_supply(array: Any, supply: Any) -> dict[str, Any]:
     }
 
 
-class CapacitorArray(MappedArray):
+class CapacitorArray(JoinedDigits):
     """Physical description of a switched-capacitor array; `SwitchedCapacitor` computes with it.
 
     Attributes:
@@ -97,6 +101,9 @@ class CapacitorArray(MappedArray):
             column. Both have capacitors, switch, leakage and faults of their own, and energy; what both lines have
             in common cancels.
         banks: Banks of the line, of which a product uses as few as hold its rows. None is one line of all rows.
+        row_dac: DAC of each row, on whose levels several input bits share an evaluation. None drives one bit at a time.
+        serial_accumulation: Capacitor of each column that adds up the evaluations of several input digits before one
+            conversion. None converts each evaluation.
         drivers: Resistance of the drivers: settling and driver noise. None settles at once.
         reset: Reset switch: incomplete reset, clock feedthrough, charge injection. None is ideal.
         leakage: Droop of the held line. None holds forever.
@@ -172,6 +179,8 @@ class CapacitorArray(MappedArray):
     bias_dac: BiasDac = eqx.field(default_factory=BiasDac)
     second_line: Literal["none", "differential", "replica"] = eqx.field(static=True, default="none")
     banks: Banks | None = None
+    row_dac: RowDac | None = None
+    serial_accumulation: SerialAccumulation | None = None
     drivers: Drivers | None = None
     reset: ResetSwitch | None = None
     leakage: Leakage | None = None
@@ -206,6 +215,7 @@ class CapacitorArray(MappedArray):
             raise ValueError(
                 f"Argument `banks` must divide the {self.rows} rows of a line evenly, but has {self.banks.number}."
             )
+        self.check_joined_digits()
         parasitics = (self.cell_parasitic, self.line_parasitic)
         known = not any(isinstance(value, jax.core.Tracer) for value in parasitics)
         if self.drivers is not None and known and not any(np.asarray(value) > 0 for value in parasitics):
@@ -282,7 +292,7 @@ class CapacitorArray(MappedArray):
     @property
     def counts_per_volt(self) -> Float[Array, ""]:
         """Counts (half a cell) per volt of what is read, 1/V."""
-        return ratio(2.0 * self.total_units, self.swing * self.supply)
+        return ratio(2.0 * self.total_units, self.swing * self.accumulated_swing * self.supply)
 
     @property
     def reset_time(self) -> Float[Array, ""]:
@@ -298,7 +308,8 @@ class CapacitorArray(MappedArray):
     def has_common_effects(self) -> bool:
         """Whether nominal lines differ from ideal ones."""
         kickback = None if self.comparator is None else self.comparator.kickback
-        return any(part is not None for part in (self.drivers, self.reset, self.leakage, kickback))
+        parts = (self.drivers, self.reset, self.leakage, kickback, self.serial_accumulation)
+        return any(part is not None for part in parts)
 
     @property
     def settling_time(self) -> Float[Array, ""]:
@@ -423,7 +434,12 @@ class CapacitorArray(MappedArray):
     @property
     def sampled_noise_counts(self) -> Float[Array, ""]:
         """Standard deviation of the noise on the line before any decision, counts."""
-        variances = self.noise_variances()
+        return self.sampled_noise(self.line_rows)
+
+    @checked_arguments
+    def sampled_noise(self, driven: Float[Array, ""] | float | int) -> Float[Array, ""]:
+        """The same on a line of which so many rows are in use."""
+        variances = self.noise_variances(driven)
         return root(sum(variances.values(), start=jnp.zeros_like(self.supply)))
 
     @property
@@ -432,12 +448,15 @@ class CapacitorArray(MappedArray):
         assert self.comparator is not None
         return self.comparator.noise_at(self.supply, self.process) * self.counts_per_volt
 
-    def noise_variances(self) -> dict[str, Float[Array, ""]]:
+    @checked_arguments
+    def noise_variances(self, driven: Float[Array, ""] | float | int | None = None) -> dict[str, Float[Array, ""]]:
         """Variance on the line, counts^2, of each source that is drawn at every read.
 
         "thermal noise": kT/C noise of the reset switch on C_tot. "driver noise": noise of the drivers' resistors,
         `kT C_sum / (C_par C_tot)` within the readout's bandwidth. "last value": what slow drivers leave of the last
-        sum, whose variance is one count^2 per row when its operands are independent. Those of two lines add.
+        sum, whose variance is one count^2 per row when its operands are independent, less with levels in between.
+        Those of two lines add. "row DAC noise": that of `driven` rows (None is all of the line). After joined
+        evaluations the noise of the line is that of its accumulation capacitor, `kT / C_a`.
         """
         # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
         unit = (
@@ -446,10 +465,19 @@ class CapacitorArray(MappedArray):
             / self.swing**2
             * ratio(ratio(constants.k * self.temperature, self.unit_capacitance), self.supply**2)
         )
-        variances = {"thermal noise": unit * self.total_units}
+        thermal = unit * self.total_units
+        if self.serial_accumulation is not None:
+            thermal = thermal * ratio(self.total_capacitance, self.accumulation_capacitance) / self.accumulated_swing**2
+        variances = {"thermal noise": thermal}
         if self.drivers is not None:
             grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
             driven = ratio(self.total_units - grounded, grounded) * self.total_units
             variances["driver noise"] = self.drivers.noise_fraction * unit * driven
             variances["last value"] = (self.nominal_gain * self.drive_left) ** 2 * self.line_rows
+            if self.row_dac is not None:
+                variances["last value"] = variances["last value"] * mean_square(self.row_dac.bits)
+        if self.row_dac is not None:
+            rows = self.line_rows if driven is None else driven
+            level = ratio(2.0 * self.row_dac.noise, self.supply)
+            variances["row DAC noise"] = level**2 * rows * self.weight_square
         return variances

@@ -51,6 +51,8 @@ class CapacitorDie(eqx.Module):
         faults: Stuck cells and dead columns, uniform draws.
         adc: Converters.
         second: The second line of each column.
+        row_dac: Elements of each row's DAC.
+        accumulation: Accumulation capacitor of each column.
     """
 
     units: Float[Array, "rows columns"]
@@ -65,6 +67,8 @@ class CapacitorDie(eqx.Module):
     faults: FaultsDie | None = None
     adc: Any = None
     second: LineDraws | None = None
+    row_dac: Float[Array, "rows bits"] | None = None
+    accumulation: Float[Array, " columns"] | None = None
 
     @property
     def first(self) -> LineDraws:
@@ -104,6 +108,8 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
         first.faults,
         None if macro.adc is None else macro.adc.fabricate(adc, macro.columns),
         second,
+        None if macro.row_dac is None else macro.row_dac.fabricate(jax.random.fold_in(key, 24), macro.rows),
+        None if macro.serial_accumulation is None else jax.random.normal(jax.random.fold_in(key, 25), line),
     )
 
 
@@ -136,7 +142,8 @@ def nominal_die(macro: CapacitorArray) -> CapacitorDie:
         for shape in ((macro.rows, macro.columns), (macro.columns, macro.bias_dac.sections), (macro.columns,))
     )
     second = None if macro.second_line == "none" else LineDraws(cells, bias, cells, bias, line, line)
-    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second)
+    dac = None if macro.row_dac is None else jnp.zeros((macro.rows, macro.row_dac.bits))
+    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second, row_dac=dac, accumulation=line)
 
 
 def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
@@ -157,6 +164,8 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
         "leakage": die.leakage,
         "layout": die.layout,
         "faults": die.faults,
+        "row_dac": die.row_dac,
+        "serial_accumulation": die.accumulation,
     }
     if (macro.second_line != "none") != (die.second is not None):
         raise ValueError(
@@ -169,6 +178,11 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
                 f"Argument `die` must be a die of this macro, but was fabricated without its part `{name}`; "
                 "fabricate it from this macro (the same key gives the same die)."
             )
+    if macro.row_dac is not None and die.row_dac is not None and die.row_dac.shape[1] != macro.row_dac.bits:
+        raise ValueError(
+            f"Argument `die` must be a die of this macro, whose rows have DACs of {macro.row_dac.bits} bits, but has "
+            f"DACs of {die.row_dac.shape[1]}."
+        )
     if macro.adc is not None and die.adc is None:
         adc, columns = macro.adc, macro.columns
         if eqx.filter_eval_shape(lambda: adc.fabricate(jax.random.key(0), columns)) is not None:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Real
 
 from amsim.circuits.adc import Converter, select_range
-from amsim.circuits.contract.bit_slicing import Slice, accumulate, weight_digits
+from amsim.circuits.contract.bit_slicing import Joining, Slice, accumulate, weight_digits
 from amsim.circuits.contract.operands import Coded
 from amsim.circuits.contract.products import Product, over_columns
 
@@ -32,23 +32,24 @@ def finest_counted(counts: Real[Array, "tiles values"]) -> Float[Array, ""]:
     return jnp.where(jnp.any(counts[:, 1::2] > 0), 0.5, 1.0)
 
 
-def count_line_values(coded: Coded, line_rows: int) -> Int[Array, "tiles values"]:
-    """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact.
+def count_line_values(coded: Coded, line_rows: int, together: int = 1) -> Int[Array, "tiles values"]:
+    """Number of times that nominal lines take 0, a half, 1, ... steps, over all input and weight digits; exact.
 
     Args:
         coded: The operands.
         line_rows: Rows of a line.
+        together: Input digits that share a conversion; a cell then has `2**together - 1` steps.
     """
-    product = coded.product
-    driven = jnp.sum(product.driven_rows(line_rows), axis=1).astype(coded.x.dtype)
-    tiles, values = len(driven), 2 * product.tile_blocks(line_rows) * product.row_block + 1
+    product, steps = coded.product, 2**together - 1
+    driven = steps * jnp.sum(product.driven_rows(line_rows), axis=1).astype(coded.x.dtype)
+    tiles, values = len(driven), 2 * steps * product.tile_blocks(line_rows) * product.row_block + 1
 
     def one(slice_: Slice) -> Int[Array, "tiles values"]:
         half_cells = (slice_.sums + driven[slice_.tile]).astype(jnp.int32)
         found = jnp.bincount(half_cells.ravel(), length=values)
         return jnp.zeros((tiles, values), found.dtype).at[slice_.tile].add(found)
 
-    return accumulate(coded, weight_digits(coded), line_rows, one)
+    return accumulate(coded, weight_digits(coded), line_rows, one, joining=Joining(together))
 
 
 def select_full_scale(
@@ -59,6 +60,7 @@ def select_full_scale(
     *,
     method: str,
     coverage: float,
+    steps: int = 1,
 ) -> Float[Array, ""]:
     """Full scale of a converter that suits counted line values, relative to the swing of the driven rows, 1.
 
@@ -69,11 +71,12 @@ def select_full_scale(
         counts: From `count_line_values`, added up over batches.
         method: As in `amsim.circuits.adc.select_range`.
         coverage: As there.
+        steps: Of a cell, where it has several.
 
     Returns:
         The range, a constant of the choice.
     """
-    driven = jnp.sum(product.driven_rows(line_rows), axis=1, keepdims=True).astype(float)
+    driven = steps * jnp.sum(product.driven_rows(line_rows), axis=1, keepdims=True).astype(float)
     cells = jnp.broadcast_to(jnp.arange(counts.shape[1], dtype=driven.dtype).reshape(1, -1) / 2, counts.shape)
     bits = max((adc.levels - 1).bit_length(), 1)
     chosen = select_range(

@@ -265,6 +265,11 @@ class Macro(eqx.Module):
         """Columns side by side of a weight whose range is not known; here one for each bit."""
         return self.weight_bits
 
+    @property
+    def input_slices(self) -> int:
+        """Reads of a column for one input, one after another; here one for each bit."""
+        return self.input_bits
+
     @checked_arguments
     def for_product(self: AnyMacro, product: Product) -> AnyMacro:
         """The macro as a product uses it, with what its circuits leave to each product chosen; here as it is.
