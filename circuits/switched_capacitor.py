@@ -121,6 +121,7 @@ class SwitchedCapacitor(CapacitorArray):
         digits = weight_digits(coded)
         driven = steps * product.driven_rows(array.line_rows).astype(digits.dtype)
         line = array._line(die, digits.shape[1])
+        line = None if line is None else line.in_steps(steps)
         middles = None if line is None else line.middle(driven, with_bias=False)
         finest = finest_step(coded)
         decided = steps * array.decision_noise_counts / 2

@@ -12,6 +12,7 @@ from amsim.circuits.adc import Converter
 from amsim.circuits.adc.quantised_gaussian import quantised_gaussian_error
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.layout import nominal_layout
+from amsim.circuits.charge.row_dac import RowDac, mean_square
 from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, number_between, one_of
@@ -42,6 +43,10 @@ def error_variances(
     - comparator offset: residual after trim, of the spread of the reset switch and of the leakage too.
     - settling: deviation of a nominal line's transfer from the ideal one, constant and slope: settling and droop, and
       the charges that all lines have in common where no trim removes them.
+    - row DAC mismatch: `rows g^2 mismatch^2 (1 - E u^2) / (2^k - 1)` for levels u of k bits.
+    - accumulation mismatch, accumulation ratio: with `D = sum_s A_s dw_s / d ln(C_a)` for sums of levels A_s and
+      weights w_s of joined evaluations, `4 sigma_a^2 E D^2` and `4 sum_s (w_s - w_ideal)^2 Var A_s`; the line's own
+      mismatch as part of T moves D too.
     - faults: stuck cells; dead columns are a matter of yield and are left out.
     - converter: static variance of its transitions (ADC only).
     - quantisation: the change that rounding and clipping make to the rest, so that the sum of all is the error of the
@@ -52,7 +57,7 @@ def error_variances(
     Args:
         macro: The array.
         rows: Products summed; None is all rows of the macro. Of its banks as few are on as hold them.
-        activity: Probability of +1, between 0 and 1.
+        activity: Probability of +1, between 0 and 1; of each product of digits where input bits share a conversion.
         readout: "adc" or "comparator" (with half of the bias DAC high); None is the ADC where there is one.
 
     Returns:
@@ -65,7 +70,8 @@ def error_variances(
     where it is not; a settling error below about 10 % (the spread of drivers on a line that settles less is left
     out), layout errors of full columns, common charges well inside the trim's range.
     Faults and layout errors are those of a whole single line, and sums those of digits -1 and +1, whatever banks,
-    second line and codings the array has.
+    second line and codings the array has. Of input bits that share a conversion sums are those of one, in counts of
+    which a cell has two from its lowest to its highest level.
     Source: facts 1.3, 5; derived in the docstring.
     """
     driven = _check(macro, rows, activity, readout)
@@ -74,30 +80,68 @@ def error_variances(
     bits = jnp.sum(macro.bias_dac.section_units()[:-1])
     bias_high = bits / 2 if chosen == "comparator" else jnp.zeros_like(bits)
     gain = macro.nominal_gain
-    variances = _dynamic(macro, driven, activity, 2 * bias_high)
-    variances |= _static(macro, driven, activity, bias_high, gain)
+    sums = _Sums(driven, activity, macro)
+    variances = _dynamic(macro, sums, 2 * bias_high)
+    variances |= _static(macro, sums, bias_high, gain)
     if chosen == "comparator":
         return variances
     adc = macro.adc
     assert adc is not None
-    lsb = 2.0 * adc.lsb(float(driven))
+    step = 2.0 / macro.cell_steps
+    lsb = step * adc.lsb(float(driven * macro.cell_steps))
     variances["converter"] = adc.static_variance() * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
-    coarse = _quantised(adc, driven, activity, before)
-    whole = jnp.where(lsb <= 2.0, 4.0 * _square_of_rounded(before / 4.0) - before, coarse)
+    coarse = _quantised(adc, sums, before)
+    whole = jnp.where(lsb <= step, step**2 * _square_of_rounded(before / step**2) - before, coarse)
     return variances | {"quantisation": whole}
 
 
-def _quantised(adc: Converter, rows: int, activity: float, before: Array) -> Array:
-    """Change of the mean square error by a converter coarser than a cell, counts^2."""
-    lsb, centre = adc.scale(float(rows))
-    low, high = (2.0 * (centre + lsb * code) - rows for code in (adc.lowest_code, adc.highest_code))
-    spread, mean = (
-        jnp.full_like(before, _sum_variance(rows, activity)),
-        jnp.full_like(before, rows * (2 * activity - 1)),
-    )
-    return quantised_gaussian_error(spread, before, mean, 2.0 * lsb, (low, high))
+class _Sums:
+    """Sums of independent products, each of whose digits is +1 with probability `activity`.
+
+    Attributes:
+        rows: Products.
+        activity: Probability of +1.
+        spread: Variance of a product in counts^2 over that of a single digit: the mean square of evenly spread levels.
+        evaluation_spread: The same of the digits of one evaluation.
+        steps: Steps of a cell.
+    """
+
+    def __init__(self, rows: int, activity: float, macro: CapacitorArray) -> None:
+        self.rows, self.activity, self.steps = rows, activity, macro.cell_steps
+        self.spread, self.evaluation_spread = mean_square(macro.digits_together), mean_square(macro.digit_bits)
+
+    @property
+    def variance(self) -> float:
+        """Of the sum, counts^2."""
+        return _sum_variance(self.rows, self.activity) * self.spread
+
+    @property
+    def mean(self) -> float:
+        """Of the sum, counts."""
+        return self.rows * self.product_mean
+
+    @property
+    def product_mean(self) -> float:
+        """Of a product, counts."""
+        return 2 * self.activity - 1
+
+    def square_from(self, end: int) -> float:
+        """Mean square of the distance of a product from an end, -1 or +1, counts^2."""
+        chance = self.activity if end < 0 else 1 - self.activity
+        if self.spread == 1.0:
+            return 4 * chance
+        return (end - self.product_mean) ** 2 + _sum_variance(1, self.activity) * self.spread
+
+
+def _quantised(adc: Converter, sums: _Sums, before: Array) -> Array:
+    """Change of the mean square error by a converter coarser than a step of a cell, counts^2."""
+    step = 2.0 / sums.steps
+    lsb, centre = adc.scale(float(sums.rows * sums.steps))
+    low, high = (step * (centre + lsb * code) - sums.rows for code in (adc.lowest_code, adc.highest_code))
+    spread, mean = jnp.full_like(before, sums.variance), jnp.full_like(before, sums.mean)
+    return quantised_gaussian_error(spread, before, mean, step * lsb, (low, high))
 
 
 def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
@@ -115,20 +159,23 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
     return driven
 
 
-def _dynamic(macro: CapacitorArray, rows: int, activity: float, bias: Array) -> dict[str, Array]:
-    variances = dict(macro.noise_variances())
+def _dynamic(macro: CapacitorArray, sums: _Sums, bias: Array) -> dict[str, Array]:
+    variances = dict(macro.noise_variances(sums.rows))
     variances["comparator noise"] = macro.decision_noise_counts**2
     if macro.supply_noise is not None:
         relative = ratio(macro.supply_noise, macro.supply)
-        mean = rows * (2 * activity - 1) + (1.0 - macro.tracking) * (rows + bias)
-        variances["supply noise"] = relative**2 * (_sum_variance(rows, activity) + mean**2)
+        mean = sums.mean + (1.0 - macro.tracking) * (sums.rows + bias)
+        variances["supply noise"] = relative**2 * (sums.variance + mean**2)
     return variances
 
 
-def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> dict[str, Array]:
-    total, spread = macro.total_units, _sum_variance(rows, activity) / 4
+def _static(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array) -> dict[str, Array]:
+    rows, activity = sums.rows, sums.activity
+    total, spread = macro.total_units, sums.variance / 4
     high = rows * activity + bias_high
     high_square = high**2 + spread
+    # A quarter last: of one bit exactly the cells that are high.
+    squares, other_squares = (rows * (sums.square_from(end) / 4) + bias_high for end in (-1, 1))
     capacitors = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
 
@@ -136,10 +183,12 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
         """Squared deviations of all capacitors' shares, from the sums of the squares and of what goes high."""
         return squares - 2 * square_of_sum / total + capacitors * square_of_sum / total**2
 
-    shared = of_line(high, high_square)
+    shared = of_line(squares, high_square)
+    if macro.serial_accumulation is not None:
+        return _of_accumulation(macro, sums, squares, sigma)
     if macro.second_line == "differential":
         other = rows * (1 - activity) + bias_high
-        shared = (shared + of_line(other, other**2 + spread)) / 4
+        shared = (shared + of_line(other_squares, other**2 + spread)) / 4
     elif macro.second_line == "replica":
         half = rows / 2 + bias_high
         shared = shared + of_line(rows / 4 + bias_high, half**2)
@@ -153,17 +202,57 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
         middle = 0.0 if macro.second_line == "none" else 0.5 - (rows / 2 + bias_high) / total
         mean_left = activity - high / total - middle
         around = cells - columns * (2 - rows / total) / total
-        variances["layout"] = 4 * gain**2 * (activity * (1 - activity) * around + mean_left**2 * columns)
+        spread_of_cell = activity * (1 - activity) * sums.spread
+        variances["layout"] = 4 * gain**2 * (spread_of_cell * around + mean_left**2 * columns)
     if macro.has_common_effects:
-        variances["settling"] = _settling(macro, rows, activity, bias_high, gain)
+        variances["settling"] = _settling(macro, sums, bias_high, gain)
+    if macro.row_dac is not None:
+        variances["row DAC mismatch"] = gain**2 * _of_row_dacs(macro.row_dac, sums)
     if macro.faults is not None:
         up, down = macro.faults.stuck_high, macro.faults.stuck_low
         mean = 2 * (up * (1 - activity) - down * activity)
-        square = 4 * (up * (1 - activity) + down * activity)
+        square = up * sums.square_from(1) + down * sums.square_from(-1)
         # A cell that is stuck high on a spare row adds two counts, which nothing there expects.
         spare = macro.line_rows - rows
         around = rows * (square - mean**2) + spare * 4 * up * (1 - up)
         variances["faults"] = around + (rows * mean + spare * 2 * up) ** 2
+    return variances
+
+
+def _of_row_dacs(dac: RowDac, sums: _Sums) -> Array:
+    spread = _sum_variance(1, sums.activity) * sums.evaluation_spread
+    return sums.rows * dac.level_variance(sums.product_mean**2 + spread)
+
+
+def _of_accumulation(macro: CapacitorArray, sums: _Sums, squares: Array, sigma: Array) -> dict[str, Array]:
+    """Static errors of lines that are added up on a capacitor, on single lines that settle and hold."""
+    serial = macro.serial_accumulation
+    assert serial is not None
+    for name in ("layout", "faults"):
+        if getattr(macro, name) is not None:
+            raise ValueError(f"Argument `{name}` must be None for closed forms of lines with `serial_accumulation`.")
+    total, capacitors = macro.total_units, macro.line_rows + jnp.sum(macro.bias_dac.section_units())
+    one, whole = jnp.ones_like(total), macro.cell_steps / (2**macro.digit_bits - 1)
+    places, slopes = jax.jvp(macro.accumulation_places, (one,), (one,))
+    weights, slopes = places / whole, slopes / whole
+    exact = 2.0 ** (macro.digit_bits * jnp.arange(macro.joined_evaluations, dtype=one.dtype)) / whole
+    mean, own = sums.rows * sums.activity, _sum_variance(sums.rows, sums.activity) / 4 * sums.evaluation_spread
+
+    def product_of(first: Array, second: Array) -> Array:
+        """Mean product of two weighted sums of the levels of joined evaluations."""
+        return mean**2 * jnp.sum(first) * jnp.sum(second) + own * jnp.sum(first * second)
+
+    both = weights + slopes
+    shared = squares - 2 * product_of(weights, both) / total + capacitors * product_of(both, both) / total**2
+    of_capacitor = serial.relative_sigma(macro.accumulation_capacitance) ** 2
+    variances = {
+        "capacitor mismatch": 4 * sigma**2 * shared,
+        "comparator offset": _offset(macro),
+        "accumulation mismatch": 4 * of_capacitor * product_of(slopes, slopes),
+        "accumulation ratio": 4 * own * jnp.sum((weights - exact) ** 2),
+    }
+    if macro.row_dac is not None:
+        variances["row DAC mismatch"] = macro.weight_square * _of_row_dacs(macro.row_dac, sums)
     return variances
 
 
@@ -179,9 +268,9 @@ def _offset(macro: CapacitorArray) -> Array:
     return (left * macro.counts_per_volt) ** 2
 
 
-def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> Array:
+def _settling(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array) -> Array:
     """Mean square of (line's transfer less the ideal one), by its value and slope at the mean."""
-    middle = rows / 2 + bias_high
+    middle = sums.rows / 2 + bias_high
 
     def moved(high: Array) -> Array:
         """Counts that the line moves when so many units go high."""
@@ -194,12 +283,12 @@ def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Arra
             return (moved(high) - moved(2 * middle - high)) / 2
         return moved(high) - 2 * middle - macro.tracking * (moved(middle) - 2 * middle)
 
-    mean = rows * activity + bias_high
+    mean = sums.rows * sums.activity + bias_high
     value, slope = jax.jvp(read, (mean,), (jnp.ones_like(mean),))
     constant = value - 2 * (mean - middle)
     if macro.comparator is not None and macro.comparator.trim is None:
         constant = constant + (1.0 - macro.tracking) * macro.common_shift * macro.counts_per_volt
-    return constant**2 + (slope / 2 - 1) ** 2 * _sum_variance(rows, activity)
+    return constant**2 + (slope / 2 - 1) ** 2 * sums.variance
 
 
 def _sum_variance(rows: int, activity: float) -> float:
@@ -217,13 +306,16 @@ def _square_of_rounded(variance: Array) -> Array:
     return jnp.where(variance > 0, spread, 0.0)
 
 
-def signal_to_noise(variances: dict[str, Float[Array, ""]], rows: int, activity: float = 0.5) -> Float[Array, ""]:
+def signal_to_noise(
+    variances: dict[str, Float[Array, ""]], rows: int, activity: float = 0.5, together: int = 1
+) -> Float[Array, ""]:
     """Signal-to-noise ratio, dB: variance of the sum itself over that of its error.
 
     Args:
         variances: As from `error_variances`.
         rows: Products summed.
         activity: Probability of +1.
+        together: Input bits that share a conversion.
     """
     error = jnp.sum(jnp.stack(list(variances.values())))
-    return 10 / math.log(10) * jnp.log(_sum_variance(rows, activity) / error)
+    return 10 / math.log(10) * jnp.log(_sum_variance(rows, activity) * mean_square(together) / error)

@@ -133,7 +133,7 @@ class JoinedDigits(MappedArray):
         # Ratios to nominal capacitors first: exact whole numbers where those are exact.
         share = ratio(1.0 - own, 1.0 - kept)
         whole = self.cell_steps / (2**self.digit_bits - 1)
-        return whole / jnp.sum(serial.passed(kept, held)) * serial.passed(own, held) * share
+        return whole / jnp.sum(serial.passed(kept, held)) * serial.passed(own, held) * share[None]
 
     @property
     def accumulated_swing(self) -> Float[Array, ""] | float:

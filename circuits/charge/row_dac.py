@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from amsim.circuits.checked_arguments import checked_arguments
@@ -86,17 +87,19 @@ class RowDac(eqx.Module):
         return jax.random.normal(key, (rows, self.bits))
 
     @checked_arguments
-    def shares(self, draws: Real[Array, "rows bits"]) -> Float[Array, "rows bits"]:
+    def shares(self, draws: Real[ArrayLike, "rows bits"]) -> Float[Array, "rows bits"]:
         """Share of each bit in the range of its row's DAC; they add up to 1.
 
         Args:
             draws: Standard draws, from `fabricate`; zeros are nominal DACs.
         """
-        elements = self.sizes[None, :] + self.mismatch * jnp.sqrt(self.sizes)[None, :] * draws
+        elements = self.sizes[None, :] + self.mismatch * jnp.sqrt(self.sizes)[None, :] * jnp.asarray(draws)
         return ratio(elements, jnp.sum(elements, axis=1, keepdims=True))
 
     @checked_arguments
-    def levels(self, codes: Real[Array, "... rows"], draws: Real[Array, "rows bits"]) -> Float[Array, "... rows"]:
+    def levels(
+        self, codes: Real[ArrayLike, "... rows"], draws: Real[ArrayLike, "rows bits"]
+    ) -> Float[Array, "... rows"]:
         """Level of each row relative to the supply, 1; its mirror is 1 less that.
 
         Args:
@@ -106,12 +109,12 @@ class RowDac(eqx.Module):
         whole = jnp.asarray(codes).astype(jnp.int32)
         bits = jnp.right_shift(whole[..., None], jnp.arange(self.bits).reshape((1,) * whole.ndim + (-1,))) & 1
         shares = self.shares(draws)
-        return jnp.sum(bits * shares.reshape((1,) * (whole.ndim - 1) + shares.shape), axis=-1)
+        return jnp.sum(bits.astype(shares.dtype) * shares.reshape((1,) * (whole.ndim - 1) + shares.shape), axis=-1)
 
     @checked_arguments
-    def integral_nonlinearity(self, draws: Real[Array, "rows bits"]) -> Float[Array, "rows levels"]:
+    def integral_nonlinearity(self, draws: Real[ArrayLike, "rows bits"]) -> Float[Array, "rows levels"]:
         """Deviation of each level from its place between the exact ends, LSB."""
-        codes = jnp.broadcast_to(jnp.arange(self.steps + 1.0)[:, None], (self.steps + 1, draws.shape[0]))
+        codes = jnp.broadcast_to(jnp.arange(self.steps + 1.0)[:, None], (self.steps + 1, jnp.asarray(draws).shape[0]))
         return (self.steps * self.levels(codes, draws) - codes).T
 
     @checked_arguments

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from amsim.circuits.checked_arguments import checked_arguments
@@ -73,6 +74,7 @@ class SerialAccumulation(eqx.Module):
             "systematic",
             "Leakage of the accumulation capacitor between two input digits.",
             off={"off_resistance": None},
+            effects=("accumulation ratio",),
         ),
     )
 
@@ -96,14 +98,14 @@ class SerialAccumulation(eqx.Module):
         return self.capacitor_ratio * line / (2**digit_bits - 1)
 
     @checked_arguments
-    def kept(self, size: Real[Array, "..."], digit_bits: int = 1) -> Float[Array, "..."]:
+    def kept(self, size: Real[ArrayLike, "..."], digit_bits: int = 1) -> Float[Array, "..."]:
         """Part a that a sharing leaves of V_acc, 1.
 
         Args:
             size: C_a over C_tot, each relative to its nominal value.
             digit_bits: Bits of a digit.
         """
-        own = self.capacitor_ratio * size
+        own = self.capacitor_ratio * jnp.asarray(size)
         return ratio(own, own + (2**digit_bits - 1))
 
     @checked_arguments

@@ -158,9 +158,7 @@ def joined_digits(
     coded: Coded, codes: Float[Array, "..."], place: Int[Array, ""] | int, together: int
 ) -> Float[Array, "... together"]:
     """So many digits of inputs from a place on, least significant first."""
-    shape = (*codes.shape, together)
-    places = place + jax.lax.broadcasted_iota(jnp.int32, shape, codes.ndim)
-    return coded.x_code.digit(jnp.broadcast_to(codes[..., None], shape), places)
+    return jax.vmap(lambda one: coded.x_code.digit(codes, one), out_axes=-1)(place + jnp.arange(together))
 
 
 def _joined_sums(
