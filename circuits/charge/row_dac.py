@@ -107,7 +107,10 @@ class RowDac(eqx.Module):
             draws: Standard draws, from `fabricate`.
         """
         whole = jnp.asarray(codes).astype(jnp.int32)
-        bits = jnp.right_shift(whole[..., None], jnp.arange(self.bits).reshape((1,) * whole.ndim + (-1,))) & 1
+        bits = (
+            jnp.right_shift(whole[..., None], jnp.arange(self.bits, dtype=jnp.int32).reshape((1,) * whole.ndim + (-1,)))
+            & 1
+        )
         shares = self.shares(draws)
         return jnp.sum(bits.astype(shares.dtype) * shares.reshape((1,) * (whole.ndim - 1) + shares.shape), axis=-1)
 
