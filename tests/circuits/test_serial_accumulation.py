@@ -214,6 +214,24 @@ def test_mean_square_error_is_the_predicted_one(parts):
         assert float(predicted[name]) > 0.01 * float(found), name
 
 
+def test_mismatch_of_a_line_moves_the_weights_of_its_digits_too():
+    """Alone, and of two digits, where the ratio changes the sum of the weights most."""
+    part = SerialAccumulation(digits=2, mismatch_coefficient=0.0)
+    array = dataclasses.replace(BASE, columns=48, input_bits=2, temperature=0.0, serial_accumulation=part)
+    x, w = words(0, 2, 100, ROWS), signs(1, ROWS, 48)
+
+    @jax.jit
+    def errors(key):
+        coded, line = array.coded(operands(array, x, w)), fold_die(array, array.fabricate(key))
+        joining = Joining(2, 1, line.places)
+        sums = accumulate(coded, weight_digits(coded), ROWS, lambda one: one.sums, cells=line.cells, joining=joining)
+        middle = line.middle(jnp.ones(ROWS), with_bias=False)[None]
+        return sums / 3 + middle - (x - 1.5) @ w / 1.5
+
+    found = jnp.mean(jax.lax.map(errors, jax.random.split(jax.random.key(0), 80)) ** 2)
+    np.testing.assert_allclose(found, array.error_variances()["capacitor mismatch"], rtol=0.04)
+
+
 @pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
 def test_energy_is_the_charge_from_the_supply(parts):
     """Charge of each bottom plate when it rises and when its line, joined to the capacitor, falls; V and units."""
@@ -251,7 +269,10 @@ def test_cost_is_that_of_all_evaluations_and_one_conversion():
     square, reads, readout = float(array.supply) ** 2, 5 * 7, array.adc.energy(array.supply, array.comparator.energy())
     levels, total = ROWS / 2, float(array.total_units)
     # Lines half way, V_acc approaching them by halves.
-    falling = 1e-15 * square * levels * levels / total * (1 / 2 + 1 / 4 + 1 / 8 + 1 / 16)
+    falls = levels * levels / total * (1 / 2 + 1 / 4 + 1 / 8 + 1 / 16)
+    charged = 4 * levels * (1 - levels / total) + falls
+    np.testing.assert_allclose(array.switched_unknown(float(ROWS)), charged, rtol=1e-5)
+    falling = 1e-15 * square * falls
     expected = reads * (falling + 5 * 1e-15 * square - 3 * float(readout))
     np.testing.assert_allclose(float(cost.energy) - float(before.energy), expected, rtol=2e-3)
     area = float(array.columns * array.total_capacitance) / 2e-3
