@@ -76,7 +76,7 @@ def mean_interval(die_values: np.ndarray, *, deterministic: bool = False) -> Mea
         Mean and interval; the interval is NaN for a single die of a random population, which says nothing about spread.
 
     Validity: independent dies and a mean that is close to normal. Of dies of log-normal shape (sigma 1) the interval
-    holds the true mean in about 82 of 100 cases with 4 or 8 dies and in 88 with 16 or 32. It does not include the
+    holds the true mean in about 83 of 100 cases with 4 or 8 dies and in 88 with 16 or 32. It does not include the
     error from the finite test set, which is common to all designs.
     """
     truth_values(deterministic=deterministic)

@@ -47,7 +47,7 @@ def covered(noise, reads, fits, seed):
 
 @pytest.mark.parametrize(("noise", "reads"), [(0.31, 8), (0.31, 32), (1.0, 8), (3.0, 8)])
 def test_interval_of_the_noise_covers(noise, reads):
-    """At least what 0.95 gives but once in 4000 times; by the normal likelihood it was 0 to 55 % at 0.31 steps."""
+    """At least what 0.95 gives but once in 4000 times; by the normal likelihood it was 0 to 75 % at 0.31 steps."""
     assert covered(noise, reads, 40, 0) >= stats.binom.ppf(2.5e-4, 40, 0.95)
 
 

@@ -105,6 +105,8 @@ NOT_NEGATIVE = [
             "integration_time",
             "area",
             "input_capacitance",
+            "temperature_drift",
+            "supply_drift",
         ],
     ),
     (Trim, ["range"]),

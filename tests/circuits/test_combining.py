@@ -125,7 +125,7 @@ def mean_square_errors(array, circuit, dies):
 
     def error(key):
         die, read, inputs, weights = jax.random.split(key, 4)
-        x = 2.0 * jax.random.bernoulli(inputs, 0.5, (40, ROWS)) - 1.0
+        x = jnp.where(jax.random.bernoulli(inputs, 0.5, (40, ROWS)), 1.0, -1.0)
         w = jax.random.randint(weights, (ROWS, 8), -largest, largest).astype(jnp.float32)
         operands = Operands(DenseProduct(ROWS, 8), x, w, SIGNS, of_weights(BITS))
         # A product is half of that of its digits, and half of the inputs less.

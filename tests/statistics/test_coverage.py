@@ -35,7 +35,7 @@ def test_interval_of_a_yield_at_a_limit_covers():
 
 
 @pytest.mark.slow("bootstraps of 400 samples each; measures what a docstring says")
-@pytest.mark.parametrize(("dies", "stated"), [(4, 0.74), (8, 0.78), (16, 0.88), (32, 0.88)])
+@pytest.mark.parametrize(("dies", "stated"), [(4, 0.71), (8, 0.80), (16, 0.87), (32, 0.89)])
 def test_bootstrap_of_the_mean_of_skewed_dies_covers_as_stated(dies, stated):
     loss = np.random.default_rng(1).lognormal(0, 1, (400, dies))
     found = bootstrap_interval(xr.DataArray(loss, dims=("case", "die")), resamples=499)

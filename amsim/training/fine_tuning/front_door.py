@@ -81,7 +81,7 @@ def fine_tune(
 
     Validity: the defaults are a short training. Of the accuracy that a comparator of 1.7 mV costs `binary-fashion` they
     give back 64 % on unseen dies, from the 4000 embedded images; `batch=32, decision_rule="physical"` 69 %; and four
-    times the steps on shifted copies of the images, with `amsim.Distillation(0.9, temperature=1.5)`, 82 %
+    times the steps on shifted copies of the images, with `amsim.Distillation(0.9, temperature=1.5)`, 80 %
     (`docs/results/fine_tuning.md`).
     """
     one_key("key", key)
