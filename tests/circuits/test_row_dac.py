@@ -25,7 +25,10 @@ from amsim.circuits import (
     Operands,
     ResetSwitch,
     RowDac,
+    SarAdc,
     SwitchedCapacitor,
+    TimeSharedCharge,
+    Trim,
     ValueRange,
     Work,
 )
@@ -268,13 +271,63 @@ def test_mean_square_error_is_the_predicted_one(second):
         assert float(predicted[name]) > 0.02 * float(found)
 
 
-def test_energy_is_the_charge_that_the_levels_give():
-    array = dataclasses.replace(BASE, adc=FINE)
+BESIDE = {
+    "a sampling converter": {"adc": SarAdc(bits=14, input_capacitance=1e-14)},
+    "a trim of other conditions": {
+        "comparator": Comparator(
+            noise=4e-3,
+            offset_sigma=5e-3,
+            trim=Trim(temperature=300.0, supply=0.65),
+            temperature_drift=1e-4,
+            supply_drift=0.1,
+        )
+    },
+    "a shared converter": {"columns_per_converter": 4, "leakage": Leakage(hold_time=2e-6, spread=0.3)},
+}
+
+
+@pytest.mark.parametrize("parts", BESIDE.values(), ids=BESIDE)
+def test_error_is_the_predicted_one_beside(parts):
+    quiet = Comparator(noise=4e-3, offset_sigma=5e-3, trim=None)
+    dac = RowDac(bits=2, mismatch=0.15, noise=2e-2)
+    given = {"columns": 48, "input_bits": 2, "adc": Adc(bits=14), "temperature": 400.0, "comparator": quiet}
+    noisy = dataclasses.replace(BASE, row_dac=dac, **given | parts)
+    x, w = words(0, 2, 30, ROWS), signs(1, ROWS, 48)
+
+    @jax.jit
+    def errors(key):
+        die, read = noisy.fabricate(key), jax.random.fold_in(key, 1)
+        operands = Operands(DenseProduct(ROWS, 48), jnp.asarray(x), jnp.asarray(w), code(noisy), SIGNS)
+        return (noisy.multiply(operands, die=die, key=read) - x @ w) / 1.5
+
+    found = jnp.mean(jax.lax.map(errors, jax.random.split(jax.random.key(0), 150)) ** 2)
+    np.testing.assert_allclose(found, sum(noisy.error_variances().values()), rtol=0.06)
+
+
+def test_columns_that_wait_are_driven_by_the_same_rows():
+    array = dataclasses.replace(BASE, adc=FINE, leakage=Leakage(), columns_per_converter=3)
+    die = array.fabricate(jax.random.key(0))
+    draws, elements = np.asarray(die.row_dac, float), 2.0 ** np.arange(4)
+    elements = elements + 0.2 * np.sqrt(elements) * draws
+    places = 15 * elements / elements.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(array.prepare(die).places.rows, places, rtol=1e-5)
+
+
+def test_noise_of_the_levels_is_that_of_the_driven_rows_beside_drivers():
+    array = dataclasses.replace(BASE, row_dac=RowDac(bits=4, noise=2e-2), drivers=Drivers())
+    step = 2 * 2e-2 / float(array.supply)
+    np.testing.assert_allclose(array.noise_variances(5)["row DAC noise"], 5 * step**2, rtol=1e-6)
+    np.testing.assert_allclose(array.noise_variances()["row DAC noise"], ROWS * step**2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sampled", [0.0, 1e-14])
+def test_energy_is_the_charge_that_the_levels_give(sampled):
+    array = dataclasses.replace(BASE, adc=SarAdc(bits=14, input_capacitance=sampled) if sampled else FINE)
     x, w = words(0, 4, 6, ROWS), signs(1, ROWS, COLUMNS)
     told = report_on(array, x, w)
     level = x / 15
     cells = np.where(w.T[None] > 0, level[:, None], 1 - level[:, None])
-    parasitic = ROWS * float(array.cell_parasitic) + float(array.line_parasitic)
+    parasitic = ROWS * float(array.cell_parasitic) + float(array.line_parasitic) + sampled
     parasitic += float(jnp.sum(array.bias_dac.section_units()) * array.unit_capacitance)
     line = ChargeLine([1e-15] * ROWS, parasitic=parasitic, supply=float(array.supply))
     energies = line.supply_energy(jnp.asarray(cells))
@@ -326,6 +379,8 @@ def test_range_of_the_converter_is_chosen_from_the_levels():
         ({"row_dac": RowDac(bits=3)}, "`row_dac` must have bits that divide the 4 bits of an input, but has 3"),
         ({"row_dac": 2}, "row_dac"),
         ({"drivers": Drivers(supply_resistance=10.0)}, "no `supply_resistance` beside a `row_dac`"),
+        ({"weight_bits": 3, "combining": TimeSharedCharge(3)}, "`combining` must be None, or join one bit, beside a"),
+        ({"readout_centre": jnp.zeros(1)}, "`readout_centre` must be None beside a `row_dac` of several bits"),
     ],
 )
 def test_wrong_dacs_of_an_array(given, text, as_a_user_runs_it):
@@ -358,6 +413,10 @@ def test_what_does_not_fit_is_refused(as_a_user_runs_it):
     for macro, text in ((dataclasses.replace(array, row_dac=None), "row_dac"), (other, "DACs of 4 bits")):
         with pytest.raises(ValueError, match=text):
             array.prepare(macro.fabricate(jax.random.key(0)))
+    with pytest.raises(ValueError, match="`method` must not choose the readout of an array with a `row_dac`"):
+        array.readout_profiles(
+            Operands(DenseProduct(ROWS, COLUMNS), jnp.asarray(x), jnp.asarray(w), code(array), SIGNS)
+        )
     with pytest.raises(ValueError, match="convert each bit"):
         spice.write(array, None, np.ones((2, 1), int), np.ones((1, 2), int), "unused.cir")
     # A word of three ternary digits on levels of two bits.

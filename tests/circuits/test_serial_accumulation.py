@@ -23,8 +23,11 @@ from amsim.circuits import (
     Operands,
     ResetSwitch,
     RowDac,
+    SarAdc,
     SerialAccumulation,
     SwitchedCapacitor,
+    TimeSharedCharge,
+    Trim,
     ValueRange,
     Work,
 )
@@ -293,6 +296,19 @@ def test_faults_weigh_as_much_as_any_cell():
     np.testing.assert_allclose((read - 7.5 * w.sum(axis=0)) / 7.5, counts, atol=1e-4)
 
 
+def test_columns_that_share_a_converter_read_what_they_would_alone():
+    part = SerialAccumulation(digits=4, capacitor_ratio=1.1)
+    # So fast that a conversion outlasts the evaluation.
+    alone = dataclasses.replace(BASE, serial_accumulation=part, clock=1e9)
+    shared = dataclasses.replace(alone, columns_per_converter=3)
+    given, die = operands(alone, words(0, 4, 8, ROWS), signs(1, ROWS, COLUMNS)), alone.fabricate(jax.random.key(0))
+    np.testing.assert_array_equal(*(multiply(array, given, die) for array in (alone, shared)))
+    work = Work(DenseProduct(ROWS, COLUMNS), 1, ROWS, 1.0)
+    costs = [array.cost(work, {}) for array in (alone, shared)]
+    assert float(costs[0].energy) == float(costs[1].energy)
+    assert float(costs[0].unclocked_time) < float(costs[1].unclocked_time)
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
@@ -305,6 +321,14 @@ def test_faults_weigh_as_much_as_any_cell():
         ({"supply_noise": 1e-3}, "`supply_noise` must be None beside"),
         ({"second_line": "differential"}, "`second_line` must be 'none' beside"),
         ({"comparator": Comparator(kickback=1e-3)}, "no `kickback` beside"),
+        (
+            {"weight_bits": 3, "combining": TimeSharedCharge(3)},
+            "`combining` must be None, or join one bit, beside `ser",
+        ),
+        ({"readout_centre": jnp.zeros(1)}, "`readout_centre` must be None beside `serial_accumulation`"),
+        ({"comparator": Comparator(trim=Trim(supply=0.7))}, "a trim without a `temperature` and `supply` of its own"),
+        ({"adc": SarAdc(bits=8, input_capacitance=1e-14)}, "`adc` must have no `input_capacitance` beside"),
+        ({"columns_per_converter": 3}, "beside a `serial_accumulation` with an `off_resistance`"),
     ],
 )
 def test_wrong_arrays(given, text, as_a_user_runs_it):
