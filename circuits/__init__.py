@@ -19,6 +19,8 @@ from amsim.circuits.charge.faults import Faults as Faults
 from amsim.circuits.charge.layout import Layout as Layout
 from amsim.circuits.charge.leakage import Leakage as Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch as ResetSwitch
+from amsim.circuits.charge.row_dac import RowDac as RowDac
+from amsim.circuits.charge.serial_accumulation import SerialAccumulation as SerialAccumulation
 from amsim.circuits.charge.time_shared import TimeSharedCharge as TimeSharedCharge
 from amsim.circuits.charge.trim import Trim as Trim
 from amsim.circuits.charge.trim_choice import trim_bits as trim_bits

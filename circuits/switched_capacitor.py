@@ -20,9 +20,11 @@ from amsim.circuits.charge.readout_choice import choose_readout, line_moments
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.bit_slicing import (
+    Joining,
     Slice,
     accumulate,
     check_groups,
+    input_groups,
     of_groups,
     places_of,
     recombine,
@@ -41,6 +43,7 @@ from amsim.circuits.selection.codes import IntegerCode, digits_of
 from amsim.circuits.technology.between_nodes import area_ratio, energy_ratio
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
@@ -88,7 +91,7 @@ class SwitchedCapacitor(CapacitorArray):
 
     @property
     def area(self) -> Float[Array, ""]:
-        """Cells, converters, what combines columns, and switches of banks, m^2."""
+        """Cells, converters, what combines columns, switches of banks, DACs of rows, accumulation capacitors, m^2."""
         readout = 0.0 if self.comparator is None else self.comparator.area_in(self.process)
         if self.adc is not None:
             readout = readout + self.adc.area_in(self.process)
@@ -98,7 +101,11 @@ class SwitchedCapacitor(CapacitorArray):
             readout = readout + self.lines * group / self.combined_columns
         if self.banks is not None:
             readout = readout + self.lines * self.banks.number * self.banks.switch_area * area_ratio(self.process)
-        return self.columns * (self.rows * (self.cell_area * area_ratio(self.process)) + readout)
+        rows = 0.0 if self.row_dac is None else self.rows * self.row_dac.area_in(self.process)
+        if self.serial_accumulation is not None:
+            whole = self.for_rows(self.rows).accumulation_capacitance
+            readout = readout + ratio(whole, self.serial_accumulation.capacitor_density)
+        return self.columns * (self.rows * (self.cell_area * area_ratio(self.process)) + readout) + rows
 
     @checked_arguments
     def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
@@ -128,21 +135,27 @@ class SwitchedCapacitor(CapacitorArray):
         return checked if self.for_rows(1) is not self else fold_die(self, checked)
 
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
-        """Product read through the ADC: one conversion per tile, input bit and weight bit (or group of bits)."""
-        array, adc, combined = self.for_product(operands.product), self.adc, self.combined_columns
+        """Product read through the ADC: one conversion per tile, weight bit (or group) and input bit (or joined bits).
+
+        In steps of a cell, of which joined input bits have several.
+        """
+        array, adc = self.for_product(operands.product), self.adc
+        combined, steps = self.combined_columns, self.cell_steps
         assert adc is not None
         coded, product = self.coded(operands), operands.product
         check_groups(coded, combined)
         digits = weight_digits(coded)
-        driven = product.driven_rows(array.line_rows).astype(digits.dtype)
+        driven = steps * product.driven_rows(array.line_rows).astype(digits.dtype)
         line = array._line(die, digits.shape[1])
+        line = None if line is None else line.in_steps(steps)
         shifts, bias_error = centre_shifts(array, line, len(driven), digits.shape[1])
         middles = None if line is None else line.middle(driven, with_bias=shifts is not None) + bias_error
         finest = finest_step(coded, combined)
-        sampled, decided = array.sampled_noise_counts / 2, array.decision_noise_counts / 2
+        decided = steps * array.decision_noise_counts / 2
 
         def read(one: Slice) -> Float[Array, "..."]:
-            rows = middle = jnp.sum(driven[one.tile]) * swing_of(combined)
+            driven_steps = jnp.sum(driven[one.tile])
+            rows = middle = driven_steps * swing_of(combined)
             shift: Any = 0.0
             counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
             if shifts is not None:
@@ -155,14 +168,15 @@ class SwitchedCapacitor(CapacitorArray):
                 rows,
                 finest,
                 die=None if line is None else line.adc,
-                sampled_noise=sampled,
+                sampled_noise=steps * array.sampled_noise(driven_steps / steps) / 2,
                 decision_noise=decided,
                 key=slice_key,
             )
             return one.place_value * (2 * cells - rows - shift)
 
         cells = None if line is None else line.cells
-        sums = accumulate(coded, digits, array.line_rows, read, cells=cells, combined=combined)
+        joining = Joining(array.digits_together, array.digit_bits, None if line is None else line.places)
+        sums = accumulate(coded, digits, array.line_rows, read, cells=cells, combined=combined, joining=joining)
         return coded.decode(recombine(coded, sums, combined))
 
     def margin(
@@ -201,7 +215,8 @@ class SwitchedCapacitor(CapacitorArray):
         array, combined = self.for_product(operands.product), self.combined_columns
         coded, product = self.coded(operands), operands.product
         check_groups(coded, combined)
-        driven = jnp.sum(product.driven_rows(array.line_rows).astype(coded.w.dtype), axis=-1)
+        steps, together = array.cell_steps, array.digits_together
+        driven = steps * jnp.sum(product.driven_rows(array.line_rows).astype(coded.w.dtype), axis=-1)
         digits, finest = weight_digits(coded), finest_step(coded, combined)
         places = places_of(digits.shape[1], combined).astype(coded.w.dtype)
         # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
@@ -214,20 +229,20 @@ class SwitchedCapacitor(CapacitorArray):
             if shifts is not None:
                 shift = over_columns(shifts[slice_.tile], cells.ndim)
                 bias_high = array.bias_units_high(shift)
-            found = {
-                "switched_units": jnp.mean(array.switched_units(cells, driven[slice_.tile], bias_high)),
-                "high_cells": jnp.mean(cells),
-            }
+            if together == 1:
+                high, switched = cells, array.switched_units(cells, driven[slice_.tile], bias_high)
+            else:
+                high, switched = array.switched_in_conversion(product, slice_, driven[slice_.tile] / steps)
+            found = {"switched_units": jnp.mean(switched), "high_cells": jnp.mean(high)}
             if neuron is None and self.adc is not None:
                 read = of_groups((cells + shift / 2) * over_columns(places, cells.ndim), combined)
                 rows = swing_of(combined) * driven[slice_.tile]
                 found["clipped_adc"] = self.adc.clipped_fraction(read, rows, finest)
             return found
 
-        totals = accumulate(coded, digits, array.line_rows, one)
-        activity = {
-            name: total / (product.tiles(array.line_rows) * coded.x_code.digit_count) for name, total in totals.items()
-        }
+        totals = accumulate(coded, digits, array.line_rows, one, joining=Joining(together))
+        reads = product.tiles(array.line_rows) * input_groups(coded, together)
+        activity = {name: total / reads for name, total in totals.items()}
         activity |= coded.clipped_fractions()
         if neuron is not None:
             shift = neuron.in_counts(coded).shift(product.rows)
@@ -253,21 +268,27 @@ class SwitchedCapacitor(CapacitorArray):
         driven = work.product.rows / work.product.tiles(array.line_rows)
         high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
         bias = 0.0 if array.readout_centre is None else jnp.mean(array.bias_units_high(array.readout_centre))
-        switched = activity.get("switched_units", array.switched_units(high, driven, bias))
+        unknown = array.switched_units(high, driven, bias)
+        if array.digits_together > 1:
+            unknown = array.switched_unknown(driven)
+        switched, joined = activity.get("switched_units", unknown), array.joined_evaluations
         bottoms, node = high + array.high_beside(high, driven), energy_ratio(self.process, self.supply)
-        capacitors = (self.unit_capacitance * switched + self.bottom_parasitic * node * bottoms) * self.supply**2
+        bottoms = joined * self.bottom_parasitic * node * bottoms
+        capacitors = (self.unit_capacitance * switched + bottoms) * self.supply**2
         if self.reset is not None:
             capacitors = capacitors + self.lines * self.reset.clock_energy()
-        logic = self.cell_capacitance * node * self.supply**2 * driven
+        logic = joined * self.cell_capacitance * node * self.supply**2 * driven
         cost = stationary_cost(
             array,
             work,
-            evaluation_energy=capacitors + logic + readout / self.combined_columns,
-            evaluation_cycles=self.evaluation_cycles,
+            evaluation_energy=capacitors + logic + readout / self.combined_columns + array.sharing_energy,
+            evaluation_cycles=array.conversion_cycles,
             load_width=self.load_width,
             clock=self.clock,
             unclocked_time=holding + converting,
         )
+        if self.row_dac is not None:
+            cost = dataclasses.replace(cost, energy=cost.energy + array.row_energy(work))
         if self.banks is None:
             return cost
         switches = self.lines * self.columns * self.banks.number
@@ -284,9 +305,10 @@ class SwitchedCapacitor(CapacitorArray):
     def ideal(self) -> "SwitchedCapacitor":
         """The array without mismatch, noise, offset, temperature or parts, its ADC resolving one count over the line.
 
-        Exact up to 16383 rows, where the ADC's 16 bits end; of `bits` combined ones to `16383 / (2^bits - 1)` rows.
+        Exact up to 16383 rows, where the ADC's 16 bits end; of `bits` combined ones to `16383 / (2^bits - 1)` rows, and
+        of so many input bits that share a conversion.
         """
-        swing = self.rows * swing_of(self.combined_columns)
+        swing = self.rows * swing_of(self.combined_columns) * self.cell_steps
         adc = Adc(bits=min(swing.bit_length() + 2, 16), range=1.0)
         assert self.comparator is not None
         silent = dataclasses.replace(
@@ -297,6 +319,8 @@ class SwitchedCapacitor(CapacitorArray):
             adc=None if self.adc is None else adc,
             supply_noise=None,
             combining=None if self.combining is None else self.combining.ideal(),
+            row_dac=None if self.row_dac is None else self.row_dac.ideal(),
+            serial_accumulation=None if self.serial_accumulation is None else self.serial_accumulation.ideal(),
         )
         return dataclasses.replace(silent, drivers=None, reset=None, leakage=None, layout=None, faults=None)
 
@@ -335,12 +359,15 @@ class SwitchedCapacitor(CapacitorArray):
         return None if self.adc is None else self.adc.range
 
     def line_counts(self, operands: Operands) -> Int[Array, "tiles values"]:
-        """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact."""
+        """Number of times that nominal lines take 0, a half, 1, ... steps, over all input and weight digits; exact.
+
+        A cell is one step, or with `row_dac` or `serial_accumulation` the steps of its levels (`cell_steps`).
+        """
         if self.adc is None:
             raise ValueError(no_converter(self))
         coded, rows = self.coded(operands), self.for_product(operands.product).line_rows
         check_groups(coded, self.combined_columns)
-        return count_line_values(coded, rows, self.combined_columns)
+        return count_line_values(coded, rows, self.combined_columns, self.digits_together)
 
     @checked_arguments
     def selected_readout_range(
@@ -350,8 +377,10 @@ class SwitchedCapacitor(CapacitorArray):
         if self.adc is None:
             raise ValueError(no_converter(self))
         rows = self.for_product(product).line_rows
-        combined = self.combined_columns
-        return select_full_scale(self.adc, product, rows, counts, method=method, coverage=coverage, combined=combined)
+        combined, steps = self.combined_columns, self.cell_steps
+        return select_full_scale(
+            self.adc, product, rows, counts, method=method, coverage=coverage, combined=combined, steps=steps
+        )
 
     @checked_arguments
     def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":
@@ -376,6 +405,12 @@ class SwitchedCapacitor(CapacitorArray):
             raise ValueError(
                 "Argument `method` must not choose the readout of an array with `combining`, whose conversions read "
                 'several lines at once; choose a range by one of the other methods, such as "minimum-error".'
+            )
+        if self.digits_together > 1:
+            raise ValueError(
+                "Argument `method` must not choose the readout of an array with a `row_dac` of several bits or "
+                "`serial_accumulation`, whose conversions read several input bits at once; choose a range by one of "
+                'the other methods, such as "minimum-error".'
             )
         return line_moments(self.for_product(operands.product), self.coded(operands))
 

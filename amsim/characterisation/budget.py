@@ -47,7 +47,8 @@ def noise_budget(
     products = macro.line_rows if rows is None else rows
     found = {name: float(value) for name, value in variances.items()}
     total = sum(found.values())
-    ratio = float(signal_to_noise(variances, products, activity, macro.combined_columns)) if total > 0 else math.inf
+    combined, together = macro.combined_columns, macro.input_bits // macro.input_slices
+    ratio = float(signal_to_noise(variances, products, activity, combined, together)) if total > 0 else math.inf
     values = np.array(list(found.values()))
     return labelled(
         {

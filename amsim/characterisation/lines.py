@@ -133,6 +133,7 @@ def _line_report(macro: SwitchedCapacitor, operands: Operands) -> dict[str, Arra
 
 def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: dict[str, Any]) -> xr.Dataset:
     counts, macro = np.asarray(told["lines"]), macro.for_product(product)
+    steps = macro.cell_steps
     driven = np.asarray(jnp.sum(product.driven_rows(macro.line_rows), axis=1), float)
     driven = driven * swing_of(macro.combined_columns)
     fused = "clipped_thresholds" in told
@@ -148,12 +149,12 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
         variables["threshold"] = (("neuron",), (driven[0] - np.asarray(told["shift"], float)) / 2)
     if not fused:
         adc = macro.adc
-        scale = adc.scale(jnp.asarray(driven, float), finest_counted(told["lines"]))
-        lsb, centre = (np.asarray(part, float) for part in scale)
+        scale = adc.scale(jnp.asarray(steps * driven, float), finest_counted(told["lines"]))
+        lsb, centre = (np.asarray(part, float) / steps for part in scale)
         variables["lsb"] = (("tile",), lsb)
         variables["range_low"] = (("tile",), centre + lsb * (adc.lowest_code - 0.5))
         variables["range_high"] = (("tile",), centre + lsb * (adc.highest_code + 0.5))
-    coordinates: dict[str, Any] = {"tile": np.arange(len(counts)), "high_cells": np.arange(counts.shape[1]) / 2}
+    coordinates: dict[str, Any] = {"tile": np.arange(len(counts)), "high_cells": np.arange(counts.shape[1]) / 2 / steps}
     if "threshold" in variables:
         coordinates["neuron"] = np.arange(len(variables["threshold"][1]))
     attributes |= provenance(macro=macro)

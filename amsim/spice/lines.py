@@ -77,6 +77,11 @@ def physical_lines(
             "Argument `macro` must have no part `combining`: a deck has lines that are read one by one; write those of "
             "a group as a macro without it."
         )
+    if macro.digits_together > 1:
+        raise ValueError(
+            "Argument `macro` must convert each bit of an input by itself, but has a `row_dac` of several bits or "
+            "`serial_accumulation`, which a netlist of single lines does not have."
+        )
     w = _signs("weights", weights, "(rows, columns)", (macro.line_rows, macro.columns))
     x = _signs("inputs", inputs, "(evaluations, rows)", (None, w.shape[0]))
     if x.shape[1] != w.shape[0]:

@@ -148,8 +148,8 @@ class SystolicArray(Organisation):
         if self.registers is None:
             return Overhead(zero, zero, zero)
         cells_hold_words = math.isinf(cost.occupancy)
-        steps = 1 if cells_hold_words else columns_of_weight(macro, work) * macro.input_bits
-        input_bits = macro.input_bits if cells_hold_words else 1
+        steps = 1 if cells_hold_words else columns_of_weight(macro, work) * macro.input_slices
+        input_bits = macro.input_bits if cells_hold_words else macro.input_bits // macro.input_slices
         bits = jnp.asarray(float(work.macs * steps) * (input_bits + ACCUMULATOR_BITS))
         filling = busiest.passes * float(macro.rows + macro.columns - 2)
         return Overhead(self.registers.write_energy(bits), zero, zero + filling)

@@ -17,10 +17,13 @@ from amsim.circuits.charge.combining import Combining
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
 from amsim.circuits.charge.faults import Faults
-from amsim.circuits.charge.grouped_array import Group, GroupedArray, check_columns
+from amsim.circuits.charge.grouped_array import Group, check_columns
+from amsim.circuits.charge.joined_digits import JoinedDigits
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch
+from amsim.circuits.charge.row_dac import RowDac, mean_square
+from amsim.circuits.charge.serial_accumulation import SerialAccumulation
 from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
@@ -37,6 +40,8 @@ from amsim.noise.switching import settled_fraction
 PARTS = {
     "banks": Banks,
     "combining": Combining,
+    "row_dac": RowDac,
+    "serial_accumulation": SerialAccumulation,
     "drivers": Drivers,
     "reset": ResetSwitch,
     "leakage": Leakage,
@@ -66,7 +71,7 @@ def with_stated_supply(array: Any, supply: Any) -> dict[str, Any]:
     }
 
 
-class CapacitorArray(GroupedArray):
+class CapacitorArray(JoinedDigits):
     """Physical description of a switched-capacitor array; `SwitchedCapacitor` computes with it.
 
     Attributes:
@@ -109,6 +114,9 @@ class CapacitorArray(GroupedArray):
             conversion reads several bits of a weight. None converts every column by itself, as does one of one bit.
         columns_per_converter: Columns that share a converter and its comparator, which takes them one after another
             while the others hold (static); whole groups where columns are combined. None: each conversion has its own.
+        row_dac: DAC of each row, on whose levels several input bits share an evaluation. None drives one bit at a time.
+        serial_accumulation: Capacitor of each column that adds up the evaluations of several input digits before one
+            conversion. None converts each evaluation.
         drivers: Resistance of the drivers: settling and driver noise. None settles at once.
         reset: Reset switch: incomplete reset, clock feedthrough, charge injection. None is ideal.
         leakage: Droop of the held line. None holds forever.
@@ -190,6 +198,8 @@ class CapacitorArray(GroupedArray):
     banks: Banks | None = None
     combining: Combining | None = None
     columns_per_converter: int | None = count(default=None)
+    row_dac: RowDac | None = None
+    serial_accumulation: SerialAccumulation | None = None
     drivers: Drivers | None = None
     reset: ResetSwitch | None = None
     leakage: Leakage | None = None
@@ -227,6 +237,7 @@ class CapacitorArray(GroupedArray):
         self._check_rails()
         self._check_tracking()
         check_columns(self)
+        self.check_joined_digits()
         parasitics = (self.cell_parasitic, self.line_parasitic)
         known = not any(isinstance(value, jax.core.Tracer) for value in parasitics)
         if self.drivers is not None and known and not any(np.asarray(value) > 0 for value in parasitics):
@@ -375,7 +386,7 @@ class CapacitorArray(GroupedArray):
     @property
     def counts_per_volt(self) -> Float[Array, ""]:
         """Counts (half a cell; of combined columns, of the least significant one) per volt of what is read, 1/V."""
-        counts = ratio(2.0 * self.read_units, self.swing * self.supply)
+        counts = ratio(2.0 * self.read_units, self.swing * self.accumulated_swing * self.supply)
         return counts if self.group is None else ratio(counts * swing_of(self.combined_columns), self.group.full_share)
 
     @property
@@ -392,7 +403,8 @@ class CapacitorArray(GroupedArray):
     def has_common_effects(self) -> bool:
         """Whether nominal lines differ from ideal ones."""
         kickback = None if self.comparator is None else self.comparator.kickback
-        return any(part is not None for part in (self.drivers, self.reset, self.leakage, kickback))
+        parts = (self.drivers, self.reset, self.leakage, kickback, self.serial_accumulation)
+        return any(part is not None for part in parts)
 
     @property
     def settling_time(self) -> Float[Array, ""]:
@@ -554,7 +566,12 @@ class CapacitorArray(GroupedArray):
     @property
     def sampled_noise_counts(self) -> Float[Array, ""]:
         """Standard deviation of the noise on the line before any decision, counts."""
-        variances = self.noise_variances()
+        return self.sampled_noise(self.line_rows)
+
+    @checked_arguments
+    def sampled_noise(self, driven: Float[Array, ""] | float | int) -> Float[Array, ""]:
+        """The same on a line of which so many rows are in use."""
+        variances = self.noise_variances(driven)
         return root(sum(variances.values(), start=jnp.zeros_like(self.supply)))
 
     @property
@@ -563,13 +580,16 @@ class CapacitorArray(GroupedArray):
         assert self.comparator is not None
         return self.comparator.noise_at(self.supply, self.process) * self.counts_per_volt
 
-    def noise_variances(self) -> dict[str, Float[Array, ""]]:
+    @checked_arguments
+    def noise_variances(self, driven: Float[Array, ""] | float | int | None = None) -> dict[str, Float[Array, ""]]:
         """Variance on the line, counts^2, of each source that is drawn at every read.
 
         "thermal noise": kT/C noise of the reset switch on C_tot. "driver noise": noise of the drivers' resistors,
         `kT C_sum / (C_par C_tot)` within the readout's bandwidth. Of a converter that samples the line both together
         are the kT/C noise of its C_s. "last value": what slow drivers leave of the sums before, whose variance is one
-        count^2 per row when operands are independent. Those of two lines add.
+        count^2 per row when operands are independent, less with levels in between. Those of two lines add. "row DAC
+        noise": that of `driven` rows (None is all of the line). After joined evaluations the noise of the line is that
+        of its accumulation capacitor, `kT / C_a`.
         """
         # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
         unit = (
@@ -585,13 +605,22 @@ class CapacitorArray(GroupedArray):
             variances = {
                 "thermal noise": unit * ratio(self.read_units, ratio(sampled, self.unit_capacitance)) * self.read_units
             }
+        if self.serial_accumulation is not None:
+            left = ratio(self.total_capacitance, self.accumulation_capacitance) / self.accumulated_swing**2
+            variances["thermal noise"] = variances["thermal noise"] * left
         if self.drivers is not None:
             if sampled is None:
                 grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
-                driven = ratio(self.total_units - grounded, grounded) * self.total_units
-                variances["driver noise"] = self.drivers.noise_fraction * unit * driven
+                moved = ratio(self.total_units - grounded, grounded) * self.total_units
+                variances["driver noise"] = self.drivers.noise_fraction * unit * moved
             left = quotient(self.drive_left**2, 1.0 - self.drive_kept**2)
             variances["last value"] = left * self.nominal_gain**2 * self.line_rows
+            if self.row_dac is not None:
+                variances["last value"] = variances["last value"] * mean_square(self.row_dac.bits)
+        if self.row_dac is not None:
+            rows = self.line_rows if driven is None else driven
+            level = ratio(2.0 * self.row_dac.noise, self.supply)
+            variances["row DAC noise"] = level**2 * rows * self.weight_square
         return variances if self.group is None else self._of_group(variances, self.group)
 
     def _of_group(self, variances: dict[str, Float[Array, ""]], group: Group) -> dict[str, Float[Array, ""]]:

@@ -14,6 +14,7 @@ from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.combined_error import group_mismatch, group_settling
 from amsim.circuits.charge.common_rail import rail_gain_among
 from amsim.circuits.charge.layout import nominal_layout
+from amsim.circuits.charge.row_dac import RowDac, mean_square
 from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, number_between, one_of
@@ -47,6 +48,10 @@ def error_variances(
     - offset drift: `(temperature_drift (T - T_0))^2 + (supply_drift (V - V_trim))^2`, where it states them.
     - settling: deviation of a nominal line's transfer from the ideal one, constant and slope: settling and droop, and
       the charges that all lines have in common where no trim removes them, or their change since the trim.
+    - row DAC mismatch: `rows g^2 mismatch^2 (1 - E u^2) / (2^k - 1)` for levels u of k bits.
+    - accumulation mismatch, accumulation ratio: with `D = sum_s A_s dw_s / d ln(C_a)` for sums of levels A_s and
+      weights w_s of joined evaluations, `4 sigma_a^2 E D^2` and `4 sum_s (w_s - w_ideal)^2 Var A_s`; the line's own
+      mismatch as part of T moves D too.
     - faults: stuck cells; dead columns are a matter of yield and are left out.
     - converter: static variance of its transitions (ADC only).
     - combination: weights of combined columns that are not powers of two, nominal capacitors beside ideal ones.
@@ -63,7 +68,7 @@ def error_variances(
     Args:
         macro: The array.
         rows: Products summed; None is all rows of the macro. Of its banks as few are on as hold them.
-        activity: Probability of +1, between 0 and 1.
+        activity: Probability of +1, between 0 and 1; of each product of digits where input bits share a conversion.
         readout: "adc" or "comparator" (with half of the bias DAC high); None is the ADC where there is one.
 
     Returns:
@@ -77,7 +82,8 @@ def error_variances(
     where it is not; a settling error below about 10 % (the spread of drivers on a line that settles less is left
     out), layout errors of full columns, common charges well inside the trim's range.
     Faults and layout errors are those of a whole single line, and sums those of digits -1 and +1, whatever banks,
-    second line and codings the array has.
+    second line and codings the array has. Of input bits that share a conversion sums are those of one, in counts of
+    which a cell has two from its lowest to its highest level.
     Source: facts 1.3, 5; derived in the docstring.
     """
     driven = _check(macro, rows, activity, readout)
@@ -94,31 +100,71 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
     bits = jnp.sum(macro.bias_dac.section_units()[:-1])
     bias_high = bits / 2 if chosen == "comparator" else jnp.zeros_like(bits)
     gain = macro.nominal_gain
-    variances = _dynamic(macro, driven, activity, 2 * bias_high)
-    variances |= _static(macro, driven, activity, bias_high, gain)
+    sums = _Sums(driven, activity, macro)
+    variances = _dynamic(macro, sums, 2 * bias_high)
+    variances |= _static(macro, sums, bias_high, gain)
     if chosen == "comparator":
         return variances
     adc = macro.adc
     assert adc is not None
-    lsb = 2.0 * adc.lsb(float(driven * swing_of(macro.combined_columns)))
+    step = 2.0 / sums.steps
+    lsb = step * adc.lsb(float(sums.cells * sums.steps))
     variances["converter"] = adc.static_variance() * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
-    coarse = _quantised(adc, driven, activity, before, macro.combined_columns)
-    whole = jnp.where(lsb <= 2.0, 4.0 * _square_of_rounded(before / 4.0) - before, coarse)
+    coarse = _quantised(adc, sums, before)
+    whole = jnp.where(lsb <= step, step**2 * _square_of_rounded(before / step**2) - before, coarse)
     return variances | {"quantisation": whole}
 
 
-def _quantised(adc: Converter, rows: int, activity: float, before: Array, combined: int) -> Array:
-    """Change of the mean square error by a converter coarser than a cell, counts^2."""
-    cells = rows * swing_of(combined)
-    lsb, centre = adc.scale(float(cells))
-    low, high = (2.0 * (centre + lsb * code) - cells for code in (adc.lowest_code, adc.highest_code))
-    spread, mean = (
-        jnp.full_like(before, _sum_variance(rows, activity, combined)),
-        jnp.full_like(before, cells * (2 * activity - 1)),
-    )
-    return quantised_gaussian_error(spread, before, mean, 2.0 * lsb, (low, high))
+class _Sums:
+    """Sums of independent products, each of whose digits is +1 with probability `activity`.
+
+    Attributes:
+        rows: Products on a line.
+        activity: Probability of +1.
+        combined: Lines that are read as one value.
+        cells: Cells of the least significant line in the swing of what is read.
+        steps: Steps of a cell.
+        spread: Variance of a product in counts^2 over that of a single digit: the mean square of evenly spread levels.
+        evaluation_spread: The same of the digits of one evaluation.
+    """
+
+    def __init__(self, rows: int, activity: float, macro: CapacitorArray) -> None:
+        self.rows, self.activity, self.steps = rows, activity, macro.cell_steps
+        self.combined, self.cells = macro.combined_columns, rows * swing_of(macro.combined_columns)
+        self.spread, self.evaluation_spread = mean_square(macro.digits_together), mean_square(macro.digit_bits)
+
+    @property
+    def variance(self) -> float:
+        """Of what is read, counts^2."""
+        return _sum_variance(self.rows, self.activity, self.combined) * self.spread
+
+    @property
+    def mean(self) -> float:
+        """Of what is read, counts."""
+        return self.cells * self.product_mean
+
+    @property
+    def product_mean(self) -> float:
+        """Of a product, counts."""
+        return 2 * self.activity - 1
+
+    def square_from(self, end: int) -> float:
+        """Mean square of the distance of a product from an end, -1 or +1, counts^2."""
+        chance = self.activity if end < 0 else 1 - self.activity
+        if self.spread == 1.0:
+            return 4 * chance
+        return (end - self.product_mean) ** 2 + _sum_variance(1, self.activity) * self.spread
+
+
+def _quantised(adc: Converter, sums: _Sums, before: Array) -> Array:
+    """Change of the mean square error by a converter coarser than a step of a cell, counts^2."""
+    step = 2.0 / sums.steps
+    lsb, centre = adc.scale(float(sums.cells * sums.steps))
+    low, high = (step * (centre + lsb * code) - sums.cells for code in (adc.lowest_code, adc.highest_code))
+    spread, mean = jnp.full_like(before, sums.variance), jnp.full_like(before, sums.mean)
+    return quantised_gaussian_error(spread, before, mean, step * lsb, (low, high))
 
 
 def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
@@ -143,23 +189,26 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
     return driven
 
 
-def _dynamic(macro: CapacitorArray, rows: int, activity: float, bias: Array) -> dict[str, Array]:
-    variances = dict(macro.noise_variances())
+def _dynamic(macro: CapacitorArray, sums: _Sums, bias: Array) -> dict[str, Array]:
+    variances = dict(macro.noise_variances(sums.rows))
     variances["comparator noise"] = macro.decision_noise_counts**2
     if macro.supply_noise is not None:
         relative = ratio(macro.supply_noise, macro.supply)
-        mean = rows * (2 * activity - 1) + (1.0 - macro.tracking) * (rows + bias)
-        mean = mean * swing_of(macro.combined_columns)
-        variances["supply noise"] = relative**2 * (_sum_variance(rows, activity, macro.combined_columns) + mean**2)
+        mean = sums.rows * sums.product_mean + (1.0 - macro.tracking) * (sums.rows + bias)
+        mean = mean * swing_of(sums.combined)
+        variances["supply noise"] = relative**2 * (sums.variance + mean**2)
     return variances
 
 
-def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> dict[str, Array]:
+def _static(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array) -> dict[str, Array]:
     if macro.joined is not None:
-        return _static_of_group(macro, rows, activity)
-    total, spread = macro.read_units, _sum_variance(rows, activity) / 4
+        return _static_of_group(macro, sums)
+    rows, activity = sums.rows, sums.activity
+    total, spread = macro.read_units, sums.variance / 4
     high = rows * activity + bias_high
     high_square = high**2 + spread
+    # A quarter last: of one bit exactly the cells that are high.
+    squares, other_squares = (rows * (sums.square_from(end) / 4) + bias_high for end in (-1, 1))
     capacitors = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
 
@@ -167,10 +216,12 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
         """Squared deviations of all capacitors' shares, from the sums of the squares and of what goes high."""
         return squares - 2 * square_of_sum / total + capacitors * square_of_sum / total**2
 
-    shared = of_line(high, high_square)
+    shared = of_line(squares, high_square)
+    if macro.serial_accumulation is not None:
+        return _of_accumulation(macro, sums, squares, sigma)
     if macro.second_line == "differential":
         other = rows * (1 - activity) + bias_high
-        shared = (shared + of_line(other, other**2 + spread)) / 4
+        shared = (shared + of_line(other_squares, other**2 + spread)) / 4
     elif macro.second_line == "replica":
         half = rows / 2 + bias_high
         shared = shared + of_line(rows / 4 + bias_high, half**2)
@@ -187,18 +238,21 @@ def _static(macro: CapacitorArray, rows: int, activity: float, bias_high: Array,
         middle = 0.0 if macro.second_line == "none" else 0.5 - (rows / 2 + bias_high) / total
         mean_left = activity - high / total - middle
         around = cells - columns * (2 - rows / total) / total
-        variances["layout"] = 4 * gain**2 * (activity * (1 - activity) * around + mean_left**2 * columns)
+        spread_of_cell = activity * (1 - activity) * sums.spread
+        variances["layout"] = 4 * gain**2 * (spread_of_cell * around + mean_left**2 * columns)
     if macro.has_common_effects:
-        variances["settling"] = _settling(macro, rows, activity, bias_high, gain)
+        variances["settling"] = _settling(macro, sums, bias_high, gain)
+    if macro.row_dac is not None:
+        variances["row DAC mismatch"] = gain**2 * _of_row_dacs(macro.row_dac, sums)
     if macro.faults is not None:
-        mean, around = _stuck(macro, rows, activity)
+        mean, around = _stuck(macro, sums)
         variances["faults"] = around + mean**2
     return variances
 
 
-def _static_of_group(macro: CapacitorArray, rows: int, activity: float) -> dict[str, Array]:
+def _static_of_group(macro: CapacitorArray, sums: _Sums) -> dict[str, Array]:
     """The same of combined columns."""
-    group, bits = macro.group, macro.combined_columns
+    group, bits, rows, activity = macro.group, sums.combined, sums.rows, sums.activity
     assert group is not None
     variances = {"capacitor mismatch": group_mismatch(macro, rows, activity), "comparator offset": _offset(macro)}
     shift = jnp.zeros_like(macro.supply)
@@ -212,21 +266,59 @@ def _static_of_group(macro: CapacitorArray, rows: int, activity: float) -> dict[
     mean, around = group_settling(macro, rows, activity, group.weights, macro.nominal_gain)
     variances["combination"] = (mean + shift) ** 2 + around - settling
     if macro.faults is not None:
-        mean, around = _stuck(macro, rows, activity)
+        mean, around = _stuck(macro, sums)
         variances["faults"] = around * jnp.sum(ideal**2) + (mean * jnp.sum(ideal)) ** 2
     return variances
 
 
-def _stuck(macro: CapacitorArray, rows: int, activity: float) -> tuple[Array, Array]:
+def _stuck(macro: CapacitorArray, sums: _Sums) -> tuple[Array, Array]:
     """Mean and variance of what stuck cells add to one line, counts and counts^2."""
     assert macro.faults is not None
+    rows, activity = sums.rows, sums.activity
     up, down = macro.faults.stuck_high, macro.faults.stuck_low
     mean = 2 * (up * (1 - activity) - down * activity)
-    square = 4 * (up * (1 - activity) + down * activity)
+    square = up * sums.square_from(1) + down * sums.square_from(-1)
     # A cell that is stuck high on a spare row adds two counts, which nothing there expects.
     spare = macro.line_rows - rows
     around = rows * (square - mean**2) + spare * 4 * up * (1 - up)
     return rows * mean + spare * 2 * up, around
+
+
+def _of_row_dacs(dac: RowDac, sums: _Sums) -> Array:
+    spread = _sum_variance(1, sums.activity) * sums.evaluation_spread
+    return sums.rows * dac.level_variance(sums.product_mean**2 + spread)
+
+
+def _of_accumulation(macro: CapacitorArray, sums: _Sums, squares: Array, sigma: Array) -> dict[str, Array]:
+    """Static errors of lines that are added up on a capacitor, on single lines that settle and hold."""
+    serial = macro.serial_accumulation
+    assert serial is not None
+    for name in ("layout", "faults"):
+        if getattr(macro, name) is not None:
+            raise ValueError(f"Argument `{name}` must be None for closed forms of lines with `serial_accumulation`.")
+    total, capacitors = macro.total_units, macro.line_rows + jnp.sum(macro.bias_dac.section_units())
+    one, whole = jnp.ones_like(total), macro.cell_steps / (2**macro.digit_bits - 1)
+    places, slopes = jax.jvp(macro.accumulation_places, (one,), (one,))
+    weights, slopes = places / whole, slopes / whole
+    exact = 2.0 ** (macro.digit_bits * jnp.arange(macro.joined_evaluations, dtype=one.dtype)) / whole
+    mean, own = sums.rows * sums.activity, _sum_variance(sums.rows, sums.activity) / 4 * sums.evaluation_spread
+
+    def product_of(first: Array, second: Array) -> Array:
+        """Mean product of two weighted sums of the levels of joined evaluations."""
+        return mean**2 * jnp.sum(first) * jnp.sum(second) + own * jnp.sum(first * second)
+
+    both = weights + slopes
+    shared = squares - 2 * product_of(weights, both) / total + capacitors * product_of(both, both) / total**2
+    of_capacitor = serial.relative_sigma(macro.accumulation_capacitance) ** 2
+    variances = {
+        "capacitor mismatch": 4 * sigma**2 * shared,
+        "comparator offset": _offset(macro),
+        "accumulation mismatch": 4 * of_capacitor * product_of(slopes, slopes),
+        "accumulation ratio": 4 * own * jnp.sum((weights - exact) ** 2),
+    }
+    if macro.row_dac is not None:
+        variances["row DAC mismatch"] = macro.weight_square * _of_row_dacs(macro.row_dac, sums)
+    return variances
 
 
 def _offset(macro: CapacitorArray) -> Array:
@@ -260,12 +352,12 @@ def _shift_sigmas(macro: CapacitorArray) -> Float[Array, " causes"]:
     return jnp.stack(sizes)
 
 
-def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Array, gain: Array) -> Array:
+def _settling(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array) -> Array:
     """Mean square of (line's transfer less the ideal one), by its value and slopes at the mean.
 
     Of the slopes one is by the column's own cells, the other by those of the columns that share its rail.
     """
-    middle = rows / 2 + bias_high
+    middle = sums.rows / 2 + bias_high
 
     def read(own: Array, others: Array) -> Array:
         """Counts above the middle that are read."""
@@ -278,7 +370,7 @@ def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Arra
             at_middle = macro.rail_gain(middle)
         return first - 2 * middle - macro.tracking * (2 * gain * middle * at_middle - 2 * middle)
 
-    mean = rows * activity + bias_high
+    mean = sums.rows * sums.activity + bias_high
     one, none = jnp.ones_like(mean), jnp.zeros_like(mean)
     value, slope = jax.jvp(read, (mean, mean), (one, none))
     constant = value - 2 * (mean - middle)
@@ -286,13 +378,13 @@ def _settling(macro: CapacitorArray, rows: int, activity: float, bias_high: Arra
     if macro.comparator is not None and (macro.comparator.trim is None or then is not None):
         left = macro.common_shift if then is None else macro.common_shift - then.common_shift
         constant = constant + (1.0 - macro.tracking) * left * macro.counts_per_volt
-    error = constant**2 + (slope / 2 - 1) ** 2 * _sum_variance(rows, activity)
+    error = constant**2 + (slope / 2 - 1) ** 2 * sums.variance
     if not macro.has_rail or macro.has_own_rails:
         return error
     assert macro.drivers is not None
     columns = macro.drivers.rail_lines // macro.lines - 1
     _, slope = jax.jvp(read, (mean, mean), (none, one))
-    return error + (slope / 2) ** 2 * _sum_variance(rows, activity) / max(columns, 1)
+    return error + (slope / 2) ** 2 * sums.variance / max(columns, 1)
 
 
 def _sum_variance(rows: int, activity: float, combined: int = 1) -> float:
@@ -312,7 +404,7 @@ def _square_of_rounded(variance: Array) -> Array:
 
 
 def signal_to_noise(
-    variances: dict[str, Float[Array, ""]], rows: int, activity: float = 0.5, combined: int = 1
+    variances: dict[str, Float[Array, ""]], rows: int, activity: float = 0.5, combined: int = 1, together: int = 1
 ) -> Float[Array, ""]:
     """Signal-to-noise ratio, dB: variance of the sum itself over that of its error.
 
@@ -321,6 +413,7 @@ def signal_to_noise(
         rows: Products summed.
         activity: Probability of +1.
         combined: Columns that are read as one value.
+        together: Input bits that share a conversion.
     """
     error = jnp.sum(jnp.stack(list(variances.values())))
-    return 10 / math.log(10) * jnp.log(_sum_variance(rows, activity, combined) / error)
+    return 10 / math.log(10) * jnp.log(_sum_variance(rows, activity, combined) * mean_square(together) / error)

@@ -55,6 +55,8 @@ class CapacitorDie(eqx.Module):
         second: The second line of each column.
         combining: Capacitors that combine the columns of each group.
         drift: Drift of each comparator's offset with temperature and with supply.
+        row_dac: Elements of each row's DAC.
+        accumulation: Accumulation capacitor of each column.
     """
 
     units: Float[Array, "rows columns"]
@@ -71,6 +73,8 @@ class CapacitorDie(eqx.Module):
     second: LineDraws | None = None
     combining: Float[Array, "groups capacitors"] | None = None
     drift: Float[Array, "columns 2"] | None = None
+    row_dac: Float[Array, "rows bits"] | None = None
+    accumulation: Float[Array, " columns"] | None = None
 
     @property
     def first(self) -> LineDraws:
@@ -114,6 +118,8 @@ def draw_die(macro: CapacitorArray, key: PRNGKeyArray) -> CapacitorDie:
         second,
         first.combining,
         None if macro.at_trim is None else jax.random.normal(jax.random.fold_in(key, 18), (macro.columns, 2)),
+        None if macro.row_dac is None else macro.row_dac.fabricate(jax.random.fold_in(key, 24), macro.rows),
+        None if macro.serial_accumulation is None else jax.random.normal(jax.random.fold_in(key, 25), line),
     )
 
 
@@ -156,8 +162,21 @@ def nominal_die(macro: CapacitorArray) -> CapacitorDie:
     second = None
     if macro.second_line != "none":
         second = LineDraws(cells, bias, cells, bias, line, line, combining=joined)
-    drift = jnp.zeros((macro.columns, 2))
-    return CapacitorDie(cells, bias, line, line, cells, bias, line, line, second=second, combining=joined, drift=drift)
+    return CapacitorDie(
+        cells,
+        bias,
+        line,
+        line,
+        cells,
+        bias,
+        line,
+        line,
+        second=second,
+        combining=joined,
+        drift=jnp.zeros((macro.columns, 2)),
+        row_dac=None if macro.row_dac is None else jnp.zeros((macro.rows, macro.row_dac.bits)),
+        accumulation=line,
+    )
 
 
 def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
@@ -178,6 +197,8 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
         "leakage": die.leakage,
         "layout": die.layout,
         "faults": die.faults,
+        "row_dac": die.row_dac,
+        "serial_accumulation": die.accumulation,
     }
     if (macro.second_line != "none") != (die.second is not None):
         raise ValueError(
@@ -202,6 +223,11 @@ def check_die(macro: CapacitorArray, die: Any) -> CapacitorDie:
         raise ValueError(
             "Argument `die` must be a die of this macro, but was fabricated without the drift of its comparators; "
             "fabricate it from this macro (the same key gives the same die)."
+        )
+    if macro.row_dac is not None and die.row_dac is not None and die.row_dac.shape[1] != macro.row_dac.bits:
+        raise ValueError(
+            f"Argument `die` must be a die of this macro, whose rows have DACs of {macro.row_dac.bits} bits, but has "
+            f"DACs of {die.row_dac.shape[1]}."
         )
     if macro.adc is not None and die.adc is None:
         adc, columns = macro.adc, macro.columns

@@ -17,7 +17,7 @@ from amsim.circuits.charge.combined_lines import joined_shares, load_errors, own
 from amsim.circuits.charge.common_rail import rail_gains
 from amsim.circuits.charge.die import CapacitorDie, LineDraws, mismatch_errors
 from amsim.circuits.charge.rc_line import step_response
-from amsim.circuits.contract.bit_slicing import of_groups, swing_of
+from amsim.circuits.contract.bit_slicing import Places, of_groups, swing_of
 from amsim.circuits.contract.products import over_columns
 from amsim.noise.finite_slopes import quotient, ratio
 from amsim.noise.random import normal
@@ -45,6 +45,7 @@ class CapacitorLine(eqx.Module):
         difference: Weight of each cell of a column when it stands half way on all its lines, which a second line takes
             away again but for mismatch; None where the line is read against a level.
         combined: Columns of a group (static).
+        places: Place values of input digits that share a conversion; None are nominal ones.
     """
 
     cells: Float[Array, "line_rows slices"]
@@ -58,6 +59,7 @@ class CapacitorLine(eqx.Module):
     adc: Any
     difference: Float[Array, "line_rows slices"] | None = None
     combined: int = eqx.field(static=True, default=1)
+    places: Places | None = None
 
     def behind(self, slices: int) -> "CapacitorLine":
         """Lines behind the slices of a site: slice `j` is on physical column `j mod columns`."""
@@ -84,6 +86,20 @@ class CapacitorLine(eqx.Module):
             lines(self.adc),
             lines(self.difference, 1),
             self.combined,
+            None if self.places is None else self.places._replace(columns=lines(self.places.columns, 1)),
+        )
+
+    def in_steps(self, steps: int) -> "CapacitorLine":
+        """The same lines in counts of which a cell has two for each of so many steps; but for the weights of cells."""
+        if steps == 1:
+            return self
+        scaled = self.held, self.bias, self.bias_middle, self.offset
+        changed = jax.tree.map(lambda values: steps * values, scaled)
+        return eqx.tree_at(
+            lambda line: (line.held, line.bias, line.bias_middle, line.offset),
+            self,
+            changed,
+            is_leaf=lambda leaf: leaf is None,
         )
 
     def middle(self, driven: Float[Array, "... rows"], *, with_bias: bool) -> Float[Array, "... slices"]:
@@ -169,7 +185,11 @@ def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
         """The same where columns are the first axis of a turn."""
         return jnp.moveaxis(own_turn(jnp.moveaxis(values, 1, -1)), -1, 0)
 
-    conversions = (macro.columns // macro.combined_columns,)
+    conversions, places = (macro.columns // macro.combined_columns,), folded.places
+    if places is not None:
+        # Rows have the same in all turns.
+        rows = None if places.rows is None else places.rows[0]
+        places = Places(rows, None if places.columns is None else own_turn(places.columns))
     gain, reference_gain = (
         own_turn(jnp.broadcast_to(one[:, None], (macro.turns, *conversions)))
         for one in (folded.gain, folded.reference_gain)
@@ -186,6 +206,7 @@ def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
         macro.of_readouts(die.adc),
         None if folded.difference is None else own_turn(folded.difference),
         folded.combined,
+        places,
     )
 
 
@@ -217,7 +238,28 @@ def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
         difference,
         macro.combined_columns,
     )
+    line = _with_joined_digits(macro, die, line)
     return line if macro.faults is None or die.faults is None else _without_dead_columns(macro, die, line)
+
+
+def _with_joined_digits(macro: CapacitorArray, die: CapacitorDie, line: CapacitorLine) -> CapacitorLine:
+    """Place values of input digits on this die; what all of them have in common on a column is a gain of its cells."""
+    rows = columns = None
+    if macro.row_dac is not None and macro.row_dac.bits > 1:
+        assert die.row_dac is not None
+        rows = macro.row_dac.steps * macro.row_dac.shares(die.row_dac)[: macro.line_rows]
+    if macro.serial_accumulation is not None:
+        assert die.accumulation is not None
+        sigma = macro.serial_accumulation.relative_sigma(macro.accumulation_capacitance)
+        columns = macro.accumulation_places(ratio(1.0 + sigma * die.accumulation, line.size))
+        whole = jnp.sum(columns, axis=0) * ((2**macro.digit_bits - 1) / macro.cell_steps)
+        columns = ratio(columns, whole[None])
+        held = None if line.held is None else line.held * whole
+        line = eqx.tree_at(lambda one: one.cells, line, line.cells * whole[None])
+        line = eqx.tree_at(lambda one: one.held, line, held, is_leaf=lambda leaf: leaf is None)
+    if rows is None and columns is None:
+        return line
+    return eqx.tree_at(lambda one: one.places, line, Places(rows, columns), is_leaf=lambda leaf: leaf is None)
 
 
 def _fold_line(macro: CapacitorArray, draws: LineDraws, die: CapacitorDie) -> _Folded:

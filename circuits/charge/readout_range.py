@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Real
 
 from amsim.circuits.adc import Converter, select_range
-from amsim.circuits.contract.bit_slicing import Slice, accumulate, places_of, swing_of, weight_digits
+from amsim.circuits.contract.bit_slicing import Joining, Slice, accumulate, places_of, swing_of, weight_digits
 from amsim.circuits.contract.operands import Coded
 from amsim.circuits.contract.products import Product, over_columns
 
@@ -36,18 +36,20 @@ def finest_counted(counts: Real[Array, "tiles values"]) -> Float[Array, ""]:
     return jnp.where(jnp.any(counts[:, 1::2] > 0), 0.5, 1.0)
 
 
-def count_line_values(coded: Coded, line_rows: int, combined: int = 1) -> Int[Array, "tiles values"]:
-    """Number of times that nominal lines take 0, a half, 1, ... cells, over all input and weight digits; exact.
+def count_line_values(coded: Coded, line_rows: int, combined: int = 1, together: int = 1) -> Int[Array, "tiles values"]:
+    """Number of times that nominal lines take 0, a half, 1, ... steps, over all input and weight digits; exact.
 
     Args:
         coded: The operands.
         line_rows: Rows of a line.
         combined: Columns that are read as one value, in cells of the least significant one with weights 1, 2, 4, ...
+        together: Input digits that share a conversion; a cell then has `2**together - 1` steps.
     """
-    product = coded.product
-    driven = jnp.sum(product.driven_rows(line_rows), axis=1).astype(coded.x.dtype)
-    tiles, values = len(driven), 2 * product.tile_blocks(line_rows) * product.row_block * swing_of(combined) + 1
-    digits = weight_digits(coded)
+    product, steps = coded.product, 2**together - 1
+    driven = steps * jnp.sum(product.driven_rows(line_rows), axis=1).astype(coded.x.dtype)
+    tiles = len(driven)
+    values = 2 * steps * product.tile_blocks(line_rows) * product.row_block * swing_of(combined) + 1
+    digits, joining = weight_digits(coded), Joining(together)
     cells = None if combined == 1 else places_of(digits.shape[1], combined)[None].astype(digits.dtype)
 
     def one(slice_: Slice) -> Int[Array, "tiles values"]:
@@ -55,7 +57,7 @@ def count_line_values(coded: Coded, line_rows: int, combined: int = 1) -> Int[Ar
         found = jnp.bincount(half_cells.ravel(), length=values)
         return jnp.zeros((tiles, values), found.dtype).at[slice_.tile].add(found)
 
-    return accumulate(coded, digits, line_rows, one, cells=cells, combined=combined)
+    return accumulate(coded, digits, line_rows, one, cells=cells, combined=combined, joining=joining)
 
 
 def select_full_scale(
@@ -67,6 +69,7 @@ def select_full_scale(
     method: str,
     coverage: float,
     combined: int = 1,
+    steps: int = 1,
 ) -> Float[Array, ""]:
     """Full scale of a converter that suits counted line values, relative to the swing of the driven rows, 1.
 
@@ -78,11 +81,12 @@ def select_full_scale(
         method: As in `amsim.circuits.adc.select_range`.
         coverage: As there.
         combined: Columns that are read as one value.
+        steps: Of a cell, where it has several.
 
     Returns:
         The range, a constant of the choice.
     """
-    driven = swing_of(combined) * jnp.sum(product.driven_rows(line_rows), axis=1, keepdims=True).astype(float)
+    driven = steps * swing_of(combined) * jnp.sum(product.driven_rows(line_rows), axis=1, keepdims=True).astype(float)
     cells = jnp.broadcast_to(jnp.arange(counts.shape[1], dtype=driven.dtype).reshape(1, -1) / 2, counts.shape)
     bits = max((adc.levels - 1).bit_length(), 1)
     chosen = select_range(

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from amsim.circuits.contract.operands import Coded
+from amsim.circuits.contract.products import Product
 from amsim.noise.loops import scan
 
 LAID_OUT_SLICES = 8
@@ -23,12 +24,59 @@ LAID_OUT_SLICES = 8
 
 
 class Slice(NamedTuple):
-    """One evaluation of the lines: one input digit on one tile of rows."""
+    """One conversion of the lines: one input digit, or several joined before it, on one tile of rows.
+
+    Attributes:
+        sums: Line values; of joined digits weighted by their places.
+        tile: Number of the tile.
+        place_value: Value of the least of its digits.
+        order: Number of the slice.
+        digits: Its joined digits, least significant first, last axis; None where they are not joined.
+        matrix: Weights of its cells.
+    """
 
     sums: Float[Array, "..."]
     tile: Int[Array, ""] | int
     place_value: Float[Array, ""] | float
     order: Int[Array, ""] | int
+    digits: Float[Array, "... together"] | None = None
+    matrix: Float[Array, "rows slices"] | None = None
+
+
+class Places(NamedTuple):
+    """Place values of joined digits on a die, whose nominal ones are `2**digit`.
+
+    Attributes:
+        rows: Of each row, for the digits of one evaluation; None is nominal.
+        columns: Of each column, for the evaluations of one conversion; None is one evaluation.
+    """
+
+    rows: Float[Array, "line_rows digits"] | None = None
+    columns: Float[Array, "evaluations slices"] | None = None
+
+    def of(self, digit: Int[Array, ""], each: int, rows: int) -> Float[Array, "rows slices"]:
+        """Place value of a joined digit, of which `each` share an evaluation, on every cell of the first rows."""
+        place, evaluation = digit % each, digit // each
+        down = place_value(place, float)[None, None] if self.rows is None else self.rows[:rows, place][:, None]
+        return down if self.columns is None else down * self.columns[evaluation][None, :]
+
+
+class Joining(NamedTuple):
+    """Input digits that share a conversion.
+
+    Attributes:
+        together: How many.
+        each: How many of them share an evaluation.
+        places: Their place values on a die; None are nominal ones.
+    """
+
+    together: int = 1
+    each: int = 1
+    places: Places | None = None
+
+
+SINGLE = Joining()
+"""A conversion for each input digit."""
 
 
 def place_value(place: Int[Array, "..."], dtype: Any) -> Float[Array, "..."]:
@@ -76,6 +124,7 @@ def accumulate(
     *,
     cells: Float[Array, "line_rows slices"] | None = None,
     combined: int = 1,
+    joining: Joining = SINGLE,
 ) -> PyTree[Array]:
     """Sum of `contribution` over all slices, with one compiled body for any number of bits and tiles.
 
@@ -86,12 +135,16 @@ def accumulate(
         contribution: Contribution of one slice.
         cells: Relative weight of each cell of the physical line; None for nominal cells.
         combined: Columns of a group, whose sums come as one; `cells` then hold the weights of its columns.
+        joining: Input digits that share a conversion.
 
     Returns:
         The summed contributions.
+
+    Raises:
+        ValueError: The digits of an input do not make up whole conversions.
     """
     product, input_code = coded.product, coded.x_code
-    tiles = product.tiles(line_rows)
+    tiles, groups = product.tiles(line_rows), input_groups(coded, joining.together)
     matrices = product.split_matrix(digits, line_rows)
     if cells is not None:
         matrices = matrices * cells[None, : matrices.shape[1]]
@@ -102,17 +155,63 @@ def accumulate(
     inputs = product.split_inputs(coded.x, line_rows)
 
     def one(index: Int[Array, ""]) -> PyTree[Array]:
-        tile, place = index // input_code.digit_count, index % input_code.digit_count
-        sums = product.sums(input_code.digit(inputs[tile], place), matrices[tile])
-        return contribution(Slice(sums, tile, place_value(place, sums.dtype), index))
+        tile, place = index // groups, index % groups * joining.together
+        if joining.together == 1:
+            sums = product.sums(input_code.digit(inputs[tile], place), matrices[tile])
+            return contribution(Slice(sums, tile, place_value(place, sums.dtype), index))
+        joined = joined_digits(coded, inputs[tile], place, joining.together)
+        sums = _joined_sums(product, joined, matrices[tile], joining)
+        return contribution(Slice(sums, tile, place_value(place, sums.dtype), index, joined, matrices[tile]))
 
     def step(total: PyTree[Array], index: Int[Array, ""]) -> tuple[PyTree[Array], None]:
         return jax.tree.map(jnp.add, total, one(index)), None
 
     shapes = eqx.filter_eval_shape(one, jnp.zeros((), int))
     zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-    count = tiles * input_code.digit_count
+    count = tiles * groups
     return scan(step, zero, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)[0]
+
+
+def input_groups(coded: Coded, together: int) -> int:
+    """Conversions of an input whose digits are joined by so many.
+
+    Raises:
+        ValueError: They do not make up whole conversions.
+    """
+    count = coded.x_code.digit_count
+    if count % together:
+        raise ValueError(
+            f"Argument `input_range` must be a code whose digits make up conversions of {together}, but has {count}."
+        )
+    return count // together
+
+
+def joined_digits(
+    coded: Coded, codes: Float[Array, "..."], place: Int[Array, ""] | int, together: int
+) -> Float[Array, "... together"]:
+    """So many digits of inputs from a place on, least significant first."""
+    return jax.vmap(lambda one: coded.x_code.digit(codes, one), out_axes=-1)(place + jnp.arange(together))
+
+
+def _joined_sums(
+    product: Product, joined: Float[Array, "... together"], matrix: Float[Array, "rows slices"], joining: Joining
+) -> Float[Array, "..."]:
+    """Line values of joined digits weighted by their places."""
+    if joining.places is None:
+        values = place_value(jnp.arange(joining.together), joined.dtype)
+        return product.sums(jnp.matmul(joined, values, precision=jax.lax.Precision.HIGHEST), matrix)
+    places, along = joining.places, (jnp.moveaxis(joined, -1, 0), jnp.arange(joining.together))
+
+    def sums(digits: Float[Array, "..."], number: Int[Array, ""]) -> Float[Array, "..."]:
+        placed = places.of(number, joining.each, matrix.shape[0]).astype(matrix.dtype)
+        return product.sums(digits, matrix * placed)
+
+    def step(total: Float[Array, "..."], along: tuple[Array, Array]) -> tuple[Array, None]:
+        return total + sums(*along), None
+
+    shape = eqx.filter_eval_shape(sums, along[0][0], along[1][0])
+    zero = jnp.zeros(shape.shape, shape.dtype)
+    return scan(step, zero, along, unroll=joining.together <= LAID_OUT_SLICES)[0]
 
 
 def recombine(coded: Coded, slice_sums: Float[Array, "... slices"], combined: int = 1) -> Float[Array, "... columns"]:

@@ -317,6 +317,11 @@ class Macro(eqx.Module):
         """Neighbouring columns that are read as one value; here each by itself."""
         return 1
 
+    @property
+    def input_slices(self) -> int:
+        """Reads of a column for one input, one after another; here one for each bit."""
+        return self.input_bits
+
     @checked_arguments
     def for_product(self: AnyMacro, product: Product) -> AnyMacro:
         """The macro as a product uses it, with what its circuits leave to each product chosen; here as it is.

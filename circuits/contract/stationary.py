@@ -18,8 +18,8 @@ def column_slices(macro: Macro, work: Work) -> int:
 
 
 def line_evaluations(macro: Macro, work: Work) -> int:
-    """Evaluations of each of those columns per inference: positions times tiles of rows times input bits."""
-    return work.positions * macro.tiles(work.product) * macro.input_bits
+    """Reads of each of those columns per inference: positions times tiles of rows times slices of an input."""
+    return work.positions * macro.tiles(work.product) * macro.input_slices
 
 
 def stationary_cost(
@@ -34,8 +34,9 @@ def stationary_cost(
 ) -> MacroCost:
     """Cost of a site whose weights stay in the array while the window slides over the map.
 
-    Weight digits lie side by side, input bits follow one another; more slices than columns need more passes, each of
-    which fetches its inputs again. The columns of a pass share their inputs, so that groups of channels take turns.
+    Weight digits lie side by side, slices of an input follow one another; more slices than columns need more passes,
+    each of which fetches its inputs again. The columns of a pass share their inputs, so that groups of channels take
+    turns.
 
     Args:
         macro: The array: its sizes and word lengths.
@@ -51,8 +52,8 @@ def stationary_cost(
     side_by_side, tiles = columns_of_weight(macro, work), macro.tiles(product)
     passes = product.passes(macro.columns, side_by_side)
     stored = float(product.rows * product.columns * macro.weight_bits)
-    partial_sums = tiles * (side_by_side // macro.combined_columns) * macro.input_bits
-    slices_per_mac = side_by_side * macro.input_bits
+    partial_sums = tiles * (side_by_side // macro.combined_columns) * macro.input_slices
+    slices_per_mac = side_by_side * macro.input_slices
     return MacroCost(
         energy=evaluations * slices * evaluation_energy,
         compute_cycles=evaluations * passes * evaluation_cycles,

@@ -161,7 +161,7 @@ class IntegerCode(eqx.Module):
         """The digit of weight `2**place` of integer codes; see `digits` for its gradient."""
         if self.one_signed_bit:
             return codes
-        return _digit(self._written(codes), jnp.asarray(place), self._digits)
+        return _digit(self._written(codes), jnp.asarray(place, jnp.int32), self._digits)
 
     @checked_arguments
     def digits(self, codes: Float[Array, "..."]) -> Float[Array, "... digits"]:

@@ -24,7 +24,9 @@ from amsim.circuits import (
     Process,
     RegisterFile,
     ResetSwitch,
+    RowDac,
     SarAdc,
+    SerialAccumulation,
     SingleSlopeAdc,
     Sram,
     SramCell,
@@ -55,6 +57,10 @@ MACROS = {
     "switched-capacitor": SwitchedCapacitor(rows=ROWS, columns=COLUMNS, adc=SarAdc(bits=3), **EVERY_PART),
     "flash": SwitchedCapacitor(rows=ROWS, columns=COLUMNS, adc=FlashAdc(levels=5)),
     "single-slope": SwitchedCapacitor(rows=ROWS, columns=COLUMNS, adc=SingleSlopeAdc(bits=3)),
+    "joined digits": SwitchedCapacitor(
+        rows=ROWS, columns=COLUMNS, input_bits=4, adc=SarAdc(bits=3), row_dac=RowDac(noise=1e-3),
+        serial_accumulation=SerialAccumulation(off_resistance=1e9),
+    ),
     "digital binary": DigitalBinary(rows=ROWS, columns=COLUMNS, weight_cells=SramCell()),
     "multi-precision": MultiPrecision(weight_bits=4, input_bits=4),
     "measured": Measured(
