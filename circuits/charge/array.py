@@ -29,6 +29,7 @@ from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.contract.bit_slicing import swing_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
+from amsim.circuits.contract.macro import Macro
 from amsim.circuits.fields import Quantity, count, optional_array, physical, quantity
 from amsim.circuits.technology.between_nodes import delay_ratio
 from amsim.circuits.technology.process import Process
@@ -222,6 +223,8 @@ class CapacitorArray(JoinedDigits):
 
     def __check_init__(self) -> None:
         """Check that something reads the lines."""
+        # Equinox checks base classes last, and what follows counts with sizes and word lengths.
+        Macro.__check_init__(self)
         one_of("weight_coding", self.weight_coding, ("auto", "bipolar", "ternary"))
         one_of("input_coding", self.input_coding, ("auto", "bipolar", "unipolar"))
         one_of("second_line", self.second_line, ("none", "differential", "replica"))
