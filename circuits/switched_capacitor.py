@@ -232,7 +232,7 @@ class SwitchedCapacitor(CapacitorArray):
             if together == 1:
                 high, switched = cells, array.switched_units(cells, driven[slice_.tile], bias_high)
             else:
-                high, switched = array.switched_in_conversion(product, slice_, driven[slice_.tile] / steps)
+                high, switched = array._switched_in_conversion(product, slice_, driven[slice_.tile] / steps)
             found = {"switched_units": jnp.mean(switched), "high_cells": jnp.mean(high)}
             if neuron is None and self.adc is not None:
                 read = of_groups((cells + shift / 2) * over_columns(places, cells.ndim), combined)

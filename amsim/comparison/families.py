@@ -55,7 +55,7 @@ def compare(
     Returns:
         Dataset over (design, die, component, item): accuracy of each die and of each image, their mean with a 95 %
         interval that holds the finite number of both, accuracy without circuits, energy by component, latency, area
-        and MACs of one inference, and the `setting` that the procedure chose.
+        and MACs of one inference, and the `chosen_setting` that the procedure chose.
 
     Raises:
         ValueError: An unknown design, network or data set, designs named twice, or a count below 1.
@@ -155,7 +155,7 @@ def _measure(
         "latency": cost["latency"].sum("site").values,
         "area": cost["area"].values,
         "macs": cost["macs"].sum("site").values,
-        "setting": np.asarray(found.candidate.setting, str),
+        "chosen_setting": np.asarray(found.candidate.setting, str),
         "component": cost["component"].values,
         "accelerator": np.asarray(described(accelerator), str),
     }

@@ -2,9 +2,8 @@
 
 LABELS = {
     "plain_accuracy": ("1", "accuracy of the network without circuits"),
-    "item": ("1", "image"),
     "item_accuracy": ("1", "share of the dies on which the answer for an image is right"),
-    "setting": ("1", "settings that the procedure chose"),
+    "chosen_setting": ("1", "settings that the procedure chose"),
     "family": ("1", "circuit family"),
     "family_energy": ("J", "energy per inference at the accuracy that all families reach"),
     "family_accuracy": ("1", "accuracy of the design that it is of"),

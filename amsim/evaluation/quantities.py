@@ -9,7 +9,6 @@ LABELS = {
     "data": ("1", "items seen or unseen in training"),
     "score": ("1", "score"),
     "label": ("1", "1 for a positive item, 0 for a negative one"),
-    "item": ("1", "item"),
     "auc": ("1", "area under the ROC curve"),
     "auc_mean": ("1", "mean area under the ROC curve over dies"),
     "auc_low": ("1", "lower end of the 95 % interval of the mean area over dies"),

@@ -30,10 +30,10 @@ def comparison_tables(result: xr.Dataset) -> list[Table]:
             f"{1e6 * float(row['area']):.3g}",
         )
         split.add_row(str(name), *(_percent(value / energies.sum()) for value in energies))
-    if "setting" not in result:
+    if "chosen_setting" not in result:
         return [designs, split]
     chosen = right_aligned("settings, chosen on training images", "design", "array and control")
-    for name, setting in zip(result["design"].values, result["setting"].values, strict=True):
+    for name, setting in zip(result["design"].values, result["chosen_setting"].values, strict=True):
         chosen.add_row(str(name), str(setting))
     return [designs, split, chosen]
 

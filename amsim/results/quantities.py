@@ -17,6 +17,7 @@ QUANTITIES = {
     "component": ("1", "component"),
     "memory": ("1", "memory"),
     "die": ("1", "die"),
+    "item": ("1", "item"),
     "read": ("1", "read"),
     "column": ("1", "column"),
     "clipped_inputs": ("1", "fraction of inputs outside their range"),

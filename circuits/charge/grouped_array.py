@@ -13,6 +13,7 @@ from amsim.circuits.charge.combining import Combining
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.mapped_array import MappedArray
+from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between
 from amsim.circuits.contract.bit_slicing import swing_of
 from amsim.circuits.fields import Quantity
@@ -107,6 +108,7 @@ class GroupedArray(MappedArray):
         assert self.comparator is not None
         return self.comparator.decision_time(ratio(1.0, self.counts_per_volt), self.supply, self.process)
 
+    @checked_arguments
     def after_waiting(self: AnyArray, time: Float[Array, ""]) -> AnyArray:
         """The array whose lines hold for so much longer (s), which only leakage minds."""
         if self.leakage is None:

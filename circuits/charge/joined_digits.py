@@ -259,7 +259,7 @@ class JoinedDigits(GroupedArray):
             return self.switched_by_rails(half, half / 2)
         return self.switched_by_rails(driven - levels, driven - 2 * levels + squares)
 
-    def switched_in_conversion(
+    def _switched_in_conversion(
         self, product: Product, slice_: Slice, driven: Float[Array, "..."]
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """Cells high in an evaluation, and capacitance that the supply charges in a conversion, unit capacitors.

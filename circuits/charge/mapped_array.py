@@ -106,6 +106,8 @@ class MappedArray(Macro):
     @checked_arguments
     def codings(self, inputs: Coding, weights: Coding) -> tuple[tuple[DigitSet, DigitSet], ...]:
         """Digits that these operands can have on this array: those of its fields, where one is "auto" all."""
+        check_coding("inputs", inputs)
+        check_coding("weights", weights)
         given = inputs.digit_set if isinstance(inputs, IntegerCode) else self.input_digits(inputs)
         of_inputs, of_weights = [given], [self.weight_digits(weights)]
         not_negative = isinstance(inputs, IntegerCode) and not inputs.signed

@@ -458,6 +458,8 @@ class Macro(eqx.Module):
     @checked_arguments
     def codings(self, inputs: Coding, weights: Coding) -> tuple[Digits, ...]:
         """Digits of inputs and weights that a choice may take for such operands; here those that the macro has."""
+        check_coding("inputs", inputs)
+        check_coding("weights", weights)
         return ((self.input_digits(inputs), self.weight_digits(weights)),)
 
     def coded(self, operands: Operands) -> Coded:

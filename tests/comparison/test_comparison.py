@@ -163,7 +163,7 @@ def test_accuracies_are_those_of_evaluate(result, few):
     key = jax.random.key(0)
     want = amsim.evaluate(net, params, found.candidate.accelerator, few.test, key=key, dies=2)["accuracy"]
     np.testing.assert_array_equal(result["accuracy"].sel(design="switched-capacitor-1b")[:2], want[:, 0])
-    assert str(result["setting"].sel(design="switched-capacitor-1b").values) == found.candidate.setting
+    assert str(result["chosen_setting"].sel(design="switched-capacitor-1b").values) == found.candidate.setting
 
 
 def test_design_names():

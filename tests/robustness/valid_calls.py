@@ -123,6 +123,7 @@ BY_DESIGN = {
     ("Optimiser", "trainable", "function"): "chooses by name",
     ("WeightTraining", "trainable", "text"): "a pattern of names",
     ("WeightTraining", "trainable", "function"): "chooses by name",
+    ("SiteRanges", "reason", "unknown"): "any text",
     ("points", "dim", "unknown"): "any text names a dimension",
     ("samples", "dim", "unknown"): "any text names a dimension",
     ("repairs.LastLayer", "trainable", "text"): "a pattern of names",
