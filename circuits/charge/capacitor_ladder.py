@@ -26,7 +26,7 @@ class CapacitorLadder(Combining):
     parasitics and lines, every bit weighs twice the one below exactly.
 
     Attributes:
-        bits: Columns of a group (static).
+        bits: Bits of a group, a column each (static).
         unit_capacitance: C, F. Default 8 fF (assumed).
         node_parasitic: p of every node, F. Default 1 fF, the input of a comparator (facts 8).
         compensation: Part of parasitics and of the lines' load that links are sized for, 1. Default 0: all links 2C.

@@ -47,7 +47,7 @@ class Combining(eqx.Module):
     shared, and the noise of switches that stay closed beyond the bandwidth of the readout.
 
     Attributes:
-        bits: Columns of a group (static).
+        bits: Bits of a group, a column each (static).
         gate_capacitance: Gate of a switch at 28 nm, F.
         switch_area: Area of a switch at 28 nm, m^2.
         capacitor_density: Capacitance per area of the circuit's own capacitors, F/m^2.

@@ -23,7 +23,7 @@ class TimeSharedCharge(Combining):
     switches too slow, leave weights that are not powers of two.
 
     Attributes:
-        bits: Columns of a group (static).
+        bits: Bits of a group, a column each (static).
         capacitance: C_a with all that hangs on it, F. None (default) is as large as a line: one more line without
             cells, gated like the others where they have banks.
         resistance: R of a switch, Ohm. Default 1 kOhm (assumed, as the reset switch).

@@ -28,7 +28,7 @@ class WeightedCapacitors(Combining):
     `kT / (sum_j C_j + C_p)`, and a step of the least significant cell of `C_0 / (sum_j C_j + C_p)` of that of its line.
 
     Attributes:
-        bits: Columns of a group (static).
+        bits: Bits of a group, a column each (static).
         unit_capacitance: C_0, F. Default 8 fF (assumed: the noise of two bits is that of the default comparator).
         node_parasitic: C_p, F. Default 1 fF, the input of a comparator (facts 8).
         resistance: R, Ohm. Default 1 kOhm (assumed, as the reset switch).

@@ -147,13 +147,13 @@ def test_a_finished_training_is_read_not_repeated(finished, tune, tmp_path):
     [
         ({"epochs": 3}, "epochs is 2 there and 3 here"),
         ({"key": jax.random.key(4)}, "key.1 is 3 there and 4 here"),
-        ({"optimiser": 0.5}, "learning_rate is 0.001 there and 0.5 here"),
+        ({"optimiser": 0.5}, "learning_rate is None there and 0.5 here"),
         ({"dies": 4}, "dies is 'redrawn' there and 4 here"),
         ({"hardware": circuits.Exact(rows=2)}, "hardware.macros.0.rows is 1 there and 2 here"),
         ({"dies": amsim.TrainingDies(noise=0.5)}, "noise.0 is 1.0 there and 0.5 here"),
         ({"params": {"weight": jnp.ones((8, 3))}}, "other settings: params is '"),
         ({"network": lambda p, x: jnp.tanh(x @ p["weight"])}, "other settings: network is '"),
-        ({"optimiser": optax.sgd(0.1)}, "learning_rate is 0.001 there and None here"),
+        ({"optimiser": optax.sgd(0.1)}, "other settings: optimiser is '"),
     ],
 )
 @pytest.mark.usefixtures("finished")
