@@ -6,6 +6,8 @@ to a unit step of driver `i` has the Laplace transform `(1 / s) y_i / (C_par + s
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,21 +49,14 @@ def step_response(
     Source: Weideman and Trefethen, "Parabolic and hyperbolic contours for computing the Bromwich integral",
     Math. Comp. 76 (2007), section 3.
     """
-    dtype, time = capacitances.dtype, non_negative("time", time)
-    nodes, weights = _parabola(24 if dtype == jnp.float64 else 13)
-    imaginary = jnp.complex128 if dtype == jnp.float64 else jnp.complex64
-    total = parasitic + jnp.sum(capacitances)
-    started = time > 0
-    # Only ratios to t and to the total enter: seconds and farads of a line would leave float32 when multiplied.
-    slowness = ratio(resistances * capacitances, jnp.where(started, time, 1.0))
-    shares, grounded = ratio(capacitances, total).astype(imaginary), ratio(parasitic, total).astype(imaginary)
+    time, total = non_negative("time", time), parasitic + jnp.sum(capacitances)
+    admittances, grounded = _relative(resistances, capacitances, parasitic, total, time)
 
     def at_node(node: Array, weight: Array) -> Array:
-        branches = shares / (1 + node * slowness.astype(imaginary))
+        branches = admittances(node)
         return (weight * branches / (grounded + jnp.sum(branches))).real
 
-    response = jnp.sum(jax.vmap(at_node)(jnp.asarray(nodes, imaginary), jnp.asarray(weights, imaginary)), axis=0)
-    return jnp.where(started, response, 0.0)
+    return _inverted(at_node, capacitances.dtype, time)
 
 
 def shared_rail_response(
@@ -89,19 +84,12 @@ def shared_rail_response(
     Returns:
         Response to the rail's step and to that of ground, each of shape (...), V/V.
     """
-    dtype, time = capacitances.dtype, non_negative("time", time)
-    nodes, weights = _parabola(24 if dtype == jnp.float64 else 13)
-    imaginary = jnp.complex128 if dtype == jnp.float64 else jnp.complex64
-    total = parasitic + jnp.sum(capacitances)
-    started = time > 0
-    span = jnp.where(started, time, 1.0)
-    slowness, behind = ratio(resistances * capacitances, span), ratio(rail * total, span).astype(imaginary)
-    shares, grounded = ratio(capacitances, total).astype(imaginary), ratio(parasitic, total).astype(imaginary)
-
-    rises = high.astype(imaginary)
+    time, total = non_negative("time", time), parasitic + jnp.sum(capacitances)
+    admittances, grounded = _relative(resistances, capacitances, parasitic, total, time)
+    behind, rises = ratio(rail * total, _span(time)).astype(grounded.dtype), high.astype(grounded.dtype)
 
     def at_node(node: Array, weight: Array) -> tuple[Array, Array]:
-        branches = shares / (1 + node * slowness.astype(imaginary))
+        branches = admittances(node)
         rising, staying = (
             jnp.matmul(some, branches, precision=jax.lax.Precision.HIGHEST) for some in (rises, 1 - rises)
         )
@@ -109,9 +97,7 @@ def shared_rail_response(
         scaled = weight / (grounded + rising + staying + loop * (grounded + staying))
         return (scaled * rising).real, (scaled * staying * (1 + loop)).real
 
-    parts = jax.vmap(at_node)(jnp.asarray(nodes, imaginary), jnp.asarray(weights, imaginary))
-    risen, stayed = (jnp.where(started, jnp.sum(part, axis=0), 0.0) for part in parts)
-    return risen, stayed
+    return _inverted(at_node, capacitances.dtype, time)
 
 
 def common_rail_response(
@@ -136,25 +122,43 @@ def common_rail_response(
         high: 1 for a branch that rises, 0 for one that stays at ground; shape (..., lines, branches).
         time: t, s.
     """
-    dtype, time = capacitances.dtype, non_negative("time", time)
-    nodes, weights = _parabola(24 if dtype == jnp.float64 else 13)
-    imaginary = jnp.complex128 if dtype == jnp.float64 else jnp.complex64
-    total = parasitic + jnp.sum(capacitances[0])
-    started = time > 0
-    span = jnp.where(started, time, 1.0)
-    slowness, behind = ratio(resistances * capacitances, span), ratio(rail * total, span).astype(imaginary)
-    shares, grounded = ratio(capacitances, total).astype(imaginary), ratio(parasitic, total).astype(imaginary)
+    time, total = non_negative("time", time), parasitic + jnp.sum(capacitances[0])
+    admittances, grounded = _relative(resistances, capacitances, parasitic, total, time)
+    behind = ratio(rail * total, _span(time)).astype(grounded.dtype)
 
     def at_node(node: Array, weight: Array) -> Array:
-        branches = shares / (1 + node * slowness.astype(imaginary))
+        branches = admittances(node)
         rising = jnp.sum(jnp.where(high > 0, jnp.broadcast_to(branches, high.shape), 0), axis=-1)
         staying = grounded + jnp.sum(jnp.where(high > 0, 0, jnp.broadcast_to(branches, high.shape)), axis=-1)
         step = rising / (rising + staying)
         loop = node * behind * jnp.sum(step * staying, axis=-1, keepdims=True)
         return (weight * step / (1 + loop)).real
 
+    return _inverted(at_node, capacitances.dtype, time)
+
+
+def _span(time: Array) -> Array:
+    """Time by which others are divided: any before the step."""
+    return jnp.where(time > 0, time, 1.0)
+
+
+def _relative(
+    resistances: Array, capacitances: Array, parasitic: Quantity, total: Array, time: Array
+) -> tuple[Callable[[Array], Array], Array]:
+    """Admittances of branches at a node of the contour, and that of the parasitic, over s times the total."""
+    imaginary = jnp.complex128 if capacitances.dtype == jnp.float64 else jnp.complex64
+    # Only ratios to t and to the total enter: seconds and farads of a line would leave float32 when multiplied.
+    slowness = ratio(resistances * capacitances, _span(time)).astype(imaginary)
+    shares, grounded = ratio(capacitances, total).astype(imaginary), ratio(parasitic, total).astype(imaginary)
+    return lambda node: shares / (1 + node * slowness), grounded
+
+
+def _inverted(at_node: Callable[[Array, Array], Any], dtype: Any, time: Array) -> Any:
+    """Sum over the contour of what a transform gives at a node, with its weight; 0 before the step."""
+    nodes, weights = _parabola(24 if dtype == jnp.float64 else 13)
+    imaginary = jnp.complex128 if dtype == jnp.float64 else jnp.complex64
     parts = jax.vmap(at_node)(jnp.asarray(nodes, imaginary), jnp.asarray(weights, imaginary))
-    return jnp.where(started, jnp.sum(parts, axis=0), 0.0)
+    return jax.tree.map(lambda part: jnp.where(time > 0, jnp.sum(part, axis=0), 0.0), parts)
 
 
 def _parabola(count: int) -> tuple[np.ndarray, np.ndarray]:
