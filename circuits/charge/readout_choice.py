@@ -12,6 +12,7 @@ compares readouts at equal energy: that product is what is least. An error below
 steps, 1/12, counts as that.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -112,15 +113,16 @@ def choose_readout(
     """
     driven = np.asarray(jnp.sum(product.driven_rows(array.line_rows), axis=1), float)
     made = next(iter(profiles))[0]
-    # A line whose bias DAC moves has its mismatch too, as one that a comparator reads.
-    noises = [[_noise(array, int(rows), readout) for rows in driven] for readout in ("adc", "comparator")]
+    noise = functools.cache(functools.partial(_noise, array))
     tried: list[Readout] = []
     for coding, profile in profiles.items():
         lines = moments_of(profile, made, coding[0])
         gain = _gain(codes[0], coding[0]) * _gain(codes[1], coding[1])
         for shift in _centres(array, lines):
             switched, high = _activity(array, lines, shift, driven)
-            error, full_scale = _least_error(array, product, coding, lines, shift, noises[shift is not None])
+            # A line whose bias DAC moves has its mismatch too, as one that a comparator reads.
+            noises = [noise(int(rows), "adc" if shift is None else "comparator") for rows in driven]
+            error, full_scale = _least_error(array, product, coding, lines, shift, driven, noises)
             joules = float(energy(coding, switched, high))
             tried.append(Readout(coding, full_scale, shift, gain**2 * error, joules, ""))
     best = min(tried, key=_objective)
@@ -157,13 +159,13 @@ def _least_error(
     coding: Coding,
     lines: Moments,
     shift: np.ndarray | None,
+    driven: np.ndarray,
     noises: Sequence[float],
 ) -> tuple[float, float]:
     """Least mean square error of lines weighted by their digits, counts^2 for one column, and the range that has it."""
     adc, per_column = array.adc, lines.mean.shape[2] // product.columns
     assert adc is not None
     mean = lines.mean if shift is None else lines.mean + shift[:, None]
-    driven = np.asarray(jnp.sum(product.driven_rows(array.line_rows), axis=1), float)
     finest = 1.0 if coding == ("bipolar", "bipolar") else 0.5
     reached = np.max((np.abs(mean) + REACH * np.sqrt(lines.variance)).max(axis=(1, 2)) / driven)
     smallest = adc.levels * finest / driven.max()
