@@ -349,10 +349,18 @@ class CapacitorArray(JoinedDigits):
 
     @checked_arguments
     def kickback_step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Kickback on what the comparator reads, V: lines of this total capacitance (F), or what holds their sample."""
+        """Kickback on what the comparator reads, V.
+
+        That is lines of this total capacitance (F), what holds their sample, or the node that combines them.
+        """
         assert self.comparator is not None
-        sampled = self.sampling_capacitance
-        return self.comparator.kickback_step(total if sampled is None else jnp.full_like(total, sampled))
+        held = self.sampling_capacitance if self.group is None else self.group.held
+        return self.comparator.kickback_step(total if held is None else jnp.full_like(total, held))
+
+    @checked_arguments
+    def common_share(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
+        """What is read of a step that all lines of this total capacitance (F) make, V/V."""
+        return self.sampled_fraction(total) if self.group is None else jnp.sum(self.group.shares)
 
     @property
     def middle_units(self) -> Float[Array, ""]:
@@ -550,16 +558,9 @@ class CapacitorArray(JoinedDigits):
         As after many evaluations: the line's own values leave nothing behind, since the bottom plates take them back in
         reset; what leaks away is missing in the next evaluation as far as reset is incomplete.
         """
-        assert self.comparator is not None
-        total, group = self.total_capacitance, self.group
-        added = self.switch_step(total) - self.leaked_drop(total)
-        of_lines = self.drive_shift + (added + self.droop_shift)
-        if group is not None:
-            return self.comparator.kickback_step(group.held) + jnp.sum(group.shares) * of_lines
-        shift = self.kickback_step(total)
-        if self.sampling_capacitance is None:
-            return shift + self.drive_shift + (added + self.droop_shift)
-        return shift + self.sampled_fraction(total) * of_lines
+        total = self.total_capacitance
+        added, share = self.switch_step(total) - self.leaked_drop(total), self.common_share(total)
+        return self.kickback_step(total) + share * self.drive_shift + share * (added + self.droop_shift)
 
     @property
     def noise_counts(self) -> Float[Array, ""]:

@@ -414,17 +414,13 @@ def _shift(
     macro: CapacitorArray, die: CapacitorDie, added: Float[Array, " conversions"], totals: Float[Array, " columns"]
 ) -> Float[Array, " conversions"]:
     """Shift of each conversion's decision without trim, V, from what its lines add."""
-    comparator, group = macro.deciding_comparator, macro.group
+    comparator = macro.deciding_comparator
     assert comparator is not None
     shift = comparator.offset(macro.of_readouts(die.comparator))
     if macro.second_line != "none":
         return shift + added
-    if group is None:
-        shift, left = shift + macro.kickback_step(totals), macro.sampled_fraction(totals)
-    else:
-        shift = shift + comparator.kickback_step(jnp.broadcast_to(group.held, shift.shape))
-        left = jnp.sum(group.shares)
-    shift = shift + left * macro.drive_shift + (added + left * macro.droop_shift)
+    shift, share = shift + macro.kickback_step(totals[:: macro.combined_columns]), macro.common_share(totals)
+    shift = shift + share * macro.drive_shift + (added + share * macro.droop_shift)
     return shift - macro.tracking * macro.common_shift
 
 
