@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from line_arrays import signs
 from switched_capacitor_calls import SIGNS
 
 from amsim.circuits import (
@@ -37,10 +38,6 @@ EFFECTS = {
     "capacitors": {},
     "time": {"drivers": Drivers(spread=0.2), "reset": ResetSwitch(), "leakage": Leakage(hold_time=1e-7)},
 }
-
-
-def signs(seed: int, *shape: int) -> np.ndarray:
-    return np.where(np.random.default_rng(seed).random(shape) < 0.5, -1.0, 1.0).astype(np.float32)
 
 
 def shorter(array: SwitchedCapacitor, rows: int) -> SwitchedCapacitor:

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from line_arrays import ROWS, SIGMA, line_array, signs, words
 
 from amsim.circuits import (
     Adc,
     Banks,
-    BiasDac,
     ChargeLine,
     Comparator,
     ConvolutionProduct,
@@ -26,7 +26,6 @@ from amsim.circuits import (
     ResetSwitch,
     RowDac,
     SarAdc,
-    SwitchedCapacitor,
     TimeSharedCharge,
     Trim,
     ValueRange,
@@ -34,16 +33,10 @@ from amsim.circuits import (
 )
 from amsim.circuits.charge.row_dac import mean_square
 
-ROWS, COLUMNS = 14, 3
-SIGMA = 0.05
-BASE = SwitchedCapacitor(
-    rows=ROWS,
-    columns=COLUMNS,
-    weight_bits=1,
+COLUMNS = 3
+BASE = line_array(
+    COLUMNS,
     input_bits=4,
-    mismatch_coefficient=SIGMA * math.sqrt(1e-15),
-    bias_dac=BiasDac(bits=1, lsb=1e-6),
-    line_parasitic=6e-15,
     comparator=Comparator(noise=0.0, offset_sigma=0.0),
     row_dac=RowDac(bits=4, mismatch=0.2),
 )
@@ -70,14 +63,6 @@ def report_on(macro, inputs, weights):
 def code(macro, digits="bipolar"):
     """Words of the inputs as they are, offset binary: 0 is the lowest level."""
     return IntegerCode(jnp.ones(()), macro.input_bits, False, digit_set=digits)
-
-
-def words(seed, bits, *shape):
-    return np.random.default_rng(seed).integers(0, 2**bits, shape).astype(np.float32)
-
-
-def signs(seed, *shape):
-    return np.random.default_rng(seed).choice([-1.0, 1.0], shape).astype(np.float32)
 
 
 def levels_by_loop(draws, mismatch, codes):
@@ -241,6 +226,19 @@ def test_signed_inputs_and_convolutions():
     assert np.abs(np.asarray(off) - np.asarray(exact)).max() > 0
 
 
+def mean_square_error(noisy, items):
+    """Of reads of 150 dies, counts^2, for inputs of two bits."""
+    x, w = words(0, 2, items, ROWS), signs(1, ROWS, 48)
+
+    @jax.jit
+    def errors(key):
+        die, read = noisy.fabricate(key), jax.random.fold_in(key, 1)
+        operands = Operands(DenseProduct(ROWS, 48), jnp.asarray(x), jnp.asarray(w), code(noisy), SIGNS)
+        return (noisy.multiply(operands, die=die, key=read) - x @ w) / 1.5
+
+    return jnp.mean(jax.lax.map(errors, jax.random.split(jax.random.key(0), 150)) ** 2)
+
+
 @pytest.mark.parametrize("second", ["none", "differential", "replica"])
 def test_mean_square_error_is_the_predicted_one(second):
     noisy = dataclasses.replace(
@@ -256,15 +254,7 @@ def test_mean_square_error_is_the_predicted_one(second):
     )
     if second != "none":
         noisy = dataclasses.replace(noisy, faults=None)
-    x, w = words(0, 2, 60, ROWS), signs(1, ROWS, 48)
-
-    @jax.jit
-    def errors(key):
-        die, read = noisy.fabricate(key), jax.random.fold_in(key, 1)
-        operands = Operands(DenseProduct(ROWS, 48), jnp.asarray(x), jnp.asarray(w), code(noisy), SIGNS)
-        return (noisy.multiply(operands, die=die, key=read) - x @ w) / 1.5
-
-    found = jnp.mean(jax.lax.map(errors, jax.random.split(jax.random.key(0), 150)) ** 2)
+    found = mean_square_error(noisy, 60)
     predicted = noisy.error_variances()
     np.testing.assert_allclose(found, sum(predicted.values()), rtol=0.06)
     for name in ("row DAC mismatch", "row DAC noise"):
@@ -292,16 +282,7 @@ def test_error_is_the_predicted_one_beside(parts):
     dac = RowDac(bits=2, mismatch=0.15, noise=2e-2)
     given = {"columns": 48, "input_bits": 2, "adc": Adc(bits=14), "temperature": 400.0, "comparator": quiet}
     noisy = dataclasses.replace(BASE, row_dac=dac, **given | parts)
-    x, w = words(0, 2, 30, ROWS), signs(1, ROWS, 48)
-
-    @jax.jit
-    def errors(key):
-        die, read = noisy.fabricate(key), jax.random.fold_in(key, 1)
-        operands = Operands(DenseProduct(ROWS, 48), jnp.asarray(x), jnp.asarray(w), code(noisy), SIGNS)
-        return (noisy.multiply(operands, die=die, key=read) - x @ w) / 1.5
-
-    found = jnp.mean(jax.lax.map(errors, jax.random.split(jax.random.key(0), 150)) ** 2)
-    np.testing.assert_allclose(found, sum(noisy.error_variances().values()), rtol=0.06)
+    np.testing.assert_allclose(mean_square_error(noisy, 30), sum(noisy.error_variances().values()), rtol=0.06)
 
 
 def test_columns_that_wait_are_driven_by_the_same_rows():

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from line_arrays import ROWS, line_array, signs
 from spice_lines import needs_ngspice
 from switched_capacitor_calls import margin, multiply
 
 from amsim.circuits import (
     Adc,
-    BiasDac,
     Comparator,
     DenseProduct,
     Drivers,
@@ -25,22 +25,14 @@ from amsim.circuits import (
 from amsim.circuits.contract.work import Work
 from amsim.spice.simulator import simulate
 
-ROWS, COLUMNS = 14, 6
+COLUMNS = 6
 SAMPLED = 9e-15
 BOLTZMANN = 1.380649e-23
-BASE = SwitchedCapacitor(
-    rows=ROWS,
-    columns=COLUMNS,
-    mismatch_coefficient=0.05 * math.sqrt(1e-15),
-    bias_dac=BiasDac(bits=1, lsb=1e-6),
-    line_parasitic=6e-15,
+BASE = line_array(
+    COLUMNS,
     comparator=Comparator(noise=0.0, offset_sigma=3e-3, trim=None),
     adc=SarAdc(bits=8, input_capacitance=SAMPLED),
 )
-
-
-def signs(seed, *shape):
-    return np.where(np.random.default_rng(seed).random(shape) < 0.5, -1.0, 1.0).astype(np.float32)
 
 
 def unsampled(array):

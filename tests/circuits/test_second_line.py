@@ -1,12 +1,12 @@
 """Differential pairs and replica lines against explicit capacitors in NumPy, a netlist, and closed-form moments."""
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from line_arrays import ROWS, line_array, signs
 from spice_lines import needs_ngspice
 from switched_capacitor_calls import margin
 
@@ -25,21 +25,9 @@ from amsim.circuits import (
 )
 from amsim.circuits.contract.work import Work
 
-ROWS, COLUMNS = 14, 3
-BASE = SwitchedCapacitor(
-    rows=ROWS,
-    columns=COLUMNS,
-    mismatch_coefficient=0.05 * math.sqrt(1e-15),
-    # Next to nothing, so that a threshold of 0 shifts neither line.
-    bias_dac=BiasDac(bits=1, lsb=1e-6),
-    line_parasitic=6e-15,
-    comparator=Comparator(noise=0.0, offset_sigma=3e-3, trim=None),
-)
+COLUMNS = 3
+BASE = line_array(COLUMNS, comparator=Comparator(noise=0.0, offset_sigma=3e-3, trim=None))
 PAIRS = ("differential", "replica")
-
-
-def signs(seed: int, *shape: int) -> np.ndarray:
-    return np.where(np.random.default_rng(seed).random(shape) < 0.5, -1.0, 1.0).astype(np.float32)
 
 
 def line_volts(array: SwitchedCapacitor, units: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from line_arrays import ROWS, SIGMA, line_array, signs, words
 from scipy import constants
 
 from amsim.circuits import (
     Adc,
     Banks,
-    BiasDac,
     Comparator,
     DenseProduct,
     Drivers,
@@ -25,7 +25,6 @@ from amsim.circuits import (
     RowDac,
     SarAdc,
     SerialAccumulation,
-    SwitchedCapacitor,
     TimeSharedCharge,
     Trim,
     ValueRange,
@@ -34,19 +33,14 @@ from amsim.circuits import (
 from amsim.circuits.charge.folded_line import fold_die
 from amsim.circuits.contract.bit_slicing import Joining, accumulate, weight_digits
 
-ROWS, COLUMNS, SIGMA, OFF = 14, 3, 0.05, 5e6
+COLUMNS, OFF = 3, 5e6
 SIGNS = ValueRange(-1.0, 1.0)
 BENT = SerialAccumulation(
     digits=4, capacitor_ratio=1.15, mismatch_coefficient=0.5 * math.sqrt(1e-15), off_resistance=OFF
 )
-BASE = SwitchedCapacitor(
-    rows=ROWS,
-    columns=COLUMNS,
-    weight_bits=1,
+BASE = line_array(
+    COLUMNS,
     input_bits=4,
-    mismatch_coefficient=SIGMA * math.sqrt(1e-15),
-    bias_dac=BiasDac(bits=1, lsb=1e-6),
-    line_parasitic=6e-15,
     comparator=Comparator(noise=0.0, offset_sigma=0.0),
     adc=Adc(bits=16, range=1.0),
     serial_accumulation=BENT,
@@ -67,14 +61,6 @@ def operands(array, x, w):
 @eqx.filter_jit
 def multiply(array, given, die=None, key=None):
     return array.multiply(given, die=die, key=key)
-
-
-def words(seed, bits, *shape):
-    return np.random.default_rng(seed).integers(0, 2**bits, shape).astype(np.float32)
-
-
-def signs(seed, *shape):
-    return np.random.default_rng(seed).choice([-1.0, 1.0], shape).astype(np.float32)
 
 
 def test_sharing_after_sharing_is_the_sum_of_weights():
