@@ -25,6 +25,12 @@ from amsim.circuits.charge.time_shared import TimeSharedCharge as TimeSharedChar
 from amsim.circuits.charge.trim import Trim as Trim
 from amsim.circuits.charge.trim_choice import trim_bits as trim_bits
 from amsim.circuits.charge.weighted_capacitors import WeightedCapacitors as WeightedCapacitors
+from amsim.circuits.contract.bit_slicing import Slice as Slice
+from amsim.circuits.contract.bit_slicing import accumulate as accumulate
+from amsim.circuits.contract.bit_slicing import recombine as recombine
+from amsim.circuits.contract.bit_slicing import shared_cells as shared_cells
+from amsim.circuits.contract.bit_slicing import shared_columns as shared_columns
+from amsim.circuits.contract.bit_slicing import weight_digits as weight_digits
 from amsim.circuits.contract.error_sources import IDEAL as IDEAL
 from amsim.circuits.contract.error_sources import ErrorSource as ErrorSource
 from amsim.circuits.contract.macro import Macro as Macro
@@ -34,6 +40,7 @@ from amsim.circuits.contract.operands import Operands as Operands
 from amsim.circuits.contract.products import ConvolutionProduct as ConvolutionProduct
 from amsim.circuits.contract.products import DenseProduct as DenseProduct
 from amsim.circuits.contract.products import Product as Product
+from amsim.circuits.contract.stationary import stationary_cost as stationary_cost
 from amsim.circuits.contract.work import MacroCost as MacroCost
 from amsim.circuits.contract.work import Work as Work
 from amsim.circuits.digital_binary import DigitalBinary as DigitalBinary
@@ -57,3 +64,4 @@ from amsim.circuits.technology.sram import SramOrganisation as SramOrganisation
 from amsim.circuits.technology.technology import CellLibrary as CellLibrary
 from amsim.circuits.technology.technology import Technology as Technology
 from amsim.circuits.technology.technology import Wire as Wire
+from amsim.files.part_classes import register as register

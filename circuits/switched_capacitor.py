@@ -18,6 +18,7 @@ from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal
 from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts, counts_at_decision, fold_die
 from amsim.circuits.charge.readout_choice import choose_readout, line_moments
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
+from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.bit_slicing import (
     Joining,
@@ -46,6 +47,8 @@ from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.finite_slopes import ratio
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
+
+_offset_left = eqx.filter_jit(residual_sigma)
 
 
 class SwitchedCapacitor(CapacitorArray):
@@ -83,6 +86,19 @@ class SwitchedCapacitor(CapacitorArray):
         A converter that several columns share reads numbers; without one their comparator decides in turn.
         """
         return self.weight_bits == 1 and self.input_bits == 1 and (self.turns == 1 or self.adc is None)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the trim, which is on by default, leaves of the comparators' offsets."""
+        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self))
+        comparator = None if traced else self.deciding_comparator
+        if comparator is None or comparator.trim is None:
+            return ()
+        stated, left = 1e3 * float(comparator.offset_sigma), 1e3 * float(_offset_left(comparator))
+        if stated <= left:
+            return ()
+        by = f"`comparator.trim` of {comparator.trim.bits} bits; without it (None) they stay."
+        return (f"Offsets of {stated:.3g} mV are trimmed to {left:.2g} mV by {by}",)
 
     @property
     def operating_supply(self) -> Float[Array, ""]:

@@ -3,10 +3,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from amsim.circuits.contract.bit_slicing import place_value, weight_digits
+from amsim.circuits.contract.bit_slicing import place_value, shared_cells, weight_digits
 from amsim.circuits.contract.operands import Coded
 from amsim.circuits.technology.sram import SramCell
 
@@ -41,25 +40,15 @@ def weights_as_read(
 ) -> Float[Array, "rows columns"]:
     """Integer weights with the bits that failing cells give in place of theirs.
 
-    Row `i` of a tile stands in row `i` of the array, bit `j` of column `c` in column `(c * bits + j) mod columns`: all
-    sites share the cells. A weight bit in a failing cell has the gradient 0.
+    All sites share the cells (`shared_cells`). A weight bit in a failing cell has the gradient 0.
 
     Args:
         coded: The operands.
         failing: Where a cell of the array fails.
         state: Value that it then holds, -1 or +1.
     """
-    line_rows, line_columns = state.shape
-    product, code = coded.product, coded.w_code
-    digits = weight_digits(coded)
-    rows = np.arange(product.rows) % (product.tile_blocks(line_rows) * product.row_block)
-    copies = -(-digits.shape[1] // line_columns)
-
-    def behind(cells: Array) -> Array:
-        # Copies side by side: picking columns by number is slow.
-        return jnp.concatenate([cells[rows]] * copies, axis=1)[:, : digits.shape[1]]
-
-    read = jnp.where(behind(failing), behind(state).astype(digits.dtype), digits)
+    code, digits = coded.w_code, weight_digits(coded)
+    read = jnp.where(shared_cells(failing, coded), shared_cells(state, coded).astype(digits.dtype), digits)
     places = place_value(jnp.arange(code.digit_count), digits.dtype)
     words = jnp.matmul(read.reshape(*coded.w.shape, code.digit_count), places, precision=jax.lax.Precision.HIGHEST)
     return code.digit_gain * words + code.digit_offset

@@ -13,9 +13,11 @@ from amsim.circuits.adc import Adc
 from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.checks import part_of
+from amsim.circuits.contract.macro import Macro
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
 from amsim.circuits.technology.dram import Dram
+from amsim.files.part_classes import registered_class, registered_names
 from amsim.networks.registry import NETWORKS
 from amsim.system.accelerator import Accelerator
 
@@ -38,8 +40,11 @@ class Design:
     All designs have the same memories, those of Bankman's chip (261.5 kB for weights, 64 kB for activations), so that
     they differ by their circuits alone; with more than one bit a DRAM takes what does not fit.
 
+    A family of one's own (`amsim.circuits.register`) is its class at that word length, every other setting its default,
+    for all layers, with the memories and the control of the digital binary chip.
+
     Attributes:
-        family: One of `FAMILIES`.
+        family: One of `FAMILIES`, or the name of a registered class.
         bits: Word length of weights and activations.
     """
 
@@ -90,6 +95,8 @@ class Design:
             chip = with_word_length(binareye2018(), self.bits)
             # The published chip has no DRAM, since its networks fit.
             return chip if self.bits == 1 else dataclasses.replace(chip, dram=Dram())
+        if self.family not in FAMILIES:
+            return self._of_one_s_own()
         envision, common = envision2017(self.bits), binareye2018()
         return eqx.tree_at(
             lambda a: (a.weight_memory, a.activation_memory),
@@ -97,12 +104,22 @@ class Design:
             (common.weight_memory, common.activation_memory),
         )
 
+    def _of_one_s_own(self) -> Accelerator:
+        kind: Any = registered_class(self.family)
+        macro, common = kind(weight_bits=self.bits, input_bits=self.bits), binareye2018()
+        control = common.organisation.at_supply(macro.operating_supply)
+        # As the other designs: a network of more bits may not fit on chip.
+        return dataclasses.replace(
+            common, macros=(macro,), organisation=control, dram=None if self.bits == 1 else Dram()
+        )
+
 
 def design(name: str) -> Design:
     """Design with a name such as `switched-capacitor-1b`.
 
     Args:
-        name: `FAMILY-Nb`, such as `switched-capacitor-1b`.
+        name: `FAMILY-Nb`, such as `switched-capacitor-1b`; of a registered class its name alone stands for the word
+            length of its defaults.
 
     Returns:
         The design, whose `accelerator()` is its hardware.
@@ -116,11 +133,25 @@ def design(name: str) -> Design:
 def named_design(argument: str, name: Any) -> Design:
     """Design of a name; an error speaks of the argument."""
     part_of(argument, name, str)
-    match = re.fullmatch(r"(.+)-(\d+)b", name)
-    if match and match[1] in FAMILIES and int(match[2]) in WORD_LENGTHS:
+    match = re.fullmatch(r"(.+)-(\d+)b", name if not is_family(name) else f"{name}-{_word_length(name)}b")
+    if match and int(match[2]) in WORD_LENGTHS and (match[1] in FAMILIES or is_family(match[1])):
         return Design(match[1], int(match[2]))
     families, lengths = ", ".join(FAMILIES), ", ".join(map(str, WORD_LENGTHS))
     raise ValueError(
-        f"Argument `{argument}` must have names FAMILY-Nb with FAMILY one of {families} and N one of {lengths}, such "
-        f"as {DEFAULT_DESIGNS[0]}, but has {name!r}."
+        f"Argument `{argument}` must have names FAMILY-Nb with FAMILY one of {families} or registered "
+        f"(`amsim.circuits.register`: {registered_names()}) and N one of {lengths}, such as {DEFAULT_DESIGNS[0]}, but "
+        f"has {name!r}."
     )
+
+
+def _word_length(family: str) -> int:
+    """Word length of a registered family's defaults; 0 where weights and inputs differ, so that it has to be given."""
+    kind = registered_class(family)
+    lengths = {getattr(kind, name, 0) for name in ("weight_bits", "input_bits")}
+    return lengths.pop() if len(lengths) == 1 else 0
+
+
+def is_family(name: str) -> bool:
+    """Whether a registered class of this name is a circuit family."""
+    kind = registered_class(name) if name.isidentifier() else None
+    return kind is not None and issubclass(kind, Macro)

@@ -14,7 +14,11 @@ from amsim.progress import progress_bar
 
 def compare(
     designs: Annotated[
-        str | None, typer.Option(help="Designs FAMILY-Nb, separated by commas, such as switched-capacitor-1b.")
+        str | None,
+        typer.Option(
+            help="Designs FAMILY-Nb, separated by commas, such as switched-capacitor-1b; a class of your own is "
+            "my_module:MyMacro-1b."
+        ),
     ] = None,
     network: Annotated[
         str | None,
@@ -29,6 +33,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
 ) -> None:
     """Compare the circuit families: accuracy against total energy per inference."""
+    from amsim.command_line.families import import_families
     from amsim.comparison.equal_accuracy import verdict
     from amsim.comparison.families import compare as run_comparison
     from amsim.plot import plot_comparison
@@ -36,7 +41,8 @@ def compare(
     from amsim.report.result_file import write_result
 
     check_writable(out, "--out", "compare.nc", "compare.png")
-    names = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
+    given = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
+    names = None if given is None else import_families("--designs", given)
     with progress_bar() as report:
         result = run_comparison(names, network=network, data=data, dies=dies, seed=seed, progress=report)
     # Before the files: a full disk then costs no result.

@@ -39,6 +39,10 @@ def sweep(
         int | None, typer.Option(help="Worker processes on this machine.", min=1, max=LARGEST_WORKERS)
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler with workers.")] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Class my_module:MyMacro that the file may name as a macro; may be given several times."),
+    ] = None,
     dies: Annotated[int | None, typer.Option(help="Number of dies; overrides the file.")] = None,
     images: Annotated[int | None, typer.Option(help="Number of images; overrides the file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
@@ -51,12 +55,15 @@ def sweep(
 
     Example files are in docs/studies. The whole file is checked before anything runs.
     """
+    from amsim.command_line.families import import_family
     from amsim.report.result_file import write_result
     from amsim.report.tables import result_tables
     from amsim.studies.study_file.study import read_study
 
     if workers is not None and scheduler is not None:
         raise ValueError("Arguments `--workers` and `--scheduler` exclude each other; give only one.")
+    for one in family or ():
+        import_family("--family", one)
     given = read_study(study, dies=dies, images=images)
     result_path = out if out.suffix == ".nc" else out / f"{study.stem}.nc"
     picture_path = result_path.with_suffix(".png")

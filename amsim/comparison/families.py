@@ -44,7 +44,8 @@ def compare(
     is scored takes part in the choice.
 
     Args:
-        designs: Names `FAMILY-Nb`; None is the default set, or with `network` every family at its word length.
+        designs: Names `FAMILY-Nb`, of families of one's own too (`amsim.circuits.register`); None is the default set,
+            or with `network` every family at its word length.
         network: Reference network or network file to put on every design; None gives each design the reference
             network of its word length.
         data: Name of a data set, or one already loaded.

@@ -5,6 +5,7 @@ peaks with averages, operations with multiply-accumulates. Here every figure is 
 two operations per multiply-accumulate, and the array alone is kept apart from the whole system.
 """
 
+import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from amsim.chips.designs import FAMILIES, WORD_LENGTHS, Design
-from amsim.circuits.checks import function, integer_between, part_of
+from amsim.chips.designs import FAMILIES, WORD_LENGTHS, Design, is_family
+from amsim.circuits.checks import function, integer_between, part_of, words
 from amsim.circuits.contract.products import DenseProduct
 from amsim.circuits.contract.work import Work
 from amsim.comparison.families import compare
 from amsim.comparison.quantities import LABELS
+from amsim.files.part_classes import registered_class, registered_names
 from amsim.progress import NamedProgress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
@@ -43,6 +45,7 @@ TRAPS = (
 def circuit_table(
     bits: Any = (16, 8, 4, 2, 1),
     *,
+    families: Sequence[str] = FAMILIES,
     workload: Workload | None = None,
     dies: int = 0,
     progress: NamedProgress | None = None,
@@ -51,6 +54,7 @@ def circuit_table(
 
     Args:
         bits: Word lengths of weights and inputs, 1 to 16.
+        families: Names of families, of one's own too (`amsim.circuits.register`); the three of amsim by default.
         workload: Network whose shape the system runs at every word length. None is the binary image network of 256
             maps, on which the two binary chips are published.
         dies: Dies on which accuracy is measured, with the reference network of each word length up to 8 bit on the
@@ -64,7 +68,7 @@ def circuit_table(
         cells high, no zeros.
 
     Raises:
-        ValueError: No word length, one outside 1..16, or a negative number of dies.
+        ValueError: No word length, one outside 1..16, an unknown family, or a negative number of dies.
     """
     integer_between("dies", dies, 0)
     function("progress", progress, "(design, steps done, steps)", optional=True)
@@ -75,19 +79,38 @@ def circuit_table(
     for one in lengths:
         integer_between("bits", one, 1, 16)
     network = binary_image_network() if workload is None else workload
-    designs = [[Design(family, one) for one in lengths] for family in FAMILIES]
+    names = _families(families)
+    designs = [[Design(family, one) for one in lengths] for family in names]
     rows = [[_figures(design, network) for design in family] for family in designs]
     variables: dict[str, Any] = {
         name: (("family", "bits"), np.array([[cell[name] for cell in row] for row in rows])) for name in rows[0][0]
     }
     variables |= _accuracies(designs, dies, progress)
-    variables["flexibility"] = (("family",), np.asarray([FLEXIBILITY[family] for family in FAMILIES], str))
+    variables["flexibility"] = (("family",), np.asarray([_flexibility(family) for family in names], str))
     attributes = {
         "workload": network.name,
         "traps": "\n".join(TRAPS),
         **provenance(),
     }
-    return labelled(variables, {"family": list(FAMILIES), "bits": lengths}, attributes, labels=LABELS)
+    return labelled(variables, {"family": names, "bits": lengths}, attributes, labels=LABELS)
+
+
+def _families(given: Sequence[str]) -> list[str]:
+    names = words("families", given)
+    for name in names:
+        if name not in FAMILIES and not is_family(name):
+            raise ValueError(
+                f"Argument `families` must have names among {', '.join(FAMILIES)} and those registered "
+                f"(`amsim.circuits.register`: {registered_names()}), but has {name!r}."
+            )
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"Argument `families` must have a name, and none twice, but is {', '.join(names) or 'empty'}.")
+    return names
+
+
+def _flexibility(family: str) -> str:
+    """In words; of a family of one's own what its docstring begins with."""
+    return FLEXIBILITY.get(family) or (inspect.getdoc(registered_class(family)) or "").partition("\n")[0]
 
 
 def _figures(design: Design, network: Workload) -> dict[str, float]:
@@ -95,7 +118,7 @@ def _figures(design: Design, network: Workload) -> dict[str, float]:
     ends = network.layers[0].name, network.layers[-1].name
     accelerator = design.accelerator(first=re.escape(ends[0]), last=re.escape(ends[1]))
     array = accelerator.macros[-1]
-    columns = max(array.columns // design.bits, 1) if design.family != "multi-precision" else array.columns
+    columns = max(array.columns // design.bits, 1) if array.digit_cells else array.columns
     # Enough positions to fill the units however they are spread.
     work = Work(DenseProduct(array.rows, columns), 64, 64 * array.rows, 1.0)
     found = array.cost(work, {})

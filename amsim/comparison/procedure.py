@@ -77,7 +77,8 @@ def find_design(one: Design, fn: Callable[..., Any], params: PyTree, train: Spli
     2. Coding, range and centre of converters are those of least error times energy on `CALIBRATION_IMAGES` training
        images (`amsim.calibrate(method={"readout": "error-energy"})`), for the design's own settings.
     3. `CANDIDATES` candidates: digital ones differ in the supply of arrays and control, analog ones in that and in the
-       noise of their comparators, which energy buys. Clocks follow the supply; memories are the same for all.
+       noise of their comparators, which energy buys. Clocks follow the supply; memories are the same for all. A family
+       of one's own without a supply to choose (`Macro.at_supply`) is taken as it is.
     4. Each is measured on the same `CHOOSING_IMAGES` training images and one die; of those whose accuracy lies within
        one standard error (of the difference on common images) of the best, the one of least energy is chosen.
 
@@ -101,7 +102,7 @@ def find_design(one: Design, fn: Callable[..., Any], params: PyTree, train: Spli
         for each in (tried[:1] if own.deterministic else tried)
     ]
     energies = [energy_of(fn, params, each.accelerator, calibration, sample).sum() for each in tried]
-    return Found(tried[_choice(np.stack(right * (CANDIDATES // len(right))), np.asarray(energies))], calibration)
+    return Found(tried[_choice(np.stack(right * (len(tried) // len(right))), np.asarray(energies))], calibration)
 
 
 def candidates(own: Accelerator) -> list[Candidate]:
@@ -112,6 +113,8 @@ def candidates(own: Accelerator) -> list[Candidate]:
     """
     analog = [number for number, macro in enumerate(own.macros) if isinstance(macro, SwitchedCapacitor)]
     if not analog:
+        if not _can_be_moved(own):
+            return [Candidate(f"{float(own.macros[-1].operating_supply):g} V, which is fixed", own)]
         return [Candidate(f"{volts:g} V", at_supply(own, volts)) for volts in SUPPLIES]
     found = []
     for volts, factor in itertools.product(ANALOG_SUPPLIES, NOISE_FACTORS):
@@ -121,6 +124,16 @@ def candidates(own: Accelerator) -> list[Candidate]:
         words = f"{volts:g} V, comparators of {1e3 * max(noises.values()):.2g} mV"
         found.append(Candidate(words, at_supply(changed, volts)))
     return found
+
+
+def _can_be_moved(own: Accelerator) -> bool:
+    """Whether all macros of a family have a supply that can be chosen."""
+    try:
+        for macro in own.macros:
+            macro.at_supply(macro.operating_supply, own.technology.process)
+    except ValueError:
+        return False
+    return True
 
 
 def at_supply(accelerator: Accelerator, volts: float) -> Accelerator:

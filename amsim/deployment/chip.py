@@ -186,6 +186,9 @@ class Chip(eqx.Module):
     def sites(self, *inputs: Any) -> SiteTable:
         """Where each product landed, or why it stays digital; below the rows, how many products have no weight.
 
+        Products that stay digital cost nothing in `cost`. Below the rows stands what no setting shows: why a macro
+        with comparators reads a site as a number, and what defaults do to figures that one states, such as the trim.
+
         Units that a processor may fill with pixels, filters or input channels are shown with the loops that it chooses
         at each site and with their utilisation, in one inference of many along the first axis of the inputs.
 
@@ -196,12 +199,22 @@ class Chip(eqx.Module):
         Raises:
             ValueError: No inputs are given and the chip has not been called yet.
         """
-        shapes = shapes_of(inputs) if inputs else _LAST_SHAPES.of(self)
-        if shapes is None:
-            raise ValueError("Argument `inputs` must be given, since the chip has not been called yet.")
+        shapes = _shapes_seen(self, inputs)
         traced, choices = traced_chip(self, shapes), deployment_of(self).calibration
-        table = traced.network.table if self.calibration is None else traced.network.table.calibrated(choices)
+        table = SiteTable(traced.network.table, traced.network.table.others, _remarks(self, traced.sites))
+        table = table if self.calibration is None else table.calibrated(choices)
         return with_filled_units(table, traced.network, traced.names, self.accelerator, choices, shapes)
+
+    def mapped_sites(self, *inputs: Any) -> tuple[MappedSite, ...]:
+        """Products on macros, with the circuit that reads each; arguments and errors as `sites`."""
+        return traced_chip(self, _shapes_seen(self, inputs)).sites
+
+
+def _shapes_seen(chip: Chip, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    shapes = shapes_of(inputs) if inputs else _LAST_SHAPES.of(chip)
+    if shapes is None:
+        raise ValueError("Argument `inputs` must be given, since the chip has not been called yet.")
+    return shapes
 
 
 def chip_of(
@@ -254,6 +267,14 @@ def _map_sites(chip: Chip, closed: core.ClosedJaxpr, names: list[str]) -> Mapped
         network = map_program(flat(ruled=lasting), chip.accelerator, names)
     replaced = len({id(region.equation) for region in network.program.regions} - lasting)
     return network._replace(table=SiteTable(network.table, network.table.others | {RULE_REPLACED: replaced}))
+
+
+def _remarks(chip: Chip, sites: tuple[MappedSite, ...]) -> list[str]:
+    """What defaults and the decision rule do that no row of the site table shows."""
+    found = list(chip.accelerator.remarks)
+    if chip.decision_rule is not None and all(one.chain is None for one in sites):
+        found.append(f"The decision rule {chip.decision_rule!r} changes nothing: no site is decided by a comparator.")
+    return found
 
 
 def deployment_of(chip: Chip) -> Deployment:

@@ -92,6 +92,7 @@ def evaluate(
         {"die": np.arange(dies), "read": np.arange(reads)},
         {
             "items": len(data),
+            "remarks": "\n".join(accelerator.remarks),
             **provenance(key=key, accelerator=accelerator, calibration=calibration),
         },
     )

@@ -113,6 +113,7 @@ def sensitivity(
             "accuracy": float(on.accuracy.mean()),
             "items": len(data),
             "dies": dies,
+            "remarks": "\n".join(given.remarks),
             **provenance(key=key, accelerator=given),
         },
         labels=LABELS,

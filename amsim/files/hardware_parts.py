@@ -1,17 +1,14 @@
-"""Hardware parts as JSON and arrays, and back: only amsim's own classes, built without running code from a file."""
+"""Hardware parts as JSON and arrays, and back: only known classes, built without running code from a file."""
 
 import dataclasses
-import sys
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-ROOMS = ("amsim.circuits.", "amsim.system.", "amsim.deployment.site_ranges")
-"""Modules of the classes that a file may name."""
+from amsim.files.part_classes import named_class, registered_names
 
 _WORDS = {1: np.uint8, 2: np.uint16}
 
@@ -43,10 +40,11 @@ class Encoder:
         if type(value) is dict:
             return {"dict": {name: self.part(f"{place}.{name}", one) for name, one in value.items()}}
         name = type(value).__name__
-        if classes().get(name) is not type(value):
+        if named_class(name) is not type(value):
             raise ValueError(
-                f"A chip can be saved if its hardware is made of amsim's own parts, but {place} is of "
-                f"{type(value).__module__}.{type(value).__qualname__}."
+                f"A chip can be saved if its hardware is made of amsim's own parts and of registered ones "
+                f"(`amsim.circuits.register`), but {place} is of {type(value).__module__}.{type(value).__qualname__}; "
+                f"registered: {registered_names()}."
             )
         fields = {one.name: self.part(f"{place}.{one.name}", getattr(value, one.name)) for one in _fields(value)}
         return {"class": name, "fields": fields}
@@ -127,9 +125,12 @@ class Decoder:
     def _module(self, value: dict[str, Any]) -> Any:
         name, fields = value["class"], value["fields"]
         own = name.rpartition(".")[2] if self.earlier and str(name).startswith("amsim.") else name
-        kind = classes().get(own)
+        kind = named_class(own) if isinstance(own, str) else None
         if kind is None:
-            raise ValueError(f"it has a part of the unknown class {str(name)[:80]!r}")
+            raise ValueError(
+                f"it has a part of the unknown class {str(name)[:80]!r}, which is none of amsim's; registered "
+                f"(`amsim.circuits.register`): {registered_names()}"
+            )
         part: Any = object.__new__(kind)
         wanted = {one.name: one for one in _fields(part)}
         later = {
@@ -152,19 +153,6 @@ class Decoder:
             if check is not None:
                 check(part)
         return part
-
-
-def classes() -> dict[str, type]:
-    """Classes that a file may name, by their unique names: amsim's hardware and its calibration."""
-    found: dict[str, type] = {}
-    waiting: list[type] = [eqx.Module]
-    while waiting:
-        one = waiting.pop()
-        waiting += one.__subclasses__()
-        module = one.__module__
-        if module.startswith(ROOMS) and getattr(sys.modules.get(module), one.__name__, None) is one:
-            found[one.__name__] = one
-    return found
 
 
 def _has_default(field: Any) -> bool:

@@ -39,7 +39,8 @@ def plot_noise_budget(budget: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         text.set_fontsize(style.FONT_SIZE)
     ax.set_yticks(np.arange(len(names)), names)
     ax.set_xlim(min(0.0, 1.2 * sigma.min()), 1.15 * max(total, sigma.max(), 1e-12))
-    style.finish(ax, "root mean square error per read (counts)", "", grid="x", columns=1)
+    read = {"adc": "ADC read", "comparator": "decision"}.get(str(budget.attrs.get("readout")), "read")
+    style.finish(ax, f"root mean square error per {read} (counts)", "", grid="x", columns=1)
     return ax
 
 

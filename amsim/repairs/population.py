@@ -21,8 +21,11 @@ from amsim.progress import Progress
 from amsim.repairs.bench import Bench, Effort
 from amsim.repairs.kinds import REPAIRS, Repair
 from amsim.results.labelled import labelled
+from amsim.results.notices import warn_once
 from amsim.results.provenance import provenance
 from amsim.statistics.intervals import interval_variables, mean_interval
+
+DEFAULT_REPAIRS = tuple(REPAIRS)
 
 LABELS = {
     "repair": ("1", "repair, on top of those before it"),
@@ -58,7 +61,7 @@ def repair(
     test: LabelledData,
     *,
     key: PRNGKeyArray,
-    repairs: Sequence[Any] = tuple(REPAIRS),
+    repairs: Sequence[Any] = DEFAULT_REPAIRS,
     dies: int = 8,
     reads: int = 1,
     batch: int = 250,
@@ -89,7 +92,9 @@ def repair(
     Returns:
         The chips, and a Dataset over `repair` with `accuracy` (repair, die), its mean and 95 % interval, `gain` and its
         interval over the repair before (paired by die), and the cost of the repair on one die:
-        `stored_bits`, `inferences`, `decisions` and `repair_energy` (J).
+        `stored_bits`, `inferences`, `decisions` and `repair_energy` (J). The attribute `without_effect` names repairs
+        that found nothing to repair on any die, such as a trim that is not finer than the present one; where they were
+        asked for, an `amsim.results.NoEffectWarning` says so.
 
     Raises:
         ValueError: No data or others than `amsim.evaluate` takes, no dies, an unknown or repeated repair, or a key
@@ -123,11 +128,15 @@ def repair(
         chips.append(chip)
         if progress is not None:
             progress(die + 1, dies)
+    idle = [name for row, name in enumerate(chosen, 1) if all(of_die[row] == Effort() for of_die in efforts)]
+    if idle and repairs is not DEFAULT_REPAIRS:
+        warn_once(f"Argument `repairs` names what changes nothing on this hardware: {', '.join(idle)}.")
     attributes = {
         "samples": len(samples),
         "items": len(test),
         **provenance(key=key, accelerator=nominal.accelerator),
         "repairs": [str(one) for one in chosen.values()],
+        "without_effect": ", ".join(idle),
     }
     return Repaired(tuple(chips), _report(["none", *chosen], accuracy, efforts, attributes))
 

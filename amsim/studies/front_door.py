@@ -15,6 +15,7 @@ from jaxtyping import PRNGKeyArray
 from amsim.circuits.checks import integer_between, one_key, part_of
 from amsim.files.path_argument import checked_path
 from amsim.progress import Progress, progress_bar
+from amsim.results.notices import warn_once
 from amsim.results.provenance import described, provenance
 from amsim.studies.axes import Block, blocks
 from amsim.studies.cluster import run_on_cluster
@@ -22,7 +23,7 @@ from amsim.studies.jobs import Job, population, prepare, run_here
 from amsim.studies.measured import SCOPES, Measured, measured
 from amsim.studies.plan import Group, groups
 from amsim.studies.program import Lanes, Traced
-from amsim.studies.result import Results
+from amsim.studies.result import Results, unmoved_axes
 from amsim.studies.store import Store
 
 
@@ -68,7 +69,9 @@ def sweep(
 
     Returns:
         Dataset over the dimensions of `axes`, then `die` and `read` where the function takes their keys, then those
-        of the output itself; NaN where a conditional axis does not exist. Integers and truth values become floats.
+        of the output itself; NaN where a conditional axis does not exist. Integers and truth values become floats. The
+        attribute `without_effect` lists settings along which no result changes by a bit, of which an
+        `amsim.results.NoEffectWarning` warns once.
 
     Raises:
         ValueError: Before anything runs: an unknown path, a value that a setting does not allow, an empty axis, a
@@ -101,8 +104,12 @@ def sweep(
                 return held.load().assign_attrs(further)
         _run(thing, jobs, results, own | further, held, client, _reporter(progress, stack))
         result = results.dataset(own | further)
+        idle = unmoved_axes(result, dims)
+        result = result.assign_attrs(without_effect=", ".join(idle))
         if held is not None:
             held.finish(result)
+    if idle:
+        warn_once(f"Argument `axes` has settings that change nothing that was measured here: {', '.join(idle)}.")
     return result
 
 

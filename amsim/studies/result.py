@@ -84,6 +84,29 @@ class Results:
         return setting_label(next(one.hardware for one in groups if path in one.names or path in one.values), path)
 
 
+def unmoved_axes(result: xr.Dataset, dims: Sequence[Block]) -> list[str]:
+    """Settings of a study along which nothing that was measured changes, not by a bit.
+
+    Args:
+        result: Complete results.
+        dims: Dimensions of the study; of those with several settings none may move anything.
+    """
+    found = []
+    for block in dims:
+        settings = [path for path in block.choices if path not in (NETWORK, HARDWARE)]
+        if len(settings) == len(block.choices) and block.count > 1:
+            along = (one for one in result.data_vars.values() if block.dim in one.dims)
+            if not any(_differs(one.transpose(block.dim, ...).values[: block.count]) for one in along):
+                found += settings
+    return found
+
+
+def _differs(values: np.ndarray) -> bool:
+    """Whether entries along the first axis differ, where both exist."""
+    first = values[:1]
+    return bool(np.any((values != first) & (values == values) & (first == first)))
+
+
 def _empty(job: Job) -> dict[str, np.ndarray]:
     reads = job.program.population.read_keys.shape[1]
     shapes = job.program.traced.shapes

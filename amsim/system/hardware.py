@@ -146,6 +146,16 @@ class AcceleratorParts(eqx.Module):
         return next((index for index in layers if re.fullmatch(self.patterns[index], layer_of(site_name))), None)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What defaults of the macros do to figures that a user states (`Macro.remarks`), each with its rule."""
+        several = len(self.macros) > 1
+        return tuple(
+            f"{pattern}: {text}" if several else text
+            for pattern, macro in zip(self.patterns, self.macros, strict=True)
+            for text in macro.remarks
+        )
+
+    @property
     def area(self) -> Float[Array, ""]:
         """Total area: macros, memories and the organisation's own, m^2."""
         return jnp.sum(self.component_area)

@@ -17,7 +17,7 @@ from amsim.circuits.charge.combined_lines import joined_shares, load_errors, own
 from amsim.circuits.charge.common_rail import rail_gains
 from amsim.circuits.charge.die import CapacitorDie, LineDraws, mismatch_errors
 from amsim.circuits.charge.rc_line import step_response
-from amsim.circuits.contract.bit_slicing import Places, of_groups, swing_of
+from amsim.circuits.contract.bit_slicing import Places, of_groups, shared_columns, swing_of
 from amsim.circuits.contract.products import over_columns
 from amsim.noise.finite_slopes import quotient, ratio
 from amsim.noise.random import normal
@@ -64,15 +64,12 @@ class CapacitorLine(eqx.Module):
     def behind(self, slices: int) -> "CapacitorLine":
         """Lines behind the slices of a site: slice `j` is on physical column `j mod columns`."""
         columns = self.cells.shape[1]
-        copies = -(-slices // columns)
-
-        def repeat_columns(values: Array, axis: int) -> Array:
-            # Copies side by side: picking columns by number costs as much as the product.
-            repeated = values if copies == 1 else jnp.concatenate([values] * copies, axis)
-            return jax.lax.slice_in_dim(repeated, 0, slices * values.shape[axis] // columns, axis=axis)
 
         def lines(parts: Any, axis: int = 0) -> Any:
-            return jax.tree.map(lambda values: repeat_columns(values, axis), parts)
+            def behind(values: Array) -> Array:
+                return shared_columns(values, slices, axis=axis, each=columns // values.shape[axis])
+
+            return jax.tree.map(behind, parts)
 
         return CapacitorLine(
             lines(self.cells, 1),

@@ -13,8 +13,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree, Shaped
 
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import function
 from amsim.circuits.contract.operands import Coded
 from amsim.circuits.contract.products import Product
 from amsim.noise.loops import scan
@@ -84,9 +86,57 @@ def place_value(place: Int[Array, "..."], dtype: Any) -> Float[Array, "..."]:
     return jnp.ldexp(jnp.ones_like(place, dtype), place)
 
 
+@checked_arguments
 def weight_digits(coded: Coded) -> Float[Array, "rows slices"]:
-    """Digits of the weights side by side: filter-major, least significant digit first."""
+    """Digits of the weights side by side, one column for each: filter-major, least significant digit first.
+
+    Args:
+        coded: The operands, from `Macro.coded`.
+
+    Returns:
+        Digits of the set that the weights' code has, such as -1 and +1; `slices` is filters times digits of a weight.
+    """
     return coded.w_code.digits(coded.w).reshape(coded.w.shape[0], -1)
+
+
+def shared_columns(values: Shaped[Array, "..."], slices: int, *, axis: int = -1, each: int = 1) -> Shaped[Array, "..."]:
+    """Values of physical columns at the slices of a site: slice `j` stands on column `j mod columns`.
+
+    Layers and filters time-share the columns of a die, so that the same cell carries the same error in all of them.
+
+    Args:
+        values: Values of each physical column along `axis`, of a die for instance.
+        slices: Columns that the weights of the site take, such as those of `weight_digits`.
+        axis: Axis of the columns.
+        each: Columns that have one value together, as those that share a converter.
+
+    Returns:
+        The same with `slices / each` values along the axis.
+    """
+    wanted, present = slices // each, values.shape[axis]
+    copies = -(-wanted // present)
+    # Copies side by side: picking columns by number costs as much as the product.
+    repeated = values if copies == 1 else jnp.concatenate([values] * copies, axis)
+    return jax.lax.slice_in_dim(repeated, 0, wanted, axis=axis)
+
+
+@checked_arguments
+def shared_cells(values: Shaped[Array, "line_rows columns"], coded: Coded) -> Shaped[Array, "rows slices"]:
+    """Values of the physical cells that hold each digit of the weights.
+
+    Row `i` of a tile stands in row `i` of the array, slice `j` in column `j mod columns`, as in `accumulate`, whose
+    `cells` are for errors that only weigh a cell; this is for whatever else an error does to the digit in it.
+
+    Args:
+        values: Values of each physical cell, of a die for instance.
+        coded: The operands, from `Macro.coded`.
+
+    Raises:
+        ValueError: Rows that cannot be separated do not fit a line.
+    """
+    product, line_rows = coded.product, values.shape[0]
+    rows = np.arange(product.rows) % (product.tile_blocks(line_rows) * product.row_block)
+    return shared_columns(values[rows], product.columns * coded.w_code.digit_count)
 
 
 def swing_of(combined: int) -> int:
@@ -116,6 +166,7 @@ def check_groups(coded: Coded, combined: int) -> None:
         )
 
 
+@checked_arguments
 def accumulate(
     coded: Coded,
     digits: Float[Array, "rows slices"],
@@ -128,21 +179,25 @@ def accumulate(
 ) -> PyTree[Array]:
     """Sum of `contribution` over all slices, with one compiled body for any number of bits and tiles.
 
+    A slice is one input digit (a bit of the inputs) on one tile of rows, read on all columns at once. What the circuit
+    makes of the line values of a slice is the contribution: for exact lines `one.place_value * one.sums`.
+
     Args:
-        coded: The operands.
+        coded: The operands, from `Macro.coded`.
         digits: Digits of the weights, from `weight_digits`.
-        line_rows: Rows of the line.
-        contribution: Contribution of one slice.
+        line_rows: Rows of the line; a product of more rows is split into tiles, whose partial sums are added.
+        contribution: Function of one `Slice`. Where it draws noise, its key is `jax.random.fold_in(key, one.order)`.
         cells: Relative weight of each cell of the physical line; None for nominal cells.
         combined: Columns of a group, whose sums come as one; `cells` then hold the weights of its columns.
         joining: Input digits that share a conversion.
 
     Returns:
-        The summed contributions.
+        The summed contributions, to be put together by `recombine`.
 
     Raises:
-        ValueError: The digits of an input do not make up whole conversions.
+        ValueError: The digits of an input do not make up whole conversions, or an argument is of another kind.
     """
+    function("contribution", contribution, "(slice)")
     product, input_code = coded.product, coded.x_code
     tiles, groups = product.tiles(line_rows), input_groups(coded, joining.together)
     matrices = product.split_matrix(digits, line_rows)
@@ -214,8 +269,21 @@ def _joined_sums(
     return scan(step, zero, along, unroll=joining.together <= LAID_OUT_SLICES)[0]
 
 
+@checked_arguments
 def recombine(coded: Coded, slice_sums: Float[Array, "... slices"], combined: int = 1) -> Float[Array, "... columns"]:
-    """Integer product from line values, of so many combined columns, already summed over tiles and input digits."""
+    """Integer product of the codes from line values that are summed over tiles and input digits already.
+
+    Weighs the digits of each weight and adds what the codes' offsets contribute (the equation of this module);
+    `coded.decode` brings the result to units of inputs times weights.
+
+    Args:
+        coded: The operands, from `Macro.coded`.
+        slice_sums: From `accumulate`, shape (..., slices).
+        combined: Neighbouring columns that were read as one value.
+
+    Returns:
+        Shape (..., filters).
+    """
     product, input_code, weight_code = coded.product, coded.x_code, coded.w_code
     groups = weight_code.digit_count // combined
     digits = slice_sums.reshape(*slice_sums.shape[:-1], product.columns, groups)

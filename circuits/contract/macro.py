@@ -339,6 +339,14 @@ class Macro(eqx.Module):
         """
         return product.tiles(self.for_product(product).line_rows)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What defaults of the macro do to figures that a user states, a sentence each; here nothing.
+
+        `Chip.sites` prints them, and results have them as an attribute.
+        """
+        return ()
+
     @checked_arguments
     def mapping_note(self, product: Product) -> str:
         """What putting a product on this macro wastes, and what would help; empty where nothing."""

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 import amsim
 from amsim import circuits
 from amsim.circuits.fields import count
-from amsim.files.hardware_parts import classes
+from amsim.files.part_classes import own_classes
 
 KEY = jax.random.key(0)
 INPUTS = jax.random.normal(jax.random.key(1), (6, 16))
@@ -221,7 +221,7 @@ def test_only_hardware_classes_are_made(saved: Path) -> None:
         with pytest.raises(ValueError, match="cannot be used"):
             amsim.load_chip(rewritten(saved, bad), network)
     allowed = ("amsim.circuits.", "amsim.system.", "amsim.deployment.site_ranges")
-    assert all(kind.__module__.startswith(allowed) and kind.__name__ == name for name, kind in classes().items())
+    assert all(kind.__module__.startswith(allowed) and kind.__name__ == name for name, kind in own_classes().items())
 
 
 def test_pickles_are_never_read(saved: Path) -> None:

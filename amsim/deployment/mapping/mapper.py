@@ -61,6 +61,7 @@ class MappedSite(NamedTuple):
         chain: The neuron it is fused with, or None when the product is read as a number.
         enclosures: Loops and branches around it, the outermost first.
         weight_slices: Different weights that its runs use in turn, as in a scan over stacked layers.
+        not_decided: Why it is read as a number on a macro that has comparators too; empty elsewhere.
     """
 
     site: Site
@@ -68,6 +69,7 @@ class MappedSite(NamedTuple):
     chain: NeuronChain | None
     enclosures: tuple[Enclosure, ...] = ()
     weight_slices: int = 1
+    not_decided: str = ""
 
     def digit_sets(self, macro: Macro) -> tuple[DigitSet, DigitSet]:
         """Digits of inputs and weights that a macro chooses by what is known of them.
@@ -262,11 +264,12 @@ def _place(site: Site, index: int, macro: Macro, consumers: Consumers) -> Mapped
         macro.tiles(site.product)
     except ValueError as error:
         raise DeploymentError(f"Site `{site.name}` does not fit {type(macro).__name__}: {error}") from None
-    return MappedSite(site, index, None)
+    return MappedSite(site, index, None, not_decided=reason if macro.decides else "")
 
 
 def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
     site = mapped.site
+    read = mapped.not_decided and f"read as a number, not decided by the comparators: {mapped.not_decided.rstrip('.')}."
     return SiteRow(
         name=site.name,
         operation=site.step.primitive,
@@ -281,7 +284,7 @@ def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
         coding=_coding(mapped, macro),
         input_range=_input_range(site, macro),
         inside=_inside(mapped.enclosures),
-        note=macro.mapping_note(site.product) or None,
+        note=" ".join(filter(None, (read, macro.mapping_note(site.product)))) or None,
     )
 
 

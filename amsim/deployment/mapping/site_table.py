@@ -40,7 +40,8 @@ class SiteRow(NamedTuple):
         utilisation: Multiply-accumulates relative to the peak of all units in the time of the site, 1, then.
         inside: Loops and branches around it, the outermost first.
         reason: Why it stays digital; empty on a macro.
-        note: What the mapping wastes and why a calibration chose as it did, below the table; None where nothing.
+        note: Why a macro with comparators does not decide it, what the mapping wastes, and why a calibration chose as
+            it did, below the table; None where nothing.
     """
 
     name: str
@@ -87,20 +88,29 @@ class SiteTable(tuple[SiteRow, ...]):
 
     Attributes:
         others: Number of operations without a row, by kind: above all products that have no weight.
+        remarks: What defaults do that no row shows, such as the trim of comparators, a sentence each.
     """
 
     others: dict[str, int]
+    remarks: tuple[str, ...]
 
-    def __new__(cls, rows: Iterable[SiteRow] = (), others: Mapping[str, int] | None = None) -> "SiteTable":
-        """Table of these rows, with the numbers of other products."""
+    def __new__(
+        cls, rows: Iterable[SiteRow] = (), others: Mapping[str, int] | None = None, remarks: Iterable[str] = ()
+    ) -> "SiteTable":
+        """Table of these rows, with the numbers of other products and remarks."""
         table = super().__new__(cls, rows)
         table.others = {kind: count for kind, count in (others or {}).items() if count}
+        table.remarks = tuple(remarks)
         return table
+
+    def with_rows(self, rows: Iterable[SiteRow]) -> "SiteTable":
+        """The table with other rows."""
+        return SiteTable(rows, self.others, self.remarks)
 
     def calibrated(self, calibration: Calibration) -> "SiteTable":
         """The table with the codes and ranges that a calibration chose."""
         rows = (_calibrated(row, calibration.of(row.name)) if row.on_macro else row for row in self)
-        return SiteTable(rows, self.others)
+        return self.with_rows(rows)
 
     def __str__(self) -> str:
         """The table as text."""
@@ -116,6 +126,7 @@ class SiteTable(tuple[SiteRow, ...]):
         console.print(table)
         lines = [f"{row.name}: {row.note}" for row in self if row.note]
         lines += [f"{count} x {kind}" for kind, count in self.others.items()]
+        lines += self.remarks
         return "\n".join([console.export_text().rstrip(), *lines])
 
     __repr__ = __str__

@@ -62,4 +62,4 @@ def _filled(table: SiteTable, accelerator: Accelerator, layers: Sequence[Layer])
             return row
         return row._replace(unrolling=filled[0].label, utilisation=float(f"{filled[1]:.3g}"))
 
-    return SiteTable(map(with_filling, table), table.others)
+    return table.with_rows(map(with_filling, table))

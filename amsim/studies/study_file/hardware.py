@@ -51,6 +51,9 @@ NamedHardware = tuple[str, Accelerator]
 NONE: Kind = Annotated[words(NONE_LABEL), AfterValidator(lambda word: None)]
 """A part or an effect that is left out: ideal, at no cost."""
 
+OWN_CLASSES = ", or a class that is registered (`amsim sweep --family my_module:MyMacro`, `amsim.circuits.register`)"
+"""How a file may name further macros."""
+
 DESIGNS = tuple(f"{family}-{bits}b" for family in FAMILIES for bits in WORD_LENGTHS)
 
 
@@ -152,10 +155,11 @@ def _named_part(cls: type, *, name: str | None = None, **given: Any) -> NamedPar
     return NamedPart(name or cls.__name__, cls(**given))
 
 
-def any_part() -> Kind:
-    """Any part of a macro as a value on an axis, its class under `kind`."""
+def any_part(registered: tuple[type, ...]) -> Kind:
+    """Any part of a macro as a value on an axis, its class under `kind`; of registered classes those of no macro."""
     bases = (BiasDac, Comparator, Converter, Drivers, Faults, Layout, Leakage, ResetSwitch, SramCell, Technology)
     classes = {name: one for base in bases for name, one in _concrete(base).items()}
+    classes |= {one.__name__: one for one in _whole(registered) if not issubclass(one, Macro)}
     label = {"name": Key(TEXT, "label on the axis; the name of the class by default")}
     tables = {
         name: functools.partial(
@@ -210,18 +214,34 @@ _MACROS = {name: one for name, one in _concrete(Macro).items() if _needed(one) <
 
 _DESIGN_TABLES = {name: _table(design(name).accelerator, name, {}) for name in DESIGNS}
 _CHIP_TABLES = {name: _table(one, name, _arguments(one)) for name, one in CHIPS.items()}
-_MACRO_TABLES = {name: _table(one, name, _fields(one)) for name, one in _MACROS.items()}
-_PLAIN_MACROS = {
-    name: functools.partial(table, _fields(one), one, name=f"{name} of a site") for name, one in _MACROS.items()
-}
-_SITES = Key(table({}, others=chosen("macro", _PLAIN_MACROS), name="macros"), "macro per pattern of site names", True)
 
-HARDWARE = by_key(
-    {
-        "design": chosen("design", _DESIGN_TABLES),
-        "chip": chosen("chip", _CHIP_TABLES),
-        "macro": chosen("macro", _MACRO_TABLES),
-        "sites": _table(lambda sites: Accelerator(sites), "sites", {"sites": _SITES})(),
+
+def hardware_table(registered: tuple[type, ...]) -> Kind:
+    """A table of hardware, from which name and accelerator are built.
+
+    Args:
+        registered: Classes of users, of which a file may name the macros like those of amsim.
+    """
+    macros = _MACROS | {one.__name__: one for one in _whole(registered) if issubclass(one, Macro)}
+    tables = {name: _table(one, name, _fields(one)) for name, one in macros.items()}
+    plain = {
+        name: functools.partial(table, _fields(one), one, name=f"{name} of a site") for name, one in macros.items()
     }
-)
-"""A table of hardware, from which name and accelerator are built."""
+    sites = Key(
+        table({}, others=chosen("macro", plain, hint=OWN_CLASSES), name="macros"),
+        "macro per pattern of site names",
+        True,
+    )
+    return by_key(
+        {
+            "design": chosen("design", _DESIGN_TABLES),
+            "chip": chosen("chip", _CHIP_TABLES),
+            "macro": chosen("macro", tables, hint=OWN_CLASSES),
+            "sites": _table(lambda sites: Accelerator(sites), "sites", {"sites": sites})(),
+        }
+    )
+
+
+def _whole(registered: tuple[type, ...]) -> list[type]:
+    """Classes that a file can describe in full."""
+    return [one for one in registered if not inspect.isabstract(one) and _needed(one) <= set(_fields(one))]

@@ -14,9 +14,9 @@ from amsim.studies.study_file.reading import Allowed, Key, Kind, TableReader, Wo
 _typed_dict: Any = TypedDict  # its keys are known to no type checker
 
 
-def words(*allowed: str) -> Kind:
-    """One of some words."""
-    text = f"one of {', '.join(map(repr, allowed))}" if len(allowed) > 1 else repr(allowed[0])
+def words(*allowed: str, hint: str = "") -> Kind:
+    """One of some words; a hint says how to have more."""
+    text = f"one of {', '.join(map(repr, allowed))}{hint}" if len(allowed) > 1 else repr(allowed[0])
     return Annotated[Literal[allowed], Allowed(text, allowed)]
 
 
@@ -102,14 +102,14 @@ def _allow_paths(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "object"}]}
 
 
-def chosen(key: str, tables: Mapping[str, Callable[..., Kind]], default: str | None = None) -> Kind:
+def chosen(key: str, tables: Mapping[str, Callable[..., Kind]], default: str | None = None, *, hint: str = "") -> Kind:
     """One of some tables, each made by `table` once it gets `words` and `word`, by the word under a key."""
     text = f"a table with `{key}`"
     choices = {
         word: one(words=text, word={key: NotRequired[Literal[word]] if word == default else Literal[word]})
         for word, one in tables.items()
     }
-    wrong = table({key: Key(words(*tables), required=True)}, words=text, extra="ignore")
+    wrong = table({key: Key(words(*tables, hint=hint), required=True)}, words=text, extra="ignore")
 
     def choice(value: Any) -> Any:
         return value.get(key, default) if isinstance(value, Mapping) else None

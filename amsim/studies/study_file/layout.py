@@ -1,5 +1,6 @@
 """Layout of a study file: every table and key once, for the check and for the JSON schema."""
 
+import functools
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -7,12 +8,12 @@ import numpy as np
 from pydantic import Field, TypeAdapter
 
 from amsim.datasets.load import DATASETS
+from amsim.files.part_classes import registered_classes
 from amsim.foreign.item_inputs import ItemNumbers
 from amsim.networks import NETWORKS
 from amsim.studies.axes import HARDWARE, NETWORK, NONE, Points, only_where, samples
 from amsim.studies.measured import QUANTITIES
-from amsim.studies.study_file.hardware import HARDWARE as HARDWARE_TABLE
-from amsim.studies.study_file.hardware import LABEL, SCALAR, NamedPart, any_part
+from amsim.studies.study_file.hardware import LABEL, SCALAR, NamedPart, any_part, hardware_table
 from amsim.studies.study_file.kinds import (
     NUMBER,
     TEXT,
@@ -106,17 +107,7 @@ WHERE = Key(
     table({}, others=by_form(one=LABEL, many=list_of(LABEL)), path_ends=(), name="where"),
     "values of other axes at which this one exists",
 )
-VALUES = list_of(by_form(one=SCALAR, table=any_part()), build=_axis_list)
 RANGE = {**ENDS, "count": Key(integer(2, LARGEST_AXIS), "number of values", required=True), "where": WHERE}
-AXIS = by_form(
-    many=VALUES,
-    table=by_key(
-        {
-            "from": table(RANGE, _range, name="range"),
-            "values": table({"values": Key(VALUES, required=True), "where": WHERE}, _listed, name="values"),
-        }
-    ),
-)
 NETWORKS_AND_FILES = names_or_files(NETWORKS, (".npz", ".onnx"))
 NAMES = {
     NETWORK: Key(list_of(NETWORKS_AND_FILES), "reference networks, .npz or .onnx files"),
@@ -167,25 +158,43 @@ SAMPLES = table(
     name="samples",
 )
 
-STUDY_FILE: TypeAdapter[Any] = TypeAdapter(
-    table(
-        {
-            "study": Key(STUDY, "measurement", required=True),
-            "hardware": Key(by_form(table=HARDWARE_TABLE, many=list_of(HARDWARE_TABLE)), "one, or several as an axis"),
-            "axes": Key(table(NAMES, others=AXIS, path_ends=AXIS_KEYS, name="axes"), "a grid: the values of each path"),
-            "points": Key(
-                table(NAMES, others=VALUES, path_ends=AXIS_KEYS, name="points"),
-                "paths whose values change together",
-            ),
-            "samples": Key(SAMPLES, "points that fill ranges evenly"),
-        },
-        name="study_file",
+
+def _axis(values: Any) -> Any:
+    """An axis: a list of such values, or a table that says which."""
+    listed = {"values": Key(values, required=True), "where": WHERE}
+    tables = {"from": table(RANGE, _range, name="range"), "values": table(listed, _listed, name="values")}
+    return by_form(many=values, table=by_key(tables))
+
+
+@functools.lru_cache(maxsize=2)
+def _study_file(registered: tuple[type, ...]) -> TypeAdapter:
+    values, hardware = (
+        list_of(by_form(one=SCALAR, table=any_part(registered)), build=_axis_list),
+        hardware_table(registered),
     )
-)
-"""Everything that a study file may contain. Numbers are in SI units, paths as in `amsim.system.settings`."""
+    keys = {
+        "study": Key(STUDY, "measurement", required=True),
+        "hardware": Key(by_form(table=hardware, many=list_of(hardware)), "one, or several as an axis"),
+        "axes": Key(
+            table(NAMES, others=_axis(values), path_ends=AXIS_KEYS, name="axes"), "a grid: the values of each path"
+        ),
+        "points": Key(
+            table(NAMES, others=values, path_ends=AXIS_KEYS, name="points"), "paths whose values change together"
+        ),
+        "samples": Key(SAMPLES, "points that fill ranges evenly"),
+    }
+    return TypeAdapter(table(keys, name="study_file"))
+
+
+def study_file_type() -> TypeAdapter:
+    """Everything that a study file may contain, with the classes that are registered now (`amsim.circuits.register`).
+
+    Numbers are in SI units, paths as in `amsim.system.settings`.
+    """
+    return _study_file(tuple(registered_classes().values()))
 
 
 def json_schema() -> dict[str, Any]:
     """JSON schema of a study file, for editors that complete and check TOML."""
-    schema = STUDY_FILE.json_schema(schema_generator=PlainSchema)
+    schema = study_file_type().json_schema(schema_generator=PlainSchema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "amsim study"}

@@ -21,7 +21,7 @@ from amsim.files.regular_file import named_in_errors, read_regular_file
 from amsim.studies.front_door import sweep
 from amsim.studies.measured import QUANTITIES, Study, study
 from amsim.studies.study_file.axes import hardware_and_axes, load_network
-from amsim.studies.study_file.layout import STUDY_FILE
+from amsim.studies.study_file.layout import study_file_type
 from amsim.studies.study_file.reading import read
 
 
@@ -106,7 +106,7 @@ def read_study(path: str | Path, *, dies: int | None = None, images: int | None 
         kept = {name: value for name, value in document["study"].items() if images is None or name != "share"}
         document["study"] = kept | changes
     mistakes: list[str] = []
-    content = read(STUDY_FILE, document, mistakes)
+    content = read(study_file_type(), document, mistakes)
     if not mistakes:
         hardware, axes = hardware_and_axes(content, path.parent, mistakes)
     if mistakes:

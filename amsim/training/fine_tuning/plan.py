@@ -15,6 +15,7 @@ from amsim.datasets.division import set_aside
 from amsim.datasets.split import Split
 from amsim.deployment.site_ranges import Calibration
 from amsim.noise.gradients import NOISY_DECISION_RULES
+from amsim.results.notices import warn_once
 from amsim.system.accelerator import Accelerator
 from amsim.training.fine_tuning.dies import DieStream
 from amsim.training.fine_tuning.parts import HeldOut, Optimiser, TrainingDies
@@ -168,7 +169,18 @@ def plan_exposure(
         one_of("decision_rule", decision_rule, NOISY_DECISION_RULES)
     accelerator, stream = Accelerator.of(hardware), DieStream.of(dies.which, die_key)
     scales = _scales(dies.noise, steps)
+    if np.any(scales != 1.0) and not _has_errors(accelerator):
+        warn_once("Argument `noise` changes nothing: no macro of this hardware has a source of error with a size.")
+    if decision_rule is not None and not any(macro.decides for macro in accelerator.macros):
+        warn_once(
+            f"Argument `decision_rule` changes nothing: no macro decides, so that {decision_rule!r} has no place."
+        )
     return Exposure(accelerator, stream, read_key, scales, decision_rule, dies.calibration)
+
+
+def _has_errors(accelerator: Accelerator) -> bool:
+    placed = (one for macro in accelerator.macros for one in macro.all_error_sources())
+    return any(one.source.scalable and one.switches for one in placed)
 
 
 def plan_updates(network: Callable[..., Any], params: PyTree, optimiser: Optimiser, steps: int) -> Updates:
