@@ -8,7 +8,15 @@ import importlib
 from typing import Any
 
 _NAMES_OF_ROOM = {
-    "system": ("Accelerator", "PowerManagement", "at_node", "setting", "what_does_not_scale", "with_settings"),
+    "system": (
+        "Accelerator",
+        "PowerManagement",
+        "at_node",
+        "setting",
+        "what_does_not_scale",
+        "what_has_no_effect",
+        "with_settings",
+    ),
     "deployment": ("deploy", "Chip", "load_chip", "DeploymentError", "Calibration", "SiteRanges"),
     "evaluation": ("evaluate", "evaluate_detector", "sensitivity", "unseen_dies_report"),
     "characterisation": ("noise_budget", "characterise", "line_values"),

@@ -59,6 +59,7 @@ from amsim.system import PowerManagement as PowerManagement
 from amsim.system import at_node as at_node
 from amsim.system import setting as setting
 from amsim.system import what_does_not_scale as what_does_not_scale
+from amsim.system import what_has_no_effect as what_has_no_effect
 from amsim.system import with_settings as with_settings
 from amsim.training import Distillation as Distillation
 from amsim.training import FineTuned as FineTuned

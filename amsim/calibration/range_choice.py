@@ -38,6 +38,9 @@ from amsim.workloads.use_names import layer_of
 OPERANDS = ("inputs", "weights", "readout")
 """Values that a method may be chosen for."""
 
+DEFAULT_COVERAGE = 0.999
+"""Fraction of the values inside a range of the method "percentile"."""
+
 ERROR_ENERGY = "error-energy"
 """Method for readouts: coding, range and centre of least error times energy (`circuits.charge.readout_choice`)."""
 
@@ -86,6 +89,11 @@ def range_methods(method: str | Mapping[str, str], coverage: float, symmetric: b
     for name, one in methods.items():
         if (name, one) != ("readout", ERROR_ENERGY):
             check_method("method", one, coverage)
+    if coverage != DEFAULT_COVERAGE and "percentile" not in methods.values():
+        raise ValueError(
+            f"Argument `coverage` must be {DEFAULT_COVERAGE} unless a method is 'percentile', since no other uses it, "
+            f"but is {coverage:g}."
+        )
     one_of("weights", weights, ("channel", "tensor"))
     needs_readout = "readout" in given and not isinstance(method, str)
     return RangeMethods(**methods, coverage=coverage, symmetric=symmetric, per=weights, needs_readout=needs_readout)

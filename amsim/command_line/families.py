@@ -34,7 +34,10 @@ def import_family(option: str, text: str) -> str:
         part = getattr(importlib.import_module(found["module"]), found["name"])
     except (ImportError, AttributeError) as error:
         raise ValueError(f"Argument `{option}` names {text!r}, which cannot be imported: {error}.") from error
-    register(part)
+    try:
+        register(part)
+    except ValueError as error:
+        raise ValueError(f"Argument `{option}` names {text!r}, which cannot be used: {error}") from None
     return found["name"] + found["rest"]
 
 

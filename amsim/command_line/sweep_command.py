@@ -79,6 +79,8 @@ def sweep(
     else:
         for table in result_tables(result):
             console.print(table)
+        if idle := result.attrs.get("without_effect"):
+            console.print(f"Nothing that was measured changes along {idle}.", soft_wrap=True)
     write_result(result_path, result)
     written = [str(result_path)]
     picture, reason = _picture(result)

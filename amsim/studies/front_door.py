@@ -25,6 +25,8 @@ from amsim.studies.plan import Group, groups
 from amsim.studies.program import Lanes, Traced
 from amsim.studies.result import Results, unmoved_axes
 from amsim.studies.store import Store
+from amsim.system.settings import each_path
+from amsim.system.without_effect import what_has_no_effect
 
 
 def sweep(
@@ -70,8 +72,8 @@ def sweep(
     Returns:
         Dataset over the dimensions of `axes`, then `die` and `read` where the function takes their keys, then those
         of the output itself; NaN where a conditional axis does not exist. Integers and truth values become floats. The
-        attribute `without_effect` lists settings along which no result changes by a bit, of which an
-        `amsim.results.NoEffectWarning` warns once.
+        attribute `without_effect` lists settings along which no result changes by a bit; where they can change none
+        (`amsim.what_has_no_effect`), an `amsim.results.NoEffectWarning` says so once.
 
     Raises:
         ValueError: Before anything runs: an unknown path, a value that a setting does not allow, an empty axis, a
@@ -108,9 +110,21 @@ def sweep(
         result = result.assign_attrs(without_effect=", ".join(idle))
         if held is not None:
             held.finish(result)
-    if idle:
-        warn_once(f"Argument `axes` has settings that change nothing that was measured here: {', '.join(idle)}.")
+    reasons = {path: why for path in idle if (why := _why(found, path))}
+    if reasons:
+        listed = "; ".join(f"{path} ({why})" for path, why in reasons.items())
+        warn_once(f"Argument `axes` has settings that change nothing: {listed}.")
     return result
+
+
+def _why(found: Sequence[Group], path: str) -> str:
+    """Reason, where a setting is known to change nothing of a chip; empty elsewhere."""
+    for group in found:
+        reasons = what_has_no_effect(group.hardware)
+        for one in each_path(group.hardware, path) if path in {*group.names, *group.values} else ():
+            if one in reasons:
+                return reasons[one]
+    return ""
 
 
 def check_options(store: Any, client: Any, memory_limit: Any, progress: Any) -> None:

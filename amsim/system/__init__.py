@@ -19,3 +19,4 @@ from amsim.system.settings import with_settings as with_settings
 from amsim.system.supply import minimum_energy_supply as minimum_energy_supply
 from amsim.system.supply import scaled_to_supply as scaled_to_supply
 from amsim.system.unscaled import what_does_not_scale as what_does_not_scale
+from amsim.system.without_effect import what_has_no_effect as what_has_no_effect

@@ -58,8 +58,9 @@ class PowerManagement(eqx.Module):
         rate: Inferences per second, 1/s; the time between them is idle. None (default): they run back to back.
         gated_leakage: Fraction of a macro's leakage that remains while it is not in use, 1. Default 1: no power gating.
             Its cells are assumed to keep their weights.
-        retention: Fraction of the memories' leakage that remains in idle time, 1. Default 1: no lower retention supply.
-            They are assumed to keep their data, so that 0 (supply off) is optimistic.
+        retention: Fraction of the memories' leakage that remains in idle time, 1; of no effect without a `rate`.
+            Default 1: no lower retention supply. They are assumed to keep their data, so that 0 (supply off) is
+            optimistic.
         temperature: K, 230 to 400. Default 300 K.
 
     Raises:

@@ -154,14 +154,16 @@ class Comparator(eqx.Module):
         integration_time: Time before the latch regenerates, s. Default 50 ps (assumed).
         gain: Gain from the input to the latch, 1. Default 5 (assumed).
         swing: Difference of the two logic levels, V. Default 0.6 V (facts 1.1).
-        input_capacitance: Capacitance of the input that loads a line, F. Default 1 fF (facts 8).
+        input_capacitance: Capacitance of the input, through which the kickback reaches a line, F; of no effect without.
+            Default 1 fF (facts 8).
         kickback: Step behind the input capacitance at a decision, V; a line of total capacitance C moves by
             `kickback * input_capacitance / C`. None is a cancelled kickback.
         area: m^2. Default 20 um^2 (assumed).
         supply: V_0, V. None (default): the supply of the array that it is built into, from which it then moves with it;
             by itself, any supply.
         temperature_drift: Standard deviation of the offset's drift between dies, V/K. Default 0: not known; that of
-            `ComparatorSizes` is derived.
+            `ComparatorSizes` is derived. Of no effect unless the trim states its `temperature`, as `supply_drift`
+            unless it states its `supply`.
         supply_drift: Standard deviation of its drift per volt of supply, V/V. Default 0, as above.
 
     Raises:

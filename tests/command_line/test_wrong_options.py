@@ -50,6 +50,7 @@ WRONG = {
     "sweep --store": FOLDERS | {"other": "other"},
     "sweep --workers": COUNTS,
     "sweep --scheduler": WORDS | {"protocol": "x://y:1", "number": "10**31", "port": "tcp://127.0.0.1:x"},
+    "sweep --family": WORDS | {"module": "no_such_module:Macro", "class": "math:pi"},
     "sweep --dies": COUNTS,
     "sweep --images": COUNTS | {"more": "25"},
     "show result": {**TEXTS, "missing": "missing.nc", "folder": "other", "long": LONG, "text": "text.npz"},

@@ -32,7 +32,7 @@ from amsim.circuits import (
     Work,
 )
 from amsim.circuits.adc import SarAdc
-from amsim.system import settings
+from amsim.system import settings, what_has_no_effect
 
 PAGE = (Path(__file__).parents[2] / "docs" / "support_matrix.md").read_text()
 QUANTITIES = ("product", "energy", "time", "area", "leakage")
@@ -136,3 +136,15 @@ def test_support_matrix(family):
             expected = "yes" if slope else "-" if far[place] == before[place] else "steps"
             assert entry == expected, (effect, quantity)
     assert named == {path for path in values if path.startswith(PARTS.get(family, "macro."))}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_changes_nothing_is_listed(family):
+    """With its reason, and nothing else: rows of the table above, which derivatives hold."""
+    macro, own = FAMILIES[family], "macro.combining." if family.startswith("Bits combined") else "macro."
+    values, still = settings.continuous_settings(macro), set()
+    for _, parts, entries in table(family):
+        if set(entries) == {"-"}:
+            still |= {path for path in values for part in parts if f"{path}.".startswith(f"macro.{part}.")}
+    listed = {path for path in what_has_no_effect(macro) if path in values and path.startswith(PARTS.get(family, own))}
+    assert still == listed

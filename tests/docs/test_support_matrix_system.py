@@ -13,7 +13,7 @@ import amsim
 from amsim import Accelerator, workloads
 from amsim.circuits import Dram, MultiPrecision, Process, RegisterFile, Sram, SramOrganisation
 from amsim.circuits.technology.dram import DramChannel
-from amsim.system import settings
+from amsim.system import settings, what_has_no_effect
 from amsim.system.cost import system_cost
 from amsim.system.hardware import COMPONENTS, PowerManagement
 from amsim.system.organisation import Processor, Spread, SystolicArray
@@ -127,6 +127,9 @@ def test_continuous_settings_of_the_system(slopes):
                     expected = ["-"] * 4 if one.endswith("write_ratio") else [entries[0], "-", *entries[2:]]
                     assert entry(slopes[same]) == expected, same
     assert {path for path in slopes if path.startswith(MEMORIES)} <= named
+    # What changes nothing is listed with its reason, and nothing else.
+    listed = {path for hardware in DESIGNS.values() for path in what_has_no_effect(hardware)}
+    assert {path for path, one in slopes.items() if not np.any(one)} == listed & set(slopes)
     others = {path: one for path, one in slopes.items() if path not in named and not path.startswith(INSTRUCTIONS)}
     assert all("technology." in path for path in others)
     assert not any(np.any(one) for one in others.values())

@@ -45,6 +45,7 @@ def calls() -> dict[str, dict[str, Any]]:
         "with_settings": {"hardware": MACRO, "values": {}},
         "at_node": {"hardware": MACRO, "node": "28nm"},
         "what_does_not_scale": {"hardware": MACRO},
+        "what_has_no_effect": {"hardware": MACRO},
         "deploy": {"fn": network, "params": PARAMS, "hardware": MACRO},
         "load_chip": {"path": "no such file", "fn": network},
         "evaluate": NETWORK | KEY | FEW,
