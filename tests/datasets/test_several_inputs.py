@@ -73,7 +73,8 @@ def mended(fn, data):
         ("layer", repairs.LastLayer("w", 1)),
         ("own", repairs.BatchStatistics(statistics_of(fn))),
     )
-    report = amsim.repair(fn, PARAMS, ARRAY, data, data, key=KEY, dies=1, repairs=some).report
+    untrimmed = amsim.with_settings(ARRAY, {"macro.comparator.trim": None})
+    report = amsim.repair(fn, PARAMS, untrimmed, data, data, key=KEY, dies=1, repairs=some).report
     return [report[name].values for name in ("accuracy", "repair_energy", "stored_bits")]
 
 

@@ -1,4 +1,4 @@
-"""Every field of every macro and part in it moves something of a chip, or `what_has_no_effect` lists it with a reason.
+"""Every quantity of a macro and of the parts in it moves something of a chip, or `what_has_no_effect` lists it.
 
 The support matrix holds the same for arrays with all their parts (`tests/docs/test_support_matrix.py`), by derivatives.
 """
@@ -13,14 +13,10 @@ from amsim import circuits
 from amsim.circuits import (
     DenseProduct,
     FlashAdc,
-    Layout,
     Measured,
-    MultiPrecision,
     Neuron,
     Operands,
-    RowDac,
     SarAdc,
-    SerialAccumulation,
     SingleSlopeAdc,
     SwitchedCapacitor,
     ValueRange,
@@ -94,36 +90,3 @@ def test_every_quantity(name):
         if not any(moved(before, run(values | {path: one})) for one in others):
             still.add(path)
     assert still == set(what_has_no_effect(macro)) & set(values)
-
-
-SMALL = SwitchedCapacitor(rows=24, columns=8)
-CHOICES = [
-    (SMALL, "rows", 48),
-    (SMALL, "columns", 4),
-    (SMALL, "second_line", "replica"),
-    (SMALL, "columns_per_converter", 2),
-    (SMALL, "bias_dac.bits", 7),
-    (SMALL, "comparator.trim.bits", 4),
-    (SMALL, "adc.bits", 3),
-    (SMALL, "process.node", "16nm"),
-    (SwitchedCapacitor(rows=24, columns=8, weight_bits=3, input_bits=2), "weight_coding", "ternary"),
-    (SwitchedCapacitor(rows=24, columns=8, adc=SarAdc(bits=4)), "adc.topology", "shared-line"),
-    (SwitchedCapacitor(rows=24, columns=8, layout=Layout(0.01)), "layout.arrangement", "common-centroid"),
-    (SwitchedCapacitor(rows=24, columns=8, input_bits=4, row_dac=RowDac()), "row_dac.bits", 4),
-    (
-        SwitchedCapacitor(rows=24, columns=8, input_bits=4, serial_accumulation=SerialAccumulation()),
-        "serial_accumulation.digits",
-        4,
-    ),
-    (MultiPrecision(weight_bits=4, input_bits=4), "rounding", "truncate"),
-    (MultiPrecision(weight_bits=4, input_bits=4), "accumulator_bits", 5),
-    (MultiPrecision(weight_bits=4, input_bits=4), "modes.0.subwords", 2),
-]
-
-
-@pytest.mark.slow  # two programs for each choice; the quantities above take one for all
-@pytest.mark.parametrize(("macro", "name", "other"), CHOICES, ids=[name for _, name, _ in CHOICES])
-def test_choices_and_counts(macro, name, other):
-    changed = amsim.with_settings(macro, {f"macro.{name}": other})
-    before, after = outputs(macro), outputs(changed)
-    assert moved(before, after)
