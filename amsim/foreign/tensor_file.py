@@ -84,6 +84,9 @@ class TensorReader:
         if self._left < 0:
             raise ValueError(f"its tensors take more than {LARGEST_EXTERNAL} bytes of other files")
         try:
+            # Earlier versions of `onnx` follow links.
+            if not Path(self.folder, said.get("location", "")).resolve().is_relative_to(self.folder.resolve()):
+                raise ValueError(f"{said['location'][:80]!r} lies outside of the folder of the file")
             external_data_helper.load_external_data_for_tensor(tensor, str(self.folder))
         except (ValidationError, ValueError, OverflowError, OSError, MemoryError) as error:
             reason = " ".join(str(error).split()).rstrip(".")

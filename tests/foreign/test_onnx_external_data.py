@@ -119,6 +119,9 @@ def test_absolute_paths_are_never_read(tmp_path: Path) -> None:
     absolute = saved(tmp_path / "model", location=path.parent / "w.data")
     with pytest.raises(ValueError, match=r"'w' lies in another file, which cannot be read: .*absolute"):
         amsim.load_onnx(absolute)
+    path = saved(tmp_path / "model", location="/etc/hostname")
+    with pytest.raises(ValueError, match=r"'/etc/hostname' lies outside of the folder"):
+        amsim.load_onnx(path)
 
 
 def test_short_file(tmp_path: Path) -> None:
