@@ -92,8 +92,8 @@ def _exported(torch: Any, module: Any, tensors: tuple[Any, ...]) -> Any:
         raise ValueError(f"Argument `example` must be the inputs of {type(module).__name__}: {error}.") from None
     free = {0: torch.export.Dim.AUTO}
     shapes = {name: (free,) * len(one) if isinstance(one, tuple) else free for name, one in names.items()}
-    # Torch takes a size of 1 for fixed.
-    several = tuple(torch.cat([one, one]) if one.shape[0] == 1 else one for one in tensors)
+    # Torch takes a size of 1 for fixed, and marks tensors whose size it has left open, so that these are copies.
+    several = tuple(torch.cat([one, one] if one.shape[0] == 1 else [one]).detach() for one in tensors)
     failures = []
     for inputs, dynamic in ((several, shapes), (tensors, None)):
         try:
