@@ -35,7 +35,7 @@ _NAMES_OF_ROOM = {
     "comparison": ("compare", "circuit_table", "design", "verdict"),
     "search": ("design_circuit", "pareto_curve", "SearchSpace", "CountedEnergy", "FinalCheck", "WeightTraining"),
     "datasets": ("load_dataset", "Split", "Dataset"),
-    "foreign": ("load_onnx", "load_weights"),
+    "foreign": ("from_keras", "from_torch", "load_onnx", "load_weights"),
     "validation": ("validate",),
 }
 """Functions and classes of the front door by the room that they come from."""

@@ -39,6 +39,8 @@ from amsim.evaluation import evaluate as evaluate
 from amsim.evaluation import evaluate_detector as evaluate_detector
 from amsim.evaluation import sensitivity as sensitivity
 from amsim.evaluation import unseen_dies_report as unseen_dies_report
+from amsim.foreign import from_keras as from_keras
+from amsim.foreign import from_torch as from_torch
 from amsim.foreign import load_onnx as load_onnx
 from amsim.foreign import load_weights as load_weights
 from amsim.repairs import repair as repair

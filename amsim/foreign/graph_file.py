@@ -1,6 +1,5 @@
-"""Reader of ONNX files into checked graphs: nothing in a file runs, and nothing outside it is read."""
+"""Reader of ONNX files into checked graphs: nothing in a file runs, and nothing outside its folder is read."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +9,13 @@ from amsim.files.path_argument import checked_path
 from amsim.files.regular_file import read_regular_file
 from amsim.foreign.operators.registry import LARGEST_TENSOR, Operator, find_operator, supported_operators
 from amsim.foreign.operators.shapes import ELEMENT_TYPES
-from amsim.foreign.tensor_file import read_attribute, read_tensor
+from amsim.foreign.tensor_file import TensorReader
 
 LARGEST_FILE = 2**30
 """Largest size of a file, bytes."""
 OLDEST_OPSET, NEWEST_OPSET = 7, 25
+NAMED_NODES, LONGEST_NAME = 3, 60
+"""Nodes that an error names of each operator, and letters of a name that it shows."""
 
 
 class Node(NamedTuple):
@@ -63,28 +64,29 @@ def read_graph(source: str | Path | bytes) -> Graph:
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: The package `onnx` is not installed.
-        ValueError: The file is too large, damaged, or needs an unsupported feature.
+        ValueError: The file is too large, damaged, or needs an unsupported feature, or tensors that lie in another file
+            cannot be read from its folder.
     """
     model = _parsed(source)
     _check_text(model)
     _refuse_unsupported(model)
-    graph = model.graph
+    graph, reader = model.graph, TensorReader(None if isinstance(source, bytes) else Path(source).parent)
     tensors = {}
     for tensor in graph.initializer:
         if not tensor.name or tensor.name in tensors:
             raise ValueError(f"ONNX file has tensor {tensor.name!r} twice or without a name.")
-        tensors[tensor.name] = _in_file(read_tensor, tensor)
+        tensors[tensor.name] = _in_file(reader.tensor, tensor)
     stored = set(tensors)
     nodes = []
     for place, node in enumerate(graph.node):
         if node.op_type in ("Constant", "ConstantOfShape"):
-            constant = _constant(node, tensors)
+            constant = _constant(node, tensors, reader)
             if constant is not None:
                 if len(node.output) != 1 or node.output[0] in tensors:
                     raise ValueError(f"ONNX file writes {list(node.output)} twice or not as a single constant.")
                 tensors[node.output[0]] = constant
                 continue
-        nodes.append(_node(place, node))
+        nodes.append(_node(place, node, reader))
     inputs = tuple(_input(one) for one in graph.input if one.name not in stored)
     outputs = tuple(one.name for one in graph.output)
     _check_flow(nodes, tensors, inputs, outputs)
@@ -139,21 +141,26 @@ def _refuse_unsupported(model: Any) -> None:
     if model.graph.sparse_initializer:
         raise ValueError("ONNX file has sparse tensors, which are not supported.")
     own = {(one.domain, one.name) for one in model.functions}
-    unsupported = Counter(
-        f"{node.domain}.{node.op_type}".lstrip(".")
-        for node in model.graph.node
-        if node.op_type != "Constant"
-        and ((node.domain, node.op_type) in own or find_operator(node.domain, node.op_type) is None)
-    )
+    unsupported: dict[str, list[str]] = {}
+    for place, node in enumerate(model.graph.node):
+        known = (node.domain, node.op_type) not in own and find_operator(node.domain, node.op_type) is not None
+        if node.op_type != "Constant" and not known:
+            unsupported.setdefault(f"{node.domain}.{node.op_type}".lstrip("."), []).append(node.name or str(place))
     if unsupported:
-        found = ", ".join(f"{name} ({count})" for name, count in sorted(unsupported.items()))
+        found = ", ".join(f"{name} ({_counted(nodes)})" for name, nodes in sorted(unsupported.items()))
         supported = ", ".join(supported_operators())
         raise ValueError(f"ONNX file has operators that are not supported: {found}. Supported are {supported}.")
 
 
-def _constant(node: Any, tensors: dict[str, np.ndarray]) -> np.ndarray | None:
+def _counted(nodes: list[str]) -> str:
+    """Number of nodes and the first names, or the places of those without a name."""
+    named = ", ".join(name[:LONGEST_NAME] for name in nodes[:NAMED_NODES])
+    return f"{len(nodes)}: {named}{', ...' if len(nodes) > NAMED_NODES else ''}"
+
+
+def _constant(node: Any, tensors: dict[str, np.ndarray], reader: TensorReader) -> np.ndarray | None:
     """Value of a constant that depends on the file alone; None if it needs its node."""
-    attributes = {one.name: _in_file(read_attribute, one) for one in node.attribute}
+    attributes = {one.name: _in_file(reader.attribute, one) for one in node.attribute}
     if node.op_type == "ConstantOfShape":
         sizes = tensors.get(node.input[0]) if len(node.input) == 1 else None
         number = attributes.get("value", np.zeros(1, np.float32))
@@ -184,13 +191,13 @@ def _filled(sizes: np.ndarray, number: np.ndarray) -> np.ndarray:
     return np.broadcast_to(number.reshape(()), shape)
 
 
-def _node(place: int, node: Any) -> Node:
+def _node(place: int, node: Any, reader: TensorReader) -> Node:
     title = f"{node.name or place!r} ({node.op_type})"
     attributes: dict[str, Any] = {}
     for one in node.attribute:
         if one.name in attributes:
             raise ValueError(f"ONNX node {title} has its attribute `{one.name}` twice.")
-        attributes[one.name] = _in_file(read_attribute, one)
+        attributes[one.name] = _in_file(reader.attribute, one)
     one = find_operator(node.domain, node.op_type)
     assert one is not None
     return Node(title, one, attributes, tuple(node.input), tuple(node.output))

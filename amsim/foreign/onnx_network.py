@@ -166,7 +166,7 @@ def load_onnx(source: str | Path | bytes) -> tuple[OnnxNetwork, dict[str, Array]
     """Read a network from an ONNX or QONNX file.
 
     Args:
-        source: Path of the file, or its bytes.
+        source: Path of the file, or its bytes. Weights may lie in other files beside it, which need the path.
 
     Returns:
         The function `network(params, *inputs)` and its parameters by name, for `amsim.deploy`.
@@ -174,11 +174,12 @@ def load_onnx(source: str | Path | bytes) -> tuple[OnnxNetwork, dict[str, Array]
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: The package `onnx` is not installed.
-        ValueError: Operators that are not supported, all of them with their counts; a file that is damaged, too large,
-            or refers to other files.
+        ValueError: Operators that are not supported, all of them with their counts and nodes; a file that is
+            damaged or too large, or whose weights lie in a file that is missing, too short or outside of its folder.
 
     Validity: operator sets 7 to 25, without control flow, training or sparse tensors. Sizes may be left open; shapes
-    that depend on the values of inputs are refused when the network is called. Only the file itself is read.
+    that depend on the values of inputs are refused when the network is called. Sums of products of integers are exact
+    up to 2**24. Nothing outside of the file's folder is read.
     """
     with named_in_errors(None if isinstance(source, bytes) else checked_path("source", source)):
         graph = read_graph(source)

@@ -1,8 +1,5 @@
 """Weights from other frameworks: safetensors and NumPy archives as nested dicts of arrays."""
 
-import json
-import math
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +29,7 @@ def load_weights(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file.
+        ImportError: It is a safetensors file, and the package `safetensors` is not installed.
         ValueError: It is of another kind, damaged, larger than 1 GiB unpacked, or has a name both for an array and for
             a group of arrays.
 
@@ -66,44 +64,23 @@ def _nested(path: Path, flat: dict[str, Array]) -> dict[str, Any]:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        from safetensors import SafetensorError, deserialize
+    except ImportError:
+        raise ImportError("Reading .safetensors needs `safetensors`: pip install 'amsim[safetensors]'.") from None
     data = read_regular_file(path, LARGEST_CONTENT)
     try:
-        (length,) = struct.unpack("<Q", data[:8])
-        if length > len(data) - 8:
-            raise ValueError("its header is cut off")
-        header = json.loads(data[8 : 8 + length].decode("utf-8"), object_pairs_hook=_without_repeats)
-        if not isinstance(header, dict):
-            raise ValueError("its header is no table")
-        header.pop("__metadata__", None)
-        return _tiled(header, memoryview(data)[8 + length :])
-    except (ValueError, KeyError, TypeError, struct.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"Weight file {path} cannot be used: {error}.") from None
+        return {name: _array(name, entry) for name, entry in deserialize(data)}
+    except (SafetensorError, ValueError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(f"Weight file {path} cannot be used: {reason}.") from None
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("its header has a name twice")
-    return found
-
-
-def _tiled(header: dict[str, Any], content: memoryview) -> dict[str, np.ndarray]:
-    """Arrays that follow each other without gap or overlap, so that they are no larger than the file."""
-    arrays, end = {}, 0
-    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        if entry["dtype"] not in _TYPES:
-            raise ValueError(f"array {name!r} is of the unsupported type {entry['dtype']!r}")
-        dtype, shape = np.dtype(_TYPES[entry["dtype"]]), tuple(entry["shape"])
-        first, last = entry["data_offsets"]
-        if any(not isinstance(size, int) or size < 0 for size in (*shape, first, last)):
-            raise ValueError(f"array {name!r} has shape {shape} at {first}..{last}")
-        if first != end or last > len(content) or last - first != math.prod(shape) * dtype.itemsize:
-            raise ValueError(f"array {name!r} of shape {shape} does not fill bytes {first}..{last}")
-        piece, end = content[first:last], last
-        if dtype == np.bool_:
-            arrays[name] = (np.frombuffer(piece, np.uint8) != 0).reshape(shape)
-        else:
-            arrays[name] = np.frombuffer(piece, dtype).reshape(shape)
-    if end != len(content):
-        raise ValueError(f"{len(content) - end} bytes belong to no array")
-    return arrays
+def _array(name: str, entry: dict[str, Any]) -> np.ndarray:
+    """Numbers of one entry; `safetensors.numpy` does not know all types that JAX has."""
+    if entry["dtype"] not in _TYPES:
+        raise ValueError(f"array {name!r} is of the unsupported type {entry['dtype']!r}")
+    dtype, content = np.dtype(_TYPES[entry["dtype"]]), entry["data"]
+    if dtype == np.bool_:
+        return (np.frombuffer(content, np.uint8) != 0).reshape(entry["shape"])
+    return np.frombuffer(content, dtype).reshape(entry["shape"])

@@ -87,6 +87,24 @@ def test_matrix_products(draws: np.random.Generator) -> None:
     agrees([node("Gemm", ["x", "w"])], {"x": real(draws, 3, 4)}, {"w": real(draws, 4, 5)})
 
 
+def test_einstein_sums(draws: np.random.Generator) -> None:
+    x = {"x": real(draws, 2, 3, 4)}
+    for equation, *shapes in [
+        ("bti,io->bto", (4, 5)),
+        ("bti , oi -> bto", (5, 4)),
+        ("...i,io->...o", (4, 5)),
+        ("bti,bsi->bts", (2, 6, 4)),
+        ("bii->b",),
+        ("bti",),
+        ("bti->ib",),
+        ("bti,tij,jk->bk", (3, 4, 5), (5, 2)),
+        ("bti,t->bi", (3,)),
+    ]:
+        given = {"x": real(draws, 2, 3, 3)} if "ii" in equation else x
+        stored = {f"w{place}": real(draws, *shape) for place, shape in enumerate(shapes)}
+        agrees([node("Einsum", ["x", *stored], equation=equation)], given, stored)
+
+
 def test_normalisation(draws: np.random.Generator) -> None:
     x = real(draws, 2, 6, 5, 4)
     stored = {"s": real(draws, 6), "b": real(draws, 6), "m": real(draws, 6), "v": real(draws, 6) ** 2 + 0.1}
@@ -104,7 +122,8 @@ SINGLE = {
     "HardSigmoid": {"alpha": 0.3, "beta": 0.4},
     "ThresholdedRelu": {"alpha": 0.4}, "Neg": {}, "Abs": {}, "Floor": {}, "Ceil": {}, "Sign": {}, "Round": {},
     "Exp": {}, "Reciprocal": {}, "Sin": {}, "Cos": {}, "Tan": {}, "Atan": {}, "Sinh": {}, "Cosh": {}, "Erf": {},
-    "Identity": {}, "IsNaN": {}, "Softmax": {"axis": 1}, "LogSoftmax": {"axis": -1}, "Hardmax": {"axis": 1}, "Gelu": {},
+    "Asinh": {}, "Identity": {}, "IsNaN": {}, "Softmax": {"axis": 1}, "LogSoftmax": {"axis": -1},
+    "Hardmax": {"axis": 1}, "Gelu": {},
     "Flatten": {"axis": 2}, "Transpose": {"perm": [2, 0, 1]}, "Shape": {}, "Size": {}, "Dropout": {},
 }  # fmt: skip
 
@@ -118,8 +137,9 @@ def test_operator_of_one_tensor(name: str) -> None:
 
 def test_operators_with_a_limited_domain(draws: np.random.Generator) -> None:
     x = draws.uniform(0.05, 0.95, (3, 4)).astype(np.float32)
-    for name in ("Sqrt", "Log", "Asin", "Acos"):
+    for name in ("Sqrt", "Log", "Asin", "Acos", "Atanh"):
         agrees([node(name, ["x"])], {"x": x})
+    agrees([node("Acosh", ["x"])], {"x": 1 + x})
     agrees([node("Gelu", ["x"], approximate="tanh")], {"x": x}, opset=20)
 
 
@@ -213,6 +233,47 @@ def test_parts(draws: np.random.Generator) -> None:
     agrees([node("Split", ["x", "s"], ["y", "z"], axis=1)], x, {"s": whole(2, 4)}, ("y", "z"))
     agrees([node("Split", ["x"], ["y", "z", "v"], axis=1)], x, {}, ("y", "z", "v"))
     agrees([node("Split", ["x"], ["y", "z"], axis=0, num_outputs=2)], x, {}, ("y", "z"), opset=18)
+
+
+def test_blocks(draws: np.random.Generator) -> None:
+    x = {"x": real(draws, 3, 4, 5)}
+    for batch, indices in (
+        (0, [[0, 1], [2, -1]]),
+        (0, [[[1]], [[-3]]]),
+        (0, [[2, 3, 4]]),
+        (1, [[1], [-1], [0]]),
+        (1, [[[1, 0], [3, -1]], [[0, 4], [2, 2]], [[1, 1], [0, 0]]]),
+        (2, draws.integers(-5, 5, (3, 4, 1)).tolist()),
+    ):
+        agrees([node("GatherND", ["x", "i"], batch_dims=batch)], x, {"i": np.array(indices)})
+    stored = {"i": np.array([[0], [2], [-2], [2]]), "u": real(draws, 4, 4, 5)}
+    for reduction in ("add", "mul", "max", "min"):
+        agrees([node("ScatterND", ["x", "i", "u"], reduction=reduction)], x, stored, opset=18)
+        elements = {"i": draws.integers(-4, 4, (2, 6, 5)), "u": real(draws, 2, 6, 5)}
+        agrees([node("ScatterElements", ["x", "i", "u"], axis=1, reduction=reduction)], x, elements, opset=18)
+    agrees([node("ScatterND", ["x", "i", "u"])], x, {"i": np.array([[0, 1], [2, -1]]), "u": real(draws, 2, 5)})
+    apart = {"i": np.array([[[1], [-1]]]).reshape(1, 2, 1), "u": real(draws, 1, 2, 1)}
+    agrees([node("ScatterElements", ["x", "i", "u"], axis=1)], x, apart)
+
+
+def test_largest_members(draws: np.random.Generator) -> None:
+    for x in ({"x": real(draws, 3, 6, 2)}, {"x": draws.integers(-3, 3, (3, 6, 2)).astype(np.float32)}):
+        for largest in (0, 1):
+            for count, axis in ((3, 1), (1, -1), (6, 1)):
+                options = {"axis": axis, "largest": largest}
+                agrees([node("TopK", ["x", "k"], ["y", "i"], **options)], x, {"k": whole(count)}, ("y", "i"))
+
+
+def test_one_hot(draws: np.random.Generator) -> None:
+    stored = {"d": whole(6), "v": np.array([-0.5, 2.0], np.float32)}
+    for axis in (-1, 0, 1):
+        agrees([node("OneHot", ["x", "d", "v"], axis=axis)], {"x": draws.integers(-7, 7, (3, 4))}, stored)
+
+
+def test_infinite_numbers() -> None:
+    x = {"x": np.array([[1, np.inf, -np.inf, np.nan]], np.float32)}
+    for options in ({}, {"detect_negative": 0}, {"detect_positive": 0}):
+        agrees([node("IsInf", ["x"], **options)], x)
 
 
 def test_padding(draws: np.random.Generator) -> None:

@@ -84,6 +84,40 @@ def test_deployed_network_is_the_network_and_its_sites_have_the_names_of_the_fil
     assert all(float(jnp.max(jnp.abs(want[name]))) > 0 for name in ("features.0.weight", "readout"))
 
 
+def test_channels_last_as_converters_of_tensorflow_write_them() -> None:
+    """A transposition in front of each convolution and behind it: sites, values and cost are those without."""
+    draws = np.random.default_rng(0)
+    stored = {
+        "first/kernel": real(draws, 4, 2, 3, 3),
+        "first/bias": real(draws, 4),
+        "second/kernel": real(draws, 3, 4, 1, 1),
+    }
+    convolutions = [
+        node("Conv", ["a", "first/kernel", "first/bias"], ["b"], pads=[1, 1, 1, 1], strides=[2, 2]),
+        node("Conv", ["c", "second/kernel"], ["d"]),
+    ]
+    around = [
+        node("Transpose", ["x"], ["a"], perm=[0, 3, 1, 2]),
+        convolutions[0],
+        node("Transpose", ["b"], ["b2"], perm=[0, 2, 3, 1]),
+        node("Relu", ["b2"], ["b3"]),
+        node("Transpose", ["b3"], ["c"], perm=[0, 3, 1, 2]),
+        convolutions[1],
+        node("Transpose", ["d"], perm=[0, 2, 3, 1]),
+    ]
+    x = real(draws, 2, 6, 6, 2)
+    network, params = agrees(around, {"x": x}, stored)
+    first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    nodes = [node("Identity", ["x"], ["a"]), convolutions[0], node("Relu", ["b"], ["c"]), convolutions[1]]
+    plain, _ = amsim.load_onnx(model_of([*nodes, node("Identity", ["d"])], {"x": first}, stored, ["y"], 17))
+    macro = circuits.DigitalBinary(rows=16, weight_bits=8, input_bits=8)
+    chips = [amsim.deploy(one, params, macro) for one in (network, plain)]
+    assert [row.name for row in chips[0].sites(x)] == ["first/kernel", "second/kernel"]
+    np.testing.assert_allclose(chips[0](x), np.moveaxis(chips[1](first), 1, -1), rtol=1e-5, atol=1e-6)
+    energies = [np.asarray(chip.cost(one).energy) for chip, one in zip(chips, (x, first), strict=True)]
+    np.testing.assert_allclose(*energies, rtol=1e-6)
+
+
 def test_recurrent_network_is_deployed() -> None:
     draws = np.random.default_rng(0)
     stored = {"cell.w": real(draws, 1, 20, 3), "cell.r": real(draws, 1, 20, 5), "head.w": real(draws, 5, 2)}

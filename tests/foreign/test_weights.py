@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,13 @@ def test_safetensors_as_its_own_package_writes_them(tmp_path: Path) -> None:
     for name, want in FLAT.items():
         assert found[name].dtype == want.dtype
         np.testing.assert_array_equal(found[name], want)
+
+
+def test_safetensors_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    (tmp_path / "w.safetensors").write_bytes(b"")
+    with pytest.raises(ImportError, match=r"pip install 'amsim\[safetensors\]'"):
+        amsim.load_weights(tmp_path / "w.safetensors")
 
 
 def test_brain_floats(tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ def calls() -> dict[str, dict[str, Any]]:
 
 
 NOT_TRIED = {
+    "from_keras": "needs Keras, tested in its room",
+    "from_torch": "needs PyTorch, tested in its room",
     "Chip": "amsim.deploy and amsim.load_chip make it",
     "FineTuned": "amsim.fine_tune makes it",
     "Dataset": "parts of data are checked where the data come in",

@@ -47,6 +47,14 @@ def general_product(
     return result + (added if beta == 1.0 else beta * added)
 
 
+@operator("Einsum")
+def index_sum(*values: Value, equation: str) -> Value:
+    """Products of tensors summed over the indices that the result does not have, in Einstein's notation."""
+    if not values:
+        raise ValueError("it has no input")
+    return jnp.einsum(equation, *map(jnp.asarray, values))
+
+
 @operator("BatchNormalization")
 def batch_normalisation(
     x: Value,

@@ -40,7 +40,7 @@ _KNOWN_SINGLES = {"Neg": "negative", "Abs": "abs", "Floor": "floor", "Ceil": "ce
 _SINGLES: dict[str, Callable[[Any], Any]] = {
     "Exp": jnp.exp, "Log": jnp.log, "Reciprocal": jnp.reciprocal, "Sin": jnp.sin, "Cos": jnp.cos, "Tan": jnp.tan,
     "Sinh": jnp.sinh, "Cosh": jnp.cosh, "Asin": jnp.arcsin, "Acos": jnp.arccos, "Atan": jnp.arctan,
-    "Erf": jax.scipy.special.erf, "IsNaN": jnp.isnan,
+    "Erf": jax.scipy.special.erf, "IsNaN": jnp.isnan, "Asinh": jnp.arcsinh, "Acosh": jnp.arccosh, "Atanh": jnp.arctanh,
 }  # fmt: skip
 for _name, _function in _PAIRS.items():
     _register_pair(_name, _function)
@@ -48,6 +48,13 @@ for _name, _function in _KNOWN_SINGLES.items():
     _register_known_single(_name, _function)
 for _name, _one in _SINGLES.items():
     _register_single(_name, _one)
+
+
+@operator("IsInf")
+def is_infinite(x: Value, *, detect_negative: int = 1, detect_positive: int = 1) -> Value:
+    """Whether elements are infinite, of either sign or of one."""
+    x = jnp.asarray(x)
+    return ((x == jnp.inf) & bool(detect_positive)) | ((x == -jnp.inf) & bool(detect_negative))
 
 
 @operator("Div")

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -38,6 +39,65 @@ def gather_elements(x: Value, indices: Value, *, axis: int = 0) -> Value:
         for place, size in zip(range(x.ndim), indices.shape, strict=True)
     )
     return jnp.take_along_axis(jnp.asarray(x)[kept], indices, axis, mode="fill")
+
+
+@operator("GatherND")
+def gather_blocks(x: Value, indices: Value, *, batch_dims: int = 0) -> Value:
+    """Blocks of a tensor: each row of the last axis of the indices names one, by its places along the first axes."""
+    depth = indices.shape[-1]
+    if not 0 <= batch_dims < min(x.ndim, indices.ndim) or batch_dims + depth > x.ndim:
+        raise ValueError(f"it takes blocks of {depth} places from an array of shape {x.shape}")
+    leading = x.shape[:batch_dims]
+    limited((*indices.shape[:-1], *x.shape[batch_dims + depth :]), x, indices)
+    of_batch = [np.arange(size).reshape((-1,) + (1,) * (indices.ndim - 2 - axis)) for axis, size in enumerate(leading)]
+    places = tuple(jnp.asarray(indices)[..., place] for place in range(depth))
+    return jnp.asarray(x).at[(*of_batch, *places)].get(mode="fill")
+
+
+@operator("ScatterND")
+def scatter_blocks(x: Value, indices: Value, updates: Value, *, reduction: str = "none") -> Value:
+    """A tensor with blocks replaced, or changed by a sum, product, maximum or minimum."""
+    places = tuple(jnp.asarray(indices)[..., place] for place in range(indices.shape[-1]))
+    return _scattered(x, places, updates, reduction)
+
+
+@operator("ScatterElements")
+def scatter_elements(x: Value, indices: Value, updates: Value, *, axis: int = 0, reduction: str = "none") -> Value:
+    """A tensor with elements along an axis replaced, or changed by a sum, product, maximum or minimum."""
+    axis, indices = axis_of(axis, x.ndim), jnp.asarray(indices)
+    grid = jnp.indices(indices.shape, sparse=True)
+    return _scattered(x, tuple(indices if place == axis else one for place, one in enumerate(grid)), updates, reduction)
+
+
+def _scattered(x: Value, places: tuple[Any, ...], updates: Value, reduction: str) -> Value:
+    methods = {"none": "set", "add": "add", "mul": "multiply", "max": "max", "min": "min"}
+    if reduction not in methods:
+        raise ValueError(f"its attribute `reduction` is {reduction!r}")
+    return getattr(jnp.asarray(x).at[places], methods[reduction])(jnp.asarray(updates))
+
+
+@operator("TopK", settings=(1,))
+def largest_members(
+    x: Value, count: Value, *, axis: int = -1, largest: int = 1, sorted: int = 1
+) -> tuple[Value, Value]:
+    """The largest or smallest members along an axis, in order, and their places."""
+    (number,), axis = numbers_of("K", count) or (0,), axis_of(axis, x.ndim)
+    if not 0 <= number <= x.shape[axis]:
+        raise ValueError(f"it takes {number} of {x.shape[axis]} members")
+    places = jnp.argsort(jnp.asarray(x), axis, descending=bool(largest))
+    places = jax.lax.slice_in_dim(places, 0, number, axis=axis)
+    return jnp.take_along_axis(jnp.asarray(x), places, axis), places
+
+
+@operator("OneHot", settings=(1, 2))
+def one_hot(indices: Value, depth: Value, values: Value, *, axis: int = -1) -> Value:
+    """One value at the places that indices name along a new axis, another elsewhere; negative ones count back."""
+    (size,), axis = numbers_of("depth", depth) or (0,), axis_of(axis, indices.ndim + 1)
+    off, on = known("values", values)
+    indices = jnp.asarray(indices)
+    limited((*indices.shape, size))
+    marked = jax.nn.one_hot(jnp.where(indices < 0, indices + size, indices), size, axis=axis, dtype=bool)
+    return jnp.where(marked, on, off)
 
 
 @operator("Slice", settings=(1, 2, 3, 4))

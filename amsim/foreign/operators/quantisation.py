@@ -1,4 +1,4 @@
-"""Quantisation in a graph: QONNX `Quant` and `BipolarQuant`, ONNX `QuantizeLinear` and `DequantizeLinear`."""
+"""Quantisation in a graph: QONNX `Quant` and `BipolarQuant`, ONNX `QuantizeLinear`, `DequantizeLinear` and the like."""
 
 from collections.abc import Callable
 
@@ -7,9 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from amsim.foreign.operators.registry import Value, aligned, axis_of, operator
+from amsim.foreign.operators.registry import (
+    QUANTISATION_DOMAINS,
+    RUNTIME_DOMAIN,
+    STANDARD_DOMAINS,
+    Value,
+    aligned,
+    axis_of,
+    operator,
+)
+from amsim.foreign.operators.shapes import ELEMENT_TYPES
 from amsim.noise.gradients import decision, rounded
 
+CODES = {
+    number: np.dtype(kind) for number, kind in ELEMENT_TYPES.items() if kind in (np.uint8, np.int8, np.uint16, np.int16)
+}
+"""Types of codes by their number in a file."""
 _ROUNDINGS: dict[str, Callable[[Array], Array]] = {
     "CEIL": jnp.ceil, "FLOOR": jnp.floor, "DOWN": jnp.trunc, "ROUND_TO_ZERO": jnp.trunc,
     "UP": lambda x: jnp.sign(x) * jnp.ceil(jnp.abs(x)),
@@ -18,7 +31,7 @@ _ROUNDINGS: dict[str, Callable[[Array], Array]] = {
 }  # fmt: skip
 
 
-@operator("Quant", "IntQuant", settings=(1, 2, 3), quantisation=True)
+@operator("Quant", "IntQuant", settings=(1, 2, 3), domains=QUANTISATION_DOMAINS)
 def integer_quantisation(
     x: Value,
     scale: Value,
@@ -85,7 +98,7 @@ def _everywhere(value: Value, number: float) -> bool:
     return isinstance(value, np.ndarray) and bool(np.all(value == number))
 
 
-@operator("BipolarQuant", settings=(1,), quantisation=True)
+@operator("BipolarQuant", settings=(1,), domains=QUANTISATION_DOMAINS)
 def bipolar_quantisation(x: Value, scale: Value) -> Value:
     """+scale where x is at least 0, else -scale; derivative of the sign 1 where |x| is at most 1, else 0.
 
@@ -96,7 +109,7 @@ def bipolar_quantisation(x: Value, scale: Value) -> Value:
     return signs if _everywhere(scale, 1.0) else signs * scale
 
 
-@operator("DequantizeLinear", settings=(1, 2), weights=(0,))
+@operator("DequantizeLinear", settings=(1, 2), weights=(0,), domains=(*STANDARD_DOMAINS, RUNTIME_DOMAIN))
 def from_integers(
     x: Value,
     scale: Value,
@@ -109,12 +122,12 @@ def from_integers(
     """(x - zero point) * scale."""
     if block_size or output_dtype:
         raise ValueError("it has blocks or another type of result")
-    scale, shift = (_along(x, value, axis) for value in (scale, zero_point))
+    scale, shift = (along(x, value, axis) for value in (scale, zero_point))
     code = jnp.asarray(x).astype(scale.dtype)
     return (code if shift is None else code - shift.astype(scale.dtype)) * scale
 
 
-@operator("QuantizeLinear", settings=(1, 2))
+@operator("QuantizeLinear", settings=(1, 2), domains=(*STANDARD_DOMAINS, RUNTIME_DOMAIN))
 def to_integers(
     x: Value,
     scale: Value,
@@ -127,18 +140,41 @@ def to_integers(
     saturate: int = 1,
 ) -> Value:
     """Integer codes round(x / scale) + zero point, held in their range; they have no derivative."""
-    if block_size or precision or output_dtype not in (0, 2, 3):
-        raise ValueError("it has blocks, another precision or another type than int8 and uint8")
-    dtype = np.dtype(np.int8 if output_dtype == 3 else np.uint8) if zero_point is None else zero_point.dtype
-    if dtype not in (np.int8, np.uint8):
+    if block_size or precision or output_dtype not in (0, *CODES):
+        raise ValueError("it has blocks, another precision or another type than integers of 8 and 16 bits")
+    dtype = np.dtype(CODES.get(output_dtype, np.uint8)) if zero_point is None else zero_point.dtype
+    scale, shift = (along(x, value, axis) for value in (scale, zero_point))
+    return codes(jnp.asarray(x) / scale, shift, dtype)
+
+
+@operator("DynamicQuantizeLinear")
+def to_bytes_of_data(x: Value) -> tuple[Value, Value, Value]:
+    """Bytes with the scale and the zero point of the data: the range of all their numbers and 0 is that of a byte.
+
+    Scale (max(x, 0) - min(x, 0)) / 255, zero point round(-min(x, 0) / scale); data that are all 0 have scale 1, as in
+    ONNX Runtime. All items that are given together have the same.
+    """
+    x = jnp.asarray(x)
+    low, high = jnp.minimum(jnp.min(x), 0), jnp.maximum(jnp.max(x), 0)
+    scale = jnp.where(high > low, (high - low) / 255, 1)
+    zero = codes(-low / scale, None, np.dtype(np.uint8))
+    return codes(x / scale, zero, np.dtype(np.uint8)), scale, zero
+
+
+def codes(steps: Value, zero_point: Value | None, dtype: np.dtype) -> Array:
+    """Integers of a type from numbers of steps: round(steps) + zero point, held in the range of the type.
+
+    Raises:
+        ValueError: The type is not an integer of 8 or 16 bits.
+    """
+    if dtype not in CODES.values():
         raise ValueError(f"its codes are of type {dtype}")
-    scale, shift = (_along(x, value, axis) for value in (scale, zero_point))
-    code = jnp.round(jnp.asarray(x) / scale)
-    code = code if shift is None else code + shift.astype(code.dtype)
+    code = jnp.round(jnp.asarray(steps))
+    code = code if zero_point is None else code + zero_point.astype(code.dtype)
     return jnp.clip(code, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
 
 
-def _along(x: Value, value: Value | None, axis: int) -> Value | None:
+def along(x: Value, value: Value | None, axis: int) -> Value | None:
     """A number for the tensor, or one for each member of an axis."""
     if value is None or value.size == 1:
         return None if value is None else value.reshape((1,) * x.ndim)

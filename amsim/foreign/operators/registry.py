@@ -25,8 +25,10 @@ LARGEST_TENSOR = 2**28
 """Elements that one tensor of a graph may have; a small file can ask for any size."""
 LARGEST_KNOWN = 2**24
 """Elements that are computed while a graph is traced, for one tensor and for all together."""
-QUANTISATION_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
 STANDARD_DOMAINS = ("", "ai.onnx")
+QUANTISATION_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
+RUNTIME_DOMAIN = "com.microsoft"
+"""Domain of the operators that ONNX Runtime adds."""
 OF_THE_GRAPH = ("opset", "outputs")
 """Keywords of an operator's function that no attribute gives: version of the operator set, number of results."""
 
@@ -49,12 +51,15 @@ _OPERATORS: dict[tuple[str, str], Operator] = {}
 
 
 def operator(
-    *names: str, settings: tuple[int, ...] = (), weights: tuple[int, ...] = (), quantisation: bool = False
+    *names: str,
+    settings: tuple[int, ...] = (),
+    weights: tuple[int, ...] = (),
+    domains: tuple[str, ...] = STANDARD_DOMAINS,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register the function of one or more operators."""
+    """Register the function of one or more operators, in each of the domains."""
 
     def register(compute: Callable[..., Any]) -> Callable[..., Any]:
-        for domain in QUANTISATION_DOMAINS if quantisation else STANDARD_DOMAINS:
+        for domain in domains:
             for name in names:
                 _OPERATORS[domain, name] = Operator(compute, settings, weights)
         return compute
@@ -68,8 +73,10 @@ def find_operator(domain: str, name: str) -> Operator | None:
 
 
 def supported_operators() -> tuple[str, ...]:
-    """Names of all operators, in alphabetical order."""
-    return tuple(sorted({name for _, name in _OPERATORS}))
+    """Names of all operators, in alphabetical order; those of ONNX Runtime alone with their domain."""
+    standard = {name for domain, name in _OPERATORS if domain != RUNTIME_DOMAIN}
+    added = {name for domain, name in _OPERATORS if domain == RUNTIME_DOMAIN} - standard
+    return tuple(sorted([*standard, *(f"{RUNTIME_DOMAIN}.{name}" for name in added)]))
 
 
 def evaluate(one: Operator, inputs: Sequence[Value | None], attributes: Mapping[str, Any], **of_graph: int) -> Any:
