@@ -1,6 +1,7 @@
 """Networks from elsewhere: ONNX and QONNX graphs, weights of PyTorch and Keras."""
 
 from amsim.foreign import published as published
+from amsim.foreign.item_inputs import ItemNumbers as ItemNumbers
 from amsim.foreign.layouts import from_torch_convolution as from_torch_convolution
 from amsim.foreign.layouts import from_torch_linear as from_torch_linear
 from amsim.foreign.onnx_network import OnnxNetwork as OnnxNetwork
