@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from amsim.circuits.checks import finite_number, function, integer_between, one_of, truth_values
 from amsim.comparison.given_designs import AnyDesign, default_designs, given_designs
 from amsim.comparison.network_facts import NetworkFacts, network_facts
-from amsim.comparison.procedure import COST_IMAGES, Found, choice_key, find_design, recalibrated
+from amsim.comparison.procedure import BATCH, COST_IMAGES, Found, choice_key, find_design, recalibrated
 from amsim.comparison.quantities import LABELS
 from amsim.datasets.given_data import given_dataset
 from amsim.datasets.inputs import first_arguments
@@ -207,15 +207,16 @@ def _measure(one: AnyDesign, task: _Task) -> dict[str, np.ndarray]:
         _check_network(network, data, scoring)
     fn, params = network.function, network.params
     key = choice_key(task.seed)
-    options: dict[str, Any] = {"calibrate": task.calibrate, "scoring": scoring, "facts": task.facts}
+    # One batch for the choice and the score, so that they share a program.
+    batch = min(BATCH, len(data.train), len(data.test))
+    options: dict[str, Any] = {"calibrate": task.calibrate, "scoring": scoring, "facts": task.facts, "batch": batch}
     found = find_design(one, fn, params, data.train, key, **options)
     tuned, found = _fine_tuned(task, fn, params, found) if task.fine_tune else (params, found)
     accelerator, choice = found.candidate.accelerator, found.calibration
     progress, key = task.progress, jax.random.key(task.seed)
     report = None if progress is None else lambda done, total: progress(one.name, done, total)
-    values = values_on_dies(
-        scoring.of_items, fn, tuned, accelerator, data.test, key, task.dies, calibration=choice, progress=report
-    )
+    options = {"batch": batch, "calibration": choice, "progress": report}
+    values = values_on_dies(scoring.of_items, fn, tuned, accelerator, data.test, key, task.dies, **options)
     values = scoring.settle(values, np.asarray(data.test.labels))
     plain = plain_item_values(scoring.of_items, fn, params, data.test)[None]
     high, deterministic = metric.high, accelerator.deterministic

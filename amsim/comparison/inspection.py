@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from amsim.circuits.exact import Exact
-from amsim.comparison.given_designs import given_designs
+from amsim.comparison.given_designs import AnyDesign, GivenDesign, given_designs
 from amsim.comparison.network_facts import facts_of
 from amsim.comparison.quantities import LABELS
 from amsim.datasets.given_data import given_dataset
@@ -23,6 +23,7 @@ from amsim.foreign.item_inputs import ItemNumbers, NetworkOfItems
 from amsim.networks.image_network import ImageNetwork
 from amsim.results.labelled import labelled
 from amsim.results.provenance import versions
+from amsim.system.accelerator import Accelerator
 
 
 def inspect(network: Any, *, data: Any = None, hardware: Any = None, numbers: ItemNumbers | None = None) -> xr.Dataset:
@@ -46,8 +47,10 @@ def inspect(network: Any, *, data: Any = None, hardware: Any = None, numbers: It
         ValueError: As `amsim.compare`; or no data for a network that states no shape.
         amsim.DeploymentError: The network has no product with a weight, or does not fit the hardware.
     """
+    items = None if data is None else given_dataset("data", data).train.inputs
+    design = None if hardware is None else _placed_on(hardware)
     given = given_network("network", network, numbers)
-    inputs = _stated_inputs(given) if data is None else given_dataset("data", data).train.inputs
+    inputs = _stated_inputs(given) if items is None else items
     check_takes("network" if data is None else "data", given, inputs)
     try:
         plain = traced_chip(deploy(given.function, given.params, Exact()), shapes_of(first_arguments(inputs, 1)))
@@ -55,9 +58,7 @@ def inspect(network: Any, *, data: Any = None, hardware: Any = None, numbers: It
         raise DeploymentError(f"Argument `network` cannot be put on hardware: {error}") from None
     facts = facts_of(plain)
     placed = None
-    if hardware is not None:
-        named = {"hardware": hardware} if not isinstance(hardware, str) else [hardware]
-        design = (given_designs("hardware", named) or [])[0]
+    if design is not None:
         first, last = ("|".join(map(re.escape, names)) for names in (facts.roles.first, facts.roles.last))
         chip = deploy(given.function, given.params, design.accelerator(first=first, last=last))
         placed = traced_chip(chip, shapes_of(first_arguments(inputs, 1)))
@@ -70,6 +71,12 @@ def inspect(network: Any, *, data: Any = None, hardware: Any = None, numbers: It
         **versions(),
     }
     return _dataset(plain, placed, attributes)
+
+
+def _placed_on(hardware: Any) -> AnyDesign:
+    """Design of a name, or hardware of one's own."""
+    named = given_designs("hardware", [hardware]) if isinstance(hardware, str) else None
+    return named[0] if named else GivenDesign("hardware", Accelerator.of(hardware))
 
 
 def _stated_inputs(network: GivenNetwork) -> Any:

@@ -42,6 +42,9 @@ CHOOSING_IMAGES = 250
 CALIBRATION_IMAGES = 64
 """Training images from which codes, ranges and centres of converters are chosen, once for each design."""
 
+BATCH = 250
+"""Most items computed at once."""
+
 COST_IMAGES = 64
 """Images whose activity an energy is averaged over."""
 
@@ -80,6 +83,7 @@ def find_design(
     calibrate: bool | None = None,
     scoring: Scoring = SCORINGS["accuracy"],
     facts: NetworkFacts | None = None,
+    batch: int = BATCH,
 ) -> Found:
     """Settings of a design for a network, by the procedure that all families share.
 
@@ -106,6 +110,7 @@ def find_design(
             where the network leaves some open.
         scoring: Metric that candidates are judged by.
         facts: Those of the network, where they are known.
+        batch: Items computed at once; that of the scoring shares its program.
     """
     sample = train[:CHOOSING_IMAGES]
     known = network_facts(fn, params, train.inputs) if facts is None else facts
@@ -120,7 +125,9 @@ def find_design(
     if own.deterministic:
         return Found(tried[int(np.argmin(energies))], calibration)
     values = [
-        values_on_dies(scoring.of_items, fn, params, each.accelerator, sample, key, 1, calibration=calibration)
+        values_on_dies(
+            scoring.of_items, fn, params, each.accelerator, sample, key, 1, batch=batch, calibration=calibration
+        )
         for each in tried
     ]
     settled = scoring.settle(np.concatenate(values), np.asarray(sample.labels))

@@ -66,7 +66,9 @@ def _named(argument: str, data: Any) -> Dataset:
         if path.is_dir():
             parts, classes = read_image_folder(path)
             return _dataset(argument, path.resolve().name, parts, classes, str(path))
-    except ValueError as error:
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"Argument `{argument}`: {error}") from None
+    except (ValueError, OSError) as error:
         if f"Argument `{argument}" in str(error):
             raise
         raise ValueError(f"Argument `{argument}` cannot be used: {error}") from None

@@ -1,5 +1,6 @@
 """A network as a user names it: a reference network, a file, or a function with its parameters."""
 
+import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -104,10 +105,12 @@ def network_of(
         except ImportError as error:
             raise ValueError(f"Network {text} cannot be read: {error}") from None
         return NetworkOfItems(network, numbers or ItemNumbers()), params
-    if not text.endswith(".npz") and text not in NETWORKS and (Path(text).suffix or Path(text).exists()):
+    if not text.endswith(".npz") and text not in NETWORKS:
+        near = difflib.get_close_matches(text, NETWORKS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
             f"Argument `{argument}` must be one of {', '.join(NETWORKS)}, or a file that ends in "
-            f"{' or '.join(ENDINGS)}, but is {text[:200]!r}."
+            f"{' or '.join(ENDINGS)}, but is {shown(text)}.{hint}"
         )
     return named_network(argument, name)
 

@@ -21,6 +21,10 @@ OfItems = Callable[[Any, Array], Array]
 """Value of each item, shape (batch,), from the outputs of a network and the labels of a batch."""
 
 
+LEAST_BATCHES = 8
+"""Batches that noise is drawn for at least: few items and many then share a program, and have the same noise."""
+
+
 def values_on_dies(
     of_items: OfItems,
     fn: Callable[..., Any],
@@ -41,12 +45,13 @@ def values_on_dies(
     die_keys, read_keys = population_keys(key, dies, 1)
     inputs, labels = equal_batches(data.inputs, batch), equal_batches(np.asarray(data.labels), batch)
     count, size = labels.shape[:2]
+    of = size * max(count, LEAST_BATCHES)
     found = []
     for die in range(1 if accelerator.deterministic else dies):
         rows = []
         for number in range(count):
             own = map_arrays(lambda one, number=number: jnp.asarray(one[number]), inputs)
-            read = batch_key(read_keys[die, 0], number * size, size, count * size)
+            read = batch_key(read_keys[die, 0], number * size, size, of)
             rows.append(
                 _item_values(fn, of_items, params, accelerator, calibration, die_keys[die], read, own, labels[number])
             )

@@ -19,6 +19,7 @@ from amsim.comparison.network_facts import network_facts
 from amsim.comparison.procedure import choice_key
 from amsim.datasets.given_data import given_dataset
 from amsim.evaluation.scoring import roc_pseudo_values
+from amsim.statistics.crossed_interval import bounded_interval, crossed_interval
 
 DIGITAL = {"eight": circuits.DigitalBinary(weight_bits=8, input_bits=8, rows=64, columns=8)}
 EXACT = {"exact": circuits.Exact()}
@@ -180,15 +181,15 @@ def test_fine_tuning_trains_through_the_hardware():
 def test_intervals_lie_between_0_and_1():
     rare = np.ones((4, 50))
     rare[:, 0] = 0
-    assert statistics.crossed_interval(rare).high > 1
-    found = statistics.bounded_interval(rare)
+    assert crossed_interval(rare).high > 1
+    found = bounded_interval(rare)
     assert 0 < found.low < found.mean < found.high == 1.0
     # All right: the exact bound of 50 of 50, (1/40)**(1/50).
-    full = statistics.bounded_interval(np.ones((4, 50)))
+    full = bounded_interval(np.ones((4, 50)))
     assert full.low == pytest.approx(0.025 ** (1 / 50))
     assert full.high == 1.0
-    assert statistics.bounded_interval(np.zeros((4, 50))).low == 0.0
-    assert statistics.bounded_interval(np.array([[0.1, 9.0], [0.1, 9.5]]), high=None).low == 0.0
+    assert bounded_interval(np.zeros((4, 50))).low == 0.0
+    assert bounded_interval(np.array([[0.1, 9.0], [0.1, 9.5]]), high=None).low == 0.0
 
 
 # --- Verdict --------------------------------------------------------------------------------------------------------
@@ -307,7 +308,7 @@ def test_a_missing_extra_is_named_with_its_command(monkeypatch, capsys, folder, 
     assert len(err.strip().splitlines()) == 1
 
 
-def test_networks_that_cannot_be_compared():
+def test_networks_that_cannot_be_compared(as_a_user_runs_it):
     net = networks.NETWORKS["2-bit-fashion"]
     data = items()
     with pytest.raises(ValueError, match="`network` must have parameters, but is a network without weights"):
