@@ -32,7 +32,7 @@ _NAMES_OF_ROOM = {
         "TrainingDies",
     ),
     "repairs": ("repair",),
-    "comparison": ("compare", "circuit_table", "design", "verdict"),
+    "comparison": ("compare", "circuit_table", "design", "inspect", "verdict"),
     "search": ("design_circuit", "pareto_curve", "SearchSpace", "CountedEnergy", "FinalCheck", "WeightTraining"),
     "datasets": ("load_dataset", "Split", "Dataset"),
     "foreign": ("from_keras", "from_torch", "load_onnx", "load_weights"),

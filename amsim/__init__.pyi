@@ -25,6 +25,7 @@ from amsim.characterisation import noise_budget as noise_budget
 from amsim.comparison import circuit_table as circuit_table
 from amsim.comparison import compare as compare
 from amsim.comparison import design as design
+from amsim.comparison import inspect as inspect
 from amsim.comparison import verdict as verdict
 from amsim.datasets import Dataset as Dataset
 from amsim.datasets import Split as Split

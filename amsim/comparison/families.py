@@ -1,157 +1,234 @@
-"""Comparison of circuit families: accuracy over dies against the total energy of the system."""
+"""Comparison of designs: accuracy over dies, or another metric, against the total energy of the system."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
+from jaxtyping import PyTree
 
-from amsim import networks
-from amsim.chips.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design, named_design
-from amsim.circuits.checks import function, integer_between, one_of, part_of, words
-from amsim.comparison.procedure import COST_IMAGES, choice_key, find_design
+from amsim.circuits.checks import finite_number, function, integer_between, one_of, truth_values
+from amsim.comparison.given_designs import AnyDesign, default_designs, given_designs
+from amsim.comparison.network_facts import NetworkFacts, network_facts
+from amsim.comparison.procedure import BATCH, COST_IMAGES, Found, choice_key, find_design, recalibrated
 from amsim.comparison.quantities import LABELS
-from amsim.datasets.load import DATASETS, load_dataset
+from amsim.datasets.given_data import given_dataset
+from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Dataset
 from amsim.deployment.front_door import deploy
-from amsim.evaluation.accuracy import answers_on_dies, plain_accuracy
-from amsim.networks.image_network import ImageNetwork, Params
-from amsim.networks.registry import named_network
+from amsim.deployment.mapping.mapper import DeploymentError
+from amsim.evaluation.given_network import GivenNetwork, check_takes, given_network
+from amsim.evaluation.item_values import plain_item_values, values_on_dies
+from amsim.evaluation.scoring import SCORINGS, Scoring
+from amsim.foreign.item_inputs import ItemNumbers
 from amsim.progress import NamedProgress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import described, provenance
-from amsim.statistics.crossed_interval import crossed_interval
+from amsim.statistics.crossed_interval import bounded_interval
 from amsim.statistics.intervals import interval_names
+from amsim.training import TrainingDies, fine_tune
+from amsim.training.losses import cross_entropy
 
-Network = tuple[ImageNetwork, Params]
+FINE_TUNING_BATCH = 64
+"""Items per step of fine-tuning."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Task:
+    """What all designs of a comparison have in common."""
+
+    network: GivenNetwork | None
+    facts: NetworkFacts | None
+    data: Dataset
+    scoring: Scoring
+    dies: int
+    seed: int
+    calibrate: bool | None
+    fine_tune: int
+    progress: NamedProgress | None
 
 
 def compare(
-    designs: Sequence[str] | None = None,
+    designs: Sequence[str] | Mapping[str, Any] | None = None,
     *,
-    network: str | Path | None = None,
-    data: str | Dataset = "fashion-mnist-mini",
+    network: str | Path | tuple[Callable[..., Any], PyTree] | None = None,
+    data: Any = "fashion-mnist-mini",
     dies: int = 16,
     seed: int = 0,
+    metric: str = "accuracy",
+    accuracy: float | None = None,
+    calibrate: bool | None = None,
+    fine_tune: int = 0,
+    numbers: ItemNumbers | None = None,
     progress: NamedProgress | None = None,
 ) -> xr.Dataset:
-    """Compare circuit families: accuracy over dies against the energy, latency and area of the whole system.
+    """Compare designs: accuracy over dies against the energy, latency and area of the whole system.
 
     The settings of every design are found by one procedure that is the same for all families,
     `amsim.comparison.find_design`: sites by their role, coding, range and centre of converters of least error times
-    energy, and the least energy among as many candidates for each, on the same training images. Nothing that
+    energy, and the least energy among as many candidates for each, on the same training items. Nothing that
     is scored takes part in the choice.
 
     Args:
-        designs: Names `FAMILY-Nb`, of families of one's own too (`amsim.circuits.register`); None is the default set,
-            or with `network` every family at its word length.
-        network: Reference network or network file to put on every design; None gives each design the reference
-            network of its word length.
-        data: Name of a data set, or one already loaded.
+        designs: Names `FAMILY-Nb`, of families of one's own too (`amsim.circuits.register`), and of published chips
+            (`amsim.chips`), or a mapping of names to these or to hardware of one's own: a macro of any family, an
+            `Accelerator` or rules, which is compared as it is. None is the default set, or with `network` every family
+            at its word length; at 4 and 8 bit where it leaves words open.
+        network: Reference network, path of an `.onnx` (QONNX too) or `.npz` file, or a tuple (fn, params) with
+            `fn(params, inputs)`, to put on every design; None gives each design the reference network of its word
+            length.
+        data: Name of a data set; path of an `.npz` file of `inputs` and `labels`, alone or with `train_` and `test_`
+            before the names, or of a folder of pictures by class; a `Dataset`; a `Split` or a tuple (inputs, labels); a
+            tuple of two splits. What comes in one part is divided: half to choose by, half to score.
         dies: Dies of each design; die `n` of a design does not depend on what else is compared.
         seed: Fixes dies and reads.
+        metric: "accuracy" of classes; "auc", the area under the ROC curve of a detector with one or two outputs and
+            labels of 1 and 0; "mean-squared-error"; or "relative-error", the mean distance of the outputs from the
+            labels over the root mean square of the labels. Of errors, less is better.
+        accuracy: Limit of the metric; the verdict then says what reaches it at the least energy.
+        calibrate: Whether words of weights and inputs are chosen from training items: None does so where the network
+            leaves some open. Ranges of converters are chosen unless it is False.
+        fine_tune: Epochs of fine-tuning on the training items through each design's hardware, once it is chosen.
+        numbers: Numbers of the inputs of an ONNX network, such as mean and deviation; None is 0 to 1 for bytes.
         progress: Called with (design, dies done, dies).
 
     Returns:
-        Dataset over (design, die, component, item): accuracy of each die and of each image, their mean with a 95 %
+        Dataset over (design, die, component, item): accuracy of each die and of each item, their mean with a 95 %
         interval that holds the finite number of both, accuracy without circuits, energy by component, latency, area
-        and MACs of one inference, and the `chosen_setting` that the procedure chose.
+        and MACs of one inference, and the `chosen_setting` that the procedure chose. With another metric its name
+        stands in place of `accuracy`, and `plain_value` and `item_value` in place of `plain_accuracy` and
+        `item_accuracy`. Designs of the default set that the network does not fit are in the attribute `left_out`.
 
     Raises:
-        ValueError: An unknown design, network or data set, designs named twice, or a count below 1.
+        ValueError: An unknown design, network, data set or metric, designs named twice, a count below 1, data or
+            labels that the network or the metric do not take.
+        FileNotFoundError: There is no such file.
+        amsim.DeploymentError: The network does not fit a design that was named, or none of the default set.
     """
     integer_between("dies", dies, 1)
     integer_between("seed", seed, 0, 2**32 - 1)
+    integer_between("fine_tune", fine_tune, 0, 2**20)
     function("progress", progress, "(design, dies done, dies)", optional=True)
-    if isinstance(data, str):
-        one_of("data", data, DATASETS)
-    else:
-        part_of("data", data, Dataset)
-    named = None if designs is None else _named(designs)
-    given = None if network is None else _common(network)
-    chosen = _default_designs(given) if named is None else named
-    dataset = load_dataset(data) if isinstance(data, str) else data
-    rows = [_measure(one, given, dataset, dies, seed, progress) for one in chosen]
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    dims: dict[str, tuple[str, ...]] = dict.fromkeys(stacked, ("design",))
-    dims |= {
-        "accuracy": ("design", "die"),
-        "item_accuracy": ("design", "item"),
-        "energy": ("design", "component"),
+    one_of("metric", metric, SCORINGS)
+    scoring = SCORINGS[metric]
+    if calibrate is not None:
+        truth_values(calibrate=calibrate)
+    if fine_tune and not scoring.trainable:
+        raise ValueError(
+            f"Argument `fine_tune` must be 0 with the metric {metric}, which has no loss, but is {fine_tune}."
+        )
+    if accuracy is not None:
+        finite_number("accuracy", accuracy)
+        if scoring.metric.high is not None and not 0 <= accuracy <= scoring.metric.high:
+            raise ValueError(f"Argument `accuracy` must be from 0 to {scoring.metric.high:g}, but is {accuracy}.")
+    chosen = given_designs("designs", designs)
+    dataset = _checked_items(given_dataset("data", data), scoring)
+    given = None if network is None else given_network("network", network, numbers)
+    if given is not None:
+        _check_network(given, dataset, scoring)
+    facts = None if given is None else _facts(given, dataset)
+    task = _Task(given, facts, dataset, scoring, dies, seed, calibrate, fine_tune, progress)
+    rows, left_out = _rows(task, default_designs(facts) if chosen is None else chosen, chosen is None)
+    attributes = {
+        "network": "" if given is None else given.name,
+        "data": dataset.name,
+        "images": len(dataset.test),
+        "seed": seed,
+        **({"metric": metric} if metric != "accuracy" else {}),
+        **({} if accuracy is None else {"accuracy_limit": float(accuracy)}),
+        **({"left_out": left_out} if left_out else {}),
+        **({"fine_tuning_epochs": fine_tune} if fine_tune else {}),
+        "accelerators": [str(row["accelerator"]) for row in rows.values()],
+        **provenance(),
     }
+    return _dataset(rows, task, attributes)
+
+
+def _dataset(rows: Mapping[str, dict[str, np.ndarray]], task: _Task, attributes: dict[str, Any]) -> xr.Dataset:
+    metric, first = task.scoring.metric, next(iter(rows.values()))
+    stacked = {name: np.stack([row[name] for row in rows.values()]) for name in first}
+    dims: dict[str, tuple[str, ...]] = dict.fromkeys(stacked, ("design",))
+    dims |= {metric.name: ("design", "die"), metric.items: ("design", "item"), "energy": ("design", "component")}
     apart = ("component", "accelerator")
     variables = {name: (dims[name], values) for name, values in stacked.items() if name not in apart}
-    return labelled(
-        variables,
-        {
-            "design": [one.name for one in chosen],
-            "die": np.arange(dies),
-            "item": np.arange(len(dataset.test)),
-            "component": rows[0]["component"],
-        },
-        {
-            "network": "" if network is None else str(network),
-            "data": dataset.name,
-            "images": len(dataset.test),
-            "seed": seed,
-            "accelerators": [str(row["accelerator"]) for row in rows],
-            **provenance(),
-        },
-        labels=LABELS,
-    )
+    coordinates = {
+        "design": list(rows),
+        "die": np.arange(task.dies),
+        "item": np.arange(len(task.data.test)),
+        "component": first["component"],
+    }
+    return labelled(variables, coordinates, attributes, labels=LABELS)
 
 
-def _named(designs: Sequence[str]) -> list[Design]:
-    designs = words("designs", designs)
-    if not designs:
-        raise ValueError("Argument `designs` must name at least one design, but is empty.")
-    if len(set(designs)) < len(designs):
-        raise ValueError(f"Argument `designs` must not name a design twice, but is {', '.join(designs)}.")
-    return [named_design("designs", name) for name in designs]
+def _checked_items(data: Dataset, scoring: Scoring) -> Dataset:
+    train, test = (scoring.checked("data", part) for part in (data.train, data.test))
+    return dataclasses.replace(data, train=train, test=test)
 
 
-def _default_designs(network: Network | None) -> list[Design]:
-    if network is None:
-        return [design(name) for name in DEFAULT_DESIGNS]
-    bits = network[0].bits
-    length = next(one for one in WORD_LENGTHS if one >= bits)
-    return [Design(family, length) for family in FAMILIES]
+def _check_network(network: GivenNetwork, data: Dataset, scoring: Scoring) -> None:
+    """Raise ValueError unless a network takes the inputs of both parts and its outputs suit their labels."""
+    for part in (data.train, data.test):
+        outputs = check_takes("data", network, part.inputs)
+        scoring.check_outputs(outputs, part, "data")
 
 
-def _common(network: str | Path) -> Network:
-    """The network that all designs share; an error about its file names the argument too."""
+def _facts(network: GivenNetwork, data: Dataset) -> NetworkFacts:
     try:
-        return named_network("network", network)
-    except (ValueError, OSError) as error:
-        if "`network`" in str(error):
-            raise
-        raise ValueError(f"Argument `network` cannot be used: {error}") from None
+        return network_facts(network.function, network.params, data.train.inputs)
+    except DeploymentError as error:
+        raise DeploymentError(f"Argument `network` cannot be put on hardware: {error}") from None
 
 
-def _measure(
-    one: Design,
-    network: Network | None,
-    data: Dataset,
-    dies: int,
-    seed: int,
-    progress: NamedProgress | None,
-) -> dict[str, np.ndarray]:
-    net, params = networks.load(one.network) if network is None else network
-    _check_shape(net, data)
-    found = find_design(one, net, params, data.train, choice_key(seed))
+def _rows(
+    task: _Task, designs: Sequence[AnyDesign], may_leave_out: bool
+) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
+    """Figures of each design by its name, and of which designs there are none, each with the reason."""
+    rows: dict[str, dict[str, np.ndarray]] = {}
+    left_out: list[str] = []
+    for one in designs:
+        try:
+            rows[one.name] = _measure(one, task)
+        except DeploymentError as error:
+            if not may_leave_out or task.network is None:
+                raise DeploymentError(f"Design {one.name}: {error}") from None
+            left_out.append(f"{one.name}: {error}")
+    if not rows:
+        raise DeploymentError(f"Argument `network` must fit one of the designs, but: {' '.join(left_out)}")
+    return rows, left_out
+
+
+def _measure(one: AnyDesign, task: _Task) -> dict[str, np.ndarray]:
+    data, scoring, metric = task.data, task.scoring, task.scoring.metric
+    network = task.network
+    if network is None:
+        network = given_network("network", _reference(one))
+        _check_network(network, data, scoring)
+    fn, params = network.function, network.params
+    key = choice_key(task.seed)
+    # One batch for the choice and the score, so that they share a program.
+    batch = min(BATCH, len(data.train), len(data.test))
+    options: dict[str, Any] = {"calibrate": task.calibrate, "scoring": scoring, "facts": task.facts, "batch": batch}
+    found = find_design(one, fn, params, data.train, key, **options)
+    tuned, found = _fine_tuned(task, fn, params, found) if task.fine_tune else (params, found)
     accelerator, choice = found.candidate.accelerator, found.calibration
+    progress, key = task.progress, jax.random.key(task.seed)
     report = None if progress is None else lambda done, total: progress(one.name, done, total)
-    key = jax.random.key(seed)
-    right = answers_on_dies(net, params, accelerator, data.test, key, dies, calibration=choice, progress=report)
-    interval = crossed_interval(right.astype(float), deterministic=accelerator.deterministic)
-    chip = deploy(net, params, accelerator, calibration=choice)
-    cost = chip.cost(data.test.inputs[:COST_IMAGES])
+    options = {"batch": batch, "calibration": choice, "progress": report}
+    values = values_on_dies(scoring.of_items, fn, tuned, accelerator, data.test, key, task.dies, **options)
+    values = scoring.settle(values, np.asarray(data.test.labels))
+    plain = plain_item_values(scoring.of_items, fn, params, data.test)[None]
+    high, deterministic = metric.high, accelerator.deterministic
+    interval = bounded_interval(values.astype(float), high=high, deterministic=deterministic)
+    chip = deploy(fn, tuned, accelerator, calibration=choice)
+    cost = chip.cost(*first_arguments(data.test.inputs, COST_IMAGES))
     return {
-        "accuracy": right.mean(axis=1),
-        "item_accuracy": right.mean(axis=0),
-        **dict(zip(interval_names("accuracy"), np.asarray(interval), strict=True)),
-        "plain_accuracy": np.asarray(plain_accuracy(net, params, data.test)),
+        metric.name: values.mean(axis=1),
+        metric.items: values.mean(axis=0),
+        **dict(zip(interval_names(metric.name), np.asarray(interval), strict=True)),
+        metric.plain: np.asarray(scoring.settle(plain, np.asarray(data.test.labels)).mean()),
         "energy": cost["energy"].sum("site").values,
         "latency": cost["latency"].sum("site").values,
         "area": cost["area"].values,
@@ -162,10 +239,28 @@ def _measure(
     }
 
 
-def _check_shape(net: ImageNetwork, data: Dataset) -> None:
-    if data.test.inputs.shape[1:] != net.input_shape:
-        height, width = net.input_shape
+def _reference(one: AnyDesign) -> str:
+    """Reference network of a design's word length."""
+    network = getattr(one, "network", None)
+    if network is None:
         raise ValueError(
-            f"Argument `data` must have images of {height} x {width}, the input of the network, but {data.name} has "
-            f"shape {data.test.inputs.shape[1:]}."
+            f"Argument `network` must be given with {one.name}, which has no word length to choose one by, but is None."
         )
+    return network
+
+
+def _fine_tuned(task: _Task, fn: Callable[..., Any], params: PyTree, found: Found) -> tuple[PyTree, Found]:
+    """Parameters trained through the hardware that was found, and the choice of words and ranges that suits them."""
+    accelerator, train = found.candidate.accelerator, task.data.train
+    tuned = fine_tune(
+        fn,
+        params,
+        accelerator,
+        train,
+        key=jax.random.fold_in(jax.random.key(task.seed), 2**31 - 2),
+        epochs=task.fine_tune,
+        batch=min(FINE_TUNING_BATCH, len(train)),
+        loss=task.scoring.loss or cross_entropy,
+        dies=TrainingDies(calibration=found.calibration),
+    )
+    return tuned.params, recalibrated(found, fn, tuned.params, train)

@@ -14,15 +14,15 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.calibration.range_choice import choose_ranges, range_methods
 from amsim.chips.designs import Design
-from amsim.circuits.exact import Exact
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.comparison.given_designs import AnyDesign
+from amsim.comparison.network_facts import NetworkFacts, network_facts
+from amsim.datasets.inputs import first_arguments
 from amsim.datasets.split import Split
-from amsim.deployment.chip import traced_chip
 from amsim.deployment.front_door import deploy
-from amsim.deployment.input_shapes import shapes_of
-from amsim.deployment.mapping.site_roles import site_roles
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import answers_on_dies
+from amsim.evaluation.item_values import values_on_dies
+from amsim.evaluation.scoring import SCORINGS, Scoring
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import setting, with_settings
 
@@ -41,6 +41,9 @@ CHOOSING_IMAGES = 250
 
 CALIBRATION_IMAGES = 64
 """Training images from which codes, ranges and centres of converters are chosen, once for each design."""
+
+BATCH = 250
+"""Most items computed at once."""
 
 COST_IMAGES = 64
 """Images whose activity an energy is averaged over."""
@@ -70,39 +73,66 @@ class Found(NamedTuple):
     calibration: Calibration | None
 
 
-def find_design(one: Design, fn: Callable[..., Any], params: PyTree, train: Split, key: PRNGKeyArray) -> Found:
+def find_design(
+    one: AnyDesign,
+    fn: Callable[..., Any],
+    params: PyTree,
+    train: Split,
+    key: PRNGKeyArray,
+    *,
+    calibrate: bool | None = None,
+    scoring: Scoring = SCORINGS["accuracy"],
+    facts: NetworkFacts | None = None,
+    batch: int = BATCH,
+) -> Found:
     """Settings of a design for a network, by the procedure that all families share.
 
     1. Sites are placed by their role: the design says what becomes of those that the data feed, and of the last.
-    2. Coding, range and centre of converters are those of least error times energy on `CALIBRATION_IMAGES` training
-       images (`amsim.calibrate(method={"readout": "error-energy"})`), for the design's own settings.
+    2. Words that the network leaves open are chosen on `CALIBRATION_IMAGES` training items, and coding, range and
+       centre of converters are those of least error times energy on them
+       (`amsim.calibrate(method={"readout": "error-energy"})`), for the design's own settings.
     3. `CANDIDATES` candidates: digital ones differ in the supply of arrays and control, analog ones in that and in the
-       noise of their comparators, which energy buys. Clocks follow the supply; memories are the same for all. A family
-       of one's own without a supply to choose (`Macro.at_supply`) is taken as it is.
-    4. Each is measured on the same `CHOOSING_IMAGES` training images and one die; of those whose accuracy lies within
-       one standard error (of the difference on common images) of the best, the one of least energy is chosen.
+       noise of their comparators, which energy buys. Clocks follow the supply; memories are the same for all. Hardware
+       of one's own, published chips and families without a supply to choose (`Macro.at_supply`) have the one candidate
+       that they are.
+    4. Each is measured on the same `CHOOSING_IMAGES` training items and one die; of those whose accuracy, or other
+       metric, lies within one standard error (of the difference on common items) of the best, the one of least energy
+       is chosen. Where dies and settings change no output, that is the one of least energy.
 
-    No image that scores a design later takes part.
+    No item that scores a design later takes part.
 
     Args:
-        one: Family and word length.
+        one: Family and word length, or hardware with a name.
         fn: Network.
         params: Its parameters.
-        train: Training images.
+        train: Training items.
         key: Draws the die and the read of the choice.
+        calibrate: Whether words and converters' ranges are chosen on data; None does so for converters, and for words
+            where the network leaves some open.
+        scoring: Metric that candidates are judged by.
+        facts: Those of the network, where they are known.
+        batch: Items computed at once; that of the scoring shares its program.
     """
     sample = train[:CHOOSING_IMAGES]
-    exact = deploy(fn, params, Exact())
-    roles = site_roles(traced_chip(exact, shapes_of((train[:1].inputs,))).network)
-    own = one.accelerator(first=_pattern(roles.first), last=_pattern(roles.last))
-    calibration = _calibration(fn, params, own, train)
-    tried = candidates(own)
-    right = [
-        answers_on_dies(fn, params, each.accelerator, sample, key, 1, calibration=calibration)[0]
-        for each in (tried[:1] if own.deterministic else tried)
+    known = network_facts(fn, params, train.inputs) if facts is None else facts
+    own = one.accelerator(first=_pattern(known.roles.first), last=_pattern(known.roles.last))
+    tried = candidates(own) if isinstance(one, Design) else [Candidate("as given", own)]
+    calibration = _calibration(
+        fn, params, own, train, known.bits is None if calibrate is None else calibrate, calibrate
+    )
+    if len(tried) == 1:
+        return Found(tried[0], calibration)
+    energies = np.asarray([energy_of(fn, params, each.accelerator, calibration, sample).sum() for each in tried])
+    if own.deterministic:
+        return Found(tried[int(np.argmin(energies))], calibration)
+    values = [
+        values_on_dies(
+            scoring.of_items, fn, params, each.accelerator, sample, key, 1, batch=batch, calibration=calibration
+        )
+        for each in tried
     ]
-    energies = [energy_of(fn, params, each.accelerator, calibration, sample).sum() for each in tried]
-    return Found(tried[_choice(np.stack(right * (len(tried) // len(right))), np.asarray(energies))], calibration)
+    settled = scoring.settle(np.concatenate(values), np.asarray(sample.labels))
+    return Found(tried[_choice(scoring.metric.order(settled), energies)], calibration)
 
 
 def candidates(own: Accelerator) -> list[Candidate]:
@@ -157,22 +187,39 @@ def energy_of(
 ) -> Any:
     """Energy of one inference by component, J, with the activity of the first images."""
     chip = deploy(fn, params, accelerator, calibration=calibration)
-    return chip.cost(images.inputs[:COST_IMAGES])["energy"].sum("site").values
+    return chip.cost(*first_arguments(images.inputs, COST_IMAGES))["energy"].sum("site").values
 
 
 def _pattern(names: tuple[str, ...]) -> str:
     return "|".join(map(re.escape, names))
 
 
-def _calibration(fn: Callable[..., Any], params: PyTree, own: Accelerator, train: Split) -> Calibration | None:
-    if all(macro.readout_range is None for macro in own.macros):
+def _calibration(
+    fn: Callable[..., Any], params: PyTree, own: Accelerator, train: Split, words: bool, converters: bool | None
+) -> Calibration | None:
+    """Choice of words where it is asked for, and of converters' ranges unless that is refused."""
+    reads = any(macro.readout_range is not None for macro in own.macros) and converters is not False
+    if not reads and not (words and any(not macro.keeps_product for macro in own.macros)):
         return None
-    methods = range_methods({"readout": "error-energy"}, 0.999, True, "channel")
+    methods = range_methods({"readout": "error-energy"} if reads else "minimum-error", 0.999, True, "channel")
     return choose_ranges(deploy(fn, params, own), train[:CALIBRATION_IMAGES].inputs, methods, CALIBRATION_IMAGES)[0]
 
 
+def recalibrated(found: Found, fn: Callable[..., Any], params: PyTree, train: Split) -> Found:
+    """The same hardware with the choice made again for other parameters, where one was made."""
+    if found.calibration is None:
+        return found
+    accelerator = found.candidate.accelerator
+    return found._replace(calibration=_calibration(fn, params, accelerator, train, True, None))
+
+
 def _choice(right: np.ndarray, energies: np.ndarray) -> int:
-    """Candidate of least energy among those within a standard error of the best; `right` is (candidates, items)."""
+    """Candidate of least energy among those within a standard error of the best.
+
+    Args:
+        right: Values of the metric, of which more is better, shape (candidates, items).
+        energies: Energy of each candidate.
+    """
     best = int(np.argmax(right.mean(axis=1)))
     less = right[best].astype(float) - right
     error = less.std(axis=1) / math.sqrt(right.shape[1])

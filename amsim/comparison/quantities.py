@@ -3,6 +3,8 @@
 LABELS = {
     "plain_accuracy": ("1", "accuracy of the network without circuits"),
     "item_accuracy": ("1", "share of the dies on which the answer for an image is right"),
+    "plain_value": ("1", "value of the metric of the network without circuits"),
+    "item_value": ("1", "mean over dies of the value of the metric by item"),
     "chosen_setting": ("1", "settings that the procedure chose"),
     "family": ("1", "circuit family"),
     "family_energy": ("J", "energy per inference at the accuracy that all families reach"),
@@ -13,5 +15,19 @@ LABELS = {
     "operation_energy": ("J", "energy per operation in the whole system"),
     "array_area": ("m2", "area of the array per multiply-accumulate in a cycle"),
     "flexibility": ("1", "flexibility"),
+    "operation": ("1", "JAX's name of the product"),
+    "input_shape": ("1", "shape of the input of one inference"),
+    "weight_shape": ("1", "shape of the weight"),
+    "output_shape": ("1", "shape of the output of one inference"),
+    "rows": ("1", "rows of the product"),
+    "columns": ("1", "columns of the product"),
+    "positions": ("1", "products of a row vector with the weight per inference"),
+    "weights": ("1", "elements of the weight"),
+    "macro": ("1", "class of the macro"),
+    "readout": ("1", "how the macro is read"),
+    "tiles": ("1", "tiles of the macro's rows"),
+    "line_rows": ("1", "rows on a line of the macro"),
+    "rows_in_use": ("1", "fraction of the rows of its lines that the site drives"),
+    "reason": ("1", "why the product stays digital"),
 }
 """Unit and long name by name."""

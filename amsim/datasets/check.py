@@ -33,6 +33,12 @@ def labelled_items(name: str, data: LabelledData) -> Split:
             f"{type(data).__name__}{hint}."
         )
     inputs, labels = _checked(f"`{name}`", pair[0]), _array(f"`{name}` in its labels", pair[1])
+    if labels.dtype.kind in "US" and labels.size:
+        text = str(labels.ravel()[0])[:40]
+        raise ValueError(
+            f"Argument `{name}` in its labels must be real numbers, but is text such as {text!r}; "
+            "`np.unique(labels, return_inverse=True)[1]` numbers the classes."
+        )
     count = count_items(inputs)
     if labels.ndim == 0 or len(labels) != count:
         raise ValueError(
@@ -69,9 +75,18 @@ def class_labels(name: str, labels: Any) -> np.ndarray:
     if np.ndim(labels) != 1:
         raise ValueError(
             f"Argument `{name}` must have one label for each item, but its labels have shape {np.shape(labels)}; "
-            "places inside items are scored by `amsim.evaluate_detector`."
+            f"{_of_several_axes(np.asarray(labels))}."
         )
     return class_numbers(name, labels).astype(np.int32, copy=False)
+
+
+def _of_several_axes(labels: np.ndarray) -> str:
+    """What labels with several axes may be meant as, and what makes numbers of classes of them."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        return "`labels[:, 0]` are such labels"
+    if labels.ndim == 2 and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():
+        return "one-hot labels become numbers of classes by `labels.argmax(axis=1)`"
+    return "places inside items are scored by `amsim.evaluate_detector`"
 
 
 def class_numbers(name: str, labels: Any) -> np.ndarray:
@@ -86,9 +101,11 @@ def class_numbers(name: str, labels: Any) -> np.ndarray:
     """
     found = np.asarray(labels)
     if found.dtype.kind not in "biu":
+        whole = found.dtype.kind == "f" and bool(np.all(found == np.round(found)))
+        hint = "; `labels.astype(int)` are such labels" if whole else ""
         raise ValueError(
             f"Argument `{name}` must have whole numbers as labels, the number of each item's class from 0, but they "
-            f"are of type {found.dtype}."
+            f"are of type {found.dtype}{hint}."
         )
     if found.size and not 0 <= int(found.min()) <= int(found.max()) < 2**31:
         wrong = int(found.min()) if found.min() < 0 else int(found.max())

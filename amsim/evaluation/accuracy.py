@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
 from amsim.circuits.checks import at_least_one, function, one_key
 from amsim.datasets.check import LabelledData, class_items
-from amsim.datasets.inputs import Inputs, map_arrays, network_arguments
+from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip
 from amsim.deployment.compilation import compiled
@@ -135,53 +135,6 @@ def accuracy_on_dies(
         if progress is not None:
             progress(dies, dies)
     return accuracy
-
-
-def answers_on_dies(
-    fn: Callable[..., Any],
-    params: PyTree,
-    accelerator: Accelerator,
-    data: Split,
-    key: PRNGKeyArray,
-    dies: int,
-    *,
-    batch: int = 250,
-    calibration: Calibration | None = None,
-    progress: Progress | None = None,
-) -> Bool[np.ndarray, "dies items"]:
-    """Which answers are right on each die, one read each: the dies and reads of `evaluate`, arguments already checked.
-
-    One program serves any number of items, dies and values of the hardware's settings.
-    """
-    die_keys, read_keys = population_keys(key, dies, 1)
-    divided, found = labelled_batches(data, batch), []
-    for die in range(1 if accelerator.deterministic else dies):
-        rows = []
-        for number, labels in enumerate(divided.labels):
-            inputs = map_arrays(lambda one, number=number: jnp.asarray(one[number]), divided.inputs)
-            read = batch_key(read_keys[die, 0], number * labels.size, labels.size, divided.labels.size)
-            rows.append(_right_items(fn, params, accelerator, calibration, die_keys[die], read, inputs, labels))
-        found.append(np.concatenate([np.asarray(row) for row in rows])[: len(data)])
-        if progress is not None:
-            progress(die + 1, dies)
-    return np.broadcast_to(np.stack(found), (dies, len(data)))
-
-
-@compiled(lambda fn, *_: fn)
-def _right_items(
-    fn: Callable[..., Any],
-    params: PyTree,
-    accelerator: Accelerator,
-    calibration: Calibration | None,
-    die_key: PRNGKeyArray,
-    read_key: Any,
-    inputs: Inputs,
-    labels: Shaped[ArrayLike, " batch"],
-) -> Array:
-    chip = deploy(fn, params, accelerator, key=die_key, calibration=calibration)
-    logits = chip(*network_arguments(inputs), key=read_key)
-    check_logits(logits, np.size(labels), None)
-    return are_right(logits, jnp.asarray(labels))
 
 
 def plain_accuracy(network: Callable[..., Array], params: PyTree, split: Split, batch: int = 500) -> float:

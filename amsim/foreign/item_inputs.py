@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Shaped
 
+from amsim.circuits.checks import real_numbers, shown
 from amsim.foreign.graph_file import GraphInput
 from amsim.foreign.onnx_network import OnnxNetwork
 
@@ -25,11 +26,24 @@ class ItemNumbers:
         full_scale: Number of the data that is 1; None is 255 for bytes and 1 for all others.
         mean: Subtracted, one number or one for each channel.
         deviation: Divided by, above 0, one number or one for each channel.
+
+    Raises:
+        ValueError: A number that is not finite, or a full scale or deviation that is not above 0.
     """
 
     full_scale: float | None = None
     mean: float | Sequence[float] = 0.0
     deviation: float | Sequence[float] = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        full_scale = 1.0 if self.full_scale is None else self.full_scale
+        for name, given in (("full_scale", full_scale), ("mean", self.mean), ("deviation", self.deviation)):
+            numbers = real_numbers(name, given, (0,) if name == "full_scale" else (0, 1))
+            wrong = numbers[~np.isfinite(numbers) | ((numbers <= 0) if name != "mean" else False)]
+            if wrong.size or not numbers.size:
+                allowed = "finite" if name == "mean" else "finite and above 0"
+                raise ValueError(f"Argument `{name}` must be {allowed}, but is {shown(given)}.")
 
     def of(self, items: Shaped[Array, "batch ..."], wanted: GraphInput) -> Array:
         """Numbers in the type of the input; those of other types than floats stay as they are."""

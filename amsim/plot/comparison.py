@@ -12,6 +12,7 @@ from amsim.circuits.checks import truth_values
 from amsim.plot import style
 from amsim.plot.label_placement import place_labels
 from amsim.plot.pareto import draw_front, point_label
+from amsim.results.metrics import METRICS, family_of, metric_of
 from amsim.statistics.intervals import interval_names
 
 
@@ -98,7 +99,7 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
 
 
 def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of each design against its total energy per inference.
+    """Draw the accuracy of each design, or its other metric, against its total energy per inference.
 
     Large markers are means over dies with their 95 % interval, dots are single dies. Designs that no other
     beats in both accuracy and energy are joined by steps.
@@ -113,22 +114,26 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
     Raises:
         ValueError: Not a Dataset, a missing variable, or an energy that is not above 0, which a log axis cannot show.
     """
-    needed = ("accuracy", *interval_names("accuracy"), "energy")
+    metric = metric_of(comparison) if isinstance(comparison, xr.Dataset) else METRICS["accuracy"]
+    needed = (metric.name, *interval_names(metric.name), "energy")
     style.check_dataset("comparison", comparison, needed, ("design", "die", "component"))
     energy = comparison["energy"].sum("component").values
     if not np.all(energy > 0):
         raise ValueError("Argument `comparison` must have an energy above 0 for every design, but one has not.")
-    dies = 100 * comparison["accuracy"].transpose("design", "die").values
-    mean, low, high = (100 * comparison[name].values for name in interval_names("accuracy"))
+    scale = 100 if metric.percent else 1
+    dies = scale * comparison[metric.name].transpose("design", "die").values
+    mean, low, high = (scale * comparison[name].values for name in interval_names(metric.name))
     names = [str(name) for name in comparison["design"].values]
     styles = _family_styles(names)
 
     ax = style.own_axes(ax, (7.0, 5.0))
     ax.set_xscale("log")
-    steps = draw_front(ax, energy, mean, "best up to this energy")
+    if not metric.higher_is_better:
+        ax.yaxis.set_inverted(True)
+    steps = draw_front(ax, energy, mean, "best up to this energy", higher_is_better=metric.higher_is_better)
     labels = []
     for index, name in enumerate(names):
-        colour, marker = styles[_family(name)]
+        colour, marker = styles[family_of(name)]
         at = np.full(dies.shape[1], energy[index])
         ax.plot(at, dies[index], "o", color=colour, alpha=0.35, markersize=3.5, markeredgewidth=0, zorder=2)
         # A single die has no interval, and dies that do not differ need none.
@@ -142,7 +147,8 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
     ax.xaxis.set_major_formatter(style.JOULE)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.margins(y=0.12)
-    style.finish(ax, "energy per inference (J)", "accuracy (%)", grid="both", columns=3)
+    unit = " (%)" if metric.percent else ""
+    style.finish(ax, "energy per inference (J)", f"{metric.words}{unit}", grid="both", columns=3)
 
     whiskers = np.stack([energy, np.fmin(low, mean), energy, np.fmax(high, mean)], axis=1)
     dots = np.stack([energy, dies.min(axis=1), energy, dies.max(axis=1)], axis=1)
@@ -150,10 +156,6 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
     return ax
 
 
-def _family(design: str) -> str:
-    return design.rpartition("-")[0] or design
-
-
 def _family_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    families = dict.fromkeys(map(_family, names))
+    families = dict.fromkeys(map(family_of, names))
     return {family: style.FAMILY_STYLES[n % len(style.FAMILY_STYLES)] for n, family in enumerate(families)}

@@ -182,9 +182,12 @@ def _some(indices: np.ndarray) -> np.ndarray:
     return indices[np.unique(np.linspace(0, len(indices) - 1, min(LABELS, len(indices))).round().astype(int))]
 
 
-def draw_front(ax: Axes, price: np.ndarray, value: np.ndarray, label: str) -> np.ndarray:
+def draw_front(
+    ax: Axes, price: np.ndarray, value: np.ndarray, label: str, *, higher_is_better: bool = True
+) -> np.ndarray:
     """Join the front by steps; boxes of its lines, shape (boxes, 4), which labels leave free if they can."""
-    front = np.flatnonzero(pareto_front(xr.DataArray(price, dims="spot"), xr.DataArray(value, dims="spot")).values)
+    better = value if higher_is_better else -value
+    front = np.flatnonzero(pareto_front(xr.DataArray(price, dims="spot"), xr.DataArray(better, dims="spot")).values)
     front = front[np.argsort(price[front])]
     x, y = price[front], value[front]
     ax.step(x, y, where="post", color=style.GREY, linewidth=1, zorder=1, label=label)

@@ -1,4 +1,4 @@
-"""Tables of a comparison of circuit families."""
+"""Tables of a comparison of designs."""
 
 import math
 
@@ -7,24 +7,26 @@ import xarray as xr
 from rich.table import Table
 
 from amsim.report.columns import right_aligned
+from amsim.results.metrics import metric_of
 from amsim.statistics.intervals import interval_names
 
 
 def comparison_tables(result: xr.Dataset) -> list[Table]:
     """Tables that fit 80 columns: the designs, the breakdown of their energy, and the settings that were chosen."""
-    title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
-    designs = right_aligned(title, "design", "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
+    metric = metric_of(result)
+    heading = f"{metric.words}{metric.shown_in}"
+    designs = right_aligned(_title(result), "design", heading, "95 % interval", "energy uJ", "latency ms", "area mm2")
     split = right_aligned(
         "share of the energy, %", "design", *(_narrow(str(name)) for name in result["component"].values)
     )
     for index, name in enumerate(result["design"].values):
         row = result.isel(design=index)
-        mean, low, high = (100 * float(row[name]) for name in interval_names("accuracy"))
+        mean, low, high = (float(row[name]) for name in interval_names(metric.name))
         energies = np.asarray(row["energy"].values, float)
         designs.add_row(
             str(name),
-            f"{mean:.2f}",
-            "one die" if math.isnan(low) else f"{low:.2f} .. {high:.2f}",
+            metric.shown(mean, 2),
+            "one die" if math.isnan(low) else f"{metric.shown(low, 2)} .. {metric.shown(high, 2)}",
             f"{1e6 * energies.sum():.3g}",
             f"{1e3 * float(row['latency']):.3g}",
             f"{1e6 * float(row['area']):.3g}",
@@ -36,6 +38,16 @@ def comparison_tables(result: xr.Dataset) -> list[Table]:
     for name, setting in zip(result["design"].values, result["chosen_setting"].values, strict=True):
         chosen.add_row(str(name), str(setting))
     return [designs, split, chosen]
+
+
+def _title(result: xr.Dataset) -> str:
+    """Data, and of a network that all designs share also its name and its metric without circuits."""
+    title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
+    metric = metric_of(result)
+    if not result.attrs.get("network") or metric.plain not in result:
+        return title
+    plain = float(result[metric.plain].values[0])
+    return f"{result.attrs['network']} on {title}; without circuits {metric.shown(plain, 2)}{metric.shown_in}"
 
 
 def _narrow(component: str) -> str:

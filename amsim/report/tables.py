@@ -15,6 +15,7 @@ from amsim.plot.axes import PREFIXED, with_unit
 from amsim.report.columns import right_aligned
 from amsim.report.comparison import comparison_tables
 from amsim.report.result_file import printable
+from amsim.results.metrics import metric_of
 from amsim.statistics.intervals import student_half_width
 from amsim.validation.tables import level_tables
 
@@ -60,7 +61,7 @@ def result_tables(result: xr.Dataset, quantity: str | None = None) -> list[Table
         raise ValueError(f"Argument `quantity` must be one of {names}, but is {quantity!r}.")
     if "axes" in result.attrs:
         return [_study_table(result, [quantity] if quantity else [str(name) for name in result.data_vars])]
-    if quantity is None and {"design", "component"} <= set(result.dims) and "accuracy_mean" in result:
+    if quantity is None and {"design", "component"} <= set(result.dims) and f"{metric_of(result).name}_mean" in result:
         return comparison_tables(result)
     if quantity is None and "rung" in result.dims:
         return level_tables(result)

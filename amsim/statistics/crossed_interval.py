@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from amsim.circuits.checks import real_numbers, truth_values
-from amsim.statistics.intervals import CONFIDENCE, MeanInterval
+from amsim.statistics.intervals import CONFIDENCE, MeanInterval, proportion_interval
 
 
 def crossed_interval(values: np.ndarray, *, deterministic: bool = False) -> MeanInterval:
@@ -46,6 +46,29 @@ def crossed_interval(values: np.ndarray, *, deterministic: bool = False) -> Mean
         variance, freedom = _variance(between, rest, dies, items)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variance)
     return MeanInterval(mean, mean - half, mean + half)
+
+
+def bounded_interval(values: np.ndarray, *, high: float | None = 1.0, deterministic: bool = False) -> MeanInterval:
+    """`crossed_interval` of values whose mean lies from 0 to a largest value; so do the ends of the interval.
+
+    Where all values are 0, or all the largest of 1, their spread says nothing: the interval then is the exact one of a
+    fraction of as many items (`proportion_interval`).
+
+    Args:
+        values: Shape (dies, items), such as 1 for a right answer.
+        high: Largest mean; None is without.
+        deterministic: As in `crossed_interval`.
+
+    Returns:
+        As `crossed_interval`.
+    """
+    found = crossed_interval(values, deterministic=deterministic)
+    if math.isnan(found.low):
+        return found
+    if high == 1.0 and found.mean in (0.0, 1.0) and found.low == found.high:
+        low, top = proportion_interval(found.mean, values.shape[1])
+        return MeanInterval(found.mean, float(low), float(top))
+    return found._replace(low=max(found.low, 0.0), high=found.high if high is None else min(found.high, high))
 
 
 def _variance(between: tuple[float, float], rest: float, dies: int, items: int) -> tuple[float, float]:

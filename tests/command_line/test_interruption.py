@@ -47,7 +47,7 @@ COMMANDS = {
 BEFORE_ANY_COMMAND = ("import typer", "import jax")
 COMPILING = "backend_compile_and_load jax"
 MOMENTS = {
-    "compare": (COMPILING, "answers_on_dies accuracy", "write_result result_file", "savefig matplotlib", "exit"),
+    "compare": (COMPILING, "values_on_dies item_values", "write_result result_file", "savefig matplotlib", "exit"),
     "sweep": (COMPILING, "write_result result_file", "savefig matplotlib", "exit"),
     "stored": (COMPILING, "begin store", "_write_part store", "finish store", "savefig matplotlib", "exit"),
     "workers": ("import distributed", "sync distributed", "__next__ distributed", "finish store", "exit"),

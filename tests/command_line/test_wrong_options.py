@@ -9,7 +9,7 @@ import typer
 import xarray as xr
 
 from amsim.command_line import application
-from amsim.comparison import families
+from amsim.comparison import families, inspection
 from amsim.studies import front_door
 from amsim.training import reference_networks
 from amsim.validation import ladder
@@ -41,10 +41,20 @@ FOLDERS = {**TEXTS, "file": "a file", "inside a file": "a file/x", "unwritable":
 WRONG = {
     "compare --designs": WORDS | {"comma": ",", "twice": "digital-binary-1b,digital-binary-1b"},
     "compare --network": WORDS | {"missing": "missing.npz", "folder": "folder.npz", "text": "text.npz"},
-    "compare --data": WORDS,
+    "compare --data": WORDS | {"missing": "missing.npz", "folder": "folder.npz", "text": "text.npz", "here": "other"},
+    "compare --metric": WORDS,
+    "compare --accuracy": NUMBERS | {"percent": "90"},
+    "compare --calibrate": {"value": "yes"},
+    "compare --fine-tune": SEEDS,
+    "compare --mean": {**TEXTS, "text": "many", "nan": "nan", "words": "1,x"},
+    "compare --deviation": {**TEXTS, "text": "many", "nan": "nan", "words": "1,x", "zero": "0", "minus": "1,-1"},
+    "compare --full-scale": {**NUMBERS, "zero": "0"},
     "compare --dies": COUNTS,
     "compare --seed": SEEDS,
     "compare --out": FOLDERS | {"taken": "taken"},
+    "inspect network": WORDS | {"missing": "missing.npz", "folder": "folder.npz", "text": "text.npz"},
+    "inspect --data": WORDS | {"missing": "missing.npz", "here": "other"},
+    "inspect --hardware": WORDS,
     "sweep study": {**TEXTS, "missing": "missing.toml", "folder": "folder.npz", "long": LONG, "text": "text.npz"},
     "sweep --out": FOLDERS | {"taken": "taken", "folder": "folder.nc"},
     "sweep --store": FOLDERS | {"other": "other"},
@@ -71,7 +81,8 @@ WRONG = {
 FLAGS = {"--json", "--schema", "--help"}
 
 FIRST_WORK = [
-    (families, "find_design"), (front_door, "prepare"), (reference_networks, "check_answers"), (ladder, "all_rungs"),
+    (families, "find_design"), (inspection, "_dataset"), (front_door, "prepare"),
+    (reference_networks, "check_answers"), (ladder, "all_rungs"),
 ]  # fmt: skip
 """What each command does first that takes time."""
 
@@ -109,6 +120,7 @@ def run(place, tiny_network, monkeypatch, capsys, as_a_user_runs_it):
     whole.to_netcdf(place / "whole.nc", engine="h5netcdf")
     valid = {
         "compare": [], "sweep": [str(tiny_network / "tiny.toml")], "show": ["whole.nc"], "validate": [],
+        "inspect": ["binary-fashion"],
         "train": ["binary-fashion", "--data", "fashion-mnist-mini"],
     }  # fmt: skip
     (tiny_network / "tiny.toml").write_text(STUDY)

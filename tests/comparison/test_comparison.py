@@ -105,7 +105,8 @@ def test_verdict_follows_the_pareto_front_and_the_common_accuracy():
     found = made_up(names, [1e-6, 2e-6, 3e-6, 9e-6, 9.5e-6, 10e-6], right, [same, same, same, same, same, apart])
     assert verdict(found) == (
         "Least energy per inference: up to 80.0 % a-1b (1 uJ), from there to 90.0 % a-2b (3 uJ). "
-        "At 91.0 %, which all families reach: a 9.5 uJ (a-4b), b 10 uJ (b-4b)."
+        "At 91.0 %, which all families reach: a 9.5 uJ (a-4b), b 10 uJ (b-4b). "
+        "In accuracy, b-4b, a-1b, b-1b, a-2b, b-2b and a-4b cannot be told apart with 2 dies."
     )
     table = energy_at_accuracy(found)
     np.testing.assert_allclose(table["family_accuracy"], [0.91, 0.95])
@@ -173,7 +174,7 @@ def test_design_names():
             design(name)
 
 
-def test_errors(few):
+def test_errors(few, as_a_user_runs_it):
     with pytest.raises(ValueError, match="`designs` must name at least one"):
         compare([], data=few)
     with pytest.raises(ValueError, match="`designs` must not name a design twice"):
@@ -181,7 +182,9 @@ def test_errors(few):
     with pytest.raises(ValueError, match="`dies` must be an integer of at least 1"):
         compare(dies=0, data=few)
     colour = dataclasses.replace(few.test, inputs=np.zeros((100, 32, 32, 3), np.uint8))
-    with pytest.raises(ValueError, match="`data` must have images of 28 x 28"):
+    with pytest.raises(
+        ValueError, match=r"`data` has items of shape \(32, 32, 3\), which network .* does not take: .*28, 28"
+    ):
         compare(["digital-binary-1b"], data=dataclasses.replace(few, test=colour))
 
 
@@ -193,7 +196,7 @@ def run(monkeypatch, capsys, *arguments):
 
 
 def test_command_writes_its_files(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("amsim.comparison.families.load_dataset", lambda name: few_images())
+    monkeypatch.setattr("amsim.datasets.given_data.load_dataset", lambda name: few_images())
     code, out, err = run(
         monkeypatch,
         capsys,
@@ -221,7 +224,7 @@ def few_images():
 
 
 def test_command_prints_json(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("amsim.comparison.families.load_dataset", lambda name: few_images())
+    monkeypatch.setattr("amsim.datasets.given_data.load_dataset", lambda name: few_images())
     code, out, _ = run(
         monkeypatch, capsys, "compare", "--dies", 1, "--designs", "switched-capacitor-1b", "--json", "--out", tmp_path
     )
@@ -265,7 +268,7 @@ def test_unwritable_folder(monkeypatch, capsys, tmp_path):
 
 
 def test_a_full_disk_leaves_nothing_behind_and_costs_no_result(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("amsim.comparison.families.load_dataset", lambda name: few_images())
+    monkeypatch.setattr("amsim.datasets.given_data.load_dataset", lambda name: few_images())
 
     def fail(*args, **kwargs):
         raise OSError("No space left on device")

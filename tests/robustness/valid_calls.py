@@ -69,6 +69,7 @@ def calls() -> dict[str, dict[str, Any]]:
         "TrainingDies": {},
         "repair": {"fn": network, "params": PARAMS, "hardware": MACRO, "samples": DATA, "test": DATA} | KEY | FEW,
         "compare": {"designs": ["digital-binary-1b"], "dies": 1, "network": "no such network"},
+        "inspect": {"network": "no such network"},
         "circuit_table": {"bits": (17,)},
         "design": {"name": "digital-binary-1b"},
         "design_circuit": NETWORK | KEY | {"variables": RANGES, "accuracy": 0.5, "steps": 1, "dies": 1},

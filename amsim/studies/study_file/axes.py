@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amsim import networks
-from amsim.foreign import load_onnx
-from amsim.foreign.item_inputs import ItemNumbers, NetworkOfItems
+from amsim.evaluation.given_network import network_of
+from amsim.foreign.item_inputs import ItemNumbers
 from amsim.networks import NETWORKS
 from amsim.studies.axes import HARDWARE, NETWORK, Conditional, blocks, points
 from amsim.studies.study_file.axis_values import check_values, inside
-from amsim.studies.study_file.hardware import CHIPS, DESIGNS, NamedHardware, named_hardware
+from amsim.studies.study_file.hardware import DESIGNS, PRESETS, NamedHardware, named_hardware
 from amsim.studies.study_file.reading import place_text
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import check_path
@@ -80,13 +79,7 @@ def load_network(name: str, folder: Path, numbers: ItemNumbers | None = None) ->
         ValueError: No such network, or a file that is not one.
         OSError: The file cannot be read.
     """
-    if name.endswith(".onnx"):
-        try:
-            network, params = load_onnx(folder / name)
-        except ImportError as error:
-            raise ValueError(f"Network {name} cannot be read: {error}") from None
-        return NetworkOfItems(network, numbers or ItemNumbers()), params
-    return networks.load(folder / name if name.endswith(".npz") else name)
+    return network_of(name if name in NETWORKS else folder / name, numbers=numbers)
 
 
 def _named(several: Sequence[NamedHardware], mistakes: list[str]) -> dict[str, Accelerator]:
@@ -107,7 +100,7 @@ def _used(
         for name in values.get(HARDWARE, []):
             accelerator = named[name] if name in named else named_hardware(name)
             if accelerator is None:
-                allowed = ", ".join([*named, *DESIGNS, *CHIPS])
+                allowed = ", ".join([*named, *DESIGNS, *PRESETS])
                 mistakes.append(f"{place_text((table, HARDWARE))} must have names among {allowed}, but has {name!r}.")
             elif name in found:
                 mistakes.append(f"{place_text((table, HARDWARE))} must name nothing twice, but does so with {name!r}.")

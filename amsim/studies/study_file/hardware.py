@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, Union
 
 from pydantic import AfterValidator
 
-from amsim import chips, circuits
+from amsim import circuits
 from amsim.chips.designs import FAMILIES, WORD_LENGTHS, design
+from amsim.chips.presets import PRESETS
 from amsim.circuits import (
     BiasDac,
     Comparator,
@@ -57,25 +58,11 @@ OWN_CLASSES = ", or a class that is registered (`amsim sweep --family my_module:
 DESIGNS = tuple(f"{family}-{bits}b" for family in FAMILIES for bits in WORD_LENGTHS)
 
 
-def _chips() -> dict[str, Any]:
-    """Presets by name."""
-    found = inspect.getmembers(chips, inspect.isfunction)
-    return {
-        name: one
-        for name, one in found
-        if inspect.signature(one).return_annotation is Accelerator
-        and all(p.default is not inspect.Parameter.empty for p in inspect.signature(one).parameters.values())
-    }
-
-
-CHIPS = _chips()
-
-
 def named_hardware(name: str) -> Accelerator | None:
     """Accelerator of the design or chip with this name, or None."""
     if name in DESIGNS:
         return design(name).accelerator()
-    return CHIPS[name]() if name in CHIPS else None
+    return PRESETS[name]() if name in PRESETS else None
 
 
 def _concrete(base: type) -> dict[str, type]:
@@ -213,7 +200,7 @@ COMMON = {
 _MACROS = {name: one for name, one in _concrete(Macro).items() if _needed(one) <= set(_fields(one))}
 
 _DESIGN_TABLES = {name: _table(design(name).accelerator, name, {}) for name in DESIGNS}
-_CHIP_TABLES = {name: _table(one, name, _arguments(one)) for name, one in CHIPS.items()}
+_CHIP_TABLES = {name: _table(one, name, _arguments(one)) for name, one in PRESETS.items()}
 
 
 def hardware_table(registered: tuple[type, ...]) -> Kind:

@@ -11,11 +11,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
-from amsim.circuits.checks import integer_between, some_items
+from amsim.circuits.checks import integer_between
+from amsim.datasets.array_data import read_splits
 from amsim.datasets.check import class_items
 from amsim.datasets.load import load_dataset
 from amsim.datasets.split import Split
-from amsim.files.array_file import read_array_file
 from amsim.files.path_argument import checked_path
 from amsim.files.regular_file import named_in_errors, read_regular_file
 from amsim.studies.front_door import sweep
@@ -163,16 +163,11 @@ def _data(given: Mapping[str, Any], folder: Path, count_by: str) -> Split:
 
 
 def _of_file(path: Path) -> Split:
-    arrays = read_array_file(path)
-    if "labels" not in arrays or len(arrays) < 2:
-        raise ValueError(
-            f"[study] data: {path} must hold `labels` and `inputs`, or `labels` and an array for each input of an "
-            f".onnx file, but has {sorted(arrays)}."
-        )
-    labels = arrays.pop("labels")
-    whole = Split(arrays["inputs"] if set(arrays) == {"inputs"} else arrays, labels)
-    some_items(labels=whole)
-    return whole
+    try:
+        parts = read_splits(path)
+    except ValueError as error:
+        raise ValueError(f"[study] data: {error}") from None
+    return parts["test"] if "test" in parts else parts["all"]
 
 
 def _first(given: Mapping[str, Any], name: str, whole: Split, count_by: str) -> Split:
