@@ -128,7 +128,7 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
     steps = draw_front(ax, energy, mean, "best up to this energy")
     labels = []
     for index, name in enumerate(names):
-        colour, marker = styles[_family(name)]
+        colour, marker = styles[style.design_family(name)]
         at = np.full(dies.shape[1], energy[index])
         ax.plot(at, dies[index], "o", color=colour, alpha=0.35, markersize=3.5, markeredgewidth=0, zorder=2)
         # A single die has no interval, and dies that do not differ need none.
@@ -150,10 +150,6 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
     return ax
 
 
-def _family(design: str) -> str:
-    return design.rpartition("-")[0] or design
-
-
 def _family_styles(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    families = dict.fromkeys(map(_family, names))
+    families = dict.fromkeys(map(style.design_family, names))
     return {family: style.FAMILY_STYLES[n % len(style.FAMILY_STYLES)] for n, family in enumerate(families)}

@@ -47,6 +47,11 @@ def component_name(component: str) -> str:
     return COMPONENT_NAMES.get(component, component.replace("_", " "))
 
 
+def design_family(design: str) -> str:
+    """Family of a design by its name, `FAMILY-Nb`."""
+    return design.rpartition("-")[0] or design
+
+
 def own_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """The axes given, or those of a new figure of this size in inches."""
     part_of("ax", ax, Axes, optional=True)

@@ -12,7 +12,8 @@ from amsim.statistics.intervals import interval_names
 
 def comparison_tables(result: xr.Dataset) -> list[Table]:
     """Tables that fit 80 columns: the designs, the breakdown of their energy, and the settings that were chosen."""
-    title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
+    data, images = result.attrs.get("data", "data unknown"), result.attrs.get("images", "unknown")
+    title = f"{data}, {images} images, {result.sizes['die']} dies"
     designs = right_aligned(title, "design", "accuracy %", "95 % interval", "energy uJ", "latency ms", "area mm2")
     split = right_aligned(
         "share of the energy, %", "design", *(_narrow(str(name)) for name in result["component"].values)
