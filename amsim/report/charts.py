@@ -178,7 +178,7 @@ def _profile(result: xr.Dataset, one: Summary) -> Any:
         return _named_profile(result, one)
     order = (along, *others)
     arranged = summary_of(result, one.name, order)
-    names = point_names(result, others)
+    names, points = point_names(result, others), point_names(result, order)
     at = result[along].values.astype(float)
     data = []
     for number, name in enumerate(names):
@@ -191,7 +191,7 @@ def _profile(result: xr.Dataset, one: Summary) -> Any:
                 "marker": {"color": colour, "symbol": SYMBOLS[marker], "size": 8}, "line": {"color": colour},
                 "hoverinfo": "text",
                 "hovertext": [
-                    _hover(point_names(result, order)[place], place, arranged) for place in places
+                    _hover(points[place], place, arranged) for place in places
                 ],
             }
         )  # fmt: skip

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from rich.console import Group
-from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import write_whole_text
@@ -21,6 +18,7 @@ from amsim.report.result_file import open_result, printable_result, store_progre
 from amsim.report.scope import FIRST_ORDER, NOT_MODELLED, modelled
 from amsim.report.tables import described_hardware, provenance_lines, result_kind, result_tables
 from amsim.report.verdicts import verdict_lines
+from amsim.results.fitting_table import one_line, plain_cell
 
 FILES = Path(__file__).parent / "page_files"
 
@@ -142,26 +140,13 @@ def _hash(script: str) -> str:
 
 def _cells(table: Table) -> dict[str, Any]:
     """Content of a printed table."""
-    headings = [{"text": _joined(str(column.header)), "right": column.justify == "right"} for column in table.columns]
-    columns = [[_plain(cell) for cell in column.cells] for column in table.columns]
+    headings = [{"text": one_line(str(column.header)), "right": column.justify == "right"} for column in table.columns]
+    columns = [[plain_cell(cell) for cell in column.cells] for column in table.columns]
     rows = [
         {"marked": row.style is not None, "cells": list(zip(headings, cells, strict=True))}
         for row, cells in zip(table.rows, zip(*columns, strict=True), strict=True)
     ]
-    return {"title": _joined(str(table.title or "")), "headings": headings, "rows": rows}
-
-
-def _joined(text: str) -> str:
-    """Text that was broken into short lines for a narrow column."""
-    return text.replace("-\n", "").replace("\n", " ")
-
-
-def _plain(cell: Any) -> str:
-    if isinstance(cell, Group):
-        return "\n".join(map(_plain, cell.renderables))
-    if isinstance(cell, Padding):
-        return _plain(cell.renderable)
-    return cell.plain if isinstance(cell, Text) else str(cell)
+    return {"title": one_line(str(table.title or "")), "headings": headings, "rows": rows}
 
 
 def _pretty(value: Any) -> str:

@@ -14,6 +14,7 @@ from amsim.report.comparison import comparison_tables
 from amsim.report.result_file import printable
 from amsim.report.scope import macro_types
 from amsim.report.summaries import INNER, Summary, summary_of
+from amsim.results.fitting_table import FittingTable
 from amsim.results.units import PREFIXED, scale_of, with_prefix
 from amsim.statistics.intervals import interval_names
 from amsim.validation.tables import level_tables
@@ -103,7 +104,7 @@ def _study_table(result: xr.Dataset, quantities: list[str]) -> Table:
 
 
 def _overview(result: xr.Dataset) -> Table:
-    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    table = FittingTable(box=None, pad_edge=False, collapse_padding=True)
     for heading in ("variable", "from", "to", "unit"):
         table.add_column(heading, no_wrap=True)
     table.add_column("meaning, over")

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from amsim.results.fitting_table import FittingTable
 from amsim.results.units import with_prefix
 from amsim.validation.rung import KINDS, LEVELS
 
@@ -51,7 +52,7 @@ def summary(report: xr.Dataset) -> str:
 def _level_table(level: str, report: xr.Dataset) -> Table:
     passed = int(report["within"].values.sum())
     title = f"{level}: {passed} of {report.sizes['rung']} within tolerance"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True, width=80)
+    table = FittingTable(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True, width=80)
     table.add_column("rung, source", ratio=1, overflow="fold")
     for heading in ("model", "reference", "ratio", "tolerance"):
         table.add_column(heading, justify="right", no_wrap=True)
