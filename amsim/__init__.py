@@ -29,6 +29,7 @@ _NAMES_OF_ROOM = {
     "datasets": ("load_dataset", "Split", "Dataset"),
     "foreign": ("load_onnx", "load_weights"),
     "validation": ("validate",),
+    "report": ("write_report",),
 }
 """Functions and classes of the front door by the room that they come from."""
 

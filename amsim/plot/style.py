@@ -77,7 +77,7 @@ def design_family(design: str) -> str:
 
 
 @functools.cache
-def _sheet() -> RcParams:
+def _sheet() -> Any:  # Matplotlib names each setting in its types
     return rc_params_from_file(SHEET, use_default_template=False)
 
 
@@ -87,7 +87,7 @@ _settings: ContextVar[Mapping[str, Any] | None] = ContextVar(
 _width: ContextVar[float | None] = ContextVar("width of new figures inside `paper_style`, inches", default=None)
 
 
-def settings() -> Mapping[str, Any]:
+def settings() -> Any:
     """Settings of Matplotlib that pictures are drawn and written with: the style sheet, or those of `paper_style`."""
     return _settings.get() or _sheet()
 
@@ -121,7 +121,7 @@ def paper_style(
     """
     inches = _inches(width)
     small = SMALL if inches is not None and inches < NARROW else {}
-    changed = {**_sheet(), **small, **_changes(style)}
+    changed: Any = {**_sheet(), **small, **_changes(style)}
     tokens = _settings.set(changed), _width.set(inches)
     try:
         with rc_context(changed):
@@ -151,10 +151,10 @@ def _changes(style: Any) -> dict[str, Any]:
         return {}
     try:
         if isinstance(style, Mapping):
-            return dict(RcParams(style))
+            return {str(name): value for name, value in RcParams(style).items()}
         path = checked_path("style", style, "a style sheet or a dict of settings")
         with _complaints() as said:
-            changes = dict(rc_params_from_file(path, use_default_template=False))
+            changes: Any = dict(rc_params_from_file(path, use_default_template=False))
         if said:
             raise ValueError(said[0])
         return changes
@@ -202,7 +202,8 @@ def finish(ax: Axes, x: str, y: str, *, grid: str, columns: int, legend: Sequenc
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "frameon": False}
     ax.figure.figure.draw_without_rendering()
     room, in_column = ax.get_window_extent().width, _width.get() is not None
-    whole = ax.get_window_extent().x1 - ax.get_tightbbox().x0 if in_column else room
+    drawn_box = ax.get_tightbbox() if in_column else None
+    whole = room if drawn_box is None else ax.get_window_extent().x1 - drawn_box.x0
     entries = ax.get_legend_handles_labels()[0] if legend is None else legend
     for number in range(columns if entries else 0, 0, -1):
         drawn = ax.legend(handles=entries, ncols=number, fontsize=float(settings()["legend.fontsize"]), **place)

@@ -157,7 +157,8 @@ def _dies(result: xr.Dataset, known: list[Summary]) -> Chart | None:
             }
             for index, name in enumerate(names)
         ]  # fmt: skip
-        layout = {"xaxis": _axis(one), "yaxis": {"autorange": "reversed", "automargin": True}, "showlegend": False}
+        y = {"autorange": "reversed", "automargin": True}
+        layout: dict[str, Any] = {"xaxis": _axis(one), "yaxis": y, "showlegend": False}
         choices[_heading(one)] = {"data": data, "layout": {**layout, "height": 150 + 40 * len(names)}}
     note = "Each dot is a die, each box the middle half of them."
     return _chart("Dies", note, "x", choices) if choices else None

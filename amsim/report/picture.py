@@ -66,7 +66,7 @@ def _switched_picture(result: xr.Dataset) -> Any:
     found = _switched(result)
     if not found:
         raise ValueError("a result over source and state needs a quantity with all and without any sources.")
-    return plot.plot_switched_sources(result, "accuracy" if "accuracy" in found else found[0])
+    return plot.plot_switched_sources(result, quantity="accuracy" if "accuracy" in found else found[0])
 
 
 KINDS = (

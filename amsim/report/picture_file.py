@@ -31,7 +31,7 @@ def write_picture(path: Path, figure: Any) -> None:
         OSError: The disk is full, or the file cannot be written.
     """
     kind = path.suffix.removeprefix(".")
-    fonts = {name: settings()[name] for name in ("pdf.fonttype", "svg.fonttype")}
+    fonts: Any = {name: settings()[name] for name in ("pdf.fonttype", "svg.fonttype")}
     # No time of writing, so that the same result gives the same file.
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
     with matplotlib.rc_context(fonts):

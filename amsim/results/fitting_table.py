@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 from rich.console import Console, ConsoleOptions, Group
 from rich.measure import Measurement
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 WIDE = 10_000
@@ -18,10 +19,7 @@ class FittingTable(Table):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Any]:
         """What is printed: the table, or its rows one below the other."""
-        needed = Measurement.get(console, options.update(width=WIDE), self).minimum
-        if needed <= options.max_width:
-            if self.width is None:
-                self._keep_words_whole(console, options)
+        if self._fits(console, options):
             yield from super().__rich_console__(console, options)
             return
         if self.title:
@@ -29,12 +27,27 @@ class FittingTable(Table):
         for number, row in enumerate(self.rows):
             yield from self._block([list(column.cells)[number] for column in self.columns], row.style or "")
 
-    def _keep_words_whole(self, console: Console, options: ConsoleOptions) -> None:
-        """Give each column the room of its longest word, which the layout would else break beside wider columns."""
+    def _fits(self, console: Console, options: ConsoleOptions) -> bool:
+        """Whether no word is broken; columns then get widths, since the layout would break words beside wide ones."""
+        if self.width is not None:
+            return self.width <= options.max_width
+        least, most = np.transpose([self._widths(column, console, options) for column in self.columns])
+        gap = 1 if self.collapse_padding else 2
+        surplus = options.max_width - gap * (len(least) - 1) - int(least.sum())
+        if surplus < 0:
+            return False
+        # Those that need least come first, so that as few as possible wrap.
+        for index in np.argsort(most - least, kind="stable"):
+            given = min(surplus, int(most[index] - least[index]))
+            self.columns[index].width, surplus = int(least[index]) + given, surplus - given
+        return True
+
+    def _widths(self, column: Column, console: Console, options: ConsoleOptions) -> tuple[int, int]:
         wide = options.update(width=WIDE)
-        for column in self.columns:
-            cells = [console.render_str(one) if isinstance(one, str) else one for one in (column.header, *column.cells)]
-            column.min_width = max(Measurement.get(console, wide, one).minimum for one in cells)
+        cells = [console.render_str(one) if isinstance(one, str) else one for one in (column.header, *column.cells)]
+        found = [Measurement.get(console, wide, one) for one in cells]
+        most = max(one.maximum for one in found)
+        return (most if column.no_wrap else max(one.minimum for one in found)), most
 
     def _block(self, cells: list[Any], style: Any) -> Iterator[Any]:
         yield Text(plain_cell(cells[0]), style=style)

@@ -41,7 +41,7 @@ KINDS = {
     "cost": (make_cost, "energy per inference (J)"),
     "characteristic": (make_characteristic, "ideal sum of products (counts)"),
     "decisions": (make_decisions, "ideal sum of products (counts)"),
-    "study": (lambda: two_axes().assign_attrs(axes="{}"), "noise (V)"),
+    "study": (lambda: two_axes().assign_attrs(axes="{}"), "macro.unit_capacitance"),
     "families": (lambda: families().assign_attrs(axes="{}"), "adc bits (bit)"),
     "evaluated": (evaluated, "classification accuracy"),
 }
