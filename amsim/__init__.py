@@ -37,6 +37,7 @@ _NAMES_OF_ROOM = {
     "datasets": ("load_dataset", "Split", "Dataset"),
     "foreign": ("from_keras", "from_torch", "load_onnx", "load_weights"),
     "validation": ("validate",),
+    "report": ("write_report",),
 }
 """Functions and classes of the front door by the room that they come from."""
 

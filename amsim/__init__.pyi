@@ -45,6 +45,7 @@ from amsim.foreign import from_torch as from_torch
 from amsim.foreign import load_onnx as load_onnx
 from amsim.foreign import load_weights as load_weights
 from amsim.repairs import repair as repair
+from amsim.report import write_report as write_report
 from amsim.search import CountedEnergy as CountedEnergy
 from amsim.search import FinalCheck as FinalCheck
 from amsim.search import SearchSpace as SearchSpace

@@ -147,16 +147,15 @@ def test_every_folder_is_in_the_wheel():
     folders = {module for module, path in FILES.items() if path.name == "__init__.py"}
     assert set(settings["packages"]) == folders
     assert {module.rpartition(".")[0] for module in FILES} - {""} <= folders
-    data = {
-        path for path in (ROOT / "amsim").rglob("*") if path.is_file() and path.suffix in (".npz", ".typed", ".pyi")
-    }
+    kinds = (".npz", ".typed", ".pyi", ".mplstyle", ".html", ".css", ".js")
+    data = {path for path in (ROOT / "amsim").rglob("*") if path.is_file() and path.suffix in kinds}
     named = {
         path
         for package, patterns in settings["package-data"].items()
         for pattern in patterns
         for path in ROOT.joinpath(*package.split(".")).glob(pattern)
     }
-    assert len(data) >= 6
+    assert len(data) >= 10
     assert data <= named
 
 

@@ -35,6 +35,12 @@ class Calibrated:
     choice: xr.Dataset
     steps: xr.Dataset | None
 
+    def __repr__(self) -> str:
+        if self.steps is None:
+            return f"Calibrated({self.chip!r})"
+        names, means = self.steps["step"].values, 100 * self.steps["accuracy_mean"].values
+        return f"Calibrated({self.chip!r};\n  accuracy {means[0]:.2f} % {names[0]}, {means[-1]:.2f} % with {names[-1]})"
+
     @property
     def calibration(self) -> Calibration:
         """The choice as `amsim.deploy` and `amsim.evaluate` take it."""

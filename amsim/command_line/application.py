@@ -14,6 +14,7 @@ from typer.models import OptionInfo
 
 from amsim.command_line.compare_command import compare
 from amsim.command_line.inspect_command import inspect as inspect_network
+from amsim.command_line.report_command import report
 from amsim.command_line.show_command import show
 from amsim.command_line.sweep_command import sweep
 from amsim.command_line.train_command import train
@@ -75,7 +76,7 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for command in (compare, inspect_network, sweep, show, train, validate):
+for command in (compare, inspect_network, sweep, show, report, train, validate):
     app.command(cls=_Command)(_naming_options(command))
 
 

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from amsim.command_line.output import plain
-from amsim.files.whole_file import check_writable, write_whole
+from amsim.files.whole_file import check_writable
 from amsim.progress import progress_bar
 
 
@@ -16,8 +16,8 @@ def compare(
     designs: Annotated[
         str | None,
         typer.Option(
-            help="Designs FAMILY-Nb, such as switched-capacitor-1b, and published chips, by commas; a class of your own "
-            "is my_module:MyMacro-1b."
+            help="Designs FAMILY-Nb, such as switched-capacitor-1b, and published chips, by commas; a class of "
+            "your own is my_module:MyMacro-1b."
         ),
     ] = None,
     network: Annotated[
@@ -53,6 +53,9 @@ def compare(
     dies: Annotated[int, typer.Option(help="Dies per design.")] = 16,
     seed: Annotated[int, typer.Option(help="Seed of dies and reads.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for compare.nc and compare.png.")] = Path(),
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture (.png, .pdf or .svg); by default compare.png beside the result.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of a table.")] = False,
 ) -> None:
     """Compare designs: accuracy against total energy per inference, of your own network on your own data too."""
@@ -61,9 +64,12 @@ def compare(
     from amsim.comparison.families import compare as run_comparison
     from amsim.plot import plot_comparison
     from amsim.report.comparison import comparison_tables
+    from amsim.report.picture_file import check_picture, write_picture
     from amsim.report.result_file import write_result
 
-    check_writable(out, "--out", "compare.nc", "compare.png")
+    picture = plot or out / "compare.png"
+    check_writable(out, "--out", "compare.nc")
+    check_picture(picture, "--out" if plot is None else "--plot")
     given = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
     names = None if given is None else import_families("--designs", given)
     numbers = _numbers(mean, deviation, full_scale)
@@ -92,10 +98,9 @@ def compare(
         for line in result.attrs.get("left_out", []):
             console.print(f"Left out: {line}", soft_wrap=True, markup=False, highlight=False)
     write_result(out / "compare.nc", result)
-    figure = plot_comparison(result)
-    write_whole(out / "compare.png", lambda path: figure.savefig(path, format="png", dpi=150))
+    write_picture(picture, plot_comparison(result))
     if not as_json:
-        console.print(f"Written: {out / 'compare.nc'}, {out / 'compare.png'}", soft_wrap=True)
+        console.print(f"Written: {out / 'compare.nc'}, {picture}", soft_wrap=True)
     if accuracy is not None:
         try:
             least_energy(result, accuracy)

@@ -10,7 +10,7 @@ from rich.console import Console
 from amsim.command_line.output import plain
 from amsim.command_line.workers import dask_client
 from amsim.files.path_argument import checked_path
-from amsim.files.whole_file import check_writable, write_whole
+from amsim.files.whole_file import check_writable
 from amsim.progress import progress_bar
 
 LARGEST_WORKERS = 1024
@@ -35,6 +35,9 @@ def sweep(
         Path | None,
         typer.Option(help="Zarr store of results as they come; the same command resumes from it."),
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture (.png, .pdf or .svg); by default a .png beside the result.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Worker processes on this machine.", min=1, max=LARGEST_WORKERS)
     ] = None,
@@ -56,6 +59,7 @@ def sweep(
     Example files are in docs/studies. The whole file is checked before anything runs.
     """
     from amsim.command_line.families import import_family
+    from amsim.report.picture_file import check_picture, write_picture
     from amsim.report.result_file import write_result
     from amsim.report.tables import result_tables
     from amsim.studies.study_file.study import read_study
@@ -66,8 +70,9 @@ def sweep(
         import_family("--family", one)
     given = read_study(study, dies=dies, images=images)
     result_path = out if out.suffix == ".nc" else out / f"{study.stem}.nc"
-    picture_path = result_path.with_suffix(".png")
-    check_writable(result_path.parent, "--out", result_path.name, picture_path.name)
+    picture_path = plot or result_path.with_suffix(".png")
+    check_writable(result_path.parent, "--out", result_path.name)
+    check_picture(picture_path, "--out" if plot is None else "--plot")
     if store is not None and not checked_path("store", store).exists():
         check_writable(store.parent, "--store")
     with dask_client(workers, scheduler) as client, progress_bar() as report:
@@ -85,7 +90,7 @@ def sweep(
     written = [str(result_path)]
     picture, reason = _picture(result)
     if picture is not None:
-        write_whole(picture_path, lambda path: picture.savefig(path, format="png", dpi=150))
+        write_picture(picture_path, picture)
         written.append(str(picture_path))
     if as_json:
         return

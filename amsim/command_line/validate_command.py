@@ -14,17 +14,22 @@ from amsim.progress import progress_bar
 
 def validate(
     out: Annotated[Path | None, typer.Option(help="Folder for validate.nc; by default nothing is written.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Picture of the published chips: .png, .pdf or .svg.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
 ) -> None:
     """Validate the model against closed forms, circuit simulations, standard tests and published chips.
 
     Misses are results: they are marked and listed, and the exit status is 0.
     """
+    from amsim.report.picture import result_picture
+    from amsim.report.picture_file import check_picture, write_picture
     from amsim.report.result_file import write_result
     from amsim.validation.ladder import validate as run_validation
 
     if out is not None:
         check_writable(out, "--out", "validate.nc")
+    if plot is not None:
+        check_picture(plot)
     with progress_bar() as report:
         result = run_validation(progress=report)
     # Before the file: a full disk then costs no result.
@@ -36,6 +41,10 @@ def validate(
         write_result(out / "validate.nc", result)
         if not as_json:
             Console().print(f"Written: {out / 'validate.nc'}", soft_wrap=True)
+    if plot is not None:
+        write_picture(plot, result_picture(result))
+        if not as_json:
+            Console().print(f"Written: {plot}", soft_wrap=True)
 
 
 def _print_tables(result: Any) -> None:

@@ -95,6 +95,14 @@ class Chip(eqx.Module):
     calibration: Calibration | None = None
     decision_rule: str | None = eqx.field(static=True, default=None)
 
+    def __repr__(self) -> str:
+        given = getattr(self.function, "func", self.function)  # what a `Partial` holds
+        called = getattr(given, "__name__", type(given).__name__)
+        macros = ", ".join(dict.fromkeys(type(macro).__name__ for macro in self.accelerator.macros))
+        die = "one die" if any(die is not None for die in self.dies) else "nominal macros"
+        choice = "" if self.calibration is None else f", {len(self.calibration.sites)} sites calibrated"
+        return f"Chip({called} on {macros}; {die}{choice})"
+
     def __hash__(self) -> int:
         """By identity, so that `jax.jit(chip)` works."""
         return id(self)

@@ -1,6 +1,6 @@
 """Choices of calibration per site: codes of the operands and range of the readout."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -38,6 +38,11 @@ class SiteRanges(eqx.Module):
     centre: Float[Array, "..."] | None = eqx.field(converter=optional_array("centre"), default=None)
     reason: str = eqx.field(static=True, default="")
 
+    def __repr__(self) -> str:
+        parts = ("inputs", "weights", "readout", "tuning", "offset", "centre")
+        held = [name for name in parts if getattr(self, name) is not None]
+        return f"SiteRanges({', '.join(held) or 'nothing chosen'})"
+
     def __check_init__(self) -> None:
         """Check the codes."""
         part_of("reason", self.reason, str)
@@ -54,6 +59,12 @@ class SiteRanges(eqx.Module):
 def _by_name(sites: Any) -> dict[Any, Any]:
     part_of("sites", sites, Mapping)
     return dict(sites)
+
+
+def shortened(names: Iterable[str], most: int = 6) -> str:
+    """Names in a short list, as objects print what they hold."""
+    held = list(names)
+    return ", ".join(held) if len(held) <= most else f"{', '.join(held[: most - 1])}, ... {held[-1]}"
 
 
 class Calibration(eqx.Module):
@@ -76,6 +87,9 @@ class Calibration(eqx.Module):
         for name, ranges in self.sites.items():
             part_of("sites", name, str)
             part_of(f"sites[{name!r}]", ranges, SiteRanges)
+
+    def __repr__(self) -> str:
+        return f"Calibration({len(self.sites)} sites: {shortened(self.sites) or 'none'})"
 
     def of(self, name: str) -> SiteRanges:
         """Choice for a site: its own, or else that of its layer."""

@@ -1,7 +1,7 @@
 """Pictures of computed results; every function but `plot_comparison` draws into one Axes and returns it.
 
 Nothing is simulated or shown here, and no setting of other figures is touched. Colours are safe for colour-blind
-readers; markers and hatches tell things apart in grey print.
+readers; markers and hatches tell things apart in grey print. `paper_style` makes pictures for a column.
 """
 
 from amsim.plot.characteristic import plot_error_histogram as plot_error_histogram
@@ -19,6 +19,7 @@ from amsim.plot.sensitivity import plot_sensitivity as plot_sensitivity
 from amsim.plot.sources import plot_switched_sources as plot_switched_sources
 from amsim.plot.study import plot_sweep as plot_sweep
 from amsim.plot.study_map import plot_sweep_map as plot_sweep_map
+from amsim.plot.style import paper_style as paper_style
 from amsim.plot.system import plot_energy_sweep as plot_energy_sweep
 from amsim.plot.system import plot_roofline as plot_roofline
 from amsim.plot.system import plot_utilisation as plot_utilisation

@@ -11,12 +11,10 @@ from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullLocato
 
 from amsim.circuits.checks import some_items
 from amsim.plot import style
+from amsim.results.units import PREFIXED
 
 COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.BLACK, style.ORANGE, style.SKY_BLUE)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-PREFIXED = ("F", "V", "A", "s", "Hz", "J", "W", "Ohm")
-"""Units that take an SI prefix."""
 
 POPULATION = ("die", "read")
 

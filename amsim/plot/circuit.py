@@ -36,7 +36,7 @@ def plot_noise_budget(budget: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.axvline(total, color=style.VERMILLION, linestyle="--", linewidth=1.2, label=f"all together, {total:.3g} counts")
     for place, value in enumerate(sigma):
         text = ax.annotate(f"{value:.2g}", (max(value, 0.0), place), (4, 0), textcoords="offset points", va="center")
-        text.set_fontsize(style.FONT_SIZE)
+        text.set_fontsize(style.font_size())
     ax.set_yticks(np.arange(len(names)), names)
     ax.set_xlim(min(0.0, 1.2 * sigma.min()), 1.15 * max(total, sigma.max(), 1e-12))
     read = {"adc": "ADC read", "comparator": "decision"}.get(str(budget.attrs.get("readout")), "read")

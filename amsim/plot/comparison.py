@@ -15,6 +15,9 @@ from amsim.plot.pareto import draw_front, point_label
 from amsim.results.metrics import METRICS, family_of, metric_of
 from amsim.statistics.intervals import interval_names
 
+BESIDE = 10.0
+"""Inches from which two pictures have room beside one another."""
+
 
 def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Axes | None = None) -> Axes:
     """Draw the energy of each design, or of each site of a chip, as a bar stacked by component.
@@ -51,7 +54,7 @@ def plot_energy_breakdown(comparison: xr.Dataset, *, share: bool = False, ax: Ax
         left = left + shown[:, index]
     for place, end, energy_sum in zip(position, left, total, strict=True):
         text = ax.annotate(style.joules(energy_sum), (end, place), (4, 0), textcoords="offset points", va="center")
-        text.set_fontsize(style.FONT_SIZE)
+        text.set_fontsize(style.font_size())
     longest = 100.0 if share else float(left.max()) or 1.0
     ax.set_xlim(0, 1.18 * longest)
     ax.spines["bottom"].set_bounds(0, longest)
@@ -84,15 +87,22 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
         ValueError: As `plot_accuracy_energy` and `plot_energy_breakdown`.
     """
     style.check_dataset("comparison", comparison, (), ())
-    figure = Figure(figsize=(12.0, 5.0), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
-    plot_energy_breakdown(comparison, share=True, ax=right)
     attributes = comparison.attrs
     facts = [str(attributes["data"])] if attributes.get("data") else []
     facts += [f"{attributes['images']} images"] if "images" in attributes else []
     facts += [f"network {attributes['network']}"] if attributes.get("network") else []
     facts += [f"{comparison.sizes['die']} dies per design"] if "die" in comparison.sizes else []
-    figure.suptitle(", ".join(facts), fontsize=style.FONT_SIZE + 3)
+    figure = Figure(figsize=style.figure_size((12.0, 5.0)), layout="constrained")
+    width, height = figure.get_size_inches()
+    if width < BESIDE:
+        figure.set_size_inches(width, 2 * height)
+        left, right = figure.subplots(2, 1)
+    else:
+        left, right = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
+    plot_energy_breakdown(comparison, share=True, ax=right)
+    figure.suptitle(
+        (",\n" if width < style.NARROW else ", ").join(facts), fontsize=style.settings()["figure.titlesize"]
+    )
     # Last, since labels are placed for the final layout.
     plot_accuracy_energy(comparison, ax=left)
     return figure
@@ -143,7 +153,8 @@ def plot_accuracy_energy(comparison: xr.Dataset, *, ax: Axes | None = None) -> A
     ax.plot([], [], "o", color=style.GREY, alpha=0.6, markersize=3.5, markeredgewidth=0, label="single die")
     ax.errorbar([], [], [], fmt="D", color=style.GREY, markersize=4, capsize=3, label="mean of dies, 95 % interval")
     ax.set_xlim(energy.min() / 2, energy.max() * 2)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if energy.max() < 300 * energy.min() else (1.0,)))
+    few = energy.max() < 300 * energy.min() and ax.figure.figure.get_figwidth() >= style.NARROW
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
     ax.xaxis.set_major_formatter(style.JOULE)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.margins(y=0.12)

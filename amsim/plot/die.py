@@ -61,8 +61,8 @@ def plot_die_map(macro: Any, die: Any, *, part: str = "unit_capacitance", ax: Ax
     ax = style.own_axes(ax, (6.4, 5.0))
     image = ax.imshow(errors, cmap=COLOURS, norm=Normalize(-largest, largest), aspect="auto")
     bar = ax.figure.figure.colorbar(image, ax=ax, pad=0.02, format=PercentFormatter(1.0))
-    bar.set_label(PARTS[part], fontsize=style.TITLE_SIZE)
-    bar.ax.tick_params(labelsize=style.FONT_SIZE)
+    bar.set_label(PARTS[part], fontsize=style.title_size())
+    bar.ax.tick_params(labelsize=style.font_size())
     bar.outline.set_visible(False)
     _mark_faults(ax, macro, checked)
     for axis in (ax.xaxis, ax.yaxis):

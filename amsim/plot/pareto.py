@@ -200,6 +200,6 @@ def point_label(ax: Axes, text: str, place: tuple[float, float], colour: str) ->
     """Label of a point, joined to it by a thin line, before labels are placed."""
     line = {"arrowstyle": "-", "color": style.GREY, "linewidth": 0.6}
     return ax.annotate(
-        text, place, (0, 0), textcoords="offset points", ha="center", va="center", fontsize=style.FONT_SIZE,
+        text, place, (0, 0), textcoords="offset points", ha="center", va="center", fontsize=style.font_size(),
         color=colour, arrowprops=line,
     )  # fmt: skip

@@ -42,14 +42,14 @@ def plot_sensitivity(dataset: xr.Dataset, *, variable: str = "loss_increase", ax
         shade = 0.0 if np.isnan(value) else float(norm(value))
         dark = shade > DARK + 0.3 if not norm.vmin else abs(shade - 0.5) > DARK / 1.4
         ax.text(
-            column, row, text, ha="center", va="center", fontsize=style.FONT_SIZE,
+            column, row, text, ha="center", va="center", fontsize=style.font_size(),
             color="white" if dark else style.BLACK,
         )  # fmt: skip
     ax.set_xticks(range(values.shape[1]), [str(name) for name in dataset["source"].values])
     ax.set_yticks(range(values.shape[0]), [str(name) for name in dataset["site"].values])
-    ax.tick_params(length=0, labelsize=style.FONT_SIZE)
+    ax.tick_params(length=0, labelsize=style.font_size())
     ax.spines[:].set_visible(False)
-    ax.set_xlabel("source of the error", fontsize=style.TITLE_SIZE)
-    ax.set_ylabel("site", fontsize=style.TITLE_SIZE)
-    ax.set_title(str(dataset[variable].attrs.get("long_name", variable)), fontsize=style.TITLE_SIZE)
+    ax.set_xlabel("source of the error", fontsize=style.title_size())
+    ax.set_ylabel("site", fontsize=style.title_size())
+    ax.set_title(str(dataset[variable].attrs.get("long_name", variable)), fontsize=style.title_size())
     return ax

@@ -172,7 +172,7 @@ def _draw_lines(
     contours.set(path_effects=halo)
     unit = field.attrs.get("units", "1")
     names = {level: axes.with_unit(level, unit) for level, _ in drawn}
-    for text in ax.clabel(contours, fontsize=style.FONT_SIZE, fmt=names, inline_spacing=3):
+    for text in ax.clabel(contours, fontsize=style.font_size(), fmt=names, inline_spacing=3):
         text.set_path_effects(halo)
     return True
 
@@ -186,8 +186,8 @@ def _in_data(line: np.ndarray, scales: list[bool]) -> np.ndarray:
 def _colour_bar(ax: Axes, norm: Normalize, field: xr.DataArray) -> None:
     bar = ax.figure.figure.colorbar(ScalarMappable(norm, COLOURS), ax=ax, pad=0.02)
     axes.prefixed_ticks(bar.ax.yaxis, field)
-    bar.set_label(axes.axis_label(field), fontsize=style.TITLE_SIZE)
-    bar.ax.tick_params(labelsize=style.FONT_SIZE)
+    bar.set_label(axes.axis_label(field), fontsize=style.title_size())
+    bar.ax.tick_params(labelsize=style.font_size())
     bar.outline.set_visible(False)
 
 

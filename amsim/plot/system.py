@@ -111,7 +111,7 @@ def plot_utilisation(cost: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     for place, each in zip(position, seconds, strict=True):
         ax.annotate(
             time(float(f"{each:.3g}")), (100, place), (4, 0), textcoords="offset points", va="center",
-            fontsize=style.FONT_SIZE,
+            fontsize=style.font_size(),
         )  # fmt: skip
     ax.set_xlim(0, 118)
     ax.spines["bottom"].set_bounds(0, 100)
@@ -268,7 +268,7 @@ def _site_labels(ax: Axes, sites: list[str], x: np.ndarray, y: np.ndarray) -> li
     return [
         ax.annotate(
             ", ".join(sites[index] for index in group), (x[group[0]], y[group[0]]), (0, 0), ha="center", va="center",
-            textcoords="offset points", fontsize=style.FONT_SIZE, color=style.BLUE, arrowprops=line,
+            textcoords="offset points", fontsize=style.font_size(), color=style.BLUE, arrowprops=line,
         )
         for group in together
     ]  # fmt: skip

@@ -31,7 +31,8 @@ def plot_yield(
 ) -> Axes:
     """Draw the share of dies that reach a limit, with its exact 95 % interval.
 
-    Without a limit, against all limits: a survival curve for each design. With one, along an axis of the study.
+    Without a limit, against all limits: a survival curve for each design. With one, along an axis of the study; a
+    result without axes, as of `amsim.evaluate`, keeps its curve, on which the limit is marked with its yield.
 
     Args:
         result: Result of `amsim.sweep` or `amsim.evaluate`; reads of a die are averaged first.
@@ -60,7 +61,8 @@ def plot_yield(
     found = axes.own_axes_of(values)
     if limit is not None and along is None:
         along = next((name for name in found if name != hue), None)
-    if limit is not None and along not in found:
+    at_one_point = limit is not None and along is None and not found
+    if limit is not None and along not in found and not at_one_point:
         raise ValueError(f"Argument `along` must be an axis of {quantity!r}, of {found}, but is {along!r}.")
     if hue is None:
         hue = next((name for name in found if name != along), None)
@@ -71,12 +73,14 @@ def plot_yield(
 
     ax = style.own_axes(ax, (6.0, 4.0))
     dies = values.sizes["die"]
-    if limit is None:
+    if limit is None or at_one_point:
         everything = np.concatenate([one.values.ravel() for _, one in curves])
         for number, (label, curve) in enumerate(curves):
             _survival(ax, curve.values, everything, good, number, label)
         x, y = axes.axis_label(values), f"yield: {good} this limit"
         axes.number_axis(ax.xaxis, values, logarithmic=False)
+        if limit is not None:
+            _mark_limit(ax, values, limit, good)
     else:
         for number, (label, curve) in enumerate(curves):
             _along(ax, curve, limit, str(along), good, number, label)
@@ -134,6 +138,15 @@ def _survival(ax: Axes, dies: np.ndarray, everything: np.ndarray, good: str, num
         **look,
     )
     ax.fill_between(limits, low, high, step="pre" if at_least else "post", alpha=BAND, linewidth=0, **look)
+
+
+def _mark_limit(ax: Axes, values: xr.DataArray, limit: float, good: str) -> None:
+    """Mark the yield at one limit on a survival curve."""
+    found = yield_at(values, limit, good=good)
+    share, low, high = (100 * float(found[name]) for name in ("yield", "yield_low", "yield_high"))
+    label = f"{share:.3g} % ({low:.3g} .. {high:.3g}) {good} {axes.with_unit(limit, _unit(values))}"
+    ax.axvline(limit, color=style.VERMILLION, linestyle="--", linewidth=1.2, label=label)
+    ax.plot([limit], [share / 100], "o", color=style.VERMILLION, markersize=5, zorder=4)
 
 
 def _along(ax: Axes, curve: xr.DataArray, limit: float, along: str, good: str, number: int, label: str | None) -> None:

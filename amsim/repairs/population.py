@@ -52,6 +52,11 @@ class Repaired:
     chips: tuple[Chip, ...]
     report: xr.Dataset
 
+    def __repr__(self) -> str:
+        before, *_, after = 100 * self.report["accuracy_mean"].values
+        last = self.report["repair"].values[-1]
+        return f"Repaired({len(self.chips)} dies; accuracy {before:.2f} % before, {after:.2f} % after {last})"
+
 
 def repair(
     fn: Callable[..., Any],

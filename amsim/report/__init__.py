@@ -1,6 +1,7 @@
-"""Tables and pictures of any result."""
+"""Any result as tables, as a picture and as a page."""
 
 from amsim.report.comparison import comparison_tables as comparison_tables
+from amsim.report.page import write_report as write_report
 from amsim.report.picture import result_picture as result_picture
 from amsim.report.result_file import open_result as open_result
 from amsim.report.result_file import store_progress as store_progress

@@ -42,7 +42,8 @@ def comparison_tables(result: xr.Dataset) -> list[Table]:
 
 def _title(result: xr.Dataset) -> str:
     """Data, and of a network that all designs share also its name and its metric without circuits."""
-    title = f"{result.attrs['data']}, {result.attrs['images']} images, {result.sizes['die']} dies"
+    data, images = result.attrs.get("data", "data unknown"), result.attrs.get("images", "unknown")
+    title = f"{data}, {images} images, {result.sizes['die']} dies"
     metric = metric_of(result)
     if not result.attrs.get("network") or metric.plain not in result:
         return title

@@ -71,6 +71,19 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
+def printable_result(result: xr.Dataset) -> xr.Dataset:
+    """The same result with printable text only."""
+    found = {}
+    for name, one in result.variables.items():
+        if one.dtype.kind in "OU":
+            clean = [printable(str(word)) for word in one.values.ravel()]
+            found[name] = (one.dims, np.array(clean, str).reshape(one.shape), one.attrs)
+    coordinates = {name: one for name, one in found.items() if name in result.coords}
+    result = result.assign_coords(coordinates).assign({name: found[name] for name in found if name not in coordinates})
+    words = {name: printable(value) for name, value in result.attrs.items() if isinstance(value, str)}
+    return result.assign_attrs(words)
+
+
 def _is_written(path: Path) -> bool:
     """Whether a study is at work on a store."""
     try:
@@ -91,7 +104,7 @@ def _open(path: Path) -> xr.Dataset:
             check_hdf5_file(path)
             opened = xr.open_dataset(path, engine="h5netcdf")
         with opened:
-            found = _harmless(opened.load())
+            found = printable_result(opened.load())
     except ImportError:
         raise ValueError(f"{path} needs Zarr to be read: pip install 'amsim[studies]'.") from None
     # What damaged files make the libraries raise is not documented.
@@ -100,16 +113,3 @@ def _open(path: Path) -> xr.Dataset:
     if "amsim_version" not in found.attrs:
         raise ValueError(f"{path} is not a result of amsim: it has no attribute `amsim_version`.")
     return found
-
-
-def _harmless(result: xr.Dataset) -> xr.Dataset:
-    """The same result with printable text only."""
-    found = {}
-    for name, one in result.variables.items():
-        if one.dtype.kind in "OU":
-            clean = [printable(str(word)) for word in one.values.ravel()]
-            found[name] = (one.dims, np.array(clean, str).reshape(one.shape), one.attrs)
-    coordinates = {name: one for name, one in found.items() if name in result.coords}
-    result = result.assign_coords(coordinates).assign({name: found[name] for name in found if name not in coordinates})
-    words = {name: printable(value) for name, value in result.attrs.items() if isinstance(value, str)}
-    return result.assign_attrs(words)

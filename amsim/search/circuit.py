@@ -22,6 +22,7 @@ from amsim.evaluation.fixed_reads import FixedReads
 from amsim.progress import Progress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
+from amsim.results.units import with_prefix
 from amsim.search.choices import (
     Trial,
     best_trial,
@@ -46,6 +47,9 @@ from amsim.statistics.intervals import interval_names
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import COMPONENTS
 from amsim.system.settings import continuous_settings, literal_name, with_settings
+
+MOST_SETTINGS = 4
+"""Most settings that a designed circuit prints."""
 
 
 class InfeasibleError(ValueError):
@@ -86,6 +90,17 @@ class DesignedCircuit:
     tested: xr.Dataset
     evaluations: int
     trials: xr.Dataset | None = None
+
+    def __repr__(self) -> str:
+        bound = "surely reached on unseen items" if self.feasible else "not shown to be reached"
+        named = [
+            f"{path} = {value:.3g}" if isinstance(value, float) else f"{path} = {value}"
+            for path, value in self.settings.items()
+        ]
+        found = ", ".join(named[:MOST_SETTINGS])
+        more = "" if len(named) <= MOST_SETTINGS else f", {len(named) - MOST_SETTINGS} more"
+        energy, accuracy = with_prefix(float(self.energy), "J"), f"{100 * float(self.accuracy):.2f} %"
+        return f"DesignedCircuit({energy}, {accuracy} in the search, the limit {bound};\n  {found}{more})"
 
 
 def design_circuit(
@@ -326,5 +341,5 @@ def _infeasible_message(accuracy: float, best: Tested) -> str:
     return (
         f"Argument `accuracy` of {accuracy:g} is not reached inside the bounds: the best circuit has "
         f"{float(best.check['accuracy_mean']):.4g} on fresh dies and unseen items, {best.bound:.4g} of it for sure, "
-        f"at {best.point.energy:.4g} J."
+        f"at {with_prefix(float(best.point.energy), 'J', 4)}."
     )

@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from amsim.progress import Progress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
+from amsim.results.units import with_prefix
 from amsim.search.estimate import Estimate, Slopes, at_logs
 from amsim.search.parts import WeightTraining
 from amsim.search.quantities import LABELS
@@ -185,8 +186,8 @@ class GradientSearch:
         logs, params = getattr(self, "good", (self.logs, self.params))
         accelerator = at_logs(self.estimate.accelerator, self.estimate.paths, jnp.asarray(logs, float))
         raise SearchDivergedError(
-            f"A value is not finite at step {number + 1} (energy {energy:g} J, smooth accuracy {found.smooth:g}); the "
-            "last finite circuit is in this error.",
+            f"A value is not finite at step {number + 1} (energy {with_prefix(float(energy), 'J')}, smooth accuracy "
+            f"{found.smooth:g}); the last finite circuit is in this error.",
             accelerator,
             params,
         )

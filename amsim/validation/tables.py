@@ -8,22 +8,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from amsim.results.fitting_table import FittingTable
+from amsim.results.units import with_prefix
 from amsim.validation.rung import KINDS, LEVELS
 
-PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
-PREFIXED = ("V", "J", "F", "A", "s", "W", "Hz")
-"""Units that take a prefix."""
-
-
-def with_prefix(value: float, unit: str) -> str:
-    """Value with four digits and its unit: `5.19e-05`, "V" is "51.9 uV"; the unit "1" is left out."""
-    if unit in PREFIXED and value and math.isfinite(value):
-        power = 3 * math.floor(math.log10(abs(value) * (1 + 1e-4)) / 3)
-        power = min(max(power, min(PREFIXES)), max(PREFIXES))
-        return f"{value / 10.0**power:.4g} {PREFIXES[power]}{unit}"
-    if unit == "m2":
-        return f"{value * 1e6:.4g} mm2"
-    return f"{value:.4g}" if unit == "1" else f"{value:.4g} {unit}"
+DIGITS = 4
+"""Of model and reference."""
 
 
 def level_tables(report: xr.Dataset) -> list[Table]:
@@ -62,7 +52,7 @@ def summary(report: xr.Dataset) -> str:
 def _level_table(level: str, report: xr.Dataset) -> Table:
     passed = int(report["within"].values.sum())
     title = f"{level}: {passed} of {report.sizes['rung']} within tolerance"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True, width=80)
+    table = FittingTable(title=title, title_justify="left", box=None, pad_edge=False, collapse_padding=True, width=80)
     table.add_column("rung, source", ratio=1, overflow="fold")
     for heading in ("model", "reference", "ratio", "tolerance"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -93,11 +83,11 @@ def _rows(report: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
 
 
 def _model(row: xr.Dataset) -> str:
-    return with_prefix(row["model"].item(), row["unit"].item())
+    return with_prefix(row["model"].item(), row["unit"].item(), DIGITS)
 
 
 def _reference(row: xr.Dataset) -> str:
-    low, high = (with_prefix(row[f"reference_{end}"].item(), row["unit"].item()) for end in ("low", "high"))
+    low, high = (with_prefix(row[f"reference_{end}"].item(), row["unit"].item(), DIGITS) for end in ("low", "high"))
     return low if row["reference_low"].item() == row["reference_high"].item() else f"{low} .. {high}"
 
 
@@ -111,7 +101,7 @@ def _tolerance(row: xr.Dataset) -> str:
     tolerance = row["tolerance"].item()
     if tolerance == 0:
         return "exact" if row["reference_low"].item() == row["reference_high"].item() else "range"
-    return with_prefix(tolerance, row["unit"].item()) if row["absolute"].item() else f"{100 * tolerance:.3g} %"
+    return with_prefix(tolerance, row["unit"].item(), DIGITS) if row["absolute"].item() else f"{100 * tolerance:.3g} %"
 
 
 def _word(kind: str) -> str:

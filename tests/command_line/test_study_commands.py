@@ -239,7 +239,7 @@ def test_show_draws(ended, tmp_path):
             ("--plot", tmp_path / "q.png", "--along", "macro.rows"),
             "`--along` must be an axis of numbers, of macro.comp",
         ),
-        (("--plot", tmp_path / "q.pdf"), "`--plot` must end in .png, but is "),
+        (("--plot", tmp_path / "q.gif"), "`--plot` must end in .png, .pdf or .svg, but is "),
         (("--quantity", "energy"), "`--quantity` must be one of accuracy"),
         (("--along", "die"), "`--along` needs `--plot`"),
     ):

@@ -17,7 +17,7 @@ import amsim
 from amsim.command_line import main
 from amsim.validation import KINDS, LEVELS, Rung, all_rungs
 from amsim.validation.ladder import LABELS
-from amsim.validation.tables import level_tables, misses, summary, with_prefix
+from amsim.validation.tables import level_tables, misses, summary
 
 WHOLE = all_rungs()
 CASES = json.loads((Path(__file__).parents[1] / "spice" / "data" / "spice_cases.json").read_text())["cases"]
@@ -271,25 +271,6 @@ def test_wrong_ladders():
         amsim.validate([])
     with pytest.raises(ValueError, match="but names made up twice"):
         amsim.validate([rung(), rung("other"), rung()])
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (5.19e-5, "V", "51.9 uV"),
-        (0.99999e-3, "V", "1 mV"),
-        (3.26e-15, "J", "3.26 fJ"),
-        (2e-22, "J", "0.0002 aJ"),
-        (-1.5e-3, "A", "-1.5 mA"),
-        (0.0, "V", "0 V"),
-        (math.nan, "V", "nan V"),
-        (6e-6, "m2", "6 mm2"),
-        (237.0, "frames/s", "237 frames/s"),
-        (0.068, "1", "0.068"),
-    ],
-)
-def test_units_as_shown(value, unit, text):
-    assert with_prefix(value, unit) == text
 
 
 # The command.

@@ -36,6 +36,11 @@ class FineTuned:
     best_epoch: int
     _plan: Plan = dataclasses.field(repr=False)
 
+    def __repr__(self) -> str:
+        loss = self.history["loss"].values
+        last = f"loss {loss[0]:.3g} -> {loss[-1]:.3g}" if len(loss) else "no step"
+        return f"FineTuned({len(loss)} steps, {last}; parameters of epoch {self.best_epoch})"
+
     def report(
         self,
         test: LabelledData,
