@@ -18,8 +18,8 @@ from amsim.system.accelerator import Accelerator
 from amsim.validation.rung import Rung
 
 TOLERANCE = 1.5
-"""Points of accuracy between a loss and a published one, stated before any was measured: about two standard errors of a
-difference on 500 common images. The interval of two dies is wider, 2 to 4 points to either side."""
+"""Points of accuracy between a loss and a published one: about two standard errors of a difference on 500 common images.
+The interval of two dies is wider, 1.5 to 4 points to either side, so that it tells only what loses several points."""
 
 IMAGES = {1: 500, 4: 250}
 """Test images by word length; those of several bits take a read for each pair of bits."""
