@@ -1,6 +1,6 @@
-"""Accuracy of the one-bit switched-capacitor design against the noise of its comparators, with two noises marked.
+"""Accuracy of the one-bit switched-capacitor design as found, against the noise of its comparators, two of them marked.
 
-    python docs/draw_comparator_noise.py        # writes docs/comparator_noise.png and prints the table: some minutes
+    python docs/draw_comparator_noise.py 1000 2  # images, dies; writes docs/comparator_noise.png, prints the table
 
 The default comparator's 0.4 mV is recalled from a dynamic-bias comparator in 65 nm; 1.46 mV is what C3SRAM measured on
 its columns (0.97 sums, referred to its line).
@@ -15,6 +15,9 @@ import numpy as np
 import xarray as xr
 
 import amsim
+from amsim import networks
+from amsim.chips.designs import design
+from amsim.comparison.procedure import choice_key, find_design
 
 NOISE = "macro.comparator.noise"
 MARKED = {"default, recalled": 0.4e-3, "C3SRAM, measured": 1.46e-3}
@@ -23,9 +26,12 @@ PICTURE = Path(__file__).parent / "comparator_noise.png"
 
 
 def measure(images: int, dies: int) -> xr.Dataset:
-    """Accuracy over noise and dies on the first test images."""
-    data = amsim.load_dataset("fashion-mnist-mini")
-    study = amsim.study("binary-fashion", None, amsim.chips.bankman2018(), data.test[:images])
+    """Accuracy over noise and dies on the first test images, of the design that `amsim compare` finds."""
+    data, one = amsim.load_dataset("fashion-mnist-mini"), design("switched-capacitor-1b")
+    net, params = networks.load(one.network)
+    found = find_design(one, net, params, data.train, choice_key(0)).candidate
+    print(f"{one.name} as found: {found.setting}", flush=True)
+    study = amsim.study(net, params, found.accelerator, data.test[:images])
     return amsim.sweep(study, {NOISE: VOLTS}, dies=dies, key=jax.random.key(0))
 
 

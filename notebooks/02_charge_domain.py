@@ -190,6 +190,116 @@ print(f"error changes by {slope:.2f} counts per factor e of capacitance at 1 fF"
 assert slope < 0
 
 # %% [markdown]
+# ## Lines as long as the layer, and a second line
+#
+# A layer of 64 rows on a line of 1024 has a sixteenth of the signal. Switches that part the line into banks gate the
+# rest; a second line whose cells all go the other way doubles the step of a cell against the noise of the comparator;
+# a replica that stands still only follows what all lines have in common.
+
+# %%
+plain = circuits.SwitchedCapacitor(bias_dac=circuits.BiasDac(bits=4))
+banks = dataclasses.replace(plain, banks=circuits.Banks(number=16))
+LINES = {
+    "one line of 1024 rows": plain,
+    "16 banks": banks,
+    "16 banks, differential pair": dataclasses.replace(banks, second_line="differential"),
+    "16 banks, replica line": dataclasses.replace(banks, second_line="replica"),
+}
+used = [16, 64, 256, 512, 1024]
+fig, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
+ratios = {}
+for name, one in LINES.items():
+    ratios[name] = [float(amsim.noise_budget(one, rows=rows, readout="comparator").compute_snr) for rows in used]
+    ax.semilogx(used, ratios[name], marker="o", markersize=4, base=2, label=name)
+ax.set_xlabel("rows of the layer")
+ax.set_ylabel("compute SNR of a decision (dB)")
+ax.legend(fontsize=8)
+ax.grid(alpha=0.3)
+assert ratios["16 banks"][1] > ratios["one line of 1024 rows"][1] + 10
+assert ratios["16 banks, differential pair"][-1] > ratios["16 banks"][-1]
+
+# %% [markdown]
+# ## Several bits in one conversion
+#
+# A conversion costs more than an evaluation. Charge can do the weighting of bits that digital adders do behind one
+# conversion per bit: weight bits, side by side, are joined through capacitors of 1, 2, 4, ... units, shared one after
+# another with one capacitor, or joined by a C-2C ladder; input bits, one after another, are added up on a capacitor, or
+# come on the levels of a DAC in each row. Left: the capacitor of a column while the four bits of an input arrive, the
+# least significant first; each sharing halves the way to the line. Right: parasitics of a ladder's nodes bend the
+# weights of its bits, and links sized for them mend it.
+
+# %%
+serial, step = circuits.SerialAccumulation(digits=4), 100.0  # mV of a line whose cells are high
+line_capacitance = jnp.asarray(1e-12)
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+for word, colour in ((0b1011, BLUE), (0b0100, ORANGE)):
+    bits = [(word >> place) & 1 for place in range(4)]
+    held = [0.0]
+    for bit in bits:
+        held.append(0.5 * (held[-1] + step * bit))
+    shared = serial.accumulated(step * jnp.asarray(bits, float), serial.kept(1.0))
+    assert abs(float(shared) - step * word / 16) < 1e-3
+    left.step(range(6), [*held, held[-1]], where="post", color=colour, label=f"input {word:04b}")
+    left.axhline(step * word / 16, color=colour, linestyle=":", linewidth=1)
+left.set_xlabel("input bits shared so far")
+left.set_ylabel("accumulation capacitor (mV)")
+left.set_xticks(range(5))
+left.legend(fontsize=8)
+parasitics = np.linspace(0, 4e-15, 9)
+for compensation, style in ((0.0, "-"), (1.0, "--")):
+    ladders = [
+        circuits.CapacitorLadder(bits=4, node_parasitic=farads, compensation=compensation) for farads in parasitics
+    ]
+    places = np.array([ladder.place_values(line_capacitance) for ladder in ladders])
+    for place, colour in enumerate(("0.7", "0.5", ORANGE, BLUE)):
+        label = f"bit {place}" + (", links sized" if compensation else "")
+        if compensation == 0 or place == 3:
+            right.plot(1e15 * parasitics, places[:, place], style, color=colour, label=label)
+right.set_xlabel("parasitic of each node (fF)")
+right.set_ylabel("weight of the bit (LSB)")
+right.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 0.74))
+assert np.allclose(places, [1, 2, 4, 8], rtol=1e-4)
+
+# %% [markdown]
+# What they cost and what they are worth: products of 4-bit weights and 4-bit inputs on 256 rows, energy of the array
+# with its converters per multiply-accumulate against the error of the outputs, on two dies. All read the same range of
+# line values with an 8-bit converter. A conversion of several bits saves energy and costs error, since it has to resolve
+# more levels of smaller steps.
+
+# %%
+number = circuits.SwitchedCapacitor(
+    rows=256, columns=32, weight_bits=4, input_bits=4, supply=0.8, adc=circuits.Adc(bits=8, range=0.5)
+)
+COMBINED = {
+    "each bit converted": {},
+    "weighted capacitors": {"combining": circuits.WeightedCapacitors(bits=4)},
+    "time-shared charge": {"combining": circuits.TimeSharedCharge(bits=4)},
+    "C-2C ladder, links sized": {"combining": circuits.CapacitorLadder(bits=4, compensation=1.0)},
+    "row DACs, 2 bit": {"row_dac": circuits.RowDac(bits=2)},
+    "serial accumulation, 4 bit": {"serial_accumulation": circuits.SerialAccumulation(digits=4)},
+}
+inputs, weights = random.integers(0, 16, (200, 256)) / 15.0, random.integers(-7, 8, (256, 8)) / 7.0
+exact = inputs @ weights
+fig, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
+for name, parts in COMBINED.items():
+    one = dataclasses.replace(number, **parts)
+    cost = one.cost(circuits.Work(circuits.DenseProduct(256, 8), 1, 256, 1.0), {})
+    errors = []
+    for die in range(2):
+        found = one.matmul(inputs, weights, die=one.fabricate(jax.random.key(die)), key=jax.random.key(die))
+        errors.append(np.asarray(found) - exact)
+    percent = 100 * float(np.sqrt(np.mean(np.square(errors)))) / exact.std()
+    joules = float(cost.energy) / exact.shape[1] / 256
+    ax.plot(1e15 * joules, percent, "o", color=BLUE)
+    ax.annotate(name, (1e15 * joules, percent), xytext=(5, 3), textcoords="offset points", fontsize=8)
+    print(f"{name:28s}{1e15 * joules:7.1f} fJ per MAC, error {percent:.1f} % of the outputs' deviation")
+ax.set_xlabel("energy of array and converters (fJ per MAC)")
+ax.set_ylabel("rms error (% of the outputs' deviation)")
+ax.set_xlim(0, 140)
+ax.set_ylim(0, 30)
+ax.grid(alpha=0.3)
+
+# %% [markdown]
 # ## How many trim bits do I need?
 #
 # A comparator's offset is measured once with a finite number of noisy decisions and cancelled by a code on a finite

@@ -64,8 +64,9 @@ def circuit_table(
     Returns:
         Dataset over (family, bits): `array_energy` of one operation in the array with its readout, `operation_energy`
         of the whole system, both J; `array_area` for one multiply-accumulate per cycle and `area` of the system, m^2;
-        `accuracy_mean` with its interval, NaN where not measured; `flexibility` (family). Unknown data: half of the
-        cells high, no zeros.
+        `accuracy_mean` with its interval, NaN where not measured; `flexibility` (family). Energies and areas are those
+        of the designs' own settings, with unknown data: half of the cells high, no zeros. Accuracies are those of
+        `amsim.compare`, at the settings that `amsim.comparison.find_design` finds.
 
     Raises:
         ValueError: No word length, one outside 1..16, an unknown family, or a negative number of dies.

@@ -13,6 +13,7 @@ from amsim.validation.closed_forms import CLOSED_FORMS
 from amsim.validation.converter_tests import CONVERTER_TESTS
 from amsim.validation.energy_tables import ENERGY_TABLES
 from amsim.validation.exactness import EXACTNESS
+from amsim.validation.published_accuracy import accuracy_rungs
 from amsim.validation.published_chips import chip_rungs
 from amsim.validation.rung import LEVELS, Rung
 from amsim.validation.simulator_cases import SIMULATOR_CASES
@@ -44,7 +45,7 @@ def all_rungs() -> tuple[Rung, ...]:
         Rungs in the order of `LEVELS`.
     """
     circuits = CLOSED_FORMS + ENERGY_TABLES + SIMULATOR_CASES + CONVERTER_TESTS + EXACTNESS
-    rungs = circuits + chip_rungs()
+    rungs = circuits + chip_rungs() + accuracy_rungs()
     return tuple(sorted(rungs, key=lambda rung: LEVELS.index(rung.level)))
 
 

@@ -14,6 +14,7 @@ LEVELS = (
     "converter test",
     "digital exactness",
     "published chip",
+    "published accuracy",
     "published curve",
 )
 """Levels of the ladder, from the ground up."""
@@ -30,7 +31,8 @@ class Rung:
     Attributes:
         name: Unique on the ladder.
         level: One of `LEVELS`.
-        unit: SI unit of model and reference; "1" for none, "bit", "dB", "LSB" or "TOPS/W" where those are usual.
+        unit: SI unit of model and reference; "1" for none, "bit", "dB", "LSB", "TOPS/W" or
+            "points" (of accuracy) where those are usual.
         model: Computes the value from the public interface, a number in the unit. A `SpiceError` leaves the rung out.
         reference: A number, or the ends (low, high) of a range; not computed by amsim.
         tolerance: Largest allowed distance from the reference or its range: t allows a factor of `1 + t` either way,

@@ -103,6 +103,15 @@ class MappedArray(Macro):
     def _fitting_digits(self, chosen: DigitSet) -> DigitSet:
         """Digits chosen for weights, or in "auto" coding others that the columns hold where these do not fit."""
 
+    def foreign_digits(self, inputs: IntegerCode | None, weights: IntegerCode | None) -> str:
+        """Digits of given codes that `input_coding` and `weight_coding` rule out, in words; "" where there are none."""
+        super().foreign_digits(inputs, weights)
+        pairs = {"input": (inputs, self.input_coding), "weight": (weights, self.weight_coding)}
+        for operand, (code, coding) in pairs.items():
+            if code is not None and not code.one_signed_bit and coding not in ("auto", code.digit_set):
+                return f"{code.digit_set} digits of {operand}s, where `{operand}_coding` is {coding!r}"
+        return ""
+
     @checked_arguments
     def codings(self, inputs: Coding, weights: Coding) -> tuple[tuple[DigitSet, DigitSet], ...]:
         """Digits that these operands can have on this array: those of its fields, where one is "auto" all."""

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real
 
 from amsim.circuits.checked_arguments import checked_arguments
-from amsim.circuits.checks import finite, integer_between, one_key, signs
+from amsim.circuits.checks import finite, integer_between, one_key, part_of, signs
 from amsim.circuits.contract.dataflow import Dataflow, Unrolling
 from amsim.circuits.contract.error_sources import ErrorSource, PlacedSource, placed_sources, with_scaled_sources
 from amsim.circuits.contract.neuron import Neuron
@@ -469,6 +469,12 @@ class Macro(eqx.Module):
         check_coding("inputs", inputs)
         check_coding("weights", weights)
         return ((self.input_digits(inputs), self.weight_digits(weights)),)
+
+    def foreign_digits(self, inputs: IntegerCode | None, weights: IntegerCode | None) -> str:
+        """What given codes have that the macro's cells do not hold, in words; "" where they hold all, as here."""
+        part_of("inputs", inputs, IntegerCode, optional=True)
+        part_of("weights", weights, IntegerCode, optional=True)
+        return ""
 
     def coded(self, operands: Operands) -> Coded:
         """Operands as integer codes of this macro's word lengths."""

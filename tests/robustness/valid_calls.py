@@ -135,6 +135,7 @@ BY_DESIGN = {
     ("chips.asilomar2017", "image_sites", "unknown"): "a pattern of names",
     ("chips.bankman2018", "digital_sites", "unknown"): "a pattern of names",
     ("chips.valavi2019", "digital_sites", "unknown"): "a pattern of names",
+    ("chips.jia2020", "digital_sites", "unknown"): "a pattern of names",
     ("workloads.dense", "name", "unknown"): "any text is a name",
     ("workloads.dense", "weights", "unknown"): "any text is a name",
     ("workloads.convolution", "name", "unknown"): "any text is a name",

@@ -13,7 +13,7 @@ from amsim.workloads.use_names import known_as, layer_of
 def check_calibrated(
     network: MappedProgram, calibration: Calibration, accelerator: Accelerator, leaf_names: Sequence[str]
 ) -> None:
-    """Raise DeploymentError unless a calibration is of sites whose operands a macro encodes, and suits each use.
+    """Raise DeploymentError unless a calibration is of sites whose operands a macro encodes, and suits cells and uses.
 
     Args:
         network: The program and its sites.
@@ -31,9 +31,16 @@ def check_calibrated(
     for mapped in coded:
         name = mapped.site.name
         layer = layer_of(name)
+        choice, macro = calibration.of(name), accelerator.macros[mapped.macro]
+        digits = macro.foreign_digits(choice.inputs, choice.weights)
+        if digits:
+            raise DeploymentError(
+                f"Argument `calibration` must be in digits that the cells of site `{name}` hold, but has {digits}. "
+                "What would work: a calibration made on this hardware, codes of that `digit_set`, or the coding 'auto'."
+            )
         if name in calibration.sites or layer == name or layer not in calibration.sites:
             continue
-        ranges, macro = calibration.sites[layer], accelerator.macros[mapped.macro]
+        ranges = calibration.sites[layer]
         reason = _other_circuits(macro, ranges) or _other_columns(network, leaf_names, name, ranges)
         if reason:
             raise DeploymentError(
