@@ -15,9 +15,9 @@ import amsim
 ROOT = Path(__file__).parent.parent
 
 STOREYS = (
-    ("noise", "results", "files", "progress"),
+    ("noise", "results", "files"),
     ("circuits", "datasets"),
-    ("statistics", "workloads", "networks", "foreign", "spice"),
+    ("statistics", "workloads", "networks", "foreign", "spice", "progress"),
     ("system", "plot"),
     ("deployment", "chips", "zigzag"),
     ("evaluation", "characterisation", "validation"),

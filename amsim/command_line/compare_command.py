@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import plain
+from amsim.command_line.output import plain, print_written, shows_progress
 from amsim.files.whole_file import check_writable, write_whole
-from amsim.progress import progress_bar
 
 
 def compare(
@@ -37,8 +36,7 @@ def compare(
 
     check_writable(out, "--out", "compare.nc", "compare.png")
     names = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
-    with progress_bar() as report:
-        result = run_comparison(names, network=network, data=data, dies=dies, seed=seed, progress=report)
+    result = run_comparison(names, network=network, data=data, dies=dies, seed=seed, progress=shows_progress())
     # Before the files: a full disk then costs no result.
     console = Console()
     if as_json:
@@ -51,4 +49,4 @@ def compare(
     figure = plot_comparison(result)
     write_whole(out / "compare.png", lambda path: figure.savefig(path, format="png", dpi=150))
     if not as_json:
-        console.print(f"Written: {out / 'compare.nc'}, {out / 'compare.png'}", soft_wrap=True)
+        print_written(out / "compare.nc", out / "compare.png")

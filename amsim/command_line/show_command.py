@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from amsim.command_line.output import print_written
 from amsim.files.whole_file import check_writable, write_whole
 
 
@@ -39,4 +40,4 @@ def show(
         console.print(table)
     if plot is not None and figure is not None:
         write_whole(plot, lambda path: figure.savefig(path, format="png", dpi=150))
-        console.print(f"Written: {plot}", soft_wrap=True)
+        print_written(plot)

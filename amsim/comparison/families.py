@@ -9,7 +9,7 @@ import xarray as xr
 
 from amsim import networks
 from amsim.chips.designs import DEFAULT_DESIGNS, FAMILIES, WORD_LENGTHS, Design, design, named_design
-from amsim.circuits.checks import function, integer_between, one_of, part_of, words
+from amsim.circuits.checks import integer_between, one_of, part_of, words
 from amsim.comparison.procedure import COST_IMAGES, choice_key, find_design
 from amsim.comparison.quantities import LABELS
 from amsim.datasets.load import DATASETS, load_dataset
@@ -18,7 +18,7 @@ from amsim.deployment.front_door import deploy
 from amsim.evaluation.accuracy import answers_on_dies, plain_accuracy
 from amsim.networks.image_network import ImageNetwork, Params
 from amsim.networks.registry import named_network
-from amsim.progress import NamedProgress
+from amsim.progress import Progress, check_progress, in_part, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import described, provenance
 from amsim.statistics.crossed_interval import crossed_interval
@@ -34,7 +34,7 @@ def compare(
     data: str | Dataset = "fashion-mnist-mini",
     dies: int = 16,
     seed: int = 0,
-    progress: NamedProgress | None = None,
+    progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     """Compare circuit families: accuracy over dies against the energy, latency and area of the whole system.
 
@@ -50,7 +50,8 @@ def compare(
         data: Name of a data set, or one already loaded.
         dies: Dies of each design; die `n` of a design does not depend on what else is compared.
         seed: Fixes dies and reads.
-        progress: Called with (design, dies done, dies).
+        progress: True shows a bar with the time left; a function is called with (phase, dies done, dies) over all
+            designs.
 
     Returns:
         Dataset over (design, die, component, item): accuracy of each die and of each image, their mean with a 95 %
@@ -62,7 +63,7 @@ def compare(
     """
     integer_between("dies", dies, 1)
     integer_between("seed", seed, 0, 2**32 - 1)
-    function("progress", progress, "(design, dies done, dies)", optional=True)
+    check_progress(progress)
     if isinstance(data, str):
         one_of("data", data, DATASETS)
     else:
@@ -71,7 +72,9 @@ def compare(
     given = None if network is None else _common(network)
     chosen = _default_designs(given) if named is None else named
     dataset = load_dataset(data) if isinstance(data, str) else data
-    rows = [_measure(one, given, dataset, dies, seed, progress) for one in chosen]
+    with reporting(progress) as report:
+        parts = [in_part(report, one.name, number * dies, len(chosen) * dies) for number, one in enumerate(chosen)]
+        rows = [_measure(one, given, dataset, dies, seed, part) for one, part in zip(chosen, parts, strict=True)]
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     dims: dict[str, tuple[str, ...]] = dict.fromkeys(stacked, ("design",))
     dims |= {
@@ -134,15 +137,15 @@ def _measure(
     data: Dataset,
     dies: int,
     seed: int,
-    progress: NamedProgress | None,
+    report: Progress,
 ) -> dict[str, np.ndarray]:
     net, params = networks.load(one.network) if network is None else network
     _check_shape(net, data)
+    report("design", 0, dies)
     found = find_design(one, net, params, data.train, choice_key(seed))
     accelerator, choice = found.candidate.accelerator, found.calibration
-    report = None if progress is None else lambda done, total: progress(one.name, done, total)
     key = jax.random.key(seed)
-    right = answers_on_dies(net, params, accelerator, data.test, key, dies, calibration=choice, progress=report)
+    right = answers_on_dies(net, params, accelerator, data.test, key, dies, calibration=choice, report=report)
     interval = crossed_interval(right.astype(float), deterministic=accelerator.deterministic)
     chip = deploy(net, params, accelerator, calibration=choice)
     cost = chip.cost(data.test.inputs[:COST_IMAGES])
