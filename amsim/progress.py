@@ -1,6 +1,7 @@
 """Progress of long work: the one form in which it is told, and a bar in terminals and notebooks that shows it."""
 
 import inspect
+import reprlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,8 +9,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-
-from amsim.circuits.checks import shown
 
 Progress = Callable[[str, int, int], Any]
 """Called with (phase, done, total): what is being done, such as "compiling" or "dies", and how far the call is.
@@ -53,7 +52,7 @@ def check_progress(progress: Any) -> None:
     except ValueError:  # a built-in without a signature
         return
     raise ValueError(
-        f"Argument `progress` must be True, False or a function (phase, done, total), but is {shown(progress)}."
+        f"Argument `progress` must be True, False or a function (phase, done, total), but is {reprlib.repr(progress)}."
     )
 
 

@@ -15,9 +15,9 @@ import amsim
 ROOT = Path(__file__).parent.parent
 
 STOREYS = (
-    ("noise", "results", "files"),
+    ("noise", "results", "files", "progress"),
     ("circuits", "datasets"),
-    ("statistics", "workloads", "networks", "foreign", "spice", "progress"),
+    ("statistics", "workloads", "networks", "foreign", "spice"),
     ("system", "plot"),
     ("deployment", "chips", "zigzag"),
     ("evaluation", "characterisation", "validation"),
