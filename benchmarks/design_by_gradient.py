@@ -20,6 +20,7 @@ import numpy as np
 import amsim
 from amsim import Accelerator, circuits, networks
 from amsim.evaluation.fixed_reads import FixedReads
+from amsim.progress import nothing
 from amsim.search import WeightTraining
 from amsim.search.estimate import Estimate, at_logs
 from amsim.search.gradient_search import GradientSearch, SearchPoint
@@ -50,7 +51,7 @@ def gradient_search(estimate: Estimate, params: Any, limit: float, steps: int) -
     """The search that `amsim.design_circuit` makes, and its best point."""
     bounds = log_bounds(estimate.accelerator, VARIABLES)
     search = GradientSearch(estimate, params, bounds, limit, WeightTraining())
-    search.run(steps, None)
+    search.run(steps, nothing)
     return search, search.finish()
 
 

@@ -38,7 +38,7 @@ def population(dies: int, images: int) -> None:
     batches = [jnp.asarray(data.inputs[start : start + 250]) for start in range(0, images, 250)]
     passes: list[float] = []
 
-    def after_each(done: int, total: int) -> None:
+    def after_each(phase: str, done: int, total: int) -> None:
         passes.append(seconds(lambda: [plain(params, batch) for batch in batches]))
 
     with counted() as spent:

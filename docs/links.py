@@ -6,7 +6,7 @@ from pathlib import Path
 
 # Where pages and folders of the repository stand on the site.
 MOVED = {
-    "README.md": "index.md",
+    "README.md": "overview.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }

@@ -263,8 +263,8 @@ assert np.allclose(places, [1, 2, 4, 8], rtol=1e-4)
 # %% [markdown]
 # What they cost and what they are worth: products of 4-bit weights and 4-bit inputs on 256 rows, energy of the array
 # with its converters per multiply-accumulate against the error of the outputs, on two dies. All read the same range of
-# line values with an 8-bit converter. A conversion of several bits saves energy and costs error, since it has to resolve
-# more levels of smaller steps.
+# line values with an 8-bit converter. A conversion of several bits saves energy and costs error, since it has to
+# resolve more levels of smaller steps.
 
 # %%
 number = circuits.SwitchedCapacitor(

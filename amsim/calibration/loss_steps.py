@@ -1,6 +1,7 @@
 """Accuracy lost in each step from the plain network to a population of chips."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.accuracy import correct_reads, population_keys
 from amsim.evaluation.batches import labelled_batches
+from amsim.progress import Progress, nothing
 from amsim.results.labelled import labelled
 from amsim.statistics.intervals import interval_variables, mean_interval
 from amsim.system.accelerator import Accelerator
@@ -37,6 +39,7 @@ def loss_steps(
     dies: int,
     batch: int,
     statistics: Statistics | None,
+    report: Progress = nothing,
 ) -> xr.Dataset:
     """Accuracy after each step, and its loss relative to the step before.
 
@@ -51,6 +54,7 @@ def loss_steps(
         batch: Inputs computed at once.
         statistics: Function and inputs for a last step in which each die has its own batch statistics; None leaves it
             out.
+        report: Called with (step, passes done, passes), as many as `count_passes`.
 
     Returns:
         Dataset over `step`: `accuracy_mean`, the mean of `accuracy_loss`, both with 95 % intervals over dies, and
@@ -58,9 +62,12 @@ def loss_steps(
     """
     divided = labelled_batches(data, batch)
 
+    passes, total = itertools.count(1), count_passes(accelerator, key, dies, statistics)
+
     def accuracy(
         hardware: Accelerator, choice: Calibration | None, own: PyTree, die_key: Any = None, read_keys: Any = None
     ) -> float:
+        report("accuracy after each step", next(passes) - 1, total)
         right = correct_reads(fn, own, hardware, choice, die_key, read_keys, *divided)
         return float(right[0]) / len(data)
 
@@ -87,6 +94,14 @@ def loss_steps(
         found = [accuracy(accelerator, calibration, one, *keys) for one, keys in zip(own, drawn, strict=True)]
         values["statistics"] = np.broadcast_to(np.array(found), (dies,))
     return _dataset(values, deterministic, dies)
+
+
+def count_passes(accelerator: Accelerator, key: PRNGKeyArray | None, dies: int, statistics: Any) -> int:
+    """Passes over the data that `loss_steps` makes."""
+    same = 4
+    if accelerator.deterministic:
+        return same + (statistics is not None)
+    return same + (0 if key is None else 2 * dies + (0 if statistics is None else dies))
 
 
 def _reestimated_params(

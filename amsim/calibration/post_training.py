@@ -8,8 +8,8 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
 from amsim.calibration.batch_statistics import with_statistics_of
-from amsim.calibration.loss_steps import loss_steps
-from amsim.calibration.range_choice import choose_ranges, range_methods
+from amsim.calibration.loss_steps import count_passes, loss_steps
+from amsim.calibration.range_choice import CHOICE_PARTS, choose_ranges, range_methods
 from amsim.circuits.checks import at_least_one, function, truth_values
 from amsim.datasets.check import LabelledData, class_items, has_labels, sample_inputs
 from amsim.datasets.inputs import count_items
@@ -18,6 +18,7 @@ from amsim.deployment.chip import Chip, check_key
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.answers import check_answers
+from amsim.progress import Progress, check_progress, in_part, reporting
 from amsim.results.provenance import key_words, provenance
 
 
@@ -64,6 +65,7 @@ def calibrate(
     steps: bool = True,
     dies: int = 8,
     batch: int = 250,
+    progress: bool | Progress | None = None,
 ) -> Calibrated:
     """Deploy a trained network on hardware with word ranges and converter ranges that suit sample data.
 
@@ -94,6 +96,8 @@ def calibrate(
         steps: Whether to measure the steps.
         dies: Dies of the steps `mismatch` and `noise`.
         batch: Inputs computed at once; bounds the memory.
+        progress: True shows a bar with the time left; a function is called with (phase, parts done, parts), where parts
+            are the codes, the ranges and each pass of the steps.
 
     Returns:
         The chip, its choice and its steps.
@@ -106,6 +110,7 @@ def calibrate(
     Validity: data that are typical of those computed later; values outside the ranges are clipped, which
     `chip.cost` counts.
     """
+    check_progress(progress)
     methods = range_methods(method, coverage, symmetric, weights)
     at_least_one(dies=dies, batch=batch)
     truth_values(steps=steps)
@@ -115,16 +120,21 @@ def calibrate(
     accelerator = check_deployable(fn, params, hardware)
     if labelled is not None:
         check_answers(fn, params, batch, **{"data" if test is None else "test": labelled})
-    calibration, choice = choose_ranges(deploy(fn, params, accelerator), inputs, methods, batch)
-    chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
-    if statistics is not None:
-        chip = with_statistics_of(chip, statistics, inputs, key=None, batch=batch)
     settings = methods.settings() | provenance(accelerator=accelerator)
     found = None
-    if labelled is not None:
-        again = None if statistics is None else (statistics, inputs)
-        found = loss_steps(fn, params, accelerator, calibration, labelled, key, dies, batch, again)
-        found = found.assign_attrs(settings | {"items": len(labelled), "key": key_words(key)})
+    passes = 0 if labelled is None else count_passes(accelerator, key, dies, statistics)
+    with reporting(progress) as report:
+        part = in_part(report, "", 0, CHOICE_PARTS + passes)
+        calibration, choice = choose_ranges(deploy(fn, params, accelerator), inputs, methods, batch, part)
+        chip = deploy(fn, params, accelerator, key=key, calibration=calibration)
+        if statistics is not None:
+            chip = with_statistics_of(chip, statistics, inputs, key=None, batch=batch)
+        if labelled is not None:
+            again = None if statistics is None else (statistics, inputs)
+            part = in_part(report, "", CHOICE_PARTS, CHOICE_PARTS + passes)
+            found = loss_steps(fn, params, accelerator, calibration, labelled, key, dies, batch, again, part)
+            found = found.assign_attrs(settings | {"items": len(labelled), "key": key_words(key)})
+        report("done", CHOICE_PARTS + passes, CHOICE_PARTS + passes)
     return Calibrated(chip, choice.assign_attrs(settings | {"items": count_items(inputs)}), found)
 
 

@@ -32,6 +32,7 @@ from amsim.deployment.running.site_observation import SiteObservation
 from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.deployment.tracing.steps import Value
 from amsim.evaluation.batches import batches
+from amsim.progress import Progress, nothing
 from amsim.results.labelled import labelled
 from amsim.workloads.use_names import layer_of
 
@@ -99,7 +100,13 @@ def range_methods(method: str | Mapping[str, str], coverage: float, symmetric: b
     return RangeMethods(**methods, coverage=coverage, symmetric=symmetric, per=weights, needs_readout=needs_readout)
 
 
-def choose_ranges(chip: Chip, inputs: Inputs, methods: RangeMethods, batch: int) -> tuple[Calibration, xr.Dataset]:
+CHOICE_PARTS = 2
+"""Parts that `choose_ranges` tells as progress: codes and ranges."""
+
+
+def choose_ranges(
+    chip: Chip, inputs: Inputs, methods: RangeMethods, batch: int, report: Progress = nothing
+) -> tuple[Calibration, xr.Dataset]:
     """Choice of codes and ranges for each site, and its description as a Dataset over `site`.
 
     The plain network runs twice: for the codes, and with them for the values that nominal lines take.
@@ -109,6 +116,7 @@ def choose_ranges(chip: Chip, inputs: Inputs, methods: RangeMethods, batch: int)
         inputs: Sample inputs, each array of shape (items, ...).
         methods: Methods of the choice.
         batch: Inputs computed at once.
+        report: Called with (phase, parts done, parts).
 
     Raises:
         ValueError: Values inside the network are not finite, or a readout range is asked for where no site has a
@@ -118,7 +126,9 @@ def choose_ranges(chip: Chip, inputs: Inputs, methods: RangeMethods, batch: int)
     sites = _coded_sites(chip, first_arguments(inputs, batch))
     if methods.needs_readout and not any(reads_lines(one, chip) for one in sites):
         raise ValueError('Argument `method` must not have "readout": no site has a converter whose range to choose.')
+    report("codes", 0, CHOICE_PARTS)
     coded = dataclasses.replace(chip, calibration=_codes(chip, sites, inputs, methods, batch))
+    report("ranges", 1, CHOICE_PARTS)
     observed = _observe(coded, observed_codes, inputs, batch, methods.readout == ERROR_ENERGY)
     calibration = _with_readouts(coded, sites, observed, methods)
     return calibration, _choice(sites, calibration, observed)

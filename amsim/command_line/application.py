@@ -14,13 +14,16 @@ from typer.models import OptionInfo
 
 from amsim.command_line.compare_command import compare
 from amsim.command_line.inspect_command import inspect as inspect_network
+from amsim.command_line.output import quiet
 from amsim.command_line.report_command import report
 from amsim.command_line.show_command import show
 from amsim.command_line.sweep_command import sweep
 from amsim.command_line.train_command import train
 from amsim.command_line.validate_command import validate
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, context_settings=HELP)
 errors = Console(stderr=True)
 
 USER_ERRORS = (ValueError, OSError, FloatingPointError, MemoryError)
@@ -55,6 +58,23 @@ def _naming_options(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
+def _with_quiet(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, with the option that every command has."""
+    option = typer.Option("--quiet", "-q", help="No progress bar, and no line that names the files written.")
+    own = inspect.signature(command)
+    added = inspect.Parameter(
+        "be_quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option]
+    )
+
+    @functools.wraps(command)
+    def run_command(*arguments: Any, be_quiet: bool = False, **options: Any) -> None:
+        quiet.set(be_quiet)
+        command(*arguments, **options)
+
+    run_command.__dict__["__signature__"] = own.replace(parameters=[*own.parameters.values(), added])
+    return run_command
+
+
 def _with_options(message: str, command: Callable[..., None], given: Mapping[str, Any]) -> str:
     """The message, which names options as they were typed."""
     for name, parameter in inspect.signature(command).parameters.items():
@@ -77,7 +97,7 @@ class _Command(TyperCommand):
 
 
 for command in (compare, inspect_network, sweep, show, report, train, validate):
-    app.command(cls=_Command)(_naming_options(command))
+    app.command(cls=_Command, context_settings=HELP)(_with_quiet(_naming_options(command)))
 
 
 def run(interrupted: Callable[[], bool] = lambda: False) -> int:

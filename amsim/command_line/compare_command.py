@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import plain
+from amsim.command_line.output import plain, print_written, shows_progress
 from amsim.files.whole_file import check_writable
-from amsim.progress import progress_bar
 
 
 def compare(
@@ -73,20 +72,19 @@ def compare(
     given = None if designs is None else [name.strip() for name in designs.split(",") if name.strip()]
     names = None if given is None else import_families("--designs", given)
     numbers = _numbers(mean, deviation, full_scale)
-    with progress_bar() as report:
-        result = run_comparison(
-            names,
-            network=network,
-            data=data,
-            dies=dies,
-            seed=seed,
-            metric=metric,
-            accuracy=accuracy,
-            calibrate=calibrate,
-            fine_tune=fine_tune,
-            numbers=numbers,
-            progress=report,
-        )
+    result = run_comparison(
+        names,
+        network=network,
+        data=data,
+        dies=dies,
+        seed=seed,
+        metric=metric,
+        accuracy=accuracy,
+        calibrate=calibrate,
+        fine_tune=fine_tune,
+        numbers=numbers,
+        progress=shows_progress(),
+    )
     # Before the files: a full disk then costs no result.
     console = Console()
     if as_json:
@@ -100,7 +98,7 @@ def compare(
     write_result(out / "compare.nc", result)
     write_picture(picture, plot_comparison(result))
     if not as_json:
-        console.print(f"Written: {out / 'compare.nc'}, {picture}", soft_wrap=True)
+        print_written(out / "compare.nc", picture)
     if accuracy is not None:
         try:
             least_energy(result, accuracy)

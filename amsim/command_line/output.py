@@ -1,7 +1,26 @@
-"""Results as JSON."""
+"""What commands say beside their tables: results as JSON, progress, and where files are."""
 
 import math
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+
+quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+"""Whether the running command was given `--quiet`."""
+
+
+def shows_progress() -> bool:
+    """Whether the running command shows a bar while it works."""
+    return not quiet.get()
+
+
+def print_written(*paths: Path) -> None:
+    """Say where the files of a command are, unless it is to be quiet."""
+    if not quiet.get():
+        named = ", ".join(map(str, paths))
+        Console(markup=False, emoji=False, highlight=False).print(f"Written: {named}", soft_wrap=True)
 
 
 def plain(result: Any) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from amsim.command_line.output import print_written
+
 
 def show(
     result: Annotated[Path, typer.Argument(help="Result of any command (.nc), or store of a study (.zarr).")],
@@ -40,4 +42,4 @@ def show(
     if plot is not None:
         with paper_style(width, style=style):
             write_picture(plot, result_picture(opened, quantity, along))
-        console.print(f"Written: {plot}", soft_wrap=True)
+        print_written(plot)

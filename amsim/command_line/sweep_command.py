@@ -7,11 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import plain
+from amsim.command_line.output import plain, print_written, shows_progress
 from amsim.command_line.workers import dask_client
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_writable
-from amsim.progress import progress_bar
 
 LARGEST_WORKERS = 1024
 """Most worker processes: each holds a JAX of its own, and more are a slip of the keyboard."""
@@ -75,8 +74,8 @@ def sweep(
     check_picture(picture_path, "--out" if plot is None else "--plot")
     if store is not None and not checked_path("store", store).exists():
         check_writable(store.parent, "--store")
-    with dask_client(workers, scheduler) as client, progress_bar() as report:
-        result = given.run(store=store, client=client, progress=lambda done, total: report(study.stem, done, total))
+    with dask_client(workers, scheduler) as client:
+        result = given.run(store=store, client=client, progress=shows_progress())
     # Before the files: a full disk then costs no result.
     console = Console(markup=False, emoji=False, highlight=False)
     if as_json:
@@ -87,16 +86,16 @@ def sweep(
         if idle := result.attrs.get("without_effect"):
             console.print(f"Nothing that was measured changes along {idle}.", soft_wrap=True)
     write_result(result_path, result)
-    written = [str(result_path)]
+    written = [result_path]
     picture, reason = _picture(result)
     if picture is not None:
         write_picture(picture_path, picture)
-        written.append(str(picture_path))
+        written.append(picture_path)
     if as_json:
         return
     if reason:
         console.print(f"No picture: {reason}", soft_wrap=True)
-    console.print(f"Written: {', '.join(written)}", soft_wrap=True)
+    print_written(*written)
 
 
 def _picture(result: Any) -> tuple[Any, str]:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from amsim.command_line.output import print_written, shows_progress
 from amsim.files.whole_file import check_writable, write_whole_text
-from amsim.progress import progress_bar
 
 
 def train(
@@ -29,18 +29,18 @@ def train(
     one_of("data", data, DATASETS)
     check_writable(out, "--out", f"{network}.npz", f"{network}.json")
     images = load_dataset(data)
-    with progress_bar() as report:
-        result = run_training(
-            NETWORKS[network],
-            images,
-            epochs=epochs,
-            batch=batch,
-            learning_rate=learning_rate,
-            seed=seed,
-            progress=lambda step, steps, loss: report(f"{network}, loss {loss:.3f}", step, steps),
-        )
+    result = run_training(
+        NETWORKS[network],
+        images,
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        seed=seed,
+        progress=shows_progress(),
+    )
     save_network(out / f"{network}.npz", NETWORKS[network], result.params)
     record = json.dumps(result.record, indent=1) + "\n"
     write_whole_text(out / f"{network}.json", record)
     accuracy = f"{100 * result.record['test_accuracy']:.2f} % of {result.record['test_images']} test images"
-    print(f"{network}: {accuracy}. Written: {out / f'{network}.npz'}, {out / f'{network}.json'}")
+    print(f"{network}: {accuracy}.")
+    print_written(out / f"{network}.npz", out / f"{network}.json")

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import plain
+from amsim.command_line.output import plain, print_written, shows_progress
 from amsim.files.whole_file import check_writable
-from amsim.progress import progress_bar
 
 
 def validate(
@@ -30,8 +29,7 @@ def validate(
         check_writable(out, "--out", "validate.nc")
     if plot is not None:
         check_picture(plot)
-    with progress_bar() as report:
-        result = run_validation(progress=report)
+    result = run_validation(progress=shows_progress())
     # Before the file: a full disk then costs no result.
     if as_json:
         print(json.dumps(plain(result), indent=1))
@@ -40,11 +38,11 @@ def validate(
     if out is not None:
         write_result(out / "validate.nc", result)
         if not as_json:
-            Console().print(f"Written: {out / 'validate.nc'}", soft_wrap=True)
+            print_written(out / "validate.nc")
     if plot is not None:
         write_picture(plot, result_picture(result))
         if not as_json:
-            Console().print(f"Written: {plot}", soft_wrap=True)
+            print_written(plot)
 
 
 def _print_tables(result: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PyTree
 
-from amsim.circuits.checks import finite_number, function, integer_between, one_of, truth_values
+from amsim.circuits.checks import finite_number, integer_between, one_of, truth_values
 from amsim.comparison.given_designs import AnyDesign, default_designs, given_designs
 from amsim.comparison.network_facts import NetworkFacts, network_facts
 from amsim.comparison.procedure import BATCH, COST_IMAGES, Found, choice_key, find_design, recalibrated
@@ -24,7 +24,7 @@ from amsim.evaluation.given_network import GivenNetwork, check_takes, given_netw
 from amsim.evaluation.item_values import plain_item_values, values_on_dies
 from amsim.evaluation.scoring import SCORINGS, Scoring
 from amsim.foreign.item_inputs import ItemNumbers
-from amsim.progress import NamedProgress
+from amsim.progress import Progress, check_progress, in_part, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import described, provenance
 from amsim.statistics.crossed_interval import bounded_interval
@@ -48,7 +48,6 @@ class _Task:
     seed: int
     calibrate: bool | None
     fine_tune: int
-    progress: NamedProgress | None
 
 
 def compare(
@@ -63,7 +62,7 @@ def compare(
     calibrate: bool | None = None,
     fine_tune: int = 0,
     numbers: ItemNumbers | None = None,
-    progress: NamedProgress | None = None,
+    progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     """Compare designs: accuracy over dies against the energy, latency and area of the whole system.
 
@@ -93,7 +92,8 @@ def compare(
             leaves some open. Ranges of converters are chosen unless it is False.
         fine_tune: Epochs of fine-tuning on the training items through each design's hardware, once it is chosen.
         numbers: Numbers of the inputs of an ONNX network, such as mean and deviation; None is 0 to 1 for bytes.
-        progress: Called with (design, dies done, dies).
+        progress: True shows a bar with the time left; a function is called with (phase, dies done, dies) over all
+            designs.
 
     Returns:
         Dataset over (design, die, component, item): accuracy of each die and of each item, their mean with a 95 %
@@ -111,7 +111,7 @@ def compare(
     integer_between("dies", dies, 1)
     integer_between("seed", seed, 0, 2**32 - 1)
     integer_between("fine_tune", fine_tune, 0, 2**20)
-    function("progress", progress, "(design, dies done, dies)", optional=True)
+    check_progress(progress)
     one_of("metric", metric, SCORINGS)
     scoring = SCORINGS[metric]
     if calibrate is not None:
@@ -130,8 +130,9 @@ def compare(
     if given is not None:
         _check_network(given, dataset, scoring)
     facts = None if given is None else _facts(given, dataset)
-    task = _Task(given, facts, dataset, scoring, dies, seed, calibrate, fine_tune, progress)
-    rows, left_out = _rows(task, default_designs(facts) if chosen is None else chosen, chosen is None)
+    task = _Task(given, facts, dataset, scoring, dies, seed, calibrate, fine_tune)
+    with reporting(progress) as report:
+        rows, left_out = _rows(task, default_designs(facts) if chosen is None else chosen, chosen is None, report)
     attributes = {
         "network": "" if given is None else given.name,
         "data": dataset.name,
@@ -183,14 +184,15 @@ def _facts(network: GivenNetwork, data: Dataset) -> NetworkFacts:
 
 
 def _rows(
-    task: _Task, designs: Sequence[AnyDesign], may_leave_out: bool
+    task: _Task, designs: Sequence[AnyDesign], may_leave_out: bool, report: Progress
 ) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
     """Figures of each design by its name, and of which designs there are none, each with the reason."""
     rows: dict[str, dict[str, np.ndarray]] = {}
     left_out: list[str] = []
-    for one in designs:
+    for number, one in enumerate(designs):
+        part = in_part(report, one.name, number * task.dies, len(designs) * task.dies)
         try:
-            rows[one.name] = _measure(one, task)
+            rows[one.name] = _measure(one, task, part)
         except DeploymentError as error:
             if not may_leave_out or task.network is None:
                 raise DeploymentError(f"Design {one.name}: {error}") from None
@@ -200,7 +202,7 @@ def _rows(
     return rows, left_out
 
 
-def _measure(one: AnyDesign, task: _Task) -> dict[str, np.ndarray]:
+def _measure(one: AnyDesign, task: _Task, report: Progress) -> dict[str, np.ndarray]:
     data, scoring, metric = task.data, task.scoring, task.scoring.metric
     network = task.network
     if network is None:
@@ -211,12 +213,14 @@ def _measure(one: AnyDesign, task: _Task) -> dict[str, np.ndarray]:
     # One batch for the choice and the score, so that they share a program.
     batch = min(BATCH, len(data.train), len(data.test))
     options: dict[str, Any] = {"calibrate": task.calibrate, "scoring": scoring, "facts": task.facts, "batch": batch}
+    report("choice of settings", 0, task.dies)
     found = find_design(one, fn, params, data.train, key, **options)
+    if task.fine_tune:
+        report("fine-tuning", 0, task.dies)
     tuned, found = _fine_tuned(task, fn, params, found) if task.fine_tune else (params, found)
     accelerator, choice = found.candidate.accelerator, found.calibration
-    progress, key = task.progress, jax.random.key(task.seed)
-    report = None if progress is None else lambda done, total: progress(one.name, done, total)
-    options = {"batch": batch, "calibration": choice, "progress": report}
+    key = jax.random.key(task.seed)
+    options = {"batch": batch, "calibration": choice, "report": report}
     values = values_on_dies(scoring.of_items, fn, tuned, accelerator, data.test, key, task.dies, **options)
     values = scoring.settle(values, np.asarray(data.test.labels))
     plain = plain_item_values(scoring.of_items, fn, params, data.test)[None]

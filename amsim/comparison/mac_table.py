@@ -14,13 +14,13 @@ import numpy as np
 import xarray as xr
 
 from amsim.chips.designs import FAMILIES, WORD_LENGTHS, Design, is_family
-from amsim.circuits.checks import function, integer_between, part_of, words
+from amsim.circuits.checks import integer_between, part_of, words
 from amsim.circuits.contract.products import DenseProduct
 from amsim.circuits.contract.work import Work
 from amsim.comparison.families import compare
 from amsim.comparison.quantities import LABELS
 from amsim.files.part_classes import registered_class, registered_names
-from amsim.progress import NamedProgress
+from amsim.progress import Progress, check_progress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.statistics.intervals import interval_names
@@ -48,7 +48,7 @@ def circuit_table(
     families: Sequence[str] = FAMILIES,
     workload: Workload | None = None,
     dies: int = 0,
-    progress: NamedProgress | None = None,
+    progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     """Area, energy per operation, flexibility and accuracy of the three families.
 
@@ -59,7 +59,7 @@ def circuit_table(
             maps, on which the two binary chips are published.
         dies: Dies on which accuracy is measured, with the reference network of each word length up to 8 bit on the
             small data set; 0 leaves accuracy out.
-        progress: Called with (design, steps done, steps) while accuracy is measured.
+        progress: As in `amsim.compare`, while accuracy is measured.
 
     Returns:
         Dataset over (family, bits): `array_energy` of one operation in the array with its readout, `operation_energy`
@@ -72,7 +72,7 @@ def circuit_table(
         ValueError: No word length, one outside 1..16, an unknown family, or a negative number of dies.
     """
     integer_between("dies", dies, 0)
-    function("progress", progress, "(design, steps done, steps)", optional=True)
+    check_progress(progress)
     part_of("workload", workload, Workload, optional=True)
     if not isinstance(bits, Sequence) or not bits:
         raise ValueError(f"Argument `bits` must be a sequence of at least one word length, but is {bits!r}.")
@@ -132,7 +132,7 @@ def _figures(design: Design, network: Workload) -> dict[str, float]:
     }
 
 
-def _accuracies(designs: list[list[Design]], dies: int, progress: NamedProgress | None) -> dict[str, Any]:
+def _accuracies(designs: list[list[Design]], dies: int, progress: bool | Progress | None) -> dict[str, Any]:
     names = interval_names("accuracy")
     found = {name: np.full((len(designs), len(designs[0])), np.nan) for name in names}
     measured = [design.name for family in designs for design in family if design.bits in WORD_LENGTHS] if dies else []

@@ -10,7 +10,7 @@ import xarray as xr
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree, Shaped
 
-from amsim.circuits.checks import at_least_one, function, one_key
+from amsim.circuits.checks import at_least_one, one_key
 from amsim.datasets.check import LabelledData, class_items
 from amsim.datasets.inputs import Inputs, network_arguments
 from amsim.datasets.split import Split
@@ -21,11 +21,14 @@ from amsim.deployment.site_ranges import Calibration
 from amsim.evaluation.answers import are_right, check_logits
 from amsim.evaluation.batches import batch_key, batches, labelled_batches, on_device
 from amsim.noise.random import numbered_keys
-from amsim.progress import Progress
+from amsim.progress import COMPILING, Progress, check_progress, nothing, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.statistics.intervals import interval_variables, mean_interval
 from amsim.system.accelerator import Accelerator
+
+DIES = "dies"
+"""Phase in which a network runs on one die after another."""
 
 
 def evaluate(
@@ -39,7 +42,7 @@ def evaluate(
     reads: int = 1,
     batch: int = 250,
     calibration: Calibration | None = None,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     """Accuracy of a network on many dies, each read several times.
 
@@ -59,7 +62,7 @@ def evaluate(
         reads: Passes over the data on each die, each with its own dynamic noise.
         batch: Inputs computed at once; bounds the memory and changes nothing else, since noise is drawn by item.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
-        progress: Called with (dies done, dies) after each die.
+        progress: True shows a bar with the time left; a function is called with (phase, dies done, dies).
 
     Returns:
         Dataset with `accuracy` (die, read), its mean over dies and the 95 % interval of that mean.
@@ -76,12 +79,13 @@ def evaluate(
     at_least_one(dies=dies, reads=reads, batch=batch)
     data = class_items("data", data)
     one_key("key", key)
-    function("progress", progress, "(dies done, dies)", optional=True)
+    check_progress(progress)
     accelerator = check_deployable(fn, params, hardware, calibration=calibration)
-    accuracy = accuracy_on_dies(
-        fn, params, accelerator, data, *population_keys(key, dies, reads),
-        batch=batch, calibration=calibration, progress=progress,
-    )  # fmt: skip
+    with reporting(progress) as report:
+        accuracy = accuracy_on_dies(
+            fn, params, accelerator, data, *population_keys(key, dies, reads),
+            batch=batch, calibration=calibration, report=report,
+        )  # fmt: skip
     deterministic = accelerator.deterministic
     interval = mean_interval(accuracy.mean(axis=1), deterministic=deterministic)
     return labelled(
@@ -115,7 +119,7 @@ def accuracy_on_dies(
     *,
     batch: int = 250,
     calibration: Calibration | None = None,
-    progress: Progress | None = None,
+    report: Progress = nothing,
 ) -> Float[np.ndarray, "dies reads"]:
     """Accuracy on the dies of these keys (None: the nominal macros), arguments already checked.
 
@@ -125,15 +129,14 @@ def accuracy_on_dies(
     deterministic = accelerator.deterministic
     divided = labelled_batches(data, batch)
     accuracy = np.zeros((dies, reads))
+    report(COMPILING, 0, dies)
     for die in range(1 if deterministic else dies):
         correct = correct_reads(fn, params, accelerator, calibration, die_keys[die], read_keys[die], *divided)
         accuracy[die] = np.asarray(correct) / len(data)
-        if progress is not None:
-            progress(die + 1, dies)
+        report(DIES, die + 1, dies)
     if deterministic:
         accuracy[:] = accuracy[0, 0]
-        if progress is not None:
-            progress(dies, dies)
+        report(DIES, dies, dies)
     return accuracy
 
 

@@ -16,9 +16,11 @@ from amsim.datasets.inputs import Inputs, arrays_of, network_arguments
 from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import check_deployable, deploy
 from amsim.deployment.site_ranges import Calibration
+from amsim.evaluation.accuracy import DIES
 from amsim.evaluation.batches import batch_key, equal_batches, on_device
 from amsim.evaluation.quantities import LABELS
 from amsim.noise.random import numbered_keys
+from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.statistics.intervals import interval_variables, mean_interval, roc_area, roc_area_error
@@ -35,6 +37,7 @@ def evaluate_detector(
     dies: int = 16,
     batch: int = 100,
     calibration: Calibration | None = None,
+    progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     """Scores of a detector on many dies, and how well they separate positive from negative items.
 
@@ -52,6 +55,7 @@ def evaluate_detector(
         dies: Number of dies, each read once.
         batch: Inputs computed at once; bounds the memory and changes nothing else, as in `amsim.evaluate`.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`: `amsim.calibrate(...).calibration`.
+        progress: True shows a bar with the time left; a function is called with (phase, dies done, dies).
 
     Returns:
         Dataset with `score` and `label` (die, item), `auc` (die), its mean with the 95 % interval over dies
@@ -63,6 +67,7 @@ def evaluate_detector(
             typed, or hardware of another type.
         amsim.DeploymentError: The network does not fit the hardware.
     """
+    check_progress(progress)
     at_least_one(dies=dies, batch=batch)
     one_key("key", key)
     data = labelled_items("data", data)
@@ -74,14 +79,17 @@ def evaluate_detector(
     deterministic = accelerator.deterministic
     inputs = equal_batches(data.inputs, batch)
     scores = []
-    for die in range(1 if deterministic else dies):
-        found = np.asarray(_scores(fn, params, accelerator, calibration, die_keys[die], read_keys[die], inputs))
-        found = found.reshape(-1, *found.shape[2:])[: len(data)]
-        if found.shape != labels.shape:
-            raise ValueError(
-                f"Argument `fn` must return scores of the labels' shape {labels.shape}, but they have {found.shape}."
-            )
-        scores.append(found[taken])
+    with reporting(progress) as report:
+        report(COMPILING, 0, dies)
+        for die in range(1 if deterministic else dies):
+            found = np.asarray(_scores(fn, params, accelerator, calibration, die_keys[die], read_keys[die], inputs))
+            found = found.reshape(-1, *found.shape[2:])[: len(data)]
+            if found.shape != labels.shape:
+                raise ValueError(
+                    f"Argument `fn` must return scores of the labels' shape {labels.shape}, but has {found.shape}."
+                )
+            scores.append(found[taken])
+            report(DIES, dies if deterministic else die + 1, dies)
     score = np.stack(scores * dies if deterministic else scores)
     truth = labels[taken]
     # A die that gives NaN tells nothing apart.

@@ -12,9 +12,9 @@ from amsim.datasets.split import Split
 from amsim.deployment.compilation import compiled
 from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import plain_outputs, population_keys
+from amsim.evaluation.accuracy import DIES, plain_outputs, population_keys
 from amsim.evaluation.batches import batch_key, batches, equal_batches
-from amsim.progress import Progress
+from amsim.progress import COMPILING, Progress, nothing
 from amsim.system.accelerator import Accelerator
 
 OfItems = Callable[[Any, Array], Array]
@@ -36,7 +36,7 @@ def values_on_dies(
     *,
     batch: int = 250,
     calibration: Calibration | None = None,
-    progress: Progress | None = None,
+    report: Progress = nothing,
 ) -> np.ndarray:
     """Value of each item on each die, shape (dies, items), one read each: the dies and reads of `evaluate`.
 
@@ -46,8 +46,9 @@ def values_on_dies(
     inputs, labels = equal_batches(data.inputs, batch), equal_batches(np.asarray(data.labels), batch)
     count, size = labels.shape[:2]
     of = size * max(count, LEAST_BATCHES)
-    found = []
-    for die in range(1 if accelerator.deterministic else dies):
+    found, same = [], accelerator.deterministic
+    report(COMPILING, 0, dies)
+    for die in range(1 if same else dies):
         rows = []
         for number in range(count):
             own = map_arrays(lambda one, number=number: jnp.asarray(one[number]), inputs)
@@ -56,8 +57,7 @@ def values_on_dies(
                 _item_values(fn, of_items, params, accelerator, calibration, die_keys[die], read, own, labels[number])
             )
         found.append(np.concatenate([np.asarray(row) for row in rows])[: len(data)])
-        if progress is not None:
-            progress(die + 1, dies)
+        report(DIES, dies if same else die + 1, dies)
     return np.broadcast_to(np.stack(found), (dies, len(data)))
 
 

@@ -21,6 +21,7 @@ from amsim.deployment.front_door import deploy
 from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.fixed_reads import FixedReads, Reading
 from amsim.evaluation.quantities import LABELS
+from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.system.accelerator import Accelerator
@@ -44,6 +45,7 @@ def sensitivity(
     sources: Sequence[str] | None = None,
     dies: int = 4,
     batch: int = 250,
+    progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     r"""Measure what each source of error at each site does to the loss, and how the loss moves with its variance.
 
@@ -73,6 +75,8 @@ def sensitivity(
         sources: Names of sources that the hardware at some site declares; None takes all that are on.
         dies: Dies, each with one read.
         batch: Items computed at once; bounds the memory and changes nothing else, as in `amsim.evaluate`.
+        progress: True shows a bar with the time left; a function is called with (phase, pairs done, pairs), where pairs
+            are of site and source.
 
     Returns:
         Dataset over (site, source): `loss_increase` and its standard error over dies `loss_increase_error`,
@@ -88,15 +92,21 @@ def sensitivity(
     settling and droop, along; slopes are those of its random error. Leakage stays as it is while thermal noise is
     scaled, as in `Macro.with_error_scale` and `amsim.switched_sources`.
     """
+    check_progress(progress)
     data = class_items("data", data)
     given, names = _checked(fn, params, hardware, data, key, sources, dies, batch)
     sites = [literal_name(pattern) for pattern in given.patterns]
     study = _Study(fn, params, given, FixedReads.of(data, batch, key, dies))
-    ideal, on = study.losses(frozenset()), study.losses(study.all_on)
     found = {name: np.full((len(sites), len(names)), np.nan) for name in _MEASURES}
-    for site, column in np.ndindex(len(sites), len(names)):
-        for name, value in study.of_source(site, names[column]).items():
-            found[name][site, column] = value
+    pairs = list(np.ndindex(len(sites), len(names)))
+    with reporting(progress) as report:
+        report(COMPILING, 0, len(pairs))
+        ideal, on = study.losses(frozenset()), study.losses(study.all_on)
+        for number, (site, column) in enumerate(pairs):
+            report(f"{names[column]} at {sites[site]}", number, len(pairs))
+            for name, value in study.of_source(site, names[column]).items():
+                found[name][site, column] = value
+        report("sources", len(pairs), len(pairs))
     energy = _site_energy(fn, params, given, first_arguments(data.inputs, 16))
     share = energy / energy.sum()
     return labelled(

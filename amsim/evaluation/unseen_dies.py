@@ -16,6 +16,7 @@ from amsim.evaluation.accuracy import accuracy_on_dies
 from amsim.evaluation.answers import check_answers
 from amsim.evaluation.quantities import LABELS
 from amsim.noise.random import numbered_keys
+from amsim.progress import Progress, check_progress, in_part, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.statistics.intervals import MeanInterval, interval_variables, mean_interval, yield_interval
@@ -35,6 +36,7 @@ def unseen_dies_report(
     accuracy_limit: float | None = None,
     calibration: Calibration | None = None,
     batch: int = 250,
+    progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     """Accuracy by dies (seen or unseen in training) and by items (of the training or the test data).
 
@@ -53,6 +55,8 @@ def unseen_dies_report(
         accuracy_limit: Accuracy that a good die reaches, 0 to 1; None leaves the yield out.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`.
         batch: Inputs computed at once; bounds the memory and changes nothing else, as in `amsim.evaluate`.
+        progress: True shows a bar with the time left; a function is called with (phase, dies done, dies) over all parts
+            and data.
 
     Returns:
         Dataset with `accuracy` (part, data, die, read), NaN where a part has fewer dies, its mean over dies with the
@@ -64,6 +68,7 @@ def unseen_dies_report(
             that is not typed.
         amsim.DeploymentError: The network does not fit the hardware.
     """
+    check_progress(progress)
     at_least_one(dies=dies, reads=reads, batch=batch)
     one_key("key", key)
     if not isinstance(seen, Sequence) or isinstance(seen, str | bytes):
@@ -82,14 +87,18 @@ def unseen_dies_report(
     parts["unseen"] = list(numbered_keys(die_key, dies))
     most = max(map(len, parts.values()))
     accuracy = np.full((len(parts), len(splits), most, reads), np.nan)
-    for row, (part, keys) in enumerate(parts.items()):
-        stream = jax.random.fold_in(read_key, 0 if part == "unseen" else 1)
-        read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(stream, len(keys)))
-        for column, split in enumerate(splits.values()):
-            found = accuracy_on_dies(
-                fn, params, accelerator, split, keys, read_keys, calibration=calibration, batch=batch
-            )
-            accuracy[row, column, : len(keys)] = found
+    total, done = len(splits) * sum(map(len, parts.values())), 0
+    with reporting(progress) as report:
+        for row, (part, keys) in enumerate(parts.items()):
+            stream = jax.random.fold_in(read_key, 0 if part == "unseen" else 1)
+            read_keys = jax.vmap(lambda one: numbered_keys(one, reads))(numbered_keys(stream, len(keys)))
+            for column, (name, split) in enumerate(splits.items()):
+                found = accuracy_on_dies(
+                    fn, params, accelerator, split, keys, read_keys, calibration=calibration, batch=batch,
+                    report=in_part(report, f"{part} dies, {name}", done, total),
+                )  # fmt: skip
+                accuracy[row, column, : len(keys)] = found
+                done += len(keys)
     deterministic = accelerator.deterministic
     return labelled(
         {"accuracy": (("part", "data", "die", "read"), accuracy)} | _summary(accuracy, deterministic, accuracy_limit),

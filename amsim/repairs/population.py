@@ -9,15 +9,15 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import at_least_one, function, one_key, one_of, shown
+from amsim.circuits.checks import at_least_one, one_key, one_of, shown
 from amsim.datasets.check import LabelledData, class_items
 from amsim.deployment.chip import Chip
 from amsim.deployment.front_door import deploy
 from amsim.deployment.site_ranges import Calibration
-from amsim.evaluation.accuracy import population_keys, right_answers
+from amsim.evaluation.accuracy import DIES, population_keys, right_answers
 from amsim.evaluation.answers import check_answers
 from amsim.evaluation.batches import LabelledBatches, labelled_batches
-from amsim.progress import Progress
+from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.repairs.bench import Bench, Effort
 from amsim.repairs.kinds import REPAIRS, Repair
 from amsim.results.labelled import labelled
@@ -71,7 +71,7 @@ def repair(
     reads: int = 1,
     batch: int = 250,
     calibration: Calibration | None = None,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
 ) -> Repaired:
     """Repair dies by measurements on them, with the accuracy gained and the effort spent by each repair.
 
@@ -92,7 +92,7 @@ def repair(
         reads: Passes over the test data on each die.
         batch: Items computed at once. It bounds the memory; noise is drawn by item.
         calibration: Codes and readout ranges by site, as in `amsim.deploy`.
-        progress: Called with (dies done, dies).
+        progress: True shows a bar with the time left; a function is called with (phase, dies done, dies).
 
     Returns:
         The chips, and a Dataset over `repair` with `accuracy` (repair, die), its mean and 95 % interval, `gain` and its
@@ -108,7 +108,7 @@ def repair(
     """
     at_least_one(dies=dies, reads=reads, batch=batch)
     one_key("key", key)
-    function("progress", progress, "(dies done, dies)", optional=True)
+    check_progress(progress)
     samples, test = class_items("samples", samples), class_items("test", test)
     chosen = _by_name(repairs)
     nominal = deploy(fn, params, hardware, calibration=calibration)
@@ -121,18 +121,19 @@ def repair(
     accuracy = np.zeros((len(chosen) + 1, dies, reads))
     efforts: list[list[Effort]] = []
     chips: list[Chip] = []
-    for die in range(dies):
-        chip = deploy(fn, params, nominal.accelerator, key=die_keys[die], calibration=calibration)
-        bench = Bench(ideal, samples, min(batch, len(samples)), jax.random.fold_in(measuring_key, die))
-        accuracy[0, die] = _accuracy(chip, read_keys[die], divided, len(test))
-        efforts.append([Effort()])
-        for row, one in enumerate(chosen.values(), 1):
-            chip, effort = one(chip, bench)
-            accuracy[row, die] = _accuracy(chip, read_keys[die], divided, len(test))
-            efforts[-1].append(effort)
-        chips.append(chip)
-        if progress is not None:
-            progress(die + 1, dies)
+    with reporting(progress) as report:
+        report(COMPILING, 0, dies)
+        for die in range(dies):
+            chip = deploy(fn, params, nominal.accelerator, key=die_keys[die], calibration=calibration)
+            bench = Bench(ideal, samples, min(batch, len(samples)), jax.random.fold_in(measuring_key, die))
+            accuracy[0, die] = _accuracy(chip, read_keys[die], divided, len(test))
+            efforts.append([Effort()])
+            for row, one in enumerate(chosen.values(), 1):
+                chip, effort = one(chip, bench)
+                accuracy[row, die] = _accuracy(chip, read_keys[die], divided, len(test))
+                efforts[-1].append(effort)
+            chips.append(chip)
+            report(DIES, die + 1, dies)
     idle = [name for row, name in enumerate(chosen, 1) if all(of_die[row] == Effort() for of_die in efforts)]
     if idle and repairs is not DEFAULT_REPAIRS:
         warn_once(f"Argument `repairs` names what changes nothing on this hardware: {', '.join(idle)}.")

@@ -88,14 +88,13 @@ def _plane(result: xr.Dataset) -> Chart | None:
                 "hovertext": [_hover(names[index], index, value, price) for index in own],
             }
         )  # fmt: skip
-    layout = {"xaxis": _axis(price, logarithmic=wide), "yaxis": _axis(value), "showlegend": True}
+    better = {} if metric.higher_is_better else {"autorange": "reversed"}
+    layout = {"xaxis": _axis(price, logarithmic=wide), "yaxis": _axis(value) | better, "showlegend": True}
     note = (
         "A click on a name in the legend hides it, a double click shows it alone. Drag to zoom, double click to go "
         "back. The best points have their names, the others show them when pointed at."
     )
     figure = {"data": data, "layout": layout, "ticks": _decade_ticks(x[known], price)}
-    if not metric.higher_is_better:
-        layout["yaxis"]["autorange"] = "reversed"
     return _chart(f"{metric.words.capitalize()} against energy", note, "x", {"": figure})
 
 
@@ -164,8 +163,8 @@ def _dies(result: xr.Dataset, known: list[Summary]) -> Chart | None:
             for index, name in enumerate(names)
         ]  # fmt: skip
         y = {"autorange": "reversed", "automargin": True}
-        layout: dict[str, Any] = {"xaxis": _axis(one), "yaxis": y, "showlegend": False}
-        choices[_heading(one)] = {"data": data, "layout": {**layout, "height": 150 + 40 * len(names)}}
+        layout: dict[str, Any] = {"xaxis": _axis(one), "yaxis": y, "showlegend": False, "height": 150 + 40 * len(names)}
+        choices[_heading(one)] = {"data": data, "layout": layout}
     note = "Each dot is a die, each box the middle half of them."
     return _chart("Dies", note, "x", choices) if choices else None
 

@@ -47,11 +47,20 @@ def check_choices(accelerator: Accelerator, choices: Choices | None, variables: 
             raise ValueError(f"Argument `choices` must name static settings, such as {known}, but {path!r} is not one.")
 
 
+def most_trials(choices: Choices) -> int:
+    """Trials that a search over these choices makes at most."""
+    return min(_combinations(choices), EXHAUSTIVE)
+
+
+def _combinations(choices: Choices) -> int:
+    return math.prod(len(values) for values in choices.values())
+
+
 def search_choices(
     search: Callable[[Mapping[str, Any]], Trial], choices: Choices, limit: float, key: PRNGKeyArray
 ) -> list[Trial]:
     """Trials of all combinations, or of `EXHAUSTIVE` of them that Optuna picks."""
-    if math.prod(len(values) for values in choices.values()) <= EXHAUSTIVE:
+    if _combinations(choices) <= EXHAUSTIVE:
         return [search(dict(zip(choices, values, strict=True))) for values in itertools.product(*choices.values())]
     try:
         import optuna

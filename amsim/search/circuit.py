@@ -1,6 +1,7 @@
 """Circuit design by gradient: settings of the hardware that need the least energy at an accuracy."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.accuracy import evaluate
 from amsim.evaluation.answers import check_answers
 from amsim.evaluation.fixed_reads import FixedReads
-from amsim.progress import Progress
+from amsim.progress import Progress, check_progress, in_part, in_share, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.results.units import with_prefix
@@ -27,6 +28,7 @@ from amsim.search.choices import (
     Trial,
     best_trial,
     check_choices,
+    most_trials,
     search_choices,
     trial_table,
 )
@@ -118,7 +120,7 @@ def design_circuit(
     batch: int = 250,
     weights: WeightTraining | None = None,
     check: LabelledData | FinalCheck | None = None,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
 ) -> DesignedCircuit:
     """Find the settings that need the least energy per inference at an accuracy.
 
@@ -153,7 +155,8 @@ def design_circuit(
         weights: Training of the parameters at every step of the search; None keeps them.
         check: Items to check circuits on, on fresh dies, none of them in `data`; or the share of `data` to set aside
             for that; or an `amsim.FinalCheck`. None sets half of `data` aside.
-        progress: Called with (steps done, steps) of each search.
+        progress: True shows a bar with the time left; a function is called with (phase, steps done, steps) over the
+            searches of all choices.
 
     Returns:
         The circuit; of those tested, the one of least energy that passes, or the first if none does.
@@ -175,7 +178,7 @@ def design_circuit(
     at_least_one(steps=steps, dies=dies, batch=batch)
     one_key("key", key)
     function("fn", fn, "(params, *inputs)")
-    function("progress", progress, "(steps done, steps)", optional=True)
+    check_progress(progress)
     accelerator, bounded = _place(fn, params, hardware, data, space)
     check_choices(accelerator, space.choices, bounded)
     log_bounds(accelerator, bounded)
@@ -190,15 +193,20 @@ def design_circuit(
     margin = least_margin(accuracy, len(checked), final.confidence)
     aim = accuracy + margin
 
-    def search(choice: Mapping[str, Any]) -> Trial:
+    choices = space.choices or {}
+    total, starts = steps * most_trials(choices), itertools.count(0, steps)
+
+    def search(choice: Mapping[str, Any], report: Progress) -> Trial:
         chosen = with_settings(accelerator, choice)
         bounds, trained = log_bounds(chosen, bounded), training.learning_rate > 0
         estimate = Estimate(fn, chosen, tuple(bounded), reads, tuple(counted.components), activity, trained)
         found = GradientSearch(estimate, params, bounds, aim, training)
-        found.run(steps, progress)
+        found.run(steps, in_part(report, ", ".join(map(str, choice.values())), next(starts), total))
         return Trial(dict(choice), found, found.finish())
 
-    trials = search_choices(search, space.choices or {}, aim, search_key)
+    with reporting(progress) as report:
+        trials = search_choices(lambda choice: search(choice, report), choices, aim, search_key)
+        report("check", total, total)
     best = best_trial(trials, aim)
 
     def check_point(point: SearchPoint) -> tuple[Accelerator, xr.Dataset]:
@@ -252,6 +260,7 @@ def pareto_curve(
     *,
     key: PRNGKeyArray,
     variables: Variables | SearchSpace,
+    progress: bool | Progress | None = None,
     **options: Any,
 ) -> xr.Dataset:
     """Least energy against the accuracy asked for: one circuit per limit, each starting from that of the limit above.
@@ -264,6 +273,7 @@ def pareto_curve(
         accuracies: Limits, all different.
         key: Draws dies and reads, the same for all limits.
         variables: As in `design_circuit`.
+        progress: As in `design_circuit`, over the searches of all limits.
         **options: Further arguments of `design_circuit`, which knows no others.
 
     Returns:
@@ -286,9 +296,15 @@ def pareto_curve(
     accelerator, bounded = _place(fn, params, hardware, data, space)
     space = SearchSpace(bounded, space.choices)
     found: list[DesignedCircuit] = []
-    for limit in reversed(limits):
-        start = found[-1].accelerator if found else accelerator
-        found.append(design_circuit(fn, params, start, data, key=key, variables=space, accuracy=limit, **options))
+    with reporting(progress) as report:
+        for number, limit in enumerate(reversed(limits)):
+            start = found[-1].accelerator if found else accelerator
+            part = in_share(report, f"limit {limit:g}", number, len(limits))
+            found.append(
+                design_circuit(
+                    fn, params, start, data, key=key, variables=space, accuracy=limit, progress=part, **options
+                )
+            )
     found.reverse()
     checked = (*interval_names("accuracy"), "accuracy_bound")
     return labelled(

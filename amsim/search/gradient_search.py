@@ -10,7 +10,7 @@ import optax
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.progress import Progress
+from amsim.progress import COMPILING, Progress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.results.units import with_prefix
@@ -89,8 +89,9 @@ class GradientSearch:
         self.optimiser = optax.multi_transform(kinds, self._kinds(params, weights.trainable))
         self.state = initial_state(self.optimiser, _floating(params)) if estimate.trained else None
 
-    def run(self, steps: int, progress: Progress | None) -> None:
+    def run(self, steps: int, report: Progress) -> None:
         """Take so many steps."""
+        report(COMPILING, 0, steps)
         shrink = (SHORTEST_STEP / LONGEST_STEP) ** (1 / max(steps - 1, 1))
         for number in range(steps):
             energy, energy_slope = self.estimate.energy(self.logs, self.params)
@@ -104,8 +105,7 @@ class GradientSearch:
             self.rows.append((np.exp(self.logs), energy, found.accuracy, found.smooth, weight))
             self._train(found)
             self.logs = following
-            if progress is not None:
-                progress(number + 1, steps)
+            report("search", number + 1, steps)
 
     def finish(self) -> SearchPoint:
         """Bisection to the limit, and the best point of all."""

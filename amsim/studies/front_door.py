@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 
 from amsim.circuits.checks import integer_between, one_key, part_of
 from amsim.files.path_argument import checked_path
-from amsim.progress import Progress, progress_bar
+from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.results.notices import warn_once
 from amsim.results.provenance import described, provenance
 from amsim.studies.axes import Block, blocks
@@ -42,7 +42,7 @@ def sweep(
     store: str | Path | None = None,
     client: Any = None,
     memory_limit: int | float | None = None,
-    progress: bool | Progress = False,
+    progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     """Measure something at every point of a study, on the same dies and reads at each.
 
@@ -67,7 +67,8 @@ def sweep(
         client: A `dask.distributed.Client` whose workers compute (extra `distributed`), with the same bits on the same
             kind of processor.
         memory_limit: Bytes that intermediate results may take; None is half of what is free.
-        progress: True shows a bar with the time left; a function is called with (items done, items).
+        progress: True shows a bar with the time left; a function is called with (phase, items done, items), where
+            items are points, dies and reads.
 
     Returns:
         Dataset over the dimensions of `axes`, then `die` and `read` where the function takes their keys, then those
@@ -104,7 +105,7 @@ def sweep(
             held.begin(_fingerprint(own, jobs), jobs, results.dataset(own | further))
             if held.complete:
                 return held.load().assign_attrs(further)
-        _run(thing, jobs, results, own | further, held, client, _reporter(progress, stack))
+        _run(thing, jobs, results, own | further, held, client, stack.enter_context(reporting(progress)))
         result = results.dataset(own | further)
         idle = unmoved_axes(result, dims)
         result = result.assign_attrs(without_effect=", ".join(idle))
@@ -136,8 +137,7 @@ def check_options(store: Any, client: Any, memory_limit: Any, progress: Any) -> 
         checked_path("store", store, "the path of a folder")
     if client is not None and not hasattr(client, "scheduler_info"):
         raise ValueError(f"Argument `client` must be a dask.distributed.Client, but is {client!r}.")
-    if not (isinstance(progress, bool) or callable(progress)):
-        raise ValueError(f"Argument `progress` must be True, False or a function (done, total), but is {progress!r}.")
+    check_progress(progress)
 
 
 def _check_calibration(function: Any, axes: Any) -> None:
@@ -168,7 +168,7 @@ def _run(
         results.add(job, number, outputs)
         done.add((job.number, number))
     count = sum(jobs[job].program.lanes.items for job, _ in done)
-    report(count, total)
+    report(COMPILING, count, total)
     remaining = [
         (job, number) for job in jobs for number in range(job.program.calls) if (job.number, number) not in done
     ]
@@ -179,7 +179,7 @@ def _run(
             if held is not None:
                 held.add(one, lambda: results.dataset(attributes))
             count += one[0].program.lanes.items
-            report(count, total)
+            report("points", count, total)
     except KeyboardInterrupt:
         if held is not None:
             held.label(results.dataset(attributes))
@@ -188,15 +188,6 @@ def _run(
         calls.close()
         if held is not None:
             held.flush()
-
-
-def _reporter(progress: bool | Progress, stack: ExitStack) -> Progress:
-    if callable(progress):
-        return progress
-    if not progress:
-        return lambda done, total: None
-    bar = stack.enter_context(progress_bar())
-    return lambda done, total: bar("study", done, total)
 
 
 def _check_key(thing: Measured, found: Sequence[Group], key: Any) -> None:

@@ -17,7 +17,7 @@ from amsim.datasets.split import Dataset
 from amsim.evaluation.accuracy import plain_accuracy
 from amsim.evaluation.answers import are_right, check_answers
 from amsim.networks.image_network import ImageNetwork, Params
-from amsim.progress import LossProgress
+from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.training.losses import cross_entropy
 from amsim.training.optimiser import initial_state, update
 
@@ -46,7 +46,7 @@ def train(
     batch: int = 128,
     learning_rate: float = 5e-3,
     seed: int = 0,
-    progress: LossProgress | None = None,
+    progress: bool | Progress | None = None,
 ) -> TrainingResult:
     """Train a reference network with Adam, a cosine schedule and mirrored images.
 
@@ -60,13 +60,15 @@ def train(
         batch: Images per step; the last incomplete batch of an epoch is left out.
         learning_rate: Learning rate of Adam at the start.
         seed: Fixes initial weights, order and mirroring; the same seed, machine and versions give the same weights.
-        progress: Called with (step, steps, loss) about once a second.
+        progress: True shows a bar with the loss and the time left; a function is called with (phase, steps done, steps)
+            about once a second.
 
     Raises:
         ValueError: A count that is not positive, a seed beyond 0..2^32 - 1, labels that are no classes of the network,
             or fewer training images than one batch.
         FloatingPointError: The loss is no longer finite.
     """
+    check_progress(progress)
     at_least_one(epochs=epochs, batch=batch)
     integer_between("seed", seed, 0, 2**32 - 1)
     number_between("learning_rate", learning_rate, 0.0, float("inf"))
@@ -81,23 +83,27 @@ def train(
     step = jax.jit(partial(_step, network, optimiser), donate_argnums=(0, 1))
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
     start, last_report = time.monotonic(), 0.0
-    for epoch in range(epochs):
-        order = np.asarray(jax.random.permutation(jax.random.fold_in(shuffle, epoch), len(items)))
-        losses, hits = [], []
-        for index in range(steps):
-            chosen = items[order[index * batch : (index + 1) * batch]]
-            number = epoch * steps + index
-            key = jax.random.fold_in(mirror, number)
-            params, state, loss, hit = step(params, state, chosen.inputs, chosen.labels, key)
-            losses.append(loss)
-            hits.append(hit)
-            if progress is not None and time.monotonic() - last_report > 1:
-                progress(number, epochs * steps, float(loss))
-                last_report = time.monotonic()
-        history["loss"].append(round(float(jnp.mean(jnp.stack(losses))), 5))
-        history["accuracy"].append(round(float(jnp.mean(jnp.stack(hits))), 5))
-        if not np.isfinite(history["loss"][-1]):
-            raise FloatingPointError(f"The loss is {history['loss'][-1]} after epoch {epoch + 1}; lower learning_rate.")
+    with reporting(progress) as report:
+        report(COMPILING, 0, epochs * steps)
+        for epoch in range(epochs):
+            order = np.asarray(jax.random.permutation(jax.random.fold_in(shuffle, epoch), len(items)))
+            losses, hits = [], []
+            for index in range(steps):
+                chosen = items[order[index * batch : (index + 1) * batch]]
+                number = epoch * steps + index
+                key = jax.random.fold_in(mirror, number)
+                params, state, loss, hit = step(params, state, chosen.inputs, chosen.labels, key)
+                losses.append(loss)
+                hits.append(hit)
+                if time.monotonic() - last_report > 1:
+                    report(f"loss {float(loss):.3f}", number + 1, epochs * steps)
+                    last_report = time.monotonic()
+            history["loss"].append(round(float(jnp.mean(jnp.stack(losses))), 5))
+            history["accuracy"].append(round(float(jnp.mean(jnp.stack(hits))), 5))
+            if not np.isfinite(history["loss"][-1]):
+                raise FloatingPointError(
+                    f"The loss is {history['loss'][-1]} after epoch {epoch + 1}; lower learning_rate."
+                )
     record = {
         "network": dataclasses.asdict(network),
         "data": data.name,

@@ -1,11 +1,12 @@
 """The whole ladder of trust, run and laid out as a Dataset."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from amsim.progress import Progress, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.spice import SpiceError
@@ -49,9 +50,7 @@ def all_rungs() -> tuple[Rung, ...]:
     return tuple(sorted(rungs, key=lambda rung: LEVELS.index(rung.level)))
 
 
-def validate(
-    rungs: Sequence[Rung] | None = None, *, progress: Callable[[str, int, int], None] | None = None
-) -> xr.Dataset:
+def validate(rungs: Sequence[Rung] | None = None, *, progress: bool | Progress | None = None) -> xr.Dataset:
     """Compare the model with its references, rung by rung.
 
     A miss is a result, not an error. A rung whose circuit simulator is missing or fails is left out, and the attribute
@@ -59,7 +58,7 @@ def validate(
 
     Args:
         rungs: What to compare; None is `all_rungs()`.
-        progress: Called with (level, rungs done, rungs).
+        progress: True shows a bar with the time left; a function is called with (level, rungs done, rungs).
 
     Returns:
         Dataset over `rung`: `model`, `reference` (of a range, the end nearest to the model), its ends `reference_low`
@@ -79,15 +78,14 @@ def validate(
         )
     done: list[tuple[Rung, float]] = []
     absent: list[str] = []
-    for number, rung in enumerate(chosen):
-        if progress is not None:
-            progress(rung.level, number, len(chosen))
-        try:
-            done.append((rung, float(np.asarray(rung.model()))))
-        except SpiceError as error:
-            absent.append(f"{rung.name}: {error}")
-    if progress is not None:
-        progress("done", len(chosen), len(chosen))
+    with reporting(progress) as report:
+        for number, rung in enumerate(chosen):
+            report(rung.level, number, len(chosen))
+            try:
+                done.append((rung, float(np.asarray(rung.model()))))
+            except SpiceError as error:
+                absent.append(f"{rung.name}: {error}")
+        report("done", len(chosen), len(chosen))
     return _dataset(done, absent)
 
 

@@ -11,15 +11,18 @@ from amsim.circuits.exact import Exact
 from amsim.datasets.load import load_dataset
 from amsim.datasets.split import Split
 from amsim.deployment.front_door import check_deployable
-from amsim.evaluation.accuracy import answers_on_dies
+from amsim.evaluation.item_values import values_on_dies
+from amsim.evaluation.scoring import SCORINGS
 from amsim.statistics.crossed_interval import crossed_interval
 from amsim.statistics.intervals import MeanInterval
 from amsim.system.accelerator import Accelerator
 from amsim.validation.rung import Rung
 
 TOLERANCE = 1.5
-"""Points of accuracy between a loss and a published one: about two standard errors of a difference on 500 common images.
-The interval of two dies is wider, 1.5 to 4 points to either side, so that it tells only what loses several points."""
+"""Points of accuracy between a loss and a published one: about two standard errors of a difference on 500 images.
+
+The interval of two dies is wider, 1.5 to 4 points to either side, so that it tells only what loses several points.
+"""
 
 IMAGES = {1: 500, 4: 250}
 """Test images by word length; those of several bits take a read for each pair of bits."""
@@ -53,8 +56,9 @@ def accuracy_loss(
     """
     accelerator, exact = (check_deployable(fn, params, one) for one in (hardware, Exact()))
     key = jax.random.key(seed)
-    right = answers_on_dies(fn, params, accelerator, data, key, dies)
-    plain = answers_on_dies(fn, params, exact, data, key, 1)
+    is_right = SCORINGS["accuracy"].of_items
+    right = values_on_dies(is_right, fn, params, accelerator, data, key, dies)
+    plain = values_on_dies(is_right, fn, params, exact, data, key, 1)
     return crossed_interval(100.0 * (plain.astype(float) - right), deterministic=accelerator.deterministic)
 
 

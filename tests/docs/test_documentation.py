@@ -80,17 +80,17 @@ def test_how_the_public_names_are_found():
 
 
 def test_links_of_the_repository_hold_on_the_site():
-    pages = {"index.md", "facts.md", "how_tos/a.md", "how_tos/b.md", "tutorials/01_x.md", "results/speed.md"}
+    pages = {"overview.md", "facts.md", "how_tos/a.md", "how_tos/b.md", "tutorials/01_x.md", "results/speed.md"}
 
     def linked(text, page):
         return links.linked(text, page, pages, {"amsim.circuits.ChargeLine"})
 
-    assert linked("![x](docs/compare.png) [y](docs/facts.md#5)", "index.md") == "![x](compare.png) [y](facts.md#5)"
-    assert linked("`docs/results/speed.md` `notebooks/01_x`", "index.md") == (
+    assert linked("![x](docs/compare.png) [y](docs/facts.md#5)", "overview.md") == "![x](compare.png) [y](facts.md#5)"
+    assert linked("`docs/results/speed.md` `notebooks/01_x`", "overview.md") == (
         "[`docs/results/speed.md`](results/speed.md) [`notebooks/01_x`](tutorials/01_x.md)"
     )
     assert linked("[y](b.md) [z](../../README.md#top) [w](https://w.org)", "how_tos/a.md") == (
-        "[y](b.md) [z](../index.md#top) [w](https://w.org)"
+        "[y](b.md) [z](../overview.md#top) [w](https://w.org)"
     )
     assert linked("![p](01_x/output.png) `02_y`", "tutorials/01_x.md") == "![p](01_x/output.png) `02_y`"
     name = "amsim.circuits.ChargeLine.settled_voltage"

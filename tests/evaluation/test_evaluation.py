@@ -85,7 +85,7 @@ def test_population_without_spread_is_computed_once(case):
     )
     np.testing.assert_array_equal(result["accuracy"], np.ones((5, 1)))
     assert float(result["accuracy_low"]) == float(result["accuracy_high"]) == 1
-    assert seen == [(1, 5), (5, 5)]
+    assert seen == [("compiling", 0, 5), ("dies", 1, 5), ("dies", 5, 5)]
 
 
 def test_interval_is_students(case):

@@ -28,7 +28,7 @@ def unpacked(name: str, folder: Path) -> Path:
 
 def run(store: Path, done: list[int]) -> xr.Dataset:
     macro = circuits.SwitchedCapacitor(rows=8, columns=4)
-    progress = lambda count, total: done.append(count)  # noqa: E731
+    progress = lambda phase, count, total: done.append(count)  # noqa: E731
     return amsim.sweep(measure, AXES, hardware=macro, key=jax.random.key(5), dies=3, store=store, progress=progress)
 
 

@@ -22,7 +22,7 @@ def network(params, inputs):
     return inputs @ params["w"]
 
 
-def interrupt(done, total):
+def interrupt(phase, done, total):
     """A signal after the first part of the work, as a notebook's stop button sends it."""
     if 0 < done < total:
         signal.raise_signal(signal.SIGINT)
@@ -42,6 +42,6 @@ def test_a_sweep_is_interrupted_and_its_store_goes_on(tmp_path, monkeypatch):
     axes, seen = {"macro.comparator.noise": [1e-3, 1e-2]}, []
     with pytest.raises(KeyboardInterrupt):
         amsim.sweep(measure, axes, **given, progress=interrupt)
-    again = amsim.sweep(measure, axes, **given, progress=lambda done, total: seen.append((done, total)))
+    again = amsim.sweep(measure, axes, **given, progress=lambda phase, done, total: seen.append((done, total)))
     assert 0 < seen[0][0] < seen[0][1]
     xr.testing.assert_identical(again, amsim.sweep(measure, axes, **given | {"store": None}))

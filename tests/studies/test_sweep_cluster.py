@@ -49,7 +49,7 @@ def test_a_cluster_gives_the_bits_of_this_process(tmp_path, monkeypatch):
     ):
         result = amsim.sweep(
             measure, AXES, **options, client=client, store=tmp_path / "study.zarr",
-            progress=lambda count, total: done.append((count, total)),
+            progress=lambda phase, count, total: done.append((count, total)),
         )  # fmt: skip
         again = amsim.sweep(measure, other, **options, client=client)
     assert done[-1] == (16, 16)
@@ -72,7 +72,7 @@ def test_a_worker_that_dies_changes_nothing(tmp_path, monkeypatch):
         first = next(iter(cluster.workers.values()))
         killed = threading.Event()
 
-        def kill(done: int, total: int) -> None:
+        def kill(phase: str, done: int, total: int) -> None:
             if done >= 6 and not killed.is_set():
                 killed.set()
                 os.kill(first.pid, 9)

@@ -45,7 +45,7 @@ def measure(hardware, die_key):
 
 axes = {"macro.unit_capacitance": np.linspace(1e-15, 3e-15, 6), "macro.adc.bits": [4, 6]}
 macro = circuits.SwitchedCapacitor(rows=8, columns=4)
-progress = lambda done, total: print(done, flush=True)
+progress = lambda phase, done, total: print(done, flush=True)
 result = amsim.sweep(
     measure, axes, hardware=macro, key=jax.random.key(5), dies=3, store=sys.argv[1], progress=progress
 )
@@ -212,7 +212,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
             run(path)
     assert len(list((path / "study" / "parts").glob("[0-9]*"))) == 4
     said = []
-    resumed = run(path, progress=lambda done, total: said.append(done))
+    resumed = run(path, progress=lambda phase, done, total: said.append(done))
     assert said[0] == sum(len(one) for one in written)
     xr.testing.assert_identical(resumed, run(tmp_path / "other.zarr"))
 
@@ -243,7 +243,7 @@ def test_what_the_system_refuses_to_write_loses_nothing(uninterrupted, tmp_path,
     monkeypatch.setattr(programs, "CACHE_BYTES", 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def fill(done, total):
+    def fill(phase, done, total):
         if done >= after:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
 
@@ -255,7 +255,7 @@ def test_what_the_system_refuses_to_write_loses_nothing(uninterrupted, tmp_path,
     assert resource.getrlimit(resource.RLIMIT_FSIZE) == (soft, hard)
     assert refused.value.filename == str(path)
     said = []
-    resumed = run(path, progress=lambda done, total: said.append(done))
+    resumed = run(path, progress=lambda phase, done, total: said.append(done))
     assert said[0] >= after
     xr.testing.assert_identical(resumed, uninterrupted)
     with xr.open_zarr(path) as stored:
@@ -284,7 +284,7 @@ def test_a_disk_that_turns_read_only_inside_a_part_loses_nothing(uninterrupted, 
     assert sorted(one.suffix for one in (path / "study" / "parts").glob("[0-9]*")) == ["", "", "", "", "", ".part"]
     assert stores.stored_items(path) == (5, 18)
     said = []
-    resumed = run(path, progress=lambda done, total: said.append(done))
+    resumed = run(path, progress=lambda phase, done, total: said.append(done))
     assert said[0] == 5
     xr.testing.assert_identical(resumed, uninterrupted)
     assert stores.stored_items(path) == (18, 18)
@@ -293,7 +293,7 @@ def test_a_disk_that_turns_read_only_inside_a_part_loses_nothing(uninterrupted, 
 def test_two_studies_do_not_write_one_store_at_once(tmp_path):
     refused = []
 
-    def second(done, total):
+    def second(phase, done, total):
         with pytest.raises(ValueError, match="`store` must be written by one study at a time"):
             run(tmp_path / "study")
         refused.append(done)
@@ -301,7 +301,7 @@ def test_two_studies_do_not_write_one_store_at_once(tmp_path):
     first = run(tmp_path / "study", progress=second)
     assert refused[-1] == 18
     with pytest.raises(RuntimeError, match="stopped"):
-        run(tmp_path / "other", progress=lambda done, total: (_ for _ in ()).throw(RuntimeError("stopped")))
+        run(tmp_path / "other", progress=lambda phase, done, total: (_ for _ in ()).throw(RuntimeError("stopped")))
     # A study that has ended, or was stopped, leaves its store to the next.
     xr.testing.assert_identical(run(tmp_path / "study"), first)
     xr.testing.assert_identical(run(tmp_path / "other"), first)
@@ -311,7 +311,7 @@ def test_an_interrupted_study_shows_what_has_come(tmp_path, monkeypatch):
     path = tmp_path / "study.zarr"
     monkeypatch.setattr(programs, "CACHE_BYTES", 1)
 
-    def interrupt(done, total):
+    def interrupt(phase, done, total):
         if done == 7:
             raise KeyboardInterrupt
 

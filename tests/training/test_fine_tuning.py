@@ -156,12 +156,12 @@ def test_a_step_meets_its_die_and_noise_scale_in_one_compilation(blobs, weights)
         batch=48,
         dies=amsim.TrainingDies(own, noise=optax.linear_schedule(1.0, 0.0, 2)),
         optimiser=0.0,
-        progress=lambda step, steps, loss: after_step.append((step, steps, len(traces))),
+        progress=lambda phase, step, steps: after_step.append((step, steps, len(traces))),
     )
     np.testing.assert_allclose(tuned.history["loss"][[0, 2]], [on_own, nominal], rtol=1e-5)
     assert abs(float(tuned.history["loss"][1]) - on_own) > 1e-4
     np.testing.assert_allclose(tuned.history["noise_scale"], [1.0, 0.5, 0.0])
-    assert after_step == [(step, 3, after_step[0][2]) for step in (1, 2, 3)]
+    assert after_step == [(step, 3, after_step[0][2]) for step in (0, 1, 2, 3)]
     assert np.array_equal(tuned.params["weight"], weights["weight"])
 
 

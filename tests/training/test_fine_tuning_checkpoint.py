@@ -47,7 +47,7 @@ TRAINING = """
         )
 
     path, result, fatal_step = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    def kill(step, steps, loss):
+    def kill(phase, step, steps):
         if step == fatal_step:
             os.kill(os.getpid(), signal.SIGKILL)
     tuned = tune(path, kill)
@@ -117,7 +117,7 @@ def test_resume_after_an_interruption_is_exact(tune, tmp_path):
     parts = {"loss": amsim.Distillation(0.3), "validation": amsim.HeldOut(0.25, patience=4)}
     options = {"epochs": 4, "batch": 4, "optimiser": 0.05} | parts
 
-    def interrupt(step, steps, loss):
+    def interrupt(phase, step, steps):
         if step == 8:
             raise KeyboardInterrupt
 
@@ -125,8 +125,8 @@ def test_resume_after_an_interruption_is_exact(tune, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         tune(**options, progress=interrupt)
     steps = []
-    resumed = tune(**options, progress=lambda step, total, loss: steps.append(step))
-    assert steps == [7, 8, 9, 10, 11, 12]
+    resumed = tune(**options, progress=lambda phase, step, total: steps.append(step))
+    assert steps == [6, 7, 8, 9, 10, 11, 12]
     np.testing.assert_array_equal(resumed.params["weight"], whole.params["weight"], strict=True)
     for name in ("loss", "learning_rate", "validation_accuracy"):
         np.testing.assert_array_equal(resumed.history[name], whole.history[name], strict=True)

@@ -99,7 +99,7 @@ def test_a_checkpoint_keeps_the_copies(dtype, tmp_path):
     whole = tuned(dtype, epochs=4, optimiser=optax.adam(1e-3), checkpoint=tmp_path / "whole")
     half = tmp_path / "half"
 
-    def stop(done, total, loss):
+    def stop(phase, done, total):
         if done == 9:
             raise KeyboardInterrupt
 

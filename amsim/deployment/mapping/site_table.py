@@ -15,8 +15,8 @@ FROM_DATA = "from data"
 CODING = "{} x {}"
 """Digits of inputs and of weights."""
 
-FILLING = ("unrolling", "utilisation")
-"""Fields of units that a processor fills, shown where there are some."""
+WIDTH = 190
+"""Characters of a line at most; columns that are empty in every row are left out."""
 
 
 class SiteRow(NamedTuple):
@@ -114,13 +114,16 @@ class SiteTable(tuple[SiteRow, ...]):
 
     def __str__(self) -> str:
         """The table as text."""
-        unused = {"note"} | {field for field in FILLING if all(getattr(row, field) is None for row in self)}
+        unused = {"note"} | {
+            field for field in SiteRow._fields if all(getattr(row, field) in (None, "") for row in self)
+        }
         fields = [field for field in SiteRow._fields if field not in unused]
-        width = 160 if unused.issuperset(FILLING) else 190
-        console = Console(width=width, record=True, file=io.StringIO(), force_jupyter=False)
+        console = Console(width=WIDTH, record=True, file=io.StringIO(), force_jupyter=False)
         table = Table(box=None)
         for field in fields:
-            table.add_column(field.replace("_", " "), overflow="fold")
+            # Names of classes are looked for in the text, and must not be broken.
+            longest = max((len(row.macro or "") for row in self), default=0) if field == "macro" else None
+            table.add_column(field.replace("_", " "), overflow="fold", min_width=longest)
         for row in self:
             table.add_row(*("-" if (value := getattr(row, field)) is None else str(value) for field in fields))
         console.print(table)

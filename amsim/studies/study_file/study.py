@@ -2,7 +2,7 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from amsim.datasets.load import load_dataset
 from amsim.datasets.split import Split
 from amsim.files.path_argument import checked_path
 from amsim.files.regular_file import named_in_errors, read_regular_file
+from amsim.progress import Progress
 from amsim.studies.front_door import sweep
 from amsim.studies.measured import QUANTITIES, Study, study
 from amsim.studies.study_file.axes import hardware_and_axes, load_network
@@ -52,7 +53,7 @@ class FileStudy:
         *,
         store: str | Path | None = None,
         client: Any = None,
-        progress: bool | Callable[[int, int], None] = False,
+        progress: bool | Progress | None = None,
     ) -> xr.Dataset:
         """Result of the study, as `amsim.sweep` returns it, with the file's text as the attribute `study_file`.
 

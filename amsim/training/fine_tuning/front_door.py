@@ -8,13 +8,13 @@ import jax
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from amsim.circuits.checks import function, one_key
+from amsim.circuits.checks import one_key
 from amsim.datasets.check import LabelledData
 from amsim.deployment.front_door import check_deployable, params_on_device
 from amsim.evaluation.answers import check_answers
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_replaceable
-from amsim.progress import LossProgress, progress_bar
+from amsim.progress import Progress, check_progress, reporting
 from amsim.training.fine_tuning.loop import TrainingLoop
 from amsim.training.fine_tuning.parts import HeldOut, Optimiser, TrainingDies
 from amsim.training.fine_tuning.plan import Plan, plan_exposure, plan_items, plan_updates
@@ -37,7 +37,7 @@ def fine_tune(
     decision_rule: str | None = None,
     validation: LabelledData | float | HeldOut | None = None,
     checkpoint: str | Path | None = None,
-    progress: bool | LossProgress = False,
+    progress: bool | Progress | None = None,
 ) -> FineTuned:
     """Train a network through the errors of the hardware it will run on.
 
@@ -68,7 +68,8 @@ def fine_tune(
         validation: Items to choose the best epoch by: a split, or the fraction of `data` to set aside; or an
             `amsim.HeldOut`, which also stops early. None: the last epoch counts.
         checkpoint: File for the state at the end of each epoch; where it exists, training goes on from it.
-        progress: True shows a bar; a function is called with (steps done, steps, loss).
+        progress: True shows a bar with the loss and the time left; a function is called with (phase, steps done,
+            steps), where the phase has the loss of the last step.
 
     Returns:
         Parameters, history, record, and by `result.report(test)` the accuracy on dies and items never met.
@@ -85,8 +86,7 @@ def fine_tune(
     (`docs/results/fine_tuning.md`).
     """
     one_key("key", key)
-    if not isinstance(progress, bool):
-        function("progress", progress, "(steps done, steps, loss), True or False", optional=True)
+    check_progress(progress)
     params = params_on_device(params)
     met, held_out, path = TrainingDies.of(dies), HeldOut.of(validation), _checkpoint_path(checkpoint)
     order_key, read_key, die_key, split_key = jax.random.split(key, 4)
@@ -101,11 +101,8 @@ def fine_tune(
     if items.validation is not None:
         check_answers(fn, params, batch, validation=items.validation)
     training = TrainingLoop(plan, path)
-    if progress is True:
-        with progress_bar() as bar:
-            state = training.run(lambda done, total, value: bar(f"loss {value:.3f}", done, total))
-    else:
-        state = training.run(progress or None)
+    with reporting(progress) as report:
+        state = training.run(report)
     return result_of(plan, training.settings, state)
 
 

@@ -14,7 +14,7 @@ from amsim.deployment.tracing.leaf_names import leaf_name
 from amsim.evaluation.accuracy import accuracy_on_dies, plain_outputs
 from amsim.evaluation.batches import batches, on_device
 from amsim.noise.random import numbered_keys
-from amsim.progress import LossProgress
+from amsim.progress import COMPILING, Progress
 from amsim.training.fine_tuning.checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from amsim.training.fine_tuning.plan import Plan
 from amsim.training.fine_tuning.record import settings_of
@@ -44,7 +44,7 @@ class TrainingLoop:
         self.start = TrainingState(plan.params, optimiser_state, plan.params, 0, 0, False, history, [])
         self.settings = settings_of(plan, self._step_program())
 
-    def run(self, report: LossProgress | None) -> TrainingState:
+    def run(self, report: Progress) -> TrainingState:
         """The last state, of a training that starts anew or goes on from its checkpoint."""
         plan, now = self.plan, self.start
         if self.path is not None and self.path.exists():
@@ -52,13 +52,15 @@ class TrainingLoop:
         teacher = None if now.stopped or not plan.objective.weight else self._teacher()
         if not now.stopped and plan.items.validation is not None and not now.validation:
             now.validation.append(self._validate(now.params))
+        if not now.stopped:
+            report(COMPILING, now.epoch * plan.items.steps_per_epoch, len(plan.exposure.scales))
         while not now.stopped:
             now = self._run_epoch(now, teacher, report)
             if self.path is not None:
                 write_checkpoint(self.path, self.settings, now)
         return now
 
-    def _run_epoch(self, now: TrainingState, teacher: np.ndarray | None, report: LossProgress | None) -> TrainingState:
+    def _run_epoch(self, now: TrainingState, teacher: np.ndarray | None, report: Progress) -> TrainingState:
         items, scales, updates = self.plan.items, self.plan.exposure.scales, self.plan.updates
         trained, others = eqx.partition(now.params, updates.is_trained)
         state, history = now.optimiser_state, {name: list(values) for name, values in now.history.items()}
@@ -73,8 +75,7 @@ class TrainingLoop:
             numbers = (float(done.loss), float(done.accuracy), float(scales[number]), _learning_rate(state))
             for values, value in zip(history.values(), numbers, strict=True):
                 values.append(value)
-            if report is not None:
-                report(number + 1, len(scales), numbers[0])
+            report(f"loss {numbers[0]:.3f}", number + 1, len(scales))
         params = eqx.combine(trained, others)
         if updates.each_epoch is not None:
             params = updates.each_epoch(params)

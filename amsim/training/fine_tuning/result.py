@@ -11,6 +11,7 @@ from jaxtyping import PyTree
 
 from amsim.datasets.check import LabelledData
 from amsim.evaluation.unseen_dies import unseen_dies_report
+from amsim.progress import Progress
 from amsim.results.labelled import labelled
 from amsim.results.provenance import versions
 from amsim.training.fine_tuning.checkpoint import TrainingState
@@ -49,6 +50,7 @@ class FineTuned:
         reads: int = 1,
         accuracy_limit: float | None = None,
         params: PyTree = None,
+        progress: bool | Progress | None = None,
     ) -> xr.Dataset:
         """Accuracy on dies met in training and on fresh ones, on training items and on others.
 
@@ -61,6 +63,7 @@ class FineTuned:
             reads: Passes over the items on each die.
             accuracy_limit: Accuracy that a good die reaches; None leaves the yield out.
             params: Other parameters on the same dies and reads, such as those before training; None is these.
+            progress: As in `amsim.unseen_dies_report`.
 
         Returns:
             Dataset of `amsim.unseen_dies_report`.
@@ -78,6 +81,7 @@ class FineTuned:
             dies=dies,
             reads=reads,
             accuracy_limit=accuracy_limit,
+            progress=progress,
         )
 
 
