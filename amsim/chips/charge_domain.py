@@ -122,7 +122,7 @@ def jia2020(
         digital_sites: Pattern of the sites that a digital unit computes beside the array, as the chip's data path and
             processor can; None puts all on the array. Which layers of the published networks did is not known. One of
             few rows, such as a first layer of 9 on a bank of 576, has a small signal: at 4 bit it loses the network
-            some 16 points.
+            some 13 points.
 
     Returns:
         The chip, as an accelerator.
