@@ -91,7 +91,8 @@ def _stated_inputs(network: GivenNetwork) -> Any:
             f"its inputs {', '.join(open_sizes)} have open sizes" if open_sizes else "it states no shape of its inputs"
         )
         raise ValueError(f"Argument `data` must be given with network {network.name}, since {which}, but is None.")
-    arrays = {name: np.zeros((1, *(one.sizes or ())[1:]), one.dtype) for name, one in sizes.items()}
+    shapes: dict[str, Any] = {name: (1, *(one.sizes or ())[1:]) for name, one in sizes.items()}
+    arrays = {name: np.zeros(shapes[name], one.dtype) for name, one in sizes.items()}
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
 
