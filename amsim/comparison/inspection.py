@@ -91,8 +91,8 @@ def _stated_inputs(network: GivenNetwork) -> Any:
             f"its inputs {', '.join(open_sizes)} have open sizes" if open_sizes else "it states no shape of its inputs"
         )
         raise ValueError(f"Argument `data` must be given with network {network.name}, since {which}, but is None.")
-    shapes = {name: (1, *(size or 0 for size in (one.sizes or ())[1:])) for name, one in sizes.items()}
-    arrays = {name: np.zeros(shape, sizes[name].dtype) for name, shape in shapes.items()}
+    shapes: dict[str, Any] = {name: (1, *(one.sizes or ())[1:]) for name, one in sizes.items()}
+    arrays = {name: np.zeros(shapes[name], one.dtype) for name, one in sizes.items()}
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
 
