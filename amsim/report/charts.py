@@ -143,7 +143,7 @@ def _bars(whole: Summary, parts: np.ndarray, result: xr.Dataset, *, names: list[
 
 def _dies(result: xr.Dataset, known: list[Summary]) -> Chart | None:
     """Every die as a dot beside the quartiles of its point."""
-    choices = {}
+    choices: dict[str, Any] = {}
     for one in known:
         if one.dies is None or len(one.dies) < 2 or one.mean.size > BARS:
             continue
