@@ -19,6 +19,8 @@ def report(
     """Write stored results as one HTML page that opens without a network, also on a phone, and prints on A4."""
     from amsim.report.page import write_report
 
+    if out.suffix != ".html":
+        raise ValueError(f"Argument `--out` must end in .html, but is {out}.")
     check_writable(out.parent, "--out", out.name)
     try:
         write_report(results, out, title=title)

@@ -33,6 +33,8 @@ def show(
     if plot is not None:
         check_picture(plot)
     tables = result_tables(opened, quantity)
+    with paper_style(width, style=style):
+        figure = None if plot is None else result_picture(opened, quantity, along)
     console = Console(markup=False, emoji=False, highlight=False)
     for line in [*provenance_lines(opened), *store_progress(result)]:
         console.print(line, soft_wrap=True)
@@ -41,5 +43,5 @@ def show(
         console.print(table)
     if plot is not None:
         with paper_style(width, style=style):
-            write_picture(plot, result_picture(opened, quantity, along))
+            write_picture(plot, figure)
         print_written(plot)

@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullLocato
 
 from amsim.circuits.checks import some_items
 from amsim.plot import style
-from amsim.results.units import PREFIXED
+from amsim.results.units import PREFIXED, SQUARE_MILLIMETRES
 
 COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.BLACK, style.ORANGE, style.SKY_BLUE)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -67,7 +67,7 @@ def axis_label(values: xr.DataArray) -> str:
     """Name and unit of a variable or coordinate; an SI prefix is on the ticks."""
     unit = values.attrs.get("units", "1")
     name = values.attrs.get("long_name", values.name)
-    return f"{name}" if unit == "1" else f"{name} ({unit})"
+    return f"{name}" if unit == "1" else f"{name} ({'mm2' if unit == 'm2' else unit})"
 
 
 def value_text(axis: xr.DataArray, value: Any, *, name: bool = True) -> str:
@@ -85,6 +85,8 @@ def with_unit(value: Any, unit: str) -> str:
     """Number with three digits and its unit, with an SI prefix where that is usual."""
     if unit in PREFIXED:
         return EngFormatter(unit)(float(f"{float(value):.3g}"))
+    if unit == "m2":
+        return f"{SQUARE_MILLIMETRES * value:.3g} mm2"
     return f"{value:g}" + ("" if unit == "1" else f" {unit}")
 
 
@@ -106,10 +108,12 @@ def number_axis(axis: Axis, values: xr.DataArray, *, logarithmic: bool) -> None:
 
 
 def prefixed_ticks(axis: Axis, values: xr.DataArray) -> None:
-    """Set ticks with SI prefixes, such as 30 fF, where the unit takes them."""
+    """Set ticks with SI prefixes, such as 30 fF, where the unit takes them, and areas in mm2."""
     unit = values.attrs.get("units", "1")
     if unit in PREFIXED:
         axis.set_major_formatter(EngFormatter(unit))
+    if unit == "m2":
+        axis.set_major_formatter(lambda value, _: f"{SQUARE_MILLIMETRES * value:.4g}")
 
 
 def set_scale(ax: Axes, which: str, values: xr.DataArray, *, logarithmic: bool) -> None:

@@ -110,7 +110,7 @@ def _breakdown(result: xr.Dataset) -> Chart | None:
             continue
         rest = values.mean([dim for dim in values.dims if dim in ("die", "read")], skipna=False)
         parts = rest.transpose("component", *axes).values.reshape(values.sizes["component"], -1)
-        choices[_heading(whole)] = _bars(whole, parts, result, names=point_names(result, axes))
+        choices[_heading(whole)] = _bars(whole, whole.on_axis[0] * parts, result, names=point_names(result, axes))
         total = np.where(whole.mean.ravel() > 0, whole.mean.ravel(), 1.0)
         choices[f"share of {_heading(whole)}"] = _bars(
             whole, 100 * parts / total, result, names=point_names(result, axes), share=True
@@ -126,7 +126,7 @@ def _bars(whole: Summary, parts: np.ndarray, result: xr.Dataset, *, names: list[
     for number, (component, values) in enumerate(zip(result["component"].values, parts, strict=True)):
         colour, hatch = style.COMPONENT_STYLES[number % len(style.COMPONENT_STYLES)]
         called = _safe(style.component_name(str(component)))
-        said = [f"{one:.3g} %" if share else with_prefix(float(one), whole.unit) for one in values]
+        said = [f"{one:.3g} %" if share else with_prefix(float(one) / whole.on_axis[0], whole.unit) for one in values]
         data.append(
             {
                 "type": "bar", "orientation": "h", "name": called, "y": labels, "x": _plain(values),
@@ -148,12 +148,12 @@ def _bars(whole: Summary, parts: np.ndarray, result: xr.Dataset, *, names: list[
 
 def _dies(result: xr.Dataset, known: list[Summary]) -> Chart | None:
     """Every die as a dot beside the quartiles of its point."""
-    choices = {}
+    choices: dict[str, Any] = {}
     for one in known:
         if one.dies is None or len(one.dies) < 2 or one.mean.size > BARS:
             continue
         names, by_die = point_names(result, one.axes), one.dies.reshape(len(one.dies), -1)
-        factor = 100 if one.is_share else 1
+        factor, _ = one.on_axis
         data = [
             {
                 "type": "box", "name": _safe(name), "x": _plain(factor * by_die[:, index]),
@@ -177,7 +177,7 @@ def _profiles(result: xr.Dataset, known: list[Summary]) -> Chart | None:
 
 
 def _profile(result: xr.Dataset, one: Summary) -> Any:
-    factor = 100 if one.is_share else 1
+    factor, _ = one.on_axis
     along = next((dim for dim in one.axes if dim in settings_over(result, dim) and is_numeric(result[dim])), None)
     others = tuple(dim for dim in one.axes if dim != along)
     if along is None:
@@ -210,7 +210,7 @@ def _profile(result: xr.Dataset, one: Summary) -> Any:
 
 def _named_profile(result: xr.Dataset, one: Summary) -> Any:
     """A quantity point by point; names stand on the vertical axis, where long ones have room."""
-    names, values = point_names(result, one.axes), (100 if one.is_share else 1) * one.mean.ravel()
+    names, values = point_names(result, one.axes), one.on_axis[0] * one.mean.ravel()
     data = []
     for number, (family, members) in enumerate(_families(result, one.axes).items()):
         colour, marker = style.FAMILY_STYLES[number % len(style.FAMILY_STYLES)]
@@ -253,7 +253,7 @@ def _words(result: xr.Dataset, axes: tuple[str, ...]) -> list[str]:
 
 def _axis(one: Summary, *, logarithmic: bool = False) -> dict[str, Any]:
     """Axis of a quantity: its words and unit, with prefixes on the numbers."""
-    unit = "%" if one.is_share else "" if one.unit == "1" else one.unit
+    _, unit = one.on_axis
     prefixed = one.unit in PREFIXED
     title = _safe(f"{one.long_name} ({unit})" if unit else one.long_name)
     axis: dict[str, Any] = {"title": {"text": title}, "type": "log" if logarithmic else "linear", "automargin": True}
@@ -281,7 +281,7 @@ def _whiskers(one: Summary, places: list[int] | None = None) -> dict[str, Any]:
     if one.low is None or one.high is None:
         return {"visible": False}
     chosen = slice(None) if places is None else places
-    mean, low, high = (part.ravel()[chosen] * (100 if one.is_share else 1) for part in (one.mean, one.low, one.high))
+    mean, low, high = (part.ravel()[chosen] * one.on_axis[0] for part in (one.mean, one.low, one.high))
     upper, lower = _plain(high - mean), _plain(mean - low)
     visible = bool(np.any(np.nan_to_num(high - low) > 0))
     return {

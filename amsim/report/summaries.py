@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from amsim.plot.axes import value_text
+from amsim.results.units import scale_of
 from amsim.statistics.intervals import interval_names, student_half_width
 
 INNER = ("die", "read", "component")
@@ -42,6 +43,13 @@ class Summary:
     def is_share(self) -> bool:
         """Whether the quantity is a share that readers know in percent."""
         return self.unit == "1" and self.name.startswith(("accuracy", "yield"))
+
+    @property
+    def on_axis(self) -> tuple[float, str]:
+        """Factor and unit of the numbers on an axis, which writes prefixes itself."""
+        if self.is_share:
+            return 100.0, "%"
+        return scale_of(1.0, self.unit) if self.unit == "m2" else (1.0, "" if self.unit == "1" else self.unit)
 
 
 def summary_of(result: xr.Dataset, name: str, axes: tuple[str, ...] | None = None) -> Summary:

@@ -210,7 +210,7 @@ def test_sweep_prints_its_schema():
 
 def test_help_names_all_commands():
     printed = run("--help").output
-    assert all(name in printed for name in ("compare", "sweep", "show", "train", "validate"))
+    assert all(name in printed for name in ("compare", "sweep", "show", "report", "train", "validate"))
 
 
 @pytest.mark.parametrize("name", ["noise.nc", "noise.zarr"])

@@ -38,6 +38,8 @@ SEEDS = {name: value for name, value in COUNTS.items() if name != "zero"}
 WORDS = {**TEXTS, "unknown": "no such", "long": LONG, "markup": "[red]x[/red]"}
 FOLDERS = {**TEXTS, "file": "a file", "inside a file": "a file/x", "unwritable": UNWRITABLE, "long": LONG}
 
+PICTURES = {**FOLDERS, "folder": "folder.png", "ending": "x.gif", "unwritable": f"{UNWRITABLE}/x.png"}
+
 WRONG = {
     "compare --designs": WORDS | {"comma": ",", "twice": "digital-binary-1b,digital-binary-1b"},
     "compare --network": WORDS | {"missing": "missing.npz", "folder": "folder.npz", "text": "text.npz"},
@@ -64,7 +66,15 @@ WRONG = {
     "sweep --dies": COUNTS,
     "sweep --images": COUNTS | {"more": "25"},
     "show result": {**TEXTS, "missing": "missing.nc", "folder": "other", "long": LONG, "text": "text.npz"},
-    "show --plot": {**FOLDERS, "folder": "folder.png", "ending": "x.pdf", "unwritable": f"{UNWRITABLE}/x.png"},
+    "compare --plot": PICTURES,
+    "sweep --plot": PICTURES,
+    "validate --plot": PICTURES,
+    "show --plot": PICTURES,
+    "show --width": WORDS | {"none": "0", "minus": "-3", "wide": "1e9", "nan": "nan"},
+    "show --style": {**TEXTS, "missing": "x.mplstyle", "folder": "folder.npz", "long": LONG, "text": "text.npz"},
+    "report results": {**TEXTS, "missing": "missing.nc", "folder": "other", "long": LONG, "text": "text.npz"},
+    "report --out": {**FOLDERS, "folder": "folder.html", "ending": "x.pdf", "nowhere": f"{UNWRITABLE}/x.html"},
+    "report --title": TEXTS,
     "show --quantity": WORDS,
     "show --along": WORDS | {"no number": "die"},
     "train network": WORDS,
@@ -98,7 +108,7 @@ def place(tiny_network, tmp_path, monkeypatch):
     (tmp_path / "text.npz").write_text("no data")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thing").touch()
-    for name in ("folder.npz", "folder.nc", "folder.png"):
+    for name in ("folder.npz", "folder.nc", "folder.png", "folder.html"):
         (tmp_path / name).mkdir()
     for name in ("compare.nc", "tiny.nc", "binary-fashion.npz", "validate.nc"):
         (tmp_path / "taken" / name).mkdir(parents=True)
@@ -119,8 +129,8 @@ def run(place, tiny_network, monkeypatch, capsys, as_a_user_runs_it):
     whole = xr.Dataset(values, {"macro.rows": [16, 32], "die": [0, 1]}, {"amsim_version": "0.1", "axes": "{}"})
     whole.to_netcdf(place / "whole.nc", engine="h5netcdf")
     valid = {
-        "compare": [], "sweep": [str(tiny_network / "tiny.toml")], "show": ["whole.nc"], "validate": [],
-        "inspect": ["binary-fashion"],
+        "compare": [], "sweep": [str(tiny_network / "tiny.toml")], "show": ["whole.nc"], "report": ["whole.nc"],
+        "inspect": ["binary-fashion"], "validate": [],
         "train": ["binary-fashion", "--data", "fashion-mnist-mini"],
     }  # fmt: skip
     (tiny_network / "tiny.toml").write_text(STUDY)
@@ -129,7 +139,7 @@ def run(place, tiny_network, monkeypatch, capsys, as_a_user_runs_it):
         command, name = case.split()
         given = [f"{name}={value}"] if name.startswith("--") else []
         words = valid[command] if given else [value, *valid[command][1:]]
-        also = ["--plot", "p.png"] if name == "--along" else []
+        also = ["--plot", "p.png"] if name in ("--along", "--width", "--style") else []
         monkeypatch.setattr(sys, "argv", ["amsim", command, *words, *also, *given])
         status = application.run()
         return status, capsys.readouterr().err

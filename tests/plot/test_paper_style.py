@@ -76,3 +76,12 @@ def test_an_error_inside_leaves_the_style():
         raise RuntimeError
     assert font_size() == 8.5
     assert re.match("6", str(noise_curve().figure.get_figwidth()))
+
+
+def test_areas_are_in_square_millimetres():
+    study = two_axes().isel({"macro.unit_capacitance": 0})
+    study["area"] = ("macro.comparator.noise", [1e-6, 2e-6, 3e-6, 4e-6], {"units": "m2", "long_name": "chip area"})
+    ax = plot_sweep(study, "area")
+    assert ax.get_ylabel() == "chip area (mm2)"
+    ax.figure.draw_without_rendering()
+    assert "2" in [text.get_text() for text in ax.get_yticklabels()]

@@ -100,6 +100,10 @@ def test_numbers_are_those_of_the_result(page):
     np.testing.assert_array_equal([trace["x"] for trace in parts], result["energy"].transpose("component", ...).values)
     dies = page.charts()["Dies"]["choices"]["classification accuracy"]["data"]
     np.testing.assert_allclose([trace["x"] for trace in dies], 100 * result["accuracy"].values, rtol=1e-12)
+    areas = page.charts()["Every quantity"]["choices"]["area"]
+    assert areas["layout"]["xaxis"]["title"]["text"] == "area (mm2)"
+    shown = sorted(x for trace in areas["data"] for x in trace["x"])
+    np.testing.assert_allclose(shown, 1e6 * result["area"].values)
     first = page.rows()[0]
     assert first[0] == "switched-capacitor-1b"
     assert first[3] == f"{1e6 * float(energy[0]):.3g}"
