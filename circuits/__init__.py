@@ -13,7 +13,7 @@ from amsim.circuits.charge.charge_line import ChargeLine as ChargeLine
 from amsim.circuits.charge.column_error import error_variances as error_variances
 from amsim.circuits.charge.combining import Combining as Combining
 from amsim.circuits.charge.comparator import Comparator as Comparator
-from amsim.circuits.charge.comparator import ComparatorSizes as ComparatorSizes
+from amsim.circuits.charge.comparator_sizes import ComparatorSizes as ComparatorSizes
 from amsim.circuits.charge.drivers import Drivers as Drivers
 from amsim.circuits.charge.faults import Faults as Faults
 from amsim.circuits.charge.layout import Layout as Layout

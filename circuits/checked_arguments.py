@@ -33,14 +33,15 @@ def checked_arguments(method: Method) -> Method:
     Raises:
         ValueError: When it is called: an argument is of another kind.
     """
-    signature = inspect.signature(method)
-    found = {name: _check_of(one.annotation) for name, one in signature.parameters.items()}
+    parameters = inspect.signature(method).parameters
+    found = {name: _check_of(one.annotation) for name, one in parameters.items()}
     checks = {name: check for name, check in found.items() if check is not None}
-    absent = {name for name, one in signature.parameters.items() if type(None) in _kinds(one.annotation)}
+    absent = {name for name, one in parameters.items() if type(None) in _kinds(one.annotation)}
 
     @functools.wraps(method)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs).arguments
+        # Arguments that do not fit the signature are refused by the method itself.
+        given = dict(zip(parameters, args, strict=False)) | kwargs
         for name, check in checks.items():
             value = given.get(name)
             if name in given and not (value is None and name in absent):

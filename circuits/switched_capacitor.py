@@ -167,7 +167,7 @@ class SwitchedCapacitor(CapacitorArray):
         shifts, bias_error = centre_shifts(array, line, len(driven), digits.shape[1])
         middles = None if line is None else line.middle(driven, with_bias=shifts is not None) + bias_error
         finest = finest_step(coded, combined)
-        decided = steps * array.decision_noise_counts / 2
+        decided, nominal = steps * array.decision_noise_counts / 2, None if array.drivers is None else array.nominal
 
         def read(one: Slice) -> Float[Array, "..."]:
             driven_steps = jnp.sum(driven[one.tile])
@@ -178,13 +178,13 @@ class SwitchedCapacitor(CapacitorArray):
                 shift = over_columns(shifts[one.tile], one.sums.ndim)
                 counts, middle = counts + shift, rows + jnp.sum(array.bias_dac.section_units()[:-1])
             slice_key = None if key is None else jax.random.fold_in(key, one.order)
-            counts = counts_at_decision(array, line, counts, middle, slice_key)
+            counts = counts_at_decision(array, line, counts, middle, slice_key, nominal)
             cells = adc.convert(
                 (counts + rows) / 2,
                 rows,
                 finest,
                 die=None if line is None else line.adc,
-                sampled_noise=steps * array.sampled_noise(driven_steps / steps) / 2,
+                sampled_noise=steps * array.sampled_noise(driven_steps / steps, nominal) / 2,
                 decision_noise=decided,
                 key=slice_key,
             )
@@ -216,9 +216,10 @@ class SwitchedCapacitor(CapacitorArray):
             driven = jnp.ones((product.rows,), counts.dtype)
             counts = counts + error + over_columns(line.middle(driven, with_bias=True), counts.ndim)
         middle = product.rows + jnp.sum(self.bias_dac.section_units()[:-1])
-        counts = counts_at_decision(array, line, counts, middle, key)
+        nominal = None if array.drivers is None else array.nominal
+        counts = counts_at_decision(array, line, counts, middle, key, nominal)
         if key is not None:
-            counts = counts + array.noise_counts * normal(key, counts.shape, counts.dtype)
+            counts = counts + array.read_noise(nominal) * normal(key, counts.shape, counts.dtype)
         return in_counts.from_counts(counts)
 
     def margin_noise(self, operands: Operands, neuron: Neuron) -> Float[Array, "..."]:
@@ -272,8 +273,11 @@ class SwitchedCapacitor(CapacitorArray):
         """
         array, fused = self.for_product(work.product), "clipped_thresholds" in activity
         assert self.comparator is not None
-        readout, converting = self.comparator.energy(self.supply, self.process), (self.turns - 1) * array.turn_time
-        if not fused and self.adc is not None:
+        readout = self.comparator.energy(self.supply, self.process)
+        converting: Array | float = 0.0
+        if fused or self.adc is None:
+            converting = (self.turns - 1) * array.turn_time if self.turns > 1 else converting
+        else:
             readout = self.adc.energy(self.supply, readout, self.process)
             # The line holds while the converter works; a conversion longer than settling adds waiting time.
             converting = jnp.maximum(self.turns * array.turn_time - self.evaluation_time, 0.0)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
+from jax.extend import core
 
 State = TypeVar("State")
 Result = TypeVar("Result")
@@ -34,6 +36,27 @@ def scan(
 
     some = all(len(array) for array in jax.tree.leaves(along))
     return jax.lax.scan(step, _alike_after(turn, start) if some else start, along, **options)
+
+
+def sum_along(contribution: Callable[[Any], Result], along: Any, **options: Any) -> Result:
+    """Sum of `contribution(slice)` over the first axis of arrays, one slice after another.
+
+    Args:
+        contribution: What one slice adds, arrays in any structure; it is traced once.
+        along: Arrays of one length, at least 1.
+        options: Further arguments of `jax.lax.scan`.
+
+    Returns:
+        The sum.
+    """
+    traced, shapes = jax.make_jaxpr(contribution, return_shape=True)(jax.tree.map(lambda array: array[0], along))
+    start, structure = jax.tree.flatten(jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), shapes))
+    again = core.jaxpr_as_fun(traced)
+
+    def step(total: list[jax.Array], one: Any) -> tuple[list[jax.Array], None]:
+        return [before + more for before, more in zip(total, again(*jax.tree.leaves(one)), strict=True)], None
+
+    return jax.tree.unflatten(structure, scan(step, start, along, **options)[0])
 
 
 def fori_loop(lower: int, upper: int, body: Callable[[Any, State], State], start: State) -> State:

@@ -165,7 +165,7 @@ def _one_line(
         bottom_parasitics=bottoms,
         feedthrough_capacitance=0.0 if macro.reset is None else macro.reset.feedthrough_capacitance,
     )
-    drivers = macro.alike_drivers(line.total_capacitance)
+    drivers = macro.nominal.alike_drivers(line.total_capacitance)
     moved = _moved(macro, line, resistances, high) if moved is None else moved
     edge = jnp.zeros(()) if macro.reset is None else macro.reset.step(line.total_capacitance) * switch_scale
     edge = edge if drivers is None else edge * drivers.injected

@@ -90,7 +90,10 @@ def site_counts(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SiteC
         ValueError: A site that matches no rule or does not fit its macro.
     """
     indices = [_macro_index(accelerator, layer) for layer in layers]
-    sites = [_one_site(accelerator, index, layer) for index, layer in zip(indices, layers, strict=True)]
+    leakages = {index: accelerator.active_leakage(index) for index in sorted(set(indices))}
+    sites = [
+        _one_site(accelerator, index, layer, leakages[index]) for index, layer in zip(indices, layers, strict=True)
+    ]
     kept = _stay_in_cells(indices, layers, [site.pop("occupancy") for site in sites])
     stored = first_stored(
         [layer.stored_parts for layer in layers], [accelerator.macros[index].weight_bits for index in indices]
@@ -106,7 +109,7 @@ def site_counts(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> SiteC
     return SiteCounts(**{name: jnp.stack([jnp.asarray(site[name], dtype) for site in sites]) for name in sites[0]})
 
 
-def _one_site(accelerator: AcceleratorParts, index: int, layer: Layer) -> dict[str, Any]:
+def _one_site(accelerator: AcceleratorParts, index: int, layer: Layer, leakage: Float[Array, ""]) -> dict[str, Any]:
     """Counts of one site by name, and the fraction of the macro's cells that its weights occupy."""
     macro, spread, work, times = accelerator.macros[index], accelerator.spreads[index], layer.work, layer.runs
     ways = [dataclasses.replace(work, unrolling=one) for one in accelerator.organisation.unrollings(macro)] or [work]
@@ -123,7 +126,7 @@ def _one_site(accelerator: AcceleratorParts, index: int, layer: Layer) -> dict[s
         "working_set_bits": float(work.input_words * macro.input_bits) + whole.output_bits,
         "repeats": times * 1.0,
         "streams": float(math.isinf(whole.occupancy)),
-        "leakage": accelerator.active_leakage(index),
+        "leakage": leakage,
         "occupancy": layer.weight_slices * part.occupancy,
         "unrolling": jnp.asarray(able)[best],
     }

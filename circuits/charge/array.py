@@ -21,10 +21,10 @@ from amsim.circuits.charge.grouped_array import Group, check_columns
 from amsim.circuits.charge.joined_digits import JoinedDigits
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
+from amsim.circuits.charge.nominal_line import LineParts, NominalLine, nominal_line
 from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.circuits.charge.row_dac import RowDac, mean_square
 from amsim.circuits.charge.serial_accumulation import SerialAccumulation
-from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.contract.bit_slicing import swing_of
@@ -36,7 +36,6 @@ from amsim.circuits.technology.process import Process
 from amsim.noise.checks import real
 from amsim.noise.finite_slopes import quotient, ratio, root
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
-from amsim.noise.switching import settled_fraction
 
 PARTS = {
     "banks": Banks,
@@ -422,32 +421,31 @@ class CapacitorArray(JoinedDigits):
         """Time for which drivers settle, s: from the step of the bottom plates to the decision, hold included."""
         return self.evaluation_time if self.leakage is None else self.evaluation_time + self.leakage.hold_time
 
+    @property
+    def nominal(self) -> NominalLine:
+        """A line of nominal capacitors: what it settles to, and what it keeps. Each call computes it anew."""
+        return nominal_line(
+            LineParts(
+                unit=self.unit_capacitance,
+                parasitic=self.parasitic_capacitance,
+                total_units=self.total_units,
+                middle_units=self.middle_units,
+                sampling=self.sampling_capacitance,
+                supply=self.supply,
+                temperature=self.temperature,
+                evaluation_time=self.evaluation_time,
+                settling_time=self.settling_time,
+                drivers=self.working_drivers,
+                reset=self.reset,
+                leakage=self.leakage,
+            )
+        )
+
     @checked_arguments
-    def alike_drivers(self, total: Float[Array, "..."]) -> AlikeDrivers | None:
-        """Drivers without spread of lines of this total capacitance, F; None where they are ideal."""
-        drivers = self.working_drivers
-        if drivers is None:
-            return None
-        branch = drivers.resistance * self.unit_capacitance
-        return AlikeDrivers(branch, ratio(self.parasitic_capacitance, total), self.evaluation_time)
-
-    @property
-    def nominal_gain(self) -> Float[Array, ""]:
-        """Fraction of a step that a nominal line shows at the decision, after settling and droop."""
-        total = self.total_capacitance
-        if self.leakage is not None:
-            return self.leakage.kept_fraction(total, self.temperature, self.alike_drivers(total))
-        drivers = self.working_drivers
-        if drivers is None:
-            return jnp.ones_like(self.supply)
-        return drivers.nominal_gain(self.evaluation_time, self.unit_capacitance, self.parasitic_capacitance, total)
-
-    @property
-    def read_gain(self) -> Float[Array, ""]:
-        """The same of what is read: of combined columns with what their sharing leaves of the swing."""
-        if self.group is None:
-            return self.nominal_gain
-        return self.nominal_gain * ratio(jnp.sum(self.group.shares), self.group.full_share)
+    def read_gain(self, nominal: NominalLine) -> Float[Array, ""]:
+        """Fraction of a step that is read: of combined columns with what their sharing leaves of the swing."""
+        group = self.group
+        return nominal.gain if group is None else nominal.gain * ratio(jnp.sum(group.shares), group.full_share)
 
     @property
     def has_rail(self) -> bool:
@@ -460,112 +458,25 @@ class CapacitorArray(JoinedDigits):
         return self.drivers is None or self.drivers.rail_lines == 1
 
     @checked_arguments
-    def rail_gain(self, high: Float[Array, "..."], size: Float[Array, "..."] | float = 1.0) -> Float[Array, "..."]:
-        """What the rail leaves of the value of lines when each on it has `high` units high, 1.
-
-        Args:
-            high: Units that go to the supply, any shape.
-            size: Total capacitance of the lines relative to the nominal one, that broadcasts.
-        """
-        drivers = self.working_drivers
-        assert drivers is not None
-        grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
-        unit = self.unit_capacitance * size
-        return drivers.rail_gain(high, self.settling_time, unit, grounded, self.total_units)
-
-    @property
-    def reset_left(self) -> Float[Array, ""]:
-        """Fraction of an error of the line's charge that remains at the end of reset."""
-        if self.reset is None:
-            return jnp.zeros_like(self.supply)
-        return 1.0 - settled_fraction(self.reset_time, self.reset.resistance * self.total_capacitance)
-
-    @property
-    def drive_left(self) -> Float[Array, ""]:
-        """Fraction of the last line value that slow drivers leave behind: `gain C_par / C_tot exp(-t_reset / RC)`.
-
-        The charges that lifted the line sum to `C_par V`; in reset the switch holds the line, and they return through
-        the drivers with their own `RC`. Exact for drivers that are alike and a switch that holds the line;
-        what samples the line counts in both capacitances.
-        """
-        held, total = self.parasitic_capacitance, self.total_capacitance
-        if self.sampling_capacitance is not None:
-            held, total = held + self.sampling_capacitance, total + self.sampling_capacitance
-        return self.nominal_gain * ratio(held, total) * self._not_returned
-
-    @property
-    def drive_kept(self) -> Float[Array, ""]:
-        """Part of what slow drivers have left that is there an evaluation later: `exp(-t_reset / RC) - drive_left`.
-
-        The charge q that stays on the bottom plates lifts the next line by `gain q / C_tot` and so takes
-        `gain C_par / C_tot` of itself away; the rest returns as before. A sum m evaluations back acts with
-        `drive_left drive_kept^(m - 1)`: a geometric series.
-        """
-        return self._not_returned - self.drive_left
-
-    @property
-    def _not_returned(self) -> Float[Array, ""]:
-        """Fraction of a bottom plate's charge that its driver has not taken back at the end of reset."""
-        drivers = self.working_drivers
-        if drivers is None:
-            return jnp.zeros_like(self.supply)
-        return 1.0 - settled_fraction(self.reset_time, drivers.resistance * self.unit_capacitance)
-
-    @property
-    def drive_shift(self) -> Float[Array, ""]:
-        """Shift of the line by slow drivers after values half way up, V: that of all sums before."""
-        left = quotient(self.drive_left, 1.0 - self.drive_kept)
-        return -left * self.nominal_gain * self.supply * ratio(self.middle_units, self.total_units)
-
-    @checked_arguments
-    def switch_step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Step at the decision by the reset switch's charges on lines of this total capacitance (F), V.
-
-        The closing switch takes back what the opening one leaves, so that an incomplete reset adds nothing to it.
-        """
-        if self.reset is None:
-            return jnp.zeros_like(total)
-        step, drivers = self.reset.step(total), self.alike_drivers(total)
-        if self.leakage is not None:
-            return step * self.leakage.kept_charge(total, self.temperature, drivers)
-        return step if drivers is None else step * drivers.injected
-
-    @checked_arguments
-    def leaked_drop(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Drop at the decision by the constant current of this and, as far as reset leaves it, of all holds before, V.
-
-        `drop / (1 - left kept)`: of each drop the reset leaves `left` and the hold after it `kept`.
-        """
-        if self.leakage is None:
-            return jnp.zeros_like(total)
-        drop = self.leakage.drop(total, self.temperature, self.alike_drivers(total))
-        return ratio(drop, 1.0 - self.reset_left * self.leakage.kept_fraction(total, self.temperature))
-
-    @property
-    def droop_shift(self) -> Float[Array, ""]:
-        """Shift by the charge that the open switch took in the holds before from values half way up, V."""
-        if self.leakage is None:
-            return jnp.zeros_like(self.supply)
-        kept = self.leakage.kept_fraction(self.total_capacitance, self.temperature)
-        left = self.reset_left * kept
-        middle = self.supply * ratio(self.middle_units, self.total_units) + self.switch_step(self.total_capacitance)
-        return -ratio(left * (1.0 - kept), 1.0 - left) * middle
-
-    @property
-    def common_shift(self) -> Float[Array, ""]:
+    def common_shift(self, nominal: NominalLine) -> Float[Array, ""]:
         """Shift that nominal lines have in common at the decision, V: kickback, switch charge, leakage, slow drivers.
 
         As after many evaluations: the line's own values leave nothing behind, since the bottom plates take them back in
         reset; what leaks away is missing in the next evaluation as far as reset is incomplete.
         """
-        total = self.total_capacitance
-        added, share = self.switch_step(total) - self.leaked_drop(total), self.common_share(total)
-        return self.kickback_step(total) + share * self.drive_shift + share * (added + self.droop_shift)
+        total = nominal.total
+        added, share = nominal.switch_step(total) - nominal.leaked_drop(total), self.common_share(total)
+        return self.kickback_step(total) + share * nominal.drive_shift + share * (added + nominal.droop_shift)
 
     @property
     def noise_counts(self) -> Float[Array, ""]:
         """Standard deviation of one read, counts: everything sampled on the line and the comparator's noise."""
-        return root(self.sampled_noise_counts**2 + self.decision_noise_counts**2)
+        return self.read_noise()
+
+    @checked_arguments
+    def read_noise(self, nominal: NominalLine | None = None) -> Float[Array, ""]:
+        """The same; the nominal line is computed where it is not given."""
+        return root(self.sampled_noise(self.line_rows, nominal) ** 2 + self.decision_noise_counts**2)
 
     @property
     def sampled_noise_counts(self) -> Float[Array, ""]:
@@ -573,9 +484,11 @@ class CapacitorArray(JoinedDigits):
         return self.sampled_noise(self.line_rows)
 
     @checked_arguments
-    def sampled_noise(self, driven: Float[Array, ""] | float | int) -> Float[Array, ""]:
-        """The same on a line of which so many rows are in use."""
-        variances = self.noise_variances(driven)
+    def sampled_noise(
+        self, driven: Float[Array, ""] | float | int, nominal: NominalLine | None = None
+    ) -> Float[Array, ""]:
+        """The same on a line of which so many rows are in use; the nominal line is computed where it is not given."""
+        variances = self.noise_variances(driven, nominal)
         return root(sum(variances.values(), start=jnp.zeros_like(self.supply)))
 
     @property
@@ -585,7 +498,9 @@ class CapacitorArray(JoinedDigits):
         return self.comparator.noise_at(self.supply, self.process) * self.counts_per_volt
 
     @checked_arguments
-    def noise_variances(self, driven: Float[Array, ""] | float | int | None = None) -> dict[str, Float[Array, ""]]:
+    def noise_variances(
+        self, driven: Float[Array, ""] | float | int | None = None, nominal: NominalLine | None = None
+    ) -> dict[str, Float[Array, ""]]:
         """Variance on the line, counts^2, of each source that is drawn at every read.
 
         "thermal noise": kT/C noise of the reset switch on C_tot. "driver noise": noise of the drivers' resistors,
@@ -617,8 +532,9 @@ class CapacitorArray(JoinedDigits):
                 grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
                 moved = ratio(self.total_units - grounded, grounded) * self.total_units
                 variances["driver noise"] = self.drivers.noise_fraction * unit * moved
-            left = quotient(self.drive_left**2, 1.0 - self.drive_kept**2)
-            variances["last value"] = left * self.nominal_gain**2 * self.line_rows
+            nominal = self.nominal if nominal is None else nominal
+            left = quotient(nominal.drive_left**2, 1.0 - nominal.drive_kept**2)
+            variances["last value"] = left * nominal.gain**2 * self.line_rows
             if self.row_dac is not None:
                 variances["last value"] = variances["last value"] * mean_square(self.row_dac.bits)
         if self.row_dac is not None:

@@ -14,6 +14,7 @@ from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.combined_error import group_mismatch, group_settling
 from amsim.circuits.charge.common_rail import rail_gain_among
 from amsim.circuits.charge.layout import nominal_layout
+from amsim.circuits.charge.nominal_line import NominalLine
 from amsim.circuits.charge.row_dac import RowDac, mean_square
 from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checked_arguments import checked_arguments
@@ -99,10 +100,11 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
     """Variances of what is read without waiting for another column."""
     bits = jnp.sum(macro.bias_dac.section_units()[:-1])
     bias_high = bits / 2 if chosen == "comparator" else jnp.zeros_like(bits)
-    gain = macro.nominal_gain
+    # Once for all that follows from nominal capacitors.
+    nominal = macro.nominal
     sums = _Sums(driven, activity, macro)
-    variances = _dynamic(macro, sums, 2 * bias_high)
-    variances |= _static(macro, sums, bias_high, gain)
+    variances = _dynamic(macro, nominal, sums, 2 * bias_high)
+    variances |= _static(macro, nominal, sums, bias_high)
     if chosen == "comparator":
         return variances
     adc = macro.adc
@@ -110,7 +112,7 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
     step = 2.0 / sums.steps
     lsb = step * adc.lsb(float(sums.cells * sums.steps))
     variances["converter"] = adc.static_variance() * lsb**2
-    before = sum(variances.values(), start=jnp.zeros_like(gain))
+    before = sum(variances.values(), start=jnp.zeros_like(nominal.gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
     coarse = _quantised(adc, sums, before)
     whole = jnp.where(lsb <= step, step**2 * _square_of_rounded(before / step**2) - before, coarse)
@@ -189,8 +191,8 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
     return driven
 
 
-def _dynamic(macro: CapacitorArray, sums: _Sums, bias: Array) -> dict[str, Array]:
-    variances = dict(macro.noise_variances(sums.rows))
+def _dynamic(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias: Array) -> dict[str, Array]:
+    variances = dict(macro.noise_variances(sums.rows, nominal))
     variances["comparator noise"] = macro.decision_noise_counts**2
     if macro.supply_noise is not None:
         relative = ratio(macro.supply_noise, macro.supply)
@@ -200,10 +202,10 @@ def _dynamic(macro: CapacitorArray, sums: _Sums, bias: Array) -> dict[str, Array
     return variances
 
 
-def _static(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array) -> dict[str, Array]:
+def _static(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias_high: Array) -> dict[str, Array]:
     if macro.joined is not None:
-        return _static_of_group(macro, sums)
-    rows, activity = sums.rows, sums.activity
+        return _static_of_group(macro, nominal, sums)
+    rows, activity, gain = sums.rows, sums.activity, nominal.gain
     total, spread = macro.read_units, sums.variance / 4
     high = rows * activity + bias_high
     high_square = high**2 + spread
@@ -218,14 +220,14 @@ def _static(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array) -
 
     shared = of_line(squares, high_square)
     if macro.serial_accumulation is not None:
-        return _of_accumulation(macro, sums, squares, sigma)
+        return _of_accumulation(macro, nominal, sums, squares, sigma)
     if macro.second_line == "differential":
         other = rows * (1 - activity) + bias_high
         shared = (shared + of_line(other_squares, other**2 + spread)) / 4
     elif macro.second_line == "replica":
         half = rows / 2 + bias_high
         shared = shared + of_line(rows / 4 + bias_high, half**2)
-    variances = {"capacitor mismatch": 4 * sigma**2 * gain**2 * shared, "comparator offset": _offset(macro)}
+    variances = {"capacitor mismatch": 4 * sigma**2 * gain**2 * shared, "comparator offset": _offset(macro, nominal)}
     if macro.at_trim is not None and macro.comparator is not None:
         drifts = jnp.stack(macro.comparator.drift_sigmas(macro.temperature, macro.supply))
         variances["offset drift"] = jnp.sum(drifts**2) * macro.counts_per_volt**2
@@ -241,7 +243,7 @@ def _static(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array) -
         spread_of_cell = activity * (1 - activity) * sums.spread
         variances["layout"] = 4 * gain**2 * (spread_of_cell * around + mean_left**2 * columns)
     if macro.has_common_effects:
-        variances["settling"] = _settling(macro, sums, bias_high, gain)
+        variances["settling"] = _settling(macro, nominal, sums, bias_high)
     if macro.row_dac is not None:
         variances["row DAC mismatch"] = gain**2 * _of_row_dacs(macro.row_dac, sums)
     if macro.faults is not None:
@@ -250,20 +252,23 @@ def _static(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array) -
     return variances
 
 
-def _static_of_group(macro: CapacitorArray, sums: _Sums) -> dict[str, Array]:
+def _static_of_group(macro: CapacitorArray, nominal: NominalLine, sums: _Sums) -> dict[str, Array]:
     """The same of combined columns."""
     group, bits, rows, activity = macro.group, sums.combined, sums.rows, sums.activity
     assert group is not None
-    variances = {"capacitor mismatch": group_mismatch(macro, rows, activity), "comparator offset": _offset(macro)}
+    variances = {
+        "capacitor mismatch": group_mismatch(macro, nominal.gain, rows, activity),
+        "comparator offset": _offset(macro, nominal),
+    }
     shift = jnp.zeros_like(macro.supply)
     if macro.comparator is not None and macro.comparator.trim is None:
-        shift = (1.0 - macro.tracking) * macro.common_shift * macro.counts_per_volt
+        shift = (1.0 - macro.tracking) * macro.common_shift(nominal) * macro.counts_per_volt
     ideal = places_of(bits, bits)
-    mean, around = group_settling(macro, rows, activity, ideal, macro.nominal_gain)
+    mean, around = group_settling(macro, rows, activity, ideal, nominal.gain)
     settling = (mean + shift) ** 2 + around
     if macro.has_common_effects:
         variances["settling"] = settling
-    mean, around = group_settling(macro, rows, activity, group.weights, macro.nominal_gain)
+    mean, around = group_settling(macro, rows, activity, group.weights, nominal.gain)
     variances["combination"] = (mean + shift) ** 2 + around - settling
     if macro.faults is not None:
         mean, around = _stuck(macro, sums)
@@ -289,14 +294,16 @@ def _of_row_dacs(dac: RowDac, sums: _Sums) -> Array:
     return sums.rows * dac.level_variance(sums.product_mean**2 + spread)
 
 
-def _of_accumulation(macro: CapacitorArray, sums: _Sums, squares: Array, sigma: Array) -> dict[str, Array]:
+def _of_accumulation(
+    macro: CapacitorArray, nominal: NominalLine, sums: _Sums, squares: Array, sigma: Array
+) -> dict[str, Array]:
     """Static errors of lines that are added up on a capacitor, on single lines that settle and hold."""
     serial = macro.serial_accumulation
     assert serial is not None
     for name in ("layout", "faults"):
         if getattr(macro, name) is not None:
             raise ValueError(f"Argument `{name}` must be None for closed forms of lines with `serial_accumulation`.")
-    total, capacitors = macro.total_units, macro.line_rows + jnp.sum(macro.bias_dac.section_units())
+    total, capacitors = nominal.total_units, macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     one, whole = jnp.ones_like(total), macro.cell_steps / (2**macro.digit_bits - 1)
     places, slopes = jax.jvp(macro.accumulation_places, (one,), (one,))
     weights, slopes = places / whole, slopes / whole
@@ -312,7 +319,7 @@ def _of_accumulation(macro: CapacitorArray, sums: _Sums, squares: Array, sigma: 
     of_capacitor = serial.relative_sigma(macro.accumulation_capacitance) ** 2
     variances = {
         "capacitor mismatch": 4 * sigma**2 * shared,
-        "comparator offset": _offset(macro),
+        "comparator offset": _offset(macro, nominal),
         "accumulation mismatch": 4 * of_capacitor * product_of(slopes, slopes),
         "accumulation ratio": 4 * own * jnp.sum((weights - exact) ** 2),
     }
@@ -321,13 +328,13 @@ def _of_accumulation(macro: CapacitorArray, sums: _Sums, squares: Array, sigma: 
     return variances
 
 
-def _offset(macro: CapacitorArray) -> Array:
+def _offset(macro: CapacitorArray, nominal: NominalLine) -> Array:
     """Counts^2 that the trim leaves of the comparator's offset and of the spreads of switch and leakage."""
     then = macro.at_trim
     comparator = macro.deciding_comparator if then is None else then.deciding_comparator
     assert comparator is not None
-    sizes = _shift_sigmas(macro)
-    seen = sizes if then is None else _shift_sigmas(then)
+    sizes = _shift_sigmas(macro, nominal)
+    seen = sizes if then is None else _shift_sigmas(then, then.nominal)
     variance = jnp.sum(seen**2)
     trimmed = dataclasses.replace(comparator, offset_sigma=root(variance))
     if then is None:
@@ -338,36 +345,38 @@ def _offset(macro: CapacitorArray) -> Array:
     return (residual_sigma(trimmed, follows) ** 2 + new) * macro.counts_per_volt**2
 
 
-def _shift_sigmas(macro: CapacitorArray) -> Float[Array, " causes"]:
+def _shift_sigmas(macro: CapacitorArray, nominal: NominalLine) -> Float[Array, " causes"]:
     """Standard deviations of what shifts the decisions of columns, V: comparator, then one entry per line and cause."""
-    comparator, total = macro.comparator, macro.total_capacitance
+    comparator, total = macro.comparator, nominal.total
     assert comparator is not None
     sizes = [comparator.offset_sigma]
     share = macro.sampled_fraction(total) if macro.group is None else root(jnp.sum(macro.group.shares**2))
     both = jnp.sqrt(jnp.asarray(macro.lines, total.dtype)) * share
     if macro.reset is not None:
-        sizes.append(both * macro.reset.spread * macro.switch_step(total))
+        sizes.append(both * macro.reset.spread * nominal.switch_step(total))
     if macro.leakage is not None:
-        sizes.append(both * macro.leakage.spread * macro.leaked_drop(total))
+        sizes.append(both * macro.leakage.spread * nominal.leaked_drop(total))
     return jnp.stack(sizes)
 
 
-def _settling(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array) -> Array:
+def _settling(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias_high: Array) -> Array:
     """Mean square of (line's transfer less the ideal one), by its value and slopes at the mean.
 
     Of the slopes one is by the column's own cells, the other by those of the columns that share its rail.
     """
-    middle = sums.rows / 2 + bias_high
+    middle, gain = sums.rows / 2 + bias_high, nominal.gain
 
     def read(own: Array, others: Array) -> Array:
         """Counts above the middle that are read."""
-        behind = rail_gain_among(macro, own, others, middle) if macro.has_rail else jnp.ones(macro.lines, gain.dtype)
+        behind = jnp.ones(macro.lines, gain.dtype)
+        if macro.has_rail:
+            behind = rail_gain_among(macro, nominal, own, others, middle)
         first = 2 * gain * own * behind[0]
         if macro.second_line == "differential":
             return (first - 2 * gain * (2 * middle - own) * behind[1]) / 2
         at_middle = behind[-1]
         if macro.second_line == "none" and macro.has_rail:
-            at_middle = macro.rail_gain(middle)
+            at_middle = nominal.rail_gain(middle)
         return first - 2 * middle - macro.tracking * (2 * gain * middle * at_middle - 2 * middle)
 
     mean = sums.rows * sums.activity + bias_high
@@ -376,7 +385,8 @@ def _settling(macro: CapacitorArray, sums: _Sums, bias_high: Array, gain: Array)
     constant = value - 2 * (mean - middle)
     then = macro.at_trim
     if macro.comparator is not None and (macro.comparator.trim is None or then is not None):
-        left = macro.common_shift if then is None else macro.common_shift - then.common_shift
+        left = macro.common_shift(nominal)
+        left = left if then is None else left - then.common_shift(then.nominal)
         constant = constant + (1.0 - macro.tracking) * left * macro.counts_per_volt
     error = constant**2 + (slope / 2 - 1) ** 2 * sums.variance
     if not macro.has_rail or macro.has_own_rails:

@@ -11,7 +11,7 @@ from amsim.noise.finite_slopes import ratio
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 
-def group_mismatch(macro: CapacitorArray, rows: int, activity: float) -> Float[Array, ""]:
+def group_mismatch(macro: CapacitorArray, gain: Float[Array, ""], rows: int, activity: float) -> Float[Array, ""]:
     r"""Mean square that mismatch of cells, bias DACs and own capacitors adds to the value of a group, counts^2.
 
     The value is `g sum_k 2 F_k H_k`, `F_k` the weight of line k over its size, a function of the sizes of all lines and
@@ -22,6 +22,7 @@ def group_mismatch(macro: CapacitorArray, rows: int, activity: float) -> Float[A
 
     Args:
         macro: The array.
+        gain: Fraction of its step that each line shows.
         rows: Products summed.
         activity: Probability that one is +1.
     """
@@ -46,7 +47,7 @@ def group_mismatch(macro: CapacitorArray, rows: int, activity: float) -> Float[A
         found = (found + of_lines(other, other, variance)) / 4
     elif macro.second_line == "replica":
         found = found + of_lines(rows / 4, rows / 2, 0.0)
-    return 4 * macro.nominal_gain**2 * found
+    return 4 * gain**2 * found
 
 
 def group_settling(

@@ -24,7 +24,7 @@ class Drivers(eqx.Module):
 
     A driver of a unit capacitor has `R_i = resistance (1 + spread z_i)`; a capacitor of n units is driven through
     `R_i / n`. The line then is an exact linear network (`amsim.circuits.charge.rc_line`). Charges that drivers have
-    not taken back at the end of a reset act on the next evaluation (`CapacitorArray.drive_left`). Where
+    not taken back at the end of a reset act on the next evaluation (`NominalLine.drive_left`). Where
     `supply_resistance` is given, all that goes high shares one rail: a data-dependent pole
     `R_supply C_H (C_tot - C_H) / C_tot`. Several lines on one rail, each with its own data, all make the same fraction
     of their steps: that of one line with the sum of their C_H, and the mean of their `C_H / C_tot` weighted by C_H.

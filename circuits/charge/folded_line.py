@@ -16,6 +16,7 @@ from amsim.circuits.charge.bias_dac import BiasDac
 from amsim.circuits.charge.combined_lines import joined_shares, load_errors, own_capacitors
 from amsim.circuits.charge.common_rail import rail_gains
 from amsim.circuits.charge.die import CapacitorDie, LineDraws, mismatch_errors
+from amsim.circuits.charge.nominal_line import NominalLine
 from amsim.circuits.charge.rc_line import step_response
 from amsim.circuits.contract.bit_slicing import Places, of_groups, shared_columns, swing_of
 from amsim.circuits.contract.products import over_columns
@@ -210,10 +211,14 @@ def fold_die(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
 def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     """The lines when all are read at once."""
     bias_units = macro.bias_dac.section_units()
-    reference_gain = track_reference(macro.read_gain, macro.tracking)
-    read = _fold_line(macro, die.first, die)
+    # Once for all that follows from nominal capacitors, now and at the trim.
+    then = macro.at_trim
+    nominal, at_trim = macro.nominal, None if then is None else then.nominal
+    gain = macro.read_gain(nominal)
+    reference_gain = track_reference(gain, macro.tracking)
+    read = _fold_line(macro, (nominal, at_trim), die.first, die)
     bias_above, held, difference = read.bias[:, :-1] - reference_gain * bias_units[None, :-1], read.held, None
-    against = None if die.second is None else _fold_line(macro, die.second, die)
+    against = None if die.second is None else _fold_line(macro, (nominal, at_trim), die.second, die)
     added = read.added, read.trimmed
     if against is not None:
         apart = read.minus(against)
@@ -221,7 +226,7 @@ def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
         if macro.second_line == "differential":
             read, apart = read.mean(against), jax.tree.map(lambda one: one / 2, apart)
         bias_above, held, difference = apart.bias[:, :-1], apart.held, apart.cells
-    offset = _offset(macro, die, *added, macro.total_capacitance * read.size)
+    offset = _offset(macro, (nominal, at_trim), die, *added, nominal.total * read.size)
     line = CapacitorLine(
         read.cells,
         held,
@@ -229,7 +234,7 @@ def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
         jnp.sum(bias_above, axis=1),
         offset,
         read.size,
-        macro.read_gain,
+        gain,
         reference_gain,
         macro.of_readouts(die.adc),
         difference,
@@ -259,8 +264,18 @@ def _with_joined_digits(macro: CapacitorArray, die: CapacitorDie, line: Capacito
     return eqx.tree_at(lambda one: one.places, line, Places(rows, columns), is_leaf=lambda leaf: leaf is None)
 
 
-def _fold_line(macro: CapacitorArray, draws: LineDraws, die: CapacitorDie) -> _Folded:
-    """One line of each column; both lines of a pair lie beside each other, in the same layout."""
+def _fold_line(
+    macro: CapacitorArray, nominal_lines: tuple[NominalLine, NominalLine | None], draws: LineDraws, die: CapacitorDie
+) -> _Folded:
+    """One line of each column; both lines of a pair lie beside each other, in the same layout.
+
+    Args:
+        macro: The array.
+        nominal_lines: Its nominal line, in use and when the comparators were trimmed where that was not in use.
+        draws: Of the line.
+        die: Of what both lines have in common.
+    """
+    nominal, at_trim = nominal_lines
     bias_units = macro.bias_dac.section_units()
     unit_errors, bias_errors = mismatch_errors(macro, draws)
     if macro.layout is not None and die.layout is not None:
@@ -270,29 +285,29 @@ def _fold_line(macro: CapacitorArray, draws: LineDraws, die: CapacitorDie) -> _F
     own = None if macro.joined is None else own_capacitors(macro, draws)
     if own is not None:
         total_error = total_error + load_errors(macro, own)
-    size = 1.0 + ratio(total_error, macro.total_units)
-    totals = macro.total_capacitance * size
+    size = 1.0 + ratio(total_error, nominal.total_units)
+    totals = nominal.total * size
     if macro.drivers is None:
         # From the deviations, so that the gain of a die without mismatch is exactly 1.
-        share = ratio(macro.total_units, macro.total_units + total_error)
+        share = ratio(nominal.total_units, nominal.total_units + total_error)
         cells, bias = (1.0 + unit_errors) * share[None, :], (bias_units[None, :] + bias_errors) * share[:, None]
     else:
-        cells, bias = _settling(macro, draws, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
+        cells, bias = _settling(macro, nominal, draws, 1.0 + unit_errors, bias_units[None, :] + bias_errors)
     if macro.leakage is not None:
-        drivers = macro.alike_drivers(totals)
+        drivers = nominal.alike_drivers(totals)
         kept = macro.leakage.kept_fraction(totals, macro.temperature, drivers)
         if drivers is not None:
             kept = ratio(kept, drivers.settled(macro.leakage.hold_time))
         cells, bias = cells * kept[None, :], bias * kept[:, None]
     if macro.sampling_capacitance is not None:
         # The converter knows what a nominal line loses to it.
-        sampled = ratio(macro.sampled_fraction(totals), macro.sampled_fraction(macro.total_capacitance))
+        sampled = ratio(macro.sampled_fraction(totals), macro.sampled_fraction(nominal.total))
         cells, bias = cells * sampled[None, :], bias * sampled[:, None]
     held = None
     if macro.faults is not None and draws.faults is not None:
         cells, held = _with_stuck_cells(macro, draws, cells, die)
-    then, added = macro.at_trim, _added(macro, draws, totals)
-    trimmed = None if then is None else _added(then, draws, totals)
+    added = _added(macro, nominal, draws, totals)
+    trimmed = None if at_trim is None else _added(macro, at_trim, draws, totals)
     if own is None:
         return _Folded(cells, bias, held, size, added, trimmed)
     shares, weights = joined_shares(macro, own, totals)
@@ -312,6 +327,7 @@ def counts_at_decision(
     counts: Float[Array, "..."],
     middle: Float[Array, ""] | float,
     key: PRNGKeyArray | None,
+    nominal: NominalLine | None = None,
 ) -> Float[Array, "..."]:
     """Counts of lines above their reference at the decision, from their settled values behind an ideal supply.
 
@@ -321,22 +337,26 @@ def counts_at_decision(
         counts: Settled values above the reference, columns last.
         middle: Counts between no cell high and half of them high, the level that the reference stands for.
         key: Draws the supply's noise; None is no noise.
+        nominal: The nominal line, where it is at hand.
     """
     gain = jnp.ones_like(macro.supply) if line is None else line.gain
     gain = over_columns(gain, counts.ndim) if gain.ndim else gain
     own, in_common = track_reference(gain, macro.tracking), macro.tracking * gain
     if macro.has_rail:
+        nominal = macro.nominal if nominal is None else nominal
         size = 1.0 if line is None else over_columns(line.size, counts.ndim)
         # The capacitors that rise, whatever part of their step the line has made.
         high, half = quotient(counts + own * middle, 2 * gain), jnp.asarray(middle, counts.dtype) / 2
         if macro.second_line == "differential":
-            settled, other = rail_gains(macro, jnp.stack([high, quotient(own * middle - counts, 2 * gain)]), size)
+            settled, other = rail_gains(
+                macro, nominal, jnp.stack([high, quotient(own * middle - counts, 2 * gain)]), size
+            )
             counts = (counts * (settled + other) + own * middle * (settled - other)) / 2
         else:
             # The reference is a line too, with half of its cells high; beside a level, on a rail of such lines.
             lines = [high] if macro.second_line == "none" else [high, jnp.broadcast_to(half, high.shape)]
-            settled = rail_gains(macro, jnp.stack(lines), size)[0]
-            at_middle = macro.rail_gain(half) if macro.lines == 1 or macro.has_own_rails else settled
+            settled = rail_gains(macro, nominal, jnp.stack(lines), size)[0]
+            at_middle = nominal.rail_gain(half) if macro.lines == 1 or macro.has_own_rails else settled
             counts = counts * settled + middle * (own * settled - own + in_common * (1.0 - at_middle))
     if macro.supply_noise is not None and key is not None:
         swing = ratio(macro.supply_noise, macro.supply)
@@ -348,12 +368,13 @@ def counts_at_decision(
 
 def _settling(
     macro: CapacitorArray,
+    nominal: NominalLine,
     die: LineDraws,
     units: Float[Array, "rows columns"],
     bias: Float[Array, "columns sections"],
 ) -> tuple[Float[Array, "rows columns"], Float[Array, "columns sections"]]:
     """Step response of every capacitor at the decision, relative to a settled nominal unit; what leaks is left out."""
-    drivers = macro.working_drivers
+    drivers = nominal.drivers
     assert drivers is not None
     assert die.unit_drivers is not None
     assert die.bias_drivers is not None
@@ -364,27 +385,30 @@ def _settling(
     responses = jax.vmap(step_response, in_axes=(0, 0, None, None))(
         jnp.concatenate([unit_resistances.T, bias_resistances], axis=1),
         macro.unit_capacitance * jnp.concatenate([units.T, bias], axis=1),
-        macro.parasitic_capacitance,
-        macro.settling_time,
+        nominal.parasitic,
+        nominal.settling_time,
     )
-    weights = responses * macro.total_units
+    weights = responses * nominal.total_units
     return weights[:, : macro.line_rows].T, weights[:, macro.line_rows :]
 
 
-def _added(macro: CapacitorArray, draws: LineDraws, totals: Float[Array, " columns"]) -> Float[Array, " columns"]:
+def _added(
+    macro: CapacitorArray, nominal: NominalLine, draws: LineDraws, totals: Float[Array, " columns"]
+) -> Float[Array, " columns"]:
     """Charges of each line's switch and leakage during an evaluation, as a step of what is read, V."""
     added = jnp.zeros_like(totals)
     if macro.reset is not None:
         assert draws.switch is not None
-        added = macro.switch_step(totals) * (1.0 + macro.reset.spread * draws.switch)
+        added = nominal.switch_step(totals) * (1.0 + macro.reset.spread * draws.switch)
     if macro.leakage is not None:
         assert draws.leakage is not None
-        added = added - macro.leaked_drop(totals) * (1.0 + macro.leakage.spread * draws.leakage)
+        added = added - nominal.leaked_drop(totals) * (1.0 + macro.leakage.spread * draws.leakage)
     return added if macro.sampling_capacitance is None else added * macro.sampled_fraction(totals)
 
 
 def _offset(
     macro: CapacitorArray,
+    nominal_lines: tuple[NominalLine, NominalLine | None],
     die: CapacitorDie,
     added: Float[Array, " conversions"],
     trimmed: Float[Array, " conversions"] | None,
@@ -394,31 +418,36 @@ def _offset(
 
     A comparator that takes turns has a code of its own for each of them.
     """
-    comparator, then = macro.deciding_comparator, macro.at_trim
+    comparator, then, (nominal, at_trim) = macro.deciding_comparator, macro.at_trim, nominal_lines
     assert comparator is not None
-    shift, code = _shift(macro, die, added, totals), die.trim[:: macro.combined_columns]
+    shift, code = _shift(macro, nominal, die, added, totals), die.trim[:: macro.combined_columns]
     if then is None:
         return comparator.residual_offset(shift, code) * macro.counts_per_volt
     assert trimmed is not None
     assert die.drift is not None
-    assert then.deciding_comparator is not None
-    seen = _shift(then, die, trimmed, totals)
+    assert at_trim is not None
+    deciding = then.deciding_comparator
+    assert deciding is not None
+    seen = _shift(then, at_trim, die, trimmed, totals)
     moved = shift - seen + comparator.drift(macro.of_readouts(die.drift), macro.temperature, macro.supply)
-    return (then.deciding_comparator.residual_offset(seen, code) + moved) * macro.counts_per_volt
+    return (deciding.residual_offset(seen, code) + moved) * macro.counts_per_volt
 
 
 def _shift(
-    macro: CapacitorArray, die: CapacitorDie, added: Float[Array, " conversions"], totals: Float[Array, " columns"]
+    macro: CapacitorArray,
+    nominal: NominalLine,
+    die: CapacitorDie,
+    added: Float[Array, " conversions"],
+    totals: Float[Array, " columns"],
 ) -> Float[Array, " conversions"]:
     """Shift of each conversion's decision without trim, V, from what its lines add."""
-    comparator = macro.deciding_comparator
-    assert comparator is not None
-    shift = comparator.offset(macro.of_readouts(die.comparator))
+    assert macro.comparator is not None
+    shift = macro.comparator.offset(macro.of_readouts(die.comparator))
     if macro.second_line != "none":
         return shift + added
     shift, share = shift + macro.kickback_step(totals[:: macro.combined_columns]), macro.common_share(totals)
-    shift = shift + share * macro.drive_shift + (added + share * macro.droop_shift)
-    return shift - macro.tracking * macro.common_shift
+    shift = shift + share * nominal.drive_shift + (added + share * nominal.droop_shift)
+    return shift - macro.tracking * macro.common_shift(nominal)
 
 
 def _with_stuck_cells(

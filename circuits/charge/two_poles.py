@@ -6,6 +6,8 @@ All drivers have the same `tau = R_i C_i`, so that the capacitors count as one. 
 other only, so that float32 holds every intermediate value.
 """
 
+from typing import Any
+
 import equinox as eqx
 from jaxtyping import Array, Float
 
@@ -86,8 +88,8 @@ class AlikeDrivers(eqx.Module):
             hold: Duration, s.
             droop: rho, s.
         """
-        fraction, held, apart, up = self._leaking(droop)
-        slow, fast = (1.0 - settled_fraction(hold, constant) for constant in self._time_constants(droop))
+        fraction, held, apart, up, constants = self._leaking(droop)
+        slow, fast = (1.0 - settled_fraction(hold, constant) for constant in constants)
         lost = self.grounded * fraction * begun / up
         return held * (1.0 - lost) / apart * slow + (begun * up - held) / apart * fast
 
@@ -101,19 +103,15 @@ class AlikeDrivers(eqx.Module):
             hold: Duration t, s.
             droop: rho, s.
         """
-        fraction, held, apart, up = self._leaking(droop)
-        slow, fast = (mean_decay(ratio(hold, constant)) for constant in self._time_constants(droop))
+        fraction, held, apart, up, constants = self._leaking(droop)
+        slow, fast = (mean_decay(ratio(hold, constant)) for constant in constants)
         through = ratio(up - self.grounded * held, self.grounded)
         return (up - fraction) * held / up / apart * slow + through / apart * fast
 
-    def _leaking(self, droop: Float[Array, "..."]) -> tuple[Float[Array, "..."], ...]:
-        """`x = tau / (tau + rho)`, `1 - x`, `d = sqrt(1 - 4 p x (1 - x))` and `(1 + d) / 2`."""
+    def _leaking(self, droop: Float[Array, "..."]) -> tuple[Any, ...]:
+        """`x = tau / (tau + rho)`, `1 - x`, `d = sqrt(1 - 4 p x (1 - x))`, `(1 + d) / 2`, both time constants."""
         both = self.branch + droop
         fraction, held = ratio(self.branch, both), ratio(droop, both)
         apart = root((held - fraction) ** 2 + 4.0 * (1.0 - self.grounded) * fraction * held)
-        return fraction, held, apart, (1.0 + apart) / 2.0
-
-    def _time_constants(self, droop: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """Slow and fast time constant of the leaking line, s."""
-        _, held, _, up = self._leaking(droop)
-        return (self.branch + droop) * up, self.branch * self.grounded * held / up
+        up = (1.0 + apart) / 2.0
+        return fraction, held, apart, up, (both * up, self.branch * self.grounded * held / up)

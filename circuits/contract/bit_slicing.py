@@ -9,7 +9,6 @@ combined columns a group of `combined` neighbouring digits is one value, `sum_k 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +18,7 @@ from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import function
 from amsim.circuits.contract.operands import Coded
 from amsim.circuits.contract.products import Product
-from amsim.noise.loops import scan
+from amsim.noise.loops import sum_along
 
 LAID_OUT_SLICES = 8
 """Longest scan that is unrolled: on a CPU a convolution's gradient is tens of times slower inside a loop."""
@@ -218,13 +217,8 @@ def accumulate(
         sums = _joined_sums(product, joined, matrices[tile], joining)
         return contribution(Slice(sums, tile, place_value(place, sums.dtype), index, joined, matrices[tile]))
 
-    def step(total: PyTree[Array], index: Int[Array, ""]) -> tuple[PyTree[Array], None]:
-        return jax.tree.map(jnp.add, total, one(index)), None
-
-    shapes = eqx.filter_eval_shape(one, jnp.zeros((), int))
-    zero = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     count = tiles * groups
-    return scan(step, zero, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)[0]
+    return sum_along(one, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)
 
 
 def input_groups(coded: Coded, together: int) -> int:
@@ -257,16 +251,12 @@ def _joined_sums(
         return product.sums(jnp.matmul(joined, values, precision=jax.lax.Precision.HIGHEST), matrix)
     places, along = joining.places, (jnp.moveaxis(joined, -1, 0), jnp.arange(joining.together))
 
-    def sums(digits: Float[Array, "..."], number: Int[Array, ""]) -> Float[Array, "..."]:
+    def sums(one: tuple[Float[Array, "..."], Int[Array, ""]]) -> Float[Array, "..."]:
+        digits, number = one
         placed = places.of(number, joining.each, matrix.shape[0]).astype(matrix.dtype)
         return product.sums(digits, matrix * placed)
 
-    def step(total: Float[Array, "..."], along: tuple[Array, Array]) -> tuple[Array, None]:
-        return total + sums(*along), None
-
-    shape = eqx.filter_eval_shape(sums, along[0][0], along[1][0])
-    zero = jnp.zeros(shape.shape, shape.dtype)
-    return scan(step, zero, along, unroll=joining.together <= LAID_OUT_SLICES)[0]
+    return sum_along(sums, along, unroll=joining.together <= LAID_OUT_SLICES)
 
 
 @checked_arguments

@@ -73,7 +73,9 @@ def test_lines_with_different_data_settle_as_their_network(lines):
         w[:, 0], w[:, 1] = x[0], -x[0]
         found = read_volts(array, x, w)
         # The array expects evaluations before, of which slow drivers keep a part; the network starts at rest.
-        half = float(array.supply) * float(array.middle_units) / float(array.total_units) - float(array.drive_shift)
+        half = float(array.supply) * float(array.middle_units) / float(array.total_units) - float(
+            array.nominal.drive_shift
+        )
         for read in range(2):
             high = (1 + x[read][:, None] * w).T / 2
             groups = [rail_volts(array, high[first : first + lines]) for first in range(0, COLUMNS, lines)]

@@ -13,7 +13,8 @@ import pytest
 from jaxtyping import config
 from scipy import stats
 
-from amsim.circuits.charge.comparator import Comparator, ComparatorSizes
+from amsim.circuits.charge.comparator import Comparator
+from amsim.circuits.charge.comparator_sizes import ComparatorSizes
 from amsim.circuits.charge.trim import Trim
 from amsim.circuits.charge.trim_choice import TrimChoice, residual_probability, residual_sigma, trim_bits
 

@@ -13,7 +13,7 @@ from switched_capacitor_calls import margin
 import amsim
 from amsim import circuits
 from amsim.circuits import Adc, Comparator, Leakage, ResetSwitch, SwitchedCapacitor, Trim
-from amsim.circuits.charge.comparator import ComparatorSizes
+from amsim.circuits.charge.comparator_sizes import ComparatorSizes
 from amsim.circuits.charge.latch_noise import bias_slopes, current_over_transconductance
 from amsim.circuits.contract.error_sources import with_scaled_sources, without_sources
 
@@ -86,8 +86,8 @@ def test_nothing_drifts_where_the_trim_was_under_the_conditions_of_use(kind):
 def test_spread_over_dies_is_the_closed_form(kind):
     """Offset, switch and leakage, each trimmed cold and read warm; leakage has grown 36 times."""
     array = dataclasses.replace(LEAKING, second_line=kind)
-    assert float(array.leaked_drop(array.total_capacitance)) > 20 * float(
-        array.at_trim.leaked_drop(array.total_capacitance)
+    assert float(array.nominal.leaked_drop(array.total_capacitance)) > 20 * float(
+        array.at_trim.nominal.leaked_drop(array.total_capacitance)
     )
     found = np.concatenate(
         [np.asarray(shifts(array, array.fabricate(key))) for key in jax.random.split(jax.random.key(2), 16)]
@@ -107,9 +107,9 @@ def test_what_lines_have_in_common_drifts_against_a_fixed_reference():
     quiet = dataclasses.replace(DRIFTING, offset_sigma=0.0, temperature_drift=0.0, supply_drift=0.0)
     fixed = dataclasses.replace(LEAKING, comparator=quiet, reference_tracking=0.0)
     fixed = dataclasses.replace(fixed, reset=ResetSwitch(spread=0.0), leakage=Leakage(hold_time=3e-7, spread=0.0))
-    moved = float(fixed.common_shift) - float(fixed.at_trim.common_shift)
+    moved = float(fixed.common_shift(fixed.nominal)) - float(fixed.at_trim.common_shift(fixed.at_trim.nominal))
     found = np.asarray(shifts(fixed, fixed.fabricate(jax.random.key(3))))
-    line = float(fixed.nominal_gain) - 1.0
+    line = float(fixed.nominal.gain) - 1.0
     middle = line * ROWS / float(fixed.counts_per_volt)
     assert abs(moved) > 1e-3
     # Within half a code, and beside the droop of the line itself, which no trim sees.

@@ -95,7 +95,7 @@ def voltage(macro, die, column, high):
         for _ in range(40):
             taken = nominal.parasitic / nominal.total_capacitance * gain * (settled + left)
             left = (left - taken) * jnp.exp(-macro.reset_time / branch)
-        value = value + macro.nominal_gain * left
+        value = value + macro.nominal.gain * left
     if macro.reset is not None:
         charge = 1 + macro.reset.spread * draw(lambda d: d.switch[column])
         injected = macro.reset.injected_fraction * macro.reset.channel_capacitance * macro.reset.overdrive
@@ -223,7 +223,7 @@ def test_driver_noise_is_that_of_the_equilibrium():
 def test_slow_drivers_keep_part_of_the_sums_before():
     """One count^2 for each row of independent operands before, times what the drivers leave of the line's charges."""
     macro = quiet(drivers=Drivers(resistance=1e6, spread=0.0, noise_fraction=0.0), clock=1e9, cell_parasitic=20e-15)
-    once, gain = math.exp(-1.0), float(macro.nominal_gain)
+    once, gain = math.exp(-1.0), float(macro.nominal.gain)
     share = (64 * 20e-15 + 2.04e-15) / float(macro.total_capacitance)
     assert share * once > 0.1
     found = reads(macro)
@@ -298,13 +298,15 @@ def test_one_effect_alone_is_its_own_formula_to_the_bit():
     )
     total, leak = leaking.total_capacitance, leaking.leakage
     droop = leak.off_resistance * total
-    assert float(leaking.nominal_gain) == float(exponential_approach(1.0, 0.0, leak.hold_time, droop)) < 1
-    assert float(leaking.leaked_drop(total)) == float(leakage_drop(leak.current, leak.hold_time, total, droop)) > 0
+    assert float(leaking.nominal.gain) == float(exponential_approach(1.0, 0.0, leak.hold_time, droop)) < 1
+    assert (
+        float(leaking.nominal.leaked_drop(total)) == float(leakage_drop(leak.current, leak.hold_time, total, droop)) > 0
+    )
     own = matched_time_constant(
         driven.drivers.resistance * driven.unit_capacitance, driven.parasitic_capacitance, driven.total_capacitance
     )
-    assert float(driven.nominal_gain) == float(settled_fraction(driven.evaluation_time, own)) < 1
-    assert float(leaking.droop_shift) == float(driven.droop_shift) == 0
+    assert float(driven.nominal.gain) == float(settled_fraction(driven.evaluation_time, own)) < 1
+    assert float(leaking.nominal.droop_shift) == float(driven.nominal.droop_shift) == 0
 
 
 def test_every_part_at_once_works_without_a_die():

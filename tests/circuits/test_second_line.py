@@ -99,7 +99,7 @@ def test_what_both_lines_have_in_common_cancels(kind):
     array = dataclasses.replace(BASE, second_line=kind, **effects)
     x, w = signs(0, 30, ROWS), signs(1, ROWS, COLUMNS)
     read = margin(array, jnp.asarray(x), jnp.asarray(w), jnp.ones(COLUMNS), jnp.zeros(COLUMNS), None)
-    np.testing.assert_allclose(read, float(array.nominal_gain) * (x @ w), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(read, float(array.nominal.gain) * (x @ w), rtol=1e-4, atol=1e-3)
 
 
 @needs_ngspice

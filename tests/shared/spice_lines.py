@@ -36,4 +36,4 @@ def folded_voltages(macro, die, weights, inputs, codes, reset_level):
         counts = _counts(macro, die, x, w, jnp.asarray(codes, float))
         middle = macro.rows + jnp.sum(macro.bias_dac.section_units()[:-1])
         # The array expects a last evaluation, and slow drivers to keep part of it; a first one has none.
-        return np.asarray(reset_level + (counts + middle) / macro.counts_per_volt - macro.drive_shift)
+        return np.asarray(reset_level + (counts + middle) / macro.counts_per_volt - macro.nominal.drive_shift)

@@ -91,7 +91,7 @@ def test_an_incomplete_reset_leaves_in_the_end_what_the_array_expects(leaks):
     macro = dataclasses.replace(LINE, reset=switch, clock=1.2e7)
     if leaks:
         macro = dataclasses.replace(macro, leakage=Leakage(hold_time=5e-8, off_resistance=1e8, current=1e-8))
-    assert 0.2 < float(macro.reset_left) < 0.6
+    assert 0.2 < float(macro.nominal.reset_left) < 0.6
     half = np.where(np.arange(12) % 2, 1, -1)
     weights, inputs, codes = np.ones((12, 2), int), np.tile(half, (12, 1)), [1, -1]
     die = macro.fabricate(jax.random.key(4))

@@ -123,7 +123,7 @@ def test_an_incomplete_reset_carries_from_one_evaluation_to_the_next():
 @needs_ngspice
 def test_returning_bottom_plates_take_the_last_sum_off_the_line_before_a_slow_reset_begins():
     macro = dataclasses.replace(SMALL, reset=ResetSwitch(resistance=1e7))
-    assert float(macro.reset_left) > 0.5
+    assert float(macro.nominal.reset_left) > 0.5
     weights, inputs = operands(8, 2, SMALL)
     found = spice.run(macro, None, weights, inputs)
     alone = spice.run(macro, None, weights, inputs[1:])
@@ -344,9 +344,9 @@ def test_slow_drivers_keep_part_of_the_last_evaluation():
     inputs, weights = np.ones((2, 12)), np.ones((12, 2))
     inputs[1, :8], weights[:3, 1] = -1, -1
     found = spice.run(macro, None, weights, inputs)["line_voltage_spice"].values - float(macro.supply) / 2
-    share = float(macro.supply) / float(macro.total_units) * float(macro.nominal_gain)
+    share = float(macro.supply) / float(macro.total_units) * float(macro.nominal.gain)
     high = (inputs @ weights + 12) / 2
     np.testing.assert_allclose(found[0], share * high[0], atol=2e-5)
     missing = share * high[1] - found[1]
-    np.testing.assert_allclose(missing, float(macro.drive_left) * share * high[0], rtol=0.01)
+    np.testing.assert_allclose(missing, float(macro.nominal.drive_left) * share * high[0], rtol=0.01)
     assert missing.min() > 5e-3

@@ -38,7 +38,7 @@ CASES = {
 
 def history(array, alone):
     """What the sums before each evaluation take from it, V, term by term."""
-    left, kept, found = float(array.drive_left), float(array.drive_kept), np.zeros_like(alone)
+    left, kept, found = float(array.nominal.drive_left), float(array.nominal.drive_kept), np.zeros_like(alone)
     for now in range(len(alone)):
         for before in range(1, now + 1):
             found[now] += left * kept ** (before - 1) * alone[now - before]
@@ -59,7 +59,7 @@ def test_older_sums_act_as_a_geometric_series(case):
     taken = alone + float(array.supply) / 2 - found
     assert 1e3 * np.abs(taken - history(array, alone)).max() < bound
     # The last sum alone, as it would be without the older ones.
-    last = float(array.drive_left) * np.concatenate([np.zeros((1, 3)), alone[:-1]])
+    last = float(array.nominal.drive_left) * np.concatenate([np.zeros((1, 3)), alone[:-1]])
     if case in ("alike", "switch"):
         assert 1e3 * np.abs(taken - last).max() > 20
 
@@ -71,7 +71,7 @@ def test_the_array_expects_what_many_sums_leave():
     found = spice.run(array, None, weights, inputs, bias_code=[1, -1, 1])["line_voltage_spice"].values
     shift = (found[-1, 0] + found[-1, 1]) / 2 - (found[0, 0] + found[0, 1]) / 2
     assert shift < -20e-3
-    assert shift == pytest.approx(float(array.drive_shift), abs=0.02e-3)
+    assert shift == pytest.approx(float(array.nominal.drive_shift), abs=0.02e-3)
     read = margin(array, inputs[-1:].astype(np.float32), weights.astype(np.float32), np.ones(3), np.array([1.0, -1, 1]))
     volts = (np.asarray(read)[0] + 2 * float(array.middle_units)) / float(array.counts_per_volt)
     # Codes one step above and below half way; the array's own history is half way.
