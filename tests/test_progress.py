@@ -43,9 +43,7 @@ CALLS = {
         network, WEIGHTS, MACRO, LABELLED, sources=["comparator noise"], **ON_DIES, progress=told
     ),
     "calibrate": lambda told: amsim.calibrate(network, WEIGHTS, MACRO, LABELLED, **ON_DIES, progress=told),
-    "repair": lambda told: amsim.repair(
-        network, WEIGHTS, MACRO, LABELLED, LABELLED, repairs=["trim"], **ON_DIES, progress=told
-    ),
+    "repair": lambda told: amsim.repair(network, WEIGHTS, MACRO, LABELLED, LABELLED, **ON_DIES, progress=told),
     "design_circuit": lambda told: amsim.design_circuit(
         network, WEIGHTS, MACRO, LABELLED, key=KEY, accuracy=0.3, **DESIGN, progress=told
     ),

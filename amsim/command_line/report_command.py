@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from amsim.command_line.output import print_written
 from amsim.files.whole_file import check_writable
 
 
@@ -26,4 +27,4 @@ def report(
         write_report(results, out, title=title)
     except ImportError as error:
         raise ValueError(str(error)) from None
-    print(f"Written: {out}")
+    print_written(out)
