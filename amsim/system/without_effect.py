@@ -64,7 +64,14 @@ WITHOUT_EFFECT: dict[type, tuple[Idle, ...]] = {
             lambda one: one.second_line != "none" or not (one.has_common_effects or one.supply_noise is not None),
         ),
     ),
-    SarAdc: (Idle(("low_bits", "low_parasitic", "bridge_scale"), NO_BRIDGE, lambda one: one.topology != "split"),),
+    SarAdc: (
+        Idle(("low_bits", "low_parasitic", "bridge_scale"), NO_BRIDGE, lambda one: one.topology != "split"),
+        Idle(
+            ("parasitic",),
+            "a shared line is the node of the comparator, and its array states what loads it",
+            lambda one: one.topology == "shared-line",
+        ),
+    ),
     Layout: (
         Idle(
             ("correlation_length",),

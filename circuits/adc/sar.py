@@ -83,7 +83,7 @@ class SarAdc(Converter):
         unit_capacitance: Of one unit capacitor, F. Default 1 fF (facts 1.2).
         mismatch_coefficient: Relative sigma of a unit capacitor times sqrt of its capacitance, sqrt(F).
         parasitic: Comparator node to ground, F; it raises the input-referred noise and offset of the comparator
-            (for "shared-line" it counts as part of the line).
+            (of no effect for "shared-line", whose node is the line).
         low_parasitic: Node behind the bridge to ground, F; a cause of INL, for "split" only.
         bridge_scale: Bridge relative to its ideal size, 1; for "split" only.
         offset_sigma: Standard deviation of the converter's own offset, LSB. Default 0: the offset is that of the line's

@@ -150,6 +150,10 @@ def test_a_coverage_that_no_method_uses_is_refused():
         (ARRAY, {"macro.comparator.trim.temperature": 300.0}),
         (ARRAY, {"macro.comparator.trim.supply": 0.6}),
         (dataclasses.replace(ARRAY, adc=circuits.SarAdc(bits=6)), {"macro.adc.topology": "split"}),
+        (
+            dataclasses.replace(ARRAY, adc=circuits.SarAdc(bits=6, topology="shared-line")),
+            {"macro.adc.topology": "split"},
+        ),
         (dataclasses.replace(ARRAY, layout=circuits.Layout()), {"macro.layout.correlated_sigma": 0.01}),
         (amsim.Accelerator(ARRAY), {"power.rate": 100.0}),
     ],

@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 
 import amsim
-from amsim import circuits
 from amsim.circuits import (
     DenseProduct,
     FlashAdc,
     Measured,
     Neuron,
     Operands,
-    SarAdc,
     SingleSlopeAdc,
     SwitchedCapacitor,
     ValueRange,
@@ -32,8 +30,6 @@ FACTORS = (1.02, 1.5, 0.6, 1e-3)
 MACROS = {
     "flash": SwitchedCapacitor(rows=24, columns=8, adc=FlashAdc(levels=8)),
     "single slope": SwitchedCapacitor(rows=24, columns=8, adc=SingleSlopeAdc(bits=3)),
-    "SAR": SwitchedCapacitor(rows=24, columns=8, adc=SarAdc(bits=3, parasitic=1e-15)),
-    "ideal ADC": SwitchedCapacitor(rows=24, columns=8, adc=circuits.Adc(bits=3)),
     "measured": Measured(
         counts=(-24, 0, 24),
         mean=np.array([[[-22.0, 1.0, 25.0]], [[-23.0, 1.0, 25.0]]]),
