@@ -90,9 +90,10 @@ class _Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given, *_ = self.make_parser(ctx).parse_args(args=list(args))
         for parameter in self.params:
-            name, text = parameter.opts[0], given.get(parameter.name or "")
-            if isinstance(text, str) and (not text or "\0" in text):
-                raise ValueError(f"Argument `{name}` must not be empty or have NUL, but is {reprlib.repr(text)}.")
+            name, value = parameter.opts[0], given.get(parameter.name or "")
+            for text in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(text, str) and (not text or "\0" in text):
+                    raise ValueError(f"Argument `{name}` must not be empty or have NUL, but is {reprlib.repr(text)}.")
         return super().parse_args(ctx, args)
 
 
