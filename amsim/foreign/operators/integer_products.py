@@ -200,5 +200,5 @@ def _by_channel(values: Value, axes: int) -> Value:
 
 
 def whole_numbers(sums: Array) -> Array:
-    """Sums as 32-bit integers, rounded: a conversion alone cuts off, and sums of a chip are only close to whole ones."""
+    """Sums as 32-bit integers, rounded: a conversion alone cuts off, and sums of a chip are close to whole ones."""
     return jnp.round(sums).astype(jnp.int32)
