@@ -60,7 +60,7 @@ class TensorReader:
             values = None
         if values is None or values.shape != dims or not _holds(tensor, values):
             raise ValueError(f"tensor {name!r} of shape {dims} does not hold {elements} numbers of its type")
-        return values.view(np.uint8) != 0 if values.dtype == np.bool_ else values
+        return np.asarray(values.view(np.uint8) != 0) if values.dtype == np.bool_ else values
 
     def _load(self, tensor: Any, name: str, size: int) -> None:
         """Load a tensor of `size` bytes from the file beside, into itself."""

@@ -3,11 +3,13 @@
 from itertools import product
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from onnx_models import model_of, node, onnx, runtime
 
 import amsim
+from amsim.foreign.operators import integer_products
 
 ReferenceEvaluator = pytest.importorskip("onnx.reference").ReferenceEvaluator
 MICROSOFT = {"domain": "com.microsoft"}
@@ -153,6 +155,14 @@ def test_quantised_matrix_product(kinds: Any) -> None:
         nodes = [node("QLinearMatMul", ["a", "sa", "za", "b", "sb", "zb", "sy", "zy"])]
         _, params = agrees(nodes, {"a": drawn(draws, kinds[0], *shape)}, stored, steps=1)
         assert set(params) == {"b"}
+
+
+def test_sums_of_a_chip_become_the_nearest_whole_numbers() -> None:
+    """A chip's sums are close to whole numbers; to cut them off would lose one of most."""
+    sums = np.array([2.9999, 3.0001, -2.9999, -3.0001], np.float32)
+    found = integer_products.integer_matrix_product(np.ones((4, 1), np.int8), np.ones((1, 1), np.int8))
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(integer_products.whole_numbers(jnp.asarray(sums)), [3, 3, -3, -3])
 
 
 def test_bytes_of_data() -> None:

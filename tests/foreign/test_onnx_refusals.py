@@ -151,6 +151,11 @@ def test_listed_numbers_of_each_type() -> None:
         found = TensorReader().tensor(tensor)
         assert found.dtype == array.dtype
         np.testing.assert_array_equal(found, array)
+    for flag in (True, False):
+        found = TensorReader().tensor(numpy_helper.from_array(np.array(flag), "t"))
+        assert isinstance(found, np.ndarray)
+        assert found.dtype == np.bool_
+        assert bool(found) is flag
     tensor = helper.make_tensor("t", onnx.TensorProto.INT8, [1], [1])
     tensor.int32_data[0] = 300
     with pytest.raises(ValueError, match="does not hold"):

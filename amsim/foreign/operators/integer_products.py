@@ -22,7 +22,7 @@ from amsim.foreign.operators.spatial import per_axis, window_padding
 @operator("MatMulInteger", settings=(2, 3), weights=(0, 1))
 def integer_matrix_product(a: Value, b: Value, a_zero: Value | None = None, b_zero: Value | None = None) -> Value:
     """Product of matrices of integers, (a - a zero) (b - b zero), as 32-bit integers."""
-    return _whole(_matrix_sums(a, b, a_zero, b_zero))
+    return whole_numbers(_matrix_sums(a, b, a_zero, b_zero))
 
 
 @operator("ConvInteger", settings=(2, 3), weights=(1,))
@@ -41,7 +41,7 @@ def integer_convolution(
 ) -> Value:
     """Convolution of integers, (x - x zero) * (w - w zero), as 32-bit integers; the padding stands for 0."""
     window: dict[str, Any] = {"auto_pad": auto_pad, "dilations": dilations, "kernel_shape": kernel_shape, "pads": pads}
-    return _whole(_convolution_sums(x, weight, x_zero, weight_zero, group=group, strides=strides, **window))
+    return whole_numbers(_convolution_sums(x, weight, x_zero, weight_zero, group=group, strides=strides, **window))
 
 
 @operator("QLinearMatMul", settings=(1, 2, 4, 5, 6, 7), weights=(0, 3))
@@ -199,6 +199,6 @@ def _by_channel(values: Value, axes: int) -> Value:
     return values.reshape((1, -1) + (1,) * (axes - 2))
 
 
-def _whole(sums: Array) -> Array:
-    # Rounded first, for a conversion cuts off and a chip's sums are close to whole numbers, not equal to them.
+def whole_numbers(sums: Array) -> Array:
+    """Sums as 32-bit integers, rounded: a conversion alone cuts off, and sums of a chip are close to whole ones."""
     return jnp.round(sums).astype(jnp.int32)
