@@ -24,6 +24,7 @@ BY_NAME = {
     "sizes": circuits.ComparatorSizes(1e-6, 1e-7, 1e-6, 1e-7), "lowest": -4, "highest": 4, "cycles": 3,
     "transitions": np.arange(1.0, 8.0), "codes": np.arange(64) % 8, "samples": np.sin(np.arange(64.0)),
     "values": np.linspace(-1, 1, 8), "place": 0, "counts": LINES, "method": "min-max", "coverage": 0.5,
+    "nominal": MACRO.nominal,
 }  # fmt: skip
 OF_FUNCTION = {
     "coherent_cycles": {"samples": 64, "cycles": 5.0},
