@@ -255,7 +255,7 @@ def test_a_class_that_is_not_there_is_named(tiny_network, folder, named, text):
 def test_command_compares_it(folder, monkeypatch):
     whole = amsim.load_dataset()
     few = dataclasses.replace(whole, test=whole.test[:20], train=whole.train[:20])
-    monkeypatch.setattr("amsim.comparison.families.load_dataset", lambda name: few)
+    monkeypatch.setattr("amsim.datasets.given_data.load_dataset", lambda name: few)
     monkeypatch.setattr(procedure, "SUPPLIES", (0.6, 0.8))
     designs = "current_mode:CurrentMode,digital-binary-1b"
     ended = CliRunner().invoke(app, ["compare", "--dies", "2", "--designs", designs, "--out", str(folder)])

@@ -29,6 +29,7 @@ BY_NAME = {
 OF_FUNCTION = {
     "coherent_cycles": {"samples": 64, "cycles": 5.0},
     "full_scale_sine": {"samples": 64},
+    "foreign_digits": {"inputs": None, "weights": None},
     "codings": {"inputs": circuits.ValueRange(0.0), "weights": circuits.ValueRange(-1.0, 1.0)},
 }
 METHODS_BY_DESIGN = {
