@@ -63,12 +63,3 @@ def test_digital_sites_of_jia2020_leave_its_array():
     assert type(by_pattern["first"]).__name__ == "DigitalBinary"
     assert (by_pattern["first"].weight_bits, by_pattern["first"].input_bits) == (4, 4)
     assert by_pattern[".*"] == jia2020(weight_bits=4, input_bits=4).macros[-1]
-
-
-@pytest.mark.slow  # six presets on dies
-@pytest.mark.parametrize("one", accuracy_rungs(), ids=[one.name for one in accuracy_rungs()])
-def test_losses_are_within_tolerance_unless_their_reason_is_known(one):
-    value = one.model()
-    assert math.isfinite(value)
-    if not one.within(value):
-        assert "signal" in one.note

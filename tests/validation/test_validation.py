@@ -129,8 +129,7 @@ def test_circuit_simulator_figures_are_the_recorded_ones():
 # Running it.
 
 
-@pytest.mark.slow  # every rung of the ladder
-def test_dataset(report):
+def check_dataset(report):
     names = ["reference", "reference_low", "reference_high", "ratio", "tolerance", "absolute", "within", "unit"]
     assert set(report.data_vars) == {"model", *names, "level", "kind", "held_out", "source", "note"}
     assert list(report.dims) == ["rung"]
@@ -144,21 +143,18 @@ def test_dataset(report):
     assert np.all(np.isnan(report["ratio"].values[report["reference"].values == 0]))
 
 
-@pytest.mark.slow  # every rung of the ladder
-def test_lower_rungs_are_met(report):
+def check_lower_rungs_are_met(report):
     lower = report.isel(rung=np.isin(report["level"].values, LEVELS[:4]))
     assert list(lower["rung"].values[~lower["within"].values]) == []
     exact = report.isel(rung=report["level"].values == "digital exactness")
     np.testing.assert_array_equal(exact["model"], 0)
 
 
-@pytest.mark.slow  # every rung of the ladder
-def test_every_miss_has_its_reason(report):
+def check_every_miss_has_its_reason(report):
     assert all(report["note"].values[~report["within"].values])
 
 
-@pytest.mark.slow  # every rung of the ladder
-def test_live_rungs_are_there_or_said_to_be_absent(report):
+def check_live_rungs_are_there_or_said_to_be_absent(report):
     live = {one.name for one in WHOLE if one.source == "ngspice as installed"}
     assert live
     if shutil.which("ngspice"):
@@ -284,14 +280,22 @@ def run(monkeypatch, capsys, *arguments):
     return ended.value.code, *capsys.readouterr()
 
 
-@pytest.mark.slow  # every rung of the ladder
-def test_tables_of_the_whole_ladder_fit_80_columns(report):
+def check_tables_of_the_whole_ladder_fit_80_columns(report):
     text = printed(level_tables(report), width=200)
     assert max(map(len, text.splitlines())) <= 80
     for name in report["rung"].values:
         assert str(name).split()[0] in text
     # Nothing is cut off.
     assert "…" not in printed(level_tables(report))
+
+
+@pytest.mark.slow  # every rung of the ladder: minutes, for one process
+def test_the_whole_ladder(report):
+    check_dataset(report)
+    check_lower_rungs_are_met(report)
+    check_every_miss_has_its_reason(report)
+    check_live_rungs_are_there_or_said_to_be_absent(report)
+    check_tables_of_the_whole_ladder_fit_80_columns(report)
 
 
 def test_command_prints_tables_and_misses(monkeypatch, capsys, tmp_path):
