@@ -5,19 +5,11 @@ import inspect
 import re
 from pathlib import Path
 
-import jax
 import pytest
 
 import amsim
-from amsim import networks
-from amsim.networks import ImageNetwork
-from amsim.networks.image_network import ConvolutionLayer
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-
-
-# One layer of few maps, which compiles in a fraction of the time of the six of the network that the examples name.
-SMALL = ImageNetwork(bits=1, input_maps=2, layers=(ConvolutionLayer(3, 3, 8, 2),))
 
 
 def run_examples(capsys):
@@ -52,15 +44,8 @@ def test_examples_call_what_exists_with_arguments_that_it_takes():
     assert {"amsim.deploy", "amsim.evaluate", "amsim.calibrate", "amsim.sweep", "circuits.SwitchedCapacitor"} <= checked
 
 
-@pytest.mark.slow  # every tool once; their own tests run them, and above, each call is one that exists
-def test_examples_run(capsys, monkeypatch):
-    small = SMALL, SMALL.initial_params(jax.random.key(0))
-    monkeypatch.setattr(networks, "load", lambda name: small)
-    run_examples(capsys)
-
-
-@pytest.mark.slow  # the trained network compiles long; above, the same examples run on a small one
-def test_examples_are_accurate(capsys):
+@pytest.mark.slow  # every tool once on a trained network; above, each call is one that exists
+def test_examples_run_and_are_accurate(capsys):
     assert run_examples(capsys) > 0.8
 
 
