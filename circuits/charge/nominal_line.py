@@ -9,7 +9,6 @@ from amsim.circuits.charge.leakage import Leakage
 from amsim.circuits.charge.reset_switch import ResetSwitch
 from amsim.circuits.charge.two_poles import AlikeDrivers
 from amsim.circuits.checked_arguments import checked_arguments
-from amsim.circuits.fields import Quantity
 from amsim.noise.finite_slopes import quotient, ratio
 from amsim.noise.switching import settled_fraction
 
@@ -37,8 +36,8 @@ class LineParts(eqx.Module):
     total_units: Float[Array, ""]
     middle_units: Float[Array, ""]
     sampling: Float[Array, ""] | None
-    supply: Quantity
-    temperature: Quantity
+    supply: Float[Array, ""] | float
+    temperature: Float[Array, ""] | float
     evaluation_time: Float[Array, ""]
     settling_time: Float[Array, ""]
     drivers: Drivers | None

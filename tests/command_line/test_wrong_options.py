@@ -88,7 +88,7 @@ WRONG = {
 }  # fmt: skip
 """Wrong values of each option or argument, each with a short name."""
 
-FLAGS = {"--json", "--schema", "--help"}
+FLAGS = {"--quiet", "--json", "--schema", "--help"}
 
 FIRST_WORK = [
     (families, "find_design"), (inspection, "_dataset"), (front_door, "prepare"),

@@ -16,6 +16,7 @@ from amsim.datasets import Split
 from amsim.deployment.per_site import one_macro_per_site
 from amsim.evaluation.fixed_reads import FixedReads
 from amsim.noise.gradients import decision
+from amsim.progress import nothing
 from amsim.search.choices import EXHAUSTIVE, Trial, best_trial, check_choices, search_choices, trial_table
 from amsim.search.circuit import (
     DesignedCircuit,
@@ -151,7 +152,7 @@ def closed_form_search(limit: float) -> GradientSearch:
 def test_search_finds_the_least_energy_though_its_slopes_are_wrong(start: float) -> None:
     search = closed_form_search(0.9)
     search.logs = np.full(3, start)
-    search.run(25, None)
+    search.run(25, nothing)
     best = search.finish()
     least = np.sum(np.sqrt(ClosedForm.costs * ClosedForm.errors)) ** 2 / 0.1
     assert best.accuracy >= 0.9
@@ -164,7 +165,7 @@ def test_search_finds_the_least_energy_though_its_slopes_are_wrong(start: float)
 def test_an_unreachable_limit_gives_the_most_accurate_design_seen() -> None:
     search = closed_form_search(0.9999999)
     search.bounds, search.logs = (np.full(3, -9.0), np.full(3, 1.0)), np.zeros(3)
-    search.run(25, None)
+    search.run(25, nothing)
     best = search.finish()
     assert best.accuracy == pytest.approx(1 - ClosedForm.errors.sum() / math.e, rel=1e-6)
 
@@ -173,7 +174,7 @@ def test_a_value_that_is_not_finite_ends_the_search_with_the_last_good_design(mo
     monkeypatch.setattr(ClosedForm, "broken_after", 3)
     search = closed_form_search(0.9)
     with pytest.raises(SearchDivergedError, match="not finite at step 4") as caught:
-        search.run(25, None)
+        search.run(25, nothing)
     third = search.history(jax.random.key(0))["setting_value"].values[2]
     assert float(caught.value.accelerator.macros[0].supply) == pytest.approx(third[0], rel=1e-5)
 
@@ -234,7 +235,7 @@ def test_search_for_an_array_finds_no_more_energy_than_a_grid() -> None:
     setup = Accelerator(MACRO), tuple(VARIABLES), reads, COMPONENTS, DATA.inputs[:16]
     estimate = Estimate(network, *setup)
     search = GradientSearch(estimate, PARAMS, log_bounds(setup[0], VARIABLES), limit, WeightTraining())
-    search.run(15, None)
+    search.run(15, nothing)
     found = search.finish()
     evaluations, best = estimate.evaluations, np.inf
     axes = [np.linspace(*np.log(pair), 24) for pair in VARIABLES.values()]
