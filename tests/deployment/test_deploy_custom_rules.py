@@ -207,4 +207,4 @@ def test_a_rule_between_a_product_and_its_decision_gives_way_and_is_counted() ->
     (kind,) = table.others
     assert kind == "custom derivative around a product: replaced by that of the macro"
     assert table.others[kind] == 1
-    assert str(table).endswith(f"1 x {kind}")
+    assert f"1 x {kind}" in str(table).splitlines()
