@@ -36,8 +36,8 @@ class LineParts(eqx.Module):
     total_units: Float[Array, ""]
     middle_units: Float[Array, ""]
     sampling: Float[Array, ""] | None
-    supply: Float[Array, ""] | float
-    temperature: Float[Array, ""] | float
+    supply: Float[Array, ""]
+    temperature: Float[Array, ""]
     evaluation_time: Float[Array, ""]
     settling_time: Float[Array, ""]
     drivers: Drivers | None
