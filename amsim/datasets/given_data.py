@@ -13,6 +13,7 @@ from amsim.datasets.image_folder import read_image_folder
 from amsim.datasets.load import DATASETS, load_dataset
 from amsim.datasets.split import Dataset, Split
 from amsim.files.path_argument import checked_path
+from amsim.files.regular_file import argument_in_errors
 
 GivenData = Any
 """Name of a data set, path of an `.npz` file or of a folder of pictures by class, a `Dataset`, a `Split`, a tuple
@@ -60,18 +61,12 @@ def _named(argument: str, data: Any) -> Dataset:
     text = str(path)
     if text in DATASETS:
         return load_dataset(text)
-    try:
+    with argument_in_errors(argument):
         if path.suffix == ".npz":
             return _dataset(argument, path.name, read_splits(path), (), str(path))
         if path.is_dir():
             parts, classes = read_image_folder(path)
             return _dataset(argument, path.resolve().name, parts, classes, str(path))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"Argument `{argument}`: {error}") from None
-    except (ValueError, OSError) as error:
-        if f"Argument `{argument}" in str(error):
-            raise
-        raise ValueError(f"Argument `{argument}` cannot be used: {error}") from None
     raise ValueError(
         f"Argument `{argument}` must be one of {', '.join(DATASETS)}, an .npz file or a folder of pictures by class, "
         f"but is {text!r}."

@@ -16,6 +16,7 @@ from amsim.datasets.inputs import arrays_of, count_items, first_arguments
 from amsim.deployment.front_door import params_on_device
 from amsim.files.library_error import first_line
 from amsim.files.path_argument import checked_path
+from amsim.files.regular_file import argument_in_errors
 from amsim.foreign.item_inputs import ItemNumbers, NetworkOfItems
 from amsim.foreign.onnx_network import OnnxNetwork, load_onnx
 from amsim.networks.image_network import ImageNetwork
@@ -57,14 +58,8 @@ def given_network(argument: str, network: Network, numbers: ItemNumbers | None =
     part_of("numbers", numbers, ItemNumbers, optional=True)
     if isinstance(network, str | os.PathLike):
         path = checked_path(argument, network, "the name of a reference network, the path of a file, or (fn, params)")
-        try:
+        with argument_in_errors(argument):
             return GivenNetwork(path.name, *network_of(path, argument, numbers))
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"Argument `{argument}`: {error}") from None
-        except (ValueError, OSError) as error:
-            if f"`{argument}`" in str(error):
-                raise
-            raise ValueError(f"Argument `{argument}` cannot be used: {error}") from None
     if isinstance(network, ImageNetwork):
         raise ValueError(
             f"Argument `{argument}` must have parameters, but is a network without weights: give (network, params), as "

@@ -58,3 +58,16 @@ def named_in_errors(path: Path | None) -> Iterator[None]:
         if path is None or str(path) in str(error) or type(error) is not ValueError:
             raise
         raise ValueError(f"File {path} cannot be used: {error}") from None
+
+
+@contextmanager
+def argument_in_errors(argument: str) -> Iterator[None]:
+    """Within it, an error about what an argument leads to names the argument, where it does not already."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"Argument `{argument}`: {error}") from None
+    except (ValueError, OSError) as error:
+        if f"Argument `{argument}" in str(error) or f"`{argument}`" in str(error):
+            raise
+        raise ValueError(f"Argument `{argument}` cannot be used: {error}") from None
