@@ -20,6 +20,7 @@ import yaml
 from links import MOVED, linked
 from nbconvert import MarkdownExporter
 from public_names import described
+from reference_pages import divided, title
 from traitlets.config import Config
 
 DOCS = Path(__file__).resolve().parent
@@ -43,11 +44,6 @@ def tutorial(source: Path, folder: Path) -> str:
     return re.sub(r"\n{4,}", "\n\n", text)  # between the outputs of a cell
 
 
-def one_by_one(directive: re.Match[str]) -> str:
-    """Directives for all names that a module offers."""
-    return "\n\n".join(f"::: {name}" for name in described(directive[0]))
-
-
 def assemble(folder: Path, notebooks: Path) -> None:
     """Bring all pages together."""
     sources = {str(path.relative_to(DOCS)): path for path in DOCS.rglob("*.md")}
@@ -59,8 +55,8 @@ def assemble(folder: Path, notebooks: Path) -> None:
         write_if_other(folder / path.relative_to(DOCS), path.read_bytes())
     names = set()
     for page in [page for page in texts if page.startswith("reference/")]:
-        texts[page] = re.sub(r"^::: \S+\.\*$", one_by_one, texts[page], flags=re.MULTILINE)
         names |= set(described(texts[page]))
+        texts |= divided(page, texts[page])
     for page, text in texts.items():
         write_if_other(folder / page, linked(text, page, set(texts), names).encode())
 
@@ -73,15 +69,21 @@ def write_if_other(path: Path, content: bytes) -> None:
 
 
 def expanded(entry: object, pages: Path) -> object:
-    """Entry of the navigation in which each folder is the list of its pages."""
+    """Entry of the navigation in which each folder is the list of its pages, those with pages of their own unfolding."""
     if isinstance(entry, dict):
         return {title: expanded(part, pages) for title, part in entry.items()}
     if isinstance(entry, list):
         found = [expanded(part, pages) for part in entry]
         return [page for part in found for page in (part if isinstance(part, list) else [part])]
     if isinstance(entry, str) and entry.endswith("/"):
-        return [str(path.relative_to(pages)) for path in sorted((pages / entry).glob("*.md"))]
+        return [unfolding(path, pages) for path in sorted((pages / entry).glob("*.md"))]
     return entry
+
+
+def unfolding(path: Path, pages: Path) -> object:
+    """A page of the navigation; where a folder has its name, its title opens them."""
+    page, below = str(path.relative_to(pages)), sorted(path.with_suffix("").glob("*.md"))
+    return {title(path.read_text()): [page, *(str(one.relative_to(pages)) for one in below)]} if below else page
 
 
 def configuration(pages: Path, site: Path, notebooks: Path, watched: bool) -> dict:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ def loaded(name):
     return module
 
 
-names = loaded("public_names")
+names = sys.modules["public_names"] = loaded("public_names")  # one file of that folder imports it
+reference_pages = loaded("reference_pages")
 links = loaded("links")
 REFERENCE = "\n".join(page.read_text() for page in sorted((DOCS / "reference").glob("*.md")))
 DESCRIBED = {names.origin(name) for name in names.described(REFERENCE)}
@@ -118,3 +120,28 @@ def test_what_examples_import_is_in_the_reference():
     imported = {one for one in imported if not names.source(one).exists()}
     assert {"amsim.characterisation.transfer.characterise", "amsim.circuits.technology.dram.Dram"} <= imported
     assert not {one for one in imported if not {one, one.rpartition(".")[0]} & DESCRIBED}
+
+
+def test_a_reference_page_for_each_class_and_for_the_functions_of_a_heading():
+    text = (DOCS / "reference" / "04_converters.md").read_text()
+    found = reference_pages.divided("reference/04_converters.md", text)
+    overview = found.pop("reference/04_converters.md")
+    assert found["reference/04_converters/saradc.md"] == "# SarAdc\n\n::: amsim.circuits.adc.SarAdc\n"
+    surveys = found["reference/04_converters/surveys_functions.md"]
+    assert surveys.startswith("# Surveys: functions\n") and surveys.count("\n::: ") == 3
+    assert {name for page in found.values() for name in names.described(page)} == set(names.described(text))
+    entries = re.findall(r"^- \[`\w+`\]\[([\w.]+)\]: \S", overview, re.MULTILINE)
+    assert sorted(entries) == sorted(names.described(text)) and ":::" not in overview
+    first = amsim.circuits.adc.SarAdc.__doc__.strip().partition("\n")[0]
+    assert f"- [`SarAdc`][amsim.circuits.adc.SarAdc]: {first}\n" in overview
+
+
+def test_reference_pages_with_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"03_x.md has two pages reference/03_x/adc.md.*amsim.circuits.adc.Adc"):
+        reference_pages.divided("reference/03_x.md", "# X\n::: amsim.circuits.Adc\n::: amsim.circuits.adc.Adc\n")
+
+
+@pytest.mark.parametrize("words", ["ADC resolution", "16 nm", "external data", "kT/C", "yield", "netlist", "word length"])
+def test_what_readers_search_for_is_on_a_page_of_the_start(words):
+    pages = [DOCS / "index.md", *(DOCS / "how_tos").glob("*.md"), DOCS.parent / "README.md"]
+    assert any(words.lower() in page.read_text().lower() for page in pages)
