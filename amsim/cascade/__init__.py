@@ -19,3 +19,6 @@ from amsim.cascade.stage import Stage as Stage
 from amsim.cascade.stage import StatedDetector as StatedDetector
 from amsim.cascade.stage_cost import StageCost as StageCost
 from amsim.cascade.stream import Load as Load
+from amsim.cascade.talk_systems import face_cascade as face_cascade
+from amsim.cascade.talk_systems import highest_event_rate as highest_event_rate
+from amsim.cascade.talk_systems import voice_cascade as voice_cascade

@@ -4,8 +4,10 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
+import jax.numpy as jnp
+
 from amsim.cascade.chain import Cascade
-from amsim.cascade.stage import Stage
+from amsim.cascade.stage import Stage, StatedDetector
 from amsim.circuits.checks import number_between, one_of, part_of, shown
 from amsim.circuits.technology.process import Process
 from amsim.deployment.chip import Chip
@@ -28,11 +30,13 @@ def stage_at_supply(stage: Stage, supply: float, *, process: Process | None = No
     """
     part_of("stage", stage, Stage)
     number_between("supply", supply, 1e-3, 10.0)
-    accelerator = scaled_to_supply(stage.accelerator, process)(supply)
-    kind = {"accelerator": accelerator} if isinstance(stage.chip, Chip) else {"hardware": accelerator}
-    return dataclasses.replace(
-        stage, name=f"{stage.name} at {supply:g} V", chip=dataclasses.replace(stage.chip, **kind)
-    )
+    accelerator = scaled_to_supply(stage.accelerator, process)(jnp.asarray(supply, float))
+    chip: Chip | StatedDetector
+    if isinstance(stage.chip, Chip):
+        chip = dataclasses.replace(stage.chip, accelerator=accelerator)
+    else:
+        chip = dataclasses.replace(stage.chip, hardware=accelerator)
+    return dataclasses.replace(stage, name=f"{stage.name} at {supply:g} V", chip=chip)
 
 
 def arrangements(cascade: Cascade, choices: Choices | None) -> Iterator[tuple[str, Cascade]]:

@@ -60,6 +60,13 @@ class Cascade(eqx.Module):
         return [stage.name for stage in self.stages]
 
     @property
+    def watch_rate(self) -> float:
+        """Items per second that the first stage is offered, 1/s."""
+        rate = self.stages[0].rate
+        assert rate is not None  # checked where the cascade is made
+        return float(rate)
+
+    @property
     def thresholds(self) -> Float[Array, " stages"]:
         """Thresholds of the stages."""
         return jnp.stack([stage.threshold for stage in self.stages])

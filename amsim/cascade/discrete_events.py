@@ -89,7 +89,7 @@ def simulate(load: Load, duration: float, generator: np.random.Generator) -> Sim
         import simpy
     except ImportError:
         raise ImportError("Discrete-event simulation needs SimPy: pip install 'amsim[cascades]'.") from None
-    environment = simpy.Environment()
+    environment = simpy.Environment(0.0)  # times are floats from the start
     stages: list[_Server] = []
     following: _Server | None = None
     for cost, event, background in reversed(list(zip(load.costs, load.event_pass, load.background_pass, strict=True))):

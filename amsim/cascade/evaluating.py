@@ -60,12 +60,12 @@ def evaluate_cascade(
 
     Returns:
         Dataset. By `stage`: the costs of `amsim.cascade.StageCost`, `threshold`, `event_pass`, `background_pass`, and
-        over the stream `power` (stage, part) in W, `item_rate`, `utilisation`, `wake_up_rate`, `sleep_share`, `latency`,
-        `queue`, `queue_growth`, `overload` and `energy_per_event`; in total `cascade_power`, `average_power` with
-        `other_power` (other), `total_energy_per_event`, `detection_latency`, `miss_rate`, `false_alarm_rate` (1/s). With
-        data `decision` (item), `reached` (item), `label` (item), `computed` (stage) and 95 % intervals. Also over
-        `event_rate` where several are given, and over `die`. Attribute `remarks` names overloaded stages and stages that
-        decide nothing.
+        over the stream `power` (stage, part) in W, `item_rate`, `utilisation`, `wake_up_rate`, `sleep_share`,
+        `latency`, `queue`, `queue_growth`, `overload` and `energy_per_event`; in total `cascade_power`, `average_power`
+        with `other_power` (other), `total_energy_per_event`, `detection_latency`, `miss_rate`, `false_alarm_rate`
+        (1/s). With data `decision` (item), `reached` (item), `label` (item), `computed` (stage) and 95 % intervals.
+        Also over `event_rate` where several are given, and over `die`. Attribute `remarks` names overloaded stages and
+        stages that decide nothing.
 
     Raises:
         ValueError: No cascade, data for stages that state their rates or none for chips, labels of another kind, shapes
@@ -82,8 +82,8 @@ def evaluate_cascade(
             raise ValueError("Argument `key` must be given to draw dies, but is None.")
     split = checked_data(cascade, data)
     if dies is not None and split is None:
-        raise ValueError("Argument `dies` must be None where all stages state their rates, but is a number.")
-    offered = float(cascade.stages[0].rate)
+        raise ValueError(f"Argument `dies` must be None where all stages state their rates, but is {dies}.")
+    offered = cascade.watch_rate
     if event_rate is None and split is None:
         raise ValueError("Argument `event_rate` must be events per second where no data say how many, but is None.")
     share = 0.0 if split is None else float(np.mean(split.labels))
@@ -94,9 +94,10 @@ def evaluate_cascade(
         result = stream_result(cascade, costs, [np.asarray(stated, float).T], rates, duty_cycle)
     else:
         found = [_on_data(one, split, read, batch) for one, read in _populations(cascade, dies, key)]
-        passes = [pass_rates(one, split.labels) for one in found]
+        labels = np.asarray(split.labels)
+        passes = [pass_rates(one, labels) for one in found]
         result = stream_result(cascade, costs, passes, rates, duty_cycle)
-        result = with_decisions(result, found, split.labels)
+        result = with_decisions(result, found, labels)
     result = result if dies is not None else result.isel(die=0, drop=True)
     result = result if rates.ndim else result.isel(event_rate=0)
     hardware = [stage.accelerator for stage in cascade.stages]
@@ -135,8 +136,8 @@ def checked_data(cascade: Cascade, data: Any) -> Split | None:
         return None
     if stating:
         raise ValueError(
-            f"Argument `data` must be None for a cascade whose stages state their rates, as {stating[0]!r} does; a chip "
-            "of `amsim.deploy` decides on data."
+            f"Argument `data` must be None for a cascade whose stages state their rates, as {stating[0]!r} does; a "
+            "chip of `amsim.deploy` decides on data."
         )
     split = labelled_items("data", data)
     labels = np.asarray(split.labels)
@@ -152,7 +153,7 @@ def _populations(
     cascade: Cascade, dies: int | None, key: PRNGKeyArray | None
 ) -> Iterator[tuple[Cascade, PRNGKeyArray | None]]:
     """The cascade on each die, with the key of its read."""
-    if dies is None:
+    if dies is None or key is None:
         yield cascade, key
         return
     die_key, read_key = jax.random.split(key)

@@ -113,8 +113,8 @@ def stage_scores(
             shapes = ", ".join(str(np.shape(one)) for one in jax.tree.leaves(arguments))
             reason = str(error).splitlines()[0]
             raise ValueError(
-                f"Argument `data` does not fit stage {stage.name!r}, whose network cannot take inputs of shape {shapes} "
-                f"({reason}); `Stage(inputs=...)` may change them."
+                f"Argument `data` does not fit stage {stage.name!r}, whose network cannot take inputs of shape "
+                f"{shapes} ({reason}); `Stage(inputs=...)` may change them."
             ) from error
         scores = np.asarray(stage.scores(outputs), float)
         if scores.shape != (size,):

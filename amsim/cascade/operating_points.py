@@ -1,4 +1,4 @@
-"""Operating points of a cascade: thresholds, supplies and arrangements of least power within limits, and their check."""
+"""Operating points: thresholds, supplies and arrangements of least power within limits, and their check."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -78,7 +78,7 @@ def operating_point(
     assert split is not None
     check = checked_data(cascade, held_out) if held_out is not None else None
     choosing, verifying = _halves(split) if check is None else (split, check)
-    rate = float(check_event_rates(event_rate, float(cascade.stages[0].rate)))
+    rate = float(check_event_rates(event_rate, cascade.watch_rate))
     table = _ScoreTable(choosing, key, batch)
     found = {
         label: (one, search_thresholds(table.task(one, rate, miss_rate, false_alarm_rate)))
@@ -120,8 +120,8 @@ def power_curve(
         batch: As in `operating_point`.
 
     Returns:
-        Dataset over `arrangement`, `event_rate` and `miss_limit`: `average_power`, `miss_rate` and `false_alarm_rate` on
-        held-out items at the thresholds found on the others, and `met` there.
+        Dataset over `arrangement`, `event_rate` and `miss_limit`: `average_power`, `miss_rate` and `false_alarm_rate`
+        on held-out items at the thresholds found on the others, and `met` there.
 
     Raises:
         ValueError: As `operating_point`.
@@ -134,7 +134,7 @@ def power_curve(
     assert split is not None
     check = checked_data(cascade, held_out) if held_out is not None else None
     choosing, verifying = _halves(split) if check is None else (split, check)
-    rates = np.atleast_1d(check_event_rates(event_rate, float(cascade.stages[0].rate)))
+    rates = np.atleast_1d(check_event_rates(event_rate, cascade.watch_rate))
     chosen_on, verified_on = _ScoreTable(choosing, key, batch), _ScoreTable(verifying, key, batch)
     found = dict(arrangements(cascade, choices))
     constant = sum(float(one) for one in cascade.other_power.values())
@@ -175,10 +175,15 @@ class _ScoreTable:
                 self._scores[stage.name] = found
         if names not in self._costs:
             self._costs[names] = cascade_costs(cascade, self.data)
-        rate = float(cascade.stages[0].rate)  # type: ignore[arg-type]
         scores = np.stack([self._scores[name] for name in names])
         return Task(
-            self._costs[names], scores, np.asarray(self.data.labels), rate, event_rate, miss_rate, false_alarm_rate
+            self._costs[names],
+            scores,
+            np.asarray(self.data.labels),
+            cascade.watch_rate,
+            event_rate,
+            miss_rate,
+            false_alarm_rate,
         )
 
     def judged(

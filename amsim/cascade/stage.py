@@ -61,9 +61,9 @@ class Stage(eqx.Module):
         name: Name in results (static).
         chip: A deployed network, or a `StatedDetector`.
         threshold: Smallest score that passes, of either sign, in the unit of the scores.
-        score: How outputs become one score per item (static). None: the outputs themselves, one per item. A number: the
-            margin of that class, its logit less the largest other one, so that the threshold 0 passes what it classifies
-            as that class. A function of the outputs.
+        score: How outputs become one score per item (static). None: the outputs themselves, one per item. A number:
+            the margin of that class, its logit less the largest other one, so that the threshold 0 passes what it
+            classifies as that class. A function of the outputs.
         inputs: Function from items of the data to the inputs of this chip, such as a smaller picture (static); None
             takes them as they are.
         rate: Of the first stage, items per second that it is offered, 1/s. Of a later one its pace while awake; None
@@ -156,8 +156,8 @@ class Stage(eqx.Module):
 def _margin(logits: Array, label: int, name: str) -> Array:
     if logits.ndim != 2 or not label < logits.shape[1] or logits.shape[1] < 2:
         raise ValueError(
-            f"Argument `score` of stage {name!r} must be a class of logits (items, classes), but is {label} for outputs "
-            f"of shape {logits.shape}."
+            f"Argument `score` of stage {name!r} must be a class of logits (items, classes), but is {label} for "
+            f"outputs of shape {logits.shape}."
         )
     others = jnp.where(jnp.arange(logits.shape[1]) == label, -jnp.inf, logits)
     return logits[:, label] - jnp.max(others, axis=1)

@@ -74,8 +74,8 @@ def load_of(result: xr.Dataset) -> Load:
     several = [dim for dim in ("die", "event_rate") if dim in result.dims]
     if several:
         raise ValueError(
-            f"Argument `result` must be for one {' and one '.join(several)}, such as `result.isel({several[0]}=0)`, but "
-            f"has {', '.join(str(result.sizes[dim]) for dim in several)}."
+            f"Argument `result` must be for one {' and one '.join(several)}, such as `result.isel({several[0]}=0)`, "
+            f"but has {', '.join(str(result.sizes[dim]) for dim in several)}."
         )
     costs = [StageCost(*(float(result[name].isel(stage=k)) for name in COSTS)) for k in range(result.sizes["stage"])]
     names = [str(name) for name in result["stage"].values]

@@ -49,10 +49,12 @@ def stream_result(
         Dataset over `die`, `event_rate`, `stage` and `part`, without provenance.
     """
     rates, others = np.atleast_1d(event_rates), {name: float(one) for name, one in cascade.other_power.items()}
-    assert cascade.stages[0].rate is not None
-    item_rate = float(cascade.stages[0].rate) * duty_cycle
+    item_rate = cascade.watch_rate * duty_cycle
     loads = [
-        [Load(tuple(cascade.names), tuple(costs), *one, item_rate, rate * duty_cycle, others) for rate in rates]
+        [
+            Load(tuple(cascade.names), tuple(costs), one[0], one[1], item_rate, rate * duty_cycle, others)
+            for rate in rates
+        ]
         for one in passes
     ]
     found = [[averages(load) for load in row] for row in loads]
@@ -144,8 +146,8 @@ def remarks(result: xr.Dataset) -> str:
         if bool(one["overload"].any()):
             growth, use = float(one["queue_growth"].max()), float(one["utilisation"].max())
             lines.append(
-                f"Stage {stage!r} is overloaded: it would have to compute for {use:.3g} s per second, and its queue grows "
-                f"by up to {growth:.3g} items per second."
+                f"Stage {stage!r} is overloaded: it would have to compute for {use:.3g} s per second, and its queue "
+                f"grows by up to {growth:.3g} items per second."
             )
         passing = [float(one[name].min()) for name in ("event_pass", "background_pass")]
         stopping = [float(one[name].max()) for name in ("event_pass", "background_pass")]

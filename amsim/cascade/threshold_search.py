@@ -1,8 +1,8 @@
 """Thresholds of least average power within limits on misses and false alarms, on the scores of given items.
 
 A smooth objective first: the logarithm of `amsim.cascade.relaxed_power` and quadratic penalties of what is above its
-limit, by L-BFGS with gradients of JAX, at ever narrower thresholds and from several starts. Then exact coordinate search
-on hard decisions: each threshold in turn takes the best of the places between two scores, until none improves.
+limit, by L-BFGS with gradients of JAX, at ever narrower thresholds and from several starts. Then exact coordinate
+search on hard decisions: each threshold in turn takes the best of the places between two scores, until none improves.
 """
 
 from functools import partial
