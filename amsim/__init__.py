@@ -43,8 +43,8 @@ _NAMES_OF_ROOM = {
 """Functions and classes of the front door by the room that they come from."""
 
 _ROOMS = (
-    "cascade", "characterisation", "chips", "circuits", "datasets", "foreign", "networks", "noise", "plot", "repairs", "results",
-    "spice", "statistics", "system", "validation", "workloads", "zigzag",
+    "cascade", "characterisation", "chips", "circuits", "datasets", "foreign", "networks", "noise", "plot", "repairs",
+    "results", "spice", "statistics", "system", "validation", "workloads", "zigzag",
 )  # fmt: skip
 """Rooms that are attributes of the front door."""
 

@@ -13,6 +13,7 @@ from amsim.cascade.gating import gated_decisions as gated_decisions
 from amsim.cascade.operating_points import OperatingPoint as OperatingPoint
 from amsim.cascade.operating_points import operating_point as operating_point
 from amsim.cascade.operating_points import power_curve as power_curve
+from amsim.cascade.power_limit import highest_event_rate as highest_event_rate
 from amsim.cascade.relaxation import relaxed_power as relaxed_power
 from amsim.cascade.relaxation import soft_reach as soft_reach
 from amsim.cascade.stage import Stage as Stage
@@ -20,5 +21,4 @@ from amsim.cascade.stage import StatedDetector as StatedDetector
 from amsim.cascade.stage_cost import StageCost as StageCost
 from amsim.cascade.stream import Load as Load
 from amsim.cascade.talk_systems import face_cascade as face_cascade
-from amsim.cascade.talk_systems import highest_event_rate as highest_event_rate
 from amsim.cascade.talk_systems import voice_cascade as voice_cascade

@@ -8,7 +8,8 @@ A stage that items reach at the rate `lambda` spends `lambda E` on them, wakes `
 Where more comes than it can take, it never sleeps, passes on what it takes, and its queue grows by the rest.
 Validity: items are independent, at even intervals; what passes is a Bernoulli stream at the ticks of the first stage.
 Exact for the first two stages, and for a later one where no stage before it lets items wait; elsewhere queues of
-earlier stages change the gaps between its items, hence its wake-ups and its wait, but not its inferences.
+earlier stages change the gaps between its items, hence its wake-ups and its wait, but not its inferences. Behind a
+stage that is busy seven tenths of the time, wake-ups of the next one came out a seventh too few.
 """
 
 import math

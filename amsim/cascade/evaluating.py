@@ -1,7 +1,7 @@
 """A cascade on data or on a stated stream: decisions, power, energy per event, latency and memory."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -33,7 +33,7 @@ def evaluate_cascade(
     cascade: Cascade,
     data: LabelledData | None = None,
     *,
-    event_rate: ArrayLike | None = None,
+    event_rate: ArrayLike | Sequence[float] | None = None,
     duty_cycle: float = 1.0,
     dies: int | None = None,
     key: PRNGKeyArray | None = None,

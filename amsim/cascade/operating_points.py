@@ -1,6 +1,6 @@
 """Operating points: thresholds, supplies and arrangements of least power within limits, and their check."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,9 +98,9 @@ def power_curve(
     cascade: Cascade,
     data: LabelledData,
     *,
-    miss_rates: ArrayLike,
+    miss_rates: ArrayLike | Sequence[float],
     false_alarm_rate: float,
-    event_rate: ArrayLike,
+    event_rate: ArrayLike | Sequence[float],
     held_out: LabelledData | None = None,
     choices: Choices | None = None,
     key: PRNGKeyArray | None = None,

@@ -8,19 +8,13 @@ its source; results are as good as they are.
 import dataclasses
 from typing import Any
 
-import numpy as np
-from scipy import optimize
-
 from amsim.cascade.chain import Cascade
-from amsim.cascade.closed_form import averages
-from amsim.cascade.evaluating import cascade_costs
 from amsim.cascade.stage import Stage, StatedDetector
 from amsim.cascade.stated_numbers import FACE, VOICE
-from amsim.cascade.stream import Load
 from amsim.chips.audio import laika2018, vocell2019
 from amsim.chips.binary import binareye2018
 from amsim.chips.envision import envision2017
-from amsim.circuits.checks import number_between, part_of, truth_values
+from amsim.circuits.checks import truth_values
 from amsim.circuits.technology.dram import Dram
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import KILOBYTE
@@ -90,39 +84,6 @@ def voice_cascade(*, gated: bool = True) -> Cascade:
         Stage("speaker identification", speaker, keeps_memory=not gated, reload_from=Dram() if gated else None, **wake),
     ]
     return Cascade(stages, other_power={"microphone front end": VOICE["front_end"].value})
-
-
-def highest_event_rate(cascade: Cascade, power: float, *, others: bool = True) -> float:
-    """Highest rate of true events at which the average power stays below a limit, 1/s.
-
-    Args:
-        cascade: Stages that state their rates.
-        power: Limit, W.
-        others: Whether the constant powers beside the chips count.
-
-    Returns:
-        The rate; NaN where even without events the power is above the limit, and the rate of the items where it never
-        gets there. An overloaded stage uses no more than it can, so that a limit may be kept and events be lost.
-
-    Raises:
-        ValueError: A stage with a chip, or a limit that is not above 0.
-    """
-    part_of("cascade", cascade, Cascade)
-    number_between("power", power, 1e-30, float("inf"))
-    chips = [stage.chip for stage in cascade.stages]
-    stated = [(float(one.recall), float(one.false_positive_rate)) for one in chips if isinstance(one, StatedDetector)]
-    if len(stated) < len(chips):
-        raise ValueError("Argument `cascade` must have stages that state their rates, but has one with a chip.")
-    passes, costs = np.asarray(stated).T, cascade_costs(cascade)
-    constant = sum(float(one) for one in cascade.other_power.values()) if others else 0.0
-    load = Load(tuple(cascade.names), costs, passes[0], passes[1], cascade.watch_rate, 0.0, {})
-
-    def above(event_rate: float) -> float:
-        return float(averages(load._replace(event_rate=event_rate)).power.sum()) + constant - power
-
-    if above(0.0) > 0:
-        return float("nan")
-    return cascade.watch_rate if above(cascade.watch_rate) < 0 else float(optimize.brentq(above, 0, cascade.watch_rate))
 
 
 def _stated(hardware: Accelerator, workload: Workload, numbers: Any, stage: str) -> StatedDetector:

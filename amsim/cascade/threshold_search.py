@@ -2,9 +2,11 @@
 
 A smooth objective first: the logarithm of `amsim.cascade.relaxed_power` and quadratic penalties of what is above its
 limit, by L-BFGS with gradients of JAX, at ever narrower thresholds and from several starts. Then exact coordinate
-search on hard decisions: each threshold in turn takes the best of the places between two scores, until none improves.
+search on hard decisions: each threshold in turn takes the best of the places between two scores, and any two of them
+together where no one alone improves.
 """
 
+import itertools
 from functools import partial
 from typing import NamedTuple
 
@@ -29,6 +31,9 @@ PENALTY = 30.0
 
 PLACES = 400
 """Most places between two scores that a threshold is tried at."""
+
+PAIRED = 60
+"""Most places of each of two thresholds that are moved at once."""
 
 ROUNDS = 20
 """Most rounds of the exact search."""
@@ -88,17 +93,16 @@ def search_thresholds(task: Task) -> Found:
     """Thresholds of least power within the limits, or those that come closest to them; see the head of this file."""
     center, spread = task.scores.mean(axis=1), np.maximum(task.scores.std(axis=1), 1e-9)
     found = [judged(task, one * spread + center) for one in _smooth_candidates(task, center, spread)]
-    found.sort(key=lambda one: one.order)
-    polished = [_polished(task, one) for one in found[:3]]
-    return min(polished, key=lambda one: one.order)
+    found.sort(key=_order)
+    return min((_polished(task, one) for one in found[:2]), key=_order)
 
 
 def judged(task: Task, thresholds: np.ndarray) -> Found:
     """Hard decisions at these thresholds."""
-    return _judge_several(task, np.asarray(thresholds, float)[None])[0]
+    return judge_several(task, np.asarray(thresholds, float)[None])[0]
 
 
-def _judge_several(task: Task, thresholds: np.ndarray) -> list[Found]:
+def judge_several(task: Task, thresholds: np.ndarray) -> list[Found]:
     """Hard decisions at several sets of thresholds, shape (sets, stages)."""
     passing = task.scores[None] > thresholds[:, :, None]
     reach = np.concatenate([np.ones_like(passing[:, :1]), np.logical_and.accumulate(passing, axis=1)], axis=1)
@@ -173,23 +177,39 @@ def _as_float64(answer: tuple[Array, Array]) -> tuple[float, np.ndarray]:
 
 def _polished(task: Task, start: Found) -> Found:
     """Exact search along one threshold after another."""
-    places = [_places(one) for one in task.scores]
+    places, coarse = ([_places(one, most) for one in task.scores] for most in (PLACES, PAIRED))
     best = start
     for _ in range(ROUNDS):
         before = best.order
         for stage, tried in enumerate(places):
-            several = np.repeat(best.thresholds[None], len(tried), axis=0)
-            several[:, stage] = tried
-            best = min([best, *_judge_several(task, several)], key=lambda one: one.order)
+            best = _best_along(task, best, stage, tried)
+        if best.order == before:
+            # Limits that one threshold alone cannot keep: two at once.
+            for first, second in itertools.permutations(range(len(places)), 2):
+                for place in coarse[first]:
+                    moved = best.thresholds.copy()
+                    moved[first] = place
+                    best = min(best, _best_along(task, judged(task, moved), second, coarse[second]), key=_order)
         if best.order == before:
             break
     return best
 
 
-def _places(scores: np.ndarray) -> np.ndarray:
+def _best_along(task: Task, start: Found, stage: int, places: np.ndarray) -> Found:
+    """The best of several places of one threshold, and of where it is."""
+    several = np.repeat(start.thresholds[None], len(places), axis=0)
+    several[:, stage] = places
+    return min([start, *judge_several(task, several)], key=_order)
+
+
+def _order(found: Found) -> tuple[float, float]:
+    return found.order
+
+
+def _places(scores: np.ndarray, most: int) -> np.ndarray:
     """Places between two neighbouring scores, and one below all of them; of many, an even choice by rank."""
     ordered = np.unique(scores)
     between = np.concatenate([[ordered[0] - 1.0], (ordered[1:] + ordered[:-1]) / 2])
-    if len(between) <= PLACES:
+    if len(between) <= most:
         return between
-    return between[np.unique(np.linspace(0, len(between) - 1, PLACES).round().astype(int))]
+    return between[np.unique(np.linspace(0, len(between) - 1, most).round().astype(int))]

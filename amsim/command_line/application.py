@@ -12,6 +12,7 @@ from rich.console import Console
 from typer.core import TyperCommand
 from typer.models import OptionInfo
 
+from amsim.command_line.cascade_command import cascade
 from amsim.command_line.compare_command import compare
 from amsim.command_line.inspect_command import inspect as inspect_network
 from amsim.command_line.output import quiet
@@ -97,7 +98,7 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for command in (compare, inspect_network, sweep, show, report, train, validate):
+for command in (compare, inspect_network, cascade, sweep, show, report, train, validate):
     app.command(cls=_Command, context_settings=HELP)(_with_quiet(_naming_options(command)))
 
 

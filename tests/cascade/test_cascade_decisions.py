@@ -12,7 +12,7 @@ import amsim
 from amsim.cascade import Stage, all_scores, gated_decisions, power_curve, relaxed_power, soft_reach, stage_at_supply
 from amsim.cascade.evaluating import cascade_costs
 from amsim.cascade.relaxation import SmoothCosts
-from amsim.cascade.threshold_search import Task, judged, search_thresholds
+from amsim.cascade.threshold_search import Task, judge_several, search_thresholds
 from amsim.datasets import Split
 
 INPUTS, LABELS = labelled_inputs()
@@ -44,13 +44,13 @@ def test_a_later_stage_sees_only_what_was_passed(cascade, scores):
 
     second = dataclasses.replace(cascade.stages[1], inputs=counted)
     found = gated_decisions(amsim.Cascade([cascade.stages[0], second]), INPUTS, batch=BATCH)
-    passing = scores[0] > 0.0
+    passing = scores[0] > 0.05
     assert 20 < passing.sum() < 100
     assert set(np.concatenate(seen)) == set(INPUTS[passing, 0])
     assert found.computed.tolist() == [len(INPUTS), passing.sum()]
     np.testing.assert_array_equal(np.isfinite(found.scores[1]), passing)
     np.testing.assert_allclose(found.scores[1, passing], scores[1, passing], rtol=1e-6)
-    np.testing.assert_array_equal(found.passed[1], passing & (scores[1] > 2.0))
+    np.testing.assert_array_equal(found.passed[1], passing & (scores[1] > 2.03))
 
 
 def test_where_nothing_passes_nothing_more_is_computed(cascade):
@@ -72,7 +72,7 @@ def test_energy_when_all_pass_is_the_sum_of_the_chips(cascade):
 
 
 def test_result_counts_what_was_decided(result, scores):
-    first, both = scores[0] > 0, (scores[0] > 0) & (scores[1] > 2)
+    first, both = scores[0] > 0.05, (scores[0] > 0.05) & (scores[1] > 2.03)
     events = LABELS == 1
     np.testing.assert_array_equal(result.decision, both)
     np.testing.assert_array_equal(result.reached, 1 + first)
@@ -102,7 +102,7 @@ def test_dies_are_a_dimension():
 def test_soft_gating_becomes_hard(cascade, scores, result):
     thresholds = np.asarray(cascade.thresholds)
     soft = np.asarray(soft_reach(jnp.asarray(scores), jnp.asarray(thresholds), jnp.full(2, 1e-4)))
-    hard = np.stack([np.ones(len(LABELS)), scores[0] > 0, (scores[0] > 0) & (scores[1] > 2)])
+    hard = np.stack([np.ones(len(LABELS)), scores[0] > 0.05, (scores[0] > 0.05) & (scores[1] > 2.03)])
     np.testing.assert_allclose(soft, hard, atol=1e-6)
     costs = SmoothCosts.of(cascade_costs(cascade, Split(INPUTS, LABELS)))
     power = relaxed_power(
@@ -113,12 +113,12 @@ def test_soft_gating_becomes_hard(cascade, scores, result):
 
 
 def test_derivative_with_respect_to_thresholds(cascade, scores):
-    costs = SmoothCosts.of(cascade_costs(cascade, Split(INPUTS, LABELS)))
+    costs = cascade_costs(cascade, Split(INPUTS, LABELS))
 
     def power(thresholds):
         reach = soft_reach(jnp.asarray(scores), thresholds, jnp.asarray([0.5, 0.7]))
-        share = jnp.asarray(0.3)
-        return relaxed_power(costs, reach, jnp.asarray(LABELS, float), item_rate=jnp.asarray(100.0), event_share=share)
+        stream = {"item_rate": jnp.asarray(100.0), "event_share": jnp.asarray(0.3)}
+        return relaxed_power(SmoothCosts.of(costs), reach, jnp.asarray(LABELS, float), **stream)
 
     place, step = np.array([0.3, 1.8]), 1e-5
     with jax.enable_x64(True):
@@ -132,21 +132,21 @@ def test_derivative_with_respect_to_thresholds(cascade, scores):
 
 def task(cascade, scores, **limits):
     costs = cascade_costs(cascade, Split(INPUTS, LABELS))
-    given = {"miss_rate": 0.1, "false_alarm_rate": 20.0} | limits
+    given = {"miss_rate": 0.1, "false_alarm_rate": 30.0} | limits
     return Task(costs, scores, LABELS, 100.0, 5.0, *given.values())
 
 
 def test_search_finds_the_least_power_of_a_grid(cascade, scores):
     case = task(cascade, scores)
     grids = [np.concatenate([[one.min() - 1], (np.sort(one)[1:] + np.sort(one)[:-1]) / 2]) for one in scores]
-    grid = [judged(case, np.array([a, b])) for a in grids[0] for b in grids[1]]
-    best = min(grid, key=lambda one: one.order)
+    both = np.stack(np.meshgrid(*grids), axis=-1).reshape(-1, 2)
+    best = min(judge_several(case, both), key=lambda one: one.order)
     found = search_thresholds(case)
     assert best.excess == 0.0
     assert found.excess == 0.0
     assert found.power <= best.power * 1.02
     assert found.miss_rate <= 0.1
-    assert found.false_alarm_rate <= 20.0
+    assert found.false_alarm_rate <= 30.0
 
 
 def test_operating_point_is_checked_on_held_out_items(cascade):
@@ -162,8 +162,8 @@ def test_operating_point_is_checked_on_held_out_items(cascade):
     assert report.attrs["met"] == int(report.chosen_excess.sel(arrangement=report.attrs["arrangement"]) == 0)
     assert report.attrs["held"] == int(report.miss_rate <= 0.2 and report.false_alarm_rate <= 30.0)
     assert point.cascade.stages[0].rate == 100.0
-    chosen = report.chosen_power.values
-    assert chosen[report.arrangement.values.tolist().index(report.attrs["arrangement"])] == chosen.min()
+    kept = report.chosen_power.where(report.chosen_excess == report.chosen_excess.min())
+    assert float(kept.sel(arrangement=report.attrs["arrangement"])) == float(kept.min())
 
 
 def test_one_stage_beats_two_where_all_items_are_events(cascade):
@@ -171,12 +171,12 @@ def test_one_stage_beats_two_where_all_items_are_events(cascade):
     stages = [dataclasses.replace(one, retention_leakage=0.0) for one in cascade.stages]
     pair = dataclasses.replace(cascade, stages=tuple(stages))
     curve = power_curve(
-        pair, (INPUTS, LABELS), miss_rates=[0.1, 0.3], false_alarm_rate=50.0, event_rate=[1.0, 100.0],
+        pair, (INPUTS, LABELS), miss_rates=[0.02, 0.3], false_alarm_rate=80.0, event_rate=[1.0, 100.0],
         choices={"watch": [stages[0], None]}, batch=BATCH,
     )  # fmt: skip
     assert curve.average_power.dims == ("arrangement", "event_rate", "miss_limit")
     assert curve.met.all()
-    power = curve.average_power.isel(miss_limit=-1)
+    power = curve.average_power.isel(miss_limit=0)
     best = power.arrangement.values[power.argmin("arrangement").values].tolist()
     assert best == ["watch + identify", "identify"]
 

@@ -31,7 +31,7 @@ def small_chip(seed=0, columns=1, bits=4, key=None):
     return amsim.deploy(_scores, weights, macro, key=key)
 
 
-def small_cascade(thresholds=(0.0, 2.0), rate=100.0, **second):
+def small_cascade(thresholds=(0.05, 2.03), rate=100.0, **second):
     """Two stages of such layers."""
     return amsim.Cascade(
         [
