@@ -14,11 +14,13 @@ from amsim.cascade.operating_points import OperatingPoint as OperatingPoint
 from amsim.cascade.operating_points import operating_point as operating_point
 from amsim.cascade.operating_points import power_curve as power_curve
 from amsim.cascade.power_limit import highest_event_rate as highest_event_rate
+from amsim.cascade.relaxation import SmoothCosts as SmoothCosts
 from amsim.cascade.relaxation import relaxed_power as relaxed_power
 from amsim.cascade.relaxation import soft_reach as soft_reach
 from amsim.cascade.stage import Stage as Stage
 from amsim.cascade.stage import StatedDetector as StatedDetector
 from amsim.cascade.stage_cost import StageCost as StageCost
+from amsim.cascade.stated_numbers import StatedNumber as StatedNumber
 from amsim.cascade.stream import Load as Load
 from amsim.cascade.talk_systems import face_cascade as face_cascade
 from amsim.cascade.talk_systems import voice_cascade as voice_cascade

@@ -27,7 +27,6 @@ from amsim.studies.study_file.kinds import (
     by_form,
     integer,
     list_of,
-    scalar,
     table,
     words,
 )
@@ -203,7 +202,7 @@ def _file_type(folder: Path) -> TypeAdapter:
             "workload": Key(words(*WORKLOADS), "network without weights, whose rates are stated"),
             **{name: Key(NUMBER, f"stated {name}") for name in STATED},
             "score": Key(integer(0), "class whose margin is the score"),
-            **{name: Key(scalar(NUMBER), meaning) for name, meaning in QUANTITIES.items()},
+            **{name: Key(NUMBER, meaning) for name, meaning in QUANTITIES.items()},
             "keeps_memory": Key(TRUTH, "whether memories keep their data asleep"),
             "reload_from": Key(words(*MEMORIES), "memory that lost weights come from"),
             "die_seed": Key(integer(0, LARGEST_SEED), "fixes the die of the chip, 0 by default"),

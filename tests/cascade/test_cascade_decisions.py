@@ -115,6 +115,7 @@ def test_soft_gating_becomes_hard(cascade, scores, result):
 def test_derivative_with_respect_to_thresholds(cascade, scores):
     costs = cascade_costs(cascade, Split(INPUTS, LABELS))
 
+    @jax.jit
     def power(thresholds):
         reach = soft_reach(jnp.asarray(scores), thresholds, jnp.asarray([0.5, 0.7]))
         stream = {"item_rate": jnp.asarray(100.0), "event_share": jnp.asarray(0.3)}
