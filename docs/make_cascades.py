@@ -161,7 +161,8 @@ def section(
         f"(The talk's memories: {MEMORIES[name]}.)", "",
         f"![Average power against the rate of events](cascade_{name}.png)", "", *powers(result), "",
         "Where the claim holds:", "", *claim("variant", variants, limit), "",
-        simulated(result, hours * HOUR), "", "Stated numbers, beside the presets' own (see their docstrings):", "", *sources(numbers),
+        simulated(result, hours * HOUR), "",
+        "Stated numbers, beside the presets' own (see their docstrings):", "", *sources(numbers),
     ]  # fmt: skip
 
 
@@ -193,12 +194,14 @@ def main() -> None:
     lines = [
         "# The talk's two cascades",
         "",
-        "`python docs/make_cascades.py` writes this page. Verhelst's talk (slides 20 to 23) claims less than 1 mW on",
-        "average for a cascade of face detection, owner detection and face recognition on BinarEye and Envision, and less",
-        "than 20 uW for one of keyword detection, speech recognition and speaker identification. It states work and memory",
-        "of the stages, not the rates of frames and events nor what each stage lets pass. Here both are rebuilt from the",
-        "presets (`amsim.cascade.face_cascade`, `voice_cascade`); an event is one item (a frame, a second of sound) of the",
-        "owner. All figures are the model's.",
+        "`python docs/make_cascades.py` writes this page. Verhelst's talk (slides 20 to 23) claims less than 1 mW",
+        "on average for a cascade of face detection, owner detection and face recognition on BinarEye and Envision,",
+        "and less than 20 uW for one of keyword detection, speech recognition and speaker identification. It states",
+        "work and memory of the stages, not the rates of frames and events nor what each stage lets pass. Here both",
+        "are rebuilt from the presets (`amsim.cascade.face_cascade`, `voice_cascade`); an event is one item (a",
+        "frame, a second of sound) of the owner. All figures are the model's. What decides is not the event alone:",
+        "without events, most of the chips' power is false alarms of the first two stages that wake recognition",
+        "(faces), or the leakage of memories (voices).",
         "",
         "## Faces: 1 mW",
         *section("face", 1e-3, FACE, faces, 2.0),

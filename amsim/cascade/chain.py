@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,6 +10,14 @@ from jaxtyping import Array, Float
 
 from amsim.cascade.stage import Stage
 from amsim.circuits.checks import number_between, shown
+
+if TYPE_CHECKING:
+    # Fields convert lists and numbers, which type checkers do not follow.
+    Stages = Any
+    Powers = Any
+else:
+    Stages = tuple[Stage, ...]
+    Powers = dict[str, Float[Array, ""]]
 
 
 def _stages(stages: Any) -> tuple[Stage, ...]:
@@ -40,8 +48,8 @@ class Cascade(eqx.Module):
         ValueError: No stage, two of one name, a first one without a rate, or a power below 0.
     """
 
-    stages: tuple[Stage, ...] = eqx.field(converter=_stages)
-    other_power: dict[str, Float[Array, ""]] = eqx.field(converter=_powers, default=None, kw_only=True)
+    stages: Stages = eqx.field(converter=_stages)
+    other_power: Powers = eqx.field(converter=_powers, default=None, kw_only=True)
 
     def __check_init__(self) -> None:
         """Check names and the first stage."""

@@ -16,7 +16,7 @@ from amsim.cascade.quantities import LABELS
 from amsim.cascade.stage_cost import StageCost
 from amsim.cascade.stream import check_event_rates
 from amsim.cascade.threshold_search import Found, Task, judged, search_thresholds
-from amsim.circuits.checks import number_between, part_of
+from amsim.circuits.checks import at_least_one, number_between, one_key, part_of
 from amsim.datasets.check import LabelledData
 from amsim.datasets.split import Split
 from amsim.results.labelled import labelled
@@ -72,8 +72,9 @@ def operating_point(
     Validity: limits are met on a sample. Its size bounds what can be told: with n background items no rate of false
     alarms below 1 / n of the items can be seen, which `false_alarm_high` shows.
     """
-    _check_limits(miss_rate, false_alarm_rate)
+    _check_limits(miss_rate, false_alarm_rate, key, batch)
     part_of("cascade", cascade, Cascade)
+    number_between("event_rate", event_rate, 0.0, float("inf"))
     split = checked_data(cascade, data)
     assert split is not None
     check = checked_data(cascade, held_out) if held_out is not None else None
@@ -128,7 +129,7 @@ def power_curve(
     """
     limits = np.atleast_1d(np.asarray(miss_rates, float))
     for limit in limits:
-        _check_limits(float(limit), false_alarm_rate)
+        _check_limits(float(limit), false_alarm_rate, key, batch)
     part_of("cascade", cascade, Cascade)
     split = checked_data(cascade, data)
     assert split is not None
@@ -192,7 +193,10 @@ class _ScoreTable:
         return judged(self.task(cascade, event_rate, miss_rate, false_alarm_rate), thresholds)
 
 
-def _check_limits(miss_rate: Any, false_alarm_rate: Any) -> None:
+def _check_limits(miss_rate: Any, false_alarm_rate: Any, key: Any, batch: Any) -> None:
+    at_least_one(batch=batch)
+    if key is not None:
+        one_key("key", key)
     number_between("miss_rate", miss_rate, 0.0, 1.0)
     number_between("false_alarm_rate", false_alarm_rate, 0.0, float("inf"))
 

@@ -7,11 +7,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from amsim.circuits.checks import finite_number, function, integer_between, part_of, shown
+from amsim.circuits.checks import function, integer_between, part_of, shown
 from amsim.circuits.fields import Quantity, quantity
 from amsim.circuits.technology.dram import Dram
 from amsim.circuits.technology.sram import Sram
 from amsim.deployment.chip import Chip
+from amsim.noise.checks import floating
 from amsim.system.accelerator import Accelerator
 from amsim.workloads import Workload
 
@@ -42,10 +43,8 @@ class StatedDetector(eqx.Module):
 
 
 def _threshold(value: Any) -> Any:
-    """Threshold as an array without axes; checked here, since a quantity could not be below 0."""
-    if not isinstance(value, Array):
-        finite_number("threshold", value)
-    array = jnp.asarray(value, float)
+    """Threshold as an array without axes, of either sign."""
+    array = floating("threshold", value)
     if array.shape != ():
         raise ValueError(f"Argument `threshold` must be a single number, but has shape {array.shape}.")
     return array
@@ -85,7 +84,7 @@ class Stage(eqx.Module):
 
     name: str = eqx.field(static=True)
     chip: Chip | StatedDetector
-    threshold: Float[Array, ""] = eqx.field(converter=_threshold, default=0.0)
+    threshold: Quantity = eqx.field(converter=_threshold, default=0.0)
     score: Callable[..., Any] | int | None = eqx.field(static=True, default=None, kw_only=True)
     inputs: Callable[..., Any] | None = eqx.field(static=True, default=None, kw_only=True)
     rate: Quantity | None = quantity("rate", unit="1/s", positive=True, optional=True)

@@ -1,13 +1,13 @@
 """The stream that a cascade meets, and all that its average power follows from, as plain numbers."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from amsim.cascade.stage_cost import StageCost
-from amsim.circuits.checks import part_of, shown
+from amsim.circuits.checks import part_of, real, shown
 
 COSTS = (
     "inference_energy", "service_time", "wake_up_energy", "reload_energy", "wake_up_time", "sleep_power",
@@ -90,16 +90,13 @@ def load_of(result: xr.Dataset) -> Load:
     )  # fmt: skip
 
 
-def check_event_rates(event_rate: object, item_rate: float) -> np.ndarray:
+def check_event_rates(event_rate: Any, item_rate: float) -> np.ndarray:
     """Event rates as an array without or with one axis.
 
     Raises:
         ValueError: Not numbers of at least 0, or more events than items.
     """
-    try:
-        rates = np.asarray(event_rate, float)
-    except (TypeError, ValueError):
-        raise ValueError(f"Argument `event_rate` must be events per second, but is {shown(event_rate)}.") from None
+    rates = np.asarray(real("event_rate", event_rate), float)
     if rates.ndim > 1 or not rates.size or not np.all(np.isfinite(rates) & (rates >= 0)):
         raise ValueError(
             f"Argument `event_rate` must be one number or a list, finite and at least 0, but is {shown(event_rate)}."

@@ -41,7 +41,7 @@ def face_cascade(*, frame_rate: Any = FACE["frame_rate"].value, gated: bool = Tr
         ValueError: A rate that is not above 0.
     """
     truth_values(gated=gated)
-    wake = {name: FACE[name].value for name in ("wake_up_energy", "wake_up_latency")}
+    wake: dict[str, Any] = {name: FACE[name].value for name in ("wake_up_energy", "wake_up_latency")}
     detect = _stated(binareye2018(filters=64), binary_image_network(64), FACE, "detect")
     owner = _stated(binareye2018(filters=256), binary_image_network(256), FACE, "owner")
     recognise = _stated(envision2017(6), vgg16(), FACE, "recognise")
@@ -67,7 +67,7 @@ def voice_cascade(*, gated: bool = True) -> Cascade:
             outside (`Dram`'s default); else it leaks all the time.
     """
     truth_values(gated=gated)
-    wake = {name: VOICE[name].value for name in ("wake_up_energy", "wake_up_latency")}
+    wake: dict[str, Any] = {name: VOICE[name].value for name in ("wake_up_energy", "wake_up_latency")}
     detector = dataclasses.replace(dense("detector", 40, 100), repeats=10)
     # 44 groups of Gaussians in turn, so that no more than a group's sums have to be kept.
     group = dense("mixtures", 40, MIXTURE_UNITS)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from amsim.studies.study_file.reading import Key, read
 from amsim.studies.study_file.study import read_document
 from amsim.workloads import Workload, alexnet, binary_image_network, lstm_keyword_spotter, vgg16
 
-WORKLOADS = {
+WORKLOADS: dict[str, Callable[[], Workload]] = {
     "binary-image-64": functools.partial(binary_image_network, 64),
     "binary-image-128": functools.partial(binary_image_network, 128),
     "binary-image-256": functools.partial(binary_image_network, 256),
@@ -94,13 +94,14 @@ def read_cascade(path: str | Path) -> FileCascade:
     path = checked_path("path", path)
     text, document = read_document(path)
     mistakes: list[str] = []
-    content = read(_file_type(path.parent), document, mistakes)
+    content = read(_file_type(), document, mistakes)
+    stages = [] if mistakes else _stages(content["stage"], path.parent, mistakes)
     if mistakes:
         count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise ValueError("\n  ".join([f"{path} has {count}:", *mistakes]))
     given = {"seed": 0} | content["cascade"]
     try:
-        cascade = Cascade(content["stage"], other_power=given.get("other_power"))
+        cascade = Cascade(stages, other_power=given.get("other_power"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     data = _data(given) if "data" in given else None
@@ -169,6 +170,17 @@ QUANTITIES = {
 STATED = ("recall", "false_positive_rate")
 
 
+def _stages(tables: list[dict[str, Any]], folder: Path, mistakes: list[str]) -> list[Stage]:
+    """Stages of their tables; keys that do not go together are told at the stage."""
+    found = []
+    for number, given in enumerate(tables, 1):
+        try:
+            found.append(_stage(folder, **given))
+        except ValueError as error:
+            mistakes.append(f"[stage#{number}]: {error}")
+    return found
+
+
 def _stage(folder: Path, **given: Any) -> Stage:
     """A stage from the keys of its table."""
     _, accelerator = given.pop("hardware")
@@ -192,7 +204,7 @@ def _stage(folder: Path, **given: Any) -> Stage:
     return Stage(given.pop("name"), chip, **given)
 
 
-def _file_type(folder: Path) -> TypeAdapter:
+def _file_type() -> TypeAdapter:
     """Everything that a cascade file may contain; numbers are in SI units."""
     stage = table(
         {
@@ -207,7 +219,6 @@ def _file_type(folder: Path) -> TypeAdapter:
             "reload_from": Key(words(*MEMORIES), "memory that lost weights come from"),
             "die_seed": Key(integer(0, LARGEST_SEED), "fixes the die of the chip, 0 by default"),
         },
-        build=functools.partial(_stage, folder),
         name="stage",
     )
     keys = {
