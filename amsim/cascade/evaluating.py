@@ -90,7 +90,7 @@ def evaluate_cascade(
     rates = check_event_rates(share * offered if event_rate is None else event_rate, offered)
     costs = cascade_costs(cascade, split)
     if split is None:
-        stated = [(one.chip.recall, one.chip.false_positive_rate) for one in cascade.stages]  # type: ignore[union-attr]
+        stated = [(one.chip.recall, one.chip.false_positive_rate) for one in cascade.stages]
         result = stream_result(cascade, costs, [np.asarray(stated, float).T], rates, duty_cycle)
     else:
         found = [_on_data(one, split, read, batch) for one, read in _populations(cascade, dies, key)]

@@ -76,7 +76,7 @@ def voice_cascade(*, gated: bool = True) -> Cascade:
     detect = _stated(_with_memory(laika2018(4, rate=None), 2.0), Workload("detector", (detector,)), VOICE, "detect")
     recognise = _stated(_with_memory(laika2018(8, rate=None), 64.0), speech, VOICE, "speech")
     large = _with_memory(vocell2019(8, rate=None), 500.0, banks=MIXTURE_UNITS // 8)
-    units = dataclasses.replace(large.macros[0], columns=MIXTURE_UNITS)  # type: ignore[type-var]
+    units = dataclasses.replace(large.macros[0], columns=MIXTURE_UNITS)
     speaker = _stated(dataclasses.replace(large, macros=(units,)), Workload("mixtures", (mixtures,)), VOICE, "speaker")
     stages = [
         Stage("keyword detection", detect, rate=VOICE["window_rate"].value),

@@ -1,5 +1,7 @@
 """Pictures of cascades: average power against the rate of events, and against the limit on misses."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -94,7 +96,11 @@ def plot_power_curve(curve: xr.Dataset, *, event_rate: float | None = None, ax: 
         ax.plot(misses, power, color=colour, linewidth=1.2)
         ax.plot(misses[met], power[met], marker, color=colour, markersize=6, label=arrangement)
         if not met.all():
-            empty = {"markerfacecolor": "none", "linestyle": "none", "label": f"{arrangement}, limits not met"}
+            empty: dict[str, Any] = {
+                "markerfacecolor": "none",
+                "linestyle": "none",
+                "label": f"{arrangement}, limits not met",
+            }
             ax.plot(misses[~met], power[~met], marker, color=colour, markersize=6, **empty)
     style.finish(ax, "true events missed (%)", "average power", grid="both", columns=2)
     return ax

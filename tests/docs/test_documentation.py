@@ -14,6 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 MODULES = [
     "amsim",
     "amsim.calibration",
+    "amsim.cascade",
     "amsim.characterisation",
     "amsim.chips",
     "amsim.circuits",
