@@ -16,8 +16,8 @@ from amsim.datasets.check import class_items
 from amsim.datasets.split import Dataset
 from amsim.evaluation.accuracy import plain_accuracy
 from amsim.evaluation.answers import are_right, check_answers
-from amsim.networks.image_network import ImageNetwork
 from amsim.networks.quantised import Params, plain_convolution
+from amsim.networks.storage import Network
 from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.training.losses import cross_entropy
 from amsim.training.optimiser import initial_state, update
@@ -40,7 +40,7 @@ class TrainingResult:
 
 
 def train(
-    network: ImageNetwork,
+    network: Network,
     data: Dataset,
     *,
     epochs: int = 20,
@@ -49,24 +49,24 @@ def train(
     seed: int = 0,
     progress: bool | Progress | None = None,
 ) -> TrainingResult:
-    """Train a reference network with Adam, a cosine schedule and mirrored images.
+    """Train a network of a family with Adam, a cosine schedule and its augmentation: mirrored images, noisy features.
 
     Latent weights are clipped to -1..1 after each step, since a quantised weight does not change beyond. The test
     split is used once, after the last epoch: nothing is selected by it.
 
     Args:
         network: Network to train.
-        data: Training and test images.
+        data: Training and test items.
         epochs: Passes over the training split.
-        batch: Images per step; the last incomplete batch of an epoch is left out.
+        batch: Items per step; the last incomplete batch of an epoch is left out.
         learning_rate: Learning rate of Adam at the start.
-        seed: Fixes initial weights, order and mirroring; the same seed, machine and versions give the same weights.
+        seed: Fixes initial weights, order and augmentation; the same seed, machine and versions give the same weights.
         progress: True shows a bar with the loss and the time left; a function is called with (phase, steps done, steps)
             about once a second.
 
     Raises:
         ValueError: A count that is not positive, a seed beyond 0..2^32 - 1, labels that are no classes of the network,
-            or fewer training images than one batch.
+            or fewer training items than one batch.
         FloatingPointError: The loss is no longer finite.
     """
     check_progress(progress)
@@ -126,7 +126,7 @@ def _latent(params: Params) -> Params:
 
 
 def _step(
-    network: ImageNetwork,
+    network: Network,
     optimiser: optax.GradientTransformation,
     params: Params,
     state: optax.OptState,
