@@ -16,7 +16,7 @@ from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.system.accelerator import Accelerator
 from amsim.system.cost import RATE_MARGIN, unchecked_cost
-from amsim.system.hardware import COMPONENTS, MEMORIES, AcceleratorParts
+from amsim.system.hardware import COMPONENTS, MEMORIES
 from amsim.system.quantities import LABELS
 from amsim.system.settings import continuous_setting, setting_label, with_numbers, with_settings
 from amsim.workloads import Layer, Workload
@@ -90,7 +90,7 @@ def _checked_points(accelerator: Accelerator, values: Mapping[str, Any]) -> dict
 
 
 @eqx.filter_jit
-def _costs(accelerator: AcceleratorParts, layers: tuple[Layer, ...], points: dict[str, Array], batch: int) -> _Point:
+def _costs(accelerator: Accelerator, layers: tuple[Layer, ...], points: dict[str, Array], batch: int) -> _Point:
     return jax.lax.map(partial(_one_point, accelerator, layers), points, batch_size=batch)
 
 

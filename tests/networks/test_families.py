@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from amsim import chips, deploy, workloads
-from amsim.circuits import Exact, MultiPrecision
+from amsim import Accelerator, chips, deploy, workloads
+from amsim.circuits import DigitalBinary, Exact, MultiPrecision, SwitchedCapacitor
 from amsim.deployment import network_workload
 from amsim.networks import NETWORKS, ImageConfiguration, ImageNetwork, SequenceNetwork, load_network, save_network
 from amsim.networks.image_configuration import IMAGE_TOPOLOGIES
@@ -18,6 +18,9 @@ from amsim.networks.sequence_network import SEQUENCE_TOPOLOGIES
 WORDS = (1, 2, 3, 4, 8, 16, 32)
 SIDE, COLOURS, WIDTH, CLASSES = 9, 3, 4, 5
 FRAMES, FEATURES, UNITS = 8, 6, 5
+
+
+ARRAY = SwitchedCapacitor(rows=64, columns=16, weight_coding="auto", input_coding="auto").ideal()
 
 
 def member(topology, **settings):
@@ -177,6 +180,14 @@ def test_deployed_codes_are_exact(topology, settings):
     # An operand without a word of its own would be off by a step, 1/255 or more; at 16 bits by 2e-5 of many terms.
     np.testing.assert_allclose(chip(given), network(params, given), atol=2e-3 if settings["bits"] == 16 else 1e-5)
     assert {row.name: (row.weight_bits, row.input_bits) for row in chip.sites()} == network.word_lengths
+
+
+@pytest.mark.parametrize("macro", [ARRAY, DigitalBinary()], ids=lambda macro: type(macro).__name__)
+def test_arrays_without_errors_compute_mixed_word_lengths_exactly(macro):
+    network = member("gru", **MIXED, depth=1)
+    params, given = network.initial_params(jax.random.key(1)), items(network, 2)
+    chip = deploy(network, params, chips.with_word_lengths(Accelerator.of(macro), network.word_lengths))
+    np.testing.assert_allclose(chip(given), network(params, given), atol=1e-5)
 
 
 def test_float_members_are_deployed_as_they_are():

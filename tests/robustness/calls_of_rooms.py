@@ -92,6 +92,7 @@ def room_calls() -> dict[str, dict[str, Any]]:
         "characterisation.fit": {"table": "no such file", "macro": MACRO},
         "system.continuous_settings": {"hardware": MACRO},
         "system.static_settings": {"hardware": MACRO},
+        "system.cost_at_points": {"hardware": MACRO, "workload": NETWORK, "values": {"macro.supply": [0.6]}},
         "system.minimum_energy_supply": {"at_supply": abs, "workload": NETWORK},
         "system.scaled_to_supply": {"accelerator": amsim.chips.envision2017()},
         "foreign.from_torch_linear": {"weight": np.ones((2, 3))},
