@@ -9,7 +9,7 @@ import xarray as xr
 import amsim
 from amsim.calibration.post_training import Calibrated
 from amsim.chips.designs import design
-from amsim.circuits import SwitchedCapacitor
+from amsim.circuits import Exact, SwitchedCapacitor
 from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.repairs.population import Repaired
 from amsim.search.circuit import DesignedCircuit
@@ -44,6 +44,10 @@ TEXTS = {
     ),
     "ranges": (lambda: SITES["layer0"], "SiteRanges(readout, offset)"),
     "design": (lambda: design("digital-binary-1b"), "Design(family='digital-binary', bits=1)"),
+    "accelerator": (
+        lambda: amsim.Accelerator({"first": Exact(), ".*": SwitchedCapacitor(rows=512)}, dram=None),
+        "Accelerator('first': Exact, '.*': SwitchedCapacitor; SystolicArray, no DRAM)",
+    ),
     "calibrated": (
         lambda: Calibrated(chip(), xr.Dataset(), means("step", ("plain", "quantised", "noise"))),
         "Calibrated(Chip(network on SwitchedCapacitor; one die);\n  accuracy 90.00 % plain, 80.00 % with noise)",
