@@ -7,3 +7,4 @@ from amsim.deployment.mapping.mapper import DeploymentError as DeploymentError
 from amsim.deployment.mapping.site_table import SiteTable as SiteTable
 from amsim.deployment.site_ranges import Calibration as Calibration
 from amsim.deployment.site_ranges import SiteRanges as SiteRanges
+from amsim.deployment.workload_from_shapes import network_workload as network_workload
