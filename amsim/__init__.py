@@ -25,6 +25,7 @@ _NAMES_OF_ROOM = {
         "Calibration",
         "SiteRanges",
         "network_workload",
+        "compilation_cache",
     ),
     "evaluation": ("evaluate", "evaluate_detector", "sensitivity", "unseen_dies_report"),
     "characterisation": ("noise_budget", "characterise", "line_values"),
