@@ -140,6 +140,10 @@ class DigitalBinary(Macro):
             clock=self.clock,
         )
 
+    def lumped(self) -> "DigitalBinary":
+        """The array itself: its slices are exact and summed in one product as they are."""
+        return self
+
     def ideal(self) -> "DigitalBinary":
         """The same array with weight cells that never fail, which is exact."""
         return dataclasses.replace(self, weight_cells=None)

@@ -45,6 +45,9 @@ else:
 
 SIGNS = ValueRange(-1.0, 1.0)
 
+READINGS = ("exact", "lumped")
+"""How products are simulated: slice by slice, or all slices in one product with the noise of all."""
+
 AnyMacro = TypeVar("AnyMacro", bound="Macro")
 
 
@@ -303,6 +306,39 @@ class Macro(eqx.Module):
     @abstractmethod
     def ideal(self) -> "Macro":
         """The same macro without noise, mismatch and offset, and with a readout that resolves one count."""
+
+    @property
+    def reading(self) -> str:
+        """How products are simulated, one of `READINGS`: see `lumped`; here "exact"."""
+        return "exact"
+
+    def lumped(self) -> "Macro":
+        """The same macro, its products simulated in one product each instead of one for each slice.
+
+        For an array whose result is a weighted sum of slices (digits of inputs and weights, tiles of rows): static
+        errors of all slices make one weight matrix of a die, noise and rounding of all conversions one Gaussian number
+        for each result (`amsim.circuits.contract.lumped`). Dies, parameters and cost are the same, and so are
+        derivatives. Decisions of comparators stay as they are: each is one product already. Here it is the macro
+        itself where a cell holds whole words, of which there are no slices.
+
+        Raises:
+            ValueError: The family, or a part of the macro, has no such reading.
+        """
+        if not self.digit_cells:
+            return self
+        raise ValueError(
+            f"{type(self).__name__} has no lumped reading: its results are not known to be a weighted sum of slices "
+            "and noise. Leave it as it is."
+        )
+
+    def exact(self) -> "Macro":
+        """The same macro with its products simulated slice by slice; here as it is."""
+        return self
+
+    @checked_arguments
+    def reading_note(self, product: Product) -> str:
+        """Where the reading of a product does not stand for an exact one, and what would help; empty where it does."""
+        return ""
 
     @property
     def line_rows(self) -> int:
