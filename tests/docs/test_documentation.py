@@ -74,7 +74,7 @@ def test_modules_and_names_of_the_reference_exist():
 def test_how_the_public_names_are_found():
     """Against what an import gives."""
     found = names.public_names("amsim.circuits")
-    others = {"adc", "count", "error_variances", "physical", "quantity", "register", "trim_bits"}
+    others = {"adc", "count", "error_variances", "lumped_product", "physical", "quantity", "register", "trim_bits"}
     others |= {"accumulate", "recombine", "shared_cells", "shared_columns", "stationary_cost", "weight_digits"}
     assert set(found) == {name for name in vars(circuits) if name[0].isupper()} | others
     assert {*names.public_names("amsim"), "__version__"} == set(amsim.__all__)
