@@ -41,8 +41,10 @@ from amsim.deployment import Calibration as Calibration
 from amsim.deployment import Chip as Chip
 from amsim.deployment import DeploymentError as DeploymentError
 from amsim.deployment import SiteRanges as SiteRanges
+from amsim.deployment import compilation_cache as compilation_cache
 from amsim.deployment import deploy as deploy
 from amsim.deployment import load_chip as load_chip
+from amsim.deployment import network_workload as network_workload
 from amsim.evaluation import evaluate as evaluate
 from amsim.evaluation import evaluate_detector as evaluate_detector
 from amsim.evaluation import sensitivity as sensitivity

@@ -33,6 +33,7 @@ from amsim.circuits.contract.bit_slicing import shared_columns as shared_columns
 from amsim.circuits.contract.bit_slicing import weight_digits as weight_digits
 from amsim.circuits.contract.error_sources import IDEAL as IDEAL
 from amsim.circuits.contract.error_sources import ErrorSource as ErrorSource
+from amsim.circuits.contract.lumped import lumped_product as lumped_product
 from amsim.circuits.contract.macro import Macro as Macro
 from amsim.circuits.contract.neuron import Neuron as Neuron
 from amsim.circuits.contract.operands import Coded as Coded

@@ -16,8 +16,10 @@ from amsim.circuits.charge.array import CapacitorArray, with_stated_supply
 from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
 from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts, counts_at_decision, fold_die
+from amsim.circuits.charge.lumped_reading import check_lumped, lumped_note, read_lumped
 from amsim.circuits.charge.readout_choice import choose_readout, line_moments
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
+from amsim.circuits.charge.sliced_reading import read_slices
 from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.contract.bit_slicing import (
@@ -28,7 +30,6 @@ from amsim.circuits.contract.bit_slicing import (
     input_groups,
     of_groups,
     places_of,
-    recombine,
     swing_of,
     weight_digits,
 )
@@ -47,6 +48,12 @@ from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.finite_slopes import ratio
 from amsim.noise.random import normal
 from amsim.noise.switching import REFERENCE_TEMPERATURE
+
+LUMPED_REMARK = (
+    "Products are read lumped, all slices of each in one with the noise of all; nothing clips, and without a key "
+    "nothing is rounded."
+)
+"""Remark of an array whose reading is not the exact one."""
 
 _offset_left = eqx.filter_jit(residual_sigma)
 
@@ -74,6 +81,11 @@ class SwitchedCapacitor(CapacitorArray):
             readout at all.
     """
 
+    def __check_init__(self) -> None:
+        """Check that a lumped reading can stand for the array."""
+        if self.reading == "lumped":
+            check_lumped(self)
+
     @property
     def reads_numbers(self) -> bool:
         """With an ADC."""
@@ -89,16 +101,39 @@ class SwitchedCapacitor(CapacitorArray):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the trim, which is on by default, leaves of the comparators' offsets."""
+        """What the trim, which is on by default, leaves of the comparators' offsets, and that a reading is lumped."""
+        lumped = () if self.reading == "exact" else (LUMPED_REMARK,)
         traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self))
         comparator = None if traced else self.deciding_comparator
         if comparator is None or comparator.trim is None:
-            return ()
+            return lumped
         stated, left = 1e3 * float(comparator.offset_sigma), 1e3 * float(_offset_left(comparator))
         if stated <= left:
-            return ()
+            return lumped
         by = f"`comparator.trim` of {comparator.trim.bits} bits; without it (None) they stay."
-        return (f"Offsets of {stated:.3g} mV are trimmed to {left:.2g} mV by {by}",)
+        return (f"Offsets of {stated:.3g} mV are trimmed to {left:.2g} mV by {by}", *lumped)
+
+    def lumped(self) -> "SwitchedCapacitor":
+        """The same array with the `reading` "lumped": valid where `reading_note` says nothing.
+
+        Sound where a step of the converter is at most twice the standard deviation of what it reads and its range
+        holds three of them. It leaves out clipping and what rounding does beyond adding noise: where steps are coarser
+        results lie on few levels, and where the converter resolves every value that nominal lines take, an exact
+        reading rounds small errors away. Static errors of a converter are their mean near the middle, and noise.
+
+        Raises:
+            ValueError: No converter, one of a single bit, drivers with a `supply_resistance`, or `supply_noise`.
+        """
+        return dataclasses.replace(self, reading="lumped")
+
+    def exact(self) -> "SwitchedCapacitor":
+        """The same array with the `reading` "exact"."""
+        return dataclasses.replace(self, reading="exact")
+
+    @checked_arguments
+    def reading_note(self, product: Product) -> str:
+        """Where a lumped reading is not sound, for sums of independent products."""
+        return lumped_note(self.for_product(product), product) if self.reading == "lumped" else ""
 
     @property
     def operating_supply(self) -> Float[Array, ""]:
@@ -153,47 +188,13 @@ class SwitchedCapacitor(CapacitorArray):
     def multiply(self, operands: Operands, *, die: Die = None, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """Product read through the ADC: one conversion per tile, weight bit (or group) and input bit (or joined bits).
 
-        In steps of a cell, of which joined input bits have several.
+        The reading says whether each is simulated (`read_slices`) or all in one (`read_lumped`).
         """
-        array, adc = self.for_product(operands.product), self.adc
-        combined, steps = self.combined_columns, self.cell_steps
-        assert adc is not None
-        coded, product = self.coded(operands), operands.product
-        check_groups(coded, combined)
-        digits = weight_digits(coded)
-        driven = steps * product.driven_rows(array.line_rows).astype(digits.dtype)
-        line = array._line(die, digits.shape[1])
-        line = None if line is None else line.in_steps(steps)
-        shifts, bias_error = centre_shifts(array, line, len(driven), digits.shape[1])
-        middles = None if line is None else line.middle(driven, with_bias=shifts is not None) + bias_error
-        finest = finest_step(coded, combined)
-        decided, nominal = steps * array.decision_noise_counts / 2, None if array.drivers is None else array.nominal
-
-        def read(one: Slice) -> Float[Array, "..."]:
-            driven_steps = jnp.sum(driven[one.tile])
-            rows = middle = driven_steps * swing_of(combined)
-            shift: Any = 0.0
-            counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
-            if shifts is not None:
-                shift = over_columns(shifts[one.tile], one.sums.ndim)
-                counts, middle = counts + shift, rows + jnp.sum(array.bias_dac.section_units()[:-1])
-            slice_key = None if key is None else jax.random.fold_in(key, one.order)
-            counts = counts_at_decision(array, line, counts, middle, slice_key, nominal)
-            cells = adc.convert(
-                (counts + rows) / 2,
-                rows,
-                finest,
-                die=None if line is None else line.adc,
-                sampled_noise=steps * array.sampled_noise(driven_steps / steps, nominal) / 2,
-                decision_noise=decided,
-                key=slice_key,
-            )
-            return one.place_value * (2 * cells - rows - shift)
-
-        cells = None if line is None else line.cells
-        joining = Joining(array.digits_together, array.digit_bits, None if line is None else line.places)
-        sums = accumulate(coded, digits, array.line_rows, read, cells=cells, combined=combined, joining=joining)
-        return coded.decode(recombine(coded, sums, combined))
+        array, coded = self.for_product(operands.product), self.coded(operands)
+        check_groups(coded, self.combined_columns)
+        line = array._line(die, operands.product.columns * coded.w_code.digit_count)
+        read = read_lumped if self.reading == "lumped" else read_slices
+        return coded.decode(read(array, line, coded, key))
 
     def margin(
         self, operands: Operands, neuron: Neuron, *, die: Die = None, key: PRNGKeyArray | None = None
@@ -207,7 +208,7 @@ class SwitchedCapacitor(CapacitorArray):
         coded, product = self.coded(operands), operands.product
         line = array._line(die, product.columns)
         cells = coded.w if line is None else coded.w * line.cells[: product.rows]
-        counts = product.sums(coded.x_code.digit(coded.x, 0), cells)
+        counts = product.sums(coded.x_code.digit(coded.x, 0), cells, coded.zero_digit(0))
         in_counts = neuron.in_counts(coded)
         code = self.bias_dac.code(in_counts.shift(product.rows))
         counts = counts + in_counts.decisive_shift(code * self.bias_dac.lsb)

@@ -195,7 +195,8 @@ class Chip(eqx.Module):
         """Where each product landed, or why it stays digital; below the rows, how many products have no weight.
 
         Products that stay digital cost nothing in `cost`. Below the rows stands what no setting shows: why a macro
-        with comparators reads a site as a number, and what defaults do to figures that one states, such as the trim.
+        with comparators reads a site as a number, what defaults do to figures that one states, such as the trim, and
+        where a lumped reading is not sound.
 
         Units that a processor may fill with pixels, filters or input channels are shown with the loops that it chooses
         at each site and with their utilisation, in one inference of many along the first axis of the inputs.
@@ -211,6 +212,7 @@ class Chip(eqx.Module):
         traced, choices = traced_chip(self, shapes), deployment_of(self).calibration
         table = SiteTable(traced.network.table, traced.network.table.others, _remarks(self, traced.sites))
         table = table if self.calibration is None else table.calibrated(choices)
+        table = table.with_notes(_reading_notes(self, traced.sites, choices))
         return with_filled_units(table, traced.network, traced.names, self.accelerator, choices, shapes)
 
     def mapped_sites(self, *inputs: Any) -> tuple[MappedSite, ...]:
@@ -246,8 +248,8 @@ def check_key(name: str, key: Any) -> None:
 
 
 def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
-    """Program and sites of a chip for inputs of these shapes."""
-    arrays, static = eqx.partition(chip.params, eqx.is_array)
+    """Program and sites of a chip for inputs of these shapes; shapes stand for its parameters as well."""
+    arrays, static = eqx.partition(chip.params, _has_shape)
 
     def function(arrays: Any, *inputs: Any) -> Any:
         return chip.function(eqx.combine(arrays, static), *inputs)
@@ -266,6 +268,10 @@ def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
     return TracedChip(network, [leaf for _, leaf in paths], names, jax.tree.structure(outputs))
 
 
+def _has_shape(leaf: Any) -> bool:
+    return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
+
+
 def _map_sites(chip: Chip, closed: core.ClosedJaxpr, names: list[str]) -> MappedProgram:
     """Flat program and its sites, with the custom derivatives around them that can stay in force."""
     flat = partial(flatten, closed, len(names), activation_products=chip.accelerator.activation_products)
@@ -275,6 +281,13 @@ def _map_sites(chip: Chip, closed: core.ClosedJaxpr, names: list[str]) -> Mapped
         network = map_program(flat(ruled=lasting), chip.accelerator, names)
     replaced = len({id(region.equation) for region in network.program.regions} - lasting)
     return network._replace(table=SiteTable(network.table, network.table.others | {RULE_REPLACED: replaced}))
+
+
+def _reading_notes(chip: Chip, sites: tuple[MappedSite, ...], choices: Calibration) -> dict[str, str]:
+    """Where the reading of a site is not sound with the ranges chosen for it, by its name."""
+    names = {one.site.name: one for one in sites if one.chain is None}
+    macros = {name: choices.of(name).macro(chip.accelerator.macros[one.macro]) for name, one in names.items()}
+    return {name: macros[name].reading_note(one.site.product) for name, one in names.items()}
 
 
 def _remarks(chip: Chip, sites: tuple[MappedSite, ...]) -> list[str]:

@@ -1,6 +1,6 @@
 """Accelerator: macros with their memories, organisation and power management, built from a macro or rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import equinox as eqx
@@ -92,6 +92,27 @@ class Accelerator(AcceleratorParts):
     def ideal(self) -> "Accelerator":
         """The same accelerator with ideal macros."""
         return eqx.tree_at(lambda a: a.macros, self, tuple(macro.ideal() for macro in self.macros))
+
+    def lumped(self) -> "Accelerator":
+        """The same accelerator, whose macros are simulated in one product for all slices (`Macro.lumped`).
+
+        Raises:
+            ValueError: A macro has no such reading; the text names its rule.
+        """
+        return self._with_reading(lambda macro: macro.lumped())
+
+    def exact(self) -> "Accelerator":
+        """The same accelerator, whose macros are simulated slice by slice."""
+        return self._with_reading(lambda macro: macro.exact())
+
+    def _with_reading(self, change: Callable[[Macro], Macro]) -> "Accelerator":
+        macros: list[Macro] = []
+        for pattern, macro in zip(self.patterns, self.macros, strict=True):
+            try:
+                macros.append(change(macro))
+            except ValueError as error:
+                raise ValueError(f"Macro of the rule {pattern!r}: {error}") from None
+        return eqx.tree_at(lambda a: a.macros, self, tuple(macros))
 
     def cost(self, workload: Workload) -> xr.Dataset:
         """Energy, latency and area of one inference of a workload.

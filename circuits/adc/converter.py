@@ -7,6 +7,7 @@ lies on the line is the one thing that `zero_level` says, for every family.
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -64,6 +65,18 @@ class ConversionNoise(eqx.Module):
         """Values with one draw of the combined variance, for a converter that decides once for all levels."""
         variance = jnp.asarray(self.sampled, values.dtype) ** 2 + jnp.asarray(self.decision, values.dtype) ** 2
         return values + root(variance) * normal(self.sampled_key, values.shape, values.dtype)
+
+
+class Linearised(NamedTuple):
+    """A converter's static errors as values of a range see them; an ideal one has none.
+
+    Attributes:
+        shift: Mean shift of its transitions: values read low by so much, LSB.
+        variance: Variance of the shifts around it, LSB^2.
+    """
+
+    shift: Float[Array, "..."]
+    variance: Float[Array, "..."]
 
 
 class Converter(eqx.Module):
@@ -165,6 +178,38 @@ class Converter(eqx.Module):
     @abstractmethod
     def static_variance(self) -> Float[Array, ""]:
         """Expected variance over dies and codes of the static shift of a transition, LSB^2."""
+
+    @checked_arguments
+    def linearised(self, die: ConverterDie | None, spread: Values) -> Linearised:
+        """Static errors of the transitions, weighted by a Gaussian of values about code 0.
+
+        Args:
+            die: Standard draws of the converters; None for the nominal converter.
+            spread: Standard deviation of the values, codes, shape (); half a code at least is taken.
+
+        Returns:
+            One shift and variance for each column of the die, or single numbers.
+        """
+        ideal = jnp.arange(self.lowest_code + 1, self.highest_code + 1, dtype=self.range.dtype) - 0.5
+        weights = jnp.exp(-((ideal / jnp.maximum(spread, 0.5)) ** 2) / 2.0)
+        transitions = self.transitions(die)
+        shifts = transitions - on_columns(ideal, transitions.ndim)
+        weights = on_columns(weights / jnp.sum(weights), transitions.ndim)
+        mean = jnp.sum(shifts * weights, axis=-1)
+        return Linearised(mean, jnp.sum((shifts - mean[..., None]) ** 2 * weights, axis=-1))
+
+    @checked_arguments
+    def conversion_variance(self, sampled: Values, decision: Values) -> Float[Array, "..."]:
+        """Mean square error of a conversion with noise, of values spread over many codes, LSB^2.
+
+        Here both variances and that of rounding, `sampled**2 + decision**2 + 1/12`.
+
+        Args:
+            sampled: Standard deviation of the noise that is sampled on the line, codes.
+            decision: Standard deviation of the comparator's noise in one decision, codes.
+        """
+        noise = jnp.asarray(sampled, self.range.dtype) ** 2 + jnp.asarray(decision, self.range.dtype) ** 2
+        return noise + self.quantisation_variance()
 
     @abstractmethod
     def ideal(self) -> "Converter":

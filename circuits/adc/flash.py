@@ -12,6 +12,7 @@ from amsim.circuits.adc.converter import (
     ConversionNoise,
     Converter,
     ConverterDie,
+    Values,
     check_die,
     exceeds,
     nearest_transition,
@@ -26,6 +27,9 @@ from amsim.circuits.selection.codes import limited
 from amsim.circuits.technology.between_nodes import energy_ratio
 from amsim.circuits.technology.process import Process
 from amsim.noise.gradients import rounded, with_gradient_of
+
+HARMONICS = 64
+"""Terms of the series for the mean code of noisy comparators; those beyond vanish once noise is 0.005 LSB."""
 
 
 class FlashDie(ConverterDie):
@@ -177,6 +181,23 @@ class FlashAdc(Converter):
     ) -> Float[Array, ""]:
         """Time of one decision, s."""
         return column_conversion_time(1, jnp.asarray(rows, self.range.dtype), slowing)
+
+    @checked_arguments
+    def conversion_variance(self, sampled: Values, decision: Values) -> Float[Array, "..."]:
+        r"""Mean square error of a conversion whose comparators each have noise of their own, LSB^2.
+
+        Of evenly spread values, thresholds one LSB apart and `s` the noise of a comparator,
+        `sampled**2 + s / sqrt(pi) + sum_m exp(-(2 pi m s)**2) / (2 pi**2 m**2)`: the first term of s is the mean of
+        `sum_k Phi (1 - Phi)`, the second the variance of the mean code about the value, by its Fourier series. It
+        is `s**2 + 1/12` for small s.
+        """
+        sampled, noise = jnp.asarray(sampled, self.range.dtype), jnp.asarray(decision, self.range.dtype)
+        harmonics = jnp.arange(1, HARMONICS + 1, dtype=noise.dtype)
+        each = jnp.exp(-((2.0 * math.pi * harmonics * noise[..., None]) ** 2)) / (2.0 * math.pi**2 * harmonics**2)
+        # What is left out of the series, of which all terms are near 1 for no noise.
+        rest = 1.0 / 12.0 - jnp.sum(1.0 / (2.0 * math.pi**2 * harmonics**2))
+        bias = jnp.sum(each, axis=-1) + rest * jnp.exp(-((2.0 * math.pi * HARMONICS * noise) ** 2))
+        return sampled**2 + noise / math.sqrt(math.pi) + bias
 
     def static_variance(self) -> Float[Array, ""]:
         r"""Expected variance of a threshold's shift, averaged over all thresholds, LSB^2.

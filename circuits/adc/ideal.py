@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie
+from amsim.circuits.adc.converter import ConversionNoise, Converter, ConverterDie, Linearised, Values
 from amsim.circuits.adc.survey import column_area, column_conversion_time
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, is_real_number
@@ -119,6 +119,12 @@ class Adc(Converter):
     ) -> Float[Array, ""]:
         """Time of `bits` decisions one after another, s."""
         return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype), slowing)
+
+    @checked_arguments
+    def linearised(self, die: ConverterDie | None, spread: Values) -> Linearised:
+        """No shift and no variance."""
+        _no_die(die)
+        return Linearised(jnp.zeros_like(self.range), jnp.zeros_like(self.range))
 
     def static_variance(self) -> Float[Array, ""]:
         """0 LSB^2: there are no static errors."""

@@ -14,6 +14,7 @@ from amsim.circuits.adc.converter import (
     ConversionNoise,
     Converter,
     ConverterDie,
+    Values,
     check_die,
     exceeds,
     nearest_transition,
@@ -273,6 +274,17 @@ class SarAdc(Converter):
     ) -> Float[Array, ""]:
         """Time of `bits` decisions one after another, s."""
         return column_conversion_time(self.bits, jnp.asarray(rows, self.range.dtype), slowing)
+
+    @checked_arguments
+    def conversion_variance(self, sampled: Values, decision: Values) -> Float[Array, "..."]:
+        """Mean square error of a search whose decisions each have noise of their own, of evenly spread values, LSB^2.
+
+        `sampled**2 + s**2 (1/2 + 1/2 / (1 + 1.13 s**1.5)) + 1/12` for a decision's noise s: a wrong early decision is
+        made good by the later ones as far as they reach. Fitted to 2e6 searches of 8 bits; 3 % for s from 0 to 6.
+        """
+        noise = jnp.asarray(decision, self.range.dtype)
+        kept = 0.5 + 0.5 / (1.0 + 1.13 * noise**1.5)
+        return jnp.asarray(sampled, noise.dtype) ** 2 + kept * noise**2 + self.quantisation_variance()
 
     def static_variance(self) -> Float[Array, ""]:
         r"""Expected variance of a transition's shift, averaged over all transitions, LSB^2.

@@ -29,7 +29,7 @@ from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
 from amsim.circuits.contract.bit_slicing import swing_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
-from amsim.circuits.contract.macro import Macro
+from amsim.circuits.contract.macro import READINGS, Macro
 from amsim.circuits.fields import Quantity, count, optional_array, physical, quantity
 from amsim.circuits.technology.between_nodes import delay_ratio
 from amsim.circuits.technology.process import Process
@@ -136,6 +136,8 @@ class CapacitorArray(JoinedDigits):
         load_width: Weight bits loaded in one cycle.
         process: Node that the array and its readout are made in. Logic, comparators, drivers and converters are stated
             at 28 nm and scaled to it; capacitors of lines and converters, and parts without a law, are not.
+        reading: How products are simulated (static): "exact", slice by slice (default), or "lumped", all slices in one
+            product; see `Macro.lumped`.
 
     Raises:
         ValueError: A size, capacitance, supply or temperature that is not above 0, a part of the wrong kind, banks that
@@ -214,6 +216,7 @@ class CapacitorArray(JoinedDigits):
     evaluation_cycles: Quantity = quantity("evaluation_cycles", unit="1", positive=True, default=2.0)
     load_width: Quantity = quantity("load_width", unit="bit", positive=True, default=256.0)
     process: Process = eqx.field(default_factory=Process)
+    reading: Literal["exact", "lumped"] = eqx.field(static=True, default="exact")
 
     def __post_init__(self) -> None:
         """Let parts without a supply of their own be stated at the array's."""
@@ -227,6 +230,7 @@ class CapacitorArray(JoinedDigits):
         one_of("weight_coding", self.weight_coding, ("auto", "bipolar", "ternary"))
         one_of("input_coding", self.input_coding, ("auto", "bipolar", "unipolar"))
         one_of("second_line", self.second_line, ("none", "differential", "replica"))
+        one_of("reading", self.reading, READINGS)
         part_of("process", self.process, Process)
         part_of("bias_dac", self.bias_dac, BiasDac)
         parts = {"comparator": Comparator, "adc": Converter} | PARTS
@@ -451,6 +455,11 @@ class CapacitorArray(JoinedDigits):
     def has_rail(self) -> bool:
         """Whether the capacitors that rise share a rail of some resistance."""
         return self.drivers is not None and self.drivers.supply_resistance is not None
+
+    @property
+    def linear_lines(self) -> bool:
+        """Whether what is read of a line before the converter is linear in its digits, at every read."""
+        return not self.has_rail and self.supply_noise is None
 
     @property
     def has_own_rails(self) -> bool:

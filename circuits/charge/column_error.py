@@ -115,7 +115,7 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
     before = sum(variances.values(), start=jnp.zeros_like(nominal.gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
     coarse = _quantised(adc, sums, before)
-    whole = jnp.where(lsb <= step, step**2 * _square_of_rounded(before / step**2) - before, coarse)
+    whole = jnp.where(lsb <= step, step**2 * square_of_rounded(before / step**2) - before, coarse)
     return variances | {"quantisation": whole}
 
 
@@ -402,7 +402,7 @@ def _sum_variance(rows: int, activity: float, combined: int = 1) -> float:
     return 4 * rows * activity * (1 - activity) * ((4**combined - 1) // 3)
 
 
-def _square_of_rounded(variance: Array) -> Array:
+def square_of_rounded(variance: Array) -> Array:
     """Mean square of a Gaussian rounded to whole numbers: `sum_k k^2 P(k)`."""
     sigma = jnp.where(variance > 0, root(variance), 1.0)
     edges = (jnp.arange(2 * LATTICE + 2, dtype=sigma.dtype) - LATTICE - 0.5) / sigma

@@ -26,6 +26,7 @@ from amsim.circuits.selection.codes import (
     IntegerCode,
     Rounding,
     check_coding,
+    fixes_code,
     input_code,
     weight_code,
 )
@@ -33,6 +34,7 @@ from amsim.circuits.selection.value_range import ValueRange
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.gradients import decision
+from amsim.noise.loops import computed_once
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ else:
 """Static errors of one manufactured sample, as standard draws (mean 0, sigma 1); None where a family has none."""
 
 SIGNS = ValueRange(-1.0, 1.0)
+
+READINGS = ("exact", "lumped")
+"""How products are simulated: slice by slice, or all slices in one product with the noise of all."""
 
 AnyMacro = TypeVar("AnyMacro", bound="Macro")
 
@@ -303,6 +308,39 @@ class Macro(eqx.Module):
         """The same macro without noise, mismatch and offset, and with a readout that resolves one count."""
 
     @property
+    def reading(self) -> str:
+        """How products are simulated, one of `READINGS`: see `lumped`; here "exact"."""
+        return "exact"
+
+    def lumped(self) -> "Macro":
+        """The same macro, its products simulated in one product each instead of one for each slice.
+
+        For an array whose result is a weighted sum of slices (digits of inputs and weights, tiles of rows): static
+        errors of all slices make one weight matrix of a die, noise and rounding of all conversions one Gaussian number
+        for each result (`amsim.circuits.contract.lumped`). Dies, parameters and cost are the same, and so are
+        derivatives. Decisions of comparators stay as they are: each is one product already. Here it is the macro
+        itself where a cell holds whole words, of which there are no slices.
+
+        Raises:
+            ValueError: The family, or a part of the macro, has no such reading.
+        """
+        if not self.digit_cells:
+            return self
+        raise ValueError(
+            f"{type(self).__name__} has no lumped reading: its results are not known to be a weighted sum of slices "
+            "and noise. Leave it as it is."
+        )
+
+    def exact(self) -> "Macro":
+        """The same macro with its products simulated slice by slice; here as it is."""
+        return self
+
+    @checked_arguments
+    def reading_note(self, product: Product) -> str:
+        """Where the reading of a product does not stand for an exact one, and what would help; empty where it does."""
+        return ""
+
+    @property
     def line_rows(self) -> int:
         """Rows that one evaluation sums; here all."""
         return self.rows
@@ -480,6 +518,8 @@ class Macro(eqx.Module):
         """Operands as integer codes of this macro's word lengths."""
         inputs, matrix, vectors = operands.inputs, operands.matrix, operands.product.vector_axes
         known_inputs, known_weights, rounding = operands.input_range, operands.weight_range, self.operand_rounding
+        if not isinstance(known_inputs, IntegerCode) and not fixes_code(known_inputs, self.input_bits):
+            inputs = computed_once(inputs)
         input_digits, weight_digits = self.input_digits(known_inputs), self.weight_digits(known_weights)
         x_code = input_code(inputs, self.input_bits, known_inputs, vectors, rounding, input_digits)
         w_code = weight_code(matrix, self.weight_bits, known_weights, rounding, weight_digits)

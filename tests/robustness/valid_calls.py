@@ -118,6 +118,7 @@ NOT_TRIED = {
     "Dataset": "parts of data are checked where the data come in",
     "verdict": "takes the result of amsim.compare",
     "write_report": "results and paths, tested in its room",
+    "network_workload": "it takes what `deploy` and a chip take, and computes nothing",
     "validate": "its rungs are the package's own",
     "line_values": "quantities of circuits, tested in their room",
     "switched_sources": "its options are those of amsim.sweep",

@@ -129,6 +129,10 @@ def test_a_file_is_the_call(written, tiny_network, monkeypatch):
             ),
         ),
         (
+            'macro = "SwitchedCapacitor"\nreading = "lumped"',
+            lambda: amsim.Accelerator(circuits.SwitchedCapacitor().lumped()),
+        ),
+        (
             'macro = "MultiPrecision"\nrounding = "truncate"\nmodes = [{ bits = 8, supply = 1.0 }]',
             lambda: amsim.Accelerator(
                 circuits.MultiPrecision(rounding="truncate", modes=(PrecisionMode(bits=8, supply=1.0),))

@@ -279,6 +279,7 @@ def _macro_row(mapped: MappedSite, macro: Macro) -> SiteRow:
         macro=type(macro).__name__,
         line_rows=macro.for_product(site.product).line_rows,
         readout="number" if mapped.chain is None else "comparator",
+        reading=None if mapped.chain is not None or macro.reading == "exact" else macro.reading,
         weight_bits=macro.weight_bits,
         input_bits=macro.input_bits,
         coding=_coding(mapped, macro),

@@ -31,6 +31,7 @@ class SiteRow(NamedTuple):
         line_rows: Rows on a line of the macro with the banks that the site uses.
         macro: Class of the macro.
         readout: "comparator" or "number".
+        reading: "lumped" where numbers are read in one product for all slices; None for exact readings.
         weight_bits: Bits of a weight.
         input_bits: Bits of an input.
         coding: Digits of inputs and of weights in cells that hold a digit each, such as "bipolar x ternary".
@@ -52,6 +53,7 @@ class SiteRow(NamedTuple):
     line_rows: int | None = None
     macro: str | None = None
     readout: str | None = None
+    reading: str | None = None
     weight_bits: int | None = None
     input_bits: int | None = None
     coding: str | None = None
@@ -102,6 +104,14 @@ class SiteTable(tuple[SiteRow, ...]):
         table.others = {kind: count for kind, count in (others or {}).items() if count}
         table.remarks = tuple(remarks)
         return table
+
+    def with_notes(self, notes: Mapping[str, str]) -> "SiteTable":
+        """The table with further notes by the name of the site."""
+        rows = (
+            row._replace(note=" ".join(filter(None, (row.note, notes[row.name])))) if notes.get(row.name) else row
+            for row in self
+        )
+        return self.with_rows(rows)
 
     def with_rows(self, rows: Iterable[SiteRow]) -> "SiteTable":
         """The table with other rows."""

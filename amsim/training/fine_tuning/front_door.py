@@ -35,6 +35,7 @@ def fine_tune(
     loss: Loss | Distillation = cross_entropy,
     dies: str | int | PRNGKeyArray | TrainingDies = "redrawn",
     decision_rule: str | None = None,
+    reading: str | None = None,
     validation: LabelledData | float | HeldOut | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | Progress | None = None,
@@ -65,6 +66,8 @@ def fine_tune(
         dies: "redrawn": a new die at each step; a number: an ensemble of so many dies, met in turn; a key: that one
             die; "nominal": the nominal macros; or an `amsim.TrainingDies`, which also scales their errors.
         decision_rule: Derivative of the decisions of fused neurons, as in `amsim.deploy`.
+        reading: Reading that the steps take: "lumped", all slices of a product in one (`Macro.lumped`), or "exact";
+            validation and `report` are then on the hardware as given. None: that of the hardware everywhere.
         validation: Items to choose the best epoch by: a split, or the fraction of `data` to set aside; or an
             `amsim.HeldOut`, which also stops early. None: the last epoch counts.
         checkpoint: File for the state at the end of each epoch; where it exists, training goes on from it.
@@ -92,7 +95,7 @@ def fine_tune(
     order_key, read_key, die_key, split_key = jax.random.split(key, 4)
     objective = Distillation.of(loss)
     items = plan_items(data, held_out, objective, epochs, batch, order_key, split_key)
-    exposure = plan_exposure(hardware, met, decision_rule, items.steps, die_key, read_key)
+    exposure = plan_exposure(hardware, met, decision_rule, items.steps, die_key, read_key, reading)
     updates = plan_updates(fn, params, Optimiser.of(optimiser), items.steps)
     plan = Plan(fn, params, key, items, exposure, objective, updates, held_out)
     check_deployable(fn, params, exposure.accelerator, calibration=exposure.calibration)

@@ -67,7 +67,7 @@ class TrainingLoop:
         for index, chosen in enumerate(items.order(now.epoch)):
             number = now.epoch * items.steps_per_epoch + index
             batch = self._batch(number, chosen, teacher)
-            done = self.step(trained, others, state, self.plan.exposure.accelerator, batch)
+            done = self.step(trained, others, state, self.plan.exposure.of_steps, batch)
             if not bool(done.finite):
                 kept = _kept_state(self.path, now.epoch)
                 raise _divergence(number, float(done.loss), self.plan, kept, eqx.combine(trained, others))
@@ -95,7 +95,7 @@ class TrainingLoop:
             batch = batch._replace(
                 teacher=eqx.filter_eval_shape(plan.network, plan.params, *network_arguments(batch.inputs))
             )
-        arguments = trained, others, self.start.optimiser_state, plan.exposure.accelerator, batch
+        arguments = trained, others, self.start.optimiser_state, plan.exposure.of_steps, batch
         return eqx.filter_make_jaxpr(self.step)(*arguments)[0]
 
     def _batch(self, number: int, items: np.ndarray, teacher: np.ndarray | None) -> Batch:

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from amsim.circuits.checks import at_least_one, integer_between, number_between, one_of
+from amsim.circuits.contract.macro import READINGS
 from amsim.datasets.check import LabelledData, class_items, class_numbers, has_labels, labelled_items
 from amsim.datasets.division import set_aside
 from amsim.datasets.split import Split
@@ -63,7 +64,8 @@ class Exposure:
     """Hardware as the steps of a training meet it.
 
     Attributes:
-        accelerator: The hardware with errors of their own size.
+        accelerator: The hardware with errors of their own size, on which results are validated.
+        of_steps: The same as the steps read it.
         dies: Dies of the steps.
         read_key: Draws the dynamic noise of the steps.
         scales: Factor on the errors at each step.
@@ -72,6 +74,7 @@ class Exposure:
     """
 
     accelerator: Accelerator
+    of_steps: Accelerator
     dies: DieStream
     read_key: PRNGKeyArray
     scales: Float[np.ndarray, " steps"]
@@ -159,12 +162,15 @@ def plan_exposure(
     steps: int,
     die_key: PRNGKeyArray,
     read_key: PRNGKeyArray,
+    reading: str | None = None,
 ) -> Exposure:
     """Hardware as so many steps meet it.
 
     Raises:
-        ValueError: Unknown dies or rule, or a size of errors below 0.
+        ValueError: Unknown dies, rule or reading, a macro without that reading, or a size of errors below 0.
     """
+    if reading is not None:
+        one_of("reading", reading, READINGS)
     if decision_rule is not None:
         one_of("decision_rule", decision_rule, NOISY_DECISION_RULES)
     accelerator, stream = Accelerator.of(hardware), DieStream.of(dies.which, die_key)
@@ -175,7 +181,8 @@ def plan_exposure(
         warn_once(
             f"Argument `decision_rule` changes nothing: no macro decides, so that {decision_rule!r} has no place."
         )
-    return Exposure(accelerator, stream, read_key, scales, decision_rule, dies.calibration)
+    of_steps = accelerator if reading is None else accelerator.exact() if reading == "exact" else accelerator.lumped()
+    return Exposure(accelerator, of_steps, stream, read_key, scales, decision_rule, dies.calibration)
 
 
 def _has_errors(accelerator: Accelerator) -> bool:

@@ -30,8 +30,10 @@ def settings_of(plan: Plan, step: ClosedJaxpr) -> dict[str, Any]:
         step: Program of one of its steps, which holds loss, constraint and hardware with all that they reach.
     """
     items, exposure, updates, dies = plan.items, plan.exposure, plan.updates, plan.exposure.dies
+    steps = exposure.of_steps
+    reading = {} if steps is exposure.accelerator else {"reading": [macro.reading for macro in steps.macros]}
     functions = {"loss": plan.objective.loss, "constrain": updates.constrain, "each_epoch": updates.each_epoch}
-    return {
+    return reading | {
         "params": _digest(*jax.tree.leaves(eqx.filter(plan.params, eqx.is_array))),
         "network": _network_digest(plan.network, plan.params, first_arguments(items.train.inputs, items.batch)),
         "hardware": json.loads(described(exposure.accelerator)),
