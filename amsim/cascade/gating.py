@@ -101,7 +101,8 @@ def stage_scores(
         raise ValueError(
             f"Argument `cascade` must have a chip at stage {stage.name!r} to decide on data, but it states its rates."
         )
-    size = min(batch, len(items))
+    # Powers of two: how many items reach a stage differs by die, and each size is another program.
+    size = min(batch, 1 << (len(items) - 1).bit_length())
     filled = np.concatenate([items, np.repeat(items[-1:], -len(items) % size)])
     chip = stage.chip.prepared()
     found = []
