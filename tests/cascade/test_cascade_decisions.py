@@ -99,16 +99,19 @@ def test_dies_are_a_dimension():
         amsim.evaluate_cascade(amsim.Cascade([stage]), (INPUTS, LABELS), dies=2)
 
 
-def test_soft_gating_becomes_hard(cascade, scores, result):
-    thresholds = np.asarray(cascade.thresholds)
+def test_soft_gating_becomes_hard(cascade, scores):
+    thresholds = [2.03, 0.55]
     soft = np.asarray(soft_reach(jnp.asarray(scores), jnp.asarray(thresholds), jnp.full(2, 1e-4)))
-    hard = np.stack([np.ones(len(LABELS)), scores[0] > 0.05, (scores[0] > 0.05) & (scores[1] > 2.03)])
+    first, second = scores > np.array(thresholds)[:, None]
+    assert np.any(second & ~first)
+    hard = np.stack([np.ones(len(LABELS)), first, first & second])
     np.testing.assert_allclose(soft, hard, atol=1e-6)
     costs = SmoothCosts.of(cascade_costs(cascade, Split(INPUTS, LABELS)))
     power = relaxed_power(
         costs, jnp.asarray(hard, jnp.float32), jnp.asarray(LABELS, jnp.float32),
         item_rate=jnp.asarray(100.0), event_share=jnp.asarray(float(LABELS.mean()), jnp.float32),
     )  # fmt: skip
+    result = amsim.evaluate_cascade(cascade.with_thresholds(thresholds), (INPUTS, LABELS), batch=BATCH)
     assert float(power) == pytest.approx(float(result.cascade_power), rel=1e-5)
 
 
