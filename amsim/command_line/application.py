@@ -55,7 +55,7 @@ def _application(
     """Accuracy, energy, latency and area of neural networks on multiply-accumulate circuits."""
     if cache is None:
         return
-    from amsim.deployment.program_cache import compilation_cache  # loads JAX
+    from amsim.deployment import compilation_cache  # loads JAX, which `--help` does not
 
     try:
         compilation_cache(cache)
