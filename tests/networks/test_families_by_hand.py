@@ -102,8 +102,13 @@ def drawn(network):
     generator = np.random.default_rng(3)
     params = network.initial_params(jax.random.key(0))
     for layer in params.values():
+        # First weights are within +-0.5, all of which 2 bits round to 0.
+        layer["kernel"] = jnp.asarray(generator.uniform(-1, 1, layer["kernel"].shape), jnp.float32)
         for part in sorted(set(layer) - {"kernel"}):
             layer[part] = jnp.asarray(layer[part] + generator.uniform(0.05, 0.3, layer[part].shape), jnp.float32)
+        if "variance" in layer:
+            # About that of the sums, so that activations do not all saturate.
+            layer["variance"] = layer["variance"] * (layer["kernel"][..., 0].size / 9)
     return params, generator.uniform(size=network.input_shape).astype(np.float32)
 
 
