@@ -18,7 +18,7 @@ from amsim.circuits.selection.codes import IntegerCode
 from amsim.circuits.selection.value_range import ValueRange
 
 PADDING = ((1, 2), (0, 1))
-PRODUCT = ConvolutionProduct((3, 2), 5, 4, (2, 1), (1, 1), padding=PADDING)
+PRODUCT = ConvolutionProduct(kernel=(3, 2), channels=5, columns=4, strides=(2, 1), dilation=(1, 1), padding=PADDING)
 KEY = jax.random.key(3)
 SIGNED = ValueRange()
 UNSIGNED = ValueRange(0.0)
