@@ -12,7 +12,6 @@ from rich.console import Console
 from typer.core import TyperCommand
 from typer.models import OptionInfo
 
-import amsim
 from amsim.command_line.cascade_command import cascade
 from amsim.command_line.compare_command import compare
 from amsim.command_line.inspect_command import inspect as inspect_network
@@ -56,8 +55,10 @@ def _application(
     """Accuracy, energy, latency and area of neural networks on multiply-accumulate circuits."""
     if cache is None:
         return
+    from amsim.deployment import compilation_cache  # loads JAX, which `--help` does not
+
     try:
-        amsim.compilation_cache(cache)
+        compilation_cache(cache)
     except ValueError as error:
         raise ValueError(str(error).replace("`folder`", "`--cache`")) from None
 
