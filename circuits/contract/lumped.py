@@ -170,7 +170,10 @@ def _of_each_digit(
         placed = placed if cells is None else placed * cells[:tile_rows]
         digits = [x_code.digit(coded.x, turn * together + number) for turn in range(conversions)]
         inputs = sum((2.0 ** (turn * together) * one for turn, one in enumerate(digits)), start=jnp.zeros_like(coded.x))
-        total = total + product.sums(inputs, effective_weights(coded, line_rows, placed, combined))
+        # Padding has the digits of an input 0.
+        zeros = [coded.zero_digit(turn * together + number) for turn in range(conversions)]
+        edge: Any = sum((2.0 ** (turn * together) * one for turn, one in enumerate(zeros)), start=0.0)
+        total = total + product.sums(inputs, effective_weights(coded, line_rows, placed, combined), edge)
     total = x_code.digit_gain * total
     if not w_code.centred:
         total = total + w_code.digit_offset * product.input_sums(coded.x)
