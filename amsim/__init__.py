@@ -17,10 +17,20 @@ _NAMES_OF_ROOM = {
         "what_has_no_effect",
         "with_settings",
     ),
-    "deployment": ("deploy", "Chip", "load_chip", "DeploymentError", "Calibration", "SiteRanges"),
+    "deployment": (
+        "deploy",
+        "Chip",
+        "load_chip",
+        "DeploymentError",
+        "Calibration",
+        "SiteRanges",
+        "network_workload",
+        "compilation_cache",
+    ),
     "evaluation": ("evaluate", "evaluate_detector", "sensitivity", "unseen_dies_report"),
     "characterisation": ("noise_budget", "characterise", "line_values"),
     "studies": ("sweep", "study", "points", "samples", "only_where", "switched_sources"),
+    "cascade": ("Cascade", "Stage", "StatedDetector", "evaluate_cascade", "simulate_cascade", "operating_point"),
     "calibration": ("calibrate", "reestimate_statistics", "reestimated"),
     "training": (
         "fine_tune",
@@ -42,8 +52,8 @@ _NAMES_OF_ROOM = {
 """Functions and classes of the front door by the room that they come from."""
 
 _ROOMS = (
-    "characterisation", "chips", "circuits", "datasets", "foreign", "networks", "noise", "plot", "repairs", "results",
-    "spice", "statistics", "system", "validation", "workloads", "zigzag",
+    "cascade", "characterisation", "chips", "circuits", "datasets", "foreign", "networks", "noise", "plot", "repairs",
+    "results", "spice", "statistics", "system", "validation", "workloads", "zigzag",
 )  # fmt: skip
 """Rooms that are attributes of the front door."""
 

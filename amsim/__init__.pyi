@@ -1,5 +1,6 @@
 """Names of the front door for type checkers and editors; `__init__.py` loads each when it is first asked for."""
 
+from amsim import cascade as cascade
 from amsim import characterisation as characterisation
 from amsim import chips as chips
 from amsim import circuits as circuits
@@ -19,6 +20,12 @@ from amsim import zigzag as zigzag
 from amsim.calibration import calibrate as calibrate
 from amsim.calibration import reestimate_statistics as reestimate_statistics
 from amsim.calibration import reestimated as reestimated
+from amsim.cascade import Cascade as Cascade
+from amsim.cascade import Stage as Stage
+from amsim.cascade import StatedDetector as StatedDetector
+from amsim.cascade import evaluate_cascade as evaluate_cascade
+from amsim.cascade import operating_point as operating_point
+from amsim.cascade import simulate_cascade as simulate_cascade
 from amsim.characterisation import characterise as characterise
 from amsim.characterisation import line_values as line_values
 from amsim.characterisation import noise_budget as noise_budget
@@ -34,8 +41,10 @@ from amsim.deployment import Calibration as Calibration
 from amsim.deployment import Chip as Chip
 from amsim.deployment import DeploymentError as DeploymentError
 from amsim.deployment import SiteRanges as SiteRanges
+from amsim.deployment import compilation_cache as compilation_cache
 from amsim.deployment import deploy as deploy
 from amsim.deployment import load_chip as load_chip
+from amsim.deployment import network_workload as network_workload
 from amsim.evaluation import evaluate as evaluate
 from amsim.evaluation import evaluate_detector as evaluate_detector
 from amsim.evaluation import sensitivity as sensitivity

@@ -120,7 +120,8 @@ class DigitalBinary(Macro):
         coded = self.coded(operands)
         product, activity = coded.product, coded.clipped_fractions()
         if coded.x_code.bits == 1 and coded.w_code.bits == 1:
-            ones = (product.sums(coded.x_code.digit(coded.x, 0), coded.w) / product.rows + 1) / 2
+            sums = product.sums(coded.x_code.digit(coded.x, 0), coded.w, coded.zero_digit(0))
+            ones = (sums / product.rows + 1) / 2
             activity["toggling"] = jnp.mean(2 * ones * (1 - ones))
         return activity
 

@@ -191,7 +191,7 @@ class Measured(Macro):
     ) -> Float[Array, "..."]:
         """`slope * product + intercept` of the read value; the threshold half way between two sums, not quantised."""
         coded, product, reading = self.coded(operands), operands.product, self._reading(die)
-        counts = reading(product.sums(coded.x_code.digit(coded.x, 0), coded.w), key)
+        counts = reading(product.sums(coded.x_code.digit(coded.x, 0), coded.w, coded.zero_digit(0)), key)
         in_counts = neuron.in_counts(coded)
         return in_counts.from_counts(counts + in_counts.decisive_shift(in_counts.shift(product.rows)))
 

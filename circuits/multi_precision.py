@@ -182,7 +182,9 @@ class MultiPrecision(Macro):
         product, x, w = coded.product, coded.x, coded.w
         sums, (lowest, highest) = product.sums(x, w), self._sum_limits
         # The units multiply words; the contribution of a zero-point is a constant of the column.
-        live = product.sums((coded.x_code.words(x) != 0).astype(x.dtype), (w != 0).astype(w.dtype))
+        zero = coded.x_code.zero
+        padding = 0.0 if zero is None else (zero != 0).astype(x.dtype)
+        live = product.sums((coded.x_code.words(x) != 0).astype(x.dtype), (w != 0).astype(w.dtype), padding)
         activity = {"nonzero": jnp.mean(live) / product.rows} | coded.clipped_fractions()
         overflows = (sums < lowest) | (sums > highest)
         return activity | {"clipped_accumulator": jnp.mean(overflows, dtype=sums.dtype)}

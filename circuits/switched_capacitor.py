@@ -208,7 +208,7 @@ class SwitchedCapacitor(CapacitorArray):
         coded, product = self.coded(operands), operands.product
         line = array._line(die, product.columns)
         cells = coded.w if line is None else coded.w * line.cells[: product.rows]
-        counts = product.sums(coded.x_code.digit(coded.x, 0), cells)
+        counts = product.sums(coded.x_code.digit(coded.x, 0), cells, coded.zero_digit(0))
         in_counts = neuron.in_counts(coded)
         code = self.bias_dac.code(in_counts.shift(product.rows))
         counts = counts + in_counts.decisive_shift(code * self.bias_dac.lsb)

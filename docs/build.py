@@ -69,7 +69,7 @@ def write_if_other(path: Path, content: bytes) -> None:
 
 
 def expanded(entry: object, pages: Path) -> object:
-    """Entry of the navigation in which each folder is the list of its pages, those with pages of their own unfolding."""
+    """Entry of the navigation in which each folder is the list of its pages; those with own pages open them."""
     if isinstance(entry, dict):
         return {title: expanded(part, pages) for title, part in entry.items()}
     if isinstance(entry, list):

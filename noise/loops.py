@@ -110,6 +110,18 @@ def switch(index: Any, branches: Sequence[Callable[..., Result]], *operands: Any
     return jax.lax.switch(index, [alike(branch) for branch in branches], *operands)
 
 
+def computed_once(values: jax.Array) -> jax.Array:
+    """The same values, of which XLA on a CPU keeps one copy for all that use them.
+
+    Otherwise it computes anew for every use what it takes for cheap, noise with its polynomials too; barriers are gone
+    before it decides. A division is not cheap, unless it is by a number that it knows or that many elements share,
+    which becomes a product: this is one by 1s that it cannot know.
+    """
+    words = jax.lax.bitcast_convert_type(values, f"int{8 * values.dtype.itemsize}")
+    sign = jnp.right_shift(words, 8 * values.dtype.itemsize - 1)  # 0 or -1
+    return values / jnp.maximum(sign, 1).astype(values.dtype)
+
+
 def differing_like(values: Result, others: Any) -> Result:
     """The same values, as values that differ over all axes of the mesh over which any of the others does.
 

@@ -21,7 +21,7 @@ STOREYS = (
     ("system", "plot"),
     ("deployment", "chips", "zigzag"),
     ("evaluation", "characterisation"),
-    ("calibration", "training", "validation"),
+    ("calibration", "training", "validation", "cascade"),
     ("studies", "search", "repairs", "comparison"),
     ("report",),
     ("command_line", "__init__"),

@@ -107,7 +107,7 @@ def _uses(chip: Chip, inputs: Inputs, site: str) -> list[MappedSite]:
         raise ValueError(f"Argument `site` must be one of {names}, but is {site!r}.")
     first = uses[0]
     for one in uses[1:]:
-        alike = one.site.product == first.site.product and one.macro == first.macro
+        alike = one.site.product.unpadded == first.site.product.unpadded and one.macro == first.macro
         alike = alike and (one.chain is None) == (first.chain is None)
         if not alike or not bool(eqx.tree_equal(_read_by(chip, one), _read_by(chip, first))):
             names = ", ".join(known_as(use.site.name)[0] for use in uses)

@@ -13,3 +13,4 @@ from amsim.chips.charge_domain import valavi2019 as valavi2019
 from amsim.chips.envision import envision2016 as envision2016
 from amsim.chips.envision import envision2017 as envision2017
 from amsim.chips.word_length import with_word_length as with_word_length
+from amsim.chips.word_length import with_word_lengths as with_word_lengths

@@ -12,6 +12,7 @@ from rich.console import Console
 from typer.core import TyperCommand
 from typer.models import OptionInfo
 
+from amsim.command_line.cascade_command import cascade
 from amsim.command_line.compare_command import compare
 from amsim.command_line.inspect_command import inspect as inspect_network
 from amsim.command_line.output import quiet
@@ -41,8 +42,25 @@ def _application(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            "--cache",
+            envvar="AMSIM_CACHE",
+            metavar="FOLDER",
+            help="Keep compiled programs in this folder, from which later commands start sooner.",
+        ),
+    ] = None,
 ) -> None:
     """Accuracy, energy, latency and area of neural networks on multiply-accumulate circuits."""
+    if cache is None:
+        return
+    from amsim.deployment import compilation_cache  # loads JAX, which `--help` does not
+
+    try:
+        compilation_cache(cache)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`folder`", "`--cache`")) from None
 
 
 def _naming_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,7 +115,7 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for command in (compare, inspect_network, sweep, show, report, train, validate):
+for command in (compare, inspect_network, cascade, sweep, show, report, train, validate):
     app.command(cls=_Command, context_settings=HELP)(_with_quiet(_naming_options(command)))
 
 

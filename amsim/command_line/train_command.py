@@ -1,46 +1,100 @@
-"""`amsim train`: reference networks, trained from scratch."""
+"""`amsim train`: reference networks and members of their families, trained from scratch."""
 
+import dataclasses
 import json
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from amsim.command_line.output import print_written, shows_progress
 from amsim.files.whole_file import check_writable, write_whole_text
 
+FAMILIES = ("images", "sequences")
+
 
 def train(
-    network: Annotated[str, typer.Argument(help="Reference network to train, such as binary-fashion.")],
-    data: Annotated[str, typer.Option(help="Data set with 28 x 28 images.")] = "fashion-mnist",
-    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 20,
+    network: Annotated[
+        str, typer.Argument(help="Reference network such as binary-fashion, or a family: images or sequences.")
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="Data set; by default fashion-mnist, or spoken-digits for sequences.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Setting of a family such as width=16 or depth=2,2,1; may be given several times."),
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training items.")] = 20,
     learning_rate: Annotated[float, typer.Option(help="Initial learning rate of Adam.")] = 5e-3,
-    batch: Annotated[int, typer.Option(help="Images per step.")] = 128,
-    seed: Annotated[int, typer.Option(help="Seed of the initial weights and the order of images.")] = 0,
+    batch: Annotated[int, typer.Option(help="Items per step.")] = 128,
+    seed: Annotated[int, typer.Option(help="Seed of the initial weights and the order of items.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the weights (.npz) and the training record (.json).")] = Path(),
 ) -> None:
-    """Train a reference network from scratch."""
+    """Train a reference network, or a member of a family of networks, from scratch."""
     from amsim.circuits.checks import one_of
     from amsim.datasets.load import DATASETS, load_dataset
-    from amsim.networks import NETWORKS, save_network
+    from amsim.networks import save_network
+    from amsim.networks.registry import REFERENCES
     from amsim.training.reference_networks import train as run_training
 
-    one_of("network", network, NETWORKS)
+    one_of("network", network, [*REFERENCES, *FAMILIES])
+    if data is None:
+        data = "spoken-digits" if network == "sequences" else "fashion-mnist"
     one_of("data", data, DATASETS)
-    check_writable(out, "--out", f"{network}.npz", f"{network}.json")
-    images = load_dataset(data)
+    if network in REFERENCES and setting:
+        raise ValueError(f"Option `--set` must be given with a family, {' or '.join(FAMILIES)}, but is with {network}.")
+    name = network
+    if network in REFERENCES:
+        check_writable(out, "--out", f"{name}.npz", f"{name}.json")
+    items = load_dataset(data)
+    if network in REFERENCES:
+        function: Any = REFERENCES[network].network
+    else:
+        name, function = _member(network, setting or [], items.train.inputs.shape[1:], len(items.classes))
+        check_writable(out, "--out", f"{name}.npz", f"{name}.json")
     result = run_training(
-        NETWORKS[network],
-        images,
+        function,
+        items,
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
         seed=seed,
         progress=shows_progress(),
     )
-    save_network(out / f"{network}.npz", NETWORKS[network], result.params)
+    save_network(out / f"{name}.npz", function, result.params)
     record = json.dumps(result.record, indent=1) + "\n"
-    write_whole_text(out / f"{network}.json", record)
-    accuracy = f"{100 * result.record['test_accuracy']:.2f} % of {result.record['test_images']} test images"
-    print(f"{network}: {accuracy}.")
-    print_written(out / f"{network}.npz", out / f"{network}.json")
+    write_whole_text(out / f"{name}.json", record)
+    accuracy = f"{100 * result.record['test_accuracy']:.2f} % of {result.record['test_images']} test items"
+    print(f"{name}: {accuracy}.")
+    print_written(out / f"{name}.npz", out / f"{name}.json")
+
+
+def _member(family: str, settings: list[str], input_shape: tuple[int, ...], classes: int) -> tuple[str, Any]:
+    """Name and network of a member of a family with these settings, for items of this shape."""
+    from amsim.circuits.checks import one_of
+    from amsim.networks import ImageConfiguration, SequenceNetwork
+
+    kind: Any = ImageConfiguration if family == "images" else SequenceNetwork
+    allowed = [field.name for field in dataclasses.fields(kind) if field.name not in ("classes", "input_shape")]
+    given: dict[str, Any] = {}
+    for text in settings:
+        name, mark, value = text.partition("=")
+        if not mark:
+            raise ValueError(f"Option `--set` must have the form name=value, but is {text!r}.")
+        one_of("--set", name, allowed)
+        given[name] = _value(value)
+    member = kind(**given, input_shape=tuple(input_shape), classes=classes)
+    return member.name, member.network if family == "images" else member
+
+
+def _value(text: str) -> Any:
+    """Number, numbers between commas, or a word."""
+    if re.fullmatch(r"\d+", text):
+        return int(text)
+    if re.fullmatch(r"\d+(,\d+)+", text):
+        return tuple(map(int, text.split(",")))
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -21,6 +21,7 @@ from amsim.deployment.mapping.site_table import SiteRow
 from amsim.evaluation.given_network import GivenNetwork, check_takes, given_network
 from amsim.foreign.item_inputs import ItemNumbers, NetworkOfItems
 from amsim.networks.image_network import ImageNetwork
+from amsim.networks.sequence_network import SequenceNetwork
 from amsim.results.labelled import labelled
 from amsim.results.provenance import versions
 from amsim.system.accelerator import Accelerator
@@ -84,6 +85,8 @@ def _stated_inputs(network: GivenNetwork) -> Any:
     function = network.function
     if isinstance(function, ImageNetwork):
         return np.zeros((1, *function.input_shape), np.uint8)
+    if isinstance(function, SequenceNetwork):
+        return np.zeros((1, *function.input_shape), np.float32)
     sizes = {one.name: one for one in function.network.inputs} if isinstance(function, NetworkOfItems) else {}
     open_sizes = [name for name, one in sizes.items() if one.sizes is None or None in one.sizes[1:]]
     if not sizes or open_sizes:

@@ -1,12 +1,11 @@
-"""Image data sets: a small one inside the package, and readers for the full sets that a user has on disk.
+"""Data sets by name: small ones inside the package, and readers for the full sets that a user has on disk.
 
 Nothing is fetched from anywhere, and nothing in a data file can run code. A file with other content is
-refused rather than repaired: results carry the name of the data set, so one name must always mean the same pictures.
+refused rather than repaired: results carry the name of the data set, so one name must always mean the same items.
 """
 
 import difflib
 import gzip
-import hashlib
 import io
 import os
 import reprlib
@@ -14,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 
 from amsim.datasets import cifar_batch as _cifar_batch
-from amsim.datasets.split import CorruptFileError, Dataset, Split
+from amsim.datasets.split import CorruptFileError, Dataset, Split, check_sha256
+from amsim.datasets.spoken_digits import SPEAKERS, load_spoken_digits
 from amsim.files.path_argument import checked_path
 from amsim.files.regular_file import open_regular_file, read_regular_file
 
@@ -37,6 +38,8 @@ def load_dataset(name: str = "fashion-mnist-mini", *, folder: str | os.PathLike[
     | name | train / test | inputs | where from |
     | --- | --- | --- | --- |
     | `fashion-mnist-mini` | 4000 / 2000 | (28, 28) | inside the package; every class equally often |
+    | `spoken-digits` | 2400 / 600 | (32, 13) | inside the package; 60 random recordings of each digit to test |
+    | `spoken-digits-new-speaker-1` to `-6` | 2500 / 500 | (32, 13) | the same; one pseudo-speaker to test |
     | `fashion-mnist` | 60000 / 10000 | (28, 28) | a folder of the four published `.gz` files |
     | `cifar-10` | 50000 / 10000 | (32, 32, 3) | a folder of the unpacked binary or Python version |
 
@@ -45,16 +48,20 @@ def load_dataset(name: str = "fashion-mnist-mini", *, folder: str | os.PathLike[
     the set's name (CIFAR-10: or the archive's, `cifar-10-batches-bin` or `cifar-10-batches-py`). Of the two versions
     of CIFAR-10 the binary one is preferred.
 
+    Spoken digits are 13 mel-frequency cepstral coefficients of 32 frames of the Free Spoken Digit Dataset, float32,
+    standardised on the training part. They come without speakers: a pseudo-speaker is a cluster of alike recordings,
+    498 to 502 in number with 47 to 52 of each digit, where the set has 500 and 50.
+
     Args:
         name: One of the names above.
-        folder: Where the files of a full set are; not for the set inside the package.
+        folder: Where the files of a full set are; not for a set inside the package.
 
     Returns:
-        The set, its inputs uint8 and its labels int32. Fashion-MNIST is checked against the published content by
+        The set, pictures uint8 and labels int32. Fashion-MNIST is checked against the published content by
         SHA-256; CIFAR-10 by sizes, label range and the published number of pictures per class.
 
     Raises:
-        ValueError: The name is unknown, or a folder is given for the set inside the package.
+        ValueError: The name is unknown, or a folder is given for a set inside the package.
         FileNotFoundError: Files are missing; the text says which, where they were sought and how to get them.
         CorruptFileError: A file does not hold what it should.
     """
@@ -75,14 +82,23 @@ MINI_SHA256 = "8f6ea60fe981c63aa9abab6d7d4908d9ede49e8b7e2e8c58a5e22f312b9eb1ad"
 
 def _load_mini(folder: Path | None) -> Dataset:
     name = "fashion-mnist-mini"
-    if folder is not None:
-        raise ValueError(f"Argument `folder` must be None for {name!r}, which is inside the package, but is {folder}.")
+    _check_no_folder(name, folder)
     file = resources.files("amsim.datasets").joinpath("files", "fashion-mnist-mini.npz")
     raw = file.read_bytes()
-    _check_sha256(str(file), raw, MINI_SHA256, "the file that this version of amsim was made with")
+    check_sha256(str(file), raw, MINI_SHA256, "the file that this version of amsim was made with")
     with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
         train, test = (_split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test"))
     return Dataset(name, train, test, FASHION_CLASSES, "subset of Fashion-MNIST (Zalando SE, MIT) inside amsim")
+
+
+def _load_speech(name: str, speaker: int | None, folder: Path | None) -> Dataset:
+    _check_no_folder(name, folder)
+    return load_spoken_digits(name, speaker)
+
+
+def _check_no_folder(name: str, folder: Path | None) -> None:
+    if folder is not None:
+        raise ValueError(f"Argument `folder` must be None for {name!r}, which is inside the package, but is {folder}.")
 
 
 # --- Fashion-MNIST, in full -----------------------------------------------------------------------------------------
@@ -153,7 +169,7 @@ def _read_idx(path: Path, file: IdxFile) -> UInt8[np.ndarray, "..."]:
     if len(raw) != size:
         held = "more" if len(raw) > size else len(raw)
         raise CorruptFileError(path, f"must hold {size} bytes once decompressed, but holds {held}")
-    _check_sha256(path, raw, file.sha256, "the published Fashion-MNIST")
+    check_sha256(path, raw, file.sha256, "the published Fashion-MNIST")
     return np.frombuffer(raw, np.uint8, offset=len(header)).reshape(file.shape)
 
 
@@ -224,16 +240,6 @@ def _find(
     raise FileNotFoundError("\n".join([*lines, advice]))
 
 
-def _check_sha256(path: Path | str, raw: bytes, expected: str, what: str) -> None:
-    found = hashlib.sha256(raw).hexdigest()
-    if found != expected:
-        raise CorruptFileError(
-            path,
-            f"differs from {what}, so results on it would not be comparable: "
-            f"the SHA-256 of the content is {found}, expected {expected}",
-        )
-
-
 def _split(images: UInt8[np.ndarray, "batch ..."], labels: Integer[np.ndarray, " batch"]) -> Split:
     numbers = labels.astype(np.int32)
     for array in (images, numbers):
@@ -245,6 +251,11 @@ _LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
     "fashion-mnist-mini": _load_mini,
     "fashion-mnist": _load_fashion,
     "cifar-10": _load_cifar,
+    "spoken-digits": partial(_load_speech, "spoken-digits", None),
+    **{
+        f"spoken-digits-new-speaker-{one}": partial(_load_speech, f"spoken-digits-new-speaker-{one}", one)
+        for one in range(1, SPEAKERS + 1)
+    },
 }
 
 DATASETS = tuple(_LOADERS)

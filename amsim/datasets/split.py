@@ -1,5 +1,6 @@
 """Labelled items for training and evaluation, and the error of a file that does not hold what it should."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,17 @@ class CorruptFileError(ValueError):
 
     def __init__(self, path: Path | str, problem: str):
         super().__init__(f"{path}: {problem}.")
+
+
+def check_sha256(path: Path | str, raw: bytes, expected: str, what: str) -> None:
+    """Raise CorruptFileError unless the content has this SHA-256, that of `what`."""
+    found = hashlib.sha256(raw).hexdigest()
+    if found != expected:
+        raise CorruptFileError(
+            path,
+            f"differs from {what}, so results on it would not be comparable: "
+            f"the SHA-256 of the content is {found}, expected {expected}",
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

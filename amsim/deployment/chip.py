@@ -248,8 +248,8 @@ def check_key(name: str, key: Any) -> None:
 
 
 def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
-    """Program and sites of a chip for inputs of these shapes."""
-    arrays, static = eqx.partition(chip.params, eqx.is_array)
+    """Program and sites of a chip for inputs of these shapes; shapes stand for its parameters as well."""
+    arrays, static = eqx.partition(chip.params, _has_shape)
 
     def function(arrays: Any, *inputs: Any) -> Any:
         return chip.function(eqx.combine(arrays, static), *inputs)
@@ -266,6 +266,10 @@ def traced_chip(chip: Chip, inputs: tuple[Any, ...]) -> TracedChip:
     if chip.calibration is not None:
         check_calibrated(network, chip.calibration, chip.accelerator, names)
     return TracedChip(network, [leaf for _, leaf in paths], names, jax.tree.structure(outputs))
+
+
+def _has_shape(leaf: Any) -> bool:
+    return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 def _map_sites(chip: Chip, closed: core.ClosedJaxpr, names: list[str]) -> MappedProgram:

@@ -6,19 +6,23 @@ from typing import Any
 
 from amsim.circuits.checks import one_of
 from amsim.files.path_argument import checked_path
-from amsim.networks.image_network import ImageNetwork, Params
-from amsim.networks.storage import load_network
+from amsim.networks.image_configuration import ImageConfiguration
+from amsim.networks.quantised import Params
+from amsim.networks.storage import Network, load_network
 
-NETWORKS = {
-    "binary-fashion": ImageNetwork(bits=1, input_maps=16),
-    "2-bit-fashion": ImageNetwork(bits=2, input_maps=4),
-    "4-bit-fashion": ImageNetwork(bits=4, input_maps=1),
-    "8-bit-fashion": ImageNetwork(bits=8, input_maps=1),
+REFERENCES = {
+    "binary-fashion": ImageConfiguration("reference", 64, bits=1, input_maps=16),
+    "2-bit-fashion": ImageConfiguration("reference", 64, bits=2, input_maps=4),
+    "4-bit-fashion": ImageConfiguration("reference", 64, bits=4, input_maps=1),
+    "8-bit-fashion": ImageConfiguration("reference", 64, bits=8, input_maps=1),
 }
+"""Configurations of the reference networks, as members of the family of image networks."""
+
+NETWORKS = {name: configuration.network for name, configuration in REFERENCES.items()}
 """Reference networks: one topology at four word lengths, trained on Fashion-MNIST."""
 
 
-def load(name: str | Path) -> tuple[ImageNetwork, Params]:
+def load(name: str | Path) -> tuple[Network, Params]:
     """Reference network of a name, or network of a file.
 
     Args:
@@ -35,7 +39,7 @@ def load(name: str | Path) -> tuple[ImageNetwork, Params]:
     return named_network("name", name)
 
 
-def named_network(argument: str, name: Any) -> tuple[ImageNetwork, Params]:
+def named_network(argument: str, name: Any) -> tuple[Network, Params]:
     """Network of a name or file; an error speaks of the argument."""
     text = str(checked_path(argument, name, "the name of a reference network or the path of a file"))
     if text.endswith(".npz"):

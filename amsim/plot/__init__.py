@@ -4,6 +4,8 @@ Nothing is simulated or shown here, and no setting of other figures is touched. 
 readers; markers and hatches tell things apart in grey print. `paper_style` makes pictures for a column.
 """
 
+from amsim.plot.cascade import plot_cascade as plot_cascade
+from amsim.plot.cascade import plot_power_curve as plot_power_curve
 from amsim.plot.characteristic import plot_error_histogram as plot_error_histogram
 from amsim.plot.characteristic import plot_transfer_curve as plot_transfer_curve
 from amsim.plot.circuit import plot_linearity as plot_linearity

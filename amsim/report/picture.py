@@ -71,6 +71,16 @@ def _switched_picture(result: xr.Dataset) -> Any:
 
 KINDS = (
     Kind(
+        ("power", "average_power", "overload", "wake_up_rate"),
+        ("event_rate", "stage", "part"),
+        lambda result: plot.plot_cascade(result),
+    ),
+    Kind(
+        ("average_power", "miss_rate", "met"),
+        ("arrangement", "event_rate", "miss_limit"),
+        lambda result: plot.plot_power_curve(result),
+    ),
+    Kind(
         ("accuracy", "accuracy_mean", "accuracy_low", "accuracy_high", "energy"),
         ("design", "die", "component"),
         lambda result: plot.plot_comparison(result),

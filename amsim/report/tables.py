@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from rich.table import Table
 
+from amsim.report.cascade import cascade_tables
 from amsim.report.columns import right_aligned
 from amsim.report.comparison import comparison_tables
 from amsim.report.result_file import printable
@@ -25,6 +26,9 @@ HARDWARE = ("hardware", "macro", "accelerator", "accelerators")
 
 COMPARED = {"design", "die", "component", "energy", "latency", "area"}
 """Dimensions and variables of a comparison of designs, beside those of its metric."""
+
+CASCADE = {"stage", "part", "power", "average_power", "overload", "miss_rate"}
+"""Dimensions and variables of a cascade over a stream."""
 
 ROWS = 60
 """Most points in a table."""
@@ -67,6 +71,8 @@ def result_tables(result: xr.Dataset, quantity: str | None = None) -> list[Table
     has = {*map(str, result.dims), *map(str, result.data_vars)}
     if quantity is None and has >= COMPARED | set(interval_names(metric_of(result).name)):
         return comparison_tables(result)
+    if quantity is None and has >= CASCADE:
+        return list(cascade_tables(result))
     if quantity is None and "rung" in result.dims:
         return level_tables(result)
     return [_overview(result[[quantity]] if quantity else result)]
@@ -125,6 +131,8 @@ def result_kind(result: xr.Dataset) -> str:
         return "study of settings, dies and reads (amsim sweep)"
     if {"design", "component"} <= set(result.dims):
         return "comparison of designs (amsim compare)"
+    if {"stage", "part", "miss_rate"} <= {*result.dims, *result.data_vars}:
+        return "cascade over a stream (amsim cascade)"
     if "rung" in result.dims:
         return "ladder of trust (amsim validate)"
     if "macro" in result.attrs and "count" in result.dims:

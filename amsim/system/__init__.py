@@ -6,6 +6,7 @@ from amsim.system.cost import system_cost as system_cost
 from amsim.system.hardware import COMPONENTS as COMPONENTS
 from amsim.system.hardware import KILOBYTE as KILOBYTE
 from amsim.system.hardware import PowerManagement as PowerManagement
+from amsim.system.many_points import cost_at_points as cost_at_points
 from amsim.system.node import at_node as at_node
 from amsim.system.organisation import Organisation as Organisation
 from amsim.system.organisation import Overhead as Overhead

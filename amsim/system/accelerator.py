@@ -76,7 +76,9 @@ class Accelerator(AcceleratorParts):
 
     def __repr__(self) -> str:
         """Which macro runs what, and whether there is a DRAM; fields, `macros` among them, print in full."""
-        rules = ", ".join(f"{on!r}: {type(macro).__name__}" for on, macro in zip(self.patterns, self.macros, strict=True))
+        rules = ", ".join(
+            f"{on!r}: {type(macro).__name__}" for on, macro in zip(self.patterns, self.macros, strict=True)
+        )
         return f"Accelerator({rules}; {type(self.organisation).__name__}, {'no ' if self.dram is None else ''}DRAM)"
 
     @property

@@ -85,7 +85,7 @@ def system_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> Syste
         RuntimeError: At run time, a network that does not fit the memories of an accelerator without DRAM, or a rate
             above what the accelerator can reach.
     """
-    cost = _cost(accelerator, tuple(layers))
+    cost = unchecked_cost(accelerator, tuple(layers))
     if accelerator.dram is None:
         text = "The network does not fit the memories of an accelerator without DRAM."
         cost = eqx.error_if(cost, jnp.sum(cost.read[:, MEMORIES.index("dram")]) > 0, text)
@@ -96,7 +96,8 @@ def system_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> Syste
 
 
 @eqx.filter_jit
-def _cost(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
+def unchecked_cost(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
+    """As `system_cost`, also of a network that does not fit or a rate that is too high."""
     area = accelerator.component_area
     if not layers:
         columns = {"energy": len(COMPONENTS)} | dict.fromkeys(("read", "written", "bandwidth"), len(MEMORIES))
@@ -229,7 +230,7 @@ def filled_units(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> list
     Returns:
         One for each layer; None where its macro has no choice.
     """
-    cost = _cost(accelerator, tuple(layers))
+    cost = unchecked_cost(accelerator, tuple(layers))
     ways = chosen_unrollings(accelerator, layers, cost.unrolling[: len(layers)])
     used = np.asarray(cost.utilisation, float)[: len(layers)]
     return [None if way is None else (way, float(number)) for way, number in zip(ways, used, strict=True)]
@@ -292,10 +293,10 @@ def labelled_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> xr.
 def _cost_or_error(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> SystemCost:
     """Cost; quantities out of range raise ValueError with their value, which compiled code cannot give."""
     try:
-        return _cost(accelerator, layers)
+        return unchecked_cost(accelerator, layers)
     except eqx.EquinoxRuntimeError:
         with jax.disable_jit():
-            return _cost(accelerator, layers)
+            return unchecked_cost(accelerator, layers)
 
 
 def _check_fit(accelerator: AcceleratorParts, cost: SystemCost) -> None:

@@ -12,6 +12,7 @@ LABELS = {
     "bandwidth": ("bit/s", "bits per second that a memory can move"),
     "peak_macs": ("1", "multiply-accumulates per cycle that all cells could do"),
     "rate": ("1/s", "inferences per second, one after the other"),
+    "fits": ("1", "whether the network fits the memories"),
     "keeps_rate": ("1", "whether the rate asked for is possible"),
     "component_area": ("m2", "area"),
 }

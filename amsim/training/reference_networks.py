@@ -1,4 +1,4 @@
-"""Training of the reference networks from scratch: plain, reproducible, on any machine that runs JAX."""
+"""Training of reference networks and members of their families from scratch, reproducible on any machine with JAX."""
 
 import dataclasses
 import time
@@ -16,7 +16,8 @@ from amsim.datasets.check import class_items
 from amsim.datasets.split import Dataset
 from amsim.evaluation.accuracy import plain_accuracy
 from amsim.evaluation.answers import are_right, check_answers
-from amsim.networks.image_network import ImageNetwork, Params
+from amsim.networks.quantised import Params, plain_convolution
+from amsim.networks.storage import Network
 from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.training.losses import cross_entropy
 from amsim.training.optimiser import initial_state, update
@@ -39,7 +40,7 @@ class TrainingResult:
 
 
 def train(
-    network: ImageNetwork,
+    network: Network,
     data: Dataset,
     *,
     epochs: int = 20,
@@ -48,24 +49,24 @@ def train(
     seed: int = 0,
     progress: bool | Progress | None = None,
 ) -> TrainingResult:
-    """Train a reference network with Adam, a cosine schedule and mirrored images.
+    """Train a network of a family with Adam, a cosine schedule and its augmentation: mirrored images, noisy features.
 
     Latent weights are clipped to -1..1 after each step, since a quantised weight does not change beyond. The test
     split is used once, after the last epoch: nothing is selected by it.
 
     Args:
         network: Network to train.
-        data: Training and test images.
+        data: Training and test items.
         epochs: Passes over the training split.
-        batch: Images per step; the last incomplete batch of an epoch is left out.
+        batch: Items per step; the last incomplete batch of an epoch is left out.
         learning_rate: Learning rate of Adam at the start.
-        seed: Fixes initial weights, order and mirroring; the same seed, machine and versions give the same weights.
+        seed: Fixes initial weights, order and augmentation; the same seed, machine and versions give the same weights.
         progress: True shows a bar with the loss and the time left; a function is called with (phase, steps done, steps)
             about once a second.
 
     Raises:
         ValueError: A count that is not positive, a seed beyond 0..2^32 - 1, labels that are no classes of the network,
-            or fewer training images than one batch.
+            or fewer training items than one batch.
         FloatingPointError: The loss is no longer finite.
     """
     check_progress(progress)
@@ -125,7 +126,7 @@ def _latent(params: Params) -> Params:
 
 
 def _step(
-    network: ImageNetwork,
+    network: Network,
     optimiser: optax.GradientTransformation,
     params: Params,
     state: optax.OptState,
@@ -133,8 +134,7 @@ def _step(
     labels: Array,
     key: PRNGKeyArray,
 ) -> tuple[Params, optax.OptState, Array, Array]:
-    mirrored = jax.random.bernoulli(key, 0.5, (images.shape[0], 1, 1))
-    images = jnp.where(mirrored, images[:, :, ::-1], images)
+    images = network.augmented(images, key)
 
     def loss_of(latent: Params) -> tuple[Array, Any]:
         whole = {name: params[name] | layer for name, layer in latent.items()}
@@ -146,16 +146,31 @@ def _step(
     latent, state = update(optimiser, gradient, state, latent)
     old = STATISTICS_MOMENTUM
     params = {
-        name: layer | {part: old * params[name][part] + (1 - old) * value for part, value in used[name].items()}
+        name: layer | {part: old * params[name][part] + (1 - old) * value for part, value in used.get(name, {}).items()}
         for name, layer in network.constrained(latent).items()
     }
     return params, state, loss, jnp.mean(are_right(logits, labels))
 
 
-def patch_convolution(inputs: Array, kernel: Array, stride: int) -> Array:
-    """Convolution as patches times a matrix, whose gradient on CPU takes half the time of XLA's own convolution."""
-    side, filters = kernel.shape[0], kernel.shape[-1]
-    reach = inputs.shape[1] - side + 1
-    shifts = [inputs[:, i : i + reach : stride, j : j + reach : stride] for i in range(side) for j in range(side)]
+def patch_convolution(inputs: Array, kernel: Array, stride: int, same: bool = False, groups: int = 1) -> Array:
+    """Convolution as patches times a matrix, whose gradient on CPU takes half the time of XLA's own convolution.
+
+    One filter per group and input map, as in a depthwise convolution, is a sum of shifted maps.
+    """
+    height, width, per_group, filters = kernel.shape
+    if groups > 1 and not (per_group == 1 and filters == groups):
+        return plain_convolution(inputs, kernel, stride, same, groups)
+    if same:
+        sides = [
+            max((-(-size // stride) - 1) * stride + side - size, 0)
+            for size, side in zip(inputs.shape[1:3], (height, width), strict=True)
+        ]
+        around = [(total // 2, total - total // 2) for total in sides]
+        inputs = jnp.pad(inputs, ((0, 0), *around, (0, 0)))
+    down, along = inputs.shape[1] - height + 1, inputs.shape[2] - width + 1
+    shifts = [inputs[:, i : i + down : stride, j : j + along : stride] for i in range(height) for j in range(width)]
+    if groups > 1:
+        taps = kernel.reshape(-1, 1, 1, 1, filters)
+        return jnp.sum(jnp.stack(shifts) * taps, axis=0)
     patches = jnp.concatenate(shifts, axis=-1)
     return jnp.matmul(patches, kernel.reshape(-1, filters))

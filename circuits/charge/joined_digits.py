@@ -273,15 +273,18 @@ class JoinedDigits(GroupedArray):
             driven: Cells in use.
         """
         assert slice_.digits is not None
+        assert slice_.zero_digits is not None
         assert slice_.matrix is not None
         matrix = slice_.matrix
         steps, groups = 2**self.digit_bits - 1, self.joined_evaluations
         digits = slice_.digits.reshape(*slice_.digits.shape[:-1], groups, self.digit_bits)
         values = place_value(jnp.arange(self.digit_bits), digits.dtype)
         inputs = jnp.moveaxis(jnp.matmul(digits, values, precision=jax.lax.Precision.HIGHEST) / steps, -1, 0)
+        zeros = slice_.zero_digits.reshape(groups, self.digit_bits)
+        edges = jnp.matmul(zeros, values, precision=jax.lax.Precision.HIGHEST) / steps
 
-        def line(one: Float[Array, "..."]) -> tuple[Array, Array, Array]:
-            sums, powers = product.sums(one, matrix), product.sums(one**2, matrix**2)
+        def line(one: Float[Array, "..."], edge: Float[Array, ""]) -> tuple[Array, Array, Array]:
+            sums, powers = product.sums(one, matrix, edge), product.sums(one**2, matrix**2, edge**2)
             levels, squares = (driven + sums) / 2, (driven + 2 * sums + powers) / 4
             switched = self.switched_by_rails(levels, squares)
             if self.second_line != "none":
@@ -289,16 +292,16 @@ class JoinedDigits(GroupedArray):
             return levels, squares, switched
 
         if self.serial_accumulation is None:
-            levels, _, switched = line(inputs[0])
+            levels, _, switched = line(inputs[0], edges[0])
             return levels, switched
         kept = self._accumulator_kept
 
-        def share(before: Array, one: Array) -> tuple[Array, tuple[Array, Array]]:
-            levels, _, switched = line(one)
+        def share(before: Array, one: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+            levels, _, switched = line(*one)
             volts = ratio(levels, self.total_units)
             after = kept * before + (1.0 - kept) * volts
             return after, (levels, switched + levels * (volts - after))
 
         start = jnp.zeros_like(slice_.sums)
-        _, (levels, switched) = scan(share, start, inputs)
+        _, (levels, switched) = scan(share, start, (inputs, edges))
         return jnp.mean(levels, axis=0), jnp.sum(switched, axis=0)

@@ -18,7 +18,7 @@ def finest_step(coded: Coded, combined: int = 1) -> Float[Array, "..."]:
     product, x = coded.product, coded.x
     undriven = jnp.zeros((1,) * x.ndim, bool)
     if coded.x_code.one_signed_bit:
-        undriven = jnp.any(x == 0, axis=product.vector_axes, keepdims=True)
+        undriven = jnp.any(x == 0, axis=product.vector_axes, keepdims=True) | product.padded
     elif coded.x_code.digit_set != "bipolar":
         undriven = ~undriven
     if coded.w_code.one_signed_bit or coded.w_code.digit_set != "bipolar":

@@ -34,6 +34,7 @@ class Slice(NamedTuple):
         order: Number of the slice.
         digits: Its joined digits, least significant first, last axis; None where they are not joined.
         matrix: Weights of its cells.
+        zero_digits: Joined digits of an input 0.
     """
 
     sums: Float[Array, "..."]
@@ -42,6 +43,7 @@ class Slice(NamedTuple):
     order: Int[Array, ""] | int
     digits: Float[Array, "... together"] | None = None
     matrix: Float[Array, "rows slices"] | None = None
+    zero_digits: Float[Array, " together"] | None = None
 
 
 class Places(NamedTuple):
@@ -204,18 +206,19 @@ def accumulate(
         matrices = matrices * cells[None, : matrices.shape[1]]
     matrices = of_groups(matrices, combined)
     if tiles * input_code.digit_count == 1:
-        sums = product.sums(input_code.digit(coded.x, 0), matrices[0])
+        sums = product.sums(input_code.digit(coded.x, 0), matrices[0], coded.zero_digit(0))
         return contribution(Slice(sums, 0, 1.0, 0))
     inputs = product.split_inputs(coded.x, line_rows)
 
     def one(index: Int[Array, ""]) -> PyTree[Array]:
         tile, place = index // groups, index % groups * joining.together
         if joining.together == 1:
-            sums = product.sums(input_code.digit(inputs[tile], place), matrices[tile])
+            sums = product.sums(input_code.digit(inputs[tile], place), matrices[tile], coded.zero_digit(place))
             return contribution(Slice(sums, tile, place_value(place, sums.dtype), index))
         joined = joined_digits(coded, inputs[tile], place, joining.together)
-        sums = _joined_sums(product, joined, matrices[tile], joining)
-        return contribution(Slice(sums, tile, place_value(place, sums.dtype), index, joined, matrices[tile]))
+        zeros = joined_digits(coded, jnp.zeros((), inputs.dtype), place, joining.together)
+        sums = _joined_sums(product, joined, zeros, matrices[tile], joining)
+        return contribution(Slice(sums, tile, place_value(place, sums.dtype), index, joined, matrices[tile], zeros))
 
     count = tiles * groups
     return sum_along(one, jnp.arange(count), unroll=count <= LAID_OUT_SLICES)
@@ -243,18 +246,23 @@ def joined_digits(
 
 
 def _joined_sums(
-    product: Product, joined: Float[Array, "... together"], matrix: Float[Array, "rows slices"], joining: Joining
+    product: Product,
+    joined: Float[Array, "... together"],
+    zeros: Float[Array, " together"],
+    matrix: Float[Array, "rows slices"],
+    joining: Joining,
 ) -> Float[Array, "..."]:
-    """Line values of joined digits weighted by their places."""
+    """Line values of joined digits weighted by their places; `zeros` are those of an input 0."""
     if joining.places is None:
         values = place_value(jnp.arange(joining.together), joined.dtype)
-        return product.sums(jnp.matmul(joined, values, precision=jax.lax.Precision.HIGHEST), matrix)
-    places, along = joining.places, (jnp.moveaxis(joined, -1, 0), jnp.arange(joining.together))
+        weighted, edge = (jnp.matmul(one, values, precision=jax.lax.Precision.HIGHEST) for one in (joined, zeros))
+        return product.sums(weighted, matrix, edge)
+    places, along = joining.places, (jnp.moveaxis(joined, -1, 0), zeros, jnp.arange(joining.together))
 
-    def sums(one: tuple[Float[Array, "..."], Int[Array, ""]]) -> Float[Array, "..."]:
-        digits, number = one
+    def sums(one: tuple[Float[Array, "..."], Float[Array, ""], Int[Array, ""]]) -> Float[Array, "..."]:
+        digits, edge, number = one
         placed = places.of(number, joining.each, matrix.shape[0]).astype(matrix.dtype)
-        return product.sums(digits, matrix * placed)
+        return product.sums(digits, matrix * placed, edge)
 
     return sum_along(sums, along, unroll=joining.together <= LAID_OUT_SLICES)
 

@@ -26,6 +26,7 @@ from amsim.circuits.selection.codes import (
     IntegerCode,
     Rounding,
     check_coding,
+    fixes_code,
     input_code,
     weight_code,
 )
@@ -33,6 +34,7 @@ from amsim.circuits.selection.value_range import ValueRange
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.gradients import decision
+from amsim.noise.loops import computed_once
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 if TYPE_CHECKING:
@@ -516,6 +518,8 @@ class Macro(eqx.Module):
         """Operands as integer codes of this macro's word lengths."""
         inputs, matrix, vectors = operands.inputs, operands.matrix, operands.product.vector_axes
         known_inputs, known_weights, rounding = operands.input_range, operands.weight_range, self.operand_rounding
+        if not isinstance(known_inputs, IntegerCode) and not fixes_code(known_inputs, self.input_bits):
+            inputs = computed_once(inputs)
         input_digits, weight_digits = self.input_digits(known_inputs), self.weight_digits(known_weights)
         x_code = input_code(inputs, self.input_bits, known_inputs, vectors, rounding, input_digits)
         w_code = weight_code(matrix, self.weight_bits, known_weights, rounding, weight_digits)

@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Int, Real
 
 from amsim.circuits.checks import finite
 from amsim.circuits.contract.products import DenseProduct, Product, over_columns
@@ -85,9 +85,14 @@ class Coded(eqx.Module):
         """Sums of products of codes, columns last, in units of inputs times weights."""
         return sums * self.x_code.scale * over_columns(self.w_code.scale, sums.ndim)
 
+    def zero_digit(self, place: Int[Array, ""] | int) -> Float[Array, ""] | float:
+        """Digit of weight `2**place` of an input 0, which padding is made of; 0.0 where it is 0 whatever the place."""
+        return 0.0 if self.x_code.centred else self.x_code.digit(jnp.zeros((), self.x.dtype), place)
+
     def clipped_fractions(self) -> dict[str, Any]:
-        """Fraction of each operand's values that clips, under the names of a report."""
+        """Fraction of each operand's values that clips, padding included, under the names of a report."""
+        inputs = self.operands.inputs
         return {
-            "clipped_inputs": self.x_code.clipped_fraction(self.operands.inputs),
+            "clipped_inputs": self.x_code.clipped_fraction(inputs, self.product.padded_size(inputs.shape)),
             "clipped_weights": self.w_code.clipped_fraction(self.operands.matrix),
         }

@@ -146,10 +146,16 @@ class IntegerCode(eqx.Module):
         return limited(rounded(steps), self.lowest_code, self.highest_code)
 
     @checked_arguments
-    def clipped_fraction(self, values: Float[Array, "..."]) -> Float[Array, ""]:
-        """Fraction of the values outside the range by more than half a step."""
+    def clipped_fraction(self, values: Float[Array, "..."], among: int | None = None) -> Float[Array, ""]:
+        """Fraction of the values outside the range by more than half a step.
+
+        Args:
+            values: The values.
+            among: Number of values with those that are left out since they are 0; None is all that are given.
+        """
         steps = values / self.scale
-        return jnp.mean((steps > self.highest_code + 0.5) | (steps < self.lowest_code - 0.5), dtype=values.dtype)
+        outside = (steps > self.highest_code + 0.5) | (steps < self.lowest_code - 0.5)
+        return jnp.sum(outside, dtype=values.dtype) / (values.size if among is None else among)
 
     @checked_arguments
     def words(self, codes: Float[Array, "..."]) -> Float[Array, "..."]:

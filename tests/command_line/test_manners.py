@@ -49,3 +49,18 @@ def test_a_quiet_command_writes_and_prints_its_table_but_names_no_file(result):
 def test_completion_of_a_shell():
     shown = run(environment={"_AMSIM_COMPLETE": "complete_bash", "COMP_WORDS": "amsim co", "COMP_CWORD": "1"})
     assert shown.split() == ["compare"]
+
+
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_compiled_programs_may_be_kept_in_a_folder(monkeypatch, by_environment):
+    kept = []
+    monkeypatch.setattr("amsim.deployment.compilation_cache", kept.append)
+    options, environment = ([], {"AMSIM_CACHE": "programs"}) if by_environment else (["--cache", "programs"], None)
+    run(*options, "show", "-h", environment=environment)
+    assert kept == ["programs"]
+
+
+def test_a_file_is_no_folder_for_compiled_programs():
+    found = CliRunner().invoke(app, ["--cache", __file__, "show", "-h"])
+    assert isinstance(found.exception, ValueError)
+    assert "Argument `--cache` must be a folder" in str(found.exception)

@@ -79,6 +79,7 @@ WRONG = {
     "show --along": WORDS | {"no number": "die"},
     "train network": WORDS,
     "train --data": WORDS,
+    "train --set": WORDS,
     "train --epochs": COUNTS,
     "train --learning-rate": NUMBERS,
     "train --batch": COUNTS | {"more": "4001"},

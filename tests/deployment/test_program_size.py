@@ -116,3 +116,21 @@ def test_the_count_sees_inside_calls_and_loops() -> None:
         return jax.lax.scan(lambda x, _: (x * 2.0, None), x, None, 3)[0]
 
     assert (size(unrolled, 1.0), size(looped, 1.0)) == (4, 2)
+
+
+def test_padding_stays_in_the_convolution():
+    def padded(params: Any, images: jax.Array) -> jax.Array:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(images, params["conv"], (1, 1), "SAME", dimension_numbers=numbers)
+
+    def convolutions(jaxpr: core.Jaxpr) -> Iterator[Any]:
+        for one in jaxpr.eqns:
+            if one.primitive.name == "conv_general_dilated":
+                yield one.params["padding"]
+            for value in one.params.values():
+                for body in bodies(value):
+                    yield from convolutions(body)
+
+    # An array that is padded before takes XLA on a CPU several times as long.
+    chip = amsim.deploy(padded, PARAMS, FAMILIES["digital binary"])
+    assert list(convolutions(jax.make_jaxpr(chip)(IMAGES).jaxpr)) == [((1, 1), (1, 1))]

@@ -14,6 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 MODULES = [
     "amsim",
     "amsim.calibration",
+    "amsim.cascade",
     "amsim.characterisation",
     "amsim.chips",
     "amsim.circuits",
@@ -73,7 +74,7 @@ def test_modules_and_names_of_the_reference_exist():
 def test_how_the_public_names_are_found():
     """Against what an import gives."""
     found = names.public_names("amsim.circuits")
-    others = {"adc", "count", "error_variances", "physical", "quantity", "register", "trim_bits"}
+    others = {"adc", "count", "error_variances", "lumped_product", "physical", "quantity", "register", "trim_bits"}
     others |= {"accumulate", "recombine", "shared_cells", "shared_columns", "stationary_cost", "weight_digits"}
     assert set(found) == {name for name in vars(circuits) if name[0].isupper()} | others
     assert {*names.public_names("amsim"), "__version__"} == set(amsim.__all__)
@@ -128,10 +129,12 @@ def test_a_reference_page_for_each_class_and_for_the_functions_of_a_heading():
     overview = found.pop("reference/04_converters.md")
     assert found["reference/04_converters/saradc.md"] == "# SarAdc\n\n::: amsim.circuits.adc.SarAdc\n"
     surveys = found["reference/04_converters/surveys_functions.md"]
-    assert surveys.startswith("# Surveys: functions\n") and surveys.count("\n::: ") == 3
+    assert surveys.startswith("# Surveys: functions\n")
+    assert surveys.count("\n::: ") == 3
     assert {name for page in found.values() for name in names.described(page)} == set(names.described(text))
     entries = re.findall(r"^- \[`\w+`\]\[([\w.]+)\]: \S", overview, re.MULTILINE)
-    assert sorted(entries) == sorted(names.described(text)) and ":::" not in overview
+    assert sorted(entries) == sorted(names.described(text))
+    assert ":::" not in overview
     first = amsim.circuits.adc.SarAdc.__doc__.strip().partition("\n")[0]
     assert f"- [`SarAdc`][amsim.circuits.adc.SarAdc]: {first}\n" in overview
 
@@ -141,7 +144,9 @@ def test_reference_pages_with_one_name_are_refused():
         reference_pages.divided("reference/03_x.md", "# X\n::: amsim.circuits.Adc\n::: amsim.circuits.adc.Adc\n")
 
 
-@pytest.mark.parametrize("words", ["ADC resolution", "16 nm", "external data", "kT/C", "yield", "netlist", "word length"])
+@pytest.mark.parametrize(
+    "words", ["ADC resolution", "16 nm", "external data", "kT/C", "yield", "netlist", "word length"]
+)
 def test_what_readers_search_for_is_on_a_page_of_the_start(words):
     pages = [DOCS / "index.md", *(DOCS / "how_tos").glob("*.md"), DOCS.parent / "README.md"]
     assert any(words.lower() in page.read_text().lower() for page in pages)

@@ -78,8 +78,8 @@ def test_wrong_inputs_and_names():
         net(params, np.zeros((2, 32, 32), np.uint8))
     with pytest.raises(ValueError, match=r"`name` must be one of .*binary-fashion.* Did you mean 'binary-fashion'"):
         networks.load("binary-fashon")
-    with pytest.raises(ValueError, match="`bits` must be an integer from 1 to 8, but is 9"):
-        ImageNetwork(bits=9, input_maps=1)
+    with pytest.raises(ValueError, match="`bits` must be an integer from 1 to 16, or 32 for float32, but is 17"):
+        ImageNetwork(bits=17, input_maps=1)
 
 
 def test_missing_file(tmp_path):

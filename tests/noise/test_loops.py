@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from amsim.noise.loops import sum_along
+from amsim.noise.loops import computed_once, sum_along
 
 VALUES = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 
@@ -30,3 +30,11 @@ def test_sum_along_is_that_of_a_loop_whose_body_is_traced_once(unroll):
     # The body closes over what is differentiated and mapped.
     slopes = jax.vmap(jax.grad(lambda scale: jnp.sum(found(scale)["rows"])))(jnp.arange(3.0))
     np.testing.assert_allclose(slopes, np.full(3, rows.sum() / 2), rtol=1e-5)
+
+
+def test_what_is_computed_once_is_as_it_was():
+    values = jnp.asarray([-0.0, 0.0, 1.5, -3e-37, 1e38, jnp.inf, -jnp.inf, jnp.nan], jnp.float32)
+    found = jax.jit(computed_once)(values)
+    np.testing.assert_array_equal(np.asarray(found).view(np.int32), np.asarray(values).view(np.int32))
+    slopes = jax.grad(lambda one: jnp.sum(computed_once(one) ** 2))(values[2:4])
+    np.testing.assert_array_equal(slopes, 2 * values[2:4])

@@ -32,6 +32,11 @@ DATA = amsim.Split(np.ones((4, 3), np.float32), np.array([0, 1, 1, 0]))
 NETWORK = {"fn": network, "params": PARAMS, "hardware": MACRO, "data": DATA}
 KEY = {"key": jax.random.key(0)}
 FEW = {"dies": 1, "batch": 2}
+LAYERS = amsim.workloads.Workload("small", (amsim.workloads.dense("dense", 4, 2),))
+STATED = amsim.StatedDetector(MACRO, LAYERS, recall=0.9, false_positive_rate=0.1)
+CASCADE = amsim.Cascade([amsim.Stage("watch", STATED, rate=1.0)])
+DECIDING = amsim.Cascade([amsim.Stage("watch", amsim.deploy(network, PARAMS, MACRO), rate=1.0)])
+SWEPT = amsim.evaluate_cascade(CASCADE, event_rate=0.1)
 RANGES = {"macro.unit_capacitance": (1e-15, 2e-15)}
 
 
@@ -53,6 +58,18 @@ def calls() -> dict[str, dict[str, Any]]:
         "sensitivity": NETWORK | KEY | FEW,
         "unseen_dies_report": {"fn": network, "params": PARAMS, "hardware": MACRO, "test": DATA} | KEY | FEW,
         "noise_budget": {"macro": MACRO},
+        "StatedDetector": {"hardware": MACRO, "workload": LAYERS, "recall": 0.9, "false_positive_rate": 0.1},
+        "Stage": {"name": "watch", "chip": STATED},
+        "Cascade": {"stages": CASCADE.stages},
+        "evaluate_cascade": {"cascade": CASCADE, "event_rate": 0.1},
+        "simulate_cascade": {"result": SWEPT, "duration": 10.0, "runs": 1} | KEY,
+        "operating_point": {
+            "cascade": DECIDING,
+            "data": DATA,
+            "miss_rate": 0.1,
+            "false_alarm_rate": 1.0,
+            "event_rate": 0.1,
+        },
         "characterise": {"macro": MACRO, "dies": 1, "reads": 2} | KEY,
         "study": NETWORK,
         "samples": {"ranges": {"a": (0.0, 1.0)}, "count": 2},
@@ -101,6 +118,7 @@ NOT_TRIED = {
     "Dataset": "parts of data are checked where the data come in",
     "verdict": "takes the result of amsim.compare",
     "write_report": "results and paths, tested in its room",
+    "network_workload": "it takes what `deploy` and a chip take, and computes nothing",
     "validate": "its rungs are the package's own",
     "line_values": "quantities of circuits, tested in their room",
     "switched_sources": "its options are those of amsim.sweep",
@@ -119,6 +137,8 @@ BY_DESIGN = {
         for one in ("text", "object")
     },
     **{("load_chip", "params", one): "any numbers: only their structure is used" for one in WRONG["params"]},
+    ("Stage", "name", "unknown"): "any text is a name",
+    ("Stage", "threshold", "negative"): "a score may be below 0",
     ("fine_tune", "params", "text"): "may stand beside numbers; the error says that nothing can be trained",
     ("fine_tune", "params", "object"): "as above",
     ("chips.laika2018", "rate", "none"): "the energy of a decision alone",

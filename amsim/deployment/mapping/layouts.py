@@ -112,9 +112,17 @@ class ConvolutionLayout(NamedTuple):
         maps = shape[self.input_order[0]] * shape[self.input_order[-1]]
         return maps * words_read(self.axes)
 
+    @property
+    def product_padding(self) -> tuple[tuple[int, int], ...]:
+        """Padding that the product does; empty where `inputs` does it, as for maps that are spaced out or cut off."""
+        plain = all(axis.spacing == 1 and min(axis.padding) >= 0 for axis in self.axes)
+        return self.padding if plain and any(map(any, self.padding)) else ()
+
     def inputs(self, values: Array) -> Array:
-        """Inputs (batch, *space, channels), padded and spaced out with zeros."""
+        """Inputs (batch, *space, channels), with the zeros between and around them that are not the product's."""
         moved = jnp.transpose(values, self.input_order)
+        if self.product_padding:
+            return moved
         space = [(*axis.padding, axis.spacing - 1) for axis in self.axes]
         if not any(map(any, space)):
             return moved

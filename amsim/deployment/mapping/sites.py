@@ -69,7 +69,7 @@ class Site(NamedTuple):
     def work(self, inferences: int) -> Work:
         """Counts per inference when one run holds `inferences` of them."""
         return Work(
-            product=self.product,
+            product=self.product.unpadded,
             positions=max(self.vectors // inferences, 1),
             input_words=max(self.layout.words_read(self.data.shape) // max(inferences * self.members, 1), 1),
             window_fetches=self.layout.window_fetches,
@@ -164,14 +164,6 @@ def _convolution(step: Step, operand: int) -> tuple[Product, ConvolutionLayout]:
     kernel_shape = step.inputs[1].shape
     kernel = tuple(kernel_shape[axis] for axis in numbers.rhs_spec[2:])
     strides = tuple(params["window_strides"])
-    product = ConvolutionProduct(
-        kernel=kernel,
-        channels=kernel_shape[numbers.rhs_spec[1]],
-        columns=kernel_shape[numbers.rhs_spec[0]],
-        strides=strides,
-        dilation=tuple(params["rhs_dilation"]),
-        groups=params["feature_group_count"],
-    )
     data = step.inputs[0].shape
     axes = zip(
         (data[axis] for axis in numbers.lhs_spec[2:]),
@@ -187,5 +179,14 @@ def _convolution(step: Step, operand: int) -> tuple[Product, ConvolutionLayout]:
         kernel_order=(*numbers.rhs_spec[1:], numbers.rhs_spec[0]),
         result_order=(numbers.out_spec[0], *numbers.out_spec[2:], numbers.out_spec[1]),
         axes=tuple(WindowAxis(*axis) for axis in axes),
+    )
+    product = ConvolutionProduct(
+        kernel=kernel,
+        channels=kernel_shape[numbers.rhs_spec[1]],
+        columns=kernel_shape[numbers.rhs_spec[0]],
+        strides=strides,
+        dilation=tuple(params["rhs_dilation"]),
+        groups=params["feature_group_count"],
+        padding=layout.product_padding,
     )
     return product, layout

@@ -99,7 +99,7 @@ def read_study(path: str | Path, *, dies: int | None = None, images: int | None 
         OSError: The file, or one that it names, cannot be read.
     """
     path = checked_path("path", path)
-    text, document = _document(path)
+    text, document = read_document(path)
     changes = {name: value for name, value in (("dies", dies), ("images", images)) if value is not None}
     for name, value in changes.items():
         integer_between(name, value, 1)
@@ -139,7 +139,13 @@ LARGEST_FILE = 2**20
 """Most bytes of a study file."""
 
 
-def _document(path: Path) -> tuple[str, dict[str, Any]]:
+def read_document(path: Path) -> tuple[str, dict[str, Any]]:
+    """Text and tables of a TOML file.
+
+    Raises:
+        ValueError: It is not TOML, or cannot be read as such.
+        OSError: It cannot be read.
+    """
     content = read_regular_file(path, LARGEST_FILE)
     try:
         text = content.decode("utf-8").replace("\r\n", "\n")
