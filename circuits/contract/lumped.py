@@ -168,11 +168,11 @@ def _of_each_digit(
         placed = places.of(jnp.asarray(number), joining.each, tile_rows).astype(coded.x.dtype)
         placed = jnp.broadcast_to(placed, (tile_rows, slices))
         placed = placed if cells is None else placed * cells[:tile_rows]
-        digits = [x_code.digit(coded.x, turn * together + number) for turn in range(conversions)]
-        inputs = sum((2.0 ** (turn * together) * one for turn, one in enumerate(digits)), start=jnp.zeros_like(coded.x))
-        # Padding has the digits of an input 0.
-        zeros = [coded.zero_digit(turn * together + number) for turn in range(conversions)]
-        edge: Any = sum((2.0 ** (turn * together) * one for turn, one in enumerate(zeros)), start=0.0)
+        inputs, edge = jnp.zeros_like(coded.x), jnp.zeros((), coded.x.dtype)
+        for turn in range(conversions):
+            place, weight = turn * together + number, 2.0 ** (turn * together)
+            inputs = inputs + weight * x_code.digit(coded.x, place)
+            edge = edge + weight * coded.zero_digit(place)
         total = total + product.sums(inputs, effective_weights(coded, line_rows, placed, combined), edge)
     total = x_code.digit_gain * total
     if not w_code.centred:

@@ -117,10 +117,16 @@ def test_without_rounding_and_noise_it_is_the_exact_reading(given):
 
 def test_convolution_with_tiles_and_groups_is_the_exact_one():
     generator = np.random.default_rng(1)
-    for groups, rows in ((1, 8), (2, 12)):
-        array = dataclasses.replace(ARRAY, rows=rows)
+    for groups, rows, given in ((1, 8, {}), (2, 12, ARRAYS["differential, row DAC"])):
+        array = dataclasses.replace(ARRAY, rows=rows, **given)
         product = ConvolutionProduct(
-            kernel=(2, 2), channels=3, columns=4, strides=(1, 2), dilation=(1, 1), groups=groups
+            kernel=(2, 2),
+            channels=3,
+            columns=4,
+            strides=(1, 2),
+            dilation=(1, 1),
+            groups=groups,
+            padding=((1, 0), (1, 1)),
         )
         x = jnp.asarray(generator.integers(0, 4, (2, 4, 5, 3 * groups)), jnp.float32)
         w = jnp.asarray(generator.integers(-1, 2, (12, 4)), jnp.float32)
