@@ -43,14 +43,12 @@ LABELS = {
     "computed": ("1", "items that a stage computed"),
     "decision": ("1", "whether the last stage passes an item"),
     "reached": ("1", "number of stages that computed an item"),
-    "label": ("1", "1 for a true event, 0 for background"),
     "arrangement": ("1", "stages of a cascade"),
     "miss_limit": ("1", "largest fraction of the true events that may be missed"),
     "met": ("1", "whether the limits are met on the items that chose"),
     "chosen_power": ("W", "average power of the stages on the items that chose"),
     "chosen_miss_rate": ("1", "fraction of the true events that are missed, on the items that chose"),
     "chosen_false_alarm_rate": ("1/s", "false alarms per second, on the items that chose"),
-    "chosen_excess": ("1", "how far the limits are missed on the items that chose"),
     "duration": ("s", "time of stream per run"),
 }
 """Unit and long name by name."""

@@ -8,7 +8,6 @@ LABELS = {
     "part": ("1", "dies seen or unseen in training"),
     "data": ("1", "items seen or unseen in training"),
     "score": ("1", "score"),
-    "label": ("1", "1 for a positive item, 0 for a negative one"),
     "auc_error": ("1", "standard error of the mean area from the finite number of items"),
     "source": ("1", "source of error"),
     "accuracy_loss": ("1", "loss of accuracy by a source alone"),

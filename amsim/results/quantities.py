@@ -30,6 +30,7 @@ QUANTITIES = {
     "memory": ("1", "memory"),
     "die": ("1", "die"),
     "item": ("1", "item"),
+    "label": ("1", "1 for a positive item, 0 for a negative one"),
     "read": ("1", "read"),
     "column": ("1", "column"),
     "clipped_inputs": ("1", "fraction of inputs outside their range"),

@@ -28,7 +28,7 @@ UNITS_OF_A_ROW = {
 }
 """Units that differ from row to row, which say where they stand."""
 
-ON_PURPOSE = {"step", "source", "accuracy_loss", "stored_bits"}
+ON_PURPOSE = {"step", "source", "accuracy_loss", "stored_bits", "latency", "part", "threshold", "utilisation"}
 """Names that mean different things in different rooms, which never meet in one result."""
 
 
