@@ -218,9 +218,14 @@ def _halves(data: Split) -> tuple[Split, Split]:
 
 def _on_chosen(found: Mapping[str, Found]) -> xr.Dataset:
     """What was found on the items that chose, for every arrangement."""
-    names = ("power", "miss_rate", "false_alarm_rate", "excess")
+    names = {
+        "chosen_power": "power",
+        "chosen_miss_rate": "miss_rate",
+        "chosen_false_alarm_rate": "false_alarm_rate",
+        "chosen_excess": "excess",
+    }
     return labelled(
-        {f"chosen_{name}": (("arrangement",), [getattr(one, name) for one in found.values()]) for name in names},
+        {name: (("arrangement",), [getattr(one, of) for one in found.values()]) for name, of in names.items()},
         {"arrangement": list(found)},
         {},
         labels=LABELS,

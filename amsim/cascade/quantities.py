@@ -49,6 +49,7 @@ LABELS = {
     "chosen_power": ("W", "average power of the stages on the items that chose"),
     "chosen_miss_rate": ("1", "fraction of the true events that are missed, on the items that chose"),
     "chosen_false_alarm_rate": ("1/s", "false alarms per second, on the items that chose"),
+    "chosen_excess": ("1", "how far the limits are missed on the items that chose"),
     "duration": ("s", "time of stream per run"),
 }
 """Unit and long name by name."""

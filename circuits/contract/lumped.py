@@ -185,7 +185,7 @@ def _of_each_digit(
 
 def clear_share(
     coded: Coded,
-    passed: Float[Array, "... slices"],
+    passed: Float[Array, "... conversions"],
     cells: Float[Array, "line_rows slices"] | None,
     line_rows: int,
     combined: int = 1,
