@@ -86,6 +86,7 @@ def test_a_quantised_graph_is_exact_on_words_of_its_length(name: str, calibrated
 
 
 def run_time(graph: bytes, x: np.ndarray) -> np.ndarray:
+    """Outputs of ONNX Runtime, which saturates products of larger weights than 7 bits on processors without VNNI."""
     return np.asarray(runtime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0])
 
 
@@ -103,9 +104,9 @@ def integer_network() -> tuple[bytes, np.ndarray]:
     stored = {
         "sx": np.float32(0.02), "zx": np.uint8(100), "sa": np.float32(0.1), "za": np.uint8(10), "sy": np.float32(0.5),
         "zy": np.uint8(128), "so": np.float32(0.01), "zo": np.int8(3), "flat": whole(0, -1),
-        "conv.w": draws.integers(-127, 128, (8, 2, 3, 3)).astype(np.int8), "zw": np.zeros(8, np.int8),
+        "conv.w": draws.integers(-64, 64, (8, 2, 3, 3)).astype(np.int8), "zw": np.zeros(8, np.int8),
         "sw": draws.uniform(0.002, 0.01, 8).astype(np.float32), "conv.b": draws.integers(-900, 900, 8).astype(np.int32),
-        "out.w": draws.integers(-127, 128, (32, 5)).astype(np.int8),
+        "out.w": draws.integers(-64, 64, (32, 5)).astype(np.int8),
     }  # fmt: skip
     x = draws.normal(size=(6, 2, 4, 4)).astype(np.float32)
     return model_of(nodes, {"x": x}, {name: np.asarray(one) for name, one in stored.items()}, ["y"], 17), x
@@ -126,8 +127,8 @@ def network_with_bytes_of_data() -> tuple[bytes, np.ndarray]:
         node("Mul", ["rf", "fs"]),
     ]
     stored = {
-        "conv.w": draws.integers(-127, 128, (4, 2, 3, 3)).astype(np.int8), "flat": whole(0, -1),
-        "out.w": draws.integers(-127, 128, (64, 5)).astype(np.int8),
+        "conv.w": draws.integers(-64, 64, (4, 2, 3, 3)).astype(np.int8), "flat": whole(0, -1),
+        "out.w": draws.integers(-64, 64, (64, 5)).astype(np.int8),
     }  # fmt: skip
     x = draws.uniform(-1, 2, (6, 2, 4, 4)).astype(np.float32)
     return model_of(nodes, {"x": x}, stored, ["y"], 17), x
