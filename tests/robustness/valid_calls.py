@@ -122,6 +122,7 @@ NOT_TRIED = {
     "validate": "its rungs are the package's own",
     "line_values": "quantities of circuits, tested in their room",
     "switched_sources": "its options are those of amsim.sweep",
+    "compilation_cache": "it would switch the cache of this process; its paths are tested in its room",
 }
 """Names of the front door without a valid call here, each with the reason."""
 
