@@ -85,7 +85,7 @@ def read_cascade(path: str | Path) -> FileCascade:
     """Read a cascade from a TOML file and check it as a whole.
 
     Args:
-        path: The file; paths in it are relative to its folder. `docs/studies/wake_up.toml` is an example.
+        path: The file; paths in it are relative to its folder. `docs/cascades/wake_up.toml` is an example.
 
     Raises:
         ValueError: A file that is not TOML or has mistakes; the message lists them with table, key and what is allowed.

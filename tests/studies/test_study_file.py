@@ -14,6 +14,7 @@ import amsim
 from amsim import chips, circuits
 from amsim.chips.designs import design
 from amsim.circuits.multi_precision import PrecisionMode
+from amsim.datasets.load import DATASETS
 from amsim.results.provenance import described
 from amsim.studies.study_file import study as study_file
 from amsim.studies.study_file.axes import load_network
@@ -411,7 +412,7 @@ def test_a_value_of_another_type_is_not_turned_into_one(written):
     number = "must be a finite number in SI units, but is"
     value = "must be 'none' or a finite number in SI units or a text or true or false or a table with `kind`, but is"
     expected = f"""
-  [study] data must be one of 'fashion-mnist-mini', 'fashion-mnist', 'cifar-10', or a file that ends in .npz, but is 3.
+  [study] data must be one of {", ".join(map(repr, DATASETS))}, or a file that ends in .npz, but is 3.
   [study] images must be a whole number of at least 1, but is true.
   [study] dies must be a whole number of at least 1, but is 1.0.
   [study] reads must be a whole number of at least 1, but is '3'.
