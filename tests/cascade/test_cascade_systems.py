@@ -1,6 +1,7 @@
 """The rebuilt systems, cascades in files and on the command line, and their pictures."""
 
 import json
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -159,6 +160,13 @@ def test_a_file_on_the_command_line(tmp_path):
     assert "average power by true events per hour" in again.output
     printed = CliRunner().invoke(app, [*arguments[:4], "--json"])
     assert json.loads(printed.output)["variables"]["average_power"]["units"] == "W"
+
+
+def test_the_example_of_a_file_runs():
+    result = read_cascade(Path(__file__).parents[2] / "docs" / "cascades" / "wake_up.toml").run()
+    assert list(result["stage"].values) == ["watch", "identify"]
+    assert result.sizes["event_rate"] == 25
+    assert np.all(np.diff(result["average_power"]) > 0)
 
 
 def test_data_and_networks_of_a_file(tmp_path):
