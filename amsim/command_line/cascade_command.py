@@ -39,6 +39,7 @@ def cascade(
     from amsim.report.result_file import write_result
     from amsim.report.tables import result_tables
 
+    _check(system, limit, simulate, seed)
     name = f"cascade-{system}" if system in LIMITS else Path(system).stem
     result_path, picture_path = out / f"{name}.nc", plot or out / f"{name}.png"
     check_writable(out, "--out", result_path.name)
@@ -64,6 +65,20 @@ def cascade(
         print_written(*written)
 
 
+def _check(system: str, limit: float | None, simulate: float | None, seed: int) -> None:
+    """Raise ValueError for an argument or option that no cascade takes."""
+    from amsim.circuits.checks import integer_between, number_between
+    from amsim.files.path_argument import checked_path
+
+    if system not in LIMITS and not system.endswith(".toml"):
+        raise ValueError(f"Argument `system` must be face, voice or a file that ends in .toml, but is {system!r}.")
+    checked_path("system", system)
+    for name, value in (("limit", limit), ("simulate", simulate)):
+        if value is not None:
+            number_between(name, value, 1e-15, float("inf"))
+    integer_between("seed", seed, 0, 2**32 - 1)
+
+
 def _evaluated(system: str, limit: float | None, always_leaking: bool) -> tuple[Any, float | None]:
     """Result of a system or file, and the limit on its power."""
     import numpy as np
@@ -78,8 +93,6 @@ def _evaluated(system: str, limit: float | None, always_leaking: bool) -> tuple[
         return evaluate_cascade(chosen, event_rate=rates), LIMITS[system] if limit is None else limit
     if always_leaking:
         raise ValueError("Argument `--always-leaking` is for face and voice; a file says `keeps_memory` of each stage.")
-    if not system.endswith(".toml"):
-        raise ValueError(f"Argument `system` must be face, voice or a file that ends in .toml, but is {system!r}.")
     file = read_cascade(system)
     return file.run(), file.power_limit if limit is None else limit
 

@@ -8,6 +8,7 @@ import pytest
 import typer
 import xarray as xr
 
+from amsim import cascade
 from amsim.command_line import application
 from amsim.comparison import families, inspection
 from amsim.studies import front_door
@@ -85,15 +86,21 @@ WRONG = {
     "train --batch": COUNTS | {"more": "4001"},
     "train --seed": SEEDS,
     "train --out": FOLDERS | {"taken": "taken"},
+    "cascade system": WORDS | {"missing": "missing.toml", "folder": "wake.toml", "text": "text.npz"},
+    "cascade --limit": NUMBERS | {"zero": "0"},
+    "cascade --simulate": NUMBERS | {"zero": "0"},
+    "cascade --seed": SEEDS,
+    "cascade --out": FOLDERS | {"taken": "taken"},
+    "cascade --plot": PICTURES,
     "validate --out": FOLDERS | {"taken": "taken"},
 }  # fmt: skip
 """Wrong values of each option or argument, each with a short name."""
 
-FLAGS = {"--quiet", "--json", "--schema", "--help"}
+FLAGS = {"--quiet", "--json", "--schema", "--help", "--always-leaking"}
 
 FIRST_WORK = [
     (families, "find_design"), (inspection, "_dataset"), (front_door, "prepare"),
-    (reference_networks, "check_answers"), (ladder, "all_rungs"),
+    (reference_networks, "check_answers"), (ladder, "all_rungs"), (cascade, "evaluate_cascade"),
 ]  # fmt: skip
 """What each command does first that takes time."""
 
@@ -109,9 +116,9 @@ def place(tiny_network, tmp_path, monkeypatch):
     (tmp_path / "text.npz").write_text("no data")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thing").touch()
-    for name in ("folder.npz", "folder.nc", "folder.png", "folder.html"):
+    for name in ("folder.npz", "folder.nc", "folder.png", "folder.html", "wake.toml"):
         (tmp_path / name).mkdir()
-    for name in ("compare.nc", "tiny.nc", "binary-fashion.npz", "validate.nc"):
+    for name in ("compare.nc", "tiny.nc", "binary-fashion.npz", "validate.nc", "cascade-face.nc"):
         (tmp_path / "taken" / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -131,7 +138,7 @@ def run(place, tiny_network, monkeypatch, capsys, as_a_user_runs_it):
     whole.to_netcdf(place / "whole.nc", engine="h5netcdf")
     valid = {
         "compare": [], "sweep": [str(tiny_network / "tiny.toml")], "show": ["whole.nc"], "report": ["whole.nc"],
-        "inspect": ["binary-fashion"], "validate": [],
+        "inspect": ["binary-fashion"], "validate": [], "cascade": ["face"],
         "train": ["binary-fashion", "--data", "fashion-mnist-mini"],
     }  # fmt: skip
     (tiny_network / "tiny.toml").write_text(STUDY)
