@@ -303,7 +303,8 @@ def test_keys_effects_and_closed_over_arrays_pass_through() -> None:
 
     chip = amsim.deploy(function, MATRIX, circuits.Exact())
     want = jax.jit(function)(MATRIX, VECTORS, jax.random.key(4))
-    np.testing.assert_allclose(chip(VECTORS, jax.random.key(4)), want, rtol=2e-6)
+    # Rounding is relative to the terms of a sum, of which one here is near 0.
+    np.testing.assert_allclose(chip(VECTORS, jax.random.key(4)), want, rtol=2e-6, atol=2e-6 * np.abs(want).max())
     jax.effects_barrier()
     assert seen == [float(VECTORS[0, 0])] * 2
     assert [row.name for row in chip.sites()] == ["weight"]
