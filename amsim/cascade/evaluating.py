@@ -23,6 +23,7 @@ from amsim.datasets.split import Split
 from amsim.deployment.chip import Chip
 from amsim.deployment.front_door import deploy
 from amsim.noise.random import numbered_keys
+from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.results.provenance import described, key_words, versions
 
 COST_ITEMS = 64
@@ -38,6 +39,7 @@ def evaluate_cascade(
     dies: int | None = None,
     key: PRNGKeyArray | None = None,
     batch: int = 250,
+    progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     """Decisions of a cascade on labelled items, and its average power, energy, latency and memory over a stream.
 
@@ -57,6 +59,7 @@ def evaluate_cascade(
         dies: Number of dies of each chip that are drawn with `key`; None evaluates the chips on their own dies.
         key: Draws the reads, and the dies if asked for; None is no dynamic noise.
         batch: Items computed at once.
+        progress: True shows a bar with the time left; a function is called with (phase, dies done, dies).
 
     Returns:
         Dataset. By `stage`: the costs of `amsim.cascade.StageCost`, `threshold`, `event_pass`, `background_pass`, and
@@ -74,6 +77,7 @@ def evaluate_cascade(
     part_of("cascade", cascade, Cascade)
     number_between("duty_cycle", duty_cycle, 1e-9, 1.0)
     at_least_one(batch=batch)
+    check_progress(progress)
     if key is not None:
         one_key("key", key)
     if dies is not None:
@@ -93,7 +97,12 @@ def evaluate_cascade(
         stated = [(one.chip.recall, one.chip.false_positive_rate) for one in cascade.stages]
         result = stream_result(cascade, costs, [np.asarray(stated, float).T], rates, duty_cycle)
     else:
-        found = [_on_data(one, split, read, batch) for one, read in _populations(cascade, dies, key)]
+        found = []
+        with reporting(progress) as report:
+            report(COMPILING, 0, dies or 1)
+            for one, read in _populations(cascade, dies, key):
+                found.append(_on_data(one, split, read, batch))
+                report("dies", len(found), dies or 1)
         labels = np.asarray(split.labels)
         passes = [pass_rates(one, labels) for one in found]
         result = stream_result(cascade, costs, passes, rates, duty_cycle)
