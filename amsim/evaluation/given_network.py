@@ -19,8 +19,8 @@ from amsim.files.path_argument import checked_path
 from amsim.files.regular_file import argument_in_errors
 from amsim.foreign.item_inputs import ItemNumbers, NetworkOfItems
 from amsim.foreign.onnx_network import OnnxNetwork, load_onnx
+from amsim.networks.quantised_network import QuantisedNetwork
 from amsim.networks.registry import NETWORKS, named_network
-from amsim.networks.storage import Network as NetworkOfFamily
 
 Network = Any
 """Name of a reference network, path of an `.onnx` or `.npz` file, or a tuple (function, parameters)."""
@@ -60,7 +60,7 @@ def given_network(argument: str, network: Network, numbers: ItemNumbers | None =
         path = checked_path(argument, network, "the name of a reference network, the path of a file, or (fn, params)")
         with argument_in_errors(argument):
             return GivenNetwork(path.name, *network_of(path, argument, numbers))
-    if isinstance(network, NetworkOfFamily):
+    if isinstance(network, QuantisedNetwork):
         raise ValueError(
             f"Argument `{argument}` must have parameters, but is a network without weights: give (network, params), as "
             "`amsim.networks.load(name)` returns them."

@@ -15,7 +15,6 @@ from amsim.networks.quantised import VARIANCE_FLOOR as VARIANCE_FLOOR
 from amsim.networks.quantised import (
     Params,
     Statistics,
-    check_word_length,
     encoded,
     initial_layer,
     initial_scale,
@@ -25,6 +24,7 @@ from amsim.networks.quantised import (
     quantised_weights,
 )
 from amsim.networks.quantised import plain_convolution as plain_convolution
+from amsim.networks.quantised_network import QuantisedNetwork
 
 Convolution = Callable[[Array, Array, int, bool, int], Array]
 """Convolution of inputs with a kernel, a stride, whether zeros keep the size, and groups."""
@@ -64,7 +64,7 @@ FASHION_LAYERS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageNetwork:
+class ImageNetwork(QuantisedNetwork):
     """Convolutional network with coded input, batch normalisation and quantised activations.
 
     At 1 bit weights and activations are -1 or +1. At B bits weights are `k / (2**(B-1) - 1)` clipped to -1..1 and
@@ -103,9 +103,7 @@ class ImageNetwork:
 
     def __post_init__(self) -> None:
         """Check word lengths and all sizes."""
-        check_word_length("bits", self.bits)
-        for name in ("activation_bits", "first_bits", "last_bits", "input_bits"):
-            check_word_length(name, getattr(self, name), optional=True)
+        self._check_word_lengths()
         integer_between("input_maps", self.input_maps, 1)
         integer_between("classes", self.classes, 1)
         integers_from_one("input_shape", self.input_shape)
@@ -124,17 +122,6 @@ class ImageNetwork:
     def layer_names(self) -> tuple[str, ...]:
         """Names of its layers, in the order of the flow, as sites have them."""
         return (*(f"conv{index}" for index in range(1, len(self.layers) + 1)), "dense")
-
-    @property
-    def word_lengths(self) -> dict[str, tuple[int, int]]:
-        """Bits of a weight and of an input of each layer, by its name; 32 is float32."""
-        activations = self.bits if self.activation_bits is None else self.activation_bits
-        found = dict.fromkeys(self.layer_names, (self.bits, activations))
-        for name, both in ((self.layer_names[0], self.first_bits), (self.layer_names[-1], self.last_bits)):
-            found[name] = found[name] if both is None else (both, both)
-        first = self.layer_names[0]
-        found[first] = (found[first][0], found[first][1] if self.input_bits is None else self.input_bits)
-        return found
 
     @property
     def kernel_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -217,30 +204,10 @@ class ImageNetwork:
         params["dense"] = initial_layer(keys[-1], shapes["dense"], 2.0, 0.0)
         return params
 
-    @property
-    def trainable(self) -> str:
-        """Pattern of the trainable parameters: all but the batch statistics."""
-        return r".*\.(kernel|gain|shift)"
-
-    def constrained(self, params: Params) -> Params:
-        """Parameters with latent weights clipped to -1..1, beyond which a quantised weight does not change."""
-        quantised = {name for name, (weights, _) in self.word_lengths.items() if weights != FLOAT}
-        return {
-            name: layer | {"kernel": jnp.clip(layer["kernel"], -1, 1)} if name in quantised else layer
-            for name, layer in params.items()
-        }
-
     def augmented(self, inputs: Array, key: PRNGKeyArray) -> Array:
         """Images for training, each mirrored left to right with probability 1/2."""
         mirrored = jax.random.bernoulli(key, 0.5, (inputs.shape[0], *(1,) * (inputs.ndim - 1)))
         return jnp.where(mirrored, inputs[:, :, ::-1], inputs)
-
-    def _checked(self, inputs: ArrayLike) -> Array:
-        inputs = jnp.asarray(inputs)
-        if inputs.shape[1:] != self.input_shape:
-            sizes = ", ".join(map(str, self.input_shape))
-            raise ValueError(f"Argument `inputs` must have shape (batch, {sizes}), but has shape {inputs.shape}.")
-        return inputs
 
 
 def _map_shapes(network: ImageNetwork) -> list[tuple[int, int, int]]:

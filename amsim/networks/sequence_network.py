@@ -11,10 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 from amsim.circuits.checks import integer_between, integers_from_one, number_between, one_of
 from amsim.networks.image_network import Convolution
 from amsim.networks.quantised import (
-    FLOAT,
     Params,
     Statistics,
-    check_word_length,
     encoded,
     initial_layer,
     initial_scale,
@@ -24,6 +22,7 @@ from amsim.networks.quantised import (
     quantised_weights,
     word_length_marks,
 )
+from amsim.networks.quantised_network import QuantisedNetwork
 
 SEQUENCE_TOPOLOGIES = ("dense", "temporal-convolution", "gru", "lstm")
 
@@ -34,7 +33,7 @@ TRAINING_NOISE = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
-class SequenceNetwork:
+class SequenceNetwork(QuantisedNetwork):
     """Classifier of sequences: dense layers, convolutions over time, or recurrent layers and their last state.
 
     Weights and activations have the grids of `ImageNetwork`. A feature in `-input_range..input_range` is coded as a
@@ -80,9 +79,7 @@ class SequenceNetwork:
     def __post_init__(self) -> None:
         """Check topology, word lengths and sizes."""
         one_of("topology", self.topology, SEQUENCE_TOPOLOGIES)
-        check_word_length("bits", self.bits)
-        for name in ("activation_bits", "first_bits", "last_bits", "input_bits"):
-            check_word_length(name, getattr(self, name), optional=True)
+        self._check_word_lengths()
         for name in ("width", "depth", "input_maps", "kernel", "classes"):
             integer_between(name, getattr(self, name), 1)
         number_between("input_range", self.input_range, 1e-6, 1e6)
@@ -110,17 +107,6 @@ class SequenceNetwork:
         if self.topology in _GATES:
             names = [f"{name}.{part}" for name in names for part in ("input", "recurrent")]
         return (*names, "dense")
-
-    @property
-    def word_lengths(self) -> dict[str, tuple[int, int]]:
-        """Bits of a weight and of an input of each product, by its name; 32 is float32."""
-        activations = self.bits if self.activation_bits is None else self.activation_bits
-        found = dict.fromkeys(self.layer_names, (self.bits, activations))
-        first, last = self.layer_names[0], self.layer_names[-1]
-        for name, both in ((first, self.first_bits), (last, self.last_bits)):
-            found[name] = found[name] if both is None else (both, both)
-        found[first] = (found[first][0], found[first][1] if self.input_bits is None else self.input_bits)
-        return found
 
     @property
     def kernel_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -214,19 +200,6 @@ class SequenceNetwork:
                 params[name] = initial_layer(keys[index], shape, *initial_scale(lengths[index + 1][1]))
         return params
 
-    @property
-    def trainable(self) -> str:
-        """Pattern of the trainable parameters: all but the batch statistics."""
-        return r".*\.(kernel|gain|shift)"
-
-    def constrained(self, params: Params) -> Params:
-        """Parameters with latent weights clipped to -1..1, beyond which a quantised weight does not change."""
-        quantised = {name for name, (weights, _) in self.word_lengths.items() if weights != FLOAT}
-        return {
-            name: layer | {"kernel": jnp.clip(layer["kernel"], -1, 1)} if name in quantised else layer
-            for name, layer in params.items()
-        }
-
     def augmented(self, inputs: Array, key: PRNGKeyArray) -> Array:
         """Sequences for training, with Gaussian noise of `TRAINING_NOISE` on each feature."""
         return inputs + TRAINING_NOISE * jax.random.normal(key, inputs.shape, inputs.dtype)
@@ -245,15 +218,6 @@ class SequenceNetwork:
         start = jnp.zeros((gates.shape[0], self.width), gates.dtype)
         _, states = jax.lax.scan(frame, (start, start), jnp.swapaxes(gates, 0, 1))
         return jnp.swapaxes(states, 0, 1)
-
-    def _checked(self, inputs: ArrayLike) -> Array:
-        inputs = jnp.asarray(inputs)
-        if inputs.shape[1:] != self.input_shape:
-            frames, features = self.input_shape
-            raise ValueError(
-                f"Argument `inputs` must have shape (batch, {frames}, {features}), but has shape {inputs.shape}."
-            )
-        return inputs
 
 
 def _gru_update(sums: Array, previous: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
