@@ -30,8 +30,8 @@ from amsim.studies.study_file.kinds import (
     table,
     words,
 )
-from amsim.studies.study_file.layout import LARGEST_AXIS, LARGEST_SEED, NETWORKS_AND_FILES, SPACINGS
-from amsim.studies.study_file.reading import Key, read
+from amsim.studies.study_file.layout import LARGEST_AXIS, LARGEST_SEED, NETWORKS_AND_FILES, SPACINGS, spaced_values
+from amsim.studies.study_file.reading import Key, raise_mistakes, read
 from amsim.studies.study_file.study import read_document
 from amsim.workloads import Workload, alexnet, binary_image_network, lstm_keyword_spotter, vgg16
 
@@ -96,9 +96,7 @@ def read_cascade(path: str | Path) -> FileCascade:
     mistakes: list[str] = []
     content = read(_file_type(), document, mistakes)
     stages = [] if mistakes else _stages(content["stage"], path.parent, mistakes)
-    if mistakes:
-        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        raise ValueError("\n  ".join([f"{path} has {count}:", *mistakes]))
+    raise_mistakes(path, mistakes)
     given = {"seed": 0} | content["cascade"]
     try:
         cascade = Cascade(stages, other_power=given.get("other_power"))
@@ -111,11 +109,8 @@ def read_cascade(path: str | Path) -> FileCascade:
     return FileCascade(path, cascade, data, stream, given.get("power_limit"), text)
 
 
-def _range(*, count: int, spacing: str = "log", **ends: int | float) -> list[float]:
-    low, high = ends["from"], ends["to"]
-    if not low < high or (spacing == "log" and low <= 0):
-        raise ValueError(f"`from` must be below `to`{' and above 0' if spacing == 'log' else ''}, but is {low}.")
-    return (np.geomspace if spacing == "log" else np.linspace)(low, high, count).tolist()
+def _rates(**of_range: Any) -> list[int | float]:
+    return spaced_values(**({"spacing": "log"} | of_range))
 
 
 def _stream(**given: Any) -> dict[str, Any]:
@@ -141,7 +136,7 @@ EVENT_RATE = by_form(
             "count": Key(integer(2, LARGEST_AXIS), "number of rates", required=True),
             "spacing": Key(words(*SPACINGS), "log by default"),
         },
-        build=_range,
+        build=_rates,
         name="rates",
     ),
 )

@@ -59,13 +59,22 @@ def _listed(*, values: Any, where: Mapping[str, Any] | None = None) -> Any:
     return values if where is None else only_where(values, where)
 
 
-def _range(*, count: int, spacing: str = "linear", where: Mapping[str, Any] | None = None, **ends: int | float) -> Any:
+def _range(*, where: Mapping[str, Any] | None = None, **of_range: Any) -> Any:
+    found = spaced_values(**of_range)
+    return found if where is None else only_where(found, where)
+
+
+def spaced_values(*, count: int, spacing: str = "linear", **ends: int | float) -> list[int | float]:
+    """Values of a range of a file, from `from` to `to`; whole numbers where all are.
+
+    Raises:
+        ValueError: Ends in the wrong order, or not above 0 on a logarithmic range.
+    """
     low, high = _ends(spacing, ends)
     values = np.geomspace(low, high, count) if spacing == "log" else np.linspace(low, high, count)
     # Values in between carry rounding errors: from 4 to 16, one is 7.999999999999999.
     whole = isinstance(low, int) and isinstance(high, int) and np.allclose(values, np.round(values), rtol=1e-12, atol=0)
-    found = [round(one) if whole else float(one) for one in values]
-    return found if where is None else only_where(found, where)
+    return [round(one) if whole else float(one) for one in values]
 
 
 def _ends(spacing: str, ends: Mapping[str, int | float]) -> tuple[int | float, int | float]:

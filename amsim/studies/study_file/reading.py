@@ -1,8 +1,9 @@
 """How a study file is read: pydantic finds the mistakes, each is told in words at its place, and objects are built."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -168,6 +169,13 @@ def read(kind: TypeAdapter, value: Any, mistakes: list[str]) -> Any:
         for line in error.errors(include_url=False):
             mistakes.append(f"{place_text(line['ctx']['place'])}{line['ctx']['text']}")
     return None
+
+
+def raise_mistakes(path: Path, mistakes: Sequence[str]) -> None:
+    """Raise ValueError with all mistakes of a file, if there are any."""
+    if mistakes:
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise ValueError("\n  ".join([f"{path} has {count}:", *mistakes]))
 
 
 def place_text(place: Place) -> str:

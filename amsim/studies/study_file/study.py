@@ -23,7 +23,7 @@ from amsim.studies.front_door import sweep
 from amsim.studies.measured import QUANTITIES, Study, study
 from amsim.studies.study_file.axes import hardware_and_axes, load_network
 from amsim.studies.study_file.layout import study_file_type
-from amsim.studies.study_file.reading import read
+from amsim.studies.study_file.reading import raise_mistakes, read
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -110,9 +110,7 @@ def read_study(path: str | Path, *, dies: int | None = None, images: int | None 
     content = read(study_file_type(), document, mistakes)
     if not mistakes:
         hardware, axes = hardware_and_axes(content, path.parent, mistakes)
-    if mistakes:
-        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        raise ValueError("\n  ".join([f"{path} has {count}:", *mistakes]))
+    raise_mistakes(path, mistakes)
     given = {"dies": 16, "reads": 1, "seed": 0, "quantities": list(QUANTITIES), "batch": 250} | content["study"]
     fn, params = (
         (None, None) if "network" not in given else load_network(given["network"], path.parent, given.get("inputs"))
