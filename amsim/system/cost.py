@@ -88,10 +88,10 @@ def system_cost(accelerator: AcceleratorParts, layers: Sequence[Layer]) -> Syste
     cost = unchecked_cost(accelerator, tuple(layers))
     if accelerator.dram is None:
         text = "The network does not fit the memories of an accelerator without DRAM."
-        cost = eqx.error_if(cost, jnp.sum(cost.read[:, MEMORIES.index("dram")]) > 0, text)
+        cost = eqx.error_if(cost, bits_from_dram(cost) > 0, text)
     if accelerator.power.rate is not None and layers:
         text = "Argument `rate` must be at most one over the time of one inference."
-        cost = eqx.error_if(cost, jnp.sum(cost.seconds[:-1]) * accelerator.power.rate > RATE_MARGIN, text)
+        cost = eqx.error_if(cost, busy_seconds(accelerator, cost) * accelerator.power.rate > RATE_MARGIN, text)
     return cost
 
 
@@ -299,8 +299,18 @@ def _cost_or_error(accelerator: AcceleratorParts, layers: tuple[Layer, ...]) -> 
             return unchecked_cost(accelerator, layers)
 
 
+def bits_from_dram(cost: SystemCost) -> Float[Array, ""]:
+    """Bits that an inference reads from the DRAM; without one they have no place."""
+    return jnp.sum(cost.read[:, MEMORIES.index("dram")])
+
+
+def busy_seconds(accelerator: AcceleratorParts, cost: SystemCost) -> Float[Array, ""]:
+    """Time of an inference without the idle time that a rate leaves, which is the last row of its cost, s."""
+    return jnp.sum(cost.seconds if accelerator.power.rate is None else cost.seconds[:-1])
+
+
 def _check_fit(accelerator: AcceleratorParts, cost: SystemCost) -> None:
-    if accelerator.dram is not None or float(jnp.sum(cost.read[:, MEMORIES.index("dram")])) == 0:
+    if accelerator.dram is not None or float(bits_from_dram(cost)) == 0:
         return
     weights, batch = float(jnp.sum(cost.stored)), float(accelerator.inferences_per_load)
     working_set, between = batch * float(jnp.max(cost.working_set)), accelerator.global_memory
@@ -317,7 +327,7 @@ def _check_rate(accelerator: AcceleratorParts, cost: SystemCost) -> None:
     rate = accelerator.power.rate
     if rate is None or not cost.seconds.size:
         return
-    busy = float(jnp.sum(cost.seconds[:-1]))
+    busy = float(busy_seconds(accelerator, cost))
     if busy * float(rate) > RATE_MARGIN:
         raise ValueError(
             f"Argument `rate` must be at most {1 / busy:.4g} inferences per second, of {busy:.4g} s each, but is "

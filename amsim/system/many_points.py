@@ -15,8 +15,8 @@ from amsim.circuits.checks import integer_between, part_of, real_numbers
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.system.accelerator import Accelerator
-from amsim.system.cost import RATE_MARGIN, unchecked_cost
-from amsim.system.hardware import COMPONENTS, MEMORIES
+from amsim.system.cost import RATE_MARGIN, bits_from_dram, busy_seconds, unchecked_cost
+from amsim.system.hardware import COMPONENTS
 from amsim.system.quantities import LABELS
 from amsim.system.settings import continuous_setting, setting_label, with_numbers, with_settings
 from amsim.workloads import Layer, Workload
@@ -98,13 +98,10 @@ def _one_point(accelerator: Accelerator, layers: tuple[Layer, ...], values: dict
     there = with_numbers(accelerator, values)
     cost = unchecked_cost(there, layers)
     rate = there.power.rate
-    # With a rate the last row is the time between inferences.
-    busy = jnp.sum(cost.seconds if rate is None else cost.seconds[:-1])
-    outside = jnp.sum(cost.read[:, MEMORIES.index("dram")])
     return _Point(
         energy=jnp.sum(cost.energy, axis=0),
         latency=jnp.sum(cost.seconds),
         area=jnp.sum(cost.area),
-        fits=jnp.asarray(True) if there.dram is not None else outside == 0,
-        keeps_rate=jnp.asarray(True) if rate is None else busy * rate <= RATE_MARGIN,
+        fits=jnp.asarray(True) if there.dram is not None else bits_from_dram(cost) == 0,
+        keeps_rate=jnp.asarray(True) if rate is None else busy_seconds(there, cost) * rate <= RATE_MARGIN,
     )
