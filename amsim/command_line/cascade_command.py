@@ -1,13 +1,12 @@
 """`amsim cascade`: wake-up stages over a stream, of the package or of a file."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import plain, print_written
+from amsim.command_line.output import print_json, print_written
 from amsim.files.whole_file import check_writable
 
 LIMITS = {"face": 1e-3, "voice": 20e-6}
@@ -47,7 +46,7 @@ def cascade(
     result, power = _evaluated(system, limit, always_leaking)
     console = Console(markup=False, emoji=False, highlight=False)
     if as_json:
-        print(json.dumps(plain(result), indent=1))
+        print_json(result)
     else:
         for table in result_tables(result):
             console.print(table)

@@ -1,13 +1,12 @@
 """`amsim compare`: designs side by side, on the networks of the package or on one's own."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import plain, print_written, shows_progress
+from amsim.command_line.output import print_json, print_written, shows_progress
 from amsim.files.whole_file import check_writable
 
 
@@ -88,7 +87,7 @@ def compare(
     # Before the files: a full disk then costs no result.
     console = Console()
     if as_json:
-        print(json.dumps(plain(result), indent=1))
+        print_json(result)
     else:
         for table in comparison_tables(result):
             console.print(table)

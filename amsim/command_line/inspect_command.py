@@ -1,12 +1,11 @@
 """`amsim inspect`: what a network is to hardware."""
 
-import json
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import plain
+from amsim.command_line.output import print_json
 
 
 def inspect(
@@ -25,7 +24,7 @@ def inspect(
 
     result = inspect_network(network, data=data, hardware=hardware)
     if as_json:
-        print(json.dumps(plain(result), indent=1))
+        print_json(result)
         return
     console = Console(markup=False, emoji=False, highlight=False)
     for table in inspection_tables(result):

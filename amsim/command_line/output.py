@@ -1,5 +1,6 @@
 """What commands say beside their tables: results as JSON, progress, and where files are."""
 
+import json
 import math
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,6 +22,11 @@ def print_written(*paths: Path) -> None:
     if not quiet.get():
         named = ", ".join(map(str, paths))
         Console(markup=False, emoji=False, highlight=False).print(f"Written: {named}", soft_wrap=True)
+
+
+def print_json(result: Any) -> None:
+    """Print the content of a result as JSON."""
+    print(json.dumps(plain(result), indent=1))
 
 
 def plain(result: Any) -> dict[str, Any]:

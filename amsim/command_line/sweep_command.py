@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import plain, print_written, shows_progress
+from amsim.command_line.output import print_json, print_written, shows_progress
 from amsim.command_line.workers import dask_client
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_writable
@@ -79,7 +79,7 @@ def sweep(
     # Before the files: a full disk then costs no result.
     console = Console(markup=False, emoji=False, highlight=False)
     if as_json:
-        print(json.dumps(plain(result), indent=1))
+        print_json(result)
     else:
         for table in result_tables(result):
             console.print(table)

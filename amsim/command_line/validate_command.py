@@ -1,13 +1,12 @@
 """`amsim validate`: the ladder of trust."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from amsim.command_line.output import plain, print_written, shows_progress
+from amsim.command_line.output import print_json, print_written, shows_progress
 from amsim.files.whole_file import check_writable
 
 
@@ -32,7 +31,7 @@ def validate(
     result = run_validation(progress=shows_progress())
     # Before the file: a full disk then costs no result.
     if as_json:
-        print(json.dumps(plain(result), indent=1))
+        print_json(result)
     else:
         _print_tables(result)
     if out is not None:
