@@ -71,7 +71,7 @@ def _stage_averages(cost: StageCost, period: float, chance: float) -> Averages:
     if use > FULL:
         served = 1.0 / cost.service_time
         powers = np.array([served * cost.inference_energy, 0.0, 0.0, 0.0])
-        return Averages(powers, rate, use, 0.0, 0.0, math.inf, math.inf, rate - served)  # type: ignore[arg-type]
+        return _as_row(powers, rate, use, 0.0, 0.0, math.inf, math.inf, rate - served)
     cycle = BusyCycle(1.0, cost.wake_up_time)
     if chance > 0:
         cycle = busy_cycle(period, min(chance, 1.0), cost.service_time, cost.wake_up_time)
@@ -80,4 +80,9 @@ def _stage_averages(cost: StageCost, period: float, chance: float) -> Averages:
     each = (cost.inference_energy, cost.wake_up_energy, cost.reload_energy, cost.sleep_power)
     powers = np.array([rate, wakes, wakes, asleep]) * each
     latency = cycle.wait + cost.service_time
-    return Averages(powers, rate, use, wakes, asleep, latency, rate * cycle.wait, 0.0)  # type: ignore[arg-type]
+    return _as_row(powers, rate, use, wakes, asleep, latency, rate * cycle.wait, 0.0)
+
+
+def _as_row(*values: np.ndarray | float) -> Averages:
+    """Averages of one stage, arrays without axes but for the powers."""
+    return Averages(*map(np.asarray, values))

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray
 
 from amsim.cascade.chain import Cascade
-from amsim.cascade.gating import Decisions, gated_decisions, stage_arguments
+from amsim.cascade.gating import gated_decisions, stage_arguments
 from amsim.cascade.stage import Stage, StatedDetector
 from amsim.cascade.stage_cost import StageCost, paced, stage_cost
 from amsim.cascade.stream import check_event_rates
@@ -101,7 +101,7 @@ def evaluate_cascade(
         with reporting(progress) as report:
             report(COMPILING, 0, dies or 1)
             for one, read in _populations(cascade, dies, key):
-                found.append(_on_data(one, split, read, batch))
+                found.append(gated_decisions(one, split.inputs, key=read, batch=batch))
                 report("dies", len(found), dies or 1)
         labels = np.asarray(split.labels)
         passes = [pass_rates(one, labels) for one in found]
@@ -118,21 +118,32 @@ def evaluate_cascade(
     )
 
 
-def cascade_costs(cascade: Cascade, data: Split | None = None, *, items: int = COST_ITEMS) -> tuple[StageCost, ...]:
+def cascade_costs(cascade: Cascade, data: Split | None = None) -> tuple[StageCost, ...]:
     """Costs of the stages; those of chips with the activity of the first items of the data.
 
     Raises:
         ValueError: As `amsim.cascade.stage_cost`; the text names the stage.
     """
-    found = []
-    for number, stage in enumerate(cascade.stages):
-        arguments = None
-        if isinstance(stage.chip, Chip):
-            assert data is not None
-            arguments = stage_arguments(stage, items_at(data.inputs, slice(items)))
-        cost = stage_cost(stage, arguments)
-        found.append(paced(stage, cost) if number else cost)
-    return tuple(found)
+    return paced_costs(cascade, [cost_on_data(stage, data) for stage in cascade.stages])
+
+
+def cost_on_data(stage: Stage, data: Split | None) -> StageCost:
+    """Costs of a stage wherever it stands, with the activity of the first items of the data."""
+    arguments = None
+    if isinstance(stage.chip, Chip):
+        assert data is not None
+        arguments = stage_arguments(stage, items_at(data.inputs, slice(COST_ITEMS)))
+    return stage_cost(stage, arguments)
+
+
+def paced_costs(cascade: Cascade, costs: Sequence[StageCost]) -> tuple[StageCost, ...]:
+    """Costs of the stages at their paces; the first one takes items as they are offered.
+
+    Raises:
+        ValueError: A pace above what the stage sustains.
+    """
+    first, *later = zip(cascade.stages, costs, strict=True)
+    return (first[1], *(paced(stage, cost) for stage, cost in later))
 
 
 def checked_data(cascade: Cascade, data: Any) -> Split | None:
@@ -180,7 +191,3 @@ def _on_die(stage: Stage, key: PRNGKeyArray) -> Stage:
         decision_rule=chip.decision_rule,
     )  # fmt: skip
     return dataclasses.replace(stage, chip=drawn)
-
-
-def _on_data(cascade: Cascade, data: Split, key: PRNGKeyArray | None, batch: int) -> Decisions:
-    return gated_decisions(cascade, data.inputs, key=key, batch=batch)

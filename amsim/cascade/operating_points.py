@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from amsim.cascade.alternatives import Choices, arrangements
 from amsim.cascade.chain import Cascade
-from amsim.cascade.evaluating import cascade_costs, checked_data, evaluate_cascade
+from amsim.cascade.evaluating import checked_data, cost_on_data, evaluate_cascade, paced_costs
 from amsim.cascade.gating import stage_keys, stage_scores
 from amsim.cascade.quantities import LABELS
 from amsim.cascade.stage_cost import StageCost
@@ -75,10 +75,7 @@ def operating_point(
     _check_limits(miss_rate, false_alarm_rate, key, batch)
     part_of("cascade", cascade, Cascade)
     number_between("event_rate", event_rate, 0.0, float("inf"))
-    split = checked_data(cascade, data)
-    assert split is not None
-    check = checked_data(cascade, held_out) if held_out is not None else None
-    choosing, verifying = _halves(split) if check is None else (split, check)
+    choosing, verifying = _choosing_and_verifying(cascade, data, held_out)
     rate = float(check_event_rates(event_rate, cascade.watch_rate))
     table = _ScoreTable(choosing, key, batch)
     found = {
@@ -131,10 +128,7 @@ def power_curve(
     for limit in limits:
         _check_limits(float(limit), false_alarm_rate, key, batch)
     part_of("cascade", cascade, Cascade)
-    split = checked_data(cascade, data)
-    assert split is not None
-    check = checked_data(cascade, held_out) if held_out is not None else None
-    choosing, verifying = _halves(split) if check is None else (split, check)
+    choosing, verifying = _choosing_and_verifying(cascade, data, held_out)
     rates = np.atleast_1d(check_event_rates(event_rate, cascade.watch_rate))
     chosen_on, verified_on = _ScoreTable(choosing, key, batch), _ScoreTable(verifying, key, batch)
     found = dict(arrangements(cascade, choices))
@@ -146,7 +140,7 @@ def power_curve(
         one = list(found.values())[place[0]]
         limits_here = (float(rates[place[1]]), float(limits[place[2]]), false_alarm_rate)
         best = search_thresholds(chosen_on.task(one, *limits_here))
-        there = verified_on.judged(one, *limits_here, best.thresholds)
+        there = judged(verified_on.task(one, *limits_here), best.thresholds)
         numbers = (there.power + constant, there.miss_rate, there.false_alarm_rate, best.excess == 0)
         for name, number in zip(names, numbers, strict=True):
             values[name][place] = number
@@ -165,32 +159,23 @@ class _ScoreTable:
     def __init__(self, data: Split, key: PRNGKeyArray | None, batch: int):
         self.data, self.key, self.batch = data, key, batch
         self._scores: dict[str, np.ndarray] = {}
-        self._costs: dict[tuple[str, ...], tuple[StageCost, ...]] = {}
+        self._costs: dict[str, StageCost] = {}
 
     def task(self, cascade: Cascade, event_rate: float, miss_rate: float, false_alarm_rate: float) -> Task:
-        names = tuple(cascade.names)
         for stage, key in zip(cascade.stages, stage_keys(cascade, self.key), strict=True):
             if stage.name not in self._scores:
                 everything = np.arange(len(self.data))
                 found = stage_scores(stage, self.data.inputs, everything, key=key, batch=self.batch)
-                self._scores[stage.name] = found
-        if names not in self._costs:
-            self._costs[names] = cascade_costs(cascade, self.data)
-        scores = np.stack([self._scores[name] for name in names])
+                self._scores[stage.name], self._costs[stage.name] = found, cost_on_data(stage, self.data)
         return Task(
-            self._costs[names],
-            scores,
+            paced_costs(cascade, [self._costs[name] for name in cascade.names]),
+            np.stack([self._scores[name] for name in cascade.names]),
             np.asarray(self.data.labels),
             cascade.watch_rate,
             event_rate,
             miss_rate,
             false_alarm_rate,
         )
-
-    def judged(
-        self, cascade: Cascade, event_rate: float, miss_rate: float, false_alarm_rate: float, thresholds: np.ndarray
-    ) -> Found:
-        return judged(self.task(cascade, event_rate, miss_rate, false_alarm_rate), thresholds)
 
 
 def _check_limits(miss_rate: Any, false_alarm_rate: Any, key: Any, batch: Any) -> None:
@@ -199,6 +184,17 @@ def _check_limits(miss_rate: Any, false_alarm_rate: Any, key: Any, batch: Any) -
         one_key("key", key)
     number_between("miss_rate", miss_rate, 0.0, 1.0)
     number_between("false_alarm_rate", false_alarm_rate, 0.0, float("inf"))
+
+
+def _choosing_and_verifying(cascade: Cascade, data: LabelledData, held_out: LabelledData | None) -> tuple[Split, Split]:
+    """Items that choose thresholds and items that verify them."""
+    split = checked_data(cascade, data)
+    assert split is not None
+    if held_out is None:
+        return _halves(split)
+    check = checked_data(cascade, held_out)
+    assert check is not None
+    return split, check
 
 
 def _halves(data: Split) -> tuple[Split, Split]:
