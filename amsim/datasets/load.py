@@ -6,7 +6,6 @@ refused rather than repaired: results carry the name of the data set, so one nam
 
 import difflib
 import gzip
-import io
 import os
 import reprlib
 import struct
@@ -14,14 +13,14 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import UInt8
 
 from amsim.datasets import cifar_batch as _cifar_batch
-from amsim.datasets.split import CorruptFileError, Dataset, Split, check_sha256
+from amsim.datasets.embedded import embedded_arrays
+from amsim.datasets.split import CorruptFileError, Dataset, check_sha256, fixed_split
 from amsim.datasets.spoken_digits import SPEAKERS, load_spoken_digits
 from amsim.files.path_argument import checked_path
 from amsim.files.regular_file import open_regular_file, read_regular_file
@@ -83,11 +82,8 @@ MINI_SHA256 = "8f6ea60fe981c63aa9abab6d7d4908d9ede49e8b7e2e8c58a5e22f312b9eb1ad"
 def _load_mini(folder: Path | None) -> Dataset:
     name = "fashion-mnist-mini"
     _check_no_folder(name, folder)
-    file = resources.files("amsim.datasets").joinpath("files", "fashion-mnist-mini.npz")
-    raw = file.read_bytes()
-    check_sha256(str(file), raw, MINI_SHA256, "the file that this version of amsim was made with")
-    with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-        train, test = (_split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test"))
+    arrays = embedded_arrays("fashion-mnist-mini.npz", MINI_SHA256)
+    train, test = (fixed_split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test"))
     return Dataset(name, train, test, FASHION_CLASSES, "subset of Fashion-MNIST (Zalando SE, MIT) inside amsim")
 
 
@@ -148,7 +144,9 @@ def _load_fashion(folder: Path | None) -> Dataset:
     places = (*_places(folder, (name,)), *system)
     place, _ = _find("Fashion-MNIST", places, (tuple(file.name for file in FASHION_FILES),), advice)
     arrays = [_read_idx(place / file.name, file) for file in FASHION_FILES]
-    return Dataset(name, _split(*arrays[:2]), _split(*arrays[2:]), FASHION_CLASSES, f"Fashion-MNIST from {place}")
+    return Dataset(
+        name, fixed_split(*arrays[:2]), fixed_split(*arrays[2:]), FASHION_CLASSES, f"Fashion-MNIST from {place}"
+    )
 
 
 def _read_idx(path: Path, file: IdxFile) -> UInt8[np.ndarray, "..."]:
@@ -189,8 +187,8 @@ def _load_cifar(folder: Path | None) -> Dataset:
     places = _places(folder, (name, "cifar-10-batches-bin", "cifar-10-batches-py"))
     place, files = _find("CIFAR-10", places, (binary, pickled), advice)
     images, labels = zip(*(_read_cifar(place / file) for file in files), strict=True)
-    train = _split(np.concatenate(images[:-1]), np.concatenate(labels[:-1]))
-    test = _split(images[-1], labels[-1])
+    train = fixed_split(np.concatenate(images[:-1]), np.concatenate(labels[:-1]))
+    test = fixed_split(images[-1], labels[-1])
     for part, content in (("data_batch_1 to 5", train), ("test_batch", test)):
         occurrences = np.bincount(content.labels, minlength=len(CIFAR_CLASSES))
         if np.any(occurrences != len(content) // len(CIFAR_CLASSES)):
@@ -238,13 +236,6 @@ def _find(
     if not places:
         lines.append("  no folder: none was given, and the environment variable AMSIM_DATA is not set")
     raise FileNotFoundError("\n".join([*lines, advice]))
-
-
-def _split(images: UInt8[np.ndarray, "batch ..."], labels: Integer[np.ndarray, " batch"]) -> Split:
-    numbers = labels.astype(np.int32)
-    for array in (images, numbers):
-        array.setflags(write=False)
-    return Split(images, numbers)
 
 
 _LOADERS: dict[str, Callable[[Path | None], Dataset]] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Integer, Shaped
 
 from amsim.datasets.inputs import Inputs, arrays_of, count_items, items_at
 
@@ -63,6 +63,14 @@ class Split:
         arrays = [(path, np.asarray(array)) for path, array in arrays_of(self.inputs)]
         shapes = ", ".join(f"{path} {array.dtype}{array.shape[1:]}".strip() for path, array in arrays)
         return f"Split({len(self)} items, inputs {shapes})"
+
+
+def fixed_split(inputs: Shaped[np.ndarray, "items ..."], labels: Integer[np.ndarray, " items"]) -> Split:
+    """Split whose arrays cannot be written to, its labels int32."""
+    numbers = labels.astype(np.int32)
+    for array in (inputs, numbers):
+        array.setflags(write=False)
+    return Split(inputs, numbers)
 
 
 @dataclass(frozen=True, eq=False)

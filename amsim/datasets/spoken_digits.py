@@ -1,13 +1,12 @@
 """Spoken digits inside the package: cepstral coefficients of real recordings, divided at random or by speaker."""
 
-import io
 from functools import cache
-from importlib import resources
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from amsim.datasets.split import Dataset, Split, check_sha256
+from amsim.datasets.embedded import embedded_arrays
+from amsim.datasets.split import Dataset, fixed_split
 
 FRAMES = 32
 """Frames of an item; 2 % of the recordings are longer, and their last frames are left out."""
@@ -39,26 +38,17 @@ def load_spoken_digits(name: str, speaker: int | None = None) -> Dataset:
     """
     arrays = _arrays()
     test = arrays["held_out"] if speaker is None else arrays["speakers"] == speaker
-    lengths, labels = arrays["lengths"].astype(int), arrays["labels"].astype(np.int32)
+    lengths, labels = arrays["lengths"].astype(int), arrays["labels"]
     features = arrays["features"].astype(np.float32)
     inputs = _padded(_standardised(features, np.repeat(~test, lengths)), lengths)
-    return Dataset(name, _split(inputs, labels, ~test), _split(inputs, labels, test), CLASSES, SOURCE)
-
-
-def _split(inputs: np.ndarray, labels: np.ndarray, chosen: np.ndarray) -> Split:
-    found = inputs[chosen], labels[chosen]
-    for array in found:
-        array.setflags(write=False)
-    return Split(*found)
+    return Dataset(
+        name, fixed_split(inputs[~test], labels[~test]), fixed_split(inputs[test], labels[test]), CLASSES, SOURCE
+    )
 
 
 @cache
 def _arrays() -> dict[str, np.ndarray]:
-    file = resources.files("amsim.datasets").joinpath("files", "spoken-digits.npz")
-    raw = file.read_bytes()
-    check_sha256(str(file), raw, SHA256, "the file that this version of amsim was made with")
-    with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-        return dict(arrays)
+    return embedded_arrays("spoken-digits.npz", SHA256)
 
 
 def _standardised(
