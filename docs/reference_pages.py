@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import PurePosixPath
 
 from public_names import described, origin, source
@@ -55,6 +56,7 @@ def title(text: str) -> str:
     return next(line.lstrip("# ") for line in text.splitlines() if line.startswith("# "))
 
 
+@cache
 def _definition(name: str) -> tuple[ast.AST | None, str]:
     """What defines a name, and the string that describes it."""
     if source(name).exists():
@@ -66,7 +68,7 @@ def _definition(name: str) -> tuple[ast.AST | None, str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == last:
             return node, ast.get_docstring(node) or ""
         if isinstance(node, ast.Assign) and last in {ast.unparse(target) for target in node.targets}:
-            return node, after.value.value if isinstance(after, ast.Expr) else ""  # type: ignore[attr-defined]
+            return node, after.value.value if isinstance(after, ast.Expr) else ""
     return None, ""
 
 
