@@ -3,6 +3,8 @@
 import gc
 import mmap
 import os
+import shutil
+import time
 from pathlib import Path
 
 import equinox as eqx
@@ -13,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from jaxtyping import config, install_import_hook
+from sampled_cases import covering
 
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -41,10 +44,54 @@ for option, value in FAST_COMPILATION.items():
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{option}={value}".strip()
 
 
+@pytest.hookimpl(tryfirst=True)  # before the cases marked `slow` are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The cases that a test marked `sampled` leaves out of the test command are slow ones."""
+    grids: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled") and not item.get_closest_marker("slow"):
+            grids.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in grids.values():
+        marker = cases[0].get_closest_marker("sampled")
+        kept = covering([case.callspec.params for case in cases], *marker.args)
+        for place, case in enumerate(cases):
+            if place not in kept:
+                case.add_marker(pytest.mark.slow)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What one process compiled is there for the others, after caches were cleared, and for the next run."""
+    cache = getattr(config, "cache", None)  # none with `-p no:cacheprovider`
+    if cache is None:
+        return
+    folder = cache.mkdir("programs")
+    if not hasattr(config, "workerinput") and sum(file.stat().st_size for file in folder.iterdir()) > MANY_BYTES:
+        shutil.rmtree(folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seconds", type=float, help="skip the tests that have not begun after so many seconds")
+
+
+START = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    limit = item.config.getoption("--seconds")
+    if limit is not None and time.monotonic() - START > limit:
+        pytest.skip(f"not begun within {limit:.0f} s")
+
+
 def pytest_collection_finish() -> None:
     """Tracing makes many objects: by default the collector takes a tenth of the time of tests that trace much."""
     gc.set_threshold(50_000, 20, 10)
 
+
+MANY_BYTES = 2e9
+"""Size of the compiled programs that are kept, beyond which they are thrown away at the next start."""
 
 # Of the 65530 that Linux allows a process by default; with about 4 GB of programs. To compile them again takes longer.
 MANY_MAPS = 8_000

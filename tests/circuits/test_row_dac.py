@@ -185,6 +185,7 @@ def test_one_bit_is_the_array_without_it(effects):
     assert not any(float(extra) for extra in variances.values())
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("input_coding", "weight_coding", "second"),
     [("bipolar", "bipolar", "none"), ("unipolar", "ternary", "differential")],
@@ -239,6 +240,7 @@ def mean_square_error(noisy, items):
     return jnp.mean(jax.lax.map(errors, jax.random.split(jax.random.key(0), 150)) ** 2)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("second", ["none", "differential", "replica"])
 def test_mean_square_error_is_the_predicted_one(second):
     noisy = dataclasses.replace(
@@ -276,6 +278,7 @@ BESIDE = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("parts", BESIDE.values(), ids=BESIDE)
 def test_error_is_the_predicted_one_beside(parts):
     quiet = Comparator(noise=4e-3, offset_sigma=5e-3, trim=None)
