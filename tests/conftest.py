@@ -1,6 +1,7 @@
 """Strict numerics and run-time type checks for every test."""
 
 import gc
+import hashlib
 import mmap
 import os
 import shutil
@@ -45,8 +46,11 @@ for option, value in FAST_COMPILATION.items():
 
 
 @pytest.hookimpl(tryfirst=True)  # before the cases marked `slow` are left out
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The cases that a test marked `sampled` leaves out of the test command are slow ones."""
+    order = config.getoption("--order")
+    if order is not None:
+        items.sort(key=lambda item: hashlib.sha256(f"{order} {item.path.name}".encode()).digest())
     grids: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("sampled") and not item.get_closest_marker("slow"):
@@ -74,6 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seconds", type=float, help="skip the tests that have not begun after so many seconds")
+    parser.addoption("--order", help="order the files of tests by the hash of this text and their names")
 
 
 START = time.monotonic()
