@@ -33,7 +33,8 @@ from amsim.circuits.contract.bit_slicing import (
     swing_of,
     weight_digits,
 )
-from amsim.circuits.contract.macro import Die, no_converter
+from amsim.circuits.contract.converted_lines import no_converter
+from amsim.circuits.contract.macro import Die
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product, over_columns
