@@ -15,7 +15,9 @@ from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.charge.array import CapacitorArray, with_stated_supply
 from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
-from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts, counts_at_decision, fold_die
+from amsim.circuits.charge.die_folding import fold_die
+from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts
+from amsim.circuits.charge.line_at_decision import counts_at_decision
 from amsim.circuits.charge.lumped_reading import check_lumped, lumped_note, read_lumped
 from amsim.circuits.charge.readout_choice import choose_readout, line_moments
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale

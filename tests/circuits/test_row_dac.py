@@ -135,7 +135,7 @@ def test_a_line_is_that_of_explicit_capacitors(rows, bits):
 
 def test_analog_value_of_a_line_without_a_converter():
     """To rounding, through the gradient-free part of the path: sums of a die before any step of the converter."""
-    from amsim.circuits.charge.folded_line import fold_die
+    from amsim.circuits.charge.die_folding import fold_die
     from amsim.circuits.contract.bit_slicing import Joining, accumulate, weight_digits
 
     array = dataclasses.replace(BASE, adc=FINE)
