@@ -156,3 +156,15 @@ def tiny_network(tmp_path_factory):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     (found / "tiny.onnx").write_bytes(model.SerializeToString())
     return found
+
+
+@pytest.fixture
+def written(tiny_network):
+    """Writer of a study file beside the tiny network."""
+
+    def write(text):
+        path = tiny_network / "study.toml"
+        path.write_text(text)
+        return path
+
+    return write
