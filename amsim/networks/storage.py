@@ -43,6 +43,13 @@ class CorruptNetworkError(ValueError):
     """A network file is damaged, of another format, or inconsistent."""
 
 
+def check_network(name: str, network: Any) -> None:
+    """Raise ValueError unless this is a network that has files."""
+    if not isinstance(network, Network):
+        allowed = " or ".join(kind.__name__ for kind in get_args(Network))
+        raise ValueError(f"Argument `{name}` must be of type {allowed}, but is {shown(network)}.")
+
+
 def save_network(path: Path, network: Network, params: Params) -> None:
     """Write a network, its weights as the integers that they are quantised to, so that loading gives the same outputs.
 
@@ -56,9 +63,7 @@ def save_network(path: Path, network: Network, params: Params) -> None:
     Raises:
         ValueError: It is not such a network, or its parameters are not arrays by layer and name.
     """
-    if not isinstance(network, Network):
-        allowed = " or ".join(kind.__name__ for kind in get_args(Network))
-        raise ValueError(f"Argument `network` must be of type {allowed}, but is {shown(network)}.")
+    check_network("network", network)
     part_of("params", params, Mapping)
     for name, layer in params.items():
         part_of(f"params[{name!r}]", layer, Mapping)

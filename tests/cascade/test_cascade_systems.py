@@ -16,6 +16,7 @@ from amsim.command_line.application import app
 from amsim.plot import plot_cascade, plot_power_curve
 from amsim.report.picture import result_picture
 from amsim.report.result_file import open_result
+from amsim.report.tables import result_tables
 from amsim.results.labelled import labelled
 from amsim.studies.cascade_file import read_cascade
 
@@ -160,6 +161,13 @@ def test_a_file_on_the_command_line(tmp_path):
     assert "average power by true events per hour" in again.output
     printed = CliRunner().invoke(app, [*arguments[:4], "--json"])
     assert json.loads(printed.output)["variables"]["average_power"]["units"] == "W"
+
+
+def test_a_cascade_without_other_powers_is_shown_and_reported(tmp_path):
+    """Nothing beside the chips draws power in most cascades."""
+    result = amsim.evaluate_cascade(stated_cascade(), event_rate=[0.1, 1.0])
+    assert "constant" not in [column.header for column in result_tables(result)[1].columns]
+    assert amsim.write_report(result, tmp_path / "page.html").stat().st_size > 1000
 
 
 def test_the_example_of_a_file_runs():
