@@ -82,11 +82,11 @@ def evaluate_cascade(
         one_key("key", key)
     if dies is not None:
         at_least_one(dies=dies)
-        if key is None:
-            raise ValueError("Argument `key` must be given to draw dies, but is None.")
     split = checked_data(cascade, data)
     if dies is not None and split is None:
         raise ValueError(f"Argument `dies` must be None where all stages state their rates, but is {dies}.")
+    if dies is not None and key is None:
+        raise ValueError("Argument `key` must be given to draw dies, but is None.")
     offered = cascade.watch_rate
     if event_rate is None and split is None:
         raise ValueError("Argument `event_rate` must be events per second where no data say how many, but is None.")

@@ -17,6 +17,7 @@ from amsim.datasets.split import Dataset
 from amsim.evaluation.accuracy import plain_accuracy
 from amsim.evaluation.answers import are_right, check_answers
 from amsim.networks.quantised import Params, plain_convolution
+from amsim.networks.sequence_network import SequenceNetwork
 from amsim.networks.storage import Network, check_network
 from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.training.losses import cross_entropy
@@ -77,6 +78,11 @@ def train(
     number_between("learning_rate", learning_rate, 0.0, float("inf"))
     integer_between("batch", batch, 1, len(data.train))
     items, test = class_items("data.train", data.train), class_items("data.test", data.test)
+    if isinstance(network, SequenceNetwork) and not jnp.issubdtype(np.asarray(items.inputs).dtype, jnp.floating):
+        raise ValueError(
+            "Argument `data` must have features in floating point for a network of sequences, but they are of type "
+            f"{np.asarray(items.inputs).dtype}."
+        )
     steps = len(items) // batch
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps))
     initial, shuffle, mirror = jax.random.split(jax.random.key(seed), 3)

@@ -196,6 +196,8 @@ def test_data_and_networks_of_a_file(tmp_path):
         (("recall = 0.94", ""), "`recall` must be given for a `workload`"),
         (("other_power", "other_powr"), "other_powr is unknown. Did you mean 'other_power'"),
         (('"LPDDR4"', '"LPDDR9"'), "reload_from must be one of"),
+        (("power_limit = 1e-3", "power_limit = -1.0"), "`power_limit` must be above 0, but is -1"),
+        (("power_limit = 1e-3", "dies = 3"), "`dies` is for stages that decide on `data`"),
         (('workload = "binary-image-64"', ""), "either a `network` with weights or a `workload`"),
     ],
 )
@@ -208,6 +210,7 @@ def test_mistakes_of_a_file_are_named(tmp_path, change, text):
 def test_wrong_commands_end_in_one_line():
     for arguments, text in (
         (["cascade", "faces"], "`system` must be face, voice or a file that ends in .toml, but is 'faces'"),
+        (["cascade", "voice", "--simulate", "1e12"], "`--simulate` must be at most 1e.07 s, in which 10000000 items"),
         (["cascade", "a.toml", "--always-leaking"], "`--always-leaking` is for face and voice"),
     ):
         with pytest.raises(ValueError, match=text):
