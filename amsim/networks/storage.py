@@ -131,7 +131,7 @@ def _network(arrays: dict[str, np.ndarray]) -> tuple[Network, Params]:
     else:
         _check_entries("", header, {"format", "kind", "settings"})
         kind, settings = header["kind"], header["settings"]
-        if kind not in KINDS or not isinstance(settings, dict):
+        if not isinstance(kind, str) or kind not in KINDS or not isinstance(settings, dict):
             raise ValueError(f"its kind must be one of {', '.join(KINDS)}, with settings, but is {str(kind)[:40]}")
         _check_entries("settings with ", settings, {field.name for field in dataclasses.fields(KINDS[kind])})
         if kind == "images":
@@ -163,7 +163,7 @@ def _image_network(settings: dict[str, Any], arrays: int, settings_of_layer: int
 
 def _sequence_network(settings: dict[str, Any], arrays: int) -> SequenceNetwork:
     _check_settings(settings)
-    if settings["depth"] > arrays:
+    if not isinstance(settings["depth"], int) or settings["depth"] > arrays:
         raise ValueError(f"it must have at most one layer for each of its {arrays} arrays")
     return SequenceNetwork(**settings | {"input_shape": tuple(settings["input_shape"])})
 
@@ -190,6 +190,8 @@ def _checked_params(network: Network, arrays: dict[str, np.ndarray]) -> Params:
         bits = network.word_lengths[name][0]
         params[name] = {}
         for part, shape in layer.items():
+            if f"{name}.{part}" not in arrays:
+                raise ValueError(f"it lacks the array {name}.{part}")
             values, coded = arrays.pop(f"{name}.{part}"), part == "kernel" and bits != FLOAT
             if values.shape != shape.shape:
                 raise ValueError(f"array {name}.{part} has shape {values.shape}, expected {shape.shape}")
