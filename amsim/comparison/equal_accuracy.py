@@ -119,7 +119,7 @@ def _check_comparison(comparison: Any, *, in_each: bool = False) -> None:
     metric = metric_of(comparison) if isinstance(comparison, xr.Dataset) else METRICS["accuracy"]
     each = (metric.name, metric.items) if in_each else ()
     dims = ("design", "component", *(("die", "item") if in_each else ()))
-    check_dataset("comparison", comparison, ("energy", *interval_names(metric.name), *each), dims)
+    check_dataset("comparison", comparison, ("energy", interval_names(metric.name)[0], *each), dims)
 
 
 def _limit(comparison: xr.Dataset) -> list[str]:

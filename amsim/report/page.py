@@ -99,9 +99,8 @@ def _libraries() -> tuple[Any, str]:
 def _named(argument: str, given: Any) -> dict[str, tuple[xr.Dataset, list[str]]]:
     held = [given] if isinstance(given, xr.Dataset | str | Path) else given
     if not isinstance(held, Sequence) or not held:
-        raise ValueError(
-            f"Argument `{argument}` must be results or paths of results, at least one, but is {shown(given)}."
-        )
+        wrong = repr(held) if isinstance(held, Sequence) else shown(given)
+        raise ValueError(f"Argument `{argument}` must be results or paths of results, at least one, but is {wrong}.")
     found: dict[str, tuple[xr.Dataset, list[str]]] = {}
     for number, one in enumerate(held, 1):
         if isinstance(one, xr.Dataset):
