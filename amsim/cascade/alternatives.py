@@ -42,9 +42,14 @@ def stage_at_supply(stage: Stage, supply: float, *, process: Process | None = No
 def arrangements(cascade: Cascade, choices: Choices | None) -> Iterator[tuple[str, Cascade]]:
     """Every combination of alternatives as a cascade, by the names of its stages.
 
+    Args:
+        cascade: A cascade.
+        choices: Alternatives of stages by name; None among them leaves the stage out.
+
     Raises:
-        ValueError: An unknown name, or alternatives that are not stages or None.
+        ValueError: No cascade, an unknown name, or alternatives that are not stages or None.
     """
+    part_of("cascade", cascade, Cascade)
     given = {} if choices is None else choices
     if not isinstance(given, Mapping):
         raise ValueError(f"Argument `choices` must be lists of stages by name, but is {shown(choices)}.")
@@ -53,7 +58,10 @@ def arrangements(cascade: Cascade, choices: Choices | None) -> Iterator[tuple[st
         wrong = not isinstance(several, Sequence) or not several
         if wrong or not all(one is None or isinstance(one, Stage) for one in several):
             raise ValueError(f"Argument `choices` must have stages or None for {name!r}, but has {shown(several)}.")
-    options = _named_options(cascade, given)
+    return _combined(cascade, _named_options(cascade, given))
+
+
+def _combined(cascade: Cascade, options: list[Sequence[Stage | None]]) -> Iterator[tuple[str, Cascade]]:
     for combination in itertools.product(*options):
         stages = [one for one in combination if one is not None]
         if not stages:

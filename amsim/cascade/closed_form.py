@@ -20,6 +20,7 @@ import numpy as np
 from amsim.cascade.busy_cycle import BusyCycle, busy_cycle
 from amsim.cascade.stage_cost import StageCost
 from amsim.cascade.stream import Load
+from amsim.circuits.checks import part_of
 
 FULL = 1 + 1e-6
 """Utilisation above which a stage is overloaded; just above 1 so that a stage at its limit survives rounding."""
@@ -50,7 +51,12 @@ class Averages(NamedTuple):
 
 
 def averages(load: Load) -> Averages:
-    """Averages of a cascade over a stream, see the head of this file."""
+    """Averages of a cascade over a stream, see the head of this file.
+
+    Raises:
+        ValueError: No `Load`.
+    """
+    part_of("load", load, Load)
     period, reach = 1.0 / load.item_rate, load.reach
     # Fraction of the items that reach a stage of those at the ticks: an overloaded stage passes on at its own pace.
     found = []

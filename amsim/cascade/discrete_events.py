@@ -11,9 +11,15 @@ from jaxtyping import PRNGKeyArray
 from amsim.cascade.quantities import LABELS
 from amsim.cascade.stage_cost import StageCost
 from amsim.cascade.stream import PARTS, Load, load_of
-from amsim.circuits.checks import at_least_one, number_between, one_key
+from amsim.circuits.checks import integer_between, number_between, one_key
 from amsim.results.labelled import labelled
 from amsim.results.provenance import key_words, versions
+
+MOST_ITEMS = 10**7
+"""Most items of a run, which take minutes."""
+
+MOST_RUNS = 1000
+"""Most runs of a simulation."""
 
 
 def simulate_cascade(result: xr.Dataset, *, duration: float = 3600.0, runs: int = 4, key: PRNGKeyArray) -> xr.Dataset:
@@ -34,11 +40,12 @@ def simulate_cascade(result: xr.Dataset, *, duration: float = 3600.0, runs: int 
 
     Raises:
         ImportError: SimPy is not installed.
-        ValueError: Not such a result, a duration that is not above 0, a count below 1, or a key that is not typed.
+        ValueError: Not such a result, a duration of less than one item or more than `MOST_ITEMS`, a count below 1 or
+            above `MOST_RUNS`, or a key that is not typed.
     """
     load = load_of(result)
-    number_between("duration", duration, 1 / load.item_rate, float("inf"))
-    at_least_one(runs=runs)
+    check_duration("duration", duration, load.item_rate)
+    integer_between("runs", runs, 1, MOST_RUNS)
     one_key("key", key)
     words = key_words(key)
     found = [simulate(load, duration, np.random.default_rng([*words, run])) for run in range(runs)]
@@ -54,6 +61,16 @@ def simulate_cascade(result: xr.Dataset, *, duration: float = 3600.0, runs: int 
         {"duration": duration, "event_rate": load.event_rate, "key": words, **versions()},
         labels=LABELS,
     )
+
+
+def check_duration(argument: str, duration: Any, item_rate: float) -> None:
+    """Raise ValueError unless so many seconds are a number of items that can be simulated."""
+    number_between(argument, duration, 1 / item_rate, float("inf"))
+    if duration * item_rate > MOST_ITEMS:
+        raise ValueError(
+            f"Argument `{argument}` must be at most {MOST_ITEMS / item_rate:.4g} s, in which {MOST_ITEMS} items come, "
+            f"but is {duration:g}."
+        )
 
 
 MEASURES = ("item_rate", "wake_up_rate", "utilisation", "sleep_share", "latency", "queue", "queue_left")

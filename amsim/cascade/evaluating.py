@@ -79,6 +79,8 @@ def evaluate_cascade(
     split = checked_data(cascade, data)
     if dies is not None and split is None:
         raise ValueError(f"Argument `dies` must be None where all stages state their rates, but is {dies}.")
+    if dies is not None and key is None:
+        raise ValueError("Argument `key` must be given to draw dies, but is None.")
     offered = cascade.watch_rate
     if event_rate is None and split is None:
         raise ValueError("Argument `event_rate` must be events per second where no data say how many, but is None.")
@@ -115,8 +117,6 @@ def _check_settings(
         one_key("key", key)
     if dies is not None:
         at_least_one(dies=dies)
-        if key is None:
-            raise ValueError("Argument `key` must be given to draw dies, but is None.")
 
 
 def _on_data(
@@ -165,25 +165,27 @@ def paced_costs(cascade: Cascade, costs: Sequence[StageCost]) -> tuple[StageCost
     return (first[1], *(paced(stage, cost) for stage, cost in later))
 
 
-def checked_data(cascade: Cascade, data: Any) -> Split | None:
+def checked_data(cascade: Cascade, data: Any, argument: str = "data") -> Split | None:
     """Data with labels 0 and 1, which all stages can decide on; None where all stages state their rates."""
     stating = [stage.name for stage in cascade.stages if isinstance(stage.chip, StatedDetector)]
     if data is None:
         if len(stating) < len(cascade.stages):
             name = next(stage.name for stage in cascade.stages if stage.name not in stating)
-            raise ValueError(f"Argument `data` must be labelled items for the chip of stage {name!r}, but is None.")
+            raise ValueError(
+                f"Argument `{argument}` must be labelled items for the chip of stage {name!r}, but is None."
+            )
         return None
     if stating:
         raise ValueError(
-            f"Argument `data` must be None for a cascade whose stages state their rates, as {stating[0]!r} does; a "
-            "chip of `amsim.deploy` decides on data."
+            f"Argument `{argument}` must be None for a cascade whose stages state their rates, as {stating[0]!r} does; "
+            "a chip of `amsim.deploy` decides on data."
         )
-    split = labelled_items("data", data)
+    split = labelled_items(argument, data)
     labels = np.asarray(split.labels)
     if labels.ndim != 1 or not np.all((labels == 0) | (labels == 1)) or len(np.unique(labels)) < 2:
         raise ValueError(
-            "Argument `data` must have labels of 1 for true events and of 0 for background, one per item and at least "
-            "one of each."
+            f"Argument `{argument}` must have labels of 1 for true events and of 0 for background, one per item and at "
+            "least one of each."
         )
     return Split(split.inputs, labels.astype(int))
 

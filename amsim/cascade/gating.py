@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from amsim.cascade.chain import Cascade
 from amsim.cascade.stage import Stage
-from amsim.circuits.checks import at_least_one
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.datasets.check import network_inputs
 from amsim.datasets.inputs import Inputs, count_items, items_at, map_arrays, network_arguments
 from amsim.deployment.chip import Chip
 from amsim.evaluation.batches import batch_key
@@ -29,6 +30,7 @@ class Decisions(NamedTuple):
     computed: Int[np.ndarray, " stages"]
 
 
+@checked_arguments
 def gated_decisions(
     cascade: Cascade, inputs: Inputs, *, key: PRNGKeyArray | None = None, batch: int = 250
 ) -> Decisions:
@@ -41,10 +43,10 @@ def gated_decisions(
         batch: Items computed at once. The last batch of a stage is filled up with its own last item.
 
     Raises:
-        ValueError: A stage without a chip, inputs that a stage does not take, scores of another shape, or a count below
-            1; the text names the stage.
+        ValueError: No cascade, a stage without a chip, inputs that are not finite numbers or that a stage does not
+            take, scores of another shape, no key, or a count below 1; the text names the stage.
     """
-    at_least_one(batch=batch)
+    inputs = network_inputs("inputs", inputs)
     items = count_items(inputs)
     passed = np.zeros((len(cascade.stages), items), bool)
     scores = np.full((len(cascade.stages), items), np.nan)
@@ -60,11 +62,12 @@ def gated_decisions(
     return Decisions(passed, scores, computed)
 
 
+@checked_arguments
 def all_scores(
     cascade: Cascade, inputs: Inputs, *, key: PRNGKeyArray | None = None, batch: int = 250
 ) -> Float[np.ndarray, "stages items"]:
     """Scores of every stage on every item, for a choice of thresholds; arguments and errors as `gated_decisions`."""
-    at_least_one(batch=batch)
+    inputs = network_inputs("inputs", inputs)
     everything = np.arange(count_items(inputs))
     keyed = zip(cascade.stages, stage_keys(cascade, key), strict=True)
     return np.stack([stage_scores(stage, inputs, everything, key=one, batch=batch) for stage, one in keyed])

@@ -13,10 +13,11 @@ from amsim.cascade.chain import Cascade
 from amsim.cascade.evaluating import checked_data, cost_on_data, evaluate_cascade, paced_costs
 from amsim.cascade.gating import stage_keys, stage_scores
 from amsim.cascade.quantities import LABELS
+from amsim.cascade.stage import StatedDetector
 from amsim.cascade.stage_cost import StageCost
 from amsim.cascade.stream import check_event_rates
 from amsim.cascade.threshold_search import Found, Task, judged, search_thresholds
-from amsim.circuits.checks import at_least_one, number_between, one_key, part_of
+from amsim.circuits.checks import at_least_one, number_between, one_key, part_of, real_numbers, some_items
 from amsim.datasets.check import LabelledData
 from amsim.datasets.split import Split
 from amsim.results.labelled import labelled
@@ -124,7 +125,12 @@ def power_curve(
     Raises:
         ValueError: As `operating_point`.
     """
-    limits = np.atleast_1d(np.asarray(miss_rates, float))
+    limits = np.atleast_1d(real_numbers("miss_rates", miss_rates, (0, 1)))
+    some_items(miss_rates=limits)
+    if np.any((limits < 0) | (limits > 1)):
+        raise ValueError(
+            f"Argument `miss_rates` must be from 0 to 1, but has {limits[(limits < 0) | (limits > 1)][0]}."
+        )
     for limit in limits:
         _check_limits(float(limit), false_alarm_rate, key, batch)
     part_of("cascade", cascade, Cascade)
@@ -188,11 +194,17 @@ def _check_limits(miss_rate: Any, false_alarm_rate: Any, key: Any, batch: Any) -
 
 def _choosing_and_verifying(cascade: Cascade, data: LabelledData, held_out: LabelledData | None) -> tuple[Split, Split]:
     """Items that choose thresholds and items that verify them."""
+    stating = [stage.name for stage in cascade.stages if isinstance(stage.chip, StatedDetector)]
+    if stating:
+        raise ValueError(
+            "Argument `cascade` must have a chip at each stage, whose thresholds are chosen on data, but "
+            f"{stating[0]!r} states its rates."
+        )
     split = checked_data(cascade, data)
     assert split is not None
     if held_out is None:
         return _halves(split)
-    check = checked_data(cascade, held_out)
+    check = checked_data(cascade, held_out, "held_out")
     assert check is not None
     return split, check
 

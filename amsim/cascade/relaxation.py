@@ -5,7 +5,7 @@ the product of those before. Towards the temperature 0 this is the hard decision
 as if no two items shared one, which is exact where a stage is done before the next item comes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from amsim.cascade.stage_cost import StageCost
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import part_of
 
 
 class SmoothCosts(NamedTuple):
@@ -33,6 +35,7 @@ class SmoothCosts(NamedTuple):
         return SmoothCosts(*(jnp.asarray(column, float) for column in np.transpose(rows)))
 
 
+@checked_arguments
 def soft_reach(
     scores: Float[Array, "stages items"], thresholds: Float[Array, " stages"], temperature: Float[Array, " stages"]
 ) -> Float[Array, "steps items"]:
@@ -45,11 +48,18 @@ def soft_reach(
 
     Returns:
         Probabilities, shape (stages + 1, items).
+
+    Raises:
+        ValueError: No numbers, or other shapes.
     """
+    _check_shapes(scores=(scores, 2), thresholds=(thresholds, 1), temperature=(temperature, 1))
+    _check_lengths("scores", scores, thresholds=thresholds, temperature=temperature)
+    scores, thresholds, temperature = map(_as_array, (scores, thresholds, temperature))
     passing = jax.nn.sigmoid((scores - thresholds[:, None]) / temperature[:, None])
     return jnp.concatenate([jnp.ones_like(passing[:1]), jnp.cumprod(passing, axis=0)])
 
 
+@checked_arguments
 def relaxed_power(
     costs: SmoothCosts,
     reach: Float[Array, "steps items"],
@@ -66,8 +76,37 @@ def relaxed_power(
         labels: 1 for a true event, 0 for background, shape (items,); of both at least one.
         item_rate: Items per second that the first stage takes, 1/s.
         event_share: Fraction of them that are events.
+
+    Raises:
+        ValueError: No numbers, or other shapes.
     """
+    part_of("costs", costs, SmoothCosts)
+    _check_shapes(reach=(reach, 2), labels=(labels, 1), item_rate=(item_rate, 0), event_share=(event_share, 0))
+    _check_lengths("reach", reach[:-1], **{"costs.item_energy": costs.item_energy})
+    _check_lengths("labels", labels, **{"reach[0]": reach[0]})
+    reach, labels = _as_array(reach), _as_array(labels)
     events, background = (reach @ mask / jnp.sum(mask) for mask in (labels, 1.0 - labels))
     rates = item_rate * (event_share * events + (1.0 - event_share) * background)[:-1]
     asleep = jnp.maximum(1.0 - rates * costs.awake_time, 0.0)
     return jnp.sum(rates * costs.item_energy + asleep * costs.sleep_power)
+
+
+def _as_array(values: Any) -> Any:
+    """A list as an array; arrays keep their type."""
+    return values if hasattr(values, "ndim") else jnp.asarray(values)
+
+
+def _check_shapes(**given: tuple[Any, int]) -> None:
+    """Raise ValueError unless every named array has so many axes."""
+    for name, (values, axes) in given.items():
+        if np.ndim(values) != axes:
+            raise ValueError(f"Argument `{name}` must have {axes} axes, but has shape {np.shape(values)}.")
+
+
+def _check_lengths(name: str, values: Any, **others: Any) -> None:
+    """Raise ValueError unless other arrays are as long as the named one along its first axis."""
+    for other, array in others.items():
+        if len(array) != len(values):
+            raise ValueError(
+                f"Argument `{other}` must be as long as `{name}`, which is {len(values)}, but is {len(array)}."
+            )

@@ -97,10 +97,10 @@ def check_event_rates(event_rate: Any, item_rate: float) -> np.ndarray:
         ValueError: Not numbers of at least 0, or more events than items.
     """
     rates = np.asarray(real("event_rate", event_rate), float)
-    if rates.ndim > 1 or not rates.size or not np.all(np.isfinite(rates) & (rates >= 0)):
-        raise ValueError(
-            f"Argument `event_rate` must be one number or a list, finite and at least 0, but is {shown(event_rate)}."
-        )
+    wrong = rates[~(np.isfinite(rates) & (rates >= 0))]
+    if rates.ndim > 1 or not rates.size or wrong.size:
+        found = f"has {wrong[0]:g}" if wrong.size and rates.ndim else f"is {shown(event_rate)}"
+        raise ValueError(f"Argument `event_rate` must be one number or a list, finite and at least 0, but {found}.")
     if np.max(rates) > item_rate * (1 + 1e-9):
         raise ValueError(
             f"Argument `event_rate` must be at most the {item_rate:g} items per second of the first stage, each event "

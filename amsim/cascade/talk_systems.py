@@ -14,7 +14,7 @@ from amsim.cascade.stated_numbers import FACE, VOICE
 from amsim.chips.audio import laika2018, vocell2019
 from amsim.chips.binary import binareye2018
 from amsim.chips.envision import envision2017
-from amsim.circuits.checks import truth_values
+from amsim.circuits.checks import number_between, truth_values
 from amsim.circuits.technology.dram import Dram
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import KILOBYTE
@@ -38,9 +38,10 @@ def face_cascade(*, frame_rate: Any = FACE["frame_rate"].value, gated: bool = Tr
             it leaks all the time.
 
     Raises:
-        ValueError: A rate that is not above 0.
+        ValueError: A rate that is not a number above 0.
     """
     truth_values(gated=gated)
+    number_between("frame_rate", frame_rate, 1e-9, 1e9)
     wake: dict[str, Any] = {name: FACE[name].value for name in ("wake_up_energy", "wake_up_latency")}
     detect = _stated(binareye2018(filters=64), binary_image_network(64), FACE, "detect")
     owner = _stated(binareye2018(filters=256), binary_image_network(256), FACE, "owner")

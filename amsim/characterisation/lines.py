@@ -12,11 +12,14 @@ from jaxtyping import Array, Real
 
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.readout_range import finest_counted
+from amsim.circuits.checked_arguments import checked_arguments
+from amsim.circuits.checks import text
 from amsim.circuits.contract.bit_slicing import swing_of
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
+from amsim.datasets.check import network_inputs
 from amsim.datasets.inputs import Inputs, map_arrays, network_arguments
 from amsim.deployment.chip import Chip, traced_chip
 from amsim.deployment.mapping.mapper import MappedSite
@@ -41,6 +44,7 @@ LABELS = {
 }
 
 
+@checked_arguments
 def line_values(
     macro: SwitchedCapacitor, inputs: Real[ArrayLike, "... rows"], weights: Real[ArrayLike, "rows columns"]
 ) -> xr.Dataset:
@@ -65,6 +69,7 @@ def line_values(
     return _labelled(macro, operands.product, _line_report(macro, operands), {"site": ""})
 
 
+@checked_arguments
 def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
     """Line-value histogram of one deployed site, from a noiseless run on sample inputs.
 
@@ -78,10 +83,11 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
         `threshold` over neuron, in cells, and `clipped` is the fraction of thresholds that the bias DAC does not reach.
 
     Raises:
-        ValueError: An unknown site, one that is not on a switched-capacitor array, one with a weight of its own for
-            each member of a batch, or a layer whose uses have different lines.
+        ValueError: No chip, inputs that are no finite numbers, an unknown site, one that is not on a switched-capacitor
+            array, one with a weight of its own for each member of a batch, or a layer whose uses have different lines.
     """
-    inputs = map_arrays(jnp.asarray, inputs)
+    text(site=site)
+    inputs = map_arrays(jnp.asarray, network_inputs("inputs", inputs))
     uses = _uses(chip, inputs, site)
     one = uses[0]
     macro = chip.accelerator.macros[one.macro]

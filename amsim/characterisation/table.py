@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from amsim.characterisation.quantities import LABELS
-from amsim.circuits.checks import integer_between, part_of, truth_values
+from amsim.circuits.checks import at_least_one, integer_between, part_of, truth_values
 from amsim.circuits.measured import Measured
 from amsim.files.path_argument import checked_path
 from amsim.files.regular_file import named_in_errors, read_regular_file
@@ -144,7 +144,9 @@ def measured_macro(
     Raises:
         ValueError: As `read_table` and `Measured`.
     """
-    checked = read_table(table, monotonic=monotonic)
+    if columns is not None:
+        at_least_one(columns=columns)
+    checked = read_named_table("table", table, monotonic=monotonic)
     return Measured(
         counts=tuple(checked["count"].values.tolist()),
         mean=checked["count_read"].values,

@@ -12,7 +12,7 @@ from amsim.chips.word_length import with_word_length
 from amsim.circuits.adc import Adc
 from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.comparator import Comparator
-from amsim.circuits.checks import part_of
+from amsim.circuits.checks import integer_between, part_of, shown
 from amsim.circuits.contract.macro import Macro
 from amsim.circuits.digital_binary import DigitalBinary
 from amsim.circuits.switched_capacitor import SwitchedCapacitor
@@ -23,6 +23,7 @@ from amsim.system.accelerator import Accelerator
 
 FAMILIES = ("switched-capacitor", "digital-binary", "multi-precision")
 WORD_LENGTHS = (1, 2, 4, 8)
+LONGEST_WORD = 16
 DEFAULT_DESIGNS = (
     "switched-capacitor-1b",
     "digital-binary-1b",
@@ -46,10 +47,22 @@ class Design:
     Attributes:
         family: One of `FAMILIES`, or the name of a registered class.
         bits: Word length of weights and activations.
+
+    Raises:
+        ValueError: An unknown family, or a word length that is none.
     """
 
     family: str
     bits: int
+
+    def __post_init__(self) -> None:
+        """Check family and word length."""
+        if not isinstance(self.family, str) or not (self.family in FAMILIES or is_family(self.family)):
+            raise ValueError(
+                f"Argument `family` must be one of {', '.join(FAMILIES)} or registered (`amsim.circuits.register`: "
+                f"{registered_names()}), but is {shown(self.family)}."
+            )
+        integer_between("bits", self.bits, 1, LONGEST_WORD)
 
     @property
     def name(self) -> str:

@@ -32,18 +32,18 @@ def cascade(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
 ) -> None:
     """Average power of a wake-up cascade against the rate of true events, and the rate up to which a limit holds."""
+    _check(system, limit, simulate, seed)
     from amsim.plot import plot_cascade
     from amsim.report.cascade import cascade_lines
     from amsim.report.picture_file import check_picture, write_picture
     from amsim.report.result_file import write_result
     from amsim.report.tables import result_tables
 
-    _check(system, limit, simulate, seed)
     name = f"cascade-{system}" if system in LIMITS else Path(system).stem
     result_path, picture_path = out / f"{name}.nc", plot or out / f"{name}.png"
     check_writable(out, "--out", result_path.name)
     check_picture(picture_path, "--out" if plot is None else "--plot")
-    result, power = _evaluated(system, limit, always_leaking)
+    result, power = _evaluated(system, limit, always_leaking, simulate)
     console = Console(markup=False, emoji=False, highlight=False)
     if as_json:
         print_json(result)
@@ -78,21 +78,30 @@ def _check(system: str, limit: float | None, simulate: float | None, seed: int) 
     integer_between("seed", seed, 0, 2**32 - 1)
 
 
-def _evaluated(system: str, limit: float | None, always_leaking: bool) -> tuple[Any, float | None]:
-    """Result of a system or file, and the limit on its power."""
+def _evaluated(
+    system: str, limit: float | None, always_leaking: bool, simulate: float | None
+) -> tuple[Any, float | None]:
+    """Result of a system or file, and the limit on its power; seconds that cannot be simulated are refused before."""
     import numpy as np
 
     from amsim.cascade import evaluate_cascade, face_cascade, voice_cascade
+    from amsim.cascade.discrete_events import check_duration
     from amsim.studies.cascade_file import read_cascade
+
+    def check(cascade: Any) -> None:
+        if simulate is not None:
+            check_duration("--simulate", simulate, cascade.watch_rate)
 
     if system in LIMITS:
         make = {"face": face_cascade, "voice": voice_cascade}[system]
         chosen = make(gated=not always_leaking)
+        check(chosen)
         rates = np.geomspace(1e-5, 1.0, 41) * chosen.watch_rate
         return evaluate_cascade(chosen, event_rate=rates), LIMITS[system] if limit is None else limit
     if always_leaking:
         raise ValueError("Argument `--always-leaking` is for face and voice; a file says `keeps_memory` of each stage.")
     file = read_cascade(system)
+    check(file.cascade)
     return file.run(), file.power_limit if limit is None else limit
 
 

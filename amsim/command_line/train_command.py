@@ -83,6 +83,8 @@ def _member(family: str, settings: list[str], input_shape: tuple[int, ...], clas
         if not mark:
             raise ValueError(f"Option `--set` must have the form name=value, but is {text!r}.")
         one_of("--set", name, allowed)
+        if name in given:
+            raise ValueError(f"Option `--set` must give each setting once, but gives {name} twice.")
         given[name] = _value(value)
     member = kind(**given, input_shape=tuple(input_shape), classes=classes)
     return member.name, member.network if family == "images" else member
@@ -90,9 +92,9 @@ def _member(family: str, settings: list[str], input_shape: tuple[int, ...], clas
 
 def _value(text: str) -> Any:
     """Number, numbers between commas, or a word."""
-    if re.fullmatch(r"\d+", text):
+    if re.fullmatch(r"\d{1,40}", text):
         return int(text)
-    if re.fullmatch(r"\d+(,\d+)+", text):
+    if re.fullmatch(r"\d{1,40}(,\d{1,40})+", text):
         return tuple(map(int, text.split(",")))
     try:
         return float(text)

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from amsim.circuits.checks import finite_number
 from amsim.comparison.quantities import LABELS
+from amsim.results.dataset_check import check_dataset
 from amsim.results.labelled import labelled
-from amsim.results.metrics import Metric, family_of, metric_of
+from amsim.results.metrics import METRICS, Metric, family_of, metric_of
 from amsim.statistics.intervals import interval_names, student_half_width
 
 
@@ -26,7 +28,11 @@ def verdict(comparison: xr.Dataset) -> str:
 
     Returns:
         The sentences, with energies in uJ and accuracies in percent.
+
+    Raises:
+        ValueError: No such result.
     """
+    _check_comparison(comparison, in_each=True)
     metric, energy, mean = metric_of(comparison), _energy(comparison), _means(comparison)
     better = metric.order(mean)
     winners: list[int] = []
@@ -63,7 +69,11 @@ def energy_at_accuracy(comparison: xr.Dataset) -> xr.Dataset:
 
     Returns:
         Dataset over family: `family_energy` (J), `family_accuracy` and `family_design`, and `common_accuracy`.
+
+    Raises:
+        ValueError: No such result.
     """
+    _check_comparison(comparison)
     names = [str(name) for name in comparison["design"].values]
     families = [family_of(name) for name in names]
     metric, energy, mean = metric_of(comparison), _energy(comparison), _means(comparison)
@@ -89,9 +99,10 @@ def least_energy(comparison: xr.Dataset, limit: float) -> str:
         limit: Least accuracy; of a metric that is an error, the largest.
 
     Raises:
-        ValueError: The limit is no number, or no design reaches it; the text names the best.
+        ValueError: No such result, the limit is no number, or no design reaches it; the text names the best.
     """
     finite_number("limit", limit)
+    _check_comparison(comparison)
     metric, energy, mean = metric_of(comparison), _energy(comparison), _means(comparison)
     reaching = metric.order(mean) >= metric.order(limit)
     if not reaching.any():
@@ -101,6 +112,14 @@ def least_energy(comparison: xr.Dataset, limit: float) -> str:
             f"{_with_interval(comparison, best)}."
         )
     return str(comparison["design"].values[int(np.argmin(np.where(reaching, energy, math.inf)))])
+
+
+def _check_comparison(comparison: Any, *, in_each: bool = False) -> None:
+    """Raise ValueError unless this is a comparison, with the accuracy of each die and item where that is needed."""
+    metric = metric_of(comparison) if isinstance(comparison, xr.Dataset) else METRICS["accuracy"]
+    each = (metric.name, metric.items) if in_each else ()
+    dims = ("design", "component", *(("die", "item") if in_each else ()))
+    check_dataset("comparison", comparison, ("energy", interval_names(metric.name)[0], *each), dims)
 
 
 def _limit(comparison: xr.Dataset) -> list[str]:

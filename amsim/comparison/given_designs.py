@@ -25,10 +25,20 @@ class GivenDesign:
     Attributes:
         name: Name in the comparison.
         hardware: A macro, an `Accelerator`, rules, or a function of `amsim.chips`.
+
+    Raises:
+        ValueError: A name that is no text or empty, or something that is no hardware.
     """
 
     name: str
     hardware: Any
+
+    def __post_init__(self) -> None:
+        """Check name and hardware."""
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"Argument `name` must be a text that is not empty, but is {shown(self.name)}.")
+        if not inspect.isfunction(self.hardware):
+            Accelerator.of(self.hardware)
 
     def accelerator(self, *, first: str | None = None, last: str | None = None) -> Accelerator:
         """The hardware; where a published chip treats sites by a pattern, these are found by their role.

@@ -129,6 +129,19 @@ def sample_inputs(name: str, data: Any) -> Inputs:
     return labelled_items(name, data).inputs
 
 
+def network_inputs(name: str, inputs: Any) -> Inputs:
+    """Inputs as a network takes them, where a tuple has one array for each of its arguments.
+
+    Args:
+        name: Name of the argument, for messages.
+        inputs: An array, or a dict or tuple of arrays.
+
+    Raises:
+        ValueError: No items, or inputs that are not real and finite numbers.
+    """
+    return _checked(f"`{name}`", inputs)
+
+
 def has_labels(data: Any) -> bool:
     """Whether data are inputs with labels."""
     return _pair(data) is not None

@@ -20,7 +20,7 @@ def compilation_cache(folder: str | Path | None) -> None:
         folder: The folder, made where it is missing, for its owner alone; None ends the use of one.
 
     Raises:
-        ValueError: It is not a path, or is a file.
+        ValueError: It is not a path, is a file, or cannot be made.
 
     The programs in it are run as they are: use no folder that others can write to.
     """
@@ -30,7 +30,12 @@ def compilation_cache(folder: str | Path | None) -> None:
         path = checked_path("folder", folder)
         if path.exists() and not path.is_dir():
             raise ValueError(f"Argument `folder` must be a folder, but {str(path)!r} is none.")
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"Argument `folder` must be a folder that can be made, but {path} is not: {error}."
+            ) from None
         jax_cache.set_cache_dir(str(path.resolve()))
         # By default JAX keeps only what took a second to compile: a network's die and its small programs take less.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

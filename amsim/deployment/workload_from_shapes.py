@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 from amsim.circuits.checks import function
 from amsim.circuits.exact import Exact
 from amsim.deployment.chip import chip_of, traced_chip
+from amsim.deployment.front_door import params_on_device
 from amsim.deployment.input_shapes import shapes_of
 from amsim.deployment.mapping.mapper import DeploymentError
 from amsim.deployment.mapping.stored_weights import stored_weights
@@ -35,11 +36,11 @@ def network_workload(fn: Callable[..., Any], params: PyTree, *inputs: Any, in_ax
         Its layers, by the names of its sites.
 
     Raises:
-        ValueError: As `Chip.cost`, or a site that runs as often as data decide.
+        ValueError: As `amsim.deploy` and `Chip.cost`, or a site that runs as often as data decide.
         amsim.DeploymentError: The network has no product with a weight.
     """
     function("fn", fn, "(params, *inputs)")
-    shapes = shapes_of(inputs)
+    params, shapes = params_on_device(params), shapes_of(inputs)
     hardware = Accelerator.of(Exact())
     traced = traced_chip(chip_of(fn, params, hardware, (None,), None), shapes)
     if not traced.sites:

@@ -5,6 +5,7 @@ import dataclasses
 from amsim.circuits.checks import integer_between, integers_from_one, one_of
 from amsim.networks.image_network import FASHION_LAYERS, ConvolutionLayer, ImageNetwork
 from amsim.networks.quantised import word_length_marks
+from amsim.networks.quantised_network import MOST_LAYERS
 
 IMAGE_TOPOLOGIES = ("plain", "residual", "depthwise-separable", "binary-2x2", "reference")
 IMAGE_POOLINGS = ("max", "average", "stride")
@@ -73,6 +74,8 @@ class ImageConfiguration:
                 integers_from_one(name, given)
             else:
                 integer_between(name, given, 1)
+        for depth in self.depth if isinstance(self.depth, tuple | list) else (self.depth,):
+            integer_between("depth", depth, 1, MOST_LAYERS)
         _ = self.network
 
     @property

@@ -24,7 +24,7 @@ from amsim.networks.quantised import (
     quantised_weights,
 )
 from amsim.networks.quantised import plain_convolution as plain_convolution
-from amsim.networks.quantised_network import QuantisedNetwork
+from amsim.networks.quantised_network import MOST_INPUT_MAPS, QuantisedNetwork
 
 Convolution = Callable[[Array, Array, int, bool, int], Array]
 """Convolution of inputs with a kernel, a stride, whether zeros keep the size, and groups."""
@@ -104,7 +104,7 @@ class ImageNetwork(QuantisedNetwork):
     def __post_init__(self) -> None:
         """Check word lengths and all sizes."""
         self._check_word_lengths()
-        integer_between("input_maps", self.input_maps, 1)
+        integer_between("input_maps", self.input_maps, 1, MOST_INPUT_MAPS)
         integer_between("classes", self.classes, 1)
         integers_from_one("input_shape", self.input_shape)
         if len(self.input_shape) not in (2, 3):
@@ -117,6 +117,7 @@ class ImageNetwork(QuantisedNetwork):
         for layer in self.layers:
             part_of("layers", layer, ConvolutionLayer)
         _map_shapes(self)
+        self._check_size("layers")
 
     @property
     def layer_names(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What the families of networks have in common: word lengths by layer, latent weights, the shape of an item."""
 
+import math
 from abc import ABC, abstractmethod
 
 import jax.numpy as jnp
@@ -7,6 +8,15 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from amsim.networks.quantised import FLOAT, Params, check_word_length
+
+MOST_WEIGHTS = 2**26
+"""Most weights of a network: as many as its file may hold."""
+
+MOST_LAYERS = 1000
+"""Most layers of a kind that a setting may ask for."""
+
+MOST_INPUT_MAPS = 1024
+"""Most maps that encode one pixel or feature."""
 
 
 class QuantisedNetwork(ABC):
@@ -32,6 +42,11 @@ class QuantisedNetwork(ABC):
     @abstractmethod
     def layer_names(self) -> tuple[str, ...]:
         """Names of its layers, in the order of the flow, as sites have them."""
+
+    @property
+    @abstractmethod
+    def kernel_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of the weights of each layer, by its name."""
 
     @property
     def word_lengths(self) -> dict[str, tuple[int, int]]:
@@ -61,6 +76,15 @@ class QuantisedNetwork(ABC):
         check_word_length("bits", self.bits)
         for name in ("activation_bits", "first_bits", "last_bits", "input_bits"):
             check_word_length(name, getattr(self, name), optional=True)
+
+    def _check_size(self, argument: str) -> None:
+        """Raise ValueError for more weights than can be trained or stored; an error speaks of the argument."""
+        weights = sum(map(math.prod, self.kernel_shapes.values()))
+        if weights > MOST_WEIGHTS:
+            raise ValueError(
+                f"Argument `{argument}` must make a network of at most {MOST_WEIGHTS} weights, but makes one of "
+                f"{weights}."
+            )
 
     def _checked(self, inputs: ArrayLike) -> Array:
         """A batch of items of the network's shape."""

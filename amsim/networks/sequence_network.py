@@ -22,7 +22,7 @@ from amsim.networks.quantised import (
     quantised_weights,
     word_length_marks,
 )
-from amsim.networks.quantised_network import QuantisedNetwork
+from amsim.networks.quantised_network import MOST_INPUT_MAPS, MOST_LAYERS, QuantisedNetwork
 
 SEQUENCE_TOPOLOGIES = ("dense", "temporal-convolution", "gru", "lstm")
 
@@ -80,8 +80,10 @@ class SequenceNetwork(QuantisedNetwork):
         """Check topology, word lengths and sizes."""
         one_of("topology", self.topology, SEQUENCE_TOPOLOGIES)
         self._check_word_lengths()
-        for name in ("width", "depth", "input_maps", "kernel", "classes"):
+        for name in ("width", "kernel", "classes"):
             integer_between(name, getattr(self, name), 1)
+        integer_between("depth", self.depth, 1, MOST_LAYERS)
+        integer_between("input_maps", self.input_maps, 1, MOST_INPUT_MAPS)
         number_between("input_range", self.input_range, 1e-6, 1e6)
         integers_from_one("input_shape", self.input_shape)
         if len(self.input_shape) != 2:
@@ -91,6 +93,7 @@ class SequenceNetwork(QuantisedNetwork):
                 f"Argument `depth` must be at most {int(math.log2(self.input_shape[0]))}, since each convolution "
                 f"halves the {self.input_shape[0]} frames, but is {self.depth}."
             )
+        self._check_size("width")
 
     @property
     def name(self) -> str:

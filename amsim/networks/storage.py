@@ -43,6 +43,13 @@ class CorruptNetworkError(ValueError):
     """A network file is damaged, of another format, or inconsistent."""
 
 
+def check_network(name: str, network: Any) -> None:
+    """Raise ValueError unless this is a network that has files."""
+    if not isinstance(network, Network):
+        allowed = " or ".join(kind.__name__ for kind in get_args(Network))
+        raise ValueError(f"Argument `{name}` must be of type {allowed}, but is {shown(network)}.")
+
+
 def save_network(path: Path, network: Network, params: Params) -> None:
     """Write a network, its weights as the integers that they are quantised to, so that loading gives the same outputs.
 
@@ -56,9 +63,7 @@ def save_network(path: Path, network: Network, params: Params) -> None:
     Raises:
         ValueError: It is not such a network, or its parameters are not arrays by layer and name.
     """
-    if not isinstance(network, Network):
-        allowed = " or ".join(kind.__name__ for kind in get_args(Network))
-        raise ValueError(f"Argument `network` must be of type {allowed}, but is {shown(network)}.")
+    check_network("network", network)
     part_of("params", params, Mapping)
     for name, layer in params.items():
         part_of(f"params[{name!r}]", layer, Mapping)
@@ -126,7 +131,7 @@ def _network(arrays: dict[str, np.ndarray]) -> tuple[Network, Params]:
     else:
         _check_entries("", header, {"format", "kind", "settings"})
         kind, settings = header["kind"], header["settings"]
-        if kind not in KINDS or not isinstance(settings, dict):
+        if not isinstance(kind, str) or kind not in KINDS or not isinstance(settings, dict):
             raise ValueError(f"its kind must be one of {', '.join(KINDS)}, with settings, but is {str(kind)[:40]}")
         _check_entries("settings with ", settings, {field.name for field in dataclasses.fields(KINDS[kind])})
         if kind == "images":
@@ -158,7 +163,7 @@ def _image_network(settings: dict[str, Any], arrays: int, settings_of_layer: int
 
 def _sequence_network(settings: dict[str, Any], arrays: int) -> SequenceNetwork:
     _check_settings(settings)
-    if settings["depth"] > arrays:
+    if not isinstance(settings["depth"], int) or settings["depth"] > arrays:
         raise ValueError(f"it must have at most one layer for each of its {arrays} arrays")
     return SequenceNetwork(**settings | {"input_shape": tuple(settings["input_shape"])})
 
@@ -185,6 +190,8 @@ def _checked_params(network: Network, arrays: dict[str, np.ndarray]) -> Params:
         bits = network.word_lengths[name][0]
         params[name] = {}
         for part, shape in layer.items():
+            if f"{name}.{part}" not in arrays:
+                raise ValueError(f"it lacks the array {name}.{part}")
             values, coded = arrays.pop(f"{name}.{part}"), part == "kernel" and bits != FLOAT
             if values.shape != shape.shape:
                 raise ValueError(f"array {name}.{part} has shape {values.shape}, expected {shape.shape}")

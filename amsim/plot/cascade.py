@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from amsim.circuits.checks import number_between
+from amsim.circuits.checks import finite_number, number_between
 from amsim.plot import axes, style
 
 
@@ -78,6 +78,8 @@ def plot_power_curve(curve: xr.Dataset, *, event_rate: float | None = None, ax: 
     """
     names = ("average_power", "miss_rate", "met")
     style.check_dataset("curve", curve, names, ("arrangement", "event_rate", "miss_limit"))
+    if event_rate is not None:
+        finite_number("event_rate", event_rate)
     rates = curve["event_rate"].values
     if event_rate is None and len(rates) > 1:
         raise ValueError(f"Argument `event_rate` must be one of {', '.join(f'{one:g}' for one in rates)}, but is None.")

@@ -19,6 +19,7 @@ from matplotlib.ticker import EngFormatter
 from amsim.circuits.checks import part_of, shown
 from amsim.files.library_error import first_line
 from amsim.files.path_argument import checked_path
+from amsim.results.dataset_check import check_dataset as check_dataset
 
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
@@ -224,16 +225,3 @@ def check_variable(argument: str, variable: Any, data: xr.Dataset) -> None:
         lacking = variable if isinstance(variable, str) else f"a variable that is {shown(variable)}"
         known = ", ".join(map(str, data.data_vars))
         raise ValueError(f"Argument `{argument}` must be one of {known}, but the Dataset lacks {lacking}.")
-
-
-def check_dataset(name: str, data: Any, variables: Sequence[str], dims: Sequence[str]) -> None:
-    """Raise ValueError, naming what is missing, unless data is a Dataset with these variables and dims."""
-    if not isinstance(data, xr.Dataset):
-        raise ValueError(f"Argument `{name}` must be an xarray.Dataset, but is of type {type(data).__name__}.")
-    for kind, wanted, found in (("variables", variables, data.data_vars), ("dims", dims, data.sizes)):
-        missing = [one for one in wanted if one not in found]
-        if missing:
-            raise ValueError(f"Argument `{name}` must have {kind} {', '.join(wanted)}, but lacks {', '.join(missing)}.")
-    empty = [dim for dim in dims if not data.sizes[dim]]
-    if empty:
-        raise ValueError(f"Argument `{name}` must not be empty, but has no {', '.join(empty)}.")

@@ -78,7 +78,7 @@ def _power_table(result: xr.Dataset) -> FittingTable:
     for place in chosen:
         one: Any = result.isel(event_rate=place)
         powers = [one["power"].sel(stage=stage).sum() for stage in stages]
-        powers += [one["other_power"].sum()] * others + [one["average_power"]]
+        powers += [*([one["other_power"].sum()] if others else []), one["average_power"]]
         over = ", ".join(stage for stage in stages if float(one["overload"].sel(stage=stage)) > 0)
         missed = f"{100 * float(one['miss_rate']):.3g} %"
         cells = [*(with_prefix(float(power), "W") for power in powers), missed, *([over] if overloaded else [])]

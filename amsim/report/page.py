@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 from rich.table import Table
 
+from amsim.circuits.checks import shown, text
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import write_whole_text
 from amsim.report.charts import Chart, charts_of
@@ -43,11 +44,14 @@ def write_report(
         The path of the page.
 
     Raises:
-        ValueError: No result, something else than a result, a file that cannot be read, or a path that is no path.
+        ValueError: No result, something else than a result, a file that cannot be read, a path that is no path, or a
+            title that is no text.
         FileNotFoundError: A file is missing.
         ImportError: The packages of the extra `report` are not installed.
     """
     target = checked_path("path", path)
+    if title is not None:
+        text(title=title)
     write_whole_text(target, page_text(_named("results", results), title=title))
     return target
 
@@ -95,7 +99,8 @@ def _libraries() -> tuple[Any, str]:
 def _named(argument: str, given: Any) -> dict[str, tuple[xr.Dataset, list[str]]]:
     held = [given] if isinstance(given, xr.Dataset | str | Path) else given
     if not isinstance(held, Sequence) or not held:
-        raise ValueError(f"Argument `{argument}` must be results or paths of results, at least one, but is {given!r}.")
+        wrong = repr(held) if isinstance(held, Sequence) else shown(given)
+        raise ValueError(f"Argument `{argument}` must be results or paths of results, at least one, but is {wrong}.")
     found: dict[str, tuple[xr.Dataset, list[str]]] = {}
     for number, one in enumerate(held, 1):
         if isinstance(one, xr.Dataset):

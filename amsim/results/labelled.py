@@ -29,8 +29,13 @@ def labelled(
 
     Raises:
         KeyError: A name has no entry in either and is not a `clipped_...` of a macro's own.
+        ValueError: Something else than values by name.
     """
-    given = labels or {}
+    given = {} if labels is None else labels
+    parts = {"variables": variables, "coordinates": coordinates, "attributes": attributes, "labels": given}
+    for name, part in parts.items():
+        if not isinstance(part, Mapping):
+            raise ValueError(f"Argument `{name}` must have values by name, but is of type {type(part).__name__}.")
     dataset = xr.Dataset(
         {name: (tuple(dims), values) for name, (dims, values) in variables.items()},
         coords=dict(coordinates),
@@ -43,5 +48,8 @@ def labelled(
 
 
 def _units_and_name(name: str) -> tuple[str, str]:
-    own = name.startswith("clipped_") and name not in QUANTITIES
-    return ("1", f"fraction of {name.removeprefix('clipped_')} out of range") if own else QUANTITIES[name]
+    if name in QUANTITIES:
+        return QUANTITIES[name]
+    if not name.startswith("clipped_"):
+        raise KeyError(f"{name} has no unit and long name; give them as `labels[{name!r}]`")
+    return "1", f"fraction of {name.removeprefix('clipped_')} out of range"

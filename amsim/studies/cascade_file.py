@@ -116,6 +116,14 @@ def _rates(**of_range: Any) -> list[int | float]:
 def _stream(**given: Any) -> dict[str, Any]:
     if "data" in given and "event_class" not in given:
         raise ValueError("`event_class` must be the class of the true events where `data` are given.")
+    of_data = [name for name in ("dies", "items", "event_class") if name in given and "data" not in given]
+    if of_data:
+        raise ValueError(f"`{of_data[0]}` is for stages that decide on `data`, which are not given.")
+    if not given.get("power_limit", 1.0) > 0:
+        raise ValueError(f"`power_limit` must be above 0, but is {given['power_limit']:g}.")
+    for name, value in given.get("other_power", {}).items():
+        if value < 0:
+            raise ValueError(f"`other_power` must be at least 0, but is {value:g} for {name!r}.")
     return given
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from amsim.circuits.checks import one_of
+from amsim.circuits.checks import one_of, shown, words
 from amsim.circuits.contract.error_sources import PlacedSource
 from amsim.results.labelled import labelled
 from amsim.studies.axes import Block, Choice
@@ -83,6 +83,12 @@ def _chosen(
 ) -> dict[str, dict[str, Any]]:
     """For each source the settings of single macros that switch it off, and their values then."""
     if isinstance(sources, Mapping):
+        for name, off in sources.items():
+            if not isinstance(off, Mapping):
+                raise ValueError(
+                    f"Argument `sources` must have the settings that switch {name!r} off by their paths, but has "
+                    f"{shown(off)}."
+                )
         return {
             name: {one: value for path, value in off.items() for one in each_path(accelerator, path)}
             for name, off in sources.items()
@@ -93,9 +99,10 @@ def _chosen(
         kinds.setdefault(placed.source.name, placed.source.kind)
         switches = {macro_path(accelerator, number, place): value for place, value in placed.switches.items()}
         declared[placed.source.name] = declared.get(placed.source.name, {}) | switches
-    for name in () if sources is None else sources:
+    named = None if sources is None else words("sources", sources)
+    for name in named or ():
         one_of("sources", name, declared)
-    wanted = [name for name in declared if kinds[name] != "resolution"] if sources is None else sources
+    wanted = [name for name in declared if kinds[name] != "resolution"] if named is None else named
     return {name: declared[name] for name in wanted if declared[name]}
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from amsim.circuits.checks import at_least_one, integer_between, number_between
+from amsim.circuits.checks import at_least_one, integer_between, number_between, part_of
 from amsim.datasets.check import class_items
 from amsim.datasets.split import Dataset
 from amsim.evaluation.accuracy import plain_accuracy
 from amsim.evaluation.answers import are_right, check_answers
 from amsim.networks.quantised import Params, plain_convolution
-from amsim.networks.storage import Network
+from amsim.networks.sequence_network import SequenceNetwork
+from amsim.networks.storage import Network, check_network
 from amsim.progress import COMPILING, Progress, check_progress, reporting
 from amsim.training.losses import cross_entropy
 from amsim.training.optimiser import initial_state, update
@@ -65,16 +66,23 @@ def train(
             about once a second.
 
     Raises:
-        ValueError: A count that is not positive, a seed beyond 0..2^32 - 1, labels that are no classes of the network,
-            or fewer training items than one batch.
+        ValueError: Something else than such a network or data set, a count that is not positive, a seed beyond
+            0..2^32 - 1, labels that are no classes of the network, or fewer training items than one batch.
         FloatingPointError: The loss is no longer finite.
     """
     check_progress(progress)
+    check_network("network", network)
+    part_of("data", data, Dataset)
     at_least_one(epochs=epochs, batch=batch)
     integer_between("seed", seed, 0, 2**32 - 1)
     number_between("learning_rate", learning_rate, 0.0, float("inf"))
     integer_between("batch", batch, 1, len(data.train))
     items, test = class_items("data.train", data.train), class_items("data.test", data.test)
+    if isinstance(network, SequenceNetwork) and not jnp.issubdtype(np.asarray(items.inputs).dtype, jnp.floating):
+        raise ValueError(
+            "Argument `data` must have features in floating point for a network of sequences, but they are of type "
+            f"{np.asarray(items.inputs).dtype}."
+        )
     steps = len(items) // batch
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps))
     initial, shuffle, mirror = jax.random.split(jax.random.key(seed), 3)

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from amsim.progress import Progress, reporting
+from amsim.circuits.checks import shown
+from amsim.progress import Progress, check_progress, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
 from amsim.spice import SpiceError
@@ -66,8 +67,11 @@ def validate(rungs: Sequence[Rung] | None = None, *, progress: bool | Progress |
         the unit where `absolute`), `within`, `unit`, `level`, `kind`, `held_out`, `source` and `note`.
 
     Raises:
-        ValueError: No rung, or two of one name.
+        ValueError: No rung, two of one name, or something else than rungs.
     """
+    check_progress(progress)
+    if rungs is not None and not (isinstance(rungs, Sequence) and all(isinstance(rung, Rung) for rung in rungs)):
+        raise ValueError(f"Argument `rungs` must be a list of `Rung`, but is {shown(rungs)}.")
     chosen = all_rungs() if rungs is None else tuple(rungs)
     names = [rung.name for rung in chosen]
     if not names or len(set(names)) < len(names):

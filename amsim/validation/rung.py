@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jax.typing import ArrayLike
 
-from amsim.circuits.checks import one_of
+from amsim.circuits.checks import one_of, text
 
 LEVELS = (
     "closed form",
@@ -63,6 +63,7 @@ class Rung:
     def __post_init__(self) -> None:
         """Check the declaration."""
         for field in ("name", "unit", "source"):
+            text(**{field: getattr(self, field)})
             if not getattr(self, field).strip():
                 raise ValueError(f"Argument `{field}` of a rung must not be empty, but is for {self.name!r}.")
         one_of("level", self.level, LEVELS)

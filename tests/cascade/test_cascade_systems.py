@@ -16,6 +16,7 @@ from amsim.command_line.application import app
 from amsim.plot import plot_cascade, plot_power_curve
 from amsim.report.picture import result_picture
 from amsim.report.result_file import open_result
+from amsim.report.tables import result_tables
 from amsim.results.labelled import labelled
 from amsim.studies.cascade_file import read_cascade
 
@@ -162,6 +163,13 @@ def test_a_file_on_the_command_line(tmp_path):
     assert json.loads(printed.output)["variables"]["average_power"]["units"] == "W"
 
 
+def test_a_cascade_without_other_powers_is_shown_and_reported(tmp_path):
+    """Nothing beside the chips draws power in most cascades."""
+    result = amsim.evaluate_cascade(stated_cascade(), event_rate=[0.1, 1.0])
+    assert "constant" not in [column.header for column in result_tables(result)[1].columns]
+    assert amsim.write_report(result, tmp_path / "page.html").stat().st_size > 1000
+
+
 def test_the_example_of_a_file_runs():
     result = read_cascade(Path(__file__).parents[2] / "docs" / "cascades" / "wake_up.toml").run()
     assert list(result["stage"].values) == ["watch", "identify"]
@@ -188,6 +196,8 @@ def test_data_and_networks_of_a_file(tmp_path):
         (("recall = 0.94", ""), "`recall` must be given for a `workload`"),
         (("other_power", "other_powr"), "other_powr is unknown. Did you mean 'other_power'"),
         (('"LPDDR4"', '"LPDDR9"'), "reload_from must be one of"),
+        (("power_limit = 1e-3", "power_limit = -1.0"), "`power_limit` must be above 0, but is -1"),
+        (("power_limit = 1e-3", "dies = 3"), "`dies` is for stages that decide on `data`"),
         (('workload = "binary-image-64"', ""), "either a `network` with weights or a `workload`"),
     ],
 )
@@ -200,6 +210,7 @@ def test_mistakes_of_a_file_are_named(tmp_path, change, text):
 def test_wrong_commands_end_in_one_line():
     for arguments, text in (
         (["cascade", "faces"], "`system` must be face, voice or a file that ends in .toml, but is 'faces'"),
+        (["cascade", "voice", "--simulate", "1e12"], "`--simulate` must be at most 1e.07 s, in which 10000000 items"),
         (["cascade", "a.toml", "--always-leaking"], "`--always-leaking` is for face and voice"),
     ):
         with pytest.raises(ValueError, match=text):

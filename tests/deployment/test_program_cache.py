@@ -41,7 +41,7 @@ def test_a_second_process_loads_what_the_first_has_compiled(tmp_path):
     assert folder.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("folder", ["", __file__])
+@pytest.mark.parametrize("folder", ["", __file__, "/dev/null/cache"])
 def test_what_is_no_folder_is_refused(folder):
     with pytest.raises(ValueError, match="Argument `folder` must be a"):
         amsim.compilation_cache(folder)

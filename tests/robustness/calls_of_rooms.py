@@ -21,8 +21,18 @@ SWEPT = xr.Dataset(
     {"a": [1.0, 2.0], "b": [1.0, 2.0]},
 )
 PRICED = SWEPT.assign(energy=(("a", "component"), [[1e-9], [2e-9]])).assign_coords(component=["mac"])
+ENDS = ("mean", "low", "high")
 LINES = {"macro": MACRO, "die": None, "weights": np.ones((4, 2)), "inputs": np.ones((1, 4))}
 COST = xr.Dataset({"energy": (("site", "component"), np.ones((2, 1)))}, {"site": ["a", "b"], "component": ["mac"]})
+COMPARED = xr.Dataset(
+    {"energy": (("design", "component"), [[1e-9]])} | {f"accuracy_{end}": ("design", [0.95]) for end in ENDS},
+    {"design": ["digital-binary-1b"], "component": ["mac"]},
+)
+READS = xr.Dataset(
+    {name: (("die", "column", "count"), np.ones((1, 2, 3)) * [-4.0, 0.0, 4.0]) for name in ("count_read",)}
+    | {"count_sigma": (("die", "column", "count"), np.ones((1, 2, 3)))},
+    {"die": [0], "column": [0, 1], "count": [-4, 0, 4]},
+)
 
 
 def room_calls() -> dict[str, dict[str, Any]]:
@@ -95,6 +105,34 @@ def room_calls() -> dict[str, dict[str, Any]]:
         "system.cost_at_points": {"hardware": MACRO, "workload": NETWORK, "values": {"macro.supply": [0.6]}},
         "system.minimum_energy_supply": {"at_supply": abs, "workload": NETWORK},
         "system.scaled_to_supply": {"accelerator": amsim.chips.envision2017()},
+        "chips.c3sram2020": {},
+        "chips.jia2021": {},
+        "characterisation.measured_macro": {
+            "table": READS,
+            "evaluation_energy": 1e-12,
+            "evaluation_time": 1e-9,
+            "array_area": 1e-9,
+            "supply": 0.6,
+        },
+        "characterisation.site_line_values": {
+            "chip": amsim.deploy(lambda params, inputs: inputs @ params, np.ones((4, 2), np.float32), MACRO),
+            "inputs": np.ones((1, 4), np.float32),
+            "site": "dot_general",
+        },
+        "comparison.energy_at_accuracy": {"comparison": COMPARED},
+        "comparison.least_energy": {"comparison": COMPARED, "limit": 0.9},
+        "foreign.ItemNumbers": {},
+        "foreign.published.face_split": {"size": 12},
+        "foreign.published.load_detector": {"name": "no such"},
+        "foreign.published.load_mtcnn": {"stage": "no such"},
+        "foreign.published.load_wake_word": {"name": "no such"},
+        "foreign.published.missing_packages": {"name": "no such"},
+        "foreign.published.voice_split": {},
+        "foreign.published.wake_word_split": {"name": "alexa"},
+        "results.labelled_dataset": {"variables": {}, "coordinates": {}, "attributes": {}},
+        "system.Processor": {},
+        "system.SystolicArray": {},
+        "training.train": {"network": amsim.networks.NETWORKS["8-bit-fashion"], "data": amsim.load_dataset()},
         "foreign.from_torch_linear": {"weight": np.ones((2, 3))},
         "foreign.from_torch_convolution": {"weight": np.ones((2, 3, 3, 3))},
     }

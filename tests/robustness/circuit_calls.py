@@ -81,8 +81,7 @@ def parameters(function: Any) -> list[inspect.Parameter]:
     """Parameters with the annotations of the fields, which converters hide, and kinds of quantities and parts told."""
     found = inspect.signature(function).parameters.values()
     fields = {one.name: one.type for one in dataclasses.fields(function)} if inspect.isclass(function) else {}
-    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    found = [one for one in found if one.kind not in several]
+    found = [one for one in found if one.kind not in SEVERAL]
     return [one.replace(annotation=fields.get(one.name, one.annotation)) for one in found]
 
 
@@ -111,6 +110,8 @@ def valid(name: str, function: Any) -> dict[str, Any]:
         given[parameter.name] = BY_NAME.get(parameter.name, BY_ANNOTATION.get(annotation, ONE))
     return given
 
+
+SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 EITHER_SIGN = {
     "noise.switching.exponential_approach": ("start", "final"),

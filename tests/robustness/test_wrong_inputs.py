@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from calls_of_rooms import room_calls
+from cascade_calls import CASCADES_BY_DESIGN
 from circuit_calls import PARTS_BY_DESIGN, public
-from harness import Case, front_door, methods, outcomes, parts_and_physics, public_functions
+from harness import Case, front_door, methods, names_of_rooms, outcomes, parts_and_physics, public_functions
 from jaxtyping import config
 from method_calls import METHODS_BY_DESIGN
-from valid_calls import BY_DESIGN, NOT_TRIED, calls
+from valid_calls import BY_DESIGN, NOT_TRIED, OF_ROOMS_NOT_TRIED, calls
 
 import amsim
 
@@ -25,12 +26,12 @@ def wrong(cases: Iterable[Case], by_design: Container[tuple[str, ...]], every: i
 
 
 def test_some_wrong_values_are_refused():
-    assert wrong(front_door(), BY_DESIGN, every=7, least=4000) == []
+    assert wrong(front_door(), BY_DESIGN | CASCADES_BY_DESIGN, every=7, least=4000) == []
 
 
 @pytest.mark.slow  # all values; every seventh is tried above
 def test_every_wrong_value_is_refused():
-    assert wrong(front_door(), BY_DESIGN, every=1, least=4000) == []
+    assert wrong(front_door(), BY_DESIGN | CASCADES_BY_DESIGN, every=1, least=4000) == []
 
 
 def test_some_wrong_fields_of_parts_are_refused():
@@ -88,3 +89,7 @@ def test_parts_are_found():
 def test_every_public_name_is_tried():
     front_door = {name for name in calls() if "." not in name}
     assert public_functions() == front_door | NOT_TRIED.keys()
+
+
+def test_every_name_of_a_room_is_tried():
+    assert names_of_rooms() == OF_ROOMS_NOT_TRIED.keys()

@@ -107,6 +107,13 @@ def calls() -> dict[str, dict[str, Any]]:
         "statistics.dies_for_yield": {"share": 0.5, "half_width": 0.1},
         "statistics.yield_at": {"values": xr.DataArray(np.ones(3), dims="die"), "limit": 1.0},
         "load_weights": {"path": "no such file"},
+        "network_workload": {"fn": network, "params": PARAMS},
+        "write_report": {"results": SWEPT, "path": "no folder/report.html"},
+        "verdict": {"comparison": SWEPT},
+        "line_values": {"macro": MACRO, "inputs": np.ones((1, 4)), "weights": np.ones((4, 2))},
+        "switched_sources": {"function": network, "hardware": MACRO, "axes": {}, "dies": 1} | KEY,
+        "validate": {"rungs": amsim.validation.all_rungs()[:1]},
+        "compilation_cache": {"folder": "no/folder"},
     }
 
 
@@ -116,15 +123,30 @@ NOT_TRIED = {
     "Chip": "amsim.deploy and amsim.load_chip make it",
     "FineTuned": "amsim.fine_tune makes it",
     "Dataset": "parts of data are checked where the data come in",
-    "verdict": "takes the result of amsim.compare",
-    "write_report": "results and paths, tested in its room",
-    "network_workload": "it takes what `deploy` and a chip take, and computes nothing",
-    "validate": "its rungs are the package's own",
-    "line_values": "quantities of circuits, tested in their room",
-    "switched_sources": "its options are those of amsim.sweep",
-    "compilation_cache": "it would switch the cache of this process; its paths are tested in its room",
 }
 """Names of the front door without a valid call here, each with the reason."""
+
+MADE_BY_AMSIM = {
+    "calibration.Calibrated", "cascade.Averages", "cascade.Decisions", "cascade.Load", "cascade.OperatingPoint",
+    "cascade.SmoothCosts", "cascade.StageCost", "cascade.StatedNumber", "characterisation.Fit", "foreign.OnnxNetwork",
+    "foreign.published.Detector", "foreign.published.FaceNetwork", "foreign.published.VoiceNetwork",
+    "foreign.published.WakeWordNetwork", "repairs.Effort", "repairs.Repaired", "search.DesignedCircuit",
+    "statistics.MeanInterval", "system.Overhead", "system.SystemCost", "training.TrainingResult",
+}  # fmt: skip
+"""Results, which users read and do not make."""
+
+OF_ROOMS_NOT_TRIED = {
+    **dict.fromkeys(MADE_BY_AMSIM, "amsim makes it"),
+    "comparison.find_design": "the step of `amsim.compare` behind its checks",
+    "networks.ConvolutionLayer": "a plain tuple; `ImageNetwork` checks its layers, tested in its room",
+    "plot.paper_style": "it checks where its `with` begins, tested in its room",
+    "spice.run": "tried by its path and its time limit",
+    "spice.write": "tried by its macro and its path",
+    "statistics.interval_variables": "shapes what a user's own intervals are",
+    "system.system_cost": "`Accelerator.cost` behind its checks",
+    "validation.Rung": "it checks its texts and numbers, tested in its room",
+}
+"""Names of rooms that no valid call here stands for, each with the reason."""
 
 OF_NETWORKS = (
     "deploy", "evaluate", "evaluate_detector", "sensitivity", "unseen_dies_report", "study", "calibrate", "repair",
@@ -132,6 +154,14 @@ OF_NETWORKS = (
 )  # fmt: skip
 
 BY_DESIGN = {
+    **{
+        ("network_workload", "params", one): "as for the others, but it has no inputs here"
+        for one in ("text", "object")
+    },
+    ("comparison.least_energy", "limit", "negative"): "another metric may be below 0",
+    ("foreign.published.voice_split", "noise", "negative"): "more noise than speech",
+    ("write_report", "results", "text"): "a path, whose file is missing",
+    ("write_report", "title", "unknown"): "any text",
     **{
         (name, "params", one): "may stand beside numbers, as in a module"
         for name in OF_NETWORKS

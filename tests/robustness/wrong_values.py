@@ -87,6 +87,9 @@ WRONG = {
 }  # fmt: skip
 """Wrong values by kind of argument, each with a short name."""
 
+WRONG["numbers"] = {name: value for name, value in WRONG["array"].items() if "truth" not in name}
+"""Truth values may stand for 0 and 1 in arrays."""
+
 DATA_NAMES = {"data", "test", "samples", "train", "validation", "items"}
 HARDWARE_PARTS = {
     "hardware", "macro", "macros", "calibration", "technology", "organisation", "weight_memory", "activation_memory",
@@ -105,7 +108,11 @@ KINDS = {
     "client": "part", "which": "which", "params": "params", "method": "method", "network": "word", "axes": "mapping",
     "sites": "mapping", "activity": "mapping", "input_size": "lengths", "filters": "lengths", "tuning": "array",
     "offset": "array", "weight": "array", "die_values": "array", "scores": "array", "accuracies": "array",
-    "quantiles": "array", "counts": "lengths", "table": "table", "input_shape": "lengths", "transitions": "array",
+    "quantiles": "array", "counts": "lengths", "cascade": "part", "stage": "part", "load": "part", "costs": "part",
+    "held_out": "data", "miss_rates": "numbers", "event_rate": "numbers", "inputs": "numbers", "results": "part",
+    "rungs": "part", "registers": "part", "instruction_memory": "part", "mean": "numbers", "deviation": "numbers",
+    "function": "function", "evaluation_energy": "quantity", "evaluation_time": "quantity", "array_area": "quantity",
+    "table": "table", "input_shape": "lengths", "transitions": "array",
 }  # fmt: skip
 
 
@@ -129,6 +136,8 @@ def kind_of(parameter: inspect.Parameter) -> str | None:
         return "lengths"
     if parameter.annotation is Any and isinstance(parameter.default, float):
         return "quantity"
+    if "Float[" in annotation or "Real[" in annotation:
+        return "numbers"
     if isinstance(parameter.annotation, type):
         return {bool: "truth", int: "count", float: "fraction", str: "word"}.get(parameter.annotation)
     if annotation.startswith("collections.abc.Mapping"):

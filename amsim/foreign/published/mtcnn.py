@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from amsim.circuits.checks import one_of
 from amsim.foreign.published.joblib_arrays import read_joblib_arrays
 from amsim.foreign.published.package_file import Package
 
@@ -159,8 +160,7 @@ def load_mtcnn(stage: str) -> tuple[FaceNetwork, FaceParams]:
         ImportError: The package `mtcnn` or `lz4` is not installed; the text says how to.
         ValueError: The stage is unknown, or the file is another than of version 1.0.0.
     """
-    if stage not in _NETWORKS:
-        raise ValueError(f"Argument `stage` must be one of {', '.join(map(repr, STAGES))}, but is {stage!r}.")
+    one_of("stage", stage, _NETWORKS)
     network = _NETWORKS[stage]
     arrays = iter(read_joblib_arrays(PACKAGE.read(network.file, network.sha256)))
     params: FaceParams = {}

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int16
 from scipy.signal import resample_poly
 
+from amsim.circuits.checks import integer_between, number_between, one_of
 from amsim.datasets.split import Split
 from amsim.foreign.published.package_file import Package
 from amsim.foreign.published.silero_vad import WINDOW
@@ -126,10 +127,11 @@ def wake_word_split(name: str, *, voices: int = 12, sentences: int = 6, seconds:
 
     Raises:
         ImportError: A package is not installed.
-        ValueError: The name is unknown.
+        ValueError: The name is unknown, or a number is out of range.
     """
-    if name not in WAKE_WORDS:
-        raise ValueError(f"Argument `name` must be one of {', '.join(map(repr, WAKE_WORDS))}, but is {name!r}.")
+    one_of("name", name, WAKE_WORDS)
+    integer_between("sentences", sentences, 0, len(SENTENCES))
+    _check_clips(voices, seconds, seed)
     texts = [SPOKEN[name], *(text for other, text in SPOKEN.items() if other != name), *SENTENCES[:sentences]]
     draws = np.random.default_rng(seed)
     clips = [
@@ -155,7 +157,13 @@ def voice_split(*, voices: int = 6, seconds: float = 2.56, noise: float = 10.0, 
 
     Returns:
         Audio of shape (clip, samples), -1 to 1, and labels of shape (clip, windows).
+
+    Raises:
+        ImportError: A package is not installed.
+        ValueError: A number is out of range.
     """
+    _check_clips(voices, seconds, seed)
+    number_between("noise", noise, -100.0, 200.0)
     draws = np.random.default_rng(seed)
     sounds, labels = [], []
     for index, voice in enumerate(VOICES[:voices]):
@@ -170,6 +178,13 @@ def voice_split(*, voices: int = 6, seconds: float = 2.56, noise: float = 10.0, 
     return Split(
         (audio / np.max(np.abs(audio), axis=1, keepdims=True) / 2).astype(np.float32), np.array(labels, np.int32)
     )
+
+
+def _check_clips(voices: Any, seconds: Any, seed: Any) -> None:
+    integer_between("voices", voices, 1, len(VOICES))
+    # Speech starts after 0.8 s.
+    number_between("seconds", seconds, 1.0, 600.0)
+    integer_between("seed", seed, 0, 2**32 - 1)
 
 
 def _clip(speech: np.ndarray, start: float, seconds: float, draws: np.random.Generator | None) -> np.ndarray:

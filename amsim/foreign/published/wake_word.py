@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from amsim.circuits.checks import one_of
 from amsim.foreign.published.package_file import Package
 from amsim.foreign.published.stream_graph import Code, StreamGraph, StreamOperation, read_stream_graph
 from amsim.noise.gradients import rounded
@@ -113,8 +114,7 @@ def load_wake_word(name: str) -> tuple[WakeWordNetwork, WakeWordParams]:
     Validity: sums are taken in floating point and rounded half to even; the published integer arithmetic rounds half
     up, so an output may differ by a few of its 256 levels.
     """
-    if name not in WAKE_WORDS:
-        raise ValueError(f"Argument `name` must be one of {', '.join(map(repr, WAKE_WORDS))}, but is {name!r}.")
+    one_of("name", name, WAKE_WORDS)
     graph = read_stream_graph(PACKAGE.read(f"models/{name}.tflite", WAKE_WORDS[name]))
     params = {}
     for layer, operation in _layers(graph).items():
