@@ -99,7 +99,7 @@ class Costs:
                 report("cost of networks on families", done, total)
                 done += 1
                 try:
-                    points = family_points(configuration, workload, family, space, limits.rate)
+                    points = family_points(configuration, family, space, limits.rate)
                 except ValueError as error:
                     self.refused |= {(member, family): str(error) for member in trained}
                     continue

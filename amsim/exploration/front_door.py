@@ -27,6 +27,7 @@ from amsim.exploration.space import DesignSpace, Limits
 from amsim.exploration.training import TrainingBudget
 from amsim.files.array_content import array_content
 from amsim.files.path_argument import checked_path
+from amsim.files.whole_file import check_writable
 from amsim.progress import Progress, check_progress, reporting
 from amsim.results.provenance import versions
 from amsim.studies.store import Store
@@ -104,6 +105,10 @@ def explore(
     members, untrained = _members(networks, known, seed)
     if dataset is not None:
         _check_items(untrained, dataset)
+    if training is not None and untrained:
+        training.plan(len(untrained))
+        if folder is not None:
+            check_writable(folder, "weights")
     attributes = {
         "exploration": json.dumps({"space": _plain(space), "limits": _plain(limits), "training": _plain(training)}),
         "networks": json.dumps([[member.text, member.seed] for member in members]),
@@ -116,7 +121,7 @@ def explore(
     with reporting(progress) as report:
         costs = Costs(members, space, limits, report)
         _check_limits(costs, limits)
-        remarks = dict.fromkeys(costs.dots, "not trained, and no record of it")
+        remarks = {place: "not trained, and no record of it" for place in costs.dots if place not in known}
 
         def result() -> xr.Dataset:
             return result_of(costs, known, remarks, accuracies, space.families, attributes)

@@ -1,6 +1,7 @@
 """Every design point of one network on one circuit family with its exact cost, in one program where shapes allow."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,14 +14,14 @@ from amsim.chips.designs import WORD_LENGTHS, Design
 from amsim.chips.word_length import with_word_lengths
 from amsim.comparison.procedure import candidates
 from amsim.deployment.chip import chip_of, traced_chip
-from amsim.exploration.members import Configuration, network_of
+from amsim.exploration.members import Configuration, network_of, workload_of
 from amsim.exploration.space import DesignSpace, with_rate
+from amsim.files.part_classes import registered_class
 from amsim.networks.storage import Network
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import KILOBYTE
 from amsim.system.many_points import cost_at_points
 from amsim.system.settings import check_path, continuous_settings, with_settings
-from amsim.workloads import Workload
 
 MEMORIES = ("weight_memory.capacity", "activation_memory.capacity")
 
@@ -73,14 +74,39 @@ class FamilyPoints:
         return f"{own}, {weights:g} kB of weights, {activations:g} kB of activations"
 
 
-def family_points(
-    configuration: Configuration, workload: Workload, family: str, space: DesignSpace, rate: float | None
-) -> FamilyPoints:
+@dataclasses.dataclass(frozen=True)
+class _Question:
+    """What the design points of a network on a family depend on; two of one text are one."""
+
+    configuration: Configuration
+    family: str
+    text: str
+    space: DesignSpace = dataclasses.field(compare=False)
+    rate: float | None
+
+
+def family_points(configuration: Configuration, family: str, space: DesignSpace, rate: float | None) -> FamilyPoints:
     """Cost of every design point of a network on a family, as `Accelerator.cost` of the hardware there.
+
+    They are kept, so that further questions on the same networks, such as other limits, are answered at once.
+
+    Args:
+        configuration: The network.
+        family: The family.
+        space: Hardware to choose among.
+        rate: Inferences per second, 1/s, or None.
 
     Raises:
         ValueError: The family cannot run the network; the text says why.
     """
+    what = (space, registered_class(family), jnp.result_type(float))
+    return _points(_Question(configuration, family, repr(what), space, rate))
+
+
+@functools.lru_cache(maxsize=1024)
+def _points(question: _Question) -> FamilyPoints:
+    configuration, family, space, rate = question.configuration, question.family, question.space, question.rate
+    workload = workload_of(configuration)
     _check_deploys(configuration, family)
     variants = list(_variants(configuration, family, space, rate))
     memories = np.asarray(list(itertools.product(space.weight_memory, space.activation_memory)), float)

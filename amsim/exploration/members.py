@@ -1,6 +1,7 @@
 """Networks that an exploration chooses among: configurations with seeds, as text for records, and grids of them."""
 
 import dataclasses
+import functools
 import itertools
 import json
 import math
@@ -125,6 +126,7 @@ def given_configurations(argument: str, networks: Any) -> list[Configuration]:
     return list(networks)
 
 
+@functools.cache
 def workload_of(configuration: Configuration) -> Workload:
     """Workload of one inference, from shapes alone."""
     network = network_of(configuration)

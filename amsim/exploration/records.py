@@ -15,6 +15,9 @@ from amsim.report.result_file import open_result
 NUMBERS = ("accuracy_mean", "accuracy_low", "accuracy_high", "plain_accuracy", "steps")
 TEXTS = ("configuration", "circuit_family", "circuit", "seed")
 
+UNNAMED = "a Dataset"
+"""Name of a record that is no file."""
+
 
 class Place(NamedTuple):
     """What an accuracy belongs to.
@@ -86,9 +89,9 @@ def recorded_members(records: Iterable[Place]) -> list[Member]:
 
 def _opened(argument: str, one: Any) -> tuple[str, xr.Dataset]:
     if isinstance(one, xr.Dataset):
-        name, dataset = "a Dataset", one
+        name, dataset = UNNAMED, one
     elif isinstance(one, str | os.PathLike) and str(one):
-        name, dataset = str(one), open_result(Path(one))
+        name, dataset = str(one), _read(argument, Path(one))
     else:
         raise ValueError(
             f"Argument `{argument}` must be results of amsim.explore, as Datasets or the paths of their files, but is "
@@ -102,9 +105,19 @@ def _opened(argument: str, one: Any) -> tuple[str, xr.Dataset]:
     return name, dataset
 
 
+def _read(argument: str, path: Path) -> xr.Dataset:
+    try:
+        return open_result(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Argument `{argument}` must name files that exist, but {path} does not.") from None
+    except (ValueError, OSError) as error:
+        raise ValueError(f"Argument `{argument}` cannot be used: {error}") from None
+
+
 def _records(argument: str, name: str, dataset: xr.Dataset) -> Iterable[tuple[Place, Record]]:
     numbers: Sequence[np.ndarray] = [dataset[one].values.astype(float) for one in NUMBERS]
     texts = [dataset[one].values for one in TEXTS]
+    source = "given record" if name == UNNAMED else name
     for row, words in zip(zip(*numbers, strict=True), zip(*texts, strict=True), strict=True):
         mean, low, high, plain, steps = map(float, row)
         if not np.isfinite(mean):
@@ -116,4 +129,4 @@ def _records(argument: str, name: str, dataset: xr.Dataset) -> Iterable[tuple[Pl
             member = Member(configuration_of(str(text)), int(seed))
         except ValueError as error:
             raise ValueError(f"Argument `{argument}` cannot be used: of {name} {error}") from None
-        yield Place(member, str(family), str(circuit)), Record(mean, low, high, plain, int(steps), name)
+        yield Place(member, str(family), str(circuit)), Record(mean, low, high, plain, int(steps), source)

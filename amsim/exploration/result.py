@@ -10,13 +10,11 @@ import xarray as xr
 from amsim.exploration.dots import Costs, Dot
 from amsim.exploration.quantities import LABELS
 from amsim.exploration.records import Place, Record
+from amsim.report.exploration import NONE
 from amsim.results.labelled import labelled
 from amsim.results.provenance import described
 from amsim.statistics.pareto import pareto_front
 from amsim.system.hardware import COMPONENTS
-
-NONE = -1
-"""Number of the best dot where there is none."""
 
 
 def result_of(
@@ -49,7 +47,7 @@ def result_of(
         for column, family in enumerate(families):
             best[row, column] = _least(np.where(own == family, reaching, np.nan))
         for column, family in enumerate(families):
-            why[row, column] = _why(costs, family, best[row, column], _least(reaching), of_dots, own == family)
+            why[row, column] = _why(costs, family, int(best[row, column]), _least(reaching), of_dots, own == family)
     variables: dict[str, Any] = {name: (("dot",), values) for name, values in of_dots.items()}
     variables["energy"] = (("dot", "component"), of_dots["energy"])
     variables["best_dot"] = (("accuracy_target", "family"), best)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -31,6 +31,7 @@ class Job:
     program: Program
 
 
+@runtime_checkable
 class StoredProgram(Protocol):
     """Work in numbered calls whose results a store keeps, whatever does it: a compiled program, a training."""
 
@@ -51,6 +52,7 @@ class StoredProgram(Protocol):
         """Shape and dtype of each output by name."""
 
 
+@runtime_checkable
 class StoredJob(Protocol):
     """Part of a study whose results a store keeps."""
 

@@ -1,10 +1,18 @@
-"""What an exploration says: the design of least energy at each accuracy, and why the other families lost."""
+"""What an exploration says: the design of least energy at each accuracy, why other families lost, and the tables."""
 
 import numpy as np
 import xarray as xr
+from rich.table import Table
 
 from amsim.circuits.checks import shown
-from amsim.exploration.result import NONE
+from amsim.report.columns import right_aligned
+from amsim.report.comparison import narrow_component
+
+EXPLORED = {"dot", "accuracy_target", "family", "component", "best_dot", "why", "energy", "accuracy_mean"}
+"""Dimensions and variables of an exploration."""
+
+NONE = -1
+"""Number of the best dot where no dot reaches an accuracy."""
 
 
 def answer(result: xr.Dataset) -> str:
@@ -62,3 +70,36 @@ def _word(dot: xr.Dataset, name: str) -> str:
 def _accuracy(dot: xr.Dataset) -> str:
     mean, low, high = (100 * float(dot[name]) for name in ("accuracy_mean", "accuracy_low", "accuracy_high"))
     return f"{mean:.2f} %" if np.isnan(low) else f"{mean:.2f} % ({low:.2f} .. {high:.2f} %)"
+
+
+def exploration_tables(result: xr.Dataset) -> list[Table]:
+    """Tables of each accuracy: the best design of each family, its energy by component, and why it wins or loses."""
+    found = []
+    for row, target in enumerate(result["accuracy_target"].values):
+        percent = f"{100 * target:g} %"
+        best = right_aligned(
+            f"least energy at {percent}, {result.attrs.get('data', 'data unknown')}",
+            *("family", "network", "accuracy %", "energy uJ", "latency ms", "area mm2"),
+        )
+        split = right_aligned(
+            f"energy at {percent}, uJ", "family", *(narrow_component(str(name)) for name in result["component"].values)
+        )
+        why = right_aligned(f"why at {percent}", "family", "why")
+        for column, family in enumerate(result["family"].values):
+            why.add_row(str(family), str(result["why"].values[row, column]))
+            number = int(result["best_dot"].values[row, column])
+            if number == NONE:
+                continue
+            dot = result.isel(dot=number)
+            energies = 1e6 * np.asarray(dot["energy"].values, float)
+            best.add_row(
+                str(family),
+                _word(dot, "network"),
+                f"{100 * float(dot['accuracy_mean']):.2f}",
+                f"{energies.sum():.3g}",
+                f"{1e3 * float(dot['latency']):.3g}",
+                f"{1e6 * float(dot['area']):.3g}",
+            )
+            split.add_row(str(family), *(f"{value:.2g}" if value else "0" for value in energies))
+        found += [best, split, why]
+    return found
