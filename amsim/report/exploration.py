@@ -74,7 +74,7 @@ def _accuracy(dot: xr.Dataset) -> str:
 
 def exploration_tables(result: xr.Dataset) -> list[Table]:
     """Tables of each accuracy: the best design of each family, its energy by component, and why it wins or loses."""
-    found = []
+    found: list[Table] = []
     for row, target in enumerate(result["accuracy_target"].values):
         percent = f"{100 * target:g} %"
         best = right_aligned(
