@@ -137,10 +137,10 @@ def _why(
 
 
 def _dearer(energy: np.ndarray, least: np.ndarray) -> str:
-    """How much more energy it takes, and the component that most of that goes to."""
+    """How much more energy it takes, and the component that grows most."""
     more = energy - least
     most = int(np.argmax(more))
     return (
-        f"{energy.sum() / least.sum():.3g} times the energy, most of it more {COMPONENTS[most].replace('_', ' ')} "
-        f"(+{1e6 * more[most]:.3g} of +{1e6 * more.sum():.3g} uJ)"
+        f"{energy.sum() / least.sum():.3g} times the energy, above all by more {COMPONENTS[most].replace('_', ' ')} "
+        f"(+{1e6 * more[most]:.3g} uJ; +{1e6 * more.sum():.3g} uJ in all)"
     )

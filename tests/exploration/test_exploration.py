@@ -90,7 +90,7 @@ def test_the_losers_are_explained(explored):
     text = answer(explored)
     first, last = text.partition("At 84 %")[0], text.partition("At 89 %")[2]
     assert first.startswith("At 75 %: ")
-    assert "times the energy, most of it more" in first
+    assert "times the energy, above all by more" in first
     assert "switched-capacitor: reaches 88.00 % at most" in last
 
 
