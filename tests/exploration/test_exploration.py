@@ -105,7 +105,7 @@ def test_a_result_has_tables_and_a_picture(explored):
     drawn = {tuple(point) for line in axes.lines for point in np.asarray(line.get_xydata()).tolist()}
     energy = explored["energy"].sum("component").values
     for place in zip(energy, 100 * explored["accuracy_mean"].values, strict=True):
-        assert any(np.allclose(place, point) for point in drawn)
+        assert any(np.allclose(place, point, rtol=1e-9, atol=0) for point in drawn)
     assert axes.get_xlabel() == "energy per inference (J)"
 
 
