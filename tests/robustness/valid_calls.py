@@ -141,6 +141,7 @@ BY_DESIGN = {
         for name in OF_NETWORKS
         for one in ("text", "object")
     },
+    ("Limits", "power", "number"): "a limit in watts",
     **{("load_chip", "params", one): "any numbers: only their structure is used" for one in WRONG["params"]},
     ("Stage", "name", "unknown"): "any text is a name",
     ("Stage", "threshold", "negative"): "a score may be below 0",
