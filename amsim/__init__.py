@@ -43,6 +43,7 @@ _NAMES_OF_ROOM = {
     ),
     "repairs": ("repair",),
     "comparison": ("compare", "circuit_table", "design", "inspect", "verdict"),
+    "exploration": ("explore", "DesignSpace", "Limits", "TrainingBudget"),
     "search": ("design_circuit", "pareto_curve", "SearchSpace", "CountedEnergy", "FinalCheck", "WeightTraining"),
     "datasets": ("load_dataset", "Split", "Dataset"),
     "foreign": ("from_keras", "from_torch", "load_onnx", "load_weights"),
@@ -52,8 +53,8 @@ _NAMES_OF_ROOM = {
 """Functions and classes of the front door by the room that they come from."""
 
 _ROOMS = (
-    "cascade", "characterisation", "chips", "circuits", "datasets", "foreign", "networks", "noise", "plot", "repairs",
-    "results", "spice", "statistics", "system", "validation", "workloads", "zigzag",
+    "cascade", "characterisation", "chips", "circuits", "datasets", "exploration", "foreign", "networks", "noise",
+    "plot", "repairs", "results", "spice", "statistics", "system", "validation", "workloads", "zigzag",
 )  # fmt: skip
 """Rooms that are attributes of the front door."""
 

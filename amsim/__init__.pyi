@@ -5,6 +5,7 @@ from amsim import characterisation as characterisation
 from amsim import chips as chips
 from amsim import circuits as circuits
 from amsim import datasets as datasets
+from amsim import exploration as exploration
 from amsim import foreign as foreign
 from amsim import networks as networks
 from amsim import noise as noise
@@ -49,6 +50,10 @@ from amsim.evaluation import evaluate as evaluate
 from amsim.evaluation import evaluate_detector as evaluate_detector
 from amsim.evaluation import sensitivity as sensitivity
 from amsim.evaluation import unseen_dies_report as unseen_dies_report
+from amsim.exploration import DesignSpace as DesignSpace
+from amsim.exploration import Limits as Limits
+from amsim.exploration import TrainingBudget as TrainingBudget
+from amsim.exploration import explore as explore
 from amsim.foreign import from_keras as from_keras
 from amsim.foreign import from_torch as from_torch
 from amsim.foreign import load_onnx as load_onnx

@@ -14,6 +14,7 @@ from typer.models import OptionInfo
 
 from amsim.command_line.cascade_command import cascade
 from amsim.command_line.compare_command import compare
+from amsim.command_line.explore_command import explore
 from amsim.command_line.inspect_command import inspect as inspect_network
 from amsim.command_line.output import quiet
 from amsim.command_line.report_command import report
@@ -115,7 +116,7 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-for command in (compare, inspect_network, cascade, sweep, show, report, train, validate):
+for command in (compare, explore, inspect_network, cascade, sweep, show, report, train, validate):
     app.command(cls=_Command, context_settings=HELP)(_with_quiet(_naming_options(command)))
 
 

@@ -1,17 +1,14 @@
 """`amsim train`: reference networks and members of their families, trained from scratch."""
 
-import dataclasses
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from amsim.command_line.network_settings import FAMILIES, network_settings
 from amsim.command_line.output import print_written, shows_progress
 from amsim.files.whole_file import check_writable, write_whole_text
-
-FAMILIES = ("images", "sequences")
 
 
 def train(
@@ -72,31 +69,13 @@ def train(
 
 def _member(family: str, settings: list[str], input_shape: tuple[int, ...], classes: int) -> tuple[str, Any]:
     """Name and network of a member of a family with these settings, for items of this shape."""
-    from amsim.circuits.checks import one_of
     from amsim.networks import ImageConfiguration, SequenceNetwork
 
     kind: Any = ImageConfiguration if family == "images" else SequenceNetwork
-    allowed = [field.name for field in dataclasses.fields(kind) if field.name not in ("classes", "input_shape")]
     given: dict[str, Any] = {}
-    for text in settings:
-        name, mark, value = text.partition("=")
-        if not mark:
-            raise ValueError(f"Option `--set` must have the form name=value, but is {text!r}.")
-        one_of("--set", name, allowed)
+    for name, value in network_settings(family, settings):
         if name in given:
             raise ValueError(f"Option `--set` must give each setting once, but gives {name} twice.")
-        given[name] = _value(value)
+        given[name] = value
     member = kind(**given, input_shape=tuple(input_shape), classes=classes)
     return member.name, member.network if family == "images" else member
-
-
-def _value(text: str) -> Any:
-    """Number, numbers between commas, or a word."""
-    if re.fullmatch(r"\d{1,40}", text):
-        return int(text)
-    if re.fullmatch(r"\d{1,40}(,\d{1,40})+", text):
-        return tuple(map(int, text.split(",")))
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -117,7 +117,7 @@ def find_design(
     known = network_facts(fn, params, train.inputs) if facts is None else facts
     own = one.accelerator(first=_pattern(known.roles.first), last=_pattern(known.roles.last))
     tried = candidates(own) if isinstance(one, Design) else [Candidate("as given", own)]
-    calibration = _calibration(
+    calibration = chosen_calibration(
         fn, params, own, train, known.bits is None if calibrate is None else calibrate, calibrate
     )
     if len(tried) == 1:
@@ -194,7 +194,7 @@ def _pattern(names: tuple[str, ...]) -> str:
     return "|".join(map(re.escape, names))
 
 
-def _calibration(
+def chosen_calibration(
     fn: Callable[..., Any], params: PyTree, own: Accelerator, train: Split, words: bool, converters: bool | None
 ) -> Calibration | None:
     """Choice of words where it is asked for, and of converters' ranges unless that is refused."""
@@ -210,7 +210,7 @@ def recalibrated(found: Found, fn: Callable[..., Any], params: PyTree, train: Sp
     if found.calibration is None:
         return found
     accelerator = found.candidate.accelerator
-    return found._replace(calibration=_calibration(fn, params, accelerator, train, True, None))
+    return found._replace(calibration=chosen_calibration(fn, params, accelerator, train, True, None))
 
 
 def _choice(right: np.ndarray, energies: np.ndarray) -> int:

@@ -15,6 +15,7 @@ from amsim.plot.comparison import plot_accuracy_energy as plot_accuracy_energy
 from amsim.plot.comparison import plot_comparison as plot_comparison
 from amsim.plot.comparison import plot_energy_breakdown as plot_energy_breakdown
 from amsim.plot.die import plot_die_map as plot_die_map
+from amsim.plot.exploration import plot_exploration as plot_exploration
 from amsim.plot.lines import plot_line_values as plot_line_values
 from amsim.plot.pareto import plot_pareto as plot_pareto
 from amsim.plot.sensitivity import plot_sensitivity as plot_sensitivity

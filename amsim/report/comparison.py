@@ -17,7 +17,7 @@ def comparison_tables(result: xr.Dataset) -> list[Table]:
     heading = f"{metric.words}{metric.shown_in}"
     designs = right_aligned(_title(result), "design", heading, "95 % interval", "energy uJ", "latency ms", "area mm2")
     split = right_aligned(
-        "share of the energy, %", "design", *(_narrow(str(name)) for name in result["component"].values)
+        "share of the energy, %", "design", *(narrow_component(str(name)) for name in result["component"].values)
     )
     for index, name in enumerate(result["design"].values):
         row = result.isel(design=index)
@@ -51,7 +51,7 @@ def _title(result: xr.Dataset) -> str:
     return f"{result.attrs['network']} on {title}; without circuits {metric.shown(plain, 2)}{metric.shown_in}"
 
 
-def _narrow(component: str) -> str:
+def narrow_component(component: str) -> str:
     """Heading of a component broken into short lines, so that all columns fit 80 characters."""
     return component.replace("_", "\n").replace("activation", "acti-\nvation").replace("registers", "regi-\nsters")
 

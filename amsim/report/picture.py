@@ -85,6 +85,11 @@ KINDS = (
         ("design", "die", "component"),
         lambda result: plot.plot_comparison(result),
     ),
+    Kind(
+        ("accuracy_mean", "energy", "best_dot", "circuit_family", "network"),
+        ("dot", "accuracy_target", "family", "component"),
+        lambda result: plot.plot_exploration(result),
+    ),
     Kind(("ratio", "level", "kind", "held_out", "within"), ("rung",), _ladder),
     Kind((), ("source", "state"), _switched_picture),
     Kind((), ("site", "source"), lambda result: plot.plot_sensitivity(result)),

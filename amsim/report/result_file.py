@@ -62,7 +62,7 @@ def store_progress(path: Path) -> list[str]:
     done, total = counts
     if done == total:
         return [f"complete: all {total} items"]
-    rest = "the same `amsim sweep` resumes from there; the last minute of results may be missing below"
+    rest = "the same command resumes from there; the last minute of results may be missing below"
     return [f"complete: {done} of {total} items ({100 * done // total} %); {rest}"]
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from amsim.report.cascade import cascade_tables
 from amsim.report.columns import right_aligned
 from amsim.report.comparison import comparison_tables
+from amsim.report.exploration import EXPLORED, exploration_tables
 from amsim.report.result_file import printable
 from amsim.report.scope import macro_types
 from amsim.report.summaries import INNER, Summary, summary_of
@@ -71,6 +72,8 @@ def result_tables(result: xr.Dataset, quantity: str | None = None) -> list[Table
     has = {*map(str, result.dims), *map(str, result.data_vars)}
     if quantity is None and has >= COMPARED | set(interval_names(metric_of(result).name)):
         return comparison_tables(result)
+    if quantity is None and has >= EXPLORED:
+        return exploration_tables(result)
     if quantity is None and has >= CASCADE:
         return list(cascade_tables(result))
     if quantity is None and "rung" in result.dims:
@@ -131,6 +134,8 @@ def result_kind(result: xr.Dataset) -> str:
         return "study of settings, dies and reads (amsim sweep)"
     if {"design", "component"} <= set(result.dims):
         return "comparison of designs (amsim compare)"
+    if {"dot", "accuracy_target"} <= set(result.dims):
+        return "exploration of networks and hardware (amsim explore)"
     if {"stage", "part", "miss_rate"} <= {*result.dims, *result.data_vars}:
         return "cascade over a stream (amsim cascade)"
     if "rung" in result.dims:

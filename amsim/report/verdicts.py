@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from amsim.comparison.equal_accuracy import verdict
+from amsim.report.exploration import EXPLORED, answer
 from amsim.report.summaries import Summary, axes_of, point_names, summary_of
 from amsim.results.metrics import metric_of
 from amsim.results.units import with_prefix
@@ -16,6 +17,8 @@ def verdict_lines(result: xr.Dataset) -> list[str]:
     metric = metric_of(result)
     if {metric.name, f"{metric.name}_mean", metric.items, "energy"} <= has and "design" in result.dims:
         return [verdict(result)]
+    if has | set(map(str, result.dims)) >= EXPLORED:
+        return [answer(result)]
     if {"model", "within", "kind", "held_out"} <= has:
         return [summary(result), *(f"Missed: {line}" for line in misses(result))]
     return [

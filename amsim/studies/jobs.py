@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -28,6 +29,40 @@ class Job:
     group: Group
     function: int
     program: Program
+
+
+@runtime_checkable
+class StoredProgram(Protocol):
+    """Work in numbered calls whose results a store keeps, whatever does it: a compiled program, a training."""
+
+    @property
+    def lanes(self) -> Lanes:
+        """Work of one call."""
+
+    @property
+    def count(self) -> int:
+        """Items in all."""
+
+    @property
+    def calls(self) -> int:
+        """Number of calls for all items."""
+
+    @property
+    def shapes(self) -> Mapping[str, Any]:
+        """Shape and dtype of each output by name."""
+
+
+@runtime_checkable
+class StoredJob(Protocol):
+    """Part of a study whose results a store keeps."""
+
+    @property
+    def number(self) -> int:
+        """Number of the job in the study."""
+
+    @property
+    def program(self) -> StoredProgram:
+        """Its work."""
 
 
 Outputs = Mapping[str, np.ndarray]

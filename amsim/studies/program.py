@@ -139,6 +139,11 @@ class Program:
         self._compiled: Callable[..., Any] | None = None
 
     @property
+    def shapes(self) -> Mapping[str, jax.ShapeDtypeStruct]:
+        """Shape and dtype of each output by name, for one point, die and read."""
+        return self.traced.shapes
+
+    @property
     def calls(self) -> int:
         """Number of calls for all items."""
         return -(-self.count // self.lanes.items)

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
 from amsim.files.library_error import first_line
-from amsim.studies.jobs import Done, Job
+from amsim.studies.jobs import Outputs, StoredJob
 from amsim.studies.program import Lanes
 from amsim.studies.store_contents import CHECKSUMS, checksums, write_sealed
 from amsim.studies.store_header import (
@@ -28,7 +28,9 @@ from amsim.studies.store_header import (
     write_header,
 )
 from amsim.studies.store_lock import GROUP, claim_lock
-from amsim.studies.store_parts import ZARR_FORMAT, consecutive, every_chunk, part_names, read_part
+from amsim.studies.store_parts import ZARR_FORMAT, StoredDone, consecutive, every_chunk, part_names, read_part
+
+AnyJob = TypeVar("AnyJob", bound=StoredJob)
 
 WRITE_EVERY, LABEL_EVERY = 1.0, 60.0
 """Seconds between two parts, and between two updates of the labelled arrays."""
@@ -51,7 +53,7 @@ class Store:
         except ImportError:
             raise ValueError("Argument `store` needs Zarr: pip install 'amsim[studies]'.") from None
         self.path = Path(path)
-        self._waiting: list[Done] = []
+        self._waiting: list[StoredDone] = []
         self._last_part = self._last_label = time.monotonic()
         self._header: dict[str, Any] | None = None
         self._claim: int | None = None
@@ -72,7 +74,7 @@ class Store:
     def _parts(self) -> Path:
         return self.path / GROUP / "parts"
 
-    def begin(self, fingerprint: Mapping[str, Any], jobs: Sequence[Job], empty: xr.Dataset) -> None:
+    def begin(self, fingerprint: Mapping[str, Any], jobs: Sequence[StoredJob], empty: xr.Dataset) -> None:
         """Claim the folder for a study, or check that the stored study is this one.
 
         Raises:
@@ -106,7 +108,7 @@ class Store:
             os.close(self._claim)
             self._claim = None
 
-    def parts(self, jobs: Sequence[Job]) -> Iterator[Done]:
+    def parts(self, jobs: Sequence[AnyJob]) -> Iterator[tuple[AnyJob, int, Outputs]]:
         """Every stored call.
 
         Raises:
@@ -147,7 +149,7 @@ class Store:
                 "delete this folder, to have the study computed again."
             ) from None
 
-    def add(self, done: Done, labelled: Any) -> None:
+    def add(self, done: StoredDone, labelled: Any) -> None:
         """Keep the results of a call; they are written about once per second.
 
         Args:
@@ -184,7 +186,7 @@ class Store:
             write_header(self.path, self._header)
             self._remove_parts()
 
-    def _write_part(self, run: Sequence[Done]) -> None:
+    def _write_part(self, run: Sequence[StoredDone]) -> None:
         import zarr
 
         job, first, _ = run[0]

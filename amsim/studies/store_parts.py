@@ -7,8 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from amsim.studies.jobs import Done, Job
+from amsim.studies.jobs import Outputs, StoredJob
 from amsim.studies.store_contents import CHECKSUMS, check_harmless, first_difference, read_sealed
+
+StoredDone = tuple[StoredJob, int, Outputs]
+"""A finished call of a job."""
 
 ZARR_FORMAT: Literal[2] = 2
 """Format that every version of Zarr reads, with a settled encoding of text."""
@@ -20,7 +23,7 @@ def part_names(folder: Path) -> list[str]:
     return sorted(name for name in names if re.fullmatch("[0-9]+-[0-9]+-[0-9]+", name))
 
 
-def read_part(folder: Path, job: Job, length: int, *, checked: bool) -> dict[str, np.ndarray]:
+def read_part(folder: Path, job: StoredJob, length: int, *, checked: bool) -> dict[str, np.ndarray]:
     """Arrays of a part.
 
     Raises:
@@ -35,9 +38,9 @@ def read_part(folder: Path, job: Job, length: int, *, checked: bool) -> dict[str
         if held["part"] != folder.name or difference is not None:
             raise ValueError(difference or f"part {held['part']} has another name")
     group = zarr.open_group(folder, mode="r", zarr_format=ZARR_FORMAT)
-    whole = {name: np.asarray(group[name]) for name in job.program.traced.shapes}
+    whole = {name: np.asarray(group[name]) for name in job.program.shapes}
     for name, values in whole.items():
-        if values.dtype != job.program.traced.shapes[name].dtype or len(values) != length:
+        if values.dtype != job.program.shapes[name].dtype or len(values) != length:
             raise ValueError(f"{name} is of another shape or type")
     return whole
 
@@ -49,9 +52,9 @@ def every_chunk() -> Any:
     return zarr.config.set({"array.write_empty_chunks": True})
 
 
-def consecutive(waiting: Sequence[Done]) -> list[list[Done]]:
+def consecutive(waiting: Sequence[StoredDone]) -> list[list[StoredDone]]:
     """Runs of consecutive calls of one job."""
-    runs: list[list[Done]] = []
+    runs: list[list[StoredDone]] = []
     for done in sorted(waiting, key=lambda one: (one[0].number, one[1])):
         last = runs[-1][-1] if runs else None
         if last is not None and last[0].number == done[0].number and last[1] + 1 == done[1]:

@@ -11,6 +11,7 @@ import xarray as xr
 from amsim import cascade
 from amsim.command_line import application
 from amsim.comparison import families, inspection
+from amsim.exploration import front_door as explorations
 from amsim.studies import front_door
 from amsim.training import reference_networks
 from amsim.validation import ladder
@@ -55,6 +56,24 @@ WRONG = {
     "compare --dies": COUNTS,
     "compare --seed": SEEDS,
     "compare --out": FOLDERS | {"taken": "taken"},
+    "explore --accuracy": {**NUMBERS, "list": "0.5,x", "percent": "90", "twice": "0.5,0.5"},
+    "explore --records": {**TEXTS, "missing": "missing.nc", "folder": "other", "long": LONG, "text": "text.npz"},
+    "explore --family": WORDS,
+    "explore --set": WORDS | {"unknown setting": "colour=1"},
+    "explore --steps": COUNTS,
+    "explore --data": WORDS | {"missing": "missing.npz", "text": "text.npz", "here": "other"},
+    "explore --max-latency": {**NUMBERS, "zero": "0"},
+    "explore --max-area": {**NUMBERS, "zero": "0"},
+    "explore --max-power": {**NUMBERS, "zero": "0"},
+    "explore --max-weights": {**NUMBERS, "zero": "0"},
+    "explore --rate": {**NUMBERS, "zero": "0"},
+    "explore --circuits": WORDS | {"comma": ",", "twice": "digital-binary,digital-binary"},
+    "explore --copies": {**COUNTS, "list": "1,x", "twice": "2,2"},
+    "explore --dies": COUNTS,
+    "explore --seed": SEEDS,
+    "explore --store": FOLDERS | {"other": "other"},
+    "explore --out": FOLDERS | {"taken": "taken"},
+    "explore --plot": PICTURES,
     "inspect network": WORDS | {"missing": "missing.npz", "folder": "folder.npz", "text": "text.npz"},
     "inspect --data": WORDS | {"missing": "missing.npz", "here": "other"},
     "inspect --hardware": WORDS,
@@ -101,6 +120,7 @@ FLAGS = {"--quiet", "--json", "--schema", "--help", "--always-leaking"}
 FIRST_WORK = [
     (families, "find_design"), (inspection, "_dataset"), (front_door, "prepare"),
     (reference_networks, "check_answers"), (ladder, "all_rungs"), (cascade, "evaluate_cascade"),
+    (explorations, "Costs"),
 ]  # fmt: skip
 """What each command does first that takes time."""
 
@@ -118,7 +138,7 @@ def place(tiny_network, tmp_path, monkeypatch):
     (tmp_path / "other" / "thing").touch()
     for name in ("folder.npz", "folder.nc", "folder.png", "folder.html", "wake.toml"):
         (tmp_path / name).mkdir()
-    for name in ("compare.nc", "tiny.nc", "binary-fashion.npz", "validate.nc", "cascade-face.nc"):
+    for name in ("compare.nc", "tiny.nc", "binary-fashion.npz", "validate.nc", "explore.nc", "cascade-face.nc"):
         (tmp_path / "taken" / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -140,6 +160,7 @@ def run(place, tiny_network, monkeypatch, capsys, as_a_user_runs_it):
         "compare": [], "sweep": [str(tiny_network / "tiny.toml")], "show": ["whole.nc"], "report": ["whole.nc"],
         "inspect": ["binary-fashion"], "validate": [], "cascade": ["face"],
         "train": ["binary-fashion", "--data", "fashion-mnist-mini"],
+        "explore": ["--accuracy", "0.5", "--family", "images"],
     }  # fmt: skip
     (tiny_network / "tiny.toml").write_text(STUDY)
 

@@ -86,6 +86,10 @@ def calls() -> dict[str, dict[str, Any]]:
         "TrainingDies": {},
         "repair": {"fn": network, "params": PARAMS, "hardware": MACRO, "samples": DATA, "test": DATA} | KEY | FEW,
         "compare": {"designs": ["digital-binary-1b"], "dies": 1, "network": "no such network"},
+        "explore": {"accuracy": 0.5, "records": "no such file"},
+        "Limits": {"latency": 1e-3, "area": 1e-6, "power": 1e-3, "weights": 1e5, "rate": 1.0},
+        "DesignSpace": {},
+        "TrainingBudget": {"steps": 100},
         "inspect": {"network": "no such network"},
         "circuit_table": {"bits": (17,)},
         "design": {"name": "digital-binary-1b"},
@@ -167,6 +171,7 @@ BY_DESIGN = {
         for name in OF_NETWORKS
         for one in ("text", "object")
     },
+    ("Limits", "power", "number"): "a limit in watts",
     **{("load_chip", "params", one): "any numbers: only their structure is used" for one in WRONG["params"]},
     ("Stage", "name", "unknown"): "any text is a name",
     ("Stage", "threshold", "negative"): "a score may be below 0",

@@ -12,7 +12,7 @@ from amsim.studies.store import Store
 
 LANES = Lanes(**dict.fromkeys(Lanes.__dataclass_fields__, 1))
 SHAPES = {"error": np.zeros((1,), np.float32)}
-PROGRAM = SimpleNamespace(lanes=LANES, count=4, calls=4, traced=SimpleNamespace(shapes=SHAPES))
+PROGRAM = SimpleNamespace(lanes=LANES, count=4, calls=4, shapes=SHAPES)
 JOB = object.__new__(Job)  # nothing is compiled: a store asks for sizes only
 for name, value in {"number": 0, "program": PROGRAM}.items():
     object.__setattr__(JOB, name, value)

@@ -1,0 +1,165 @@
+"""Dots of an exploration: one trained network on one circuit, at the design point of least energy within the limits."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from amsim.exploration.hardware_points import FamilyPoints, family_points
+from amsim.exploration.members import Configuration, Member, weight_bits, workload_of
+from amsim.exploration.records import Place, Record
+from amsim.exploration.space import DesignSpace, Limits
+from amsim.progress import Progress
+from amsim.system.accelerator import Accelerator
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Best:
+    """Design point of least energy of one network on one circuit, within the limits.
+
+    Attributes:
+        words: What was chosen, in words.
+        hardware: The hardware.
+        energy: By component, J; NaN where no point keeps the limits.
+        latency: s.
+        area: m^2.
+        power: Average power, W.
+    """
+
+    words: str
+    hardware: Accelerator
+    energy: np.ndarray
+    latency: float
+    area: float
+    power: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dot:
+    """A trained network on one circuit of a family.
+
+    Attributes:
+        place: The trained network, the family and the circuit.
+        points: Design points.
+        allowed: Those within the limits.
+        best: The one of least energy among these; without any, among all that the network fits.
+        weights: Bits of all weights.
+        macs: Multiply-accumulates per inference.
+    """
+
+    place: Place
+    points: int
+    allowed: int
+    best: Best
+    weights: int
+    macs: int
+
+    @property
+    def energy(self) -> float:
+        """Energy per inference, J; infinite where no design point keeps the limits."""
+        return float(self.best.energy.sum()) if self.allowed else float("inf")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reach:
+    """How far the design points of an exploration go, for messages.
+
+    Attributes:
+        least: Least value of each limited quantity over all points, by its name.
+        keeping: Points that keep each limit by itself.
+        points: All points.
+    """
+
+    least: dict[str, float]
+    keeping: dict[str, int]
+    points: int
+
+
+class Costs:
+    """Dots of all networks and families with their cost, which does not depend on training.
+
+    Attributes:
+        dots: All dots, by place.
+        refused: Why a family cannot run a network, by both.
+        reach: How far the design points go.
+    """
+
+    def __init__(self, members: Sequence[Member], space: DesignSpace, limits: Limits, report: Progress) -> None:
+        """Compute the cost of every design point."""
+        self.dots: dict[Place, Dot] = {}
+        self.refused: dict[tuple[Member, str], str] = {}
+        self.reach = Reach(dict.fromkeys(limits.by_quantity, float("inf")), dict.fromkeys(limits.by_quantity, 0), 0)
+        seeds: dict[Configuration, list[Member]] = {}
+        for member in members:
+            seeds.setdefault(member.configuration, []).append(member)
+        total, done = len(seeds) * len(space.families), 0
+        for configuration, trained in seeds.items():
+            workload, weights = workload_of(configuration), weight_bits(configuration)
+            for family in space.families:
+                report("cost of networks on families", done, total)
+                done += 1
+                try:
+                    points = family_points(configuration, family, space, limits.rate)
+                except ValueError as error:
+                    self.refused |= {(member, family): str(error) for member in trained}
+                    continue
+                quantities = _quantities(points, weights, limits)
+                self._look(points, quantities, limits)
+                for circuit, best in _best_by_circuit(points, quantities, limits).items():
+                    for member in trained:
+                        place = Place(member, family, circuit)
+                        self.dots[place] = Dot(place, *best, weights=weights, macs=int(workload.macs))
+
+    def least_energy(self, member: Member) -> float:
+        """Least energy of a network on any circuit within the limits, J; infinite where there is none."""
+        return min((dot.energy for place, dot in self.dots.items() if place.member == member), default=float("inf"))
+
+    def _look(self, points: FamilyPoints, quantities: Mapping[str, np.ndarray], limits: Limits) -> None:
+        least, keeping = dict(self.reach.least), dict(self.reach.keeping)
+        for name, limit in limits.by_quantity.items():
+            values = quantities[name][points.possible]
+            least[name] = min(least[name], float(values.min(initial=np.inf)))
+            keeping[name] += int(np.sum(values <= limit))
+        self.reach = Reach(least, keeping, self.reach.points + len(points.possible))
+
+
+def _quantities(points: FamilyPoints, weights: int, limits: Limits) -> dict[str, np.ndarray]:
+    """Everything that may be limited, at every point."""
+    energy = points.energy.sum(axis=1)
+    power = energy / points.latency if limits.rate is None else energy * limits.rate
+    return {
+        "latency": points.latency,
+        "area": points.area,
+        "power": power,
+        "weights": np.full(len(energy), float(weights)),
+    }
+
+
+def _best_by_circuit(
+    points: FamilyPoints, quantities: Mapping[str, np.ndarray], limits: Limits
+) -> dict[str, tuple[int, int, Best]]:
+    """Number of points, of those within the limits, and the one of least energy, by circuit."""
+    energy = points.energy.astype(float).sum(axis=1)
+    keeps = points.possible.copy()
+    for name, limit in limits.by_quantity.items():
+        keeps &= quantities[name] <= limit
+    circuits = np.asarray([one.circuit for one in points.variants])[points.variant]
+    found = {}
+    for circuit in dict.fromkeys(one.circuit for one in points.variants):
+        own = circuits == circuit
+        among = own & keeps
+        point = int(np.argmin(np.where(among if among.any() else own, energy, np.inf)))
+        numbers = (float(quantities[name][point]) for name in ("latency", "area", "power"))
+        by_component = points.energy[point].astype(float)
+        found[circuit] = (
+            int(own.sum()),
+            int(among.sum()),
+            Best(points.words(point), points.hardware(point), by_component, *numbers),
+        )
+    return found
+
+
+def energy_to_beat(dots: Mapping[Place, Dot], records: Mapping[Place, Record], accuracy: float) -> float:
+    """Least energy of the dots that are known to reach an accuracy, J; infinite where none does."""
+    reaching = [dot.energy for place, dot in dots.items() if place in records and records[place].mean >= accuracy]
+    return min(reaching, default=float("inf"))

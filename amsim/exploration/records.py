@@ -1,0 +1,132 @@
+"""Accuracy of trained networks on dies, known from earlier explorations."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from amsim.circuits.checks import shown
+from amsim.exploration.members import Member, configuration_of
+from amsim.report.result_file import open_result
+
+NUMBERS = ("accuracy_mean", "accuracy_low", "accuracy_high", "plain_accuracy", "steps")
+TEXTS = ("configuration", "circuit_family", "circuit", "seed")
+
+UNNAMED = "a Dataset"
+"""Name of a record that is no file."""
+
+
+class Place(NamedTuple):
+    """What an accuracy belongs to.
+
+    Attributes:
+        member: The trained network.
+        family: Circuit family that it was deployed on.
+        circuit: Settings that its accuracy depends on, in words; empty where it depends on none.
+    """
+
+    member: Member
+    family: str
+    circuit: str
+
+
+class Record(NamedTuple):
+    """Accuracy of a trained network on dies of a circuit.
+
+    Attributes:
+        mean: Mean over dies and items.
+        low: Lower end of its 95 % interval, NaN without one.
+        high: Upper end.
+        plain: Accuracy without circuits.
+        steps: Steps of training.
+        source: Where it is from.
+    """
+
+    mean: float
+    low: float
+    high: float
+    plain: float
+    steps: int
+    source: str
+
+
+def given_records(argument: str, records: Any, data: str) -> dict[Place, Record]:
+    """Accuracies by their place, from results of explorations; of two for one place that of more steps, or the later.
+
+    Args:
+        argument: Name of the argument, for messages.
+        records: A result of `amsim.explore`, the path of its file or store, or a list of these; None is none.
+        data: Name of the data set that they have to be of.
+
+    Raises:
+        ValueError: Something else, a file that is no such result, or one of other data.
+        FileNotFoundError: There is no such file.
+    """
+    if records is None:
+        return {}
+    found: dict[Place, Record] = {}
+    several = records if isinstance(records, list | tuple) else [records]
+    for one in several:
+        name, dataset = _opened(argument, one)
+        if dataset.attrs.get("data") != data:
+            raise ValueError(
+                f"Argument `{argument}` must have records of the data {data}, but {name} is of "
+                f"{dataset.attrs.get('data', 'unknown data')}."
+            )
+        for place, record in _records(argument, name, dataset):
+            if place not in found or record.steps >= found[place].steps:
+                found[place] = record
+    return found
+
+
+def recorded_members(records: Iterable[Place]) -> list[Member]:
+    """Different trained networks of records, in their order."""
+    return list(dict.fromkeys(place.member for place in records))
+
+
+def _opened(argument: str, one: Any) -> tuple[str, xr.Dataset]:
+    if isinstance(one, xr.Dataset):
+        name, dataset = UNNAMED, one
+    elif isinstance(one, str | os.PathLike) and str(one):
+        name, dataset = str(one), _read(argument, Path(one))
+    else:
+        raise ValueError(
+            f"Argument `{argument}` must be results of amsim.explore, as Datasets or the paths of their files, but is "
+            f"{shown(one)}."
+        )
+    missing = [name for name in (*NUMBERS, *TEXTS) if name not in dataset.variables]
+    if missing or any(dataset[name].dims != ("dot",) for name in (*NUMBERS, *TEXTS)):
+        raise ValueError(
+            f"Argument `{argument}` must be results of amsim.explore, but {name} has no {', '.join(missing) or 'dots'}."
+        )
+    return name, dataset
+
+
+def _read(argument: str, path: Path) -> xr.Dataset:
+    try:
+        return open_result(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Argument `{argument}` must name files that exist, but {path} does not.") from None
+    except (ValueError, OSError) as error:
+        raise ValueError(f"Argument `{argument}` cannot be used: {error}") from None
+
+
+def _records(argument: str, name: str, dataset: xr.Dataset) -> Iterable[tuple[Place, Record]]:
+    numbers: Sequence[np.ndarray] = [dataset[one].values.astype(float) for one in NUMBERS]
+    texts = [dataset[one].values for one in TEXTS]
+    source = "given record" if name == UNNAMED else name
+    for row, words in zip(zip(*numbers, strict=True), zip(*texts, strict=True), strict=True):
+        mean, low, high, plain, steps = map(float, row)
+        if not np.isfinite(mean):
+            continue  # a design whose accuracy was not measured
+        if not 0 <= mean <= 1:
+            raise ValueError(f"Argument `{argument}` must have accuracies from 0 to 1, but {name} has {mean:g}.")
+        text, family, circuit, seed = words
+        try:
+            member = Member(configuration_of(str(text)), int(seed))
+        except ValueError as error:
+            raise ValueError(f"Argument `{argument}` cannot be used: of {name} {error}") from None
+        yield Place(member, str(family), str(circuit)), Record(mean, low, high, plain, int(steps), source)

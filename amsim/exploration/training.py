@@ -1,0 +1,161 @@
+"""Training of an exploration: a budget of steps, halved towards the front, and the accuracy of a network on dies."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from amsim.circuits.checks import at_least_one, integer_between, number_between
+from amsim.comparison.procedure import BATCH, chosen_calibration
+from amsim.datasets.division import set_aside
+from amsim.datasets.split import Dataset, Split
+from amsim.evaluation.item_values import values_on_dies
+from amsim.evaluation.scoring import SCORINGS
+from amsim.exploration.dots import Dot
+from amsim.exploration.hardware_points import family_hardware
+from amsim.exploration.members import Member
+from amsim.networks.quantised import Params
+from amsim.networks.storage import Network, save_network
+from amsim.statistics.crossed_interval import bounded_interval
+from amsim.training.reference_networks import train
+
+HELD_OUT = 0.2
+"""Share of the training items that networks are ranked by, and not trained on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingBudget:
+    """Steps of training that an exploration may spend, and how they go where the front is.
+
+    Successive halving (Jamieson and Talwalkar, AISTATS 2016; Karnin et al., ICML 2013): every round may spend the same
+    share of the steps on fewer networks, those nearest to the front of accuracy on items held out from training
+    against least energy. Each round trains from the start, with a schedule of its own length.
+
+    Attributes:
+        steps: Steps of all trainings together, at most.
+        rounds: Rounds.
+        reduction: Networks of a round for each network of the next.
+        batch: Items per step.
+        learning_rate: Initial learning rate of Adam.
+
+    Raises:
+        ValueError: A count below 1, or a learning rate that is not a number above 0.
+    """
+
+    steps: int
+    rounds: int = 2
+    reduction: int = 3
+    batch: int = 64
+    learning_rate: float = 5e-3
+
+    def __post_init__(self) -> None:
+        """Check counts and rate."""
+        at_least_one(steps=self.steps, rounds=self.rounds, batch=self.batch)
+        integer_between("reduction", self.reduction, 2)
+        number_between("learning_rate", self.learning_rate, 1e-12, float("inf"))
+
+    def plan(self, networks: int) -> list[tuple[int, int]]:
+        """Networks of each round, and steps of each of them.
+
+        Args:
+            networks: Networks that there are.
+
+        Raises:
+            ValueError: The steps are too few for one step of each network.
+        """
+        counts = [math.ceil(networks / self.reduction**number) for number in range(self.rounds)]
+        found = [(count, self.steps // (self.rounds * count)) for count in counts if count]
+        if any(steps < 1 for _, steps in found):
+            raise ValueError(
+                f"Argument `training` must have at least {self.rounds * networks} steps for {networks} networks in "
+                f"{self.rounds} rounds, but has {self.steps}."
+            )
+        return found
+
+
+def divided(data: Dataset, seed: int) -> tuple[Split, Split]:
+    """Items to train on, and items held out to rank networks by."""
+    return set_aside("HELD_OUT", HELD_OUT, data.train, jax.random.key(seed))
+
+
+def trained_member(
+    member: Member, items: tuple[Split, Split], data: Dataset, budget: TrainingBudget, steps: int
+) -> tuple[Params, float]:
+    """Parameters of a network after so many steps, and its accuracy on the items held out."""
+    own, held_out = items
+    batch = min(budget.batch, len(own))
+    epochs, rest = divmod(steps, len(own) // batch)
+    # Less than a pass over the items is a pass over fewer of them.
+    own = own if epochs else own[: rest * batch]
+    parts = dataclasses.replace(data, train=own, test=held_out)
+    rate = budget.learning_rate
+    found = train(member.network, parts, epochs=max(epochs, 1), batch=batch, learning_rate=rate, seed=member.seed)
+    return found.params, float(found.record["test_accuracy"])
+
+
+def accuracy_on_dies(
+    network: Network, params: Params, dots: Sequence[Dot], data: Dataset, dies: int, seed: int
+) -> list[tuple[float, float, float]]:
+    """Mean accuracy with its 95 % interval over dies and test items, of each dot of a network on one family.
+
+    Codes and converters' ranges are those of least error times energy on training items, as in `amsim.compare`, chosen
+    once for the family.
+
+    Args:
+        network: The network.
+        params: Its parameters.
+        dots: Its dots on one family.
+        data: Training and test items.
+        dies: Dies of each circuit.
+        seed: Fixes dies and reads.
+    """
+    scoring, key = SCORINGS["accuracy"], jax.random.key(seed)
+    own = family_hardware(network, dots[0].place.family)
+    calibration = chosen_calibration(network, params, own, data.train, False, None)
+    batch = min(BATCH, len(data.test))
+    found = []
+    for dot in dots:
+        hardware = dot.best.hardware
+        values = values_on_dies(
+            scoring.of_items, network, params, hardware, data.test, key, dies, batch=batch, calibration=calibration
+        )
+        settled = scoring.settle(values, np.asarray(data.test.labels)).astype(float)
+        mean, low, high = bounded_interval(settled, deterministic=hardware.deterministic)
+        found.append((mean, low, high))
+    return found
+
+
+def nearest_to_front(energy: np.ndarray, accuracy: np.ndarray, count: int) -> np.ndarray:
+    """Numbers of so many networks that lie nearest to the front of accuracy against energy, in rising order.
+
+    Fronts are taken off one after the other, each by falling accuracy.
+
+    Args:
+        energy: Least energy of each network, J, shape (networks,).
+        accuracy: Its accuracy, shape (networks,).
+        count: Networks to keep.
+    """
+    left = list(range(len(energy)))
+    chosen: list[int] = []
+    while left and len(chosen) < count:
+        front = [
+            one
+            for one in left
+            if not any(
+                energy[other] <= energy[one]
+                and accuracy[other] >= accuracy[one]
+                and (energy[other] < energy[one] or accuracy[other] > accuracy[one])
+                for other in left
+            )
+        ]
+        chosen += sorted(front, key=lambda one: -accuracy[one])
+        left = [one for one in left if one not in front]
+    return np.sort(np.asarray(chosen[:count], int))
+
+
+def save_weights(folder: Path, member: Member, steps: int, params: Params) -> None:
+    """Write the weights of a trained network."""
+    save_network(folder / f"{member.name}-{steps}steps.npz", member.network, params)
