@@ -15,7 +15,7 @@ from amsim.circuits.adc.range_selection import check_method
 from amsim.circuits.charge.array import CapacitorArray, with_stated_supply
 from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
-from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts, counts_at_decision, fold_die
+from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die, line_shifts
 from amsim.circuits.charge.lumped_reading import check_lumped, lumped_note, read_lumped
 from amsim.circuits.charge.readout_choice import choose_readout, line_moments
 from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
@@ -239,7 +239,7 @@ class SwitchedCapacitor(CapacitorArray):
         places = places_of(digits.shape[1], combined).astype(coded.w.dtype)
         # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
         held = jnp.zeros(()) if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
-        shifts = None if neuron is not None else centre_shifts(array, None, len(driven), digits.shape[1])[0]
+        shifts = None if neuron is not None else line_shifts(array, len(driven), digits.shape[1])
 
         def one(slice_: Slice) -> dict[str, Array]:
             cells, bias_high = (slice_.sums + driven[slice_.tile]) / 2, held
@@ -422,18 +422,15 @@ class SwitchedCapacitor(CapacitorArray):
         """Moments of each line in the coding of the operands' codes, for `chosen_readout`."""
         if self.adc is None:
             raise ValueError(no_converter(self))
-        if self.joined is not None:
-            raise ValueError(
-                "Argument `method` must not choose the readout of an array with `combining`, whose conversions read "
-                'several lines at once; choose a range by one of the other methods, such as "minimum-error".'
-            )
         if self.digits_together > 1:
             raise ValueError(
                 "Argument `method` must not choose the readout of an array with a `row_dac` of several bits or "
                 "`serial_accumulation`, whose conversions read several input bits at once; choose a range by one of "
                 'the other methods, such as "minimum-error".'
             )
-        return line_moments(self.for_product(operands.product), self.coded(operands))
+        coded = self.coded(operands)
+        check_groups(coded, self.combined_columns)
+        return line_moments(self.for_product(operands.product), coded)
 
     def chosen_readout(
         self, product: Product, inputs: IntegerCode, weights: IntegerCode, profiles: Mapping[Digits, Mapping[str, Any]]

@@ -101,7 +101,7 @@ class CapacitorArray(JoinedDigits):
         readout_centre: Shift of lines that a converter reads by their bias DACs, counts, shape () or any that
             broadcasts to (tiles, slices), taken away again behind the converter: its range then lies around sums of
             minus this shift. Even numbers keep sums on whole cells, and so on the levels of a converter that resolves
-            one. None holds the DACs.
+            one. Of combined columns each is that of its own line, before they are combined. None holds the DACs.
         second_line: What each line is read against (static). "none" is a level, `reference_tracking` saying how well it
             follows. "differential" is a line of its own whose cells all go the other way: a cell then moves the
             difference by twice the step, against the noise of the comparator as before, `sqrt(2)` times the kT/C noise
@@ -485,7 +485,8 @@ class CapacitorArray(JoinedDigits):
     @checked_arguments
     def read_noise(self, nominal: NominalLine | None = None) -> Float[Array, ""]:
         """The same; the nominal line is computed where it is not given."""
-        return root(self.sampled_noise(self.line_rows, nominal) ** 2 + self.decision_noise_counts**2)
+        decided = self.comparator_referral * self.decision_noise_counts
+        return root(self.sampled_noise(self.line_rows, nominal) ** 2 + decided**2)
 
     @property
     def sampled_noise_counts(self) -> Float[Array, ""]:
@@ -501,8 +502,13 @@ class CapacitorArray(JoinedDigits):
         return root(sum(variances.values(), start=jnp.zeros_like(self.supply)))
 
     @property
+    def comparator_referral(self) -> Float[Array, ""] | float:
+        """Volts on the line for which a volt at the comparator's input stands, V/V: as its converter says."""
+        return 1.0 if self.adc is None else self.adc.comparator_referral
+
+    @property
     def decision_noise_counts(self) -> Float[Array, ""]:
-        """Comparator noise at every decision, counts."""
+        """Comparator noise at every decision, counts at its own input."""
         assert self.comparator is not None
         return self.comparator.noise_at(self.supply, self.process) * self.counts_per_volt
 

@@ -18,7 +18,7 @@ from amsim.circuits.charge.common_rail import rail_gains
 from amsim.circuits.charge.die import CapacitorDie, LineDraws, mismatch_errors
 from amsim.circuits.charge.nominal_line import NominalLine
 from amsim.circuits.charge.rc_line import step_response
-from amsim.circuits.contract.bit_slicing import Places, of_groups, shared_columns, swing_of
+from amsim.circuits.contract.bit_slicing import Places, of_groups, places_of, shared_columns, swing_of
 from amsim.circuits.contract.products import over_columns
 from amsim.noise.finite_slopes import quotient, ratio
 from amsim.noise.random import normal
@@ -52,7 +52,7 @@ class CapacitorLine(eqx.Module):
     cells: Float[Array, "line_rows slices"]
     held: Float[Array, " slices"] | None
     bias: Float[Array, "slices sections"]
-    bias_middle: Float[Array, " slices"]
+    bias_middle: Float[Array, " conversions"]
     offset: Float[Array, " conversions"]
     size: Float[Array, " slices"]
     gain: Float[Array, "..."]
@@ -116,14 +116,26 @@ class CapacitorLine(eqx.Module):
 
     def bias_error(self, bias_dac: BiasDac, levels: Float[Array, "... neurons sections"]) -> Float[Array, "... slices"]:
         """Deviation of the bias DAC's shift from its nominal one, counts."""
-        error = self.bias - bias_dac.section_units()[None, :]
-        return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)
+        nominal = places_of(self.bias.shape[0], self.combined)[:, None] * bias_dac.section_units()[None, :]
+        error = self.bias - nominal
+        return of_groups(
+            jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1), self.combined
+        )
+
+
+def line_shifts(macro: CapacitorArray, tiles: int, slices: int) -> Float[Array, "tiles slices"] | None:
+    """Shift of each line as its bias DAC makes it for `readout_centre`, counts of that line; None without one."""
+    if macro.readout_centre is None:
+        return None
+    return macro.bias_dac.code(jnp.broadcast_to(macro.readout_centre, (tiles, slices))) * macro.bias_dac.lsb
 
 
 def centre_shifts(
     macro: CapacitorArray, line: CapacitorLine | None, tiles: int, slices: int
-) -> tuple[Float[Array, "tiles slices"] | None, Float[Array, "tiles slices"] | float]:
-    """Shifts of lines read by converters, as the bias DACs make them, and the errors of those, counts.
+) -> tuple[Float[Array, "tiles conversions"] | None, Float[Array, "tiles conversions"] | float]:
+    """Shifts of what converters read, as the bias DACs make them, and the errors of those, counts.
+
+    Of combined columns each is that of a group, `sum_j 2^j shift_j` in counts of the least significant one.
 
     Args:
         macro: The array; without a `readout_centre` there is no shift.
@@ -131,11 +143,14 @@ def centre_shifts(
         tiles: Tiles of the rows.
         slices: Lines side by side.
     """
-    if macro.readout_centre is None:
+    shifts = line_shifts(macro, tiles, slices)
+    if shifts is None:
         return None, 0.0
+    assert macro.readout_centre is not None
     code = macro.bias_dac.code(jnp.broadcast_to(macro.readout_centre, (tiles, slices)))
     error = 0.0 if line is None else line.bias_error(macro.bias_dac, macro.bias_dac.levels(code))
-    return code * macro.bias_dac.lsb, error
+    combined = macro.combined_columns
+    return of_groups(shifts * places_of(slices, combined)[None].astype(shifts.dtype), combined), error
 
 
 class _Folded(NamedTuple):
@@ -217,7 +232,9 @@ def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     gain = macro.read_gain(nominal)
     reference_gain = track_reference(gain, macro.tracking)
     read = _fold_line(macro, (nominal, at_trim), die.first, die)
-    bias_above, held, difference = read.bias[:, :-1] - reference_gain * bias_units[None, :-1], read.held, None
+    combined = macro.combined_columns
+    nominal_bias = places_of(macro.columns, combined)[:, None] * bias_units[None, :-1]
+    bias_above, held, difference = read.bias[:, :-1] - reference_gain * nominal_bias, read.held, None
     against = None if die.second is None else _fold_line(macro, (nominal, at_trim), die.second, die)
     added = read.added, read.trimmed
     if against is not None:
@@ -231,14 +248,14 @@ def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
         read.cells,
         held,
         read.bias,
-        jnp.sum(bias_above, axis=1),
+        of_groups(jnp.sum(bias_above, axis=1), combined),
         offset,
         read.size,
         gain,
         reference_gain,
         macro.of_readouts(die.adc),
         difference,
-        macro.combined_columns,
+        combined,
     )
     line = _with_joined_digits(macro, die, line)
     return line if macro.faults is None or die.faults is None else _without_dead_columns(macro, die, line)
@@ -421,16 +438,18 @@ def _offset(
     comparator, then, (nominal, at_trim) = macro.deciding_comparator, macro.at_trim, nominal_lines
     assert comparator is not None
     shift, code = _shift(macro, nominal, die, added, totals), die.trim[:: macro.combined_columns]
+    # The trim acts at the comparator's input, which sees a part of what the line shifts.
+    referral = macro.comparator_referral
     if then is None:
-        return comparator.residual_offset(shift, code) * macro.counts_per_volt
+        return comparator.residual_offset(shift / referral, code) * (referral * macro.counts_per_volt)
     assert trimmed is not None
     assert die.drift is not None
     assert at_trim is not None
     deciding = then.deciding_comparator
     assert deciding is not None
     seen = _shift(then, at_trim, die, trimmed, totals)
-    moved = shift - seen + comparator.drift(macro.of_readouts(die.drift), macro.temperature, macro.supply)
-    return (deciding.residual_offset(seen, code) + moved) * macro.counts_per_volt
+    moved = (shift - seen) / referral + comparator.drift(macro.of_readouts(die.drift), macro.temperature, macro.supply)
+    return (deciding.residual_offset(seen / referral, code) + moved) * (referral * macro.counts_per_volt)
 
 
 def _shift(
@@ -440,9 +459,9 @@ def _shift(
     added: Float[Array, " conversions"],
     totals: Float[Array, " columns"],
 ) -> Float[Array, " conversions"]:
-    """Shift of each conversion's decision without trim, V, from what its lines add."""
+    """Shift of each conversion's decision without trim, V on the line, from what its lines add."""
     assert macro.comparator is not None
-    shift = macro.comparator.offset(macro.of_readouts(die.comparator))
+    shift = macro.comparator_referral * macro.comparator.offset(macro.of_readouts(die.comparator))
     if macro.second_line != "none":
         return shift + added
     shift, share = shift + macro.kickback_step(totals[:: macro.combined_columns]), macro.common_share(totals)
