@@ -1,24 +1,23 @@
 """Switched-capacitor binary-analog array: XNOR cells drive unit capacitors on a line that a comparator or ADC reads."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray, Real
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc import Adc
-from amsim.circuits.adc.range_selection import check_method
-from amsim.circuits.charge.array import CapacitorArray, with_stated_supply
+from amsim.circuits.charge.array import with_stated_supply
+from amsim.circuits.charge.array_converters import ArrayConverters
 from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
-from amsim.circuits.charge.folded_line import CapacitorLine, counts_at_decision, fold_die, line_shifts
+from amsim.circuits.charge.die_folding import fold_die
+from amsim.circuits.charge.folded_line import CapacitorLine, line_shifts
+from amsim.circuits.charge.line_at_decision import counts_at_decision
 from amsim.circuits.charge.lumped_reading import check_lumped, lumped_note, read_lumped
-from amsim.circuits.charge.readout_choice import choose_readout, line_moments
-from amsim.circuits.charge.readout_range import count_line_values, finest_step, select_full_scale
+from amsim.circuits.charge.readout_range import finest_step
 from amsim.circuits.charge.sliced_reading import read_slices
 from amsim.circuits.charge.trim_choice import residual_sigma
 from amsim.circuits.checked_arguments import checked_arguments
@@ -33,21 +32,13 @@ from amsim.circuits.contract.bit_slicing import (
     swing_of,
     weight_digits,
 )
-from amsim.circuits.contract.macro import Die, no_converter
+from amsim.circuits.contract.macro import Die
 from amsim.circuits.contract.neuron import Neuron
 from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product, over_columns
-from amsim.circuits.contract.readout import Coding as Digits
-from amsim.circuits.contract.readout import Readout
-from amsim.circuits.contract.stationary import stationary_cost
-from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import IntegerCode, digits_of
-from amsim.circuits.technology.between_nodes import area_ratio, energy_ratio
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
-from amsim.noise.finite_slopes import ratio
 from amsim.noise.random import normal
-from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 LUMPED_REMARK = (
     "Products are read lumped, all slices of each in one with the noise of all; nothing clips, and without a key "
@@ -58,7 +49,7 @@ LUMPED_REMARK = (
 _offset_left = eqx.filter_jit(residual_sigma)
 
 
-class SwitchedCapacitor(CapacitorArray):
+class SwitchedCapacitor(ArrayConverters):
     r"""Charge-domain XNOR array after Bankman et al. (ISSCC'18, JSSC'19).
 
     Every cell drives the bottom plate of a unit capacitor to `supply` when weight and input agree and to ground when
@@ -134,39 +125,6 @@ class SwitchedCapacitor(CapacitorArray):
     def reading_note(self, product: Product) -> str:
         """Where a lumped reading is not sound, for sums of independent products."""
         return lumped_note(self.for_product(product), product) if self.reading == "lumped" else ""
-
-    @property
-    def operating_supply(self) -> Float[Array, ""]:
-        """The array's supply, V."""
-        return self.supply
-
-    @property
-    def area(self) -> Float[Array, ""]:
-        """Cells, converters, what combines columns, switches of banks, DACs of rows, accumulation capacitors, m^2."""
-        readout = 0.0 if self.comparator is None else self.comparator.area_in(self.process)
-        if self.adc is not None:
-            readout = readout + self.adc.area_in(self.process)
-        readout = readout / self.readout_columns
-        if self.joined is not None:
-            group = self.joined.area(self.total_capacitance, self.process)
-            readout = readout + self.lines * group / self.combined_columns
-        if self.banks is not None:
-            readout = readout + self.lines * self.banks.number * self.banks.switch_area * area_ratio(self.process)
-        rows = 0.0 if self.row_dac is None else self.rows * self.row_dac.area_in(self.process)
-        if self.serial_accumulation is not None:
-            whole = self.for_rows(self.rows).accumulation_capacitance
-            readout = readout + ratio(whole, self.serial_accumulation.capacitor_density)
-        return self.columns * (self.rows * (self.cell_area * area_ratio(self.process)) + readout) + rows
-
-    @checked_arguments
-    def leakage_power(self, temperature: Real[ArrayLike, ""] = REFERENCE_TEMPERATURE) -> Float[Array, ""]:
-        """Leakage of the cells' logic, W: the current as given with the law of `Process.leakage_ratio`.
-
-        Args:
-            temperature: K, shape ().
-        """
-        current = self.cell_leakage * self.process.leakage_ratio(self.supply, temperature)
-        return self.rows * self.columns * self.supply * current
 
     @checked_arguments
     def fabricate(self, key: PRNGKeyArray) -> CapacitorDie:
@@ -267,55 +225,6 @@ class SwitchedCapacitor(CapacitorArray):
             activity["clipped_thresholds"] = self.bias_dac.clipped_fraction(shift, float(product.rows))
         return activity
 
-    def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
-        """Capacitors by the activity of the site, cell logic by events, one readout per line or group of combined ones.
-
-        For unknown data half of the cells go high. Conversions that share a converter follow one another.
-        """
-        array, fused = self.for_product(work.product), "clipped_thresholds" in activity
-        assert self.comparator is not None
-        readout = self.comparator.energy(self.supply, self.process)
-        converting: Array | float = 0.0
-        if fused or self.adc is None:
-            converting = (self.turns - 1) * array.turn_time if self.turns > 1 else converting
-        else:
-            readout = self.adc.energy(self.supply, readout, self.process)
-            # The line holds while the converter works; a conversion longer than settling adds waiting time.
-            converting = jnp.maximum(self.turns * array.turn_time - self.evaluation_time, 0.0)
-        if self.joined is not None:
-            converting = converting + self.joined.time
-            readout = readout + self.lines * self.joined.energy(self.supply, self.process)
-        holding = 0.0 if self.leakage is None else self.leakage.hold_time
-        driven = work.product.rows / work.product.tiles(array.line_rows)
-        high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
-        bias = 0.0 if array.readout_centre is None else jnp.mean(array.bias_units_high(array.readout_centre))
-        unknown = array.switched_units(high, driven, bias)
-        if array.digits_together > 1:
-            unknown = array.switched_unknown(driven)
-        switched, joined = activity.get("switched_units", unknown), array.joined_evaluations
-        bottoms, node = high + array.high_beside(high, driven), energy_ratio(self.process, self.supply)
-        bottoms = joined * self.bottom_parasitic * node * bottoms
-        capacitors = (self.unit_capacitance * switched + bottoms) * self.supply**2
-        if self.reset is not None:
-            capacitors = capacitors + self.lines * self.reset.clock_energy()
-        logic = joined * self.cell_capacitance * node * self.supply**2 * driven
-        cost = stationary_cost(
-            array,
-            work,
-            evaluation_energy=capacitors + logic + readout / self.combined_columns + array.sharing_energy,
-            evaluation_cycles=array.conversion_cycles,
-            load_width=self.load_width,
-            clock=self.clock,
-            unclocked_time=holding + converting,
-        )
-        if self.row_dac is not None:
-            cost = dataclasses.replace(cost, energy=cost.energy + array.row_energy(work))
-        if self.banks is None:
-            return cost
-        switches = self.lines * self.columns * self.banks.number
-        gates = switches * self.banks.gate_capacitance * node * self.supply**2
-        return dataclasses.replace(cost, energy=cost.energy + gates)
-
     @checked_arguments
     def error_variances(
         self, *, rows: int | None = None, activity: float = 0.5, readout: str | None = None
@@ -344,105 +253,6 @@ class SwitchedCapacitor(CapacitorArray):
             serial_accumulation=None if self.serial_accumulation is None else self.serial_accumulation.ideal(),
         )
         return dataclasses.replace(silent, drivers=None, reset=None, leakage=None, layout=None, faults=None)
-
-    @checked_arguments
-    def with_selected_range(
-        self,
-        inputs: Real[ArrayLike, "... rows"],
-        weights: Real[ArrayLike, "rows columns"],
-        *,
-        method: str = "minimum-error",
-        coverage: float = 0.999,
-    ) -> "SwitchedCapacitor":
-        """The same macro with its converter's range chosen from the line values of sample data.
-
-        Args:
-            inputs: Typical inputs, shape (..., rows).
-            weights: Weights, shape (rows, columns).
-            method: "min-max", "percentile" or "minimum-error", as in `amsim.circuits.adc.select_range`.
-            coverage: For "percentile".
-
-        Returns:
-            The macro; its converter's step is a constant of the choice.
-
-        Raises:
-            ValueError: Operands as in `matmul`, an unknown method, or a macro without a converter.
-        """
-        check_method("method", method, coverage)
-        operands = Operands.dense(inputs, weights)
-        counts = self.line_counts(operands)
-        chosen = self.selected_readout_range(operands.product, counts, method=method, coverage=coverage)
-        return self.with_readout_range(chosen)
-
-    @property
-    def readout_range(self) -> Float[Array, ""] | None:
-        """Full scale of the converter relative to the swing of the driven rows, 1."""
-        return None if self.adc is None else self.adc.range
-
-    def line_counts(self, operands: Operands) -> Int[Array, "tiles values"]:
-        """Number of times that nominal lines take 0, a half, 1, ... steps, over all input and weight digits; exact.
-
-        A cell is one step, or with `row_dac` or `serial_accumulation` the steps of its levels (`cell_steps`).
-        """
-        if self.adc is None:
-            raise ValueError(no_converter(self))
-        coded, rows = self.coded(operands), self.for_product(operands.product).line_rows
-        check_groups(coded, self.combined_columns)
-        return count_line_values(coded, rows, self.combined_columns, self.digits_together)
-
-    @checked_arguments
-    def selected_readout_range(
-        self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
-    ) -> Float[Array, ""]:
-        """Range of the converter that suits these line values."""
-        if self.adc is None:
-            raise ValueError(no_converter(self))
-        rows = self.for_product(product).line_rows
-        combined, steps = self.combined_columns, self.cell_steps
-        return select_full_scale(
-            self.adc, product, rows, counts, method=method, coverage=coverage, combined=combined, steps=steps
-        )
-
-    @checked_arguments
-    def with_readout_range(self, full_scale: Float[Array, ""]) -> "SwitchedCapacitor":
-        """The same macro with another converter range."""
-        if self.adc is None:
-            raise ValueError(no_converter(self))
-        full_scale = jnp.asarray(full_scale).astype(self.adc.range.dtype)
-        return eqx.tree_at(lambda macro: macro.adc.range, self, full_scale)
-
-    @checked_arguments
-    def with_readout_centre(self, shift: Real[ArrayLike, "..."]) -> "SwitchedCapacitor":
-        """The same macro with another field `readout_centre`."""
-        if self.adc is None:
-            raise ValueError(no_converter(self))
-        return dataclasses.replace(self, readout_centre=jnp.asarray(shift, float))
-
-    def readout_profiles(self, operands: Operands) -> dict[str, Array]:
-        """Moments of each line in the coding of the operands' codes, for `chosen_readout`."""
-        if self.adc is None:
-            raise ValueError(no_converter(self))
-        if self.digits_together > 1:
-            raise ValueError(
-                "Argument `method` must not choose the readout of an array with a `row_dac` of several bits or "
-                "`serial_accumulation`, whose conversions read several input bits at once; choose a range by one of "
-                'the other methods, such as "minimum-error".'
-            )
-        coded = self.coded(operands)
-        check_groups(coded, self.combined_columns)
-        return line_moments(self.for_product(operands.product), coded)
-
-    def chosen_readout(
-        self, product: Product, inputs: IntegerCode, weights: IntegerCode, profiles: Mapping[Digits, Mapping[str, Any]]
-    ) -> Readout:
-        """Closed-form choice of `amsim.circuits.charge.readout_choice`."""
-
-        def energy(coding: Digits, switched: Any, high: Any) -> Array:
-            columns = digits_of(self.weight_bits, coding[1])
-            work = Work(product, 1, product.rows, 1.0, weight_columns=columns)
-            return self.cost(work, {"switched_units": jnp.asarray(switched), "high_cells": jnp.asarray(high)}).energy
-
-        return choose_readout(self.for_product(product), product, (inputs, weights), profiles, energy)
 
     def _line(self, die: Die, slices: int) -> CapacitorLine | None:
         """Lines behind the slices of a site; None where they are nominal and ideal."""

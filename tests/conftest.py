@@ -1,8 +1,11 @@
 """Strict numerics and run-time type checks for every test."""
 
 import gc
+import hashlib
 import mmap
 import os
+import shutil
+import time
 from pathlib import Path
 
 import equinox as eqx
@@ -13,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from jaxtyping import config, install_import_hook
+from sampled_cases import covering
 
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -41,10 +45,58 @@ for option, value in FAST_COMPILATION.items():
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{option}={value}".strip()
 
 
+@pytest.hookimpl(tryfirst=True)  # before the cases marked `slow` are left out
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The cases that a test marked `sampled` leaves out of the test command are slow ones."""
+    order = config.getoption("--order")
+    if order is not None:
+        items.sort(key=lambda item: hashlib.sha256(f"{order} {item.path.name}".encode()).digest())
+    grids: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled") and not item.get_closest_marker("slow"):
+            grids.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in grids.values():
+        marker = cases[0].get_closest_marker("sampled")
+        kept = covering([case.callspec.params for case in cases], *marker.args)
+        for place, case in enumerate(cases):
+            if place not in kept:
+                case.add_marker(pytest.mark.slow)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What one process compiled is there for the others, after caches were cleared, and for the next run."""
+    cache = getattr(config, "cache", None)  # none with `-p no:cacheprovider`
+    if cache is None:
+        return
+    folder = cache.mkdir("programs")
+    if not hasattr(config, "workerinput") and sum(file.stat().st_size for file in folder.iterdir()) > MANY_BYTES:
+        shutil.rmtree(folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seconds", type=float, help="skip the tests that have not begun after so many seconds")
+    parser.addoption("--order", help="order the files of tests by the hash of this text and their names")
+
+
+START = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    limit = item.config.getoption("--seconds")
+    if limit is not None and time.monotonic() - START > limit:
+        pytest.skip(f"not begun within {limit:.0f} s")
+
+
 def pytest_collection_finish() -> None:
     """Tracing makes many objects: by default the collector takes a tenth of the time of tests that trace much."""
     gc.set_threshold(50_000, 20, 10)
 
+
+MANY_BYTES = 2e9
+"""Size of the compiled programs that are kept, beyond which they are thrown away at the next start."""
 
 # Of the 65530 that Linux allows a process by default; with about 4 GB of programs. To compile them again takes longer.
 MANY_MAPS = 8_000
@@ -104,3 +156,15 @@ def tiny_network(tmp_path_factory):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     (found / "tiny.onnx").write_bytes(model.SerializeToString())
     return found
+
+
+@pytest.fixture
+def written(tiny_network):
+    """Writer of a study file beside the tiny network."""
+
+    def write(text):
+        path = tiny_network / "study.toml"
+        path.write_text(text)
+        return path
+
+    return write

@@ -64,6 +64,7 @@ CALLS = {
 """Long calls of the front door; `compare`, `circuit_table` and `train` are looked at where their results are."""
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", CALLS)
 def test_every_long_call_tells_phases_and_counts_to_one_total(name):
     told = []

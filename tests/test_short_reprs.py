@@ -12,7 +12,7 @@ from amsim.chips.designs import design
 from amsim.circuits import Exact, SwitchedCapacitor
 from amsim.deployment.site_ranges import Calibration, SiteRanges
 from amsim.repairs.population import Repaired
-from amsim.search.circuit import DesignedCircuit
+from amsim.search.designed import DesignedCircuit
 from amsim.training.fine_tuning.result import FineTuned
 
 SITES = {f"layer{n}": SiteRanges(readout=0.5, offset=jnp.zeros(500)) for n in range(9)}

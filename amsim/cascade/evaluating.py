@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray
 
 from amsim.cascade.chain import Cascade
-from amsim.cascade.gating import gated_decisions, stage_arguments
+from amsim.cascade.gating import Decisions, gated_decisions, stage_arguments
 from amsim.cascade.stage import Stage, StatedDetector
 from amsim.cascade.stage_cost import StageCost, paced, stage_cost
 from amsim.cascade.stream import check_event_rates
@@ -74,16 +74,8 @@ def evaluate_cascade(
         ValueError: No cascade, data for stages that state their rates or none for chips, labels of another kind, shapes
             that do not fit a stage, rates or counts out of range, or dies without a key; the text names the stage.
     """
-    part_of("cascade", cascade, Cascade)
-    number_between("duty_cycle", duty_cycle, 1e-9, 1.0)
-    at_least_one(batch=batch)
+    _check_settings(cascade, duty_cycle, dies, key, batch)
     check_progress(progress)
-    if key is not None:
-        one_key("key", key)
-    if dies is not None:
-        at_least_one(dies=dies)
-        if key is None:
-            raise ValueError("Argument `key` must be given to draw dies, but is None.")
     split = checked_data(cascade, data)
     if dies is not None and split is None:
         raise ValueError(f"Argument `dies` must be None where all stages state their rates, but is {dies}.")
@@ -97,12 +89,7 @@ def evaluate_cascade(
         stated = [(one.chip.recall, one.chip.false_positive_rate) for one in cascade.stages]
         result = stream_result(cascade, costs, [np.asarray(stated, float).T], rates, duty_cycle)
     else:
-        found = []
-        with reporting(progress) as report:
-            report(COMPILING, 0, dies or 1)
-            for one, read in _populations(cascade, dies, key):
-                found.append(gated_decisions(one, split.inputs, key=read, batch=batch))
-                report("dies", len(found), dies or 1)
+        found = _on_data(cascade, split, dies, key, batch, progress)
         labels = np.asarray(split.labels)
         passes = [pass_rates(one, labels) for one in found]
         result = stream_result(cascade, costs, passes, rates, duty_cycle)
@@ -116,6 +103,38 @@ def evaluate_cascade(
         remarks=remarks(result),
         **versions(),
     )
+
+
+def _check_settings(
+    cascade: Cascade, duty_cycle: float, dies: int | None, key: PRNGKeyArray | None, batch: int
+) -> None:
+    part_of("cascade", cascade, Cascade)
+    number_between("duty_cycle", duty_cycle, 1e-9, 1.0)
+    at_least_one(batch=batch)
+    if key is not None:
+        one_key("key", key)
+    if dies is not None:
+        at_least_one(dies=dies)
+        if key is None:
+            raise ValueError("Argument `key` must be given to draw dies, but is None.")
+
+
+def _on_data(
+    cascade: Cascade,
+    split: Split,
+    dies: int | None,
+    key: PRNGKeyArray | None,
+    batch: int,
+    progress: bool | Progress | None,
+) -> list[Decisions]:
+    """Decisions on the items, those of each die."""
+    found = []
+    with reporting(progress) as report:
+        report(COMPILING, 0, dies or 1)
+        for one, read in _populations(cascade, dies, key):
+            found.append(gated_decisions(one, split.inputs, key=read, batch=batch))
+            report("dies", len(found), dies or 1)
+    return found
 
 
 def cascade_costs(cascade: Cascade, data: Split | None = None) -> tuple[StageCost, ...]:

@@ -112,18 +112,7 @@ def compare(
     integer_between("seed", seed, 0, 2**32 - 1)
     integer_between("fine_tune", fine_tune, 0, 2**20)
     check_progress(progress)
-    one_of("metric", metric, SCORINGS)
-    scoring = SCORINGS[metric]
-    if calibrate is not None:
-        truth_values(calibrate=calibrate)
-    if fine_tune and not scoring.trainable:
-        raise ValueError(
-            f"Argument `fine_tune` must be 0 with the metric {metric}, which has no loss, but is {fine_tune}."
-        )
-    if accuracy is not None:
-        finite_number("accuracy", accuracy)
-        if scoring.metric.high is not None and not 0 <= accuracy <= scoring.metric.high:
-            raise ValueError(f"Argument `accuracy` must be from 0 to {scoring.metric.high:g}, but is {accuracy}.")
+    scoring = _checked_scoring(metric, accuracy, calibrate, fine_tune)
     chosen = given_designs("designs", designs)
     dataset = _checked_items(given_dataset("data", data), scoring)
     given = None if network is None else given_network("network", network, numbers)
@@ -146,6 +135,23 @@ def compare(
         **provenance(),
     }
     return _dataset(rows, task, attributes)
+
+
+def _checked_scoring(metric: str, accuracy: float | None, calibrate: bool | None, fine_tune: int) -> Scoring:
+    """How the metric scores, once a limit of it and what is trained for it are checked."""
+    one_of("metric", metric, SCORINGS)
+    scoring = SCORINGS[metric]
+    if calibrate is not None:
+        truth_values(calibrate=calibrate)
+    if fine_tune and not scoring.trainable:
+        raise ValueError(
+            f"Argument `fine_tune` must be 0 with the metric {metric}, which has no loss, but is {fine_tune}."
+        )
+    if accuracy is not None:
+        finite_number("accuracy", accuracy)
+        if scoring.metric.high is not None and not 0 <= accuracy <= scoring.metric.high:
+            raise ValueError(f"Argument `accuracy` must be from 0 to {scoring.metric.high:g}, but is {accuracy}.")
+    return scoring
 
 
 def _dataset(rows: Mapping[str, dict[str, np.ndarray]], task: _Task, attributes: dict[str, Any]) -> xr.Dataset:

@@ -12,7 +12,8 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.die import CapacitorDie, check_die, mismatch_errors
-from amsim.circuits.charge.folded_line import dead_conversions, fold_die
+from amsim.circuits.charge.die_folding import fold_die
+from amsim.circuits.charge.faulty_lines import dead_conversions
 from amsim.circuits.checks import one_of
 from amsim.plot import style
 

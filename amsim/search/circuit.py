@@ -1,13 +1,11 @@
 """Circuit design by gradient: settings of the hardware that need the least energy at an accuracy."""
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray, PyTree
 
@@ -23,86 +21,18 @@ from amsim.evaluation.fixed_reads import FixedReads
 from amsim.progress import Progress, check_progress, in_part, in_share, reporting
 from amsim.results.labelled import labelled
 from amsim.results.provenance import provenance
-from amsim.results.units import with_prefix
-from amsim.search.choices import (
-    Trial,
-    best_trial,
-    check_choices,
-    most_trials,
-    search_choices,
-    trial_table,
-)
+from amsim.search.choices import Trial, best_trial, check_choices, most_trials, search_choices, trial_table
+from amsim.search.designed import DesignedCircuit, InfeasibleError, designed_circuit, infeasible_message
 from amsim.search.estimate import Estimate, at_logs
 from amsim.search.gradient_search import GradientSearch, SearchPoint
 from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining, check_accuracy
 from amsim.search.quantities import LABELS
 from amsim.search.space import SearchSpace, Variables, log_bounds
-from amsim.search.verification import (
-    Tested,
-    candidates,
-    chosen,
-    least_margin,
-    passing_circuits,
-    tested_table,
-)
+from amsim.search.verification import candidates, least_margin, passing_circuits
 from amsim.statistics.intervals import interval_names
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import COMPONENTS
 from amsim.system.settings import continuous_settings, literal_name, with_settings
-
-MOST_SETTINGS = 4
-"""Most settings that a designed circuit prints."""
-
-
-class InfeasibleError(ValueError):
-    """No circuit inside the bounds reaches the accuracy."""
-
-
-@dataclasses.dataclass(frozen=True)
-class DesignedCircuit:
-    """Circuit that a search has found.
-
-    Attributes:
-        accelerator: The hardware.
-        params: Parameters of the network, trained or as given.
-        settings: Value of each variable in the SI unit of its setting, and of each choice.
-        energy: Energy per inference of the components that count, J.
-        accuracy: Accuracy on the dies, reads and items of the search, which the choice flatters.
-        feasible: Whether the accuracy is surely reached on fresh dies and unseen items: `check.accuracy_bound` is at
-            least the limit.
-        history: Dataset over `step` of `setting_value` (by setting), `energy`, `accuracy`, `smooth_accuracy` and
-            `multiplier`, of the best choice; attribute `limit` is what the search aimed at, a margin above the limit.
-        check: Result of `amsim.evaluate` on dies and items that the search never saw, with `accuracy_bound`; attributes
-            `limit`, `confidence` and `feasible`.
-        tested: Dataset over `circuit` of all circuits that were checked, in that order: `energy`, `accuracy` of the
-            search, `accuracy_mean` and `accuracy_bound` of the check, `feasible`.
-        evaluations: Passes over all dies and items of the search; a backward pass counts as two.
-        trials: Dataset over `trial` of the choices tried, with their `energy`, `accuracy` and whether they are
-            `feasible` in what the search aimed at; None without choices.
-    """
-
-    accelerator: Accelerator
-    params: PyTree
-    settings: dict[str, Any]
-    energy: float
-    accuracy: float
-    feasible: bool
-    history: xr.Dataset
-    check: xr.Dataset
-    tested: xr.Dataset
-    evaluations: int
-    trials: xr.Dataset | None = None
-
-    def __repr__(self) -> str:
-        bound = "surely reached on unseen items" if self.feasible else "not shown to be reached"
-        named = [
-            f"{path} = {value:.3g}" if isinstance(value, float) else f"{path} = {value}"
-            for path, value in self.settings.items()
-        ]
-        found = ", ".join(named[:MOST_SETTINGS])
-        more = "" if len(named) <= MOST_SETTINGS else f", {len(named) - MOST_SETTINGS} more"
-        energy, accuracy = with_prefix(float(self.energy), "J"), f"{100 * float(self.accuracy):.2f} %"
-        return f"DesignedCircuit({energy}, {accuracy} in the search, the limit {bound};\n  {found}{more})"
 
 
 def design_circuit(
@@ -216,39 +146,10 @@ def design_circuit(
     points = candidates(best.search, accuracy, margin)
     tested = passing_circuits(points, accuracy, final.confidence, check_point)
     if final.must_reach and not tested[0].bound >= accuracy:
-        raise InfeasibleError(_infeasible_message(accuracy, tested[0]))
+        raise InfeasibleError(infeasible_message(accuracy, tested[0]))
     table = trial_table(trials, aim) if space.choices else None
     evaluations = sum(trial.search.estimate.evaluations for trial in trials)
-    return _designed_circuit(best, tested, accuracy, final.confidence, key, evaluations, table)
-
-
-def _designed_circuit(
-    best: Trial,
-    tested: list[Tested],
-    limit: float,
-    confidence: float,
-    key: PRNGKeyArray,
-    evaluations: int,
-    trials: xr.Dataset | None,
-) -> DesignedCircuit:
-    one = chosen(tested, limit)
-    feasible = one.bound >= limit
-    values = dict(zip(best.search.estimate.paths, np.exp(one.point.logs).tolist(), strict=True))
-    bound = xr.Variable((), one.bound, {"units": LABELS["accuracy_bound"][0], "long_name": LABELS["accuracy_bound"][1]})
-    check = one.check.assign(accuracy_bound=bound)
-    return DesignedCircuit(
-        one.accelerator,
-        best.search.params,
-        values | best.choice,
-        one.point.energy,
-        one.point.accuracy,
-        feasible,
-        best.search.history(key),
-        check.assign_attrs(limit=limit, confidence=confidence, feasible=int(feasible)),
-        tested_table(tested, limit, confidence),
-        evaluations,
-        trials,
-    )
+    return designed_circuit(best, tested, accuracy, final.confidence, key, evaluations, table)
 
 
 def pareto_curve(
@@ -351,11 +252,3 @@ def _by_site(
         several = path.startswith("macro.") and bool(sites)
         found |= dict.fromkeys(sites, pair) if several else {path: pair}
     return expanded, found
-
-
-def _infeasible_message(accuracy: float, best: Tested) -> str:
-    return (
-        f"Argument `accuracy` of {accuracy:g} is not reached inside the bounds: the best circuit has "
-        f"{float(best.check['accuracy_mean']):.4g} on fresh dies and unseen items, {best.bound:.4g} of it for sure, "
-        f"at {with_prefix(float(best.point.energy), 'J', 4)}."
-    )

@@ -1,4 +1,4 @@
-"""Lines of a switched-capacitor array: capacitors, parts, totals, times, gains and noise."""
+"""Fields of a switched-capacitor array: its cells, lines and parts, with their defaults, and what they must satisfy."""
 
 from typing import Any, ClassVar, Literal
 
@@ -7,34 +7,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy import constants
 
 from amsim.circuits.adc import Adc, Converter
 from amsim.circuits.charge.banks import Banks
 from amsim.circuits.charge.bias_dac import BiasDac
-from amsim.circuits.charge.charge_line import switched_capacitance
 from amsim.circuits.charge.combining import Combining
 from amsim.circuits.charge.comparator import Comparator
 from amsim.circuits.charge.drivers import Drivers
 from amsim.circuits.charge.faults import Faults
-from amsim.circuits.charge.grouped_array import Group, check_columns
-from amsim.circuits.charge.joined_digits import JoinedDigits
+from amsim.circuits.charge.grouped_array import check_columns
 from amsim.circuits.charge.layout import Layout
 from amsim.circuits.charge.leakage import Leakage
-from amsim.circuits.charge.nominal_line import LineParts, NominalLine, nominal_line
+from amsim.circuits.charge.line_noise import LineNoise
 from amsim.circuits.charge.reset_switch import ResetSwitch
-from amsim.circuits.charge.row_dac import RowDac, mean_square
+from amsim.circuits.charge.row_dac import RowDac
 from amsim.circuits.charge.serial_accumulation import SerialAccumulation
-from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import one_of, part_of
-from amsim.circuits.contract.bit_slicing import swing_of
 from amsim.circuits.contract.error_sources import IDEAL, ErrorSource
 from amsim.circuits.contract.macro import READINGS, Macro
 from amsim.circuits.fields import Quantity, count, optional_array, physical, quantity
-from amsim.circuits.technology.between_nodes import delay_ratio
 from amsim.circuits.technology.process import Process
 from amsim.noise.checks import real
-from amsim.noise.finite_slopes import quotient, ratio, root
 from amsim.noise.mismatch import MOM_FRINGE_COEFFICIENT
 
 PARTS = {
@@ -71,7 +64,7 @@ def with_stated_supply(array: Any, supply: Any) -> dict[str, Any]:
     }
 
 
-class CapacitorArray(JoinedDigits):
+class CapacitorArray(LineNoise):
     """Physical description of a switched-capacitor array; `SwitchedCapacitor` computes with it.
 
     Attributes:
@@ -295,271 +288,3 @@ class CapacitorArray(JoinedDigits):
             leakage = self.leakage.kept_at(self.temperature, trim.temperature)
             then = eqx.tree_at(lambda one: one.leakage, then, leakage)
         return then
-
-    @property
-    def working_drivers(self) -> Drivers | None:
-        """The drivers with their resistance at the array's supply and node."""
-        return None if self.drivers is None else self.drivers.at_supply(self.supply, self.process)
-
-    @property
-    def readout_slowing(self) -> Float[Array, ""]:
-        """Time of the readout's logic over that at 28 nm and the supply where its comparator is stated, 1."""
-        stated = None if self.comparator is None else self.comparator.supply
-        return delay_ratio(self.process, self.supply, self.supply if stated is None else stated)
-
-    @property
-    def parasitic_capacitance(self) -> Float[Array, ""]:
-        """Everything on a line that no driver moves, F: parasitics, overlaps of the reset switch and of open banks."""
-        overlap = 0.0 if self.reset is None else self.reset.feedthrough_capacitance
-        if self.banks is not None:
-            overlap = overlap + self.banks.off_total
-        if self.joined is not None:
-            overlap = overlap + self.joined.line_load
-        return self.line_rows * self.cell_parasitic + self.line_parasitic + overlap
-
-    @property
-    def total_units(self) -> Float[Array, ""]:
-        """Nominal total capacitance of a line, in unit capacitors."""
-        parasitic = ratio(self.parasitic_capacitance, self.unit_capacitance)
-        return self.line_rows + jnp.sum(self.bias_dac.section_units()) + parasitic
-
-    @property
-    def total_capacitance(self) -> Float[Array, ""]:
-        """Nominal total capacitance of a line, F."""
-        return self.total_units * self.unit_capacitance
-
-    @checked_arguments
-    def bias_units_high(self, shift: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Unit capacitors of a bias DAC that go high for a shift, counts."""
-        return (jnp.sum(self.bias_dac.section_units()) + shift) / 2
-
-    @property
-    def sampling_capacitance(self) -> Float[Array, ""] | None:
-        """Capacitance on which the converter samples a line, F; None where it is read as it is."""
-        return None if self.adc is None else self.adc.input_capacitance
-
-    @property
-    def read_units(self) -> Float[Array, ""]:
-        """Capacitance that holds the charge of a line when it is read, in unit capacitors."""
-        sampled = self.sampling_capacitance
-        return self.total_units if sampled is None else self.total_units + ratio(sampled, self.unit_capacitance)
-
-    @checked_arguments
-    def sampled_fraction(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
-        """What the converter's sampling leaves of the voltage of lines of this total capacitance (F), 1."""
-        sampled = self.sampling_capacitance
-        return jnp.ones_like(total) if sampled is None else ratio(total, total + sampled)
-
-    @checked_arguments
-    def kickback_step(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Kickback on what the comparator reads, V.
-
-        That is lines of this total capacitance (F), what holds their sample, or the node that combines them.
-        """
-        assert self.comparator is not None
-        held = self.sampling_capacitance if self.group is None else self.group.held
-        return self.comparator.kickback_step(total if held is None else jnp.full_like(total, held))
-
-    @checked_arguments
-    def common_share(self, total: Float[Array, "..."]) -> Float[Array, "..."]:
-        """What is read of a step that all lines of this total capacitance (F) make, V/V."""
-        return self.sampled_fraction(total) if self.group is None else jnp.sum(self.group.shares)
-
-    @property
-    def middle_units(self) -> Float[Array, ""]:
-        """Capacitance that is high with all cells and bits of the bias DAC half way, in unit capacitors."""
-        return (self.line_rows + jnp.sum(self.bias_dac.section_units()[:-1])) / 2
-
-    @checked_arguments
-    def switched_units(
-        self, high: Float[Array, "..."], driven: Float[Array, "..."] | float, bias: Float[Array, "..."] | float = 0.0
-    ) -> Float[Array, "..."]:
-        """Capacitance that the supply charges on all lines of a column in an evaluation, in unit capacitors.
-
-        Args:
-            high: Cells of the first line that go high.
-            driven: Cells of each line in use.
-            bias: Unit capacitors of each bias DAC that go high, the same on both lines of a column.
-        """
-        switched = switched_capacitance(high + bias, self.read_units)
-        if self.second_line == "none":
-            return switched
-        return switched + switched_capacitance(self.high_beside(high, driven) + bias, self.read_units)
-
-    @property
-    def tracking(self) -> Float[Array, ""]:
-        """Degree to which what a line is read against follows what all lines have in common."""
-        return self.reference_tracking if self.second_line == "none" else jnp.ones_like(self.reference_tracking)
-
-    @property
-    def cell_voltage(self) -> Float[Array, ""]:
-        """Step of a line by one cell, V; of combined columns the step of their node by a least significant one."""
-        step = self.supply / self.read_units
-        return step if self.group is None else step * self.group.full_share / swing_of(self.combined_columns)
-
-    @property
-    def counts_per_volt(self) -> Float[Array, ""]:
-        """Counts (half a cell; of combined columns, of the least significant one) per volt of what is read, 1/V."""
-        counts = ratio(2.0 * self.read_units, self.swing * self.accumulated_swing * self.supply)
-        return counts if self.group is None else ratio(counts * swing_of(self.combined_columns), self.group.full_share)
-
-    @property
-    def reset_time(self) -> Float[Array, ""]:
-        """Time for which a line is reset, s: half of an evaluation."""
-        return ratio(self.evaluation_cycles, self.clock) / 2
-
-    @property
-    def evaluation_time(self) -> Float[Array, ""]:
-        """Time from the step of the bottom plates to the decision or the hold, s: the other half."""
-        return self.reset_time
-
-    @property
-    def has_common_effects(self) -> bool:
-        """Whether nominal lines differ from ideal ones."""
-        kickback = None if self.comparator is None else self.comparator.kickback
-        parts = (self.drivers, self.reset, self.leakage, kickback, self.serial_accumulation)
-        return any(part is not None for part in parts)
-
-    @property
-    def settling_time(self) -> Float[Array, ""]:
-        """Time for which drivers settle, s: from the step of the bottom plates to the decision, hold included."""
-        return self.evaluation_time if self.leakage is None else self.evaluation_time + self.leakage.hold_time
-
-    @property
-    def nominal(self) -> NominalLine:
-        """A line of nominal capacitors: what it settles to, and what it keeps. Each call computes it anew."""
-        return nominal_line(
-            LineParts(
-                unit=self.unit_capacitance,
-                parasitic=self.parasitic_capacitance,
-                total_units=self.total_units,
-                middle_units=self.middle_units,
-                sampling=self.sampling_capacitance,
-                supply=self.supply,
-                temperature=self.temperature,
-                evaluation_time=self.evaluation_time,
-                settling_time=self.settling_time,
-                drivers=self.working_drivers,
-                reset=self.reset,
-                leakage=self.leakage,
-            )
-        )
-
-    @checked_arguments
-    def read_gain(self, nominal: NominalLine) -> Float[Array, ""]:
-        """Fraction of a step that is read: of combined columns with what their sharing leaves of the swing."""
-        group = self.group
-        return nominal.gain if group is None else nominal.gain * ratio(jnp.sum(group.shares), group.full_share)
-
-    @property
-    def has_rail(self) -> bool:
-        """Whether the capacitors that rise share a rail of some resistance."""
-        return self.drivers is not None and self.drivers.supply_resistance is not None
-
-    @property
-    def linear_lines(self) -> bool:
-        """Whether what is read of a line before the converter is linear in its digits, at every read."""
-        return not self.has_rail and self.supply_noise is None
-
-    @property
-    def has_own_rails(self) -> bool:
-        """Whether no line shares its rail with another."""
-        return self.drivers is None or self.drivers.rail_lines == 1
-
-    @checked_arguments
-    def common_shift(self, nominal: NominalLine) -> Float[Array, ""]:
-        """Shift that nominal lines have in common at the decision, V: kickback, switch charge, leakage, slow drivers.
-
-        As after many evaluations: the line's own values leave nothing behind, since the bottom plates take them back in
-        reset; what leaks away is missing in the next evaluation as far as reset is incomplete.
-        """
-        total = nominal.total
-        added, share = nominal.switch_step(total) - nominal.leaked_drop(total), self.common_share(total)
-        return self.kickback_step(total) + share * nominal.drive_shift + share * (added + nominal.droop_shift)
-
-    @property
-    def noise_counts(self) -> Float[Array, ""]:
-        """Standard deviation of one read, counts: everything sampled on the line and the comparator's noise."""
-        return self.read_noise()
-
-    @checked_arguments
-    def read_noise(self, nominal: NominalLine | None = None) -> Float[Array, ""]:
-        """The same; the nominal line is computed where it is not given."""
-        decided = self.comparator_referral * self.decision_noise_counts
-        return root(self.sampled_noise(self.line_rows, nominal) ** 2 + decided**2)
-
-    @property
-    def sampled_noise_counts(self) -> Float[Array, ""]:
-        """Standard deviation of the noise on the line before any decision, counts."""
-        return self.sampled_noise(self.line_rows)
-
-    @checked_arguments
-    def sampled_noise(
-        self, driven: Float[Array, ""] | float | int, nominal: NominalLine | None = None
-    ) -> Float[Array, ""]:
-        """The same on a line of which so many rows are in use; the nominal line is computed where it is not given."""
-        variances = self.noise_variances(driven, nominal)
-        return root(sum(variances.values(), start=jnp.zeros_like(self.supply)))
-
-    @property
-    def comparator_referral(self) -> Float[Array, ""] | float:
-        """Volts on the line for which a volt at the comparator's input stands, V/V: as its converter says."""
-        return 1.0 if self.adc is None else self.adc.comparator_referral
-
-    @property
-    def decision_noise_counts(self) -> Float[Array, ""]:
-        """Comparator noise at every decision, counts at its own input."""
-        assert self.comparator is not None
-        return self.comparator.noise_at(self.supply, self.process) * self.counts_per_volt
-
-    @checked_arguments
-    def noise_variances(
-        self, driven: Float[Array, ""] | float | int | None = None, nominal: NominalLine | None = None
-    ) -> dict[str, Float[Array, ""]]:
-        """Variance on the line, counts^2, of each source that is drawn at every read.
-
-        "thermal noise": kT/C noise of the reset switch on C_tot. "driver noise": noise of the drivers' resistors,
-        `kT C_sum / (C_par C_tot)` within the readout's bandwidth. Of a converter that samples the line both together
-        are the kT/C noise of its C_s. "last value": what slow drivers leave of the sums before, whose variance is one
-        count^2 per row when operands are independent, less with levels in between. Those of two lines add. "row DAC
-        noise": that of `driven` rows (None is all of the line). After joined evaluations the noise of the line is that
-        of its accumulation capacitor, `kT / C_a`.
-        """
-        # kT / (C_u supply**2) first: kT alone times a capacitance would underflow in float32.
-        unit = (
-            4.0
-            * self.lines
-            / self.swing**2
-            * ratio(ratio(constants.k * self.temperature, self.unit_capacitance), self.supply**2)
-        )
-        sampled = self.sampling_capacitance
-        if sampled is None:
-            variances = {"thermal noise": unit * self.total_units}
-        else:
-            variances = {
-                "thermal noise": unit * ratio(self.read_units, ratio(sampled, self.unit_capacitance)) * self.read_units
-            }
-        if self.serial_accumulation is not None:
-            left = ratio(self.total_capacitance, self.accumulation_capacitance) / self.accumulated_swing**2
-            variances["thermal noise"] = variances["thermal noise"] * left
-        if self.drivers is not None:
-            if sampled is None:
-                grounded = ratio(self.parasitic_capacitance, self.unit_capacitance)
-                moved = ratio(self.total_units - grounded, grounded) * self.total_units
-                variances["driver noise"] = self.drivers.noise_fraction * unit * moved
-            nominal = self.nominal if nominal is None else nominal
-            left = quotient(nominal.drive_left**2, 1.0 - nominal.drive_kept**2)
-            variances["last value"] = left * nominal.gain**2 * self.line_rows
-            if self.row_dac is not None:
-                variances["last value"] = variances["last value"] * mean_square(self.row_dac.bits)
-        if self.row_dac is not None:
-            rows = self.line_rows if driven is None else driven
-            level = ratio(2.0 * self.row_dac.noise, self.supply)
-            variances["row DAC noise"] = level**2 * rows * self.weight_square
-        return variances if self.group is None else self._of_group(variances, self.group)
-
-    def _of_group(self, variances: dict[str, Float[Array, ""]], group: Group) -> dict[str, Float[Array, ""]]:
-        """The same of combined columns: what holds their node sets its kT/C noise, the rest is that of all lines."""
-        sampled = ratio(constants.k * self.temperature, group.held) * self.lines
-        others = {name: variance * jnp.sum(group.weights**2) for name, variance in variances.items()}
-        return others | {"thermal noise": sampled * self.counts_per_volt**2}

@@ -1,31 +1,29 @@
 """Error of one column in closed form: contribution of each source to the mean square error of a read, in counts."""
 
-import dataclasses
 import math
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from amsim.circuits.adc import Converter
-from amsim.circuits.adc.quantised_gaussian import quantised_gaussian_error
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.combined_error import group_mismatch, group_settling, weights_per_size
-from amsim.circuits.charge.common_rail import rail_gain_among
-from amsim.circuits.charge.layout_error import LayoutMoments, layout_moments, layout_variance
+from amsim.circuits.charge.fault_error import stuck_moments
+from amsim.circuits.charge.independent_sums import IndependentSums, sum_variance
+from amsim.circuits.charge.joined_digits_error import accumulation_variances, row_dac_variance
+from amsim.circuits.charge.layout_error import layout_moments, layout_variance
 from amsim.circuits.charge.nominal_line import NominalLine
-from amsim.circuits.charge.row_dac import RowDac, mean_square
-from amsim.circuits.charge.trim_choice import residual_sigma
+from amsim.circuits.charge.offset_error import offset_variance
+from amsim.circuits.charge.rounding_error import coarse_rounding, square_of_rounded
+from amsim.circuits.charge.row_dac import mean_square
+from amsim.circuits.charge.settling_error import settling_variance
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, number_between, one_of
 from amsim.circuits.contract.bit_slicing import places_of, swing_of
-from amsim.noise.finite_slopes import quotient, ratio, root
+from amsim.noise.finite_slopes import ratio
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 READOUTS = ("adc", "comparator")
-LATTICE = 64
-"""Whole cells that a rounded read is summed over on either side of the truth; a wider error needs no lattice."""
 
 
 @checked_arguments
@@ -104,7 +102,7 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
     bias_high = bits / 2 if moved else jnp.zeros_like(bits)
     # Once for all that follows from nominal capacitors.
     nominal = macro.nominal
-    sums = _Sums(driven, activity, macro)
+    sums = IndependentSums(driven, activity, macro)
     variances = _dynamic(macro, nominal, sums, 2 * bias_high)
     variances |= _static(macro, nominal, sums, bias_high)
     if chosen == "comparator":
@@ -118,50 +116,9 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
     variances["comparator noise"] = adc.decision_variance(decided) * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(nominal.gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
-    coarse = _quantised(adc, sums, before, _mean_shift(macro))
+    coarse = coarse_rounding(adc, sums, before, _mean_shift(macro))
     whole = jnp.where(lsb <= step, step**2 * square_of_rounded(before / step**2) - before, coarse)
     return variances | {"quantisation": whole}
-
-
-class _Sums:
-    """Sums of independent products, each of whose digits is +1 with probability `activity`.
-
-    Attributes:
-        rows: Products on a line.
-        activity: Probability of +1.
-        combined: Lines that are read as one value.
-        cells: Cells of the least significant line in the swing of what is read.
-        steps: Steps of a cell.
-        spread: Variance of a product in counts^2 over that of a single digit: the mean square of evenly spread levels.
-        evaluation_spread: The same of the digits of one evaluation.
-    """
-
-    def __init__(self, rows: int, activity: float, macro: CapacitorArray) -> None:
-        self.rows, self.activity, self.steps = rows, activity, macro.cell_steps
-        self.combined, self.cells = macro.combined_columns, rows * swing_of(macro.combined_columns)
-        self.spread, self.evaluation_spread = mean_square(macro.digits_together), mean_square(macro.digit_bits)
-
-    @property
-    def variance(self) -> float:
-        """Of what is read, counts^2."""
-        return _sum_variance(self.rows, self.activity, self.combined) * self.spread
-
-    @property
-    def mean(self) -> float:
-        """Of what is read, counts."""
-        return self.cells * self.product_mean
-
-    @property
-    def product_mean(self) -> float:
-        """Of a product, counts."""
-        return 2 * self.activity - 1
-
-    def square_from(self, end: int) -> float:
-        """Mean square of the distance of a product from an end, -1 or +1, counts^2."""
-        chance = self.activity if end < 0 else 1 - self.activity
-        if self.spread == 1.0:
-            return 4 * chance
-        return (end - self.product_mean) ** 2 + _sum_variance(1, self.activity) * self.spread
 
 
 def _mean_shift(macro: CapacitorArray) -> Array | float:
@@ -169,15 +126,6 @@ def _mean_shift(macro: CapacitorArray) -> Array | float:
     if macro.readout_centre is None:
         return 0.0
     return jnp.mean(macro.readout_centre) * swing_of(macro.combined_columns)
-
-
-def _quantised(adc: Converter, sums: _Sums, before: Array, shift: Array | float) -> Array:
-    """Change of the mean square error by a converter coarser than a step of a cell, of shifted sums, counts^2."""
-    step = 2.0 / sums.steps
-    lsb, centre = adc.scale(float(sums.cells * sums.steps))
-    low, high = (step * (centre + lsb * code) - sums.cells for code in (adc.lowest_code, adc.highest_code))
-    spread, mean = jnp.full_like(before, sums.variance), jnp.full_like(before, sums.mean + shift)
-    return quantised_gaussian_error(spread, before, mean, step * lsb, (low, high))
 
 
 def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
@@ -197,7 +145,7 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
     return driven
 
 
-def _dynamic(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias: Array) -> dict[str, Array]:
+def _dynamic(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias: Array) -> dict[str, Array]:
     variances = dict(macro.noise_variances(sums.rows, nominal))
     variances["comparator noise"] = (macro.comparator_referral * macro.decision_noise_counts) ** 2
     if macro.supply_noise is not None:
@@ -208,7 +156,7 @@ def _dynamic(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias: Arr
     return variances
 
 
-def _static(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias_high: Array) -> dict[str, Array]:
+def _static(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array) -> dict[str, Array]:
     if macro.joined is not None:
         return _static_of_group(macro, nominal, sums, bias_high)
     rows, activity, gain = sums.rows, sums.activity, nominal.gain
@@ -226,14 +174,17 @@ def _static(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias_high:
 
     shared = of_line(squares, high_square)
     if macro.serial_accumulation is not None:
-        return _of_accumulation(macro, nominal, sums, squares, sigma)
+        return accumulation_variances(macro, nominal, sums, squares, sigma)
     if macro.second_line == "differential":
         other = rows * (1 - activity) + bias_high
         shared = (shared + of_line(other_squares, other**2 + spread)) / 4
     elif macro.second_line == "replica":
         half = rows / 2 + bias_high
         shared = shared + of_line(rows / 4 + bias_high, half**2)
-    variances = {"capacitor mismatch": 4 * sigma**2 * gain**2 * shared, "comparator offset": _offset(macro, nominal)}
+    variances = {
+        "capacitor mismatch": 4 * sigma**2 * gain**2 * shared,
+        "comparator offset": offset_variance(macro, nominal),
+    }
     if macro.at_trim is not None and macro.comparator is not None:
         drifts = jnp.stack(macro.comparator.drift_sigmas(macro.temperature, macro.supply))
         variances["offset drift"] = jnp.sum(drifts**2) * (macro.comparator_referral * macro.counts_per_volt) ** 2
@@ -241,22 +192,24 @@ def _static(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias_high:
         one = jnp.ones_like(gain)[None]
         variances["layout"] = _layout(macro, sums, bias_high, one, -one[None] / total, 1) * gain**2
     if macro.has_common_effects:
-        variances["settling"] = _settling(macro, nominal, sums, bias_high)
+        variances["settling"] = settling_variance(macro, nominal, sums, bias_high)
     if macro.row_dac is not None:
-        variances["row DAC mismatch"] = gain**2 * _of_row_dacs(macro.row_dac, sums)
+        variances["row DAC mismatch"] = gain**2 * row_dac_variance(macro.row_dac, sums)
     if macro.faults is not None:
-        mean, around = _stuck(macro, sums)
+        mean, around = stuck_moments(macro, sums)
         variances["faults"] = around + mean**2
     return variances
 
 
-def _static_of_group(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias_high: Array) -> dict[str, Array]:
+def _static_of_group(
+    macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array
+) -> dict[str, Array]:
     """The same of combined columns."""
     group, bits, rows, activity = macro.group, sums.combined, sums.rows, sums.activity
     assert group is not None
     variances = {
         "capacitor mismatch": group_mismatch(macro, nominal.gain, rows, activity, bias_high),
-        "comparator offset": _offset(macro, nominal),
+        "comparator offset": offset_variance(macro, nominal),
     }
     shift = jnp.zeros_like(macro.supply)
     if macro.comparator is not None and macro.comparator.trim is None:
@@ -273,13 +226,13 @@ def _static_of_group(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, b
         found = _layout(macro, sums, bias_high, weights, by_size / macro.total_units, bits)
         variances["layout"] = found * nominal.gain**2
     if macro.faults is not None:
-        mean, around = _stuck(macro, sums)
+        mean, around = stuck_moments(macro, sums)
         variances["faults"] = around * jnp.sum(ideal**2) + (mean * jnp.sum(ideal)) ** 2
     return variances
 
 
 def _layout(
-    macro: CapacitorArray, sums: _Sums, bias_high: Array, weights: Array, by_size: Array, combined: int
+    macro: CapacitorArray, sums: IndependentSums, bias_high: Array, weights: Array, by_size: Array, combined: int
 ) -> Array:
     """Mean square of layout errors at a gain of 1, counts^2; arguments as of `layout_variance`."""
     assert macro.layout is not None
@@ -289,178 +242,6 @@ def _layout(
     level, units = (0.0, 0.0) if macro.second_line == "none" else (0.5, rows / 2 + bias_high)
     mean = (activity - level, rows * activity + bias_high - units)
     return layout_variance(moments, weights, by_size, mean, (activity * (1 - activity) * sums.spread, rows))
-
-
-def _stuck(macro: CapacitorArray, sums: _Sums) -> tuple[Array, Array]:
-    """Mean and variance of what stuck cells add to what is read of a line or pair, counts and counts^2.
-
-    A cell of level h adds `X = 2 (1 - h)` where it is stuck high (probability u) and `-2 h` where it is stuck low (d).
-    That of the second line of a differential pair, of level 1 - h, adds Y alike, and `(X - Y) / 2` is read; that of a
-    replica stands half way and adds 1 or -1, and `X - Y` is read.
-    """
-    assert macro.faults is not None
-    rows, activity, lines = sums.rows, sums.activity, macro.second_line
-    up, down = macro.faults.stuck_high, macro.faults.stuck_low
-    mean = 2 * (up * (1 - activity) - down * activity)
-    square = up * sums.square_from(1) + down * sums.square_from(-1)
-    # A cell that is stuck high on a spare row adds two counts, which nothing there expects.
-    spare, of_spare = macro.line_rows - rows, 4 * up * (1 - up)
-    if lines == "none":
-        return rows * mean + spare * 2 * up, rows * (square - mean**2) + spare * of_spare
-    both = (up + down) * (1 - 2 * activity)
-    if lines == "replica":
-        around = square - mean**2 + up + down - (up - down) ** 2
-        return rows * both, rows * around + 2 * spare * of_spare
-    other = up * sums.square_from(-1) + down * sums.square_from(1)
-    # Of the product of both levels, `4 E[h (1 - h)] = 1 - E[s^2]`, what is left of one bit is 0.
-    between = 1 - sums.product_mean**2 - _sum_variance(1, activity) * sums.spread
-    crossed = (up**2 + down**2) * between - 2 * up * down * (2 - between)
-    return rows * both, rows * ((square + other - 2 * crossed) / 4 - both**2) + spare * of_spare / 2
-
-
-def _of_row_dacs(dac: RowDac, sums: _Sums) -> Array:
-    spread = _sum_variance(1, sums.activity) * sums.evaluation_spread
-    return sums.rows * dac.level_variance(sums.product_mean**2 + spread)
-
-
-def _of_accumulation(
-    macro: CapacitorArray, nominal: NominalLine, sums: _Sums, squares: Array, sigma: Array
-) -> dict[str, Array]:
-    """Static errors of lines that are added up on a capacitor, on single lines that settle and hold."""
-    serial = macro.serial_accumulation
-    assert serial is not None
-    total, capacitors = nominal.total_units, macro.line_rows + jnp.sum(macro.bias_dac.section_units())
-    one, whole = jnp.ones_like(total), macro.cell_steps / (2**macro.digit_bits - 1)
-    places, slopes = jax.jvp(macro.accumulation_places, (one,), (one,))
-    weights, slopes = places / whole, slopes / whole
-    exact = 2.0 ** (macro.digit_bits * jnp.arange(macro.joined_evaluations, dtype=one.dtype)) / whole
-    mean, own = sums.rows * sums.activity, _sum_variance(sums.rows, sums.activity) / 4 * sums.evaluation_spread
-
-    def product_of(first: Array, second: Array) -> Array:
-        """Mean product of two weighted sums of the levels of joined evaluations."""
-        return mean**2 * jnp.sum(first) * jnp.sum(second) + own * jnp.sum(first * second)
-
-    both = weights + slopes
-    shared = squares - 2 * product_of(weights, both) / total + capacitors * product_of(both, both) / total**2
-    of_capacitor = serial.relative_sigma(macro.accumulation_capacitance) ** 2
-    variances = {
-        "capacitor mismatch": 4 * sigma**2 * shared,
-        "comparator offset": _offset(macro, nominal),
-        "accumulation mismatch": 4 * of_capacitor * product_of(slopes, slopes),
-        "accumulation ratio": 4 * own * jnp.sum((weights - exact) ** 2),
-    }
-    if macro.layout is not None:
-        moments = layout_moments(macro.layout, (macro.rows, macro.columns), macro.line_rows, sums.rows)
-        variances["layout"] = _layout_of_accumulation(moments, (weights, both / total), sums)
-    if macro.faults is not None:
-        constant, around = _stuck(macro, sums)
-        variances["faults"] = around + constant**2
-    if macro.row_dac is not None:
-        variances["row DAC mismatch"] = macro.weight_square * _of_row_dacs(macro.row_dac, sums)
-    return variances
-
-
-def _layout_of_accumulation(moments: LayoutMoments, parts: tuple[Array, Array], sums: _Sums) -> Array:
-    """Mean square of layout errors where evaluations are added up, counts^2.
-
-    Args:
-        moments: Of a line.
-        parts: Weights of the joined evaluations, and what each loses per relative size of its line, over T.
-        sums: Of the products.
-    """
-    own, size = parts
-    each, rows, activity = sums.evaluation_spread, sums.rows, sums.activity
-    driven, crossed, line, cells = moments.driven[0, 0], moments.crossed[0, 0], moments.line[0, 0], moments.cells[0]
-    all_own, all_size = jnp.sum(own), rows * jnp.sum(size)
-    mean = all_own**2 * driven - 2 * all_own * all_size * crossed + all_size**2 * line
-    around = jnp.sum(own**2) * cells - 2 * jnp.sum(own * size) * crossed + rows * jnp.sum(size**2) * line
-    return 4 * (activity**2 * mean + activity * (1 - activity) * each * around)
-
-
-def _offset(macro: CapacitorArray, nominal: NominalLine) -> Array:
-    """Counts^2 that the trim leaves of the comparator's offset and of the spreads of switch and leakage."""
-    then = macro.at_trim
-    comparator = macro.deciding_comparator if then is None else then.deciding_comparator
-    assert comparator is not None
-    sizes = _shift_sigmas(macro, nominal)
-    seen = sizes if then is None else _shift_sigmas(then, then.nominal)
-    variance = jnp.sum(seen**2)
-    referral = macro.comparator_referral
-    trimmed, counts = dataclasses.replace(comparator, offset_sigma=root(variance) / referral), macro.counts_per_volt
-    if then is None:
-        return (residual_sigma(trimmed) * referral * counts) ** 2
-    # Part of the shift of use that follows the one that was trimmed; the rest is new.
-    follows = quotient(jnp.sum(sizes * seen), variance)
-    new = jnp.sum((sizes - follows * seen) ** 2)
-    return ((residual_sigma(trimmed, follows) * referral) ** 2 + new) * counts**2
-
-
-def _shift_sigmas(macro: CapacitorArray, nominal: NominalLine) -> Float[Array, " causes"]:
-    """Standard deviations of what shifts the decisions of columns, V: comparator, then one entry per line and cause."""
-    comparator, total = macro.comparator, nominal.total
-    assert comparator is not None
-    sizes = [macro.comparator_referral * comparator.offset_sigma]
-    share = macro.sampled_fraction(total) if macro.group is None else root(jnp.sum(macro.group.shares**2))
-    both = jnp.sqrt(jnp.asarray(macro.lines, total.dtype)) * share
-    if macro.reset is not None:
-        sizes.append(both * macro.reset.spread * nominal.switch_step(total))
-    if macro.leakage is not None:
-        sizes.append(both * macro.leakage.spread * nominal.leaked_drop(total))
-    return jnp.stack(sizes)
-
-
-def _settling(macro: CapacitorArray, nominal: NominalLine, sums: _Sums, bias_high: Array) -> Array:
-    """Mean square of (line's transfer less the ideal one), by its value and slopes at the mean.
-
-    Of the slopes one is by the column's own cells, the other by those of the columns that share its rail.
-    """
-    middle, gain = sums.rows / 2 + bias_high, nominal.gain
-
-    def read(own: Array, others: Array) -> Array:
-        """Counts above the middle that are read."""
-        behind = jnp.ones(macro.lines, gain.dtype)
-        if macro.has_rail:
-            behind = rail_gain_among(macro, nominal, own, others, middle)
-        first = 2 * gain * own * behind[0]
-        if macro.second_line == "differential":
-            return (first - 2 * gain * (2 * middle - own) * behind[1]) / 2
-        at_middle = behind[-1]
-        if macro.second_line == "none" and macro.has_rail:
-            at_middle = nominal.rail_gain(middle)
-        return first - 2 * middle - macro.tracking * (2 * gain * middle * at_middle - 2 * middle)
-
-    mean = sums.rows * sums.activity + bias_high
-    one, none = jnp.ones_like(mean), jnp.zeros_like(mean)
-    value, slope = jax.jvp(read, (mean, mean), (one, none))
-    constant = value - 2 * (mean - middle)
-    then = macro.at_trim
-    if macro.comparator is not None and (macro.comparator.trim is None or then is not None):
-        left = macro.common_shift(nominal)
-        left = left if then is None else left - then.common_shift(then.nominal)
-        constant = constant + (1.0 - macro.tracking) * left * macro.counts_per_volt
-    error = constant**2 + (slope / 2 - 1) ** 2 * sums.variance
-    if not macro.has_rail or macro.has_own_rails:
-        return error
-    assert macro.drivers is not None
-    columns = macro.drivers.rail_lines // macro.lines - 1
-    _, slope = jax.jvp(read, (mean, mean), (none, one))
-    return error + (slope / 2) ** 2 * sums.variance / max(columns, 1)
-
-
-def _sum_variance(rows: int, activity: float, combined: int = 1) -> float:
-    """Variance of a sum of independent products, or of so many combined ones, `sum_j 4^j = (4^combined - 1) / 3`."""
-    return 4 * rows * activity * (1 - activity) * ((4**combined - 1) // 3)
-
-
-def square_of_rounded(variance: Array) -> Array:
-    """Mean square of a Gaussian rounded to whole numbers: `sum_k k^2 P(k)`."""
-    sigma = jnp.where(variance > 0, root(variance), 1.0)
-    edges = (jnp.arange(2 * LATTICE + 2, dtype=sigma.dtype) - LATTICE - 0.5) / sigma
-    numbers = jnp.arange(2 * LATTICE + 1, dtype=sigma.dtype) - LATTICE
-    square = jnp.sum(numbers**2 * (ndtr(edges[1:]) - ndtr(edges[:-1])))
-    # Spread over many numbers, or none: a wide Gaussian is rounded by 1/12.
-    spread = jnp.where(sigma > LATTICE / 6, variance + 1 / 12, square)
-    return jnp.where(variance > 0, spread, 0.0)
 
 
 def signal_to_noise(
@@ -476,4 +257,4 @@ def signal_to_noise(
         together: Input bits that share a conversion.
     """
     error = jnp.sum(jnp.stack(list(variances.values())))
-    return 10 / math.log(10) * jnp.log(_sum_variance(rows, activity, combined) * mean_square(together) / error)
+    return 10 / math.log(10) * jnp.log(sum_variance(rows, activity, combined) * mean_square(together) / error)

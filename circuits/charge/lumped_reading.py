@@ -8,9 +8,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.adc import Converter
 from amsim.circuits.charge.array import CapacitorArray
-from amsim.circuits.charge.column_error import square_of_rounded
 from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts
 from amsim.circuits.charge.readout_range import finest_step
+from amsim.circuits.charge.rounding_error import square_of_rounded
 from amsim.circuits.charge.row_dac import mean_square
 from amsim.circuits.charge.sliced_reading import joining_of
 from amsim.circuits.contract.bit_slicing import of_groups, places_of, swing_of

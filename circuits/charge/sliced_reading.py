@@ -14,7 +14,8 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from amsim.circuits.charge.array import CapacitorArray
-from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts, counts_at_decision
+from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts
+from amsim.circuits.charge.line_at_decision import counts_at_decision
 from amsim.circuits.charge.readout_range import finest_step
 from amsim.circuits.contract.bit_slicing import Joining, Slice, accumulate, recombine, swing_of, weight_digits
 from amsim.circuits.contract.lumped import clear_share, lumped_product

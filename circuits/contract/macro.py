@@ -2,39 +2,24 @@
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Real
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Real
 
 from amsim.circuits.checked_arguments import checked_arguments
-from amsim.circuits.checks import finite, integer_between, one_key, part_of, signs
-from amsim.circuits.contract.dataflow import Dataflow, Unrolling
+from amsim.circuits.checks import finite, one_key, signs
+from amsim.circuits.contract.converted_lines import ConvertedLines
 from amsim.circuits.contract.error_sources import ErrorSource, PlacedSource, placed_sources, with_scaled_sources
 from amsim.circuits.contract.neuron import Neuron
-from amsim.circuits.contract.operands import Coded, Operands
+from amsim.circuits.contract.operands import Operands
 from amsim.circuits.contract.products import Product
-from amsim.circuits.contract.readout import Coding as Digits
-from amsim.circuits.contract.readout import Readout
 from amsim.circuits.contract.work import MacroCost, Work
-from amsim.circuits.selection.codes import (
-    Coding,
-    DigitSet,
-    IntegerCode,
-    Rounding,
-    check_coding,
-    fixes_code,
-    input_code,
-    weight_code,
-)
 from amsim.circuits.selection.value_range import ValueRange
 from amsim.circuits.technology.process import Process
 from amsim.circuits.technology.supply_scaling import with_supply_and_clock
 from amsim.noise.gradients import decision
-from amsim.noise.loops import computed_once
 from amsim.noise.switching import REFERENCE_TEMPERATURE
 
 if TYPE_CHECKING:
@@ -48,11 +33,12 @@ SIGNS = ValueRange(-1.0, 1.0)
 READINGS = ("exact", "lumped")
 """How products are simulated: slice by slice, or all slices in one product with the noise of all."""
 
-AnyMacro = TypeVar("AnyMacro", bound="Macro")
 
-
-class Macro(eqx.Module):
+class Macro(ConvertedLines):
     """A block of `rows` x `columns` cells with drivers and readout; every family implements this and nothing else.
+
+    Its cells, the digits in them and converters on its lines are those of `Cells`, `CodedCells` and `ConvertedLines`,
+    whose defaults a family leaves or overrides.
 
     Operations on a site of a network take the same arguments, already checked (`matmul` and `decide` check those of a
     user): `operands`, inputs and weights of the product and the ranges known of them; `neuron`, slope and threshold of
@@ -69,19 +55,6 @@ class Macro(eqx.Module):
     """
 
     error_sources: ClassVar[tuple[ErrorSource, ...]] = ()
-    digit_cells: ClassVar[bool] = True
-
-    rows: eqx.AbstractVar[int]
-    columns: eqx.AbstractVar[int]
-    weight_bits: eqx.AbstractVar[int]
-    input_bits: eqx.AbstractVar[int]
-
-    def __check_init__(self) -> None:
-        """Check sizes and word lengths."""
-        integer_between("rows", self.rows, 1)
-        integer_between("columns", self.columns, 1)
-        integer_between("weight_bits", self.weight_bits, 1, 16)
-        integer_between("input_bits", self.input_bits, 1, 16)
 
     @property
     def reads_numbers(self) -> bool:
@@ -102,16 +75,6 @@ class Macro(eqx.Module):
     def keeps_product(self) -> bool:
         """Whether a product on this macro is exact, so that it may stay as the network wrote it."""
         return False
-
-    @property
-    def operand_rounding(self) -> Rounding:
-        """Rounding of operands to their codes."""
-        return "nearest"
-
-    @property
-    def readout_range(self) -> Float[Array, ""] | None:
-        """Full scale of the converters that read its lines as numbers, 1; None without such converters."""
-        return None
 
     @abstractmethod
     def fabricate(self, key: PRNGKeyArray) -> Die:
@@ -199,82 +162,6 @@ class Macro(eqx.Module):
     def report(self, operands: Operands, *, neuron: Neuron | None = None) -> dict[str, Array]:
         """Data-dependent activity that `cost` needs and fractions that clip (names `clipped_...`)."""
 
-    def line_counts(self, operands: Operands) -> Int[Array, "tiles values"]:
-        """Number of times that nominal lines take each possible value, per tile; for `selected_readout_range`.
-
-        Raises:
-            ValueError: The macro has no converter whose range could be chosen.
-        """
-        raise ValueError(no_converter(self))
-
-    @checked_arguments
-    def selected_readout_range(
-        self, product: Product, counts: Real[Array, "tiles values"], *, method: str, coverage: float
-    ) -> Float[Array, ""]:
-        """Range of the converters that suits these line values, by a method of `amsim.circuits.adc.select_range`.
-
-        Args:
-            product: Product that the lines compute.
-            counts: From `line_counts`, for one input or summed over many.
-            method: Name of the method.
-            coverage: Fraction of the values that must lie inside, for methods that use one.
-
-        Returns:
-            Full scale relative to the swing of the driven rows, 1.
-
-        Raises:
-            ValueError: The macro has no converter whose range could be chosen.
-        """
-        raise ValueError(no_converter(self))
-
-    @checked_arguments
-    def with_readout_range(self, full_scale: Float[Array, ""]) -> "Macro":
-        """The same macro with another converter range; its dies stay valid.
-
-        Args:
-            full_scale: Relative to the swing of the driven rows, 1; as `readout_range`.
-
-        Raises:
-            ValueError: The macro has no converter.
-        """
-        raise ValueError(no_converter(self))
-
-    @checked_arguments
-    def with_readout_centre(self, shift: Real[ArrayLike, "..."]) -> "Macro":
-        """The same macro with its lines shifted before they are read, and back again behind; its dies stay valid.
-
-        Args:
-            shift: Counts, shape () or any that broadcasts to (tiles, slices).
-
-        Raises:
-            ValueError: The macro has no converter.
-        """
-        raise ValueError(no_converter(self))
-
-    def readout_profiles(self, operands: Operands) -> dict[str, Array]:
-        """Statistics of nominal lines in the coding of the operands' codes, averaged over a batch.
-
-        Raises:
-            ValueError: The macro has no converter whose range could be chosen.
-        """
-        raise ValueError(no_converter(self))
-
-    def chosen_readout(
-        self, product: Product, inputs: IntegerCode, weights: IntegerCode, profiles: Mapping[Digits, Mapping[str, Any]]
-    ) -> Readout:
-        """Coding, range and centre of least expected squared error of an output times energy.
-
-        Args:
-            product: Product that the lines compute.
-            inputs: Code of its inputs, whose digits are what is chosen.
-            weights: Code of its weights, likewise.
-            profiles: From `readout_profiles`, averaged over the data, for each coding that is allowed.
-
-        Raises:
-            ValueError: The macro has no converter whose range could be chosen.
-        """
-        raise ValueError(no_converter(self))
-
     @abstractmethod
     def cost(self, work: Work, activity: dict[str, Array]) -> MacroCost:
         """Cost of one site per inference.
@@ -341,59 +228,12 @@ class Macro(eqx.Module):
         return ""
 
     @property
-    def line_rows(self) -> int:
-        """Rows that one evaluation sums; here all."""
-        return self.rows
-
-    @property
-    def weight_columns(self) -> int:
-        """Columns side by side of a weight whose range is not known; here one for each bit."""
-        return self.weight_bits
-
-    @property
-    def combined_columns(self) -> int:
-        """Neighbouring columns that are read as one value; here each by itself."""
-        return 1
-
-    @property
-    def input_slices(self) -> int:
-        """Reads of a column for one input, one after another; here one for each bit."""
-        return self.input_bits
-
-    @checked_arguments
-    def for_product(self: AnyMacro, product: Product) -> AnyMacro:
-        """The macro as a product uses it, with what its circuits leave to each product chosen; here as it is.
-
-        Operations choose it by themselves. One that has chosen stays as it is, and its dies are those of the macro.
-        """
-        return self
-
-    @checked_arguments
-    def tiles(self, product: Product) -> int:
-        """Number of tiles that the rows of a product are split into.
-
-        Raises:
-            ValueError: Rows that cannot be separated do not fit.
-        """
-        return product.tiles(self.for_product(product).line_rows)
-
-    @property
     def remarks(self) -> tuple[str, ...]:
         """What defaults of the macro do to figures that a user states, a sentence each; here nothing.
 
         `Chip.sites` prints them, and results have them as an attribute.
         """
         return ()
-
-    @checked_arguments
-    def mapping_note(self, product: Product) -> str:
-        """What putting a product on this macro wastes, and what would help; empty where nothing."""
-        return ""
-
-    @checked_arguments
-    def column_share(self, product: Product) -> float:
-        """Share of a column's cells that one tile of a product keeps from other weights, 1."""
-        return self.for_product(product).line_rows / self.rows
 
     @checked_arguments
     def check_neuron(self, product: Product) -> None:
@@ -481,50 +321,6 @@ class Macro(eqx.Module):
             )
         return decision(self.margin(operands, Neuron(jnp.ones_like(intercept), intercept), die=die, key=key))
 
-    @checked_arguments
-    def input_digits(self, known: Coding) -> DigitSet:
-        """Digits in which inputs of this range are written, unless their code is given; here -1 and +1.
-
-        Raises:
-            ValueError: The macro is built for digits that such inputs do not have.
-        """
-        check_coding("known", known)
-        return "bipolar"
-
-    @checked_arguments
-    def weight_digits(self, known: Coding) -> DigitSet:
-        """The same for weights.
-
-        Raises:
-            ValueError: The macro is built for digits that such weights do not have.
-        """
-        check_coding("known", known)
-        return "bipolar"
-
-    @checked_arguments
-    def codings(self, inputs: Coding, weights: Coding) -> tuple[Digits, ...]:
-        """Digits of inputs and weights that a choice may take for such operands; here those that the macro has."""
-        check_coding("inputs", inputs)
-        check_coding("weights", weights)
-        return ((self.input_digits(inputs), self.weight_digits(weights)),)
-
-    def foreign_digits(self, inputs: IntegerCode | None, weights: IntegerCode | None) -> str:
-        """What given codes have that the macro's cells do not hold, in words; "" where they hold all, as here."""
-        part_of("inputs", inputs, IntegerCode, optional=True)
-        part_of("weights", weights, IntegerCode, optional=True)
-        return ""
-
-    def coded(self, operands: Operands) -> Coded:
-        """Operands as integer codes of this macro's word lengths."""
-        inputs, matrix, vectors = operands.inputs, operands.matrix, operands.product.vector_axes
-        known_inputs, known_weights, rounding = operands.input_range, operands.weight_range, self.operand_rounding
-        if not isinstance(known_inputs, IntegerCode) and not fixes_code(known_inputs, self.input_bits):
-            inputs = computed_once(inputs)
-        input_digits, weight_digits = self.input_digits(known_inputs), self.weight_digits(known_weights)
-        x_code = input_code(inputs, self.input_bits, known_inputs, vectors, rounding, input_digits)
-        w_code = weight_code(matrix, self.weight_bits, known_weights, rounding, weight_digits)
-        return Coded(operands, x_code, x_code.encode(inputs), w_code, w_code.encode(matrix))
-
     def _check_read(self, die: Any, key: Any) -> None:
         if key is not None:
             one_key("key", key)
@@ -551,26 +347,3 @@ class Macro(eqx.Module):
                 f"{type(self).__name__} has no `supply` and `clock`, so it cannot be moved to another supply."
             )
         return with_supply_and_clock(self, supply, process, former)
-
-    @property
-    def dataflow(self) -> Dataflow:
-        """Loops that the cells do at once; here weights stay, the bits of each in neighbouring columns."""
-        return Dataflow("weight-stationary", columns=max(self.columns // self.weight_columns, 1), rows=self.rows)
-
-    @property
-    def unrollings(self) -> tuple[Unrolling, ...]:
-        """Ways to fill its units from which a programmable processor chooses, its own first; here there is no choice.
-
-        `cost` does as `work.unrolling` says, which is one of them.
-        """
-        return ()
-
-    @checked_arguments
-    def sum_bits(self, rows: int) -> int:
-        """Bits of a sum over so many rows before it is rounded to an activation; here those that hold every sum."""
-        return self.weight_bits + self.input_bits + (rows - 1).bit_length()
-
-
-def no_converter(macro: Macro) -> str:
-    """Error message for a macro without a converter whose range could be chosen."""
-    return f"{type(macro).__name__} has no converter whose range to choose; a switched-capacitor array takes an `adc`."

@@ -154,6 +154,7 @@ def test_float32_keeps_femtofarads(topology):
     np.testing.assert_allclose(transition_levels(levels_of(topology, tiny, jnp.float32)), reference, atol=1e-6)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("topology", ["bottom", "shared", "split"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_gradients_by_capacitors_are_finite_differences(topology, dtype):

@@ -131,6 +131,7 @@ def test_search_weights_are_those_of_the_explicit_array(topology):
     assert float(adc.comparator_referral) == pytest.approx(-float(seen), rel=1e-5)
 
 
+@pytest.mark.sampled(3)
 @named(FINE)
 def test_static_variance_is_that_of_many_dies(adc):
     dies = 6000

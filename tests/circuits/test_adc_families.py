@@ -235,6 +235,7 @@ STUCK = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", STUCK)
 @pytest.mark.parametrize(
     "test",

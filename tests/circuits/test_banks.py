@@ -101,6 +101,7 @@ def test_cost_is_that_of_the_shorter_line_with_its_gates():
     np.testing.assert_allclose(float(array.area) - float(shorter(LONG, 48).area), switches, rtol=1e-2)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("rows", [48, 64, 100, 1000])
 @pytest.mark.parametrize("number", [1, 3, 16])
 def test_tiles_stay_as_few_and_are_even(rows, number):

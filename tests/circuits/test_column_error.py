@@ -108,6 +108,7 @@ PARTS_OF_OTHERS = {"correlated"}
 """Sources that are on in another one too, here the paired layout."""
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(
     ("source", "readout"),
     [

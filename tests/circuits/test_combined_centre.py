@@ -27,7 +27,8 @@ from amsim.circuits import (
     TimeSharedCharge,
     WeightedCapacitors,
 )
-from amsim.circuits.charge.folded_line import centre_shifts, fold_die
+from amsim.circuits.charge.die_folding import fold_die
+from amsim.circuits.charge.folded_line import centre_shifts
 from amsim.circuits.charge.readout_choice import GROUP, line_moments, moments_of
 
 ROWS, COLUMNS = 24, 6

@@ -52,6 +52,7 @@ def signs(generator, *shape):
     return generator.choice([-1.0, 1.0], shape)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("second_line", ["none", "differential", "replica"])
 @pytest.mark.parametrize("circuit", CIRCUITS)
 def test_values_are_those_of_explicit_capacitors(circuit, second_line):
@@ -84,6 +85,7 @@ CODINGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("coding", "bits", "combined", "kind"), [(*c, KINDS[n % 3]) for n, c in enumerate(CODINGS)])
 def test_ideal_circuits_give_the_exact_product(coding, bits, combined, kind):
     array = SwitchedCapacitor(
@@ -137,6 +139,7 @@ def mean_square_errors(array, circuit, dies):
     return each, {name: float(value) for name, value in eqx.filter_jit(noisy.error_variances)().items()}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("circuit", "settings"),
     [

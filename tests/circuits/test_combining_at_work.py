@@ -29,7 +29,7 @@ from amsim.circuits import (
     WeightedCapacitors,
     Work,
 )
-from amsim.circuits.charge.folded_line import fold_die
+from amsim.circuits.charge.die_folding import fold_die
 
 PAIR = SwitchedCapacitor(rows=20, columns=12, weight_bits=2, combining=WeightedCapacitors(2))
 

@@ -164,6 +164,7 @@ BOUNDS = {"alike": (0.0, 0.0, 1e-3), "mismatch": (0.02, 0.0, 0.15), "spread": (0
 """Mismatch, spread of drivers and the bound of the array's error in `Drivers`, mV."""
 
 
+@pytest.mark.sampled(1)
 @needs_ngspice
 @pytest.mark.parametrize("case", BOUNDS)
 def test_lines_on_one_rail_agree_with_ngspice_to_the_stated_bound(case):

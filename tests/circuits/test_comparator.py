@@ -30,6 +30,7 @@ def residuals(offset, error, trim):
     return offset - np.array(chosen) * step, np.array(chosen)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("bits", [0, 1, 2, 5, 8])
 @pytest.mark.parametrize("x64", [False, True])
 def test_residual_is_offset_less_nearest_code(bits, x64):
@@ -131,6 +132,7 @@ def reference(comparator, limit):
     )
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("case", "x64"),
     [

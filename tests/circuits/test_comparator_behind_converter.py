@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from amsim.circuits import Comparator, DenseProduct, FlashAdc, Operands, SarAdc, SwitchedCapacitor, Trim, ValueRange
-from amsim.circuits.charge.folded_line import fold_die
+from amsim.circuits.charge.die_folding import fold_die
 
 ROWS, BITS, READS = 96, 5, 40000
 SIGNS = ValueRange(-1.0, 1.0)

@@ -48,6 +48,7 @@ def clean(adc, **settings):
     )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("adc", FAMILIES, ids=NAMES)
 def test_a_converter_without_errors_counts(adc):
     inputs, weights = operands()
@@ -58,6 +59,7 @@ def test_a_converter_without_errors_counts(adc):
     np.testing.assert_array_equal(ideal.matmul(inputs, weights, die=die, key=jax.random.key(1)), inputs @ weights)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("adc", FAMILIES[1:], ids=NAMES[1:])
 def test_a_die_has_its_own_converters(adc):
     """The static errors of two dies differ, those of one die stay, and columns are shared in turn."""
@@ -79,6 +81,7 @@ def test_a_die_has_its_own_converters(adc):
     np.testing.assert_array_equal(again, read[:, 8:])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("adc", FAMILIES, ids=NAMES)
 def test_cost_follows_the_converter(adc):
     macro = SwitchedCapacitor(rows=64, columns=8, adc=adc)

@@ -17,6 +17,7 @@ SETS = {"bipolar": (True, False), "unipolar": (False,), "ternary": (True,)}
 CASES = [(name, signed, bits) for name, kinds in SETS.items() for signed in kinds for bits in (1, 2, 3, 4, 8, 16)]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("digit_set", "signed", "bits"), CASES)
 def test_digits_recombine_to_the_code_with_slope_1(digit_set, signed, bits):
     code = IntegerCode(jnp.asarray(0.5), bits, signed, digit_set=digit_set)
@@ -38,6 +39,7 @@ def test_digits_recombine_to_the_code_with_slope_1(digit_set, signed, bits):
     assert set(np.unique(digits)) <= (allowed | {0} if code.one_signed_bit else allowed)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("bits", [(2, 2), (4, 3), (8, 4)])
 @pytest.mark.parametrize("banks", [None, Banks(number=4)])
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def sums_of(rows, columns=4):
 
 
 # 256 is long as 255, and 7 odd as it.
+@pytest.mark.sampled
 @pytest.mark.parametrize("rows", [256, pytest.param(255, marks=pytest.mark.slow), 7, 1])
 @pytest.mark.parametrize(("kind", "bits"), pairs(1, 2))
 def test_the_middle_transition_tells_signs(kind, bits, rows):
@@ -85,6 +86,7 @@ def chosen_range(bits):
     return select_range(LONG_SUMS, LONG_LINE, bits)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["chosen", "default"])
 def test_more_bits_never_read_a_line_worse(kind, method):
@@ -102,6 +104,7 @@ def test_more_bits_never_read_a_line_worse(kind, method):
     assert errors[-1] == 0
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("bits", [1, 2])
 @pytest.mark.parametrize("shift", [0.0, 3.5, -40.0])
 def test_ranges_of_few_bits_are_what_their_method_says(bits, shift):
@@ -123,6 +126,7 @@ def test_ranges_of_few_bits_are_what_their_method_says(bits, shift):
     assert float(Adc(bits=bits, range=most).clipped_fraction(values, rows)) <= 0.101
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_bits_never_come_for_free(kind):
     """Each in area, energy and time, alone and as a setting of an array."""

@@ -48,6 +48,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_gradient_of_a_die_is_finite(setting: str) -> None:
     """In float32; one program serves all settings."""

@@ -17,7 +17,7 @@ from amsim.circuits import (
     SwitchedCapacitor,
     TimeSharedCharge,
 )
-from amsim.circuits.charge.folded_line import fold_die
+from amsim.circuits.charge.die_folding import fold_die
 from amsim.circuits.charge.layout_error import layout_moments
 
 ROWS, COLUMNS, ON, DRIVEN = 12, 4, 8, 5

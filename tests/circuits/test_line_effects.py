@@ -136,6 +136,7 @@ def matmul(macro, inputs, weights, die=None):
 SLOW_ENDS = [pytest.param(end, marks=pytest.mark.slow) for end in (0.0, 1.0)]  # 0.6 has both of what they have
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("tracking", [0.6, *SLOW_ENDS])
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_a_decision_sees_the_explicit_line(effect, tracking):
@@ -159,6 +160,7 @@ def test_a_decision_sees_the_explicit_line(effect, tracking):
         np.testing.assert_array_equal(macro.margin(operands, neuron, die=macro.prepare(die)), found)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("effect", [name for name in EFFECTS if name not in ("settled", "layout")])
 def test_a_nominal_array_has_the_effects_of_nominal_lines(effect):
     """Without a die, and with a reference that does not follow, so that every common effect shows."""

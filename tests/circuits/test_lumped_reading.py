@@ -104,6 +104,7 @@ def multiply(array, operands, die=None, key=None):
     return array.multiply(operands, die=die, key=key)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("given", [pytest.param(given, id=name) for name, given in ARRAYS.items()])
 def test_without_rounding_and_noise_it_is_the_exact_reading(given):
     """Three tiles, the last a part of one, on a die with errors of per cents."""
@@ -191,6 +192,7 @@ CONVERTERS = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("adc", [pytest.param(adc, id=name) for name, adc in CONVERTERS.items()])
 def test_error_of_noisy_conversions_is_as_stated(adc):
     values = jnp.asarray(np.random.default_rng(0).uniform(40.0, 56.0, 100_000), jnp.float32)
@@ -200,6 +202,7 @@ def test_error_of_noisy_conversions_is_as_stated(adc):
         assert error == pytest.approx(float(adc.conversion_variance(0.2, noise)), rel=0.04)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("adc", [pytest.param(adc, id=name) for name, adc in ROUGH_CONVERTERS.items()])
 def test_static_errors_of_converters_are_their_mean_near_the_middle(adc):
     """Against conversions of Gaussian values on 64 converters of a die each."""
@@ -227,6 +230,7 @@ def derivatives(array, operands, die, cotangent):
     return eqx.filter_jit(eqx.filter_grad(total))((operands.inputs, operands.matrix, array))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["faults, shifted lines", "serial"])
 def test_derivatives_are_those_of_the_exact_reading(name):
     """With respect to operands, and through static errors to capacitance, supply and mismatch."""

@@ -27,6 +27,7 @@ def all_codes(bits, signed):
     return np.arange(low, low + 2**bits)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("bits", "signed"), WORDS)
 def test_every_code_survives_encoding_and_its_digits(bits, signed):
     codes = all_codes(bits, signed)
@@ -79,6 +80,7 @@ def test_one_signed_bit_is_the_sign_and_zero_is_undriven():
     assert np.isnan(code.encode(f32([np.nan]))).all()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("rounding", ["nearest", "truncate"])
 @pytest.mark.parametrize(("bits", "signed"), WORDS)
 def test_gradient_is_one_in_range_and_none_outside(bits, signed, rounding):

@@ -74,6 +74,7 @@ def differences(function: Callable[[Any], Any], count: int, width: float) -> lis
     return [(np.asarray(function(one)) - np.asarray(function(-one))) / (2 * width) for one in steps]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "macro",
     [array(adc=True), SwitchedCapacitor(rows=8, columns=4), DigitalBinary(rows=8), MultiPrecision()],
@@ -107,6 +108,7 @@ def numbers(params: dict[str, jax.Array], inputs: jax.Array) -> jax.Array:
     return inputs @ params["w"]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("readout", ["decision", pytest.param("number", marks=pytest.mark.slow)])
 def test_expected_loss(readout: str) -> None:
     """Linear in what is read, where the rules are exact: physical for decisions, straight through dithered codes."""

@@ -28,6 +28,7 @@ def by_quadrature(variance, noise, mean, codes):
     return found
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("step", [30.0, 12.0, 1.0])
 @pytest.mark.parametrize("levels", [2, 4, 32])
 @pytest.mark.parametrize(("mean", "noise"), [(0.0, 0.0), (7.0, 3.0), (0.0, 40.0)])

@@ -30,7 +30,7 @@ from amsim.circuits import (
     ValueRange,
     Work,
 )
-from amsim.circuits.charge.folded_line import fold_die
+from amsim.circuits.charge.die_folding import fold_die
 from amsim.circuits.contract.bit_slicing import Joining, accumulate, weight_digits
 
 COLUMNS, OFF = 3, 5e6

@@ -74,6 +74,7 @@ def test_energies_of_the_facts(node, supply, ratio):
     assert found == pytest.approx(ratio, rel=0.015, abs=0)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("node", "variant"), EVERY)
 def test_energy_and_area_against_the_published_tables(node, variant):
     chosen = process(node, variant)
@@ -101,6 +102,7 @@ def test_area_falls_with_the_node_and_energy_at_nominal_supply_too():
     assert np.all(np.diff([float(p.energy_ratio(p.nominal_supply)) for p in processes]) < 0)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("node", "variant"), EVERY)
 def test_delay_law_against_the_published_cubics(node, variant):
     """Where the cubic falls with supply; the tolerances are those of the docstring."""

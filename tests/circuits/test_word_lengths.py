@@ -34,6 +34,7 @@ def error(macro):
     return np.sqrt(np.mean((read - TRUE) ** 2) / np.mean(TRUE**2))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_more_bits_never_give_a_larger_error(family):
     errors = [
@@ -44,6 +45,7 @@ def test_more_bits_never_give_a_larger_error(family):
     assert errors[-1] < 6e-5
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("fixed", ["weight_bits", "input_bits"])
 def test_more_bits_of_one_operand_never_give_a_larger_error(family, fixed):
@@ -53,6 +55,7 @@ def test_more_bits_of_one_operand_never_give_a_larger_error(family, fixed):
     assert errors == sorted(errors, reverse=True)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("bits", [1, 2, 8, 15, 16])
 @pytest.mark.parametrize("rows", [1, 3, 1000, 40_000])
 def test_default_accumulator_holds_any_number_of_full_scale_products(bits, rows):
@@ -83,6 +86,7 @@ def test_values_of_digits_are_exact():
                 np.testing.assert_array_equal(compiled(jnp.arange(16), dtype), wanted)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("bits", [1, 2, 13, 14, 15, 16])
 def test_words_of_cells_that_never_fail_are_those_written(bits):
     macro = DigitalBinary(rows=LINE, columns=8, weight_bits=bits, weight_cells=SramCell(mean=0.1, sigma=1e-6))

@@ -128,6 +128,7 @@ def test_a_signal_ends_a_command_in_one_line(moment, number, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"shown.nc", "study.toml"}
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.slow  # a process that imports and compiles for each; above, one command
 @pytest.mark.parametrize(("command", "moment", "times"), GRID)
 def test_ctrl_c_ends_every_command_at_every_moment(command, moment, times, tmp_path):

@@ -118,6 +118,7 @@ def of_one_array():
     return measured
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("door", "kind"),
     [

@@ -255,6 +255,7 @@ def test_counts_do_not_round_in_a_short_word() -> None:
     assert float(amsim.deploy(function, weights, macro)(inputs)[0, 0]) == 1.0
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "macro",
     [

@@ -85,6 +85,7 @@ def equal(one: Any, other: Any) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5), one, other)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("dense", [clipped_dense, forward_dense], ids=["vjp", "jvp"])
 @pytest.mark.parametrize("macro", IDEAL)
 def test_rules_around_products_stay_in_force(macro: str, dense: Any) -> None:

@@ -147,6 +147,7 @@ def test_haiku_modules() -> None:
         assert names(network.apply, params, images) == ["conv2_d", "linear"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("inside", "function"),
     [

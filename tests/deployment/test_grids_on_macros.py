@@ -77,6 +77,7 @@ def relative_error(found: Any, right: Any) -> float:
     return float(np.sqrt(np.mean((np.asarray(found) - right) ** 2) / np.mean(np.asarray(right) ** 2)))
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_of_a_quantiser_is_exact(name: str) -> None:
     network = FORMS[name]
@@ -84,6 +85,7 @@ def test_every_form_of_a_quantiser_is_exact(name: str) -> None:
     assert relative_error(amsim.deploy(network, PARAMS, macro)(X), network(PARAMS, X)) < 1e-6
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "name", ["constant step", "learned step", "step for each column", "straight through", "zero-point"]
 )
@@ -95,6 +97,7 @@ def test_calibration_keeps_a_quantiser_exact(name: str, method: str) -> None:
     assert relative_error(chip(X), network(PARAMS, X)) < 1e-6
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("family", [circuits.DigitalBinary, circuits.MultiPrecision, circuits.SwitchedCapacitor])
 @pytest.mark.parametrize(("bits", "wider"), [(2, 0), (3, 2)])
 def test_twos_complement_is_exact_in_every_family(family: Any, bits: int, wider: int) -> None:

@@ -51,6 +51,7 @@ RULES: dict[str, tuple[dict[str, Any], list[Any]]] = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("rules", "macros"), RULES.values(), ids=RULES)
 def test_a_rule_reaches_all_uses_of_a_layer(rules: dict[str, Any], macros: list[Any]) -> None:
     table = amsim.deploy(network, PARAMS, rules).sites(X)

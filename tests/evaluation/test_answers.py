@@ -19,6 +19,7 @@ NOISY = circuits.SwitchedCapacitor(rows=8, columns=8, weight_bits=2, input_bits=
 NAN, INF = np.nan, np.inf
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(
     ("logits", "answer"),
     [
@@ -103,6 +104,7 @@ FRONT_DOORS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("door", [name for name in FRONT_DOORS if name != "design"])
 @pytest.mark.filterwarnings("ignore")
 def test_no_logit_is_right_where_all_are_nan(door):
@@ -116,6 +118,7 @@ def test_a_search_does_not_go_on_from_nan():
         FRONT_DOORS["design"](diverged, WEIGHTS, Split(INPUTS, np.zeros(16, int)))
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("door", FRONT_DOORS)
 @pytest.mark.parametrize(
     ("labels", "columns", "text"),
@@ -129,6 +132,7 @@ def test_labels_have_a_logit(door, labels, columns, text):
         FRONT_DOORS[door](linear, {"w": jnp.eye(4)[:, :columns]}, Split(INPUTS, labels))
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("door", [name for name in FRONT_DOORS if name != "plain"])
 @pytest.mark.parametrize(
     ("labels", "text"),
@@ -145,6 +149,7 @@ def test_labels_are_classes(door, labels, text):
         FRONT_DOORS[door](linear, WEIGHTS, Split(INPUTS, labels))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("door", ["evaluate", "sweep", "unseen dies", "calibrate", "validation", "plain"])
 def test_one_logit_tells_two_classes_apart(door):
     labels = (INPUTS[:, 0] > 0).astype(int)

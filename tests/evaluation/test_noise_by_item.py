@@ -89,6 +89,7 @@ CASES = {
 SLOW_CASES = {"converter", "successive", "activations"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW_CASES)) for n in CASES])
 def test_a_part_is_read_as_in_the_whole(name):
     network, hardware = CASES[name]
@@ -147,6 +148,7 @@ def statistics(batch):
     return amsim.reestimate_statistics(chip, shifted, DATA, key=KEY, batch=batch).params["mean"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("measured", [swept, detected, losses, column_means, statistics])
 def test_every_measurement_over_items(measured):
     np.testing.assert_allclose(measured(6), measured(30), rtol=2e-5, atol=1e-5)

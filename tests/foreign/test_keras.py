@@ -65,6 +65,7 @@ MODELS: dict[str, tuple[Callable[[], Any], tuple[int, ...], list[str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_is_itself_and_its_sites_have_its_names(name: str) -> None:
     keras.utils.clear_session()  # so that layers are numbered anew

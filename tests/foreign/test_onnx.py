@@ -12,6 +12,7 @@ def draws() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("auto_pad", ["NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"])
 def test_convolution(axes: int, auto_pad: str) -> None:
@@ -286,6 +287,7 @@ def test_padding(draws: np.random.Generator) -> None:
     agrees([node("Pad", ["x"], pads=pads.tolist(), value=1.5)], x, opset=10)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 @pytest.mark.parametrize("transformation", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"])
 def test_resampling(mode: str, transformation: str) -> None:

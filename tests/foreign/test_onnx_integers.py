@@ -67,6 +67,7 @@ def test_bytes_at_both_ends_of_their_range() -> None:
     np.testing.assert_array_equal(network(params, a), a.astype(np.int64) @ b.astype(np.int64))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kinds", list(product(BYTES, BYTES)))
 @pytest.mark.parametrize("zeros", ["none", "numbers", "by row and column"])
 def test_matrix_product_of_integers(kinds: tuple[Any, Any], zeros: str) -> None:
@@ -132,6 +133,7 @@ def quantised_convolution(draws: np.random.Generator, kinds: Any, by_channel: bo
     return stored | ({"b": draws.integers(-9000, 9000, 8).astype(np.int32)} if bias else {})
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("kinds", [(np.uint8, np.int8), (np.uint8, np.uint8), (np.int8, np.int8)])
 @pytest.mark.parametrize("window", WINDOWS)
 def test_quantised_convolution(kinds: Any, window: dict[str, Any]) -> None:

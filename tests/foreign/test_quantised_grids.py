@@ -71,6 +71,7 @@ GRAPHS = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("calibrated", [False, True])
 def test_a_quantised_graph_is_exact_on_words_of_its_length(name: str, calibrated: bool) -> None:
@@ -134,6 +135,7 @@ def network_with_bytes_of_data() -> tuple[bytes, np.ndarray]:
     return model_of(nodes, {"x": x}, stored, ["y"], 17), x
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("make", [integer_network, network_with_bytes_of_data])
 @pytest.mark.parametrize(
     "macro",

@@ -167,6 +167,7 @@ GRID = [(one, {"bits": bits}) for one in (*IMAGE_TOPOLOGIES, *SEQUENCE_TOPOLOGIE
 SLOW_GRID = [pytest.param(*case, marks=pytest.mark.slow) for case in GRID if case not in EACH_ONCE]
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize(("topology", "settings"), [*EACH_ONCE, *SLOW_GRID], ids=str)
 def test_deployed_codes_are_exact(topology, settings):
     network = member(topology, **settings)

@@ -30,6 +30,7 @@ DRAWS = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("sizes", DIVISIONS)
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
 def test_parts_are_the_whole(draw, sizes):

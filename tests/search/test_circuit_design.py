@@ -18,13 +18,8 @@ from amsim.evaluation.fixed_reads import FixedReads
 from amsim.noise.gradients import decision
 from amsim.progress import nothing
 from amsim.search.choices import EXHAUSTIVE, Trial, best_trial, check_choices, search_choices, trial_table
-from amsim.search.circuit import (
-    DesignedCircuit,
-    InfeasibleError,
-    _by_site,
-    design_circuit,
-    pareto_curve,
-)
+from amsim.search.circuit import _by_site, design_circuit, pareto_curve
+from amsim.search.designed import DesignedCircuit, InfeasibleError
 from amsim.search.estimate import Estimate, Slopes
 from amsim.search.gradient_search import GradientSearch, SearchDivergedError, SearchPoint
 from amsim.search.parts import CountedEnergy, FinalCheck, WeightTraining

@@ -7,7 +7,7 @@ import numpy as np
 
 from amsim.circuits import DenseProduct, Operands, TimeSharedCharge, ValueRange, WeightedCapacitors
 from amsim.circuits.charge.die import nominal_die
-from amsim.circuits.charge.folded_line import fold_die
+from amsim.circuits.charge.die_folding import fold_die
 from amsim.circuits.contract.bit_slicing import accumulate, weight_digits
 
 SIGNS = ValueRange(-1.0, 1.0)

@@ -65,6 +65,7 @@ CASES = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("together", CASES)
 def test_effects_together_agree_to_the_stated_bound(together):
     settings, explicit, array = CASES[together]

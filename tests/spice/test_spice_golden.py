@@ -184,6 +184,7 @@ def allowed(tolerance, name, case, double):
     return absolute + relative * expected
 
 
+@pytest.mark.sampled(25)
 @pytest.mark.parametrize("double", [True, False], ids=["float64", "float32"])
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_case(case, double):

@@ -45,6 +45,7 @@ def history(array, alone):
     return found
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", CASES)
 def test_older_sums_act_as_a_geometric_series(case):
     parts, bound = CASES[case]

@@ -45,6 +45,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("kind", ["whole", "begun"])
 def test_damage_to_any_file_is_an_error_or_changes_nothing(stores, tmp_path, kind, damage):
@@ -144,6 +145,7 @@ def test_links_inside_a_store_are_not_followed(stores, tmp_path):
             use(path)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "lost",
     [("sha256",), ("format",), ("sha256", "format"), ("layout",), ("items", "sha256"), ("sha256", "files", "format")],
@@ -182,6 +184,7 @@ def test_hostile_headers_are_damaged(stores, tmp_path, content):
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", [".zattrs", ".zgroup", "error/.zarray", "error/.zattrs", ".zmetadata"])
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"[" * 100_000, b"[]", b"7", b'{"shape": "x", "dtype": "<f4"}'])
 def test_hostile_metadata_of_a_saved_result_end_in_one_line(stores, tmp_path, name, content):

@@ -56,6 +56,7 @@ def check_alike(accelerator: Accelerator, shape: tuple[int, int, int], stride: i
             np.testing.assert_allclose(got, want, rtol=2e-6, err_msg=field.name)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("macro", FAMILIES.values(), ids=FAMILIES)
 def test_groups_cost_what_layers_cost(macro, shape):

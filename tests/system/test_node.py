@@ -36,6 +36,7 @@ def published_energy(node, supply):
     return np.polyval(table[node], supply)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("name", "node"), PRESETS.items())
 def test_a_preset_at_its_own_node_is_the_preset(name, node):
     chip = getattr(chips, name)()

@@ -142,6 +142,7 @@ def test_a_finished_training_is_read_not_repeated(finished, tune, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("options", "difference"),
     [
@@ -212,6 +213,7 @@ def with_hardware(held):
     return {"hardware": Scaled()}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "held",
     [

@@ -26,6 +26,7 @@ def separable(shape, classes=4, items=64, low=0.0):
     return Dataset("separable", split, split, tuple("abcd"), "made here")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("topology", "settings"),
     [
@@ -53,6 +54,7 @@ def test_a_few_steps_lower_the_loss(topology, settings, monkeypatch):
     json.dumps(result.record)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("groups", [1, 6, 2])
 @pytest.mark.parametrize(("stride", "side"), [(1, 9), (2, 8), (2, 9)])
 def test_padded_patches_are_the_plain_convolution(groups, stride, side):
