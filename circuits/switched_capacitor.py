@@ -14,7 +14,7 @@ from amsim.circuits.charge.array_converters import ArrayConverters
 from amsim.circuits.charge.column_error import error_variances
 from amsim.circuits.charge.die import CapacitorDie, check_die, draw_die, nominal_die
 from amsim.circuits.charge.die_folding import fold_die
-from amsim.circuits.charge.folded_line import CapacitorLine, centre_shifts
+from amsim.circuits.charge.folded_line import CapacitorLine, line_shifts
 from amsim.circuits.charge.line_at_decision import counts_at_decision
 from amsim.circuits.charge.lumped_reading import check_lumped, lumped_note, read_lumped
 from amsim.circuits.charge.readout_range import finest_step
@@ -197,7 +197,7 @@ class SwitchedCapacitor(ArrayConverters):
         places = places_of(digits.shape[1], combined).astype(coded.w.dtype)
         # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
         held = jnp.zeros(()) if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
-        shifts = None if neuron is not None else centre_shifts(array, None, len(driven), digits.shape[1])[0]
+        shifts = None if neuron is not None else line_shifts(array, len(driven), digits.shape[1])
 
         def one(slice_: Slice) -> dict[str, Array]:
             cells, bias_high = (slice_.sums + driven[slice_.tile]) / 2, held

@@ -5,7 +5,10 @@ ideal count is `2 k - rows`. With cell errors `e_i` of relative variance s^2, li
 cells and bias capacitors of U units, the value of a line is, to first order in s (facts 5.2),
 `2 k - rows + 2 (e_1 + ... + e_k) - 2 (k / T) (sum of all errors) + offset`, since the line is normalised by its own
 total capacitance. So the errors of two sums k <= l of one column have the covariance
-`4 s^2 (k - 2 k l / T + k l (N + U) / T^2) + offset^2`, and those of two columns none.
+`4 s^2 w(k, l) + offset^2`, `w(k, l) = k - 2 k l / T + k l (N + U) / T^2`, and those of two columns none. Of a
+differential pair half the difference of both lines is read, on the second of which the other `rows - k` go high:
+`s^2 (w(k, l) + w(rows - l, rows - k)) + offset^2`. Beside a replica, whose rows stand half way, its own errors are the
+same at all sums: `4 s^2 (w(k, l) + rows / 4 - 2 q^2 / T + q^2 (N + U) / T^2) + offset^2`, `q = rows / 2`.
 
 An ADC of step q reads `Q(x) = x + e(x)`, e a sawtooth. With Gaussian noise of sigma around a value mu, mean and
 variance of the reads are Fourier series in `phi = 2 pi mu / q`, with `g_h = exp(-2 (pi h sigma / q)^2)` (after Widrow
@@ -180,9 +183,17 @@ def _covariance(values: dict[str, Array], macro: SwitchedCapacitor, sweep: Sweep
     coefficient = values["mismatch_coefficient"] if fitted else macro.mismatch_coefficient
     unit_sigma = capacitor_mismatch_sigma(macro.unit_capacitance, coefficient)
     k, total = sweep.ups, macro.read_units
-    varying = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
-    product = k[:, None] * k[None, :]
-    walk = jnp.minimum(k[:, None], k[None, :]) - product * (2 / total - varying / total**2)
+    shared = 2 / total - (macro.line_rows + jnp.sum(macro.bias_dac.section_units())) / total**2
+
+    def line(high: Array) -> Array:
+        return jnp.minimum(high[:, None], high[None, :]) - high[:, None] * high[None, :] * shared
+
+    walk, others = line(k), k - sweep.counts
+    if macro.second_line == "differential":
+        walk = (walk + line(others)) / 4
+    elif macro.second_line == "replica":
+        half = (k[0] + others[0]) / 2
+        walk = walk + half / 2 - half**2 * shared
     offset = values.get("comparator.offset_sigma", jnp.zeros(())) * macro.counts_per_volt
     return 4 * unit_sigma**2 * walk + offset**2
 

@@ -84,7 +84,8 @@ def fit(
 
     A table identifies one of "comparator.noise" and "temperature", since noise is one number, and the other keeps its
     value; "mismatch_coefficient", relative to sqrt(unit_capacitance), which is as given, as are supply, parasitics
-    and ADC; "comparator.offset_sigma", where the macro has no trim. Offset and mismatch do not need each other.
+    and ADC; "comparator.offset_sigma", where the macro has no trim. Offset and mismatch do not need each other. Lines
+    may be single, differential pairs or lines beside a replica, by the field `second_line` of the macro.
 
     Args:
         table: As `amsim.characterisation.read_table` takes it, swept as `characterise` does.
@@ -171,11 +172,6 @@ def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
         raise ValueError(
             "Argument `macro` must be a SwitchedCapacitor with a comparator and the uniform converter `Adc`; another "
             "one's own errors would be taken for those of the line."
-        )
-    if macro.second_line != "none":
-        raise ValueError(
-            "Argument `macro` must have single lines, since this fit has their covariance, but its `second_line` is "
-            f"{macro.second_line!r}."
         )
     if macro.turns > 1:
         raise ValueError(

@@ -199,16 +199,27 @@ class Converter(eqx.Module):
         return Linearised(mean, jnp.sum((shifts - mean[..., None]) ** 2 * weights, axis=-1))
 
     @checked_arguments
+    def decision_variance(self, decision: Values) -> Float[Array, "..."]:
+        """What the comparator's noise adds to the mean square error of a conversion, LSB^2.
+
+        Here its variance, `decision**2`, since one decision makes a code; of values spread over many codes.
+
+        Args:
+            decision: Standard deviation of the comparator's noise in one decision, referred to the input, codes.
+        """
+        return jnp.asarray(decision, self.range.dtype) ** 2
+
+    @checked_arguments
     def conversion_variance(self, sampled: Values, decision: Values) -> Float[Array, "..."]:
         """Mean square error of a conversion with noise, of values spread over many codes, LSB^2.
 
-        Here both variances and that of rounding, `sampled**2 + decision**2 + 1/12`.
+        `sampled**2 + decision_variance(decision) + 1/12`, the last for rounding.
 
         Args:
             sampled: Standard deviation of the noise that is sampled on the line, codes.
             decision: Standard deviation of the comparator's noise in one decision, codes.
         """
-        noise = jnp.asarray(sampled, self.range.dtype) ** 2 + jnp.asarray(decision, self.range.dtype) ** 2
+        noise = jnp.asarray(sampled, self.range.dtype) ** 2 + self.decision_variance(decision)
         return noise + self.quantisation_variance()
 
     @abstractmethod

@@ -199,6 +199,11 @@ class FlashAdc(Converter):
         bias = jnp.sum(each, axis=-1) + rest * jnp.exp(-((2.0 * math.pi * HARMONICS * noise) ** 2))
         return sampled**2 + noise / math.sqrt(math.pi) + bias
 
+    @checked_arguments
+    def decision_variance(self, decision: Values) -> Float[Array, "..."]:
+        """What noise of the comparators adds to the mean square error of a conversion, LSB^2; `conversion_variance`."""
+        return jnp.maximum(self.conversion_variance(0.0, decision) - self.quantisation_variance(), 0.0)
+
     def static_variance(self) -> Float[Array, ""]:
         r"""Expected variance of a threshold's shift, averaged over all thresholds, LSB^2.
 

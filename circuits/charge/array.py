@@ -94,7 +94,7 @@ class CapacitorArray(LineNoise):
         readout_centre: Shift of lines that a converter reads by their bias DACs, counts, shape () or any that
             broadcasts to (tiles, slices), taken away again behind the converter: its range then lies around sums of
             minus this shift. Even numbers keep sums on whole cells, and so on the levels of a converter that resolves
-            one. None holds the DACs.
+            one. Of combined columns each is that of its own line, before they are combined. None holds the DACs.
         second_line: What each line is read against (static). "none" is a level, `reference_tracking` saying how well it
             follows. "differential" is a line of its own whose cells all go the other way: a cell then moves the
             difference by twice the step, against the noise of the comparator as before, `sqrt(2)` times the kT/C noise

@@ -106,18 +106,15 @@ class ArrayConverters(ArrayCost):
         """Moments of each line in the coding of the operands' codes, for `chosen_readout`."""
         if self.adc is None:
             raise ValueError(no_converter(self))
-        if self.joined is not None:
-            raise ValueError(
-                "Argument `method` must not choose the readout of an array with `combining`, whose conversions read "
-                'several lines at once; choose a range by one of the other methods, such as "minimum-error".'
-            )
         if self.digits_together > 1:
             raise ValueError(
                 "Argument `method` must not choose the readout of an array with a `row_dac` of several bits or "
                 "`serial_accumulation`, whose conversions read several input bits at once; choose a range by one of "
                 'the other methods, such as "minimum-error".'
             )
-        return line_moments(self.for_product(operands.product), self.coded(operands))
+        coded = self.coded(operands)
+        check_groups(coded, self.combined_columns)
+        return line_moments(self.for_product(operands.product), coded)
 
     def chosen_readout(
         self, product: Product, inputs: IntegerCode, weights: IntegerCode, profiles: Mapping[Digits, Mapping[str, Any]]

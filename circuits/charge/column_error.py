@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.array import CapacitorArray
-from amsim.circuits.charge.combined_error import group_mismatch, group_settling
+from amsim.circuits.charge.combined_error import group_mismatch, group_settling, weights_per_size
+from amsim.circuits.charge.fault_error import stuck_moments
 from amsim.circuits.charge.independent_sums import IndependentSums, sum_variance
 from amsim.circuits.charge.joined_digits_error import accumulation_variances, row_dac_variance
-from amsim.circuits.charge.layout import nominal_layout
+from amsim.circuits.charge.layout_error import layout_moments, layout_variance
 from amsim.circuits.charge.nominal_line import NominalLine
 from amsim.circuits.charge.offset_error import offset_variance
 from amsim.circuits.charge.rounding_error import coarse_rounding, square_of_rounded
@@ -35,12 +36,14 @@ def error_variances(
     operands. With h high of `rows` cells, `H` high units on the line, `T` its total, `g` its gain:
 
     - thermal noise, driver noise, last value: variances on the line, `CapacitorArray.noise_variances`.
-    - comparator noise: that of one decision.
+    - comparator noise: `(r sigma)^2` of one decision, referred to the line by `Converter.comparator_referral` r (so
+      are offset and drift); of a conversion what its decisions make of that, `Converter.decision_variance`.
     - supply noise: `(sigma / supply)^2 E[(S + (1 - tracking) middle)^2]`.
     - capacitor mismatch: `4 s^2 g^2 (E H - 2 E H^2 / T + n E H^2 / T^2)`, n all units and bias capacitors on the line:
       each moves the line by itself and divides it as part of T.
-    - layout: the same for correlated errors e of a column, which sum to E,
-      `4 g^2 [p (1 - p) (sum e^2 - 2 E^2 / T + rows E^2 / T^2) + (p - H / T)^2 E^2]`.
+    - layout: the same for correlated errors e of a column, whose sum is A over its rows in use and B over those of the
+      banks that are on, `4 g^2 [p (1 - p) (sum e^2 - 2 A B / T + rows B^2 / T^2) + (p A - H B / T)^2]`; beside a
+      second line, which has the same errors, `p - 1/2` and H less that line's (`amsim.circuits.charge.layout_error`).
     - comparator offset: residual after trim, of the spread of the reset switch and of the leakage too; where the trim
       states its conditions, with what their shifts have changed since.
     - offset drift: `(temperature_drift (T - T_0))^2 + (supply_drift (V - V_trim))^2`, where it states them.
@@ -50,7 +53,7 @@ def error_variances(
     - accumulation mismatch, accumulation ratio: with `D = sum_s A_s dw_s / d ln(C_a)` for sums of levels A_s and
       weights w_s of joined evaluations, `4 sigma_a^2 E D^2` and `4 sum_s (w_s - w_ideal)^2 Var A_s`; the line's own
       mismatch as part of T moves D too.
-    - faults: stuck cells; dead columns are a matter of yield and are left out.
+    - faults: stuck cells of all lines; dead columns are a matter of yield and are left out.
     - converter: static variance of its transitions (ADC only).
     - combination: weights of combined columns that are not powers of two, nominal capacitors beside ideal ones.
     - quantisation: the change that rounding and clipping make to the rest, so that the sum of all is the error of the
@@ -67,21 +70,20 @@ def error_variances(
         macro: The array.
         rows: Products summed; None is all rows of the macro. Of its banks as few are on as hold them.
         activity: Probability of +1, between 0 and 1; of each product of digits where input bits share a conversion.
-        readout: "adc" or "comparator" (with half of the bias DAC high); None is the ADC where there is one.
+        readout: "adc" or "comparator"; None is the ADC where there is one. Half of the bias DAC is high for the
+            comparator, and for the ADC where there is a `readout_centre`, whose mean moves sums in its range.
 
     Returns:
         Variance of each source that the macro has; differentiable in every quantity of it.
 
     Raises:
-        ValueError: An argument out of range, a readout that the macro does not have, or combined columns with a layout,
-            whose errors neighbouring lines have in common.
+        ValueError: An argument out of range, or a readout that the macro does not have.
 
     Validity: first order in static errors; Gaussian sums where a step is coarser than a cell, sums inside the range
     where it is not; a settling error below about 10 % (the spread of drivers on a line that settles less is left
-    out), layout errors of full columns, common charges well inside the trim's range.
-    Faults and layout errors are those of a whole single line, and sums those of digits -1 and +1, whatever banks,
-    second line and codings the array has. Of input bits that share a conversion sums are those of one, in counts of
-    which a cell has two from its lowest to its highest level.
+    out), common charges well inside the trim's range. Sums are those of digits -1 and +1, whatever codings the array
+    has. Of input bits that share a conversion sums are those of one, in counts of which a cell has two from its lowest
+    to its highest level.
     Source: facts 1.3, 5; derived in the docstring.
     """
     driven = _check(macro, rows, activity, readout)
@@ -96,7 +98,8 @@ def error_variances(
 def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: str) -> dict[str, Float[Array, ""]]:
     """Variances of what is read without waiting for another column."""
     bits = jnp.sum(macro.bias_dac.section_units()[:-1])
-    bias_high = bits / 2 if chosen == "comparator" else jnp.zeros_like(bits)
+    moved = chosen == "comparator" or macro.readout_centre is not None
+    bias_high = bits / 2 if moved else jnp.zeros_like(bits)
     # Once for all that follows from nominal capacitors.
     nominal = macro.nominal
     sums = IndependentSums(driven, activity, macro)
@@ -109,11 +112,20 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
     step = 2.0 / sums.steps
     lsb = step * adc.lsb(float(sums.cells * sums.steps))
     variances["converter"] = adc.static_variance() * lsb**2
+    decided = ratio(macro.comparator_referral * macro.decision_noise_counts, lsb)
+    variances["comparator noise"] = adc.decision_variance(decided) * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(nominal.gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
-    coarse = coarse_rounding(adc, sums, before)
+    coarse = coarse_rounding(adc, sums, before, _mean_shift(macro))
     whole = jnp.where(lsb <= step, step**2 * square_of_rounded(before / step**2) - before, coarse)
     return variances | {"quantisation": whole}
+
+
+def _mean_shift(macro: CapacitorArray) -> Array | float:
+    """Mean shift of what is read by the bias DACs of its lines, counts."""
+    if macro.readout_centre is None:
+        return 0.0
+    return jnp.mean(macro.readout_centre) * swing_of(macro.combined_columns)
 
 
 def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
@@ -124,11 +136,6 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
     number_between("activity", activity, 0.0, 1.0)
     if not 0 < activity < 1:
         raise ValueError(f"Argument `activity` must be between 0 and 1, but is {activity}.")
-    if macro.joined is not None and macro.layout is not None:
-        raise ValueError(
-            "Argument `layout` must be None with `combining` for closed forms: its errors, which neighbouring lines "
-            "have in common, are not in them."
-        )
     if macro.joined is not None and readout == "comparator":
         raise ValueError("Argument `readout` must be 'adc' with `combining`: a comparator decides on single bits only.")
     if readout is not None:
@@ -140,7 +147,7 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
 
 def _dynamic(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias: Array) -> dict[str, Array]:
     variances = dict(macro.noise_variances(sums.rows, nominal))
-    variances["comparator noise"] = macro.decision_noise_counts**2
+    variances["comparator noise"] = (macro.comparator_referral * macro.decision_noise_counts) ** 2
     if macro.supply_noise is not None:
         relative = ratio(macro.supply_noise, macro.supply)
         mean = sums.rows * sums.product_mean + (1.0 - macro.tracking) * (sums.rows + bias)
@@ -151,7 +158,7 @@ def _dynamic(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums,
 
 def _static(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array) -> dict[str, Array]:
     if macro.joined is not None:
-        return _static_of_group(macro, nominal, sums)
+        return _static_of_group(macro, nominal, sums, bias_high)
     rows, activity, gain = sums.rows, sums.activity, nominal.gain
     total, spread = macro.read_units, sums.variance / 4
     high = rows * activity + bias_high
@@ -180,63 +187,61 @@ def _static(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, 
     }
     if macro.at_trim is not None and macro.comparator is not None:
         drifts = jnp.stack(macro.comparator.drift_sigmas(macro.temperature, macro.supply))
-        variances["offset drift"] = jnp.sum(drifts**2) * macro.counts_per_volt**2
+        variances["offset drift"] = jnp.sum(drifts**2) * (macro.comparator_referral * macro.counts_per_volt) ** 2
     if macro.layout is not None:
-        size = macro.rows, macro.columns
-        fixed = macro.layout.errors(nominal_layout(*size), *size)
-        cells = rows * (macro.layout.cell_variance(*size) + jnp.mean(fixed**2))
-        columns = jnp.mean(macro.layout.column_variance(*size) + jnp.sum(fixed, axis=0) ** 2)
-        # What both lines of a pair have in common: the errors of the layout, and half of every cell.
-        middle = 0.0 if macro.second_line == "none" else 0.5 - (rows / 2 + bias_high) / total
-        mean_left = activity - high / total - middle
-        around = cells - columns * (2 - rows / total) / total
-        spread_of_cell = activity * (1 - activity) * sums.spread
-        variances["layout"] = 4 * gain**2 * (spread_of_cell * around + mean_left**2 * columns)
+        one = jnp.ones_like(gain)[None]
+        variances["layout"] = _layout(macro, sums, bias_high, one, -one[None] / total, 1) * gain**2
     if macro.has_common_effects:
         variances["settling"] = settling_variance(macro, nominal, sums, bias_high)
     if macro.row_dac is not None:
         variances["row DAC mismatch"] = gain**2 * row_dac_variance(macro.row_dac, sums)
     if macro.faults is not None:
-        mean, around = _stuck(macro, sums)
+        mean, around = stuck_moments(macro, sums)
         variances["faults"] = around + mean**2
     return variances
 
 
-def _static_of_group(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums) -> dict[str, Array]:
+def _static_of_group(
+    macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array
+) -> dict[str, Array]:
     """The same of combined columns."""
     group, bits, rows, activity = macro.group, sums.combined, sums.rows, sums.activity
     assert group is not None
     variances = {
-        "capacitor mismatch": group_mismatch(macro, nominal.gain, rows, activity),
+        "capacitor mismatch": group_mismatch(macro, nominal.gain, rows, activity, bias_high),
         "comparator offset": offset_variance(macro, nominal),
     }
     shift = jnp.zeros_like(macro.supply)
     if macro.comparator is not None and macro.comparator.trim is None:
         shift = (1.0 - macro.tracking) * macro.common_shift(nominal) * macro.counts_per_volt
     ideal = places_of(bits, bits)
-    mean, around = group_settling(macro, rows, activity, ideal, nominal.gain)
+    mean, around = group_settling(macro, rows, activity, ideal, nominal.gain, bias_high)
     settling = (mean + shift) ** 2 + around
     if macro.has_common_effects:
         variances["settling"] = settling
-    mean, around = group_settling(macro, rows, activity, group.weights, nominal.gain)
+    mean, around = group_settling(macro, rows, activity, group.weights, nominal.gain, bias_high)
     variances["combination"] = (mean + shift) ** 2 + around - settling
+    if macro.layout is not None:
+        weights, by_size = weights_per_size(macro)
+        found = _layout(macro, sums, bias_high, weights, by_size / macro.total_units, bits)
+        variances["layout"] = found * nominal.gain**2
     if macro.faults is not None:
-        mean, around = _stuck(macro, sums)
+        mean, around = stuck_moments(macro, sums)
         variances["faults"] = around * jnp.sum(ideal**2) + (mean * jnp.sum(ideal)) ** 2
     return variances
 
 
-def _stuck(macro: CapacitorArray, sums: IndependentSums) -> tuple[Array, Array]:
-    """Mean and variance of what stuck cells add to one line, counts and counts^2."""
-    assert macro.faults is not None
+def _layout(
+    macro: CapacitorArray, sums: IndependentSums, bias_high: Array, weights: Array, by_size: Array, combined: int
+) -> Array:
+    """Mean square of layout errors at a gain of 1, counts^2; arguments as of `layout_variance`."""
+    assert macro.layout is not None
     rows, activity = sums.rows, sums.activity
-    up, down = macro.faults.stuck_high, macro.faults.stuck_low
-    mean = 2 * (up * (1 - activity) - down * activity)
-    square = up * sums.square_from(1) + down * sums.square_from(-1)
-    # A cell that is stuck high on a spare row adds two counts, which nothing there expects.
-    spare = macro.line_rows - rows
-    around = rows * (square - mean**2) + spare * 4 * up * (1 - up)
-    return rows * mean + spare * 2 * up, around
+    moments = layout_moments(macro.layout, (macro.rows, macro.columns), macro.line_rows, rows, combined)
+    # What both lines of a pair have in common: the errors of the layout, and half of every cell.
+    level, units = (0.0, 0.0) if macro.second_line == "none" else (0.5, rows / 2 + bias_high)
+    mean = (activity - level, rows * activity + bias_high - units)
+    return layout_variance(moments, weights, by_size, mean, (activity * (1 - activity) * sums.spread, rows))
 
 
 def signal_to_noise(

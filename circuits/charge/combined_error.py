@@ -11,7 +11,9 @@ from amsim.noise.finite_slopes import ratio
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 
-def group_mismatch(macro: CapacitorArray, gain: Float[Array, ""], rows: int, activity: float) -> Float[Array, ""]:
+def group_mismatch(
+    macro: CapacitorArray, gain: Float[Array, ""], rows: int, activity: float, bias_high: Float[Array, ""] | float = 0.0
+) -> Float[Array, ""]:
     r"""Mean square that mismatch of cells, bias DACs and own capacitors adds to the value of a group, counts^2.
 
     The value is `g sum_k 2 F_k H_k`, `F_k` the weight of line k over its size, a function of the sizes of all lines and
@@ -25,6 +27,7 @@ def group_mismatch(macro: CapacitorArray, gain: Float[Array, ""], rows: int, act
         gain: Fraction of its step that each line shows.
         rows: Products summed.
         activity: Probability that one is +1.
+        bias_high: Units of each line's bias DAC that go high, part of H.
     """
     bits, total = macro.combined_columns, macro.total_units
     sizes, none = jnp.ones(bits), jnp.zeros_like(own_sigmas(macro))
@@ -34,7 +37,8 @@ def group_mismatch(macro: CapacitorArray, gain: Float[Array, ""], rows: int, act
     units = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
 
-    def of_lines(squares: float, mean: float, variance: float) -> Float[Array, ""]:
+    def of_lines(high: float, mean_cells: float, variance: float) -> Float[Array, ""]:
+        squares, mean = high + bias_high, mean_cells + bias_high
         crossed = weights * (jnp.diagonal(by_size) * variance + of_sizes * mean**2) * 2 / total
         divided = units * (jnp.sum(by_size**2, axis=0) * variance + of_sizes**2 * mean**2) / total**2
         own = jnp.sum(own_sigmas(macro) ** 2 * (jnp.sum(by_own**2, axis=0) * variance + of_own**2 * mean**2))
@@ -50,8 +54,20 @@ def group_mismatch(macro: CapacitorArray, gain: Float[Array, ""], rows: int, act
     return 4 * gain**2 * found
 
 
+def weights_per_size(macro: CapacitorArray) -> tuple[Float[Array, " bits"], Float[Array, "bits bits"]]:
+    """Weights of the nominal lines of a group, and the slopes `D_kj` with respect to the relative size of each line."""
+    sizes, none = jnp.ones(macro.combined_columns), jnp.zeros_like(own_sigmas(macro))
+    weights = _weights_per_size(macro, sizes, none)
+    return weights, jax.jacfwd(lambda given: _weights_per_size(macro, given, none))(sizes)
+
+
 def group_settling(
-    macro: CapacitorArray, rows: int, activity: float, weights: Float[Array, " bits"], gain: Float[Array, ""]
+    macro: CapacitorArray,
+    rows: int,
+    activity: float,
+    weights: Float[Array, " bits"],
+    gain: Float[Array, ""],
+    bias_high: Float[Array, ""] | float = 0.0,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean and variance of a nominal group's deviation from the exact sum, counts and counts^2.
 
@@ -61,11 +77,12 @@ def group_settling(
         activity: Probability that one is +1.
         weights: Weight of each line as it is read.
         gain: Fraction of its step that each line shows.
+        bias_high: Units of each line's bias DAC that go high.
     """
     bits = macro.combined_columns
     off = gain * weights - places_of(bits, bits)
     lost = gain * jnp.sum(weights) - swing_of(bits)
-    mean = lost * rows * (2 * activity - macro.tracking)
+    mean = lost * (rows * (2 * activity - macro.tracking) + 2 * bias_high * (1.0 - macro.tracking))
     return mean, 4 * rows * activity * (1 - activity) * jnp.sum(off**2)
 
 

@@ -37,16 +37,18 @@ def decision_offset(
     comparator, then, (nominal, at_trim) = macro.deciding_comparator, macro.at_trim, nominal_lines
     assert comparator is not None
     shift, code = _shift(macro, nominal, die, added, totals), die.trim[:: macro.combined_columns]
+    # The trim acts at the comparator's input, which sees a part of what the line shifts.
+    referral = macro.comparator_referral
     if then is None:
-        return comparator.residual_offset(shift, code) * macro.counts_per_volt
+        return comparator.residual_offset(shift / referral, code) * (referral * macro.counts_per_volt)
     assert trimmed is not None
     assert die.drift is not None
     assert at_trim is not None
     deciding = then.deciding_comparator
     assert deciding is not None
     seen = _shift(then, at_trim, die, trimmed, totals)
-    moved = shift - seen + comparator.drift(macro.of_readouts(die.drift), macro.temperature, macro.supply)
-    return (deciding.residual_offset(seen, code) + moved) * macro.counts_per_volt
+    moved = (shift - seen) / referral + comparator.drift(macro.of_readouts(die.drift), macro.temperature, macro.supply)
+    return (deciding.residual_offset(seen / referral, code) + moved) * (referral * macro.counts_per_volt)
 
 
 def _shift(
@@ -56,9 +58,9 @@ def _shift(
     added: Float[Array, " conversions"],
     totals: Float[Array, " columns"],
 ) -> Float[Array, " conversions"]:
-    """Shift of each conversion's decision without trim, V, from what its lines add."""
+    """Shift of each conversion's decision without trim, V on the line, from what its lines add."""
     assert macro.comparator is not None
-    shift = macro.comparator.offset(macro.of_readouts(die.comparator))
+    shift = macro.comparator_referral * macro.comparator.offset(macro.of_readouts(die.comparator))
     if macro.second_line != "none":
         return shift + added
     shift, share = shift + macro.kickback_step(totals[:: macro.combined_columns]), macro.common_share(totals)

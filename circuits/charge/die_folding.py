@@ -19,7 +19,7 @@ from amsim.circuits.charge.folded_line import CapacitorLine
 from amsim.circuits.charge.line_at_decision import track_reference
 from amsim.circuits.charge.nominal_line import NominalLine
 from amsim.circuits.charge.rc_line import step_response
-from amsim.circuits.contract.bit_slicing import Places, of_groups
+from amsim.circuits.contract.bit_slicing import Places, of_groups, places_of
 from amsim.noise.finite_slopes import ratio
 
 
@@ -102,7 +102,9 @@ def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
     gain = macro.read_gain(nominal)
     reference_gain = track_reference(gain, macro.tracking)
     read = _fold_line(macro, (nominal, at_trim), die.first, die)
-    bias_above, held, difference = read.bias[:, :-1] - reference_gain * bias_units[None, :-1], read.held, None
+    combined = macro.combined_columns
+    nominal_bias = places_of(macro.columns, combined)[:, None] * bias_units[None, :-1]
+    bias_above, held, difference = read.bias[:, :-1] - reference_gain * nominal_bias, read.held, None
     against = None if die.second is None else _fold_line(macro, (nominal, at_trim), die.second, die)
     added = read.added, read.trimmed
     if against is not None:
@@ -116,14 +118,14 @@ def _fold_together(macro: CapacitorArray, die: CapacitorDie) -> CapacitorLine:
         read.cells,
         held,
         read.bias,
-        jnp.sum(bias_above, axis=1),
+        of_groups(jnp.sum(bias_above, axis=1), combined),
         offset,
         read.size,
         gain,
         reference_gain,
         macro.of_readouts(die.adc),
         difference,
-        macro.combined_columns,
+        combined,
     )
     line = _with_joined_digits(macro, die, line)
     return line if macro.faults is None or die.faults is None else without_dead_columns(macro, die, line)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.bias_dac import BiasDac
-from amsim.circuits.contract.bit_slicing import Places, of_groups, shared_columns, swing_of
+from amsim.circuits.contract.bit_slicing import Places, of_groups, places_of, shared_columns, swing_of
 from amsim.circuits.contract.products import over_columns
 
 
@@ -42,7 +42,7 @@ class CapacitorLine(eqx.Module):
     cells: Float[Array, "line_rows slices"]
     held: Float[Array, " slices"] | None
     bias: Float[Array, "slices sections"]
-    bias_middle: Float[Array, " slices"]
+    bias_middle: Float[Array, " conversions"]
     offset: Float[Array, " conversions"]
     size: Float[Array, " slices"]
     gain: Float[Array, "..."]
@@ -106,14 +106,26 @@ class CapacitorLine(eqx.Module):
 
     def bias_error(self, bias_dac: BiasDac, levels: Float[Array, "... neurons sections"]) -> Float[Array, "... slices"]:
         """Deviation of the bias DAC's shift from its nominal one, counts."""
-        error = self.bias - bias_dac.section_units()[None, :]
-        return jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1)
+        nominal = places_of(self.bias.shape[0], self.combined)[:, None] * bias_dac.section_units()[None, :]
+        error = self.bias - nominal
+        return of_groups(
+            jnp.sum(levels * error.reshape((1,) * (levels.ndim - 2) + error.shape), axis=-1), self.combined
+        )
+
+
+def line_shifts(macro: CapacitorArray, tiles: int, slices: int) -> Float[Array, "tiles slices"] | None:
+    """Shift of each line as its bias DAC makes it for `readout_centre`, counts of that line; None without one."""
+    if macro.readout_centre is None:
+        return None
+    return macro.bias_dac.code(jnp.broadcast_to(macro.readout_centre, (tiles, slices))) * macro.bias_dac.lsb
 
 
 def centre_shifts(
     macro: CapacitorArray, line: CapacitorLine | None, tiles: int, slices: int
-) -> tuple[Float[Array, "tiles slices"] | None, Float[Array, "tiles slices"] | float]:
-    """Shifts of lines read by converters, as the bias DACs make them, and the errors of those, counts.
+) -> tuple[Float[Array, "tiles conversions"] | None, Float[Array, "tiles conversions"] | float]:
+    """Shifts of what converters read, as the bias DACs make them, and the errors of those, counts.
+
+    Of combined columns each is that of a group, `sum_j 2^j shift_j` in counts of the least significant one.
 
     Args:
         macro: The array; without a `readout_centre` there is no shift.
@@ -121,8 +133,11 @@ def centre_shifts(
         tiles: Tiles of the rows.
         slices: Lines side by side.
     """
-    if macro.readout_centre is None:
+    shifts = line_shifts(macro, tiles, slices)
+    if shifts is None:
         return None, 0.0
+    assert macro.readout_centre is not None
     code = macro.bias_dac.code(jnp.broadcast_to(macro.readout_centre, (tiles, slices)))
     error = 0.0 if line is None else line.bias_error(macro.bias_dac, macro.bias_dac.levels(code))
-    return code * macro.bias_dac.lsb, error
+    combined = macro.combined_columns
+    return of_groups(shifts * places_of(slices, combined)[None].astype(shifts.dtype), combined), error

@@ -17,7 +17,7 @@ from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between
 from amsim.circuits.contract.bit_slicing import swing_of
 from amsim.circuits.fields import Quantity
-from amsim.circuits.selection.codes import DigitSet, digits_of
+from amsim.circuits.selection.codes import Coding, DigitSet, digits_of
 from amsim.circuits.technology.process import Process
 from amsim.noise.finite_slopes import ratio
 
@@ -135,6 +135,13 @@ class GroupedArray(MappedArray):
         """Time for which what is read in each turn waits for those before it, s."""
         return jnp.arange(self.turns, dtype=self.supply.dtype) * self.turn_time
 
+    @checked_arguments
+    def codings(self, inputs: Coding, weights: Coding) -> tuple[tuple[DigitSet, DigitSet], ...]:
+        """Digits that these operands can have on this array, those of weights that fill whole groups."""
+        possible = super().codings(inputs, weights)
+        whole = [one for one in possible if digits_of(self.weight_bits, one[1]) % self.combined_columns == 0]
+        return tuple(whole) or possible
+
     def _fitting_digits(self, chosen: DigitSet) -> DigitSet:
         """Digits chosen for weights, or in "auto" coding those of the others that fill whole groups."""
         fills = {one: digits_of(self.weight_bits, one) % self.combined_columns == 0 for one in (chosen, "bipolar")}
@@ -171,10 +178,6 @@ def check_columns(array: Any) -> None:
         raise ValueError(
             "Argument `adc` must have no `input_capacitance` with `combining`: what it takes from the combined node is "
             "not modelled."
-        )
-    if bits > 1 and array.readout_centre is not None:
-        raise ValueError(
-            "Argument `readout_centre` must be None with `combining`: bias DACs shift single lines, not what is read."
         )
     if bits > 1 and array.at_trim is not None:
         raise ValueError(

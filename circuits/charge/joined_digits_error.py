@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from amsim.circuits.charge.array import CapacitorArray
+from amsim.circuits.charge.fault_error import stuck_moments
 from amsim.circuits.charge.independent_sums import IndependentSums, sum_variance
+from amsim.circuits.charge.layout_error import LayoutMoments, layout_moments
 from amsim.circuits.charge.nominal_line import NominalLine
 from amsim.circuits.charge.offset_error import offset_variance
 from amsim.circuits.charge.row_dac import RowDac
@@ -23,9 +25,6 @@ def accumulation_variances(
     """Static errors of lines that are added up on a capacitor, on single lines that settle and hold."""
     serial = macro.serial_accumulation
     assert serial is not None
-    for name in ("layout", "faults"):
-        if getattr(macro, name) is not None:
-            raise ValueError(f"Argument `{name}` must be None for closed forms of lines with `serial_accumulation`.")
     total, capacitors = nominal.total_units, macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     one, whole = jnp.ones_like(total), macro.cell_steps / (2**macro.digit_bits - 1)
     places, slopes = jax.jvp(macro.accumulation_places, (one,), (one,))
@@ -46,6 +45,29 @@ def accumulation_variances(
         "accumulation mismatch": 4 * of_capacitor * product_of(slopes, slopes),
         "accumulation ratio": 4 * own * jnp.sum((weights - exact) ** 2),
     }
+    if macro.layout is not None:
+        moments = layout_moments(macro.layout, (macro.rows, macro.columns), macro.line_rows, sums.rows)
+        variances["layout"] = _layout_of_accumulation(moments, (weights, both / total), sums)
+    if macro.faults is not None:
+        constant, around = stuck_moments(macro, sums)
+        variances["faults"] = around + constant**2
     if macro.row_dac is not None:
         variances["row DAC mismatch"] = macro.weight_square * row_dac_variance(macro.row_dac, sums)
     return variances
+
+
+def _layout_of_accumulation(moments: LayoutMoments, parts: tuple[Array, Array], sums: IndependentSums) -> Array:
+    """Mean square of layout errors where evaluations are added up, counts^2.
+
+    Args:
+        moments: Of a line.
+        parts: Weights of the joined evaluations, and what each loses per relative size of its line, over T.
+        sums: Of the products.
+    """
+    own, size = parts
+    each, rows, activity = sums.evaluation_spread, sums.rows, sums.activity
+    driven, crossed, line, cells = moments.driven[0, 0], moments.crossed[0, 0], moments.line[0, 0], moments.cells[0]
+    all_own, all_size = jnp.sum(own), rows * jnp.sum(size)
+    mean = all_own**2 * driven - 2 * all_own * all_size * crossed + all_size**2 * line
+    around = jnp.sum(own**2) * cells - 2 * jnp.sum(own * size) * crossed + rows * jnp.sum(size**2) * line
+    return 4 * (activity**2 * mean + activity * (1 - activity) * each * around)

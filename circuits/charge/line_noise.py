@@ -23,7 +23,8 @@ class LineNoise(LineEvaluation):
     @checked_arguments
     def read_noise(self, nominal: NominalLine | None = None) -> Float[Array, ""]:
         """The same; the nominal line is computed where it is not given."""
-        return root(self.sampled_noise(self.line_rows, nominal) ** 2 + self.decision_noise_counts**2)
+        decided = self.comparator_referral * self.decision_noise_counts
+        return root(self.sampled_noise(self.line_rows, nominal) ** 2 + decided**2)
 
     @property
     def sampled_noise_counts(self) -> Float[Array, ""]:
@@ -39,8 +40,13 @@ class LineNoise(LineEvaluation):
         return root(sum(variances.values(), start=jnp.zeros_like(self.supply)))
 
     @property
+    def comparator_referral(self) -> Float[Array, ""] | float:
+        """Volts on the line for which a volt at the comparator's input stands, V/V: as its converter says."""
+        return 1.0 if self.adc is None else self.adc.comparator_referral
+
+    @property
     def decision_noise_counts(self) -> Float[Array, ""]:
-        """Comparator noise at every decision, counts."""
+        """Comparator noise at every decision, counts at its own input."""
         assert self.comparator is not None
         return self.comparator.noise_at(self.supply, self.process) * self.counts_per_volt
 

@@ -19,20 +19,21 @@ def offset_variance(macro: CapacitorArray, nominal: NominalLine) -> Array:
     sizes = _shift_sigmas(macro, nominal)
     seen = sizes if then is None else _shift_sigmas(then, then.nominal)
     variance = jnp.sum(seen**2)
-    trimmed = dataclasses.replace(comparator, offset_sigma=root(variance))
+    referral = macro.comparator_referral
+    trimmed, counts = dataclasses.replace(comparator, offset_sigma=root(variance) / referral), macro.counts_per_volt
     if then is None:
-        return (residual_sigma(trimmed) * macro.counts_per_volt) ** 2
+        return (residual_sigma(trimmed) * referral * counts) ** 2
     # Part of the shift of use that follows the one that was trimmed; the rest is new.
     follows = quotient(jnp.sum(sizes * seen), variance)
     new = jnp.sum((sizes - follows * seen) ** 2)
-    return (residual_sigma(trimmed, follows) ** 2 + new) * macro.counts_per_volt**2
+    return ((residual_sigma(trimmed, follows) * referral) ** 2 + new) * counts**2
 
 
 def _shift_sigmas(macro: CapacitorArray, nominal: NominalLine) -> Float[Array, " causes"]:
     """Standard deviations of what shifts the decisions of columns, V: comparator, then one entry per line and cause."""
     comparator, total = macro.comparator, nominal.total
     assert comparator is not None
-    sizes = [comparator.offset_sigma]
+    sizes = [macro.comparator_referral * comparator.offset_sigma]
     share = macro.sampled_fraction(total) if macro.group is None else root(jnp.sum(macro.group.shares**2))
     both = jnp.sqrt(jnp.asarray(macro.lines, total.dtype)) * share
     if macro.reset is not None:

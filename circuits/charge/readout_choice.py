@@ -26,9 +26,16 @@ from amsim.circuits.adc.converter import zero_level
 from amsim.circuits.adc.quantised_gaussian import quantised_gaussian_error
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.column_error import error_variances
-from amsim.circuits.contract.bit_slicing import Slice, accumulate, weight_digits
+from amsim.circuits.contract.bit_slicing import (
+    Slice,
+    accumulate,
+    of_groups,
+    places_of,
+    swing_of,
+    weight_digits,
+)
 from amsim.circuits.contract.operands import Coded
-from amsim.circuits.contract.products import Product
+from amsim.circuits.contract.products import Product, over_columns
 from amsim.circuits.contract.readout import Coding, Readout, coding_name
 from amsim.circuits.selection.codes import IntegerCode
 
@@ -41,15 +48,21 @@ REACH = 4.0
 LINES = 256
 """Lines of a tile whose errors are computed: all, or those of as many of its columns, evenly spaced."""
 
+GROUP = "group "
+"""Start of the names of what belongs to groups of combined columns."""
+
+BY_CONVERSION = ("quantisation", "converter", "comparator noise")
+"""Sources whose variance depends on the step of the converter, which is what is chosen."""
+
 WHOLE_STEP = 1.0 / 12.0
 """Variance of rounding an output to whole steps of its codes, the error below which nothing is gained."""
 
 
 class Moments(NamedTuple):
-    """Lines of a site: one for each tile, input digit and weight digit of a column.
+    """Lines of a site, or groups of combined ones: one for each tile, input digit and weight digit of a column.
 
     Attributes:
-        mean: Mean of each line, counts, shape (tiles, digits, slices).
+        mean: Mean of each, counts, shape (tiles, digits, slices).
         variance: Its variance, counts^2.
     """
 
@@ -60,25 +73,35 @@ class Moments(NamedTuple):
 def line_moments(array: CapacitorArray, coded: Coded) -> dict[str, Array]:
     """Mean and mean square of each line of a batch, counts, and the sum of its weights, which moves it to other digits.
 
+    Of an array that combines columns the same of each group too, under names that begin with `GROUP`.
+
     Args:
         array: As the product uses it.
         coded: The operands.
     """
-    digits, product = weight_digits(coded), coded.product
+    digits, product, combined = weight_digits(coded), coded.product, array.combined_columns
     tiles, places = product.tiles(array.line_rows), coded.x_code.digit_count
 
     def one(slice_: Slice) -> dict[str, Array]:
         axes = tuple(range(slice_.sums.ndim - 1))
         at, place = slice_.tile, slice_.order % places
-        found = {"mean": jnp.mean(slice_.sums, axes), "square": jnp.mean(slice_.sums**2, axes)}
-        shape = (tiles, places, digits.shape[1])
-        return {name: jnp.zeros(shape, value.dtype).at[at, place].set(value) for name, value in found.items()}
+        lines = {"": slice_.sums}
+        if combined > 1:
+            lines[GROUP] = of_groups(slice_.sums * over_columns(worth, slice_.sums.ndim), combined)
+        found = {name + "mean": jnp.mean(sums, axes) for name, sums in lines.items()}
+        found |= {name + "square": jnp.mean(sums**2, axes) for name, sums in lines.items()}
+        return {
+            name: jnp.zeros((tiles, places, *value.shape), value.dtype).at[at, place].set(value)
+            for name, value in found.items()
+        }
 
+    worth = places_of(digits.shape[1], combined).astype(digits.dtype)
     weights = jnp.sum(product.split_matrix(digits, array.line_rows), axis=1)
-    return accumulate(coded, digits, array.line_rows, one) | {"weights": weights}
+    found = accumulate(coded, digits, array.line_rows, one) | {"weights": weights}
+    return found if combined == 1 else found | {GROUP + "weights": of_groups(weights * worth[None], combined)}
 
 
-def moments_of(profile: Mapping[str, Any], made: str, wanted: str) -> Moments:
+def moments_of(profile: Mapping[str, Any], made: str, wanted: str, prefix: str = "") -> Moments:
     """Moments of lines from those of a batch.
 
     Args:
@@ -86,12 +109,13 @@ def moments_of(profile: Mapping[str, Any], made: str, wanted: str) -> Moments:
         made: Input digits that it was made with.
         wanted: Input digits; a unipolar one is `(s + 1) / 2` of a bipolar s, so that a line has half of S
             plus the sum of its weights.
+        prefix: `GROUP` for groups of combined columns.
     """
-    mean, square = (np.asarray(profile[name], float) for name in ("mean", "square"))
+    mean, square = (np.asarray(profile[prefix + name], float) for name in ("mean", "square"))
     variance = np.maximum(square - mean**2, 0.0)
     if made == wanted:
         return Moments(mean, variance)
-    return Moments((mean + np.asarray(profile["weights"], float)[:, None]) / 2, variance / 4)
+    return Moments((mean + np.asarray(profile[prefix + "weights"], float)[:, None]) / 2, variance / 4)
 
 
 def choose_readout(
@@ -112,21 +136,29 @@ def choose_readout(
             vector, J.
     """
     driven = np.asarray(jnp.sum(product.driven_rows(array.line_rows), axis=1), float)
-    made = next(iter(profiles))[0]
+    made, combined = next(iter(profiles))[0], array.combined_columns
     noise = functools.cache(functools.partial(_noise, array))
     tried: list[Readout] = []
     for coding, profile in profiles.items():
         lines = moments_of(profile, made, coding[0])
+        read = lines if combined == 1 else moments_of(profile, made, coding[0], GROUP)
         gain = _gain(codes[0], coding[0]) * _gain(codes[1], coding[1])
         for shift in _centres(array, lines):
             switched, high = _activity(array, lines, shift, driven)
-            # A line whose bias DAC moves has its mismatch too, as one that a comparator reads.
-            noises = [noise(int(rows), "adc" if shift is None else "comparator") for rows in driven]
-            error, full_scale = _least_error(array, product, coding, lines, shift, driven, noises)
+            # A line whose bias DAC moves has its mismatch too.
+            noises = [noise(int(rows), shift is not None) for rows in driven]
+            error, full_scale = _least_error(array, product, coding, read, _of_read(shift, combined), driven, noises)
             joules = float(energy(coding, switched, high))
             tried.append(Readout(coding, full_scale, shift, gain**2 * error, joules, ""))
     best = min(tried, key=_objective)
     return best._replace(reason=_reason(best, tried))
+
+
+def _of_read(shift: np.ndarray | None, combined: int) -> np.ndarray | None:
+    """Shift of what is read by those of its lines, counts."""
+    if shift is None or combined == 1:
+        return shift
+    return np.asarray(of_groups(jnp.asarray(shift * np.asarray(places_of(shift.shape[-1], combined))), combined))
 
 
 def _centres(array: CapacitorArray, lines: Moments) -> Sequence[np.ndarray | None]:
@@ -164,20 +196,24 @@ def _least_error(
 ) -> tuple[float, float]:
     """Least mean square error of lines weighted by their digits, counts^2 for one column, and the range that has it."""
     adc, per_column = array.adc, lines.mean.shape[2] // product.columns
+    combined = array.combined_columns
     assert adc is not None
+    swings = driven * swing_of(combined)
     mean = lines.mean if shift is None else lines.mean + shift[:, None]
     finest = 1.0 if coding == ("bipolar", "bipolar") else 0.5
-    reached = np.max((np.abs(mean) + REACH * np.sqrt(lines.variance)).max(axis=(1, 2)) / driven)
-    smallest = adc.levels * finest / driven.max()
+    reached = np.max((np.abs(mean) + REACH * np.sqrt(lines.variance)).max(axis=(1, 2)) / swings)
+    smallest = adc.levels * finest / swings.max()
     # The outermost level above the middle is one step nearer than that below.
     ranges = np.geomspace(smallest, max(reached * adc.levels / max(adc.levels - 2, 1), smallest), RANGES)
-    places = 4.0 ** (np.arange(mean.shape[1])[:, None] + np.arange(per_column))
+    places = 4.0 ** (np.arange(mean.shape[1])[:, None] + combined * np.arange(per_column))
     count = min(product.columns, max(LINES // places.size, 1))
     columns = np.linspace(0, product.columns - 1, count).astype(int)
     weights = np.broadcast_to(places[:, None] / count, (len(places), count, per_column)).ravel()
     errors = np.zeros(RANGES)
-    for tile, (rows, noise) in enumerate(zip(driven, noises, strict=True)):
+    decided = float(array.comparator_referral * array.decision_noise_counts)
+    for tile, (rows, noise) in enumerate(zip(swings, noises, strict=True)):
         step = jnp.maximum(jnp.asarray(ranges) * rows / adc.levels, finest)
+        before = noise + np.asarray(adc.decision_variance(decided / (2.0 * step)) * (2.0 * step) ** 2)
         zero = 2.0 * zero_level(adc.levels, rows, step, finest) - rows
         ends = zero + 2.0 * step * adc.lowest_code, zero + 2.0 * step * adc.highest_code
         picked: list[Any] = [
@@ -186,17 +222,19 @@ def _least_error(
         ]
         # Of one length, so that one program serves all sites.
         picked = [jnp.asarray(np.pad(one, (0, max(LINES - len(one), 0)))) for one in picked]
-        added: Any = _read_errors(picked[0], picked[1], jnp.asarray(noise, float), 2.0 * step, ends)
-        static = noise + float(adc.static_variance()) * np.square(2.0 * np.asarray(step))
+        added: Any = _read_errors(picked[0], picked[1], jnp.asarray(before, float), 2.0 * step, ends)
+        static = before + float(adc.static_variance()) * np.square(2.0 * np.asarray(step))
         errors += (np.asarray(added)[:, : len(weights)] + static[:, None]) @ weights
     least = int(np.argmin(errors))
     return float(errors[least]), float(ranges[least])
 
 
-def _noise(array: CapacitorArray, rows: int, readout: str) -> float:
-    """Variance of a read before the converter, counts^2, of sums about the middle."""
-    known = error_variances(array, rows=rows, readout=readout)
-    return float(sum(value for name, value in known.items() if name not in ("quantisation", "converter")))
+def _noise(array: CapacitorArray, rows: int, shifted: bool) -> float:
+    """Variance of a read before the converter and its comparator's noise, counts^2, of sums about the middle."""
+    centre = jnp.zeros_like(array.supply) if shifted else None
+    array = eqx.tree_at(lambda one: one.readout_centre, array, centre, is_leaf=lambda leaf: leaf is None)
+    known = error_variances(array, rows=rows, readout="adc")
+    return float(sum(value for name, value in known.items() if name not in BY_CONVERSION))
 
 
 @eqx.filter_jit
@@ -205,11 +243,11 @@ def _read_errors(mean: Array, variance: Array, noise: Array, steps: Array, ends:
     # A line that never moves is still spread by its noise alone.
     spread = jnp.maximum(variance, 1e-3)
 
-    def one(mean: Array, spread: Array, step: Array, low: Array, high: Array) -> Array:
+    def one(mean: Array, spread: Array, noise: Array, step: Array, low: Array, high: Array) -> Array:
         return quantised_gaussian_error(spread, noise, mean, step, (low, high))
 
-    over_lines = jax.vmap(one, (0, 0, None, None, None))
-    return jax.lax.map(lambda level: over_lines(mean, spread, *level), (steps, *ends))
+    over_lines = jax.vmap(one, (0, 0, None, None, None, None))
+    return jax.lax.map(lambda level: over_lines(mean, spread, *level), (noise, steps, *ends))
 
 
 def _objective(readout: Readout) -> tuple[float, float]:

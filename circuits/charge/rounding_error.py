@@ -13,12 +13,12 @@ LATTICE = 64
 """Whole cells that a rounded read is summed over on either side of the truth; a wider error needs no lattice."""
 
 
-def coarse_rounding(adc: Converter, sums: IndependentSums, before: Array) -> Array:
-    """Change of the mean square error by a converter coarser than a step of a cell, counts^2."""
+def coarse_rounding(adc: Converter, sums: IndependentSums, before: Array, shift: Array | float) -> Array:
+    """Change of the mean square error by a converter coarser than a step of a cell, of shifted sums, counts^2."""
     step = 2.0 / sums.steps
     lsb, centre = adc.scale(float(sums.cells * sums.steps))
     low, high = (step * (centre + lsb * code) - sums.cells for code in (adc.lowest_code, adc.highest_code))
-    spread, mean = jnp.full_like(before, sums.variance), jnp.full_like(before, sums.mean)
+    spread, mean = jnp.full_like(before, sums.variance), jnp.full_like(before, sums.mean + shift)
     return quantised_gaussian_error(spread, before, mean, step * lsb, (low, high))
 
 

@@ -119,7 +119,8 @@ def _slices(
         counts = one.sums if middles is None else one.sums + over_columns(middles[one.tile], one.sums.ndim)
         if shifts is not None:
             shift = over_columns(shifts[one.tile], one.sums.ndim)
-            counts, middle = counts + shift, rows + jnp.sum(array.bias_dac.section_units()[:-1])
+            bias = swing_of(combined) * jnp.sum(array.bias_dac.section_units()[:-1])
+            counts, middle = counts + shift, rows + bias
         slice_key = None if key is None else jax.random.fold_in(key, one.order)
         counts = counts_at_decision(array, stepped, counts, middle, slice_key, nominal)
 

@@ -276,7 +276,6 @@ def test_a_network_runs_on_combined_columns_and_shared_converters():
         ({"combining": 2}, "combining"),
         ({"drivers": Drivers(supply_resistance=10.0)}, "`combining` must be None, or join one bit"),
         ({"adc": SarAdc(bits=8, input_capacitance=1e-14)}, "`adc` must have no `input_capacitance` with `combining`"),
-        ({"readout_centre": jnp.zeros(1)}, "`readout_centre` must be None with `combining`"),
         ({"comparator": Comparator(trim=Trim(supply=0.7))}, "a trim without a `temperature` and `supply`"),
         ({"columns_per_converter": 3}, "`columns_per_converter` must divide the 12 columns into whole groups of 2"),
         ({"columns_per_converter": 8}, "`columns_per_converter` must divide"),

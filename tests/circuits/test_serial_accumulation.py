@@ -341,5 +341,3 @@ def test_a_die_without_capacitors_is_refused(as_a_user_runs_it):
     other = dataclasses.replace(BASE, serial_accumulation=None).fabricate(jax.random.key(0))
     with pytest.raises(ValueError, match="without its part `serial_accumulation`"):
         BASE.prepare(other)
-    with pytest.raises(ValueError, match="closed forms of lines with `serial_accumulation`"):
-        dataclasses.replace(BASE, faults=Faults()).error_variances()
