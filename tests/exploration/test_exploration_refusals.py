@@ -1,6 +1,7 @@
 """What explorations refuse, each with the argument, its value and what is allowed."""
 
 import pytest
+import xarray as xr
 from explored import NETWORKS, SPACE, records, toy_data
 
 import amsim
@@ -81,3 +82,9 @@ def test_wrong_grids():
 def test_other_results_have_no_answer():
     with pytest.raises(ValueError, match=r"must be a result of amsim.explore"):
         answer(records())
+
+
+@pytest.mark.parametrize("wrong", [None, 3, xr.Dataset()], ids=["nothing", "a number", "another result"])
+def test_other_results_have_no_picture(wrong):
+    with pytest.raises(ValueError, match=r"Argument `result` must (be|have)"):
+        amsim.plot.plot_exploration(wrong)

@@ -143,6 +143,7 @@ OF_ROOMS_NOT_TRIED = {
     **dict.fromkeys(MADE_BY_AMSIM, "amsim makes it"),
     "comparison.find_design": "the step of `amsim.compare` behind its checks",
     "networks.ConvolutionLayer": "a plain tuple; `ImageNetwork` checks its layers, tested in its room",
+    "plot.plot_exploration": "its result is a whole search; wrong ones are tried in its room",
     "plot.paper_style": "it checks where its `with` begins, tested in its room",
     "spice.run": "tried by its path and its time limit",
     "spice.write": "tried by its macro and its path",
