@@ -89,7 +89,7 @@ def plot_comparison(comparison: xr.Dataset) -> Figure:
     style.check_dataset("comparison", comparison, (), ())
     attributes = comparison.attrs
     facts = [str(attributes["data"])] if attributes.get("data") else []
-    facts += [f"{attributes['images']} images"] if "images" in attributes else []
+    facts += [f"{attributes['images']} test items"] if "images" in attributes else []
     facts += [f"network {attributes['network']}"] if attributes.get("network") else []
     facts += [f"{comparison.sizes['die']} dies per design"] if "die" in comparison.sizes else []
     figure = Figure(figsize=style.figure_size((12.0, 5.0)), layout="constrained")

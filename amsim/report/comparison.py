@@ -34,7 +34,7 @@ def comparison_tables(result: xr.Dataset) -> list[Table]:
         split.add_row(str(name), *(_percent(value / energies.sum()) for value in energies))
     if "chosen_setting" not in result:
         return [designs, split]
-    chosen = right_aligned("settings, chosen on training images", "design", "array and control")
+    chosen = right_aligned("settings, chosen on training items", "design", "array and control")
     for name, setting in zip(result["design"].values, result["chosen_setting"].values, strict=True):
         chosen.add_row(str(name), str(setting))
     return [designs, split, chosen]
@@ -42,8 +42,8 @@ def comparison_tables(result: xr.Dataset) -> list[Table]:
 
 def _title(result: xr.Dataset) -> str:
     """Data, and of a network that all designs share also its name and its metric without circuits."""
-    data, images = result.attrs.get("data", "data unknown"), result.attrs.get("images", "unknown")
-    title = f"{data}, {images} images, {result.sizes['die']} dies"
+    data, items = result.attrs.get("data", "data unknown"), result.attrs.get("images", "unknown")
+    title = f"{data}, {items} test items, {result.sizes['die']} dies"
     metric = metric_of(result)
     if not result.attrs.get("network") or metric.plain not in result:
         return title

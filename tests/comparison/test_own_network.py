@@ -223,7 +223,7 @@ def test_the_designers_command(monkeypatch, capsys, folder, tmp_path):
     )  # fmt: skip
     assert code == 0, err
     flat = " ".join(out.split())
-    assert "my.onnx on my.npz, 30 images, 2 dies; without circuits" in flat
+    assert "my.onnx on my.npz, 30 test items, 2 dies; without circuits" in flat
     assert "multi-precision-8b" in out
     assert "Least energy at an accuracy of at least 50.00 %" in flat
     assert "share of the energy" in out

@@ -178,7 +178,7 @@ def test_the_comparison_is_one_figure_with_its_facts():
     figure = plot.plot_comparison(data)
     assert plt.get_fignums() == []
     assert tuple(figure.get_size_inches()) == (12.0, 5.0)
-    assert figure.get_suptitle() == "fashion-mnist-mini, 2000 images, 16 dies per design"
+    assert figure.get_suptitle() == "fashion-mnist-mini, 2000 test items, 16 dies per design"
     left, right = figure.axes
     assert left.get_ylabel() == "accuracy (%)"
     assert right.get_xlabel() == "share of the energy per inference (%)"
