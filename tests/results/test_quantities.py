@@ -28,7 +28,17 @@ UNITS_OF_A_ROW = {
 }
 """Units that differ from row to row, which say where they stand."""
 
-ON_PURPOSE = {"step", "source", "accuracy_loss", "stored_bits", "latency", "part", "threshold", "utilisation"}
+ON_PURPOSE = {
+    "step",
+    "source",
+    "accuracy_loss",
+    "stored_bits",
+    "latency",
+    "part",
+    "threshold",
+    "utilisation",
+    "average_power",
+}
 """Names that mean different things in different rooms, which never meet in one result."""
 
 
