@@ -38,6 +38,7 @@ ON_PURPOSE = {
     "threshold",
     "utilisation",
     "average_power",
+    "circuit",
 }
 """Names that mean different things in different rooms, which never meet in one result."""
 
