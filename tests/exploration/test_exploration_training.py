@@ -1,6 +1,7 @@
 """Networks that an exploration trains: within the budget, where the front is, and to the same dots after a stop."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from explored import NETWORKS, SPACE, records, toy_data
 
 import amsim
-from amsim.exploration import TrainingBudget, network_grid, rounds
-from amsim.exploration.training import nearest_to_front
+from amsim.exploration import TrainingBudget, network_grid, rounds, training
+from amsim.exploration.members import Member
+from amsim.exploration.training import nearest_to_front, trained_member, whole_steps
 from amsim.networks import load_network
 
 DIGITAL = dataclasses.replace(SPACE, families=("digital-binary",), weight_memory=(8192.0,))
@@ -81,6 +83,25 @@ def test_a_budget_is_not_exceeded():
     assert sum(count * steps for count, steps in plan) <= 1000
     with pytest.raises(ValueError, match="at least 30 steps for 10 networks in 3 rounds, but has 29"):
         TrainingBudget(29, rounds=3).plan(10)
+
+
+@pytest.mark.parametrize(("steps", "taken"), [(1, 1), (3, 3), (4, 4), (7, 4), (9, 8)])
+def test_trainings_take_the_steps_that_are_recorded(steps, taken, monkeypatch):
+    asked = []
+
+    def train(network, parts, *, epochs, batch, learning_rate, seed):
+        asked.append((epochs * (len(parts.train) // batch), len(parts.train), np.unique(parts.train.labels)))
+        return SimpleNamespace(params={}, record={"test_accuracy": 0.5})
+
+    monkeypatch.setattr(training, "train", train)
+    data, budget = toy_data(), TrainingBudget(100, batch=32)
+    own = data.train[np.argsort(data.train.labels, kind="stable")][:130]
+    trained_member(Member(NETWORKS[0], 0), (own, data.test), data, budget, steps)
+    ((found, items, classes),) = asked
+    assert found == taken == whole_steps(steps, len(own), budget) <= steps
+    assert items == (32 * steps if steps < 4 else 130)
+    # Items in the order of their classes: the first 32 are all of one.
+    assert len(classes) == 3
 
 
 def test_items_of_another_shape_are_refused():
