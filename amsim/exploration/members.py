@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from amsim.circuits.checks import one_of, part_of, shown
 from amsim.deployment.workload_from_shapes import network_workload
@@ -80,7 +81,9 @@ def configuration_of(text: str) -> Configuration:
 
 
 def _setting(value: Any) -> Any:
-    """Value of a setting, of which a list is a tuple, so that configurations can be told apart."""
+    """Value of a setting as configurations have it: a list is a tuple, so that it has a hash, a number is Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
     return tuple(map(_setting, value)) if isinstance(value, list) else value
 
 

@@ -67,7 +67,7 @@ def test_what_is_unknown_is_told_apart_from_what_is_not_reached():
         times = f"takes at least {analog / digital:.3g} times the energy where its accuracy is unknown"
         assert why == (times if analog >= digital else "no accuracy is known of it")
     some = known.isel(dot=[0])
-    with pytest.raises(ValueError, match=r"0.85 is not, as far as it is known; the best known within the limits is 0.8"):
+    with pytest.raises(ValueError, match=r"0.85 is not, as far as it is known; the best known within the limits is 0"):
         amsim.explore(0.85, NETWORKS, data=toy_data(), records=some, space=DIGITAL)
 
 

@@ -1,5 +1,7 @@
 """What explorations refuse, each with the argument, its value and what is allowed."""
 
+import dataclasses
+
 import pytest
 import xarray as xr
 from explored import NETWORKS, SPACE, records, toy_data
@@ -97,6 +99,10 @@ def test_wrong_grids():
     with pytest.raises(ValueError, match="list of values for 'width'"):
         network_grid("images", {"width": []})
     assert network_grid("images", {"depth": [[2, 2, 1]]}, width=4)[0].depth == (2, 2, 1)
+    sequence = dataclasses.replace(NETWORKS[0])
+    object.__setattr__(sequence, "input_shape", [4, 3])  # past the check of types, which users do not have
+    with pytest.raises(ValueError, match=r"`networks` must have configurations of numbers, words and tuples"):
+        amsim.explore(0.5, [sequence], **KNOWN)
 
 
 def test_other_results_have_no_answer():

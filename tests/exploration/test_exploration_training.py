@@ -1,12 +1,13 @@
 """Networks that an exploration trains: within the budget, where the front is, and to the same dots after a stop."""
 
 import dataclasses
+import json
 from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
-from explored import NETWORKS, SPACE, records, toy_data
+from explored import NETWORKS, SETTINGS, SPACE, records, toy_data
 
 import amsim
 from amsim.exploration import TrainingBudget, network_grid, rounds, training
@@ -61,6 +62,19 @@ def test_a_stopped_search_ends_with_the_same_dots(tmp_path, untrained):
     assert amsim.explore(1.0, NETWORKS, **arguments, store=tmp_path / "s").equals(straight)
     with pytest.raises(ValueError, match=r"holds another one: .*seed is 0 there and 1 here"):
         amsim.explore(1.0, NETWORKS, **arguments, store=tmp_path / "s", seed=1)
+
+
+def test_numbers_of_numpy_are_kept_and_a_store_names_what_differs(tmp_path, untrained):
+    (network,) = network_grid("sequences", {"bits": [np.int64(2)]}, **SETTINGS, width=np.int64(4))
+    space = dataclasses.replace(DIGITAL, settings={"macro.columns": [np.int64(16)]})
+    arguments = {"space": space, "training": TrainingBudget(1, rounds=1), "store": tmp_path / "s"}
+    found = amsim.explore(0.5, [network], data=toy_data(), **arguments)
+    assert json.loads(found["configuration"].values[0])["width"] == 4
+    assert found["steps"].values.tolist() == [1]
+    assert json.loads(found.attrs["space"])["settings"] == {"macro.columns": [16]}
+    data = dataclasses.replace(toy_data(), test=toy_data().train)
+    with pytest.raises(ValueError, match=r"holds another one: limits is .*; images is .*; items is .* here\. Give"):
+        amsim.explore(0.5, [network], data=data, **arguments, limits=amsim.Limits(area=1.0))
 
 
 def test_a_network_that_cannot_win_is_not_trained(untrained):
