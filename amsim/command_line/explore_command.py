@@ -13,6 +13,19 @@ from amsim.command_line.output import print_json, print_written, shows_progress
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_writable
 
+DEFAULT_DATA = {"images": "fashion-mnist-mini", "sequences": "spoken-digits"}
+"""Data of each family of networks where neither an option nor a record names some."""
+
+TYPED = {
+    "training": "--steps",
+    "networks": "--family",
+    "weights": "--out",
+    "records": "--records",
+    "data": "--data",
+    "limits.rate": "--rate",
+}
+"""Options by the names of arguments that errors speak of."""
+
 
 def explore(
     accuracy: Annotated[str, typer.Option(help="Least accuracy, 0 to 1; several by commas.")],
@@ -30,7 +43,10 @@ def explore(
     steps: Annotated[
         int | None, typer.Option(help="Steps of training, all together, for networks without a record.")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Data set, .npz file or folder of pictures by class.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set, .npz file or folder of pictures by class; by default that of the first record."),
+    ] = None,
     max_latency: Annotated[float | None, typer.Option(help="Largest time of an inference, s.")] = None,
     max_area: Annotated[float | None, typer.Option(help="Largest chip area, m^2.")] = None,
     max_power: Annotated[float | None, typer.Option(help="Largest average power, W.")] = None,
@@ -73,14 +89,14 @@ def explore(
     if copies is not None:
         chosen["copies"] = _numbers("copies", copies, int)
     if data is None:
-        data = "spoken-digits" if family == "sequences" else "fashion-mnist-mini"
+        data = _data_of(records[0]) if records else DEFAULT_DATA.get(family or "", DEFAULT_DATA["images"])
     given = {"latency": max_latency, "area": max_area, "power": max_power, "weights": max_weights}
     with _named_as_typed({name: f"--max-{name}" for name in given}):
         limits = Limits(**given, rate=rate)
     with _named_as_typed({"families": "--circuits"}):
         space = DesignSpace(**chosen)
     networks = _networks(family, setting or [], data)
-    with _named_as_typed({"training": "--steps"}):
+    with _named_as_typed(TYPED):
         result = run_exploration(
             _numbers("accuracy", accuracy),
             networks,
@@ -118,6 +134,16 @@ def _named_as_typed(options: Mapping[str, str]) -> Iterator[None]:
         for name, option in options.items():
             text = text.replace(f"Argument `{name}`", f"Argument `{option}`")
         raise ValueError(text) from None
+
+
+def _data_of(record: Path) -> str:
+    """Name of the data of a record."""
+    from amsim.report.result_file import open_result
+
+    name = open_result(record).attrs.get("data")
+    if not isinstance(name, str):
+        raise ValueError(f"Argument `--data` must be given, since the first record, {record}, does not name its data.")
+    return name
 
 
 def _numbers(name: str, text: str, kind: Any = float) -> list[Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from amsim.exploration.hardware_points import FamilyPoints, family_points
+from amsim.exploration.hardware_points import Base, FamilyPoints, RefusedError, family_points
 from amsim.exploration.members import Configuration, Member, weight_bits, workload_of
 from amsim.exploration.records import Place, Record
 from amsim.exploration.space import DesignSpace, Limits
@@ -18,9 +18,10 @@ class Best:
     """Design point of least energy of one network on one circuit, within the limits.
 
     Attributes:
-        words: What was chosen, in words.
-        hardware: The hardware.
-        energy: By component, J; NaN where no point keeps the limits.
+        words: What was chosen, in words; empty where no point keeps the limits.
+        hardware: The hardware; where no point keeps the limits, that of the first point.
+        base: What codes and ranges of the circuit are chosen on.
+        energy: By component, J; it and all below are NaN where no point keeps the limits.
         latency: s.
         area: m^2.
         power: Average power, W.
@@ -28,6 +29,7 @@ class Best:
 
     words: str
     hardware: Accelerator
+    base: Base
     energy: np.ndarray
     latency: float
     area: float
@@ -42,7 +44,7 @@ class Dot:
         place: The trained network, the family and the circuit.
         points: Design points.
         allowed: Those within the limits.
-        best: The one of least energy among these; without any, among all that the network fits.
+        best: The one of least energy among these.
         weights: Bits of all weights.
         macs: Multiply-accumulates per inference.
     """
@@ -65,14 +67,18 @@ class Reach:
     """How far the design points of an exploration go, for messages.
 
     Attributes:
-        least: Least value of each limited quantity over all points, by its name.
-        keeping: Points that keep each limit by itself.
+        least: Least value of each limited quantity over possible points, by its name.
+        keeping: Possible points that keep each limit by itself.
         points: All points.
+        fitting: Those whose memories hold the network.
+        possible: Those of them that keep the rate.
     """
 
     least: dict[str, float]
     keeping: dict[str, int]
-    points: int
+    points: int = 0
+    fitting: int = 0
+    possible: int = 0
 
 
 class Costs:
@@ -88,7 +94,7 @@ class Costs:
         """Compute the cost of every design point."""
         self.dots: dict[Place, Dot] = {}
         self.refused: dict[tuple[Member, str], str] = {}
-        self.reach = Reach(dict.fromkeys(limits.by_quantity, float("inf")), dict.fromkeys(limits.by_quantity, 0), 0)
+        self.reach = Reach(dict.fromkeys(limits.by_quantity, float("inf")), dict.fromkeys(limits.by_quantity, 0))
         seeds: dict[Configuration, list[Member]] = {}
         for member in members:
             seeds.setdefault(member.configuration, []).append(member)
@@ -100,9 +106,11 @@ class Costs:
                 done += 1
                 try:
                     points = family_points(configuration, family, space, limits.rate)
-                except ValueError as error:
+                except RefusedError as error:
                     self.refused |= {(member, family): str(error) for member in trained}
                     continue
+                for words, why in points.left_out.items():
+                    self.refused |= {(member, f"{family}, {words}"): why for member in trained}
                 quantities = _quantities(points, weights, limits)
                 self._look(points, quantities, limits)
                 for circuit, best in _best_by_circuit(points, quantities, limits).items():
@@ -114,13 +122,19 @@ class Costs:
         """Least energy of a network on any circuit within the limits, J; infinite where there is none."""
         return min((dot.energy for place, dot in self.dots.items() if place.member == member), default=float("inf"))
 
+    def allowed(self, member: Member) -> list[Place]:
+        """Places of a network with a design point within the limits."""
+        return [place for place, dot in self.dots.items() if place.member == member and dot.allowed]
+
     def _look(self, points: FamilyPoints, quantities: Mapping[str, np.ndarray], limits: Limits) -> None:
         least, keeping = dict(self.reach.least), dict(self.reach.keeping)
         for name, limit in limits.by_quantity.items():
             values = quantities[name][points.possible]
             least[name] = min(least[name], float(values.min(initial=np.inf)))
             keeping[name] += int(np.sum(values <= limit))
-        self.reach = Reach(least, keeping, self.reach.points + len(points.possible))
+        counts = (len(points.fits), int(points.fits.sum()), int(points.possible.sum()))
+        before = (self.reach.points, self.reach.fitting, self.reach.possible)
+        self.reach = Reach(least, keeping, *(old + new for old, new in zip(before, counts, strict=True)))
 
 
 def _quantities(points: FamilyPoints, weights: int, limits: Limits) -> dict[str, np.ndarray]:
@@ -148,15 +162,28 @@ def _best_by_circuit(
     for circuit in dict.fromkeys(one.circuit for one in points.variants):
         own = circuits == circuit
         among = own & keeps
-        point = int(np.argmin(np.where(among if among.any() else own, energy, np.inf)))
-        numbers = (float(quantities[name][point]) for name in ("latency", "area", "power"))
-        by_component = points.energy[point].astype(float)
-        found[circuit] = (
-            int(own.sum()),
-            int(among.sum()),
-            Best(points.words(point), points.hardware(point), by_component, *numbers),
-        )
+        found[circuit] = (int(own.sum()), int(among.sum()), _best(points, quantities, energy, own, among))
     return found
+
+
+def _best(
+    points: FamilyPoints,
+    quantities: Mapping[str, np.ndarray],
+    energy: np.ndarray,
+    own: np.ndarray,
+    among: np.ndarray,
+) -> Best:
+    """The point of least energy among some; NaN where there are none."""
+    if not among.any():
+        first, none = int(np.argmax(own)), np.nan
+        base = points.variants[int(points.variant[first])].base
+        return Best("", points.hardware(first), base, np.full(points.energy.shape[1], none), none, none, none)
+    point = int(np.argmin(np.where(among, energy, np.inf)))
+    base = points.variants[int(points.variant[point])].base
+    latency, area, power = (float(quantities[name][point]) for name in ("latency", "area", "power"))
+    return Best(
+        points.words(point), points.hardware(point), base, points.energy[point].astype(float), latency, area, power
+    )
 
 
 def energy_to_beat(dots: Mapping[Place, Dot], records: Mapping[Place, Record], accuracy: float) -> float:

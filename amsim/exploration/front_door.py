@@ -1,6 +1,5 @@
 """The front door of explorations: the network and the hardware of least energy at an accuracy, chosen together."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from amsim.datasets.split import Dataset
 from amsim.exploration.dots import Costs
 from amsim.exploration.hardware_points import check_settings
 from amsim.exploration.members import Configuration, Member, given_configurations, network_of
-from amsim.exploration.records import Place, Record, given_records, recorded_members
+from amsim.exploration.records import Place, Record, given_records, recorded_members, records_digest
 from amsim.exploration.result import result_of
 from amsim.exploration.rounds import Rounds, jobs_of
 from amsim.exploration.space import DesignSpace, Limits
@@ -29,7 +28,7 @@ from amsim.files.array_content import array_content
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_writable
 from amsim.progress import Progress, check_progress, reporting
-from amsim.results.provenance import versions
+from amsim.results.provenance import described, versions
 from amsim.studies.store import Store
 
 
@@ -50,12 +49,15 @@ def explore(
 ) -> xr.Dataset:
     """Find the network and the hardware of least energy per inference at given accuracies, chosen together.
 
-    The cost of every combination of a network, a family, a supply, a circuit, a parallelism and memory sizes is
-    computed exactly, from shapes alone. It does not depend on the training, so that of each trained network on each
-    circuit only the design point of least energy within the limits can be the answer: a dot. The accuracy of a dot
-    comes from records of earlier explorations, or from training here and deploying on dies; digital hardware, all
-    whose dies and settings answer alike, has one circuit. Networks whose dots all have more energy than one that is
-    known to reach every accuracy are not trained.
+    The cost of every combination of a network, a family, a supply, a circuit, a parallelism and memory sizes is that of
+    `Accelerator.cost` for `amsim.network_workload`: from shapes alone, at the activity that macros assume of unknown
+    data, before codes are chosen. `Chip.cost` of the trained network on data differs by that: where "auto" codes take
+    other columns, where comparators decide some layers, which here cost a conversion, and by the activity of the data.
+    As the cost does not depend on the training, only the design point of least energy within the limits can be the
+    answer for each trained network on each circuit: a dot. The accuracy of a dot comes from records of earlier
+    explorations, or from training here and deploying on dies; digital hardware, all whose dies and settings answer
+    alike, has one circuit. Networks whose dots all have more energy than one that is known to reach every accuracy are
+    not trained.
 
     Args:
         accuracy: Least mean accuracy over dies and test items, or several.
@@ -63,10 +65,11 @@ def explore(
             the records.
         data: As in `amsim.compare`: a name, file, folder, `Dataset` or arrays.
         records: Results of earlier explorations of the same data, as Datasets or files, whose accuracies count as
-            known: their networks are not trained again.
+            known: a network is trained again only where some of its dots have none.
         space: Hardware to choose among; None is the default one.
         limits: Limits to keep; None is none.
-        training: Steps that may be spent on networks without a record; None trains nothing.
+        training: Steps that may be spent on networks with a dot within the limits that has no record; None trains
+            nothing.
         dies: Dies of each circuit whose dies differ.
         seed: Fixes initial weights, orders, dies and reads.
         store: Folder of a Zarr store that takes every training as it ends (extra `studies`); the same call goes on
@@ -76,10 +79,10 @@ def explore(
 
     Returns:
         Dataset over `dot`: `energy` (dot, component) in J, `latency`, `area`, `average_power`, `weight_bits` and `macs`
-        of the design point of least energy within the limits, described by `setting`; mean accuracy with its 95 %
-        interval, NaN where it is not known, for the reason in `remark`; its provenance (`configuration`, `seed`,
-        `steps`, `circuit_family`, `circuit`, `source`), and `on_front`. Over (accuracy_target, family): `best_dot`, and
-        `why` in words. `amsim.exploration.answer` makes sentences of it, and `records=` takes it.
+        of the design point of least energy within the limits, described by `setting`, NaN without one; mean accuracy
+        with its 95 % interval, NaN where it is not known, for the reason in `remark`; its provenance (`configuration`,
+        `seed`, `steps`, `dies`, `circuit_family`, `circuit`, `source`), and `on_front`. Over (accuracy_target, family):
+        `best_dot`, and `why` in words. `amsim.exploration.answer` makes sentences of it, and `records=` takes it.
 
     Raises:
         ValueError: Before anything is trained: an argument out of range, no networks, records or a store of something
@@ -92,6 +95,7 @@ def explore(
     accuracies = _accuracies(accuracy)
     integer_between("dies", dies, 1)
     integer_between("seed", seed, 0, 2**32 - 1)
+    dies, seed = int(dies), int(seed)
     for name, value, kind in (("space", space, DesignSpace), ("limits", limits, Limits)):
         part_of(name, value, kind, optional=True)
     part_of("training", training, TrainingBudget, optional=True)
@@ -101,19 +105,17 @@ def explore(
     held = None if store is None else Store(checked_path("store", store, "the path of a folder"))
     folder = None if weights is None else checked_path("weights", weights, "the path of a folder")
     dataset, name = _data(data, training)
-    known = given_records("records", records, name)
-    members, untrained = _members(networks, known, seed)
+    items = {} if dataset is None else {"items": _items_digest(dataset)}
+    known = given_records("records", records, name, items.get("items"))
+    members = _members(networks, known, seed)
     if dataset is not None:
-        _check_items(untrained, dataset)
-    if training is not None and untrained:
-        training.plan(len(untrained))
-        if folder is not None:
-            check_writable(folder, "weights")
+        _check_items(members, dataset)
     attributes = {
-        "exploration": json.dumps({"space": _plain(space), "limits": _plain(limits), "training": _plain(training)}),
+        **{part: described(one) for part, one in (("space", space), ("limits", limits), ("training", training))},
         "networks": json.dumps([[member.text, member.seed] for member in members]),
         "data": name,
         **({} if dataset is None else {"images": len(dataset.test)}),
+        **items,
         "dies": dies,
         "seed": seed,
         **versions(),
@@ -121,16 +123,23 @@ def explore(
     with reporting(progress) as report:
         costs = Costs(members, space, limits, report)
         _check_limits(costs, limits)
+        untrained = [one for one in members if any(place not in known for place in costs.allowed(one))]
+        if training is not None and untrained:
+            training.plan(len(untrained))
+            if folder is not None:
+                check_writable(folder, "weights")
         remarks = {place: "not trained, and no record of it" for place in costs.dots if place not in known}
 
         def result() -> xr.Dataset:
             return result_of(costs, known, remarks, accuracies, space.families, attributes)
 
-        fingerprint = attributes | {"accuracies": accuracies, "records": _texts(known)}
+        fingerprint = attributes | {"accuracies": accuracies, "records": records_digest(known)}
         rounds = None
         if training is not None and dataset is not None and untrained:
-            fingerprint["items"] = _digest(dataset)
-            rounds = Rounds(untrained, costs, dataset, training, accuracies, dies, seed, folder)
+            # What the last bits of a training depend on.
+            fingerprint |= {"float": str(jnp.result_type(float)), "devices": jax.local_devices()[0].device_kind}
+            given = frozenset(known)
+            rounds = Rounds(untrained, costs, dataset, training, accuracies, dies, seed, folder, given)
         else:
             _check_reached(result(), accuracies)
         return _searched(rounds, known, remarks, held, fingerprint, result, report)
@@ -186,28 +195,25 @@ def _data(data: Any, training: TrainingBudget | None) -> tuple[Dataset | None, s
     return dataset, dataset.name
 
 
-def _members(networks: Any, known: Mapping[Place, Record], seed: int) -> tuple[list[Member], list[Member]]:
-    """Networks to choose among, those of records with their own seeds, and those of no record."""
+def _members(networks: Any, known: Mapping[Place, Record], seed: int) -> list[Member]:
+    """Networks to choose among, those of records with their own seeds."""
     recorded = recorded_members(known)
     if networks is None:
         if not recorded:
             raise ValueError("Argument `networks` must be given where there are no `records`, but is None.")
-        return recorded, []
-    members, untrained = [], []
+        return recorded
+    members = []
     for configuration in given_configurations("networks", networks):
         own = [member for member in recorded if member.configuration == configuration]
-        if not own:
-            own = [Member(configuration, seed)]
-            untrained += own
-        members += own
-    return members, untrained
+        members += own or [Member(configuration, seed)]
+    return members
 
 
-def _check_items(untrained: Sequence[Member], data: Dataset) -> None:
-    """Raise ValueError unless networks that are to be trained take the items."""
+def _check_items(members: Sequence[Member], data: Dataset) -> None:
+    """Raise ValueError unless all networks take the items, as those of records of the same data do."""
     shape = np.shape(data.train.inputs)[1:]
     classes = int(np.max(data.train.labels)) + 1
-    for member in untrained:
+    for member in members:
         network = network_of(member.configuration)
         if tuple(network.input_shape) != shape or network.classes < classes:
             raise ValueError(
@@ -224,12 +230,21 @@ def _check_limits(costs: Costs, limits: Limits) -> None:
         reasons = dict.fromkeys(costs.refused.values())
         raise ValueError(f"Argument `networks` must have one that a family can run, but: {' '.join(reasons)}")
     reach = costs.reach
+    if not reach.fitting:
+        raise ValueError(
+            f"Argument `space` must have memories that a network fits, but none of {reach.points} design points does: "
+            "add larger ones."
+        )
+    if not reach.possible:
+        raise ValueError(
+            f"Argument `limits.rate` must leave a design point, but {limits.rate:g} inferences per second are kept by "
+            f"none of {reach.fitting} design points whose memories a network fits."
+        )
     said = [
-        f"{name} {limit:g} is kept by {reach.keeping[name]} of {reach.points} design points, of which the least has "
-        f"{reach.least[name]:.4g}"
+        f"{name} {limit:g} is kept by {reach.keeping[name]} of {reach.possible} possible design points, of which the "
+        f"least has {reach.least[name]:.4g}"
         for name, limit in limits.by_quantity.items()
     ]
-    said += [] if said else [f"none of {reach.points} fits its memories at that rate"]
     raise ValueError(
         f"Argument `limits` must leave a design point, but nothing keeps all: {'; '.join(said)} (SI units)."
     )
@@ -240,29 +255,21 @@ def _check_reached(found: xr.Dataset, accuracies: Sequence[float]) -> None:
     missed = [target for target, row in zip(accuracies, found["best_dot"].values, strict=True) if np.all(row < 0)]
     if not missed:
         return
-    mean = np.where(found["allowed_points"].values > 0, found["accuracy_mean"].values, np.nan)
+    allowed = found["allowed_points"].values > 0
+    mean = np.where(allowed, found["accuracy_mean"].values, np.nan)
     if not np.isfinite(mean).any():
         raise ValueError("Argument `records` must have networks of the exploration, or `training` a budget.")
     best = int(np.nanargmax(mean))
     dot = found.isel(dot=best)
+    unknown = np.any(allowed & np.isnan(found["accuracy_mean"].values))
+    not_reached = "is not, as far as it is known; the best known" if unknown else "is not; the best there is"
     raise ValueError(
-        f"Argument `accuracy` must be reached by a network, but {missed[0]:g} is not; the best there is within the "
+        f"Argument `accuracy` must be reached by a network, but {missed[0]:g} {not_reached} within the "
         f"limits is {mean[best]:.4f}, of {dot['network'].item()} on {dot['circuit_family'].item()}."
     )
 
 
-def _plain(part: Any) -> Any:
-    return None if part is None else dataclasses.asdict(part)
-
-
-def _texts(known: Mapping[Place, Record]) -> str:
-    """Digest of all records."""
-    rows = [[place.member.text, place.member.seed, *place[1:], *map(repr, one[:-1])] for place, one in known.items()]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _digest(data: Dataset) -> str:
-    """Digest of all items, and of what else results depend on bit for bit."""
+def _items_digest(data: Dataset) -> str:
+    """Digest of all items."""
     arrays = [array for part in (data.train, data.test) for array in jax.tree.leaves((part.inputs, part.labels))]
-    held = [str(jnp.result_type(float)), jax.local_devices()[0].device_kind, *map(array_content, arrays)]
-    return hashlib.sha256(repr(held).encode()).hexdigest()
+    return hashlib.sha256(repr(list(map(array_content, arrays))).encode()).hexdigest()

@@ -1,9 +1,9 @@
-"""Every design point of one network on one circuit family with its exact cost, in one program where shapes allow."""
+"""Every design point of one network on one circuit family with its cost, in one program where shapes allow."""
 
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,12 +18,32 @@ from amsim.exploration.members import Configuration, network_of, workload_of
 from amsim.exploration.space import DesignSpace, with_rate
 from amsim.files.part_classes import registered_class
 from amsim.networks.storage import Network
+from amsim.results.provenance import described
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import KILOBYTE
 from amsim.system.many_points import cost_at_points
 from amsim.system.settings import check_path, continuous_settings, with_settings
 
 MEMORIES = ("weight_memory.capacity", "activation_memory.capacity")
+
+KEPT = 256
+"""Pairs of a network and a family whose design points are kept, more than most searches have; by default 10 kB each."""
+
+
+class RefusedError(ValueError):
+    """A family cannot run a network; the text says why."""
+
+
+class Base(NamedTuple):
+    """Hardware of a family with settings of its macros, before candidates: what codes and ranges are chosen on.
+
+    Attributes:
+        words: The settings in words, such as "macro.adc.bits=6"; empty without any.
+        accelerator: The hardware.
+    """
+
+    words: str
+    accelerator: Accelerator
 
 
 class Variant(NamedTuple):
@@ -33,11 +53,13 @@ class Variant(NamedTuple):
         circuit: What its accuracy depends on, in words; empty where all dies and settings give the same answers.
         words: All that was chosen, in words.
         accelerator: The hardware.
+        base: What its codes and ranges are chosen on; variants of one circuit family share it where settings agree.
     """
 
     circuit: str
     words: str
     accelerator: Accelerator
+    base: Base
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,7 +73,9 @@ class FamilyPoints:
         energy: By component, J, shape (points, components).
         latency: s, shape (points,).
         area: m^2, shape (points,).
-        possible: Whether the network fits the memories, or there is a DRAM, and the rate is kept, shape (points,).
+        fits: Whether the network fits the memories, or there is a DRAM, shape (points,).
+        keeps_rate: Whether an inference is done before the next one, shape (points,).
+        left_out: Why settings of macros are left out with which the family cannot run the network, by their words.
     """
 
     variants: Sequence[Variant]
@@ -60,7 +84,14 @@ class FamilyPoints:
     energy: np.ndarray
     latency: np.ndarray
     area: np.ndarray
-    possible: np.ndarray
+    fits: np.ndarray
+    keeps_rate: np.ndarray
+    left_out: Mapping[str, str]
+
+    @property
+    def possible(self) -> np.ndarray:
+        """Whether there can be such hardware, shape (points,)."""
+        return np.asarray(self.fits & self.keeps_rate)
 
     def hardware(self, point: int) -> Accelerator:
         """Hardware of a point."""
@@ -80,6 +111,7 @@ class _Question:
 
     configuration: Configuration
     family: str
+    registered: type | None
     text: str
     space: DesignSpace = dataclasses.field(compare=False)
     rate: float | None
@@ -97,29 +129,32 @@ def family_points(configuration: Configuration, family: str, space: DesignSpace,
         rate: Inferences per second, 1/s, or None.
 
     Raises:
-        ValueError: The family cannot run the network; the text says why.
+        RefusedError: The family cannot run the network; the text says why.
+        ValueError: A value of a setting that the hardware refuses.
     """
-    what = (space, registered_class(family), jnp.result_type(float))
-    return _points(_Question(configuration, family, repr(what), space, rate))
+    text = f"{described(space)} {jnp.result_type(float)}"
+    return _points(_Question(configuration, family, registered_class(family), text, space, rate))
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=KEPT)
 def _points(question: _Question) -> FamilyPoints:
     configuration, family, space, rate = question.configuration, question.family, question.space, question.rate
     workload = workload_of(configuration)
-    _check_deploys(configuration, family)
-    variants = list(_variants(configuration, family, space, rate))
+    own = _own_hardware(configuration, family)
+    bases, left_out = _bases(configuration, family, own, space)
+    variants = list(_variants(with_rate(own, rate), bases, space))
     memories = np.asarray(list(itertools.product(space.weight_memory, space.activation_memory)), float)
     parts = []
     for members in _sharing_a_program([one.accelerator for one in variants]):
         hardware = [variants[index].accelerator for index in members]
         values = _columns(hardware, memories)
         cost = cost_at_points(hardware[0], workload, values)
-        own = {name: cost[name].values for name in ("energy", "latency", "area")}
-        own["possible"] = cost["fits"].values & cost["keeps_rate"].values
-        own |= {"variant": np.repeat(members, len(memories)), "memories": np.tile(memories, (len(members), 1))}
-        parts.append(own)
-    return FamilyPoints(variants, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        part = {name: cost[name].values for name in ("energy", "latency", "area")}
+        part |= {name: cost[name].values for name in ("fits", "keeps_rate")}
+        part |= {"variant": np.repeat(members, len(memories)), "memories": np.tile(memories, (len(members), 1))}
+        parts.append(part)
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return FamilyPoints(variants, **whole, left_out=left_out)
 
 
 def family_hardware(network: Network, family: str) -> Accelerator:
@@ -135,41 +170,101 @@ def family_hardware(network: Network, family: str) -> Accelerator:
     return with_word_lengths(own, network.word_lengths)
 
 
-def _check_deploys(configuration: Configuration, family: str) -> None:
-    """Raise DeploymentError where a family cannot read a network, such as a comparator a sum of more levels."""
+def _own_hardware(configuration: Configuration, family: str) -> Accelerator:
+    """Hardware of a family for a network, at its own settings."""
+    try:
+        return family_hardware(network_of(configuration), family)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+
+
+def _bases(
+    configuration: Configuration, family: str, own: Accelerator, space: DesignSpace
+) -> tuple[list[tuple[Base, dict[str, Any]]], dict[str, str]]:
+    """Hardware at every combination of settings, with these settings, and why others cannot run the network.
+
+    Raises:
+        RefusedError: None can.
+        ValueError: A value that the hardware refuses.
+    """
     network = network_of(configuration)
+    settings = {path: values for path, values in space.settings.items() if _has(own, path)}
+    found: list[tuple[Base, dict[str, Any]]] = []
+    deployed: dict[str, Base | str] = {}
+    for point in (dict(zip(settings, one, strict=True)) for one in itertools.product(*settings.values())):
+        _check_taken(own, point, f"{family} with {configuration.name}")
+        of_macros = {path: value for path, value in point.items() if path.startswith("macro")}
+        words = _words(of_macros)
+        if words not in deployed:
+            base = Base(words, with_settings(own, of_macros) if of_macros else own)
+            deployed[words] = _reason(network, base) or base
+        one = deployed[words]
+        if isinstance(one, Base):
+            found.append((one, point))
+    left_out = {words: one for words, one in deployed.items() if isinstance(one, str)}
+    if not found:
+        raise RefusedError(next(iter(left_out.values())))
+    return found, left_out
+
+
+def _reason(network: Network, base: Base) -> str | None:
+    """Why hardware cannot read a network, such as a comparator a sum of more levels; None where it can."""
     params = jax.eval_shape(network.initial_params, jax.random.key(0))
-    chip = chip_of(network, params, family_hardware(network, family), (None,), None)
-    traced_chip(chip, (jax.ShapeDtypeStruct((1, *network.input_shape), jnp.float32),))
+    try:
+        chip = chip_of(network, params, base.accelerator, (None,), None)
+        traced_chip(chip, (jax.ShapeDtypeStruct((1, *network.input_shape), jnp.float32),))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _check_taken(own: Accelerator, point: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError, with the first path at fault, unless hardware takes the values of settings together."""
+    together = _refusal(own, point)
+    if together is None:
+        return
+    alone = ((f"settings[{path!r}]", _refusal(own, {path: value})) for path, value in point.items())
+    name, refusal = next((one for one in alone if one[1] is not None), ("settings", together))
+    raise ValueError(f"Argument `{name}` must have values that {where} takes. {refusal}")
+
+
+def _refusal(own: Accelerator, point: Mapping[str, Any]) -> str | None:
+    """What hardware says against values of settings; None where it takes them."""
+    try:
+        with_settings(own, point)
+    except (ValueError, TypeError) as error:
+        return str(error)
+    return None
 
 
 def check_settings(space: DesignSpace) -> None:
-    """Raise ValueError unless every setting of a space is one of some family."""
-    for path in space.settings:
-        wrong = []
-        for family in space.families:
-            try:
-                check_path(Design(family, WORD_LENGTHS[-1]).accelerator(), path)
-                break
-            except ValueError as error:
-                wrong.append(str(error))
-        else:
-            raise ValueError(f"Argument `settings` must have settings of a family. {wrong[0]}")
+    """Raise ValueError unless every setting of a space is one of some family, which takes each of its values."""
+    hardware = [Design(family, bits).accelerator() for family in space.families for bits in reversed(WORD_LENGTHS)]
+    for path, values in space.settings.items():
+        having = [one for one in hardware if _has(one, path)]
+        if not having:
+            raise ValueError(
+                f"Argument `settings` must have settings of a family. {_refusal(hardware[0], {path: values[0]})}"
+            )
+        for value in values:
+            refusals = [_refusal(one, {path: value}) for one in having]
+            if all(one is not None for one in refusals):
+                raise ValueError(f"Argument `settings[{path!r}]` must have values that a family takes. {refusals[0]}")
 
 
-def _variants(configuration: Configuration, family: str, space: DesignSpace, rate: float | None) -> Iterator[Variant]:
-    own = with_rate(family_hardware(network_of(configuration), family), rate)
-    settings = {path: values for path, values in space.settings.items() if _has(own, path)}
-    points = [dict(zip(settings, point, strict=True)) for point in itertools.product(*settings.values())]
-    for candidate, point, copies in itertools.product(candidates(own), points, space.copies):
+def _variants(own: Accelerator, bases: Sequence[tuple[Base, dict[str, Any]]], space: DesignSpace) -> Iterator[Variant]:
+    for candidate, (base, point), copies in itertools.product(candidates(own), bases, space.copies):
         changed = with_settings(candidate.accelerator, point) if point else candidate.accelerator
         spreads = tuple(dataclasses.replace(one, count=copies) for one in changed.spreads)
         changed = dataclasses.replace(changed, spreads=spreads) if copies > 1 else changed
-        of_macros = [f"{path}={value}" for path, value in point.items() if path.startswith("macro")]
-        circuit = ([] if changed.deterministic else [candidate.setting]) + of_macros
-        words = [candidate.setting, *(f"{path}={value}" for path, value in point.items())]
+        circuit = ([] if changed.deterministic else [candidate.setting]) + ([base.words] if base.words else [])
+        words = [candidate.setting, *([_words(point)] if point else [])]
         words += [f"{copies} copies"] if copies > 1 else []
-        yield Variant(", ".join(circuit), ", ".join(words), changed)
+        yield Variant(", ".join(circuit), ", ".join(words), changed, base)
+
+
+def _words(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path}={value}" for path, value in point.items())
 
 
 def _has(hardware: Accelerator, path: str) -> bool:

@@ -10,12 +10,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from amsim.circuits.checks import one_of, part_of, shown
 from amsim.deployment.workload_from_shapes import network_workload
 from amsim.networks.image_configuration import ImageConfiguration
 from amsim.networks.sequence_network import SequenceNetwork
 from amsim.networks.storage import Network
+from amsim.results.provenance import described
 from amsim.workloads import Workload
 
 Configuration = ImageConfiguration | SequenceNetwork
@@ -60,7 +62,8 @@ def network_of(configuration: Configuration) -> Network:
 def configuration_text(configuration: Configuration) -> str:
     """A configuration as JSON: its kind and every setting."""
     kind = next(name for name, one in KINDS.items() if isinstance(configuration, one))
-    return json.dumps({"kind": kind} | dataclasses.asdict(configuration), sort_keys=True)
+    settings = json.loads(described(configuration))
+    return json.dumps({name: one for name, one in settings.items() if name != "type"} | {"kind": kind}, sort_keys=True)
 
 
 def configuration_of(text: str) -> Configuration:
@@ -72,9 +75,16 @@ def configuration_of(text: str) -> Configuration:
     try:
         found = json.loads(text)
         kind = KINDS[found.pop("kind")]
-        return kind(**{name: tuple(one) if isinstance(one, list) else one for name, one in found.items()})
+        return kind(**{name: _setting(one) for name, one in found.items()})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"it has a network that cannot be made, {shown(text)}: {error}") from None
+
+
+def _setting(value: Any) -> Any:
+    """Value of a setting as configurations have it: a list is a tuple, so that it has a hash, a number is Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(_setting, value)) if isinstance(value, list) else value
 
 
 def network_grid(kind: str, settings: Mapping[str, Sequence[Any]], **common: Any) -> list[Configuration]:
@@ -82,7 +92,8 @@ def network_grid(kind: str, settings: Mapping[str, Sequence[Any]], **common: Any
 
     Args:
         kind: "images" (`amsim.networks.ImageConfiguration`) or "sequences" (`amsim.networks.SequenceNetwork`).
-        settings: Values of each setting that varies, such as `{"width": [8, 16], "bits": [1, 2, 4]}`.
+        settings: Values of each setting that varies, such as `{"width": [8, 16], "bits": [1, 2, 4]}`; a list as a value
+            is a tuple.
         **common: Settings that all have, such as `input_maps=4`.
 
     Returns:
@@ -101,7 +112,8 @@ def network_grid(kind: str, settings: Mapping[str, Sequence[Any]], **common: Any
         if not isinstance(values, list | tuple) or not values:
             raise ValueError(f"Argument `settings` must have a list of values for {name!r}, but has {shown(values)}.")
     points = itertools.product(*settings.values())
-    return [family(**common | dict(zip(settings, point, strict=True))) for point in points]
+    every = (common | dict(zip(settings, point, strict=True)) for point in points)
+    return [family(**{name: _setting(value) for name, value in one.items()}) for one in every]
 
 
 def given_configurations(argument: str, networks: Any) -> list[Configuration]:
@@ -119,10 +131,17 @@ def given_configurations(argument: str, networks: Any) -> list[Configuration]:
         if not isinstance(one, Configuration):
             allowed = " or ".join(kind.__name__ for kind in KINDS.values())
             raise ValueError(f"Argument `{argument}` must have items of type {allowed}, but has {shown(one)}.")
+        try:
+            hash(one)
+        except TypeError as error:
+            raise ValueError(
+                f"Argument `{argument}` must have configurations of numbers, words and tuples of them, but {one.name} "
+                f"has something else: {error}."
+            ) from None
     if len(set(networks)) < len(networks):
         names = [one.name for one in networks]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"Argument `{argument}` must not have a network twice, but has {twice} so.")
+        raise ValueError(f"Argument `{argument}` must not have a network twice, but has {twice} twice.")
     return list(networks)
 
 

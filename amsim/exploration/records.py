@@ -1,7 +1,9 @@
 """Accuracy of trained networks on dies, known from earlier explorations."""
 
+import hashlib
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +45,7 @@ class Record(NamedTuple):
         plain: Accuracy without circuits.
         steps: Steps of training.
         source: Where it is from.
+        dies: Dies of the mean; 0 where that is not known.
     """
 
     mean: float
@@ -51,18 +54,20 @@ class Record(NamedTuple):
     plain: float
     steps: int
     source: str
+    dies: int
 
 
-def given_records(argument: str, records: Any, data: str) -> dict[Place, Record]:
+def given_records(argument: str, records: Any, data: str, items: str | None) -> dict[Place, Record]:
     """Accuracies by their place, from results of explorations; of two for one place that of more steps, or the later.
 
     Args:
         argument: Name of the argument, for messages.
         records: A result of `amsim.explore`, the path of its file or store, or a list of these; None is none.
         data: Name of the data set that they have to be of.
+        items: Digest of its items; None where they are not loaded. Records that were made without data have none.
 
     Raises:
-        ValueError: Something else, a file that is no such result, or one of other data.
+        ValueError: Something else, a file that is no such result, or one of other data or other items.
         FileNotFoundError: There is no such file.
     """
     if records is None:
@@ -76,6 +81,13 @@ def given_records(argument: str, records: Any, data: str) -> dict[Place, Record]
                 f"Argument `{argument}` must have records of the data {data}, but {name} is of "
                 f"{dataset.attrs.get('data', 'unknown data')}."
             )
+        own = dataset.attrs.get("items")
+        if None not in (own, items) and own != items:
+            raise ValueError(
+                f"Argument `{argument}` must have records of the same items, but those of {data} in {name} differ from "
+                "the others of that name."
+            )
+        items = items or own
         for place, record in _records(argument, name, dataset):
             if place not in found or record.steps >= found[place].steps:
                 found[place] = record
@@ -85,6 +97,15 @@ def given_records(argument: str, records: Any, data: str) -> dict[Place, Record]
 def recorded_members(records: Iterable[Place]) -> list[Member]:
     """Different trained networks of records, in their order."""
     return list(dict.fromkeys(place.member for place in records))
+
+
+def records_digest(records: Mapping[Place, Record]) -> str:
+    """Digest of all records, whatever files they are from."""
+    rows = [
+        [place.member.text, place.member.seed, place.family, place.circuit, *map(repr, one._replace(source=""))]
+        for place, one in records.items()
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def _opened(argument: str, one: Any) -> tuple[str, xr.Dataset]:
@@ -118,7 +139,8 @@ def _records(argument: str, name: str, dataset: xr.Dataset) -> Iterable[tuple[Pl
     numbers: Sequence[np.ndarray] = [dataset[one].values.astype(float) for one in NUMBERS]
     texts = [dataset[one].values for one in TEXTS]
     source = "given record" if name == UNNAMED else name
-    for row, words in zip(zip(*numbers, strict=True), zip(*texts, strict=True), strict=True):
+    dies = dataset["dies"].values if "dies" in dataset.variables else np.zeros(dataset.sizes["dot"])
+    for row, words, count in zip(zip(*numbers, strict=True), zip(*texts, strict=True), dies, strict=True):
         mean, low, high, plain, steps = map(float, row)
         if not np.isfinite(mean):
             continue  # a design whose accuracy was not measured
@@ -129,4 +151,4 @@ def _records(argument: str, name: str, dataset: xr.Dataset) -> Iterable[tuple[Pl
             member = Member(configuration_of(str(text)), int(seed))
         except ValueError as error:
             raise ValueError(f"Argument `{argument}` cannot be used: of {name} {error}") from None
-        yield Place(member, str(family), str(circuit)), Record(mean, low, high, plain, int(steps), source)
+        yield Place(member, str(family), str(circuit)), Record(mean, low, high, plain, int(steps), source, int(count))

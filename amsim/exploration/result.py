@@ -71,7 +71,7 @@ def _of_dots(
     dots: Sequence[Dot], records: Mapping[Place, Record], remarks: Mapping[Place, str]
 ) -> dict[str, np.ndarray]:
     """Variables over dots by name."""
-    none = Record(np.nan, np.nan, np.nan, np.nan, 0, "")
+    none = Record(np.nan, np.nan, np.nan, np.nan, 0, "", 0)
     held = [records.get(dot.place, none) for dot in dots]
     words = {
         "network": [dot.place.member.configuration.name for dot in dots],
@@ -87,6 +87,7 @@ def _of_dots(
         "network_bits": [dot.place.member.configuration.bits for dot in dots],
         "seed": [dot.place.member.seed for dot in dots],
         "steps": [one.steps for one in held],
+        "dies": [one.dies for one in held],
         "weight_bits": [dot.weights for dot in dots],
         "macs": [dot.macs for dot in dots],
         "points": [dot.points for dot in dots],
@@ -123,17 +124,29 @@ def _why(
     """Why a family wins or loses at an accuracy."""
     if own != NONE:
         return "least energy" if own == winner else _dearer(of_dots["energy"][own], of_dots["energy"][winner])
-    known = members & np.isfinite(of_dots["accuracy_mean"]) & (of_dots["allowed_points"] > 0)
-    if known.any():
-        best = int(np.argmax(np.where(known, of_dots["accuracy_mean"], -np.inf)))
-        return f"reaches {100 * of_dots['accuracy_mean'][best]:.2f} % at most, with {of_dots['network'][best]}"
-    if (members & (of_dots["allowed_points"] > 0)).any():
-        return "no accuracy is known of it"
+    allowed = members & (of_dots["allowed_points"] > 0)
+    if allowed.any():
+        return _missing(of_dots, allowed, winner)
     if members.any():
         return "no design point within the limits"
-    return next(
-        (f"cannot run them: {text}" for (_, name), text in costs.refused.items() if name == family), "no network"
-    )
+    refusals = (f"cannot run these networks: {text}" for (_, name), text in costs.refused.items() if name == family)
+    return next(refusals, "no network")
+
+
+def _missing(of_dots: Mapping[str, np.ndarray], allowed: np.ndarray, winner: int) -> str:
+    """Why no dot of a family that keeps the limits is known to reach an accuracy."""
+    accuracy, energy = of_dots["accuracy_mean"], of_dots["energy"].sum(axis=1)
+    known, unknown = allowed & np.isfinite(accuracy), allowed & np.isnan(accuracy)
+    said = []
+    if known.any():
+        best = int(np.argmax(np.where(known, accuracy, -np.inf)))
+        so_far = " as far as it is known" if unknown.any() else ""
+        said.append(f"reaches {100 * accuracy[best]:.2f} % at most{so_far}, with {of_dots['network'][best]}")
+    dearer = winner != NONE and unknown.any() and energy[unknown].min() >= energy[winner]
+    if dearer:
+        times = energy[unknown].min() / energy[winner]
+        said.append(f"takes at least {times:.3g} times the energy where its accuracy is unknown")
+    return ", and ".join(said) or "no accuracy is known of it"
 
 
 def _dearer(energy: np.ndarray, least: np.ndarray) -> str:

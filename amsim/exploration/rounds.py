@@ -1,7 +1,7 @@
 """Rounds of training of an exploration, each kept in the store of a study, so that the same call goes on there."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -19,6 +19,7 @@ from amsim.exploration.training import (
     nearest_to_front,
     save_weights,
     trained_member,
+    whole_steps,
 )
 from amsim.progress import Progress
 from amsim.studies.jobs import Outputs
@@ -85,6 +86,12 @@ def jobs_of(members: Sequence[Member], rounds: int, costs: Costs) -> list[Traini
     return [TrainingJob(number, member, OneTraining(dots[member])) for number, member in enumerate(each)]
 
 
+def _diverged(dots: int) -> dict[str, np.ndarray]:
+    """Outputs of a training that diverged."""
+    shapes = OneTraining(dots).shapes
+    return {name: np.full((1, *one.shape), np.nan) for name, one in shapes.items()}
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rounds:
     """Training of the networks whose accuracy is not known, as far as a budget goes.
@@ -98,6 +105,7 @@ class Rounds:
         dies: Dies of each circuit.
         seed: Fixes dies, reads and the items held out.
         weights: Folder that takes the weights of every trained network; None is none.
+        given: Places whose accuracy is from records; nothing is measured there.
     """
 
     members: Sequence[Member]
@@ -108,6 +116,7 @@ class Rounds:
     dies: int
     seed: int
     weights: Path | None
+    given: Collection[Place]
 
     def run(
         self,
@@ -147,8 +156,12 @@ class Rounds:
                 if outputs is None:
                     outputs = self._outputs(job, wanted, items, steps)
                     yield job, 0, outputs
+                if np.isnan(outputs["ranking"][0]):
+                    untold = [dot.place for dot in wanted if dot.place not in records]
+                    remarks |= dict.fromkeys(untold, "its training diverged; a lower learning rate may help")
+                    continue
                 ranking[one] = float(outputs["ranking"][0])
-                self._keep(job.member, outputs, steps, records, remarks)
+                self._keep(job.member, outputs, whole_steps(steps, len(items[0]), self.budget), records, remarks)
             left = self._next(ranking, plan[number + 1][0] if number + 1 < len(plan) else 0)
 
     def _next(self, ranking: Mapping[int, float], count: int) -> list[int]:
@@ -166,27 +179,32 @@ class Rounds:
         beaten = max(energy_to_beat(self.costs.dots, records, accuracy) for accuracy in self.accuracies)
         found = []
         for dot in self._own(member):
-            if dot.allowed and dot.energy < beaten:
+            if not dot.allowed or dot.place in self.given:
+                continue
+            if dot.energy < beaten:
                 found.append(dot)
-            elif dot.allowed and dot.place not in records:
+            elif dot.place not in records:
                 remarks[dot.place] = "not trained, since less energy reaches every accuracy that is asked for"
         return found
 
     def _outputs(
         self, job: TrainingJob, wanted: Sequence[Dot], items: tuple[Split, Split], steps: int
     ) -> dict[str, np.ndarray]:
-        """Train a network and deploy it; NaN for dots that are not wanted."""
-        network = job.member.network
-        params, ranking = trained_member(job.member, items, self.data, self.budget, steps)
+        """Train a network and deploy it; NaN for dots that are not wanted, and for all where the training diverges."""
+        network, dots = job.member.network, self._own(job.member)
+        try:
+            params, ranking = trained_member(job.member, items, self.data, self.budget, steps)
+        except FloatingPointError:
+            return _diverged(len(dots))
         if self.weights is not None:
-            save_weights(self.weights, job.member, steps, params)
+            save_weights(self.weights, job.member, whole_steps(steps, len(items[0]), self.budget), params)
         found: dict[Place, tuple[float, float, float]] = {}
         for family in dict.fromkeys(dot.place.family for dot in wanted):
-            dots = [dot for dot in wanted if dot.place.family == family]
-            rows = accuracy_on_dies(network, params, dots, self.data, self.dies, self.seed)
-            found |= {dot.place: row for dot, row in zip(dots, rows, strict=True)}
+            of_family = [dot for dot in wanted if dot.place.family == family]
+            rows = accuracy_on_dies(network, params, of_family, self.data, self.dies, self.seed)
+            found |= {dot.place: row for dot, row in zip(of_family, rows, strict=True)}
         none = (np.nan,) * INTERVAL
-        accuracy = np.asarray([found.get(dot.place, none) for dot in self._own(job.member)], float)
+        accuracy = np.asarray([found.get(dot.place, none) for dot in dots], float)
         plain = plain_accuracy(network, params, self.data.test)
         return {
             "ranking": np.asarray([ranking], float),
@@ -205,7 +223,8 @@ class Rounds:
         for dot, (mean, low, high) in zip(self._own(member), outputs["accuracy"][0], strict=True):
             if np.isnan(mean):
                 continue
-            new = Record(float(mean), float(low), float(high), float(outputs["plain"][0]), steps, TRAINED_HERE)
+            plain, dies = float(outputs["plain"][0]), 1 if dot.best.hardware.deterministic else self.dies
+            new = Record(float(mean), float(low), float(high), plain, steps, TRAINED_HERE, dies)
             old = records.get(dot.place)
             reached = [one for one in self.accuracies if old is not None and old.mean >= one]
             if all(new.mean >= one for one in reached):

@@ -1,18 +1,30 @@
 """What an exploration may choose, and the limits that a choice has to keep."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amsim.chips.designs import FAMILIES, is_family
-from amsim.circuits.checks import integers_from_one, number_between, part_of, shown, words
+from amsim.circuits.checks import integers_from_one, is_real_number, number_between, part_of, shown, words
 from amsim.circuits.technology.sram import Sram
+from amsim.results.provenance import described
 from amsim.system.accelerator import Accelerator
 from amsim.system.hardware import KILOBYTE
 
 WEIGHT_MEMORIES = tuple(size * KILOBYTE for size in (4.0, 16.0, 64.0, 261.5))
 ACTIVATION_MEMORIES = tuple(size * KILOBYTE for size in (4.0, 16.0, 64.0))
 """Capacities that are tried, bits; the largest are those of the designs that `amsim.compare` compares."""
+
+CHOSEN_OTHERWISE = {
+    r"weight_memory(\.capacity)?": "is `weight_memory`",
+    r"activation_memory(\.capacity)?": "is `activation_memory`",
+    r"power(\.rate)?": "is `Limits.rate`",
+    r"spreads(\..+)?\.count|spreads(\.[^.]+)?": "is `copies`",
+    r"(.*\.)?supply": "candidates choose",
+    r"(.*\.)?comparator(\.noise)?": "candidates choose",
+}
+"""Paths that settings may not have, as patterns, with what chooses them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +79,10 @@ class DesignSpace:
         activation_memory: Capacities of the activation memory, bits.
         settings: Further settings of the hardware by path (`amsim.system.settings`), with the values to try; a family
             without the setting does without. Those of macros count as another circuit, whose accuracy is its own.
+            Supplies and noises of comparators are none: candidates choose them.
 
     Raises:
-        ValueError: An unknown family, or an empty or impossible choice.
+        ValueError: An unknown family, an empty or impossible choice, or a value twice.
     """
 
     families: Sequence[str] = FAMILIES
@@ -93,13 +106,20 @@ class DesignSpace:
                 Sram(capacity=value)
         part_of("settings", self.settings, Mapping)
         for path, values in self.settings.items():
-            _some(f"settings[{path!r}]", values)
-            if path in ("weight_memory.capacity", "activation_memory.capacity"):
-                raise ValueError(f"Argument `settings` must not have {path!r}, which is `{path.partition('.')[0]}`.")
-        for name in ("families", "copies"):
-            values = _some(name, getattr(self, name))
-            if len(set(values)) < len(values):
-                raise ValueError(f"Argument `{name}` must have different values, but is {shown(values)}.")
+            part_of("settings", path, str)
+            _different(f"settings[{path!r}]", values)
+            for pattern, what in CHOSEN_OTHERWISE.items():
+                if re.fullmatch(pattern, path):
+                    raise ValueError(f"Argument `settings` must not have {path!r}, which {what}.")
+        for name in ("families", "copies", "weight_memory", "activation_memory"):
+            _different(name, getattr(self, name))
+
+
+def _different(name: str, values: Any) -> None:
+    """Raise ValueError unless values are a list without a value twice; values need not be hashable."""
+    several = _some(name, values)
+    if len({float(one) if is_real_number(one) else described(one) for one in several}) < len(several):
+        raise ValueError(f"Argument `{name}` must have different values, but is {shown(values)}.")
 
 
 def _some(name: str, values: Any) -> Sequence[Any]:

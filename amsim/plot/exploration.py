@@ -7,9 +7,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
+from amsim.circuits.checks import shown
 from amsim.plot import style
 from amsim.plot.label_placement import place_labels
 from amsim.plot.pareto import draw_front, point_label
+
+FEW_DECADES = 300
+"""Ratio of energies up to which an axis, wider by a factor of 4, has room for marks at 1, 2 and 5 of each decade."""
 
 
 def plot_exploration(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -31,6 +35,9 @@ def plot_exploration(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     variables = ("energy", "accuracy_mean", "accuracy_low", "accuracy_high", "allowed_points", "best_dot")
     needed = (*variables, "on_front", "circuit_family", "network")
     style.check_dataset("result", result, needed, ("dot", "component", "accuracy_target", "family"))
+    numbers, dots = result["best_dot"].values, result.sizes["dot"]
+    if not np.isin(numbers, np.arange(-1, dots)).all():
+        raise ValueError(f"Argument `result` must have best_dot from -1 to {dots - 1}, but has {shown(numbers)}.")
     energy = result["energy"].sum("component").values
     mean, low, high = (100 * result[f"accuracy_{name}"].values for name in ("mean", "low", "high"))
     known = np.isfinite(mean) & (result["allowed_points"].values > 0) & (energy > 0)
@@ -57,7 +64,7 @@ def plot_exploration(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         ax.axhline(100 * target, color=style.GREY, linewidth=0.8, linestyle=":", zorder=1)
     ax.plot([], [], ":", color=style.GREY, linewidth=0.8, label="asked for")
     ax.set_xlim(energy[known].min() / 2, energy[known].max() * 2)
-    few = energy[known].max() < 300 * energy[known].min()
+    few = energy[known].max() < FEW_DECADES * energy[known].min()
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
     ax.xaxis.set_major_formatter(style.JOULE)
     ax.xaxis.set_minor_locator(NullLocator())

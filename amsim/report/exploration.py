@@ -4,12 +4,16 @@ import numpy as np
 import xarray as xr
 from rich.table import Table
 
-from amsim.circuits.checks import shown
 from amsim.report.columns import right_aligned
 from amsim.report.comparison import narrow_component
+from amsim.results.dataset_check import check_dataset
 
 EXPLORED = {"dot", "accuracy_target", "family", "component", "best_dot", "why", "energy", "accuracy_mean"}
 """Dimensions and variables of an exploration."""
+
+OF_DOTS = ("accuracy_mean", "accuracy_low", "accuracy_high", "latency", "area", "network", "circuit_family", "setting")
+OF_ANSWERS = ("best_dot", "why")
+"""Variables over dots, and over accuracies and families, that words and tables need besides the energy."""
 
 NONE = -1
 """Number of the best dot where no dot reaches an accuracy."""
@@ -18,8 +22,8 @@ NONE = -1
 def answer(result: xr.Dataset) -> str:
     """Sentences that name, for each accuracy, the design of least energy, and what kept each other family from it.
 
-    An accuracy is reached by the mean over dies; where its 95 % interval does not lie above the accuracy as a whole,
-    the sentence says so.
+    An accuracy is reached by the mean over dies; where part of its 95 % interval lies below the accuracy, the
+    sentence says so.
 
     Args:
         result: Result of `amsim.explore`.
@@ -28,11 +32,27 @@ def answer(result: xr.Dataset) -> str:
         The sentences, with energies in uJ and accuracies in percent.
 
     Raises:
-        ValueError: Not such a result.
+        ValueError: Not such a result, or one with a dot that it does not have.
     """
-    if not isinstance(result, xr.Dataset) or "best_dot" not in result:
-        raise ValueError(f"Argument `result` must be a result of amsim.explore, but is {shown(result)}.")
+    _check_explored(result)
     return " ".join(_sentence(result, row) for row in range(result.sizes["accuracy_target"]))
+
+
+def _check_explored(result: xr.Dataset) -> None:
+    """Raise ValueError unless a result, perhaps from a file, has all that is said of it, in its place."""
+    dims = dict.fromkeys(OF_DOTS, ("dot",)) | dict.fromkeys(OF_ANSWERS, ("accuracy_target", "family"))
+    dims |= {"energy": ("dot", "component")}
+    check_dataset("result", result, tuple(dims), ("dot", "component", "accuracy_target", "family"))
+    for name, wanted in dims.items():
+        if result[name].dims != wanted:
+            raise ValueError(f"Argument `result` must have {name} over {wanted}, but has it over {result[name].dims}.")
+    best, dots = result["best_dot"].values, result.sizes["dot"]
+    wrong = ~np.isin(best, np.arange(NONE, dots))
+    if wrong.any():
+        raise ValueError(
+            f"Argument `result` must have best_dot from {NONE} to {dots - 1}, the numbers of its dots, but has "
+            f"{best[wrong][0]}."
+        )
 
 
 def winner(result: xr.Dataset, row: int) -> int:
@@ -59,7 +79,7 @@ def _sentence(result: xr.Dataset, row: int) -> str:
         f"{1e6 * float(dot['area']):.3g} mm2."
     )
     if float(dot["accuracy_low"]) < target / 100:
-        text += " Its interval does not lie above that accuracy as a whole."
+        text += " Part of its interval lies below that accuracy."
     return text + rest
 
 
@@ -74,6 +94,7 @@ def _accuracy(dot: xr.Dataset) -> str:
 
 def exploration_tables(result: xr.Dataset) -> list[Table]:
     """Tables of each accuracy: the best design of each family, its energy by component, and why it wins or loses."""
+    _check_explored(result)
     found: list[Table] = []
     for row, target in enumerate(result["accuracy_target"].values):
         percent = f"{100 * target:g} %"

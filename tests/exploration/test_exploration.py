@@ -13,7 +13,7 @@ import amsim
 from amsim.chips import with_word_lengths
 from amsim.chips.designs import Design
 from amsim.command_line.application import app
-from amsim.comparison.procedure import candidates
+from amsim.comparison.procedure import at_supply, candidates
 from amsim.exploration import answer
 from amsim.exploration.members import workload_of
 from amsim.report.picture import result_picture
@@ -111,12 +111,23 @@ def test_a_result_has_tables_and_a_picture(explored):
 
 def test_a_setting_of_the_circuit_is_another_circuit():
     settings = {"macro.columns": [16, 32]}
-    space = dataclasses.replace(SPACE, families=("digital-binary",), copies=(1, 2), settings=settings)
+    space = dataclasses.replace(SPACE, families=("digital-binary",), copies=(2,), settings=settings)
     held = records().isel(dot=[0]).assign(circuit=("dot", ["macro.columns=32"]))
     found = amsim.explore(0.1, NETWORKS[:1], data=toy_data(), records=held, space=space)
     assert found["circuit"].values.tolist() == ["macro.columns=16", "macro.columns=32"]
     assert found["remark"].values.tolist() == ["not trained, and no record of it", ""]
-    assert found["points"].values.tolist() == [32, 32]
+    assert found["points"].values.tolist() == [16, 16]
+    own = Design("digital-binary", 2).accelerator(first="hidden1", last="dense")
+    own = with_word_lengths(own, NETWORKS[0].word_lengths)
+    spreads = tuple(dataclasses.replace(one, count=2) for one in own.spreads)
+    for number, columns in enumerate((16, 32)):
+        volts = float(str(found["setting"].values[number]).partition(" V")[0])
+        wide = dataclasses.replace(at_supply(own, volts), spreads=spreads)
+        memories = {"weight_memory.capacity": KILOBYTE, "activation_memory.capacity": KILOBYTE}
+        cost = amsim.with_settings(wide, {"macro.columns": columns} | memories).cost(workload_of(NETWORKS[0]))
+        dot = found.isel(dot=number)
+        for name in ("energy", "latency", "area"):
+            assert float(dot[name].sum()) == pytest.approx(float(cost[name].sum()), rel=1e-5)
 
 
 def test_the_command_prints_and_writes_the_answer(tmp_path, monkeypatch):
@@ -130,3 +141,9 @@ def test_the_command_prints_and_writes_the_answer(tmp_path, monkeypatch):
     assert (tmp_path / "explore.png").exists()
     shown = CliRunner().invoke(app, ["show", "explore.nc"])
     assert "exploration of networks and hardware" in shown.output
+    # The data of the record are those that are explored, and errors speak of options.
+    write_result(tmp_path / "records.nc", records("spoken-digits"))
+    ended = CliRunner().invoke(app, ["explore", *options])
+    assert ended.exit_code == 0, ended.output
+    ended = CliRunner().invoke(app, ["explore", "--accuracy", "0.75", "-q"])
+    assert "Argument `--family` must be given where there are no" in str(ended.exception)

@@ -1,15 +1,18 @@
 """Networks that an exploration trains: within the budget, where the front is, and to the same dots after a stop."""
 
 import dataclasses
+import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
-from explored import NETWORKS, SPACE, records, toy_data
+from explored import NETWORKS, SETTINGS, SPACE, records, toy_data
 
 import amsim
-from amsim.exploration import TrainingBudget, network_grid, rounds
-from amsim.exploration.training import nearest_to_front
+from amsim.exploration import TrainingBudget, network_grid, rounds, training
+from amsim.exploration.members import Member
+from amsim.exploration.training import nearest_to_front, trained_member, whole_steps
 from amsim.networks import load_network
 
 DIGITAL = dataclasses.replace(SPACE, families=("digital-binary",), weight_memory=(8192.0,))
@@ -61,6 +64,19 @@ def test_a_stopped_search_ends_with_the_same_dots(tmp_path, untrained):
         amsim.explore(1.0, NETWORKS, **arguments, store=tmp_path / "s", seed=1)
 
 
+def test_numbers_of_numpy_are_kept_and_a_store_names_what_differs(tmp_path, untrained):
+    (network,) = network_grid("sequences", {"bits": [np.int64(2)]}, **SETTINGS, width=np.int64(4))
+    space = dataclasses.replace(DIGITAL, settings={"macro.columns": [np.int64(16)]})
+    arguments = {"space": space, "training": TrainingBudget(1, rounds=1), "store": tmp_path / "s"}
+    found = amsim.explore(0.5, [network], data=toy_data(), **arguments)
+    assert json.loads(found["configuration"].values[0])["width"] == 4
+    assert found["steps"].values.tolist() == [1]
+    assert json.loads(found.attrs["space"])["settings"] == {"macro.columns": [16]}
+    data = dataclasses.replace(toy_data(), test=toy_data().train)
+    with pytest.raises(ValueError, match=r"holds another one: limits is .*; images is .*; items is .* here\. Give"):
+        amsim.explore(0.5, [network], data=data, **arguments, limits=amsim.Limits(area=1.0))
+
+
 def test_a_network_that_cannot_win_is_not_trained(untrained):
     known = records().isel(dot=[0])
     result = amsim.explore(0.7, NETWORKS, data=toy_data(), space=DIGITAL, records=known, training=TrainingBudget(40))
@@ -81,6 +97,25 @@ def test_a_budget_is_not_exceeded():
     assert sum(count * steps for count, steps in plan) <= 1000
     with pytest.raises(ValueError, match="at least 30 steps for 10 networks in 3 rounds, but has 29"):
         TrainingBudget(29, rounds=3).plan(10)
+
+
+@pytest.mark.parametrize(("steps", "taken"), [(1, 1), (3, 3), (4, 4), (7, 4), (9, 8)])
+def test_trainings_take_the_steps_that_are_recorded(steps, taken, monkeypatch):
+    asked = []
+
+    def train(network, parts, *, epochs, batch, learning_rate, seed):
+        asked.append((epochs * (len(parts.train) // batch), len(parts.train), np.unique(parts.train.labels)))
+        return SimpleNamespace(params={}, record={"test_accuracy": 0.5})
+
+    monkeypatch.setattr(training, "train", train)
+    data, budget = toy_data(), TrainingBudget(100, batch=32)
+    own = data.train[np.argsort(data.train.labels, kind="stable")][:130]
+    trained_member(Member(NETWORKS[0], 0), (own, data.test), data, budget, steps)
+    ((found, items, classes),) = asked
+    assert found == taken == whole_steps(steps, len(own), budget) <= steps
+    assert items == (32 * steps if steps < 4 else 130)
+    # Items in the order of their classes: the first 32 are all of one.
+    assert len(classes) == 3
 
 
 def test_items_of_another_shape_are_refused():

@@ -86,7 +86,7 @@ def calls() -> dict[str, dict[str, Any]]:
         "TrainingDies": {},
         "repair": {"fn": network, "params": PARAMS, "hardware": MACRO, "samples": DATA, "test": DATA} | KEY | FEW,
         "compare": {"designs": ["digital-binary-1b"], "dies": 1, "network": "no such network"},
-        "explore": {"accuracy": 0.5, "records": "no such file"},
+        "explore": {"accuracy": 0.5},
         "Limits": {"latency": 1e-3, "area": 1e-6, "power": 1e-3, "weights": 1e5, "rate": 1.0},
         "DesignSpace": {},
         "TrainingBudget": {"steps": 100},
@@ -166,6 +166,7 @@ BY_DESIGN = {
     ("comparison.least_energy", "limit", "negative"): "another metric may be below 0",
     ("foreign.published.voice_split", "noise", "negative"): "more noise than speech",
     ("write_report", "results", "text"): "a path, whose file is missing",
+    ("explore", "records", "text"): "a path, whose file is missing",
     ("write_report", "title", "unknown"): "any text",
     **{
         (name, "params", one): "may stand beside numbers, as in a module"

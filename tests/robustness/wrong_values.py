@@ -115,6 +115,9 @@ KINDS = {
     "table": "table", "input_shape": "lengths", "transitions": "array",
 }  # fmt: skip
 
+OF_EXPLORATIONS = ("DesignSpace", "Limits", "TrainingBudget", "ImageConfiguration")
+"""Types in annotations of arguments that are parts, or lists of them."""
+
 
 def kind_of(parameter: inspect.Parameter) -> str | None:
     """Kind of argument that a parameter takes; None where the harness has no list of wrong values."""
@@ -136,6 +139,12 @@ def kind_of(parameter: inspect.Parameter) -> str | None:
         return "lengths"
     if parameter.annotation is Any and isinstance(parameter.default, float):
         return "quantity"
+    if any(one in annotation for one in OF_EXPLORATIONS) or name == "records":
+        return "part"
+    if name == "weights" and "Path" in annotation:
+        return "path"
+    if name == "accuracy" and "Sequence" in annotation:
+        return "fraction"
     if "Float[" in annotation or "Real[" in annotation:
         return "numbers"
     if isinstance(parameter.annotation, type):
