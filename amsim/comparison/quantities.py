@@ -1,12 +1,10 @@
 """Units and long names of what comparisons of circuit families return."""
 
 LABELS = {
-    "plain_accuracy": ("1", "accuracy of the network without circuits"),
     "item_accuracy": ("1", "share of the dies on which the answer for an image is right"),
     "plain_value": ("1", "value of the metric of the network without circuits"),
     "item_value": ("1", "mean over dies of the value of the metric by item"),
     "chosen_setting": ("1", "settings that the procedure chose"),
-    "family": ("1", "circuit family"),
     "family_energy": ("J", "energy per inference at the accuracy that all families reach"),
     "family_accuracy": ("1", "accuracy of the design that it is of"),
     "family_design": ("1", "design of least energy"),

@@ -3,7 +3,6 @@
 LABELS = {
     "dot": ("1", "trained network on a circuit"),
     "accuracy_target": ("1", "accuracy that is asked for"),
-    "family": ("1", "circuit family"),
     "circuit_family": ("1", "circuit family of the dot"),
     "circuit": ("1", "settings of the circuit that its accuracy depends on"),
     "network": ("1", "network"),
@@ -14,7 +13,6 @@ LABELS = {
     "dies": ("1", "dies of the accuracy, 0 where that is not known"),
     "source": ("1", "where the accuracy is from"),
     "setting": ("1", "design point of least energy within the limits"),
-    "plain_accuracy": ("1", "accuracy of the network without circuits"),
     "average_power": ("W", "average power"),
     "weight_bits": ("bit", "bits of all weights"),
     "points": ("1", "design points"),

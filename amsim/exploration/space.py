@@ -87,8 +87,8 @@ class DesignSpace:
 
     families: Sequence[str] = FAMILIES
     copies: Sequence[int] = (1,)
-    weight_memory: Sequence[float] = WEIGHT_MEMORIES
-    activation_memory: Sequence[float] = ACTIVATION_MEMORIES
+    weight_memory: Sequence[float | int] = WEIGHT_MEMORIES
+    activation_memory: Sequence[float | int] = ACTIVATION_MEMORIES
     settings: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -25,6 +25,8 @@ QUANTITIES = {
     "clock": ("Hz", "clock"),
     "bits": ("bit", "word length of weights and inputs"),
     "design": ("1", "design"),
+    "family": ("1", "circuit family"),
+    "plain_accuracy": ("1", "accuracy of the network without circuits"),
     "site": ("1", "site"),
     "component": ("1", "component"),
     "memory": ("1", "memory"),

@@ -39,6 +39,7 @@ ON_PURPOSE = {
     "utilisation",
     "average_power",
     "circuit",
+    "setting",
 }
 """Names that mean different things in different rooms, which never meet in one result."""
 
