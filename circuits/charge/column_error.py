@@ -19,7 +19,7 @@ from amsim.circuits.charge.row_dac import mean_square
 from amsim.circuits.charge.settling_error import settling_variance
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, number_between, one_of
-from amsim.circuits.contract.bit_slicing import places_of, swing_of
+from amsim.circuits.contract.bit_slicing import of_groups, places_of, swing_of
 from amsim.noise.finite_slopes import ratio
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
@@ -124,10 +124,14 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
 
 
 def _mean_shift(macro: CapacitorArray) -> Array | float:
-    """Mean shift of what is read by the bias DACs of its lines, counts."""
+    """Mean shift of what is read as the bias DACs of its lines make it, counts; of groups `sum_j 2^j c_j`."""
     if macro.readout_centre is None:
         return 0.0
-    return jnp.mean(macro.readout_centre) * swing_of(macro.combined_columns)
+    made, combined = macro.bias_dac.code(macro.readout_centre) * macro.bias_dac.lsb, macro.combined_columns
+    if made.ndim == 0 or made.shape[-1] == 1:
+        return jnp.mean(made) * swing_of(combined)
+    places = jnp.broadcast_to(places_of(made.shape[-1], combined), made.shape)
+    return jnp.mean(of_groups(made * places, combined))
 
 
 def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:

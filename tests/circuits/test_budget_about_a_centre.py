@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from amsim.circuits import (
+    BiasDac,
     Comparator,
     DenseProduct,
     IntegerCode,
@@ -18,6 +19,7 @@ from amsim.circuits import (
     TimeSharedCharge,
     ValueRange,
 )
+from amsim.circuits.charge.folded_line import centre_shifts
 from amsim.circuits.charge.layout import nominal_layout
 
 ROWS, ACTIVITY, CENTRE = 64, 0.1, 51.0
@@ -81,3 +83,16 @@ def test_errors_of_capacitors_count_those_that_a_shift_takes_high(second):
     sigma = 1e-9 / np.sqrt(float(macro.unit_capacitance))
     assert float(found["capacitor mismatch"]) == pytest.approx(sigma**2 * square, rel=0.002)
     assert float(found["layout"]) == pytest.approx(np.mean(shift**2), rel=0.01)
+
+
+def test_a_group_is_shifted_by_the_codes_of_its_lines():
+    """Lines weigh 1 and 2, and their DACs make whole counts of up to 15."""
+    macro = silent(weight_bits=2, combining=TimeSharedCharge(2), bias_dac=BiasDac(bits=4), supply_noise=0.3)
+    wished = jnp.asarray([[40.0, -3.4, -40.0, -2.6]])
+    macro = dataclasses.replace(macro, readout_centre=wished)
+    # Of both groups, (15 - 2 * 3) and (-15 - 2 * 3) counts.
+    alike = dataclasses.replace(macro, readout_centre=jnp.asarray(-2.0))
+    moved, same = macro.error_variances(), alike.error_variances()
+    np.testing.assert_allclose(float(moved["supply noise"]), float(same["supply noise"]), rtol=1e-6)
+    np.testing.assert_allclose(centre_shifts(macro, None, 1, 4)[0], [[9.0, -21.0]])
+    assert float(moved["supply noise"]) == pytest.approx(0.25 * (320 + 36), rel=1e-5)
