@@ -210,7 +210,7 @@ def _static(
         variances["row DAC mismatch"] = gain**2 * row_dac_variance(macro.row_dac, sums)
     if macro.faults is not None:
         mean, around = stuck_moments(macro, sums)
-        variances["faults"] = around + mean**2
+        variances["faults"] = gain**2 * (around + mean**2)
     return variances
 
 
@@ -240,7 +240,8 @@ def _static_of_group(
         variances["layout"] = found * nominal.gain**2
     if macro.faults is not None:
         mean, around = stuck_moments(macro, sums)
-        variances["faults"] = around * jnp.sum(ideal**2) + (mean * jnp.sum(ideal)) ** 2
+        weights = nominal.gain * group.weights
+        variances["faults"] = around * jnp.sum(weights**2) + (mean * jnp.sum(weights)) ** 2
     return variances
 
 
