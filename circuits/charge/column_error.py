@@ -33,17 +33,21 @@ def error_variances(
     r"""Contribution of each source to the mean square error of one read, counts^2.
 
     The sum runs over `rows` independent products, +1 with probability `activity`; the mean is over dies, reads and
-    operands. With h high of `rows` cells, `H` high units on the line, `T` its total, `g` its gain:
+    operands. With h high of `rows` cells, `H` high units on the line, `T` its total, `g` its gain; a line that its bias
+    DAC shifts by c counts has `c / 2` more high (of a differential pair the second one as many less) and the gain of
+    `S + c`:
 
     - thermal noise, driver noise, last value: variances on the line, `CapacitorArray.noise_variances`.
     - comparator noise: `(r sigma)^2` of one decision, referred to the line by `Converter.comparator_referral` r (so
       are offset and drift); of a conversion what its decisions make of that, `Converter.decision_variance`.
     - supply noise: `(sigma / supply)^2 E[(S + c + (1 - tracking) middle)^2]`, c the mean shift by a `readout_centre`.
     - capacitor mismatch: `4 s^2 g^2 (E H - 2 E H^2 / T + n E H^2 / T^2)`, n all units and bias capacitors on the line:
-      each moves the line by itself and divides it as part of T.
+      each moves the line by itself and divides it as part of T. Of a differential pair a quarter of both lines' sum, of
+      a replica the sum; with levels in between the first H is the sum of their squares.
     - layout: the same for correlated errors e of a column, whose sum is A over its rows in use and B over those of the
       banks that are on, `4 g^2 [p (1 - p) (sum e^2 - 2 A B / T + rows B^2 / T^2) + (p A - H B / T)^2]`; beside a
-      second line, which has the same errors, `p - 1/2` and H less that line's (`amsim.circuits.charge.layout_error`).
+      second line, which has the same errors, `p - 1/2` and `rows (p - 1/2) + c / 2` in place of p and H
+      (`amsim.circuits.charge.layout_error`).
     - comparator offset: residual after trim, of the spread of the reset switch and of the leakage too; where the trim
       states its conditions, with what their shifts have changed since.
     - offset drift: `(temperature_drift (T - T_0))^2 + (supply_drift (V - V_trim))^2`, where it states them.
@@ -53,7 +57,7 @@ def error_variances(
     - accumulation mismatch, accumulation ratio: with `D = sum_s A_s dw_s / d ln(C_a)` for sums of levels A_s and
       weights w_s of joined evaluations, `4 sigma_a^2 E D^2` and `4 sum_s (w_s - w_ideal)^2 Var A_s`; the line's own
       mismatch as part of T moves D too.
-    - faults: stuck cells of all lines; dead columns are a matter of yield and are left out.
+    - faults: stuck cells of all lines, at the lines' gain; dead columns are a matter of yield and are left out.
     - converter: static variance of its transitions (ADC only).
     - combination: weights of combined columns that are not powers of two, nominal capacitors beside ideal ones.
     - quantisation: the change that rounding and clipping make to the rest, so that the sum of all is the error of the
@@ -107,15 +111,15 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
     centre = shift / swing_of(macro.combined_columns)
     variances = _dynamic(macro, nominal, sums, 2 * bias_high, centre)
     variances |= _static(macro, nominal, sums, bias_high, centre)
+    decided = macro.comparator_referral * macro.decision_noise_counts
     if chosen == "comparator":
-        return variances
+        return variances | {"comparator noise": decided**2}
     adc = macro.adc
     assert adc is not None
     step = 2.0 / sums.steps
     lsb = step * adc.lsb(float(sums.cells * sums.steps))
     variances["converter"] = adc.static_variance() * lsb**2
-    decided = ratio(macro.comparator_referral * macro.decision_noise_counts, lsb)
-    variances["comparator noise"] = adc.decision_variance(decided) * lsb**2
+    variances["comparator noise"] = adc.decision_variance(ratio(decided, lsb)) * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(nominal.gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
     coarse = coarse_rounding(adc, sums, before, shift)
@@ -155,7 +159,6 @@ def _dynamic(
     macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias: Array, centre: Array
 ) -> dict[str, Array]:
     variances = dict(macro.noise_variances(sums.rows, nominal))
-    variances["comparator noise"] = (macro.comparator_referral * macro.decision_noise_counts) ** 2
     if macro.supply_noise is not None:
         relative = ratio(macro.supply_noise, macro.supply)
         mean = sums.rows * sums.product_mean + centre + (1.0 - macro.tracking) * (sums.rows + bias)
