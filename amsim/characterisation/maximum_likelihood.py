@@ -109,8 +109,8 @@ def fit(
 
     Validity: mismatch well below 1, settled lines, Gaussian noise above a quarter of the ADC's step: of less, reads
     tell neither the noise nor where a value lies, and the fit raises an error in place of a number. Counts whose reads
-    come near the end of the ADC's range are left out. A macro with optional parts (drivers, layout, faults ...) or
-    another converter than `Adc` is refused.
+    come near the end of the ADC's range are left out. A macro with optional parts (drivers, layout, faults ...), a
+    `readout_centre`, which adds its bias DACs' mismatch, or another converter than `Adc` is refused.
     """
     names = _checked_names(parameters, macro)
     if reads is not None:
@@ -178,7 +178,7 @@ def _checked_names(parameters: Sequence[str], macro: Any) -> list[str]:
             "Argument `macro` must have a converter for each column, whose offset this fit takes for its own, but its "
             f"`columns_per_converter` is {macro.columns_per_converter}."
         )
-    for part in (*PARTS, "supply_noise"):
+    for part in (*PARTS, "supply_noise", "readout_centre"):
         if getattr(macro, part) is not None:
             raise ValueError(f"Argument `macro` must have no part `{part}`, whose effect on a sweep this fit lacks.")
     names = [parameters] if isinstance(parameters, str) else words("parameters", parameters)

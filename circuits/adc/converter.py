@@ -200,9 +200,9 @@ class Converter(eqx.Module):
 
     @checked_arguments
     def decision_variance(self, decision: Values) -> Float[Array, "..."]:
-        """What the comparator's noise adds to the mean square error of a conversion, LSB^2.
+        """Mean square error that the comparator's noise adds to a conversion, LSB^2, for values spread over many codes.
 
-        Here its variance, `decision**2`, since one decision makes a code; of values spread over many codes.
+        Where one decision makes a code it is the variance of that decision's noise, `decision**2`.
 
         Args:
             decision: Standard deviation of the comparator's noise in one decision, referred to the input, codes.

@@ -201,7 +201,13 @@ class FlashAdc(Converter):
 
     @checked_arguments
     def decision_variance(self, decision: Values) -> Float[Array, "..."]:
-        """What noise of the comparators adds to the mean square error of a conversion, LSB^2; `conversion_variance`."""
+        """Mean square error that the noise of the comparators adds to a conversion, LSB^2.
+
+        `conversion_variance` with this noise alone, less that of rounding: every comparator draws noise of its own.
+
+        Args:
+            decision: Standard deviation of a comparator's noise, referred to the input, codes.
+        """
         return jnp.maximum(self.conversion_variance(0.0, decision) - self.quantisation_variance(), 0.0)
 
     def static_variance(self) -> Float[Array, ""]:

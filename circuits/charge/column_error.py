@@ -19,7 +19,7 @@ from amsim.circuits.charge.row_dac import mean_square
 from amsim.circuits.charge.settling_error import settling_variance
 from amsim.circuits.checked_arguments import checked_arguments
 from amsim.circuits.checks import integer_between, number_between, one_of
-from amsim.circuits.contract.bit_slicing import places_of, swing_of
+from amsim.circuits.contract.bit_slicing import of_groups, places_of, swing_of
 from amsim.noise.finite_slopes import ratio
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
@@ -33,17 +33,21 @@ def error_variances(
     r"""Contribution of each source to the mean square error of one read, counts^2.
 
     The sum runs over `rows` independent products, +1 with probability `activity`; the mean is over dies, reads and
-    operands. With h high of `rows` cells, `H` high units on the line, `T` its total, `g` its gain:
+    operands. With h high of `rows` cells, `H` high units on the line, `T` its total, `g` its gain; a line that its bias
+    DAC shifts by c counts has `c / 2` more high (of a differential pair the second one as many less) and the gain of
+    `S + c`:
 
     - thermal noise, driver noise, last value: variances on the line, `CapacitorArray.noise_variances`.
     - comparator noise: `(r sigma)^2` of one decision, referred to the line by `Converter.comparator_referral` r (so
       are offset and drift); of a conversion what its decisions make of that, `Converter.decision_variance`.
-    - supply noise: `(sigma / supply)^2 E[(S + (1 - tracking) middle)^2]`.
+    - supply noise: `(sigma / supply)^2 E[(S + c + (1 - tracking) middle)^2]`, c the mean shift by a `readout_centre`.
     - capacitor mismatch: `4 s^2 g^2 (E H - 2 E H^2 / T + n E H^2 / T^2)`, n all units and bias capacitors on the line:
-      each moves the line by itself and divides it as part of T.
+      each moves the line by itself and divides it as part of T. Of a differential pair a quarter of both lines' sum, of
+      a replica the sum; with levels in between the first H is the sum of their squares.
     - layout: the same for correlated errors e of a column, whose sum is A over its rows in use and B over those of the
       banks that are on, `4 g^2 [p (1 - p) (sum e^2 - 2 A B / T + rows B^2 / T^2) + (p A - H B / T)^2]`; beside a
-      second line, which has the same errors, `p - 1/2` and H less that line's (`amsim.circuits.charge.layout_error`).
+      second line, which has the same errors, `p - 1/2` and `rows (p - 1/2) + c / 2` in place of p and H
+      (`amsim.circuits.charge.layout_error`).
     - comparator offset: residual after trim, of the spread of the reset switch and of the leakage too; where the trim
       states its conditions, with what their shifts have changed since.
     - offset drift: `(temperature_drift (T - T_0))^2 + (supply_drift (V - V_trim))^2`, where it states them.
@@ -53,7 +57,7 @@ def error_variances(
     - accumulation mismatch, accumulation ratio: with `D = sum_s A_s dw_s / d ln(C_a)` for sums of levels A_s and
       weights w_s of joined evaluations, `4 sigma_a^2 E D^2` and `4 sum_s (w_s - w_ideal)^2 Var A_s`; the line's own
       mismatch as part of T moves D too.
-    - faults: stuck cells of all lines; dead columns are a matter of yield and are left out.
+    - faults: stuck cells of all lines, at the lines' gain; dead columns are a matter of yield and are left out.
     - converter: static variance of its transitions (ADC only).
     - combination: weights of combined columns that are not powers of two, nominal capacitors beside ideal ones.
     - quantisation: the change that rounding and clipping make to the rest, so that the sum of all is the error of the
@@ -71,7 +75,7 @@ def error_variances(
         rows: Products summed; None is all rows of the macro. Of its banks as few are on as hold them.
         activity: Probability of +1, between 0 and 1; of each product of digits where input bits share a conversion.
         readout: "adc" or "comparator"; None is the ADC where there is one. Half of the bias DAC is high for the
-            comparator, and for the ADC where there is a `readout_centre`, whose mean moves sums in its range.
+            comparator; for the ADC it is what makes the mean of the `readout_centre`, by which sums are moved.
 
     Returns:
         Variance of each source that the macro has; differentiable in every quantity of it.
@@ -103,29 +107,35 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
     # Once for all that follows from nominal capacitors.
     nominal = macro.nominal
     sums = IndependentSums(driven, activity, macro)
-    variances = _dynamic(macro, nominal, sums, 2 * bias_high)
-    variances |= _static(macro, nominal, sums, bias_high)
+    shift = jnp.asarray(_mean_shift(macro) if chosen == "adc" else 0.0, bits.dtype)
+    centre = shift / swing_of(macro.combined_columns)
+    variances = _dynamic(macro, nominal, sums, 2 * bias_high, centre)
+    variances |= _static(macro, nominal, sums, bias_high, centre)
+    decided = macro.comparator_referral * macro.decision_noise_counts
     if chosen == "comparator":
-        return variances
+        return variances | {"comparator noise": decided**2}
     adc = macro.adc
     assert adc is not None
     step = 2.0 / sums.steps
     lsb = step * adc.lsb(float(sums.cells * sums.steps))
     variances["converter"] = adc.static_variance() * lsb**2
-    decided = ratio(macro.comparator_referral * macro.decision_noise_counts, lsb)
-    variances["comparator noise"] = adc.decision_variance(decided) * lsb**2
+    variances["comparator noise"] = adc.decision_variance(ratio(decided, lsb)) * lsb**2
     before = sum(variances.values(), start=jnp.zeros_like(nominal.gain))
     # A step of one cell, two counts, quantises values two counts apart: no error of its own without noise.
-    coarse = coarse_rounding(adc, sums, before, _mean_shift(macro))
+    coarse = coarse_rounding(adc, sums, before, shift)
     whole = jnp.where(lsb <= step, step**2 * square_of_rounded(before / step**2) - before, coarse)
     return variances | {"quantisation": whole}
 
 
 def _mean_shift(macro: CapacitorArray) -> Array | float:
-    """Mean shift of what is read by the bias DACs of its lines, counts."""
+    """Mean shift of what is read as the bias DACs of its lines make it, counts; of groups `sum_j 2^j c_j`."""
     if macro.readout_centre is None:
         return 0.0
-    return jnp.mean(macro.readout_centre) * swing_of(macro.combined_columns)
+    made, combined = macro.bias_dac.code(macro.readout_centre) * macro.bias_dac.lsb, macro.combined_columns
+    if made.ndim == 0 or made.shape[-1] == 1:
+        return jnp.mean(made) * swing_of(combined)
+    places = jnp.broadcast_to(places_of(made.shape[-1], combined), made.shape)
+    return jnp.mean(of_groups(made * places, combined))
 
 
 def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: str | None) -> int:
@@ -145,26 +155,30 @@ def _check(macro: CapacitorArray, rows: int | None, activity: float, readout: st
     return driven
 
 
-def _dynamic(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias: Array) -> dict[str, Array]:
+def _dynamic(
+    macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias: Array, centre: Array
+) -> dict[str, Array]:
     variances = dict(macro.noise_variances(sums.rows, nominal))
-    variances["comparator noise"] = (macro.comparator_referral * macro.decision_noise_counts) ** 2
     if macro.supply_noise is not None:
         relative = ratio(macro.supply_noise, macro.supply)
-        mean = sums.rows * sums.product_mean + (1.0 - macro.tracking) * (sums.rows + bias)
+        mean = sums.rows * sums.product_mean + centre + (1.0 - macro.tracking) * (sums.rows + bias)
         mean = mean * swing_of(sums.combined)
         variances["supply noise"] = relative**2 * (sums.variance + mean**2)
     return variances
 
 
-def _static(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array) -> dict[str, Array]:
+def _static(
+    macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array, centre: Array
+) -> dict[str, Array]:
+    """Variances that each die has, of lines whose bias DACs shift them by `centre` from half of their bits high."""
     if macro.joined is not None:
-        return _static_of_group(macro, nominal, sums, bias_high)
+        return _static_of_group(macro, nominal, sums, bias_high, centre)
     rows, activity, gain = sums.rows, sums.activity, nominal.gain
     total, spread = macro.read_units, sums.variance / 4
-    high = rows * activity + bias_high
+    high = rows * activity + bias_high + centre / 2
     high_square = high**2 + spread
     # A quarter last: of one bit exactly the cells that are high.
-    squares, other_squares = (rows * (sums.square_from(end) / 4) + bias_high for end in (-1, 1))
+    squares = rows * (sums.square_from(-1) / 4) + bias_high + centre / 2
     capacitors = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
 
@@ -176,11 +190,13 @@ def _static(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, 
     if macro.serial_accumulation is not None:
         return accumulation_variances(macro, nominal, sums, squares, sigma)
     if macro.second_line == "differential":
-        other = rows * (1 - activity) + bias_high
+        # The second line's bias DAC goes the other way.
+        other = rows * (1 - activity) + bias_high - centre / 2
+        other_squares = rows * (sums.square_from(1) / 4) + bias_high - centre / 2
         shared = (shared + of_line(other_squares, other**2 + spread)) / 4
     elif macro.second_line == "replica":
         half = rows / 2 + bias_high
-        shared = shared + of_line(rows / 4 + bias_high, half**2)
+        shared = shared + of_line(rows / 4 + bias_high / 2, half**2)
     variances = {
         "capacitor mismatch": 4 * sigma**2 * gain**2 * shared,
         "comparator offset": offset_variance(macro, nominal),
@@ -190,57 +206,58 @@ def _static(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, 
         variances["offset drift"] = jnp.sum(drifts**2) * (macro.comparator_referral * macro.counts_per_volt) ** 2
     if macro.layout is not None:
         one = jnp.ones_like(gain)[None]
-        variances["layout"] = _layout(macro, sums, bias_high, one, -one[None] / total, 1) * gain**2
+        variances["layout"] = _layout(macro, sums, (bias_high, centre), one, -one[None] / total) * gain**2
     if macro.has_common_effects:
-        variances["settling"] = settling_variance(macro, nominal, sums, bias_high)
+        variances["settling"] = settling_variance(macro, nominal, sums, bias_high, centre)
     if macro.row_dac is not None:
         variances["row DAC mismatch"] = gain**2 * row_dac_variance(macro.row_dac, sums)
     if macro.faults is not None:
         mean, around = stuck_moments(macro, sums)
-        variances["faults"] = around + mean**2
+        variances["faults"] = gain**2 * (around + mean**2)
     return variances
 
 
 def _static_of_group(
-    macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array
+    macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array, centre: Array
 ) -> dict[str, Array]:
     """The same of combined columns."""
     group, bits, rows, activity = macro.group, sums.combined, sums.rows, sums.activity
     assert group is not None
     variances = {
-        "capacitor mismatch": group_mismatch(macro, nominal.gain, rows, activity, bias_high),
+        "capacitor mismatch": group_mismatch(macro, nominal.gain, rows, activity, bias_high, centre),
         "comparator offset": offset_variance(macro, nominal),
     }
     shift = jnp.zeros_like(macro.supply)
     if macro.comparator is not None and macro.comparator.trim is None:
         shift = (1.0 - macro.tracking) * macro.common_shift(nominal) * macro.counts_per_volt
     ideal = places_of(bits, bits)
-    mean, around = group_settling(macro, rows, activity, ideal, nominal.gain, bias_high)
+    mean, around = group_settling(macro, rows, activity, ideal, nominal.gain, bias_high, centre)
     settling = (mean + shift) ** 2 + around
     if macro.has_common_effects:
         variances["settling"] = settling
-    mean, around = group_settling(macro, rows, activity, group.weights, nominal.gain, bias_high)
+    mean, around = group_settling(macro, rows, activity, group.weights, nominal.gain, bias_high, centre)
     variances["combination"] = (mean + shift) ** 2 + around - settling
     if macro.layout is not None:
         weights, by_size = weights_per_size(macro)
-        found = _layout(macro, sums, bias_high, weights, by_size / macro.total_units, bits)
+        found = _layout(macro, sums, (bias_high, centre), weights, by_size / macro.total_units)
         variances["layout"] = found * nominal.gain**2
     if macro.faults is not None:
         mean, around = stuck_moments(macro, sums)
-        variances["faults"] = around * jnp.sum(ideal**2) + (mean * jnp.sum(ideal)) ** 2
+        weights = nominal.gain * group.weights
+        variances["faults"] = around * jnp.sum(weights**2) + (mean * jnp.sum(weights)) ** 2
     return variances
 
 
 def _layout(
-    macro: CapacitorArray, sums: IndependentSums, bias_high: Array, weights: Array, by_size: Array, combined: int
+    macro: CapacitorArray, sums: IndependentSums, bias: tuple[Array, Array], weights: Array, by_size: Array
 ) -> Array:
-    """Mean square of layout errors at a gain of 1, counts^2; arguments as of `layout_variance`."""
+    """Mean square of layout errors at a gain of 1, counts^2; `bias_high` and `centre`, and as of `layout_variance`."""
     assert macro.layout is not None
-    rows, activity = sums.rows, sums.activity
-    moments = layout_moments(macro.layout, (macro.rows, macro.columns), macro.line_rows, rows, combined)
+    rows, activity, (bias_high, centre) = sums.rows, sums.activity, bias
+    moments = layout_moments(macro.layout, (macro.rows, macro.columns), macro.line_rows, rows, sums.combined)
     # What both lines of a pair have in common: the errors of the layout, and half of every cell.
     level, units = (0.0, 0.0) if macro.second_line == "none" else (0.5, rows / 2 + bias_high)
-    mean = (activity - level, rows * activity + bias_high - units)
+    mean = (activity - level, rows * activity + bias_high + centre / 2 - units)
     return layout_variance(moments, weights, by_size, mean, (activity * (1 - activity) * sums.spread, rows))
 
 

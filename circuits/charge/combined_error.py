@@ -12,7 +12,12 @@ from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 
 def group_mismatch(
-    macro: CapacitorArray, gain: Float[Array, ""], rows: int, activity: float, bias_high: Float[Array, ""] | float = 0.0
+    macro: CapacitorArray,
+    gain: Float[Array, ""],
+    rows: int,
+    activity: float,
+    bias_high: Float[Array, ""] | float = 0.0,
+    centre: Float[Array, ""] | float = 0.0,
 ) -> Float[Array, ""]:
     r"""Mean square that mismatch of cells, bias DACs and own capacitors adds to the value of a group, counts^2.
 
@@ -27,7 +32,8 @@ def group_mismatch(
         gain: Fraction of its step that each line shows.
         rows: Products summed.
         activity: Probability that one is +1.
-        bias_high: Units of each line's bias DAC that go high, part of H.
+        bias_high: Half of the units of each line's bias DAC, which go high, part of H.
+        centre: Mean shift of a line by its bias DAC, counts: half of it more go high, of a pair's second line less.
     """
     bits, total = macro.combined_columns, macro.total_units
     sizes, none = jnp.ones(bits), jnp.zeros_like(own_sigmas(macro))
@@ -37,20 +43,21 @@ def group_mismatch(
     units = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
 
-    def of_lines(high: float, mean_cells: float, variance: float) -> Float[Array, ""]:
-        squares, mean = high + bias_high, mean_cells + bias_high
+    def of_lines(
+        squares: Float[Array, ""] | float, mean: Float[Array, ""] | float, variance: float
+    ) -> Float[Array, ""]:
         crossed = weights * (jnp.diagonal(by_size) * variance + of_sizes * mean**2) * 2 / total
         divided = units * (jnp.sum(by_size**2, axis=0) * variance + of_sizes**2 * mean**2) / total**2
         own = jnp.sum(own_sigmas(macro) ** 2 * (jnp.sum(by_own**2, axis=0) * variance + of_own**2 * mean**2))
         return sigma**2 * jnp.sum(weights**2 * squares + crossed + divided) + own
 
-    variance, mean = rows * activity * (1 - activity), rows * activity
+    variance, mean = rows * activity * (1 - activity), rows * activity + bias_high + centre / 2
     found = of_lines(mean, mean, variance)
     if macro.second_line == "differential":
-        other = rows * (1 - activity)
+        other = rows * (1 - activity) + bias_high - centre / 2
         found = (found + of_lines(other, other, variance)) / 4
     elif macro.second_line == "replica":
-        found = found + of_lines(rows / 4, rows / 2, 0.0)
+        found = found + of_lines(rows / 4 + bias_high / 2, rows / 2 + bias_high, 0.0)
     return 4 * gain**2 * found
 
 
@@ -68,6 +75,7 @@ def group_settling(
     weights: Float[Array, " bits"],
     gain: Float[Array, ""],
     bias_high: Float[Array, ""] | float = 0.0,
+    centre: Float[Array, ""] | float = 0.0,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean and variance of a nominal group's deviation from the exact sum, counts and counts^2.
 
@@ -77,12 +85,14 @@ def group_settling(
         activity: Probability that one is +1.
         weights: Weight of each line as it is read.
         gain: Fraction of its step that each line shows.
-        bias_high: Units of each line's bias DAC that go high.
+        bias_high: Half of the units of each line's bias DAC.
+        centre: Mean shift of a line by its bias DAC, counts.
     """
     bits = macro.combined_columns
     off = gain * weights - places_of(bits, bits)
     lost = gain * jnp.sum(weights) - swing_of(bits)
-    mean = lost * (rows * (2 * activity - macro.tracking) + 2 * bias_high * (1.0 - macro.tracking))
+    of_reference = 2 * bias_high * (1.0 - macro.tracking)
+    mean = lost * (rows * (2 * activity - macro.tracking) + of_reference + centre)
     return mean, 4 * rows * activity * (1 - activity) * jnp.sum(off**2)
 
 

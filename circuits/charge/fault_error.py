@@ -7,8 +7,9 @@ from amsim.circuits.charge.independent_sums import IndependentSums, sum_variance
 
 
 def stuck_moments(macro: CapacitorArray, sums: IndependentSums) -> tuple[Array, Array]:
-    """Mean and variance of what stuck cells add to what is read of a line or pair, counts and counts^2.
+    """Mean and variance of what stuck cells add to what is read of a line or pair at a gain of 1, counts and counts^2.
 
+    A line of gain g, which a stuck cell has as a working one has, shows g of all of it.
     A cell of level h adds `X = 2 (1 - h)` where it is stuck high (probability u) and `-2 h` where it is stuck low (d).
     That of the second line of a differential pair, of level 1 - h, adds Y alike, and `(X - Y) / 2` is read; that of a
     replica stands half way and adds 1 or -1, and `X - Y` is read.

@@ -1,10 +1,11 @@
 r"""The one place that chooses how a site is read: coding, centre and range of least error times energy.
 
-An output is `g_x g_w sum_bj 2**(b+j) S_bj`, where each `S_bj` is a line value that is read with an error of its own.
-So its expected squared error, in squares of the product of both codes' steps, is
-`(g_x g_w)**2 sum_(tiles, b, j) 4**(b+j) E[(Q(S + n) - S)**2]`, mean over columns: n Gaussian with the variance of
-`column_error.error_variances` less the converter; Q the converter's levels with their static variance; each S Gaussian
-with the mean and variance that its line has on the data, so that rounding and clipping have closed forms too
+An output is `g_x g_w sum_bk 2**(b + m k) S_bk`, k numbering its groups of m combined columns (m = 1 without), and each
+`S_bk` is a value that is read with an error of its own. So its expected squared error, in squares of the product of
+both codes' steps, is `(g_x g_w)**2 sum_(tiles, b, k) 4**(b + m k) E[(Q(S + n) - S)**2]`, mean over columns: n Gaussian
+with the variance of `column_error.error_variances` less `BY_CONVERSION` and with what the converter's decisions make of
+its comparator's noise at the range that is tried; Q the converter's levels with their static variance; each S Gaussian
+with the mean and variance that it has on the data, so that rounding and clipping have closed forms too
 (`amsim.circuits.adc.quantised_gaussian`). Energy is that of array and readout, with the bias DAC that moves the
 centre.
 Noise of a comparator falls with the energy spent on it, `noise**2 * energy` being constant, so that error times energy

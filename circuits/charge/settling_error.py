@@ -10,10 +10,13 @@ from amsim.circuits.charge.independent_sums import IndependentSums
 from amsim.circuits.charge.nominal_line import NominalLine
 
 
-def settling_variance(macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array) -> Array:
+def settling_variance(
+    macro: CapacitorArray, nominal: NominalLine, sums: IndependentSums, bias_high: Array, centre: Array
+) -> Array:
     """Mean square of (line's transfer less the ideal one), by its value and slopes at the mean.
 
-    Of the slopes one is by the column's own cells, the other by those of the columns that share its rail.
+    Of the slopes one is by the column's own cells, the other by those of the columns that share its rail. A line that
+    is shifted by `centre` counts loses of its shift too.
     """
     middle, gain = sums.rows / 2 + bias_high, nominal.gain
 
@@ -30,7 +33,7 @@ def settling_variance(macro: CapacitorArray, nominal: NominalLine, sums: Indepen
             at_middle = nominal.rail_gain(middle)
         return first - 2 * middle - macro.tracking * (2 * gain * middle * at_middle - 2 * middle)
 
-    mean = sums.rows * sums.activity + bias_high
+    mean = sums.rows * sums.activity + bias_high + centre / 2
     one, none = jnp.ones_like(mean), jnp.zeros_like(mean)
     value, slope = jax.jvp(read, (mean, mean), (one, none))
     constant = value - 2 * (mean - middle)

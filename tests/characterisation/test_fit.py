@@ -140,6 +140,7 @@ NOISY = np.full(COUNTS.shape, 1.5)
         ({"comparator": circuits.Comparator()}, ["comparator.offset_sigma"], {}, r"a comparator without trim"),
         ({"adc": None}, ["comparator.noise"], {}, r"uniform converter `Adc`"),
         ({"leakage": circuits.Leakage()}, ["comparator.noise"], {}, r"must have no part `leakage`"),
+        ({"readout_centre": 4.0}, ["comparator.noise"], {}, r"must have no part `readout_centre`"),
         ({"rows": 2}, ["comparator.noise"], {}, r"sums of at most 2 products, but has 4"),
         ({}, ["comparator.noise"], {"reads": 7}, r"`reads` must be an integer of at least 8, but is 7"),
         # Means without any wandering: no mismatch, however well it is measured.

@@ -82,3 +82,13 @@ def test_comparators_of_a_flash_all_decide():
         codes = (values[:, None] + fires > np.arange(200) - 99.5).sum(axis=1) - 100.0
         square = np.mean((codes - values) ** 2) - np.mean((np.round(values) - values) ** 2)
         assert float(adc.decision_variance(noise)) == pytest.approx(square, rel=0.1, abs=4e-3)
+
+
+def test_a_search_of_one_bit_is_one_decision():
+    """Evenly spread values against one threshold: the mean square error grows by the variance of the noise."""
+    values = np.random.default_rng(5).uniform(-60.0, 60.0, 10**6)
+    noise = np.random.default_rng(6).standard_normal(values.shape) * 2.0
+    # Both codes lie half an LSB from the threshold; one threshold per LSB, of 120.
+    read, right = (np.where(signal >= 0, 0.5, -0.5) for signal in (values + noise, values))
+    added = 120 * np.mean((read - values) ** 2 - (right - values) ** 2)
+    assert float(SarAdc(bits=1).decision_variance(2.0)) == pytest.approx(added, rel=0.03)

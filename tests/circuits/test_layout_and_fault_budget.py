@@ -13,6 +13,7 @@ from amsim.circuits import (
     Comparator,
     Faults,
     Layout,
+    Leakage,
     SerialAccumulation,
     SwitchedCapacitor,
     TimeSharedCharge,
@@ -144,3 +145,23 @@ def test_reads_of_dies_have_the_predicted_error(source, name):
     error = 4 * measured.std() / np.sqrt(len(measured)) + 0.05 * predicted
     assert measured.mean() == pytest.approx(predicted, abs=error)
     assert error < 0.35 * predicted
+
+
+@pytest.mark.parametrize("combined", [1, 2])
+def test_stuck_cells_have_the_gain_of_their_line(combined):
+    """Droop and sharing that has not ended: many columns of one die with and without their faults, in NumPy."""
+    leakage = Leakage(current=0.0, hold_time=1e-6, off_resistance=5e6)
+    macro = silent(columns=3000, temperature=300.0, leakage=leakage, faults=STUCK)
+    if combined == 2:
+        slow = dataclasses.replace(TimeSharedCharge(2), resistance=2e5)
+        macro = dataclasses.replace(macro, weight_bits=2, combining=slow)
+        assert not np.allclose(macro.group.weights, [1, 2], rtol=0.05)
+    assert macro.nominal.gain < 0.8
+    die = macro.fabricate(jax.random.key(8))
+    faulty, whole = fold_die(macro, die), fold_die(dataclasses.replace(macro, faults=None), die)
+    high = np.random.default_rng(9).random((16, 32, 3000)) < 0.25
+    # A working cell goes from low to 0 or to two of its weights; a stuck one from low to where it is stuck.
+    moved = np.einsum("brc,rc->bc", 2.0 * high, np.asarray(faulty.cells) - np.asarray(whole.cells))
+    read = (moved + np.asarray(faulty.held)).reshape(16, -1, combined).sum(axis=-1)
+    predicted = float(macro.error_variances(activity=0.25)["faults"])
+    assert np.mean(read**2) == pytest.approx(predicted, rel=0.06)
