@@ -33,6 +33,7 @@ def system(request):
     return request.param, {"face": face_cascade, "voice": voice_cascade}[request.param]()
 
 
+@pytest.mark.sampled(1)
 def test_stages_have_the_work_and_memory_of_the_talk(system):
     name, cascade = system
     for stage, macs, kilobytes in zip(cascade.stages, MACS[name], KILOBYTES[name], strict=True):

@@ -191,7 +191,7 @@ PARAMS = {
 IMAGES = jnp.asarray(random_signs(4, 5, 6, 6, 8), jnp.float32)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "jia2020 at 1.2 V"])
 def test_a_network_runs_and_costs(name: str) -> None:
     accelerator = PUBLISHED[name].chip()

@@ -154,7 +154,7 @@ def test_float32_keeps_femtofarads(topology):
     np.testing.assert_allclose(transition_levels(levels_of(topology, tiny, jnp.float32)), reference, atol=1e-6)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("topology", ["bottom", "shared", "split"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_gradients_by_capacitors_are_finite_differences(topology, dtype):
@@ -177,6 +177,7 @@ def test_gradients_by_capacitors_are_finite_differences(topology, dtype):
         assert gradient[bit] == pytest.approx((high - low) / (2 * step), abs=tolerance * scale)
 
 
+@pytest.mark.slow  # compiles many programs
 def test_dies_batch_with_vmap():
     capacitors = 1e-15 * 2.0 ** np.arange(6) * np.exp(0.05 * np.random.default_rng(0).standard_normal((4, 6)))
 

@@ -57,6 +57,7 @@ def test_noise_adds_its_variance_and_so_does_its_gradient(adc, name):
     assert np.isfinite(float(still[1]))
 
 
+@pytest.mark.slow  # compiles many programs
 def test_both_noises_of_one_decision_add_in_power():
     """At an ideal transition plus 0.3 LSB the upper code has the probability of a normal law of both variances."""
     sigmas = {"sampled_noise": 0.3, "decision_noise": 0.4}
@@ -103,6 +104,7 @@ def test_gradient_goes_straight_through_inside_the_range(adc):
     np.testing.assert_allclose(by_offset, wanted, rtol=0.15 if ramp else 1e-6)
 
 
+@pytest.mark.sampled(2)
 @named(FINE)
 def test_every_gradient_is_finite_without_errors_and_under_vmap(adc):
     adc, rows, middle = in_codes(adc.ideal())

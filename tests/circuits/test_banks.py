@@ -61,6 +61,7 @@ def read_in_every_way(array, x, w, die, key, rows):
     )
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("effects", "rows", "line"),
     [
@@ -114,6 +115,7 @@ def test_tiles_stay_as_few_and_are_even(rows, number):
         assert fewer < product.row_block or product.tiles(fewer) > product.tiles(48)
 
 
+@pytest.mark.slow  # compiles many programs
 def test_a_choice_of_banks_stands():
     forced = dataclasses.replace(LONG, banks=Banks(number=4, in_use=2))
     assert forced.for_rows(3) is forced

@@ -333,6 +333,7 @@ def raised(call):
     return re.sub(r"\s+", " ", str(caught.value))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [("unit_capacitance", -1e-15, "above 0"), ("supply", 0.0, "above 0"), ("temperature", float("nan"), "at least 0")],

@@ -169,6 +169,7 @@ def test_sizes_give_the_drift():
     assert np.isfinite(float(Comparator.sized(dataclasses.replace(sizes, temperature=0.0)).temperature_drift))
 
 
+@pytest.mark.slow  # compiles many programs
 def test_gradients_of_every_new_parameter_are_those_of_differences():
     with jax.enable_x64(True):
         array = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), dataclasses.replace(LEAKING, columns=8))

@@ -130,6 +130,7 @@ def test_energy_of_both_lines_in_a_netlist_is_that_of_the_closed_form():
         assert found["supply_energy"].dims == ("evaluation", "column", "line")
 
 
+@pytest.mark.slow  # compiles many programs
 def test_decks_of_pairs_say_what_they_cannot_hold(tmp_path):
     x, w = np.ones((1, 2), int), np.ones((2, 1), int)
     pair, replica = (dataclasses.replace(BASE, second_line=kind) for kind in PAIRS)

@@ -119,6 +119,7 @@ def still_running(session):
     return found
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("moment", "number"),
     [("import jax", signal.SIGINT), (COMPILING, signal.SIGINT), (COMPILING, signal.SIGTERM)],

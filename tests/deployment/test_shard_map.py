@@ -23,7 +23,7 @@ MACROS = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", MACROS)
 def test_a_chip_runs_inside_shard_map(name: str) -> None:
     chip = amsim.deploy(lambda p, x: x @ p["w"], PARAMS, MACROS[name], key=jax.random.key(2))

@@ -19,6 +19,7 @@ def needs(example, package):
     return re.search(rf"^(import|from) {package}\b", example, re.MULTILINE) is not None
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_how_to_runs(page, capsys, monkeypatch):
     monkeypatch.setattr(part_classes, "_REGISTERED", {})

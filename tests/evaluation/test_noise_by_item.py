@@ -89,7 +89,7 @@ CASES = {
 SLOW_CASES = {"converter", "successive", "activations"}
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW_CASES)) for n in CASES])
 def test_a_part_is_read_as_in_the_whole(name):
     network, hardware = CASES[name]
@@ -101,6 +101,7 @@ def test_a_part_is_read_as_in_the_whole(name):
     assert np.any(np.abs(whole[9:14] - as_the_first) > 0.1)
 
 
+@pytest.mark.slow  # compiles many programs
 def test_accuracy_is_that_of_one_read_of_all_items():
     die_key, read_key = jax.random.split(KEY)
     chip = amsim.deploy(dense, PARAMS, ARRAY, key=jax.random.fold_in(die_key, 0))
@@ -148,7 +149,7 @@ def statistics(batch):
     return amsim.reestimate_statistics(chip, shifted, DATA, key=KEY, batch=batch).params["mean"]
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("measured", [swept, detected, losses, column_means, statistics])
 def test_every_measurement_over_items(measured):
     np.testing.assert_allclose(measured(6), measured(30), rtol=2e-5, atol=1e-5)

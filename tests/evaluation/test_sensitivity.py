@@ -52,6 +52,7 @@ def loss_by_hand(first: circuits.Macro, second: circuits.Macro, dies: int) -> np
     return np.asarray(jax.vmap(one)(jax.random.split(jax.random.key(77), dies)))
 
 
+@pytest.mark.slow  # compiles many programs
 def test_one_source_at_one_site_equals_switching_it_by_hand() -> None:
     found = sensitivity(
         network, PARAMS, MACRO, DATA, key=jax.random.key(3), sources=("comparator noise", "quantisation"), dies=16

@@ -112,6 +112,7 @@ def drawn(network):
     return params, generator.uniform(size=network.input_shape).astype(np.float32)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("topology", "settings"),
     [
@@ -128,6 +129,7 @@ def test_image_networks_compute_what_a_plain_loop_does(topology, settings):
     np.testing.assert_allclose(network(params, image[None])[0], expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("topology", ["gru", "lstm"])
 @pytest.mark.parametrize("bits", [1, 4])
 def test_recurrent_networks_compute_what_a_plain_loop_does(topology, bits):

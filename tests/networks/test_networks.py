@@ -18,6 +18,7 @@ AIMS = {"binary-fashion": 0.87, "2-bit-fashion": 0.88, "4-bit-fashion": 0.895, "
 SMALL = (ConvolutionLayer(3, 2, 4, 1), ConvolutionLayer(2, 1, 6, 2))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", networks.NETWORKS)
 def test_embedded_networks_reach_their_accuracy(name):
     net, params = networks.load(name)

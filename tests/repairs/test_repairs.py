@@ -100,6 +100,7 @@ def float_network(params: Any, inputs: jax.Array) -> jax.Array:
     return jnp.maximum(inputs @ params["hidden"]["w"], 0.0) @ params["out"]["w"]
 
 
+@pytest.mark.slow  # compiles many programs
 def test_offset_correction_makes_the_mean_of_each_column_ideal() -> None:
     macro = circuits.SwitchedCapacitor(
         rows=32, columns=64, weight_bits=4, input_bits=4, adc=circuits.Adc(bits=8),

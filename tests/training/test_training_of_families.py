@@ -66,6 +66,7 @@ def test_padded_patches_are_the_plain_convolution(groups, stride, side):
     np.testing.assert_allclose(patch_convolution(*arguments), plain_convolution(*arguments), atol=1e-5)
 
 
+@pytest.mark.slow  # starts processes
 def test_the_command_trains_a_member(tmp_path):
     settings = ["topology=residual", "width=2", "depth=1,1", "bits=2", "last_bits=8"]
     given = [one for text in settings for one in ("--set", text)]
