@@ -138,9 +138,9 @@ def _named_as_typed(options: Mapping[str, str]) -> Iterator[None]:
 
 def _data_of(record: Path) -> str:
     """Name of the data of a record."""
-    from amsim.report.result_file import open_result
+    from amsim.exploration.records import opened_record
 
-    name = open_result(record).attrs.get("data")
+    name = opened_record("--records", str(record))[1].attrs.get("data")
     if not isinstance(name, str):
         raise ValueError(f"Argument `--data` must be given, since the first record, {record}, does not name its data.")
     return name

@@ -75,7 +75,7 @@ def given_records(argument: str, records: Any, data: str, items: str | None) -> 
     found: dict[Place, Record] = {}
     several = records if isinstance(records, list | tuple) else [records]
     for one in several:
-        name, dataset = _opened(argument, one)
+        name, dataset = opened_record(argument, one)
         if dataset.attrs.get("data") != data:
             raise ValueError(
                 f"Argument `{argument}` must have records of the data {data}, but {name} is of "
@@ -108,7 +108,8 @@ def records_digest(records: Mapping[Place, Record]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def _opened(argument: str, one: Any) -> tuple[str, xr.Dataset]:
+def opened_record(argument: str, one: Any) -> tuple[str, xr.Dataset]:
+    """Name of a record for messages, and its content; the errors of `given_records`."""
     if isinstance(one, xr.Dataset):
         name, dataset = UNNAMED, one
     elif isinstance(one, str | os.PathLike) and str(one):
