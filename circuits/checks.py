@@ -69,7 +69,7 @@ def is_real_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _plain(value: Any) -> float:
+def _plain(value: Any) -> float | int:
     """Number of Python, which compares with the largest one without becoming a narrower one's infinity."""
     return value.item() if isinstance(value, np.generic | np.ndarray | jax.Array) else value
 
