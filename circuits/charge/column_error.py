@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from amsim.circuits.charge.array import CapacitorArray
-from amsim.circuits.charge.combined_error import group_mismatch, group_settling, weights_per_size
+from amsim.circuits.charge.combined_error import group_mismatch, group_settling, group_weights
 from amsim.circuits.charge.fault_error import stuck_moments
 from amsim.circuits.charge.independent_sums import IndependentSums, sum_variance
 from amsim.circuits.charge.joined_digits_error import accumulation_variances, row_dac_variance
@@ -223,8 +223,9 @@ def _static_of_group(
     """The same of combined columns."""
     group, bits, rows, activity = macro.group, sums.combined, sums.rows, sums.activity
     assert group is not None
+    nominal_group = group_weights(macro)
     variances = {
-        "capacitor mismatch": group_mismatch(macro, nominal.gain, rows, activity, bias_high, centre),
+        "capacitor mismatch": group_mismatch(macro, nominal_group, nominal.gain, rows, activity, bias_high, centre),
         "comparator offset": offset_variance(macro, nominal),
     }
     shift = jnp.zeros_like(macro.supply)
@@ -238,8 +239,8 @@ def _static_of_group(
     mean, around = group_settling(macro, rows, activity, group.weights, nominal.gain, bias_high, centre)
     variances["combination"] = (mean + shift) ** 2 + around - settling
     if macro.layout is not None:
-        weights, by_size = weights_per_size(macro)
-        found = _layout(macro, sums, (bias_high, centre), weights, by_size / macro.total_units)
+        by_size = nominal_group.by_size / macro.total_units
+        found = _layout(macro, sums, (bias_high, centre), nominal_group.weights, by_size)
         variances["layout"] = found * nominal.gain**2
     if macro.faults is not None:
         mean, around = stuck_moments(macro, sums)

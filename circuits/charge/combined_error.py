@@ -1,5 +1,7 @@
 """Error of combined columns in closed form: mismatch of all capacitors of a group, and weights that are not 1, 2, 4."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -11,8 +13,30 @@ from amsim.noise.finite_slopes import ratio
 from amsim.noise.mismatch import capacitor_mismatch_sigma
 
 
+class GroupWeights(NamedTuple):
+    """Weights of the nominal lines of a group over their sizes, and their slopes.
+
+    Attributes:
+        weights: `F_k`.
+        by_size: `D_kj`, with respect to the relative size of line j.
+        by_own: `G_kc`, with respect to the relative own capacitor c.
+    """
+
+    weights: Float[Array, " bits"]
+    by_size: Float[Array, "bits bits"]
+    by_own: Float[Array, "bits capacitors"]
+
+
+def group_weights(macro: CapacitorArray) -> GroupWeights:
+    """Weights of an array's groups at nominal capacitors."""
+    sizes, none = jnp.ones(macro.combined_columns), jnp.zeros_like(own_sigmas(macro))
+    slopes = jax.jacfwd(lambda *given: _weights_per_size(macro, *given), argnums=(0, 1))(sizes, none)
+    return GroupWeights(_weights_per_size(macro, sizes, none), *slopes)
+
+
 def group_mismatch(
     macro: CapacitorArray,
+    group: GroupWeights,
     gain: Float[Array, ""],
     rows: int,
     activity: float,
@@ -29,16 +53,14 @@ def group_mismatch(
 
     Args:
         macro: The array.
+        group: Of its groups.
         gain: Fraction of its step that each line shows.
         rows: Products summed.
         activity: Probability that one is +1.
         bias_high: Half of the units of each line's bias DAC, which go high, part of H.
         centre: Mean shift of a line by its bias DAC, counts: half of it more go high, of a pair's second line less.
     """
-    bits, total = macro.combined_columns, macro.total_units
-    sizes, none = jnp.ones(bits), jnp.zeros_like(own_sigmas(macro))
-    weights = _weights_per_size(macro, sizes, none)
-    by_size, by_own = jax.jacfwd(lambda *given: _weights_per_size(macro, *given), argnums=(0, 1))(sizes, none)
+    total, (weights, by_size, by_own) = macro.total_units, group
     of_sizes, of_own = jnp.sum(by_size, axis=0), jnp.sum(by_own, axis=0)
     units = macro.line_rows + jnp.sum(macro.bias_dac.section_units())
     sigma = capacitor_mismatch_sigma(macro.unit_capacitance, macro.mismatch_coefficient)
@@ -59,13 +81,6 @@ def group_mismatch(
     elif macro.second_line == "replica":
         found = found + of_lines(rows / 4 + bias_high / 2, rows / 2 + bias_high, 0.0)
     return 4 * gain**2 * found
-
-
-def weights_per_size(macro: CapacitorArray) -> tuple[Float[Array, " bits"], Float[Array, "bits bits"]]:
-    """Weights of the nominal lines of a group, and the slopes `D_kj` with respect to the relative size of each line."""
-    sizes, none = jnp.ones(macro.combined_columns), jnp.zeros_like(own_sigmas(macro))
-    weights = _weights_per_size(macro, sizes, none)
-    return weights, jax.jacfwd(lambda given: _weights_per_size(macro, given, none))(sizes)
 
 
 def group_settling(

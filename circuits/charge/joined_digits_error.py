@@ -7,7 +7,7 @@ from jaxtyping import Array
 from amsim.circuits.charge.array import CapacitorArray
 from amsim.circuits.charge.fault_error import stuck_moments
 from amsim.circuits.charge.independent_sums import IndependentSums, sum_variance
-from amsim.circuits.charge.layout_error import LayoutMoments, layout_moments
+from amsim.circuits.charge.layout_error import LayoutMoments, layout_moments, layout_variance
 from amsim.circuits.charge.nominal_line import NominalLine
 from amsim.circuits.charge.offset_error import offset_variance
 from amsim.circuits.charge.row_dac import RowDac
@@ -46,28 +46,18 @@ def accumulation_variances(
         "accumulation ratio": 4 * own * jnp.sum((weights - exact) ** 2),
     }
     if macro.layout is not None:
-        moments = layout_moments(macro.layout, (macro.rows, macro.columns), macro.line_rows, sums.rows)
-        variances["layout"] = _layout_of_accumulation(moments, (weights, both / total), sums)
+        # Evaluations are lines that share all errors, since they are on the same cells.
+        cells, *pairs = layout_moments(macro.layout, (macro.rows, macro.columns), macro.line_rows, sums.rows)
+        size = weights.size
+        moments = LayoutMoments(
+            jnp.broadcast_to(cells, (size,)), *(jnp.broadcast_to(each, (size, size)) for each in pairs)
+        )
+        spread = sums.activity * (1 - sums.activity) * sums.evaluation_spread
+        by_size = -jnp.diag(both / total)
+        variances["layout"] = layout_variance(moments, weights, by_size, (sums.activity, mean), (spread, sums.rows))
     if macro.faults is not None:
         constant, around = stuck_moments(macro, sums)
         variances["faults"] = around + constant**2
     if macro.row_dac is not None:
         variances["row DAC mismatch"] = macro.weight_square * row_dac_variance(macro.row_dac, sums)
     return variances
-
-
-def _layout_of_accumulation(moments: LayoutMoments, parts: tuple[Array, Array], sums: IndependentSums) -> Array:
-    """Mean square of layout errors where evaluations are added up, counts^2.
-
-    Args:
-        moments: Of a line.
-        parts: Weights of the joined evaluations, and what each loses per relative size of its line, over T.
-        sums: Of the products.
-    """
-    own, size = parts
-    each, rows, activity = sums.evaluation_spread, sums.rows, sums.activity
-    driven, crossed, line, cells = moments.driven[0, 0], moments.crossed[0, 0], moments.line[0, 0], moments.cells[0]
-    all_own, all_size = jnp.sum(own), rows * jnp.sum(size)
-    mean = all_own**2 * driven - 2 * all_own * all_size * crossed + all_size**2 * line
-    around = jnp.sum(own**2) * cells - 2 * jnp.sum(own * size) * crossed + rows * jnp.sum(size**2) * line
-    return 4 * (activity**2 * mean + activity * (1 - activity) * each * around)
