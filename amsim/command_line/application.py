@@ -16,6 +16,7 @@ from amsim.command_line.cascade_command import cascade
 from amsim.command_line.compare_command import compare
 from amsim.command_line.explore_command import explore
 from amsim.command_line.inspect_command import inspect as inspect_network
+from amsim.command_line.option_values import named_as_typed, with_options
 from amsim.command_line.output import quiet
 from amsim.command_line.report_command import report
 from amsim.command_line.show_command import show
@@ -58,10 +59,8 @@ def _application(
         return
     from amsim.deployment import compilation_cache  # loads JAX, which `--help` does not
 
-    try:
+    with named_as_typed({"folder": "--cache"}):
         compilation_cache(cache)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`folder`", "`--cache`")) from None
 
 
 def _naming_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -72,7 +71,7 @@ def _naming_options(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*arguments, **options)
         except USER_ERRORS as error:
-            raise ValueError(_with_options(str(error), command, options)) from None
+            raise ValueError(with_options(str(error), _typed(command, options))) from None
 
     return run_command
 
@@ -94,13 +93,14 @@ def _with_quiet(command: Callable[..., None]) -> Callable[..., None]:
     return run_command
 
 
-def _with_options(message: str, command: Callable[..., None], given: Mapping[str, Any]) -> str:
-    """The message, which names options as they were typed."""
+def _typed(command: Callable[..., None], given: Mapping[str, Any]) -> dict[str, str]:
+    """Options of a command that were given, by the names of their arguments."""
+    found = {}
     for name, parameter in inspect.signature(command).parameters.items():
-        typed = any(isinstance(one, OptionInfo) for one in getattr(parameter.annotation, "__metadata__", ()))
-        if typed and given.get(name) != parameter.default:
-            message = message.replace(f"Argument `{name}`", f"Argument `--{name.replace('_', '-')}`")
-    return message
+        is_option = any(isinstance(one, OptionInfo) for one in getattr(parameter.annotation, "__metadata__", ()))
+        if is_option and given.get(name) != parameter.default:
+            found[name] = f"--{name.replace('_', '-')}"
+    return found
 
 
 class _Command(TyperCommand):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from amsim.command_line.option_values import numbers_between_commas
 from amsim.command_line.output import print_json, print_written, shows_progress
 from amsim.files.whole_file import check_writable
 
@@ -119,8 +120,5 @@ def _numbers(mean: str | None, deviation: str | None, full_scale: float | None) 
 def _by_channel(name: str, given: str | None) -> list[float] | float | None:
     if given is None:
         return None
-    try:
-        found = [float(one) for one in given.split(",")]
-    except ValueError:
-        raise ValueError(f"Argument `{name}` must be numbers, separated by commas, but is {given!r}.") from None
+    found = numbers_between_commas(name, given)
     return found[0] if len(found) == 1 else found

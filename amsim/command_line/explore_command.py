@@ -1,14 +1,13 @@
 """`amsim explore`: network, precision, circuit and memories of least energy at an accuracy, chosen together."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from amsim.command_line.network_settings import FAMILIES, network_settings
+from amsim.command_line.network_settings import network_settings
+from amsim.command_line.option_values import named_as_typed, numbers_between_commas
 from amsim.command_line.output import print_json, print_written, shows_progress
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_writable
@@ -87,20 +86,20 @@ def explore(
     if circuits is not None:
         chosen["families"] = import_families("--circuits", [one.strip() for one in circuits.split(",")])
     if copies is not None:
-        chosen["copies"] = _numbers("copies", copies, int)
+        chosen["copies"] = numbers_between_commas("copies", copies, int)
     if data is None:
         data = _data_of(records[0]) if records else DEFAULT_DATA.get(family or "", DEFAULT_DATA["images"])
     given = {"latency": max_latency, "area": max_area, "power": max_power, "weights": max_weights}
-    with _named_as_typed({name: f"--max-{name}" for name in given}):
+    with named_as_typed({name: f"--max-{name}" for name in given}):
         limits = Limits(**given, rate=rate)
-    with _named_as_typed({"families": "--circuits"}):
+    with named_as_typed({"families": "--circuits"}):
         space = DesignSpace(**chosen)
-    networks = _networks(family, setting or [], data)
-    with _named_as_typed(TYPED):
+    networks, items = _networks(family, setting or [], data)
+    with named_as_typed(TYPED):
         result = run_exploration(
-            _numbers("accuracy", accuracy),
+            numbers_between_commas("accuracy", accuracy),
             networks,
-            data=data,
+            data=data if steps is None or items is None else items,
             records=[str(one) for one in records or ()],
             space=space,
             limits=limits,
@@ -124,18 +123,6 @@ def explore(
         print_written(out / "explore.nc", picture)
 
 
-@contextmanager
-def _named_as_typed(options: Mapping[str, str]) -> Iterator[None]:
-    """Let errors name options whose names differ from those of the arguments."""
-    try:
-        yield
-    except ValueError as error:
-        text = str(error)
-        for name, option in options.items():
-            text = text.replace(f"Argument `{name}`", f"Argument `{option}`")
-        raise ValueError(text) from None
-
-
 def _data_of(record: Path) -> str:
     """Name of the data of a record."""
     from amsim.exploration.records import opened_record
@@ -146,28 +133,21 @@ def _data_of(record: Path) -> str:
     return name
 
 
-def _numbers(name: str, text: str, kind: Any = float) -> list[Any]:
-    try:
-        return [kind(one) for one in text.split(",")]
-    except ValueError:
-        what = "numbers" if kind is float else "whole numbers"
-        raise ValueError(f"Argument `{name}` must be {what}, separated by commas, but is {text!r}.") from None
-
-
-def _networks(family: str | None, settings: list[str], data: str) -> Any:
-    """Grid of a family's settings for the items of the data; None without a family."""
+def _networks(family: str | None, settings: list[str], data: str) -> tuple[Any, Any]:
+    """Grid of a family's settings for the items of the data, and the data; None for both without a family."""
     from amsim.circuits.checks import one_of
     from amsim.datasets.given_data import given_dataset
     from amsim.exploration import network_grid
+    from amsim.networks.families import FAMILIES
 
     if family is None:
         if settings:
             raise ValueError("Option `--set` must be given with `--family`, but is without.")
-        return None
+        return None, None
     one_of("family", family, FAMILIES)
     grid: dict[str, list[Any]] = {}
     for name, value in network_settings(family, settings):
         grid.setdefault(name, []).append(value)
     items = given_dataset("data", data)
     classes = len(items.classes) or int(items.train.labels.max()) + 1
-    return network_grid(family, grid, input_shape=tuple(items.train.inputs.shape[1:]), classes=classes)
+    return network_grid(family, grid, input_shape=tuple(items.train.inputs.shape[1:]), classes=classes), items

@@ -5,25 +5,23 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-FAMILIES = ("images", "sequences")
-"""Families of trainable networks."""
-
 
 def network_settings(family: str, settings: Sequence[str]) -> list[tuple[str, Any]]:
     """Name and value of each setting of a family.
 
     Args:
-        family: One of `FAMILIES`.
+        family: One of `amsim.networks.families.FAMILIES`.
         settings: Texts of the form name=value; numbers between commas are several, one for each block.
 
     Raises:
         ValueError: A text of another form, or a setting that the family does not have.
     """
     from amsim.circuits.checks import one_of
-    from amsim.networks import ImageConfiguration, SequenceNetwork
+    from amsim.networks.families import FAMILIES
 
-    kind: Any = ImageConfiguration if family == "images" else SequenceNetwork
-    allowed = [field.name for field in dataclasses.fields(kind) if field.name not in ("classes", "input_shape")]
+    allowed = [
+        field.name for field in dataclasses.fields(FAMILIES[family]) if field.name not in ("classes", "input_shape")
+    ]
     found = []
     for text in settings:
         name, mark, value = text.partition("=")

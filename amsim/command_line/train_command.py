@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from amsim.command_line.network_settings import FAMILIES, network_settings
+from amsim.command_line.network_settings import network_settings
 from amsim.command_line.output import print_written, shows_progress
 from amsim.files.whole_file import check_writable, write_whole_text
 
@@ -32,6 +32,7 @@ def train(
     from amsim.circuits.checks import one_of
     from amsim.datasets.load import DATASETS, load_dataset
     from amsim.networks import save_network
+    from amsim.networks.families import FAMILIES
     from amsim.networks.registry import REFERENCES
     from amsim.training.reference_networks import train as run_training
 
@@ -69,13 +70,12 @@ def train(
 
 def _member(family: str, settings: list[str], input_shape: tuple[int, ...], classes: int) -> tuple[str, Any]:
     """Name and network of a member of a family with these settings, for items of this shape."""
-    from amsim.networks import ImageConfiguration, SequenceNetwork
+    from amsim.networks.families import FAMILIES, network_of
 
-    kind: Any = ImageConfiguration if family == "images" else SequenceNetwork
     given: dict[str, Any] = {}
     for name, value in network_settings(family, settings):
         if name in given:
             raise ValueError(f"Option `--set` must give each setting once, but gives {name} twice.")
         given[name] = value
-    member = kind(**given, input_shape=tuple(input_shape), classes=classes)
-    return member.name, member.network if family == "images" else member
+    member = FAMILIES[family](**given, input_shape=tuple(input_shape), classes=classes)
+    return member.name, network_of(member)

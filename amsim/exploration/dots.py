@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from amsim.exploration.hardware_points import Base, FamilyPoints, RefusedError, family_points
-from amsim.exploration.members import Configuration, Member, weight_bits, workload_of
+from amsim.exploration.members import Member, weight_bits, workload_of
 from amsim.exploration.records import Place, Record
 from amsim.exploration.space import DesignSpace, Limits
+from amsim.networks.families import Configuration
 from amsim.progress import Progress
 from amsim.system.accelerator import Accelerator
 
@@ -93,6 +94,7 @@ class Costs:
     def __init__(self, members: Sequence[Member], space: DesignSpace, limits: Limits, report: Progress) -> None:
         """Compute the cost of every design point."""
         self.dots: dict[Place, Dot] = {}
+        self._of: dict[Member, list[Dot]] = {member: [] for member in members}
         self.refused: dict[tuple[Member, str], str] = {}
         self.reach = Reach(dict.fromkeys(limits.by_quantity, float("inf")), dict.fromkeys(limits.by_quantity, 0))
         seeds: dict[Configuration, list[Member]] = {}
@@ -117,14 +119,19 @@ class Costs:
                     for member in trained:
                         place = Place(member, family, circuit)
                         self.dots[place] = Dot(place, *best, weights=weights, macs=int(workload.macs))
+                        self._of[member].append(self.dots[place])
+
+    def of(self, member: Member) -> list[Dot]:
+        """Dots of a network."""
+        return self._of[member]
 
     def least_energy(self, member: Member) -> float:
         """Least energy of a network on any circuit within the limits, J; infinite where there is none."""
-        return min((dot.energy for place, dot in self.dots.items() if place.member == member), default=float("inf"))
+        return min((dot.energy for dot in self.of(member)), default=float("inf"))
 
     def allowed(self, member: Member) -> list[Place]:
         """Places of a network with a design point within the limits."""
-        return [place for place, dot in self.dots.items() if place.member == member and dot.allowed]
+        return [dot.place for dot in self.of(member) if dot.allowed]
 
     def _look(self, points: FamilyPoints, quantities: Mapping[str, np.ndarray], limits: Limits) -> None:
         least, keeping = dict(self.reach.least), dict(self.reach.keeping)

@@ -18,7 +18,7 @@ from amsim.datasets.load import DATASETS
 from amsim.datasets.split import Dataset
 from amsim.exploration.dots import Costs
 from amsim.exploration.hardware_points import check_settings
-from amsim.exploration.members import Configuration, Member, given_configurations, network_of
+from amsim.exploration.members import Member, given_configurations
 from amsim.exploration.records import Place, Record, given_records, recorded_members, records_digest
 from amsim.exploration.result import result_of
 from amsim.exploration.rounds import Rounds, jobs_of
@@ -27,6 +27,7 @@ from amsim.exploration.training import TrainingBudget
 from amsim.files.array_content import array_content
 from amsim.files.path_argument import checked_path
 from amsim.files.whole_file import check_writable
+from amsim.networks.families import Configuration, network_of
 from amsim.progress import Progress, check_progress, reporting
 from amsim.results.provenance import described, versions
 from amsim.studies.store import Store

@@ -14,9 +14,10 @@ from amsim.chips.designs import WORD_LENGTHS, Design
 from amsim.chips.word_length import with_word_lengths
 from amsim.comparison.procedure import candidates
 from amsim.deployment.chip import chip_of, traced_chip
-from amsim.exploration.members import Configuration, network_of, workload_of
+from amsim.exploration.members import workload_of
 from amsim.exploration.space import DesignSpace, with_rate
 from amsim.files.part_classes import registered_class
+from amsim.networks.families import Configuration, network_of
 from amsim.networks.storage import Network
 from amsim.results.provenance import described
 from amsim.system.accelerator import Accelerator

@@ -14,16 +14,10 @@ import numpy as np
 
 from amsim.circuits.checks import one_of, part_of, shown
 from amsim.deployment.workload_from_shapes import network_workload
-from amsim.networks.image_configuration import ImageConfiguration
-from amsim.networks.sequence_network import SequenceNetwork
+from amsim.networks.families import FAMILIES, Configuration, network_of
 from amsim.networks.storage import Network
 from amsim.results.provenance import described
 from amsim.workloads import Workload
-
-Configuration = ImageConfiguration | SequenceNetwork
-
-KINDS: dict[str, Any] = {"images": ImageConfiguration, "sequences": SequenceNetwork}
-"""Families of trainable networks by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +48,9 @@ class Member:
         return configuration_text(self.configuration)
 
 
-def network_of(configuration: Configuration) -> Network:
-    """The network of a configuration."""
-    return configuration.network if isinstance(configuration, ImageConfiguration) else configuration
-
-
 def configuration_text(configuration: Configuration) -> str:
     """A configuration as JSON: its kind and every setting."""
-    kind = next(name for name, one in KINDS.items() if isinstance(configuration, one))
+    kind = next(name for name, one in FAMILIES.items() if isinstance(configuration, one))
     settings = json.loads(described(configuration))
     return json.dumps({name: one for name, one in settings.items() if name != "type"} | {"kind": kind}, sort_keys=True)
 
@@ -74,7 +63,7 @@ def configuration_of(text: str) -> Configuration:
     """
     try:
         found = json.loads(text)
-        kind = KINDS[found.pop("kind")]
+        kind = FAMILIES[found.pop("kind")]
         return kind(**{name: _setting(one) for name, one in found.items()})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"it has a network that cannot be made, {shown(text)}: {error}") from None
@@ -102,9 +91,9 @@ def network_grid(kind: str, settings: Mapping[str, Sequence[Any]], **common: Any
     Raises:
         ValueError: An unknown family or setting, a setting without values, or what the family refuses.
     """
-    one_of("kind", kind, KINDS)
+    one_of("kind", kind, FAMILIES)
     part_of("settings", settings, Mapping)
-    family = KINDS[kind]
+    family = FAMILIES[kind]
     known = [field.name for field in dataclasses.fields(family)]
     for name in (*settings, *common):
         one_of("settings", name, known)
@@ -129,7 +118,7 @@ def given_configurations(argument: str, networks: Any) -> list[Configuration]:
         )
     for one in networks:
         if not isinstance(one, Configuration):
-            allowed = " or ".join(kind.__name__ for kind in KINDS.values())
+            allowed = " or ".join(kind.__name__ for kind in FAMILIES.values())
             raise ValueError(f"Argument `{argument}` must have items of type {allowed}, but has {shown(one)}.")
         try:
             hash(one)

@@ -10,7 +10,7 @@ import xarray as xr
 from amsim.exploration.dots import Costs, Dot
 from amsim.exploration.quantities import LABELS
 from amsim.exploration.records import Place, Record
-from amsim.report.exploration import NONE
+from amsim.results.best_dots import NONE
 from amsim.results.labelled import labelled
 from amsim.results.provenance import described
 from amsim.statistics.pareto import pareto_front

@@ -26,7 +26,7 @@ from amsim.studies.jobs import Outputs
 from amsim.studies.program import Lanes
 
 TRAINED_HERE = "trained here"
-"""Source of a record that is none."""
+"""Source of an accuracy that was measured in this call."""
 
 INTERVAL = 3
 """Numbers of an accuracy: its mean and the ends of its interval."""
@@ -81,9 +81,8 @@ class TrainingJob:
 
 def jobs_of(members: Sequence[Member], rounds: int, costs: Costs) -> list[TrainingJob]:
     """Every network in every round, round by round; those that a round leaves out never run."""
-    dots = {member: sum(place.member == member for place in costs.dots) for member in members}
     each = [member for _ in range(rounds) for member in members]
-    return [TrainingJob(number, member, OneTraining(dots[member])) for number, member in enumerate(each)]
+    return [TrainingJob(number, member, OneTraining(len(costs.of(member)))) for number, member in enumerate(each)]
 
 
 def _diverged(dots: int) -> dict[str, np.ndarray]:
@@ -143,7 +142,8 @@ class Rounds:
         left = sorted(range(len(self.members)), key=lambda one: self.costs.least_energy(self.members[one]))
         plan = self.budget.plan(len(self.members))
         done, total = 0, sum(count for count, _ in plan)
-        for number, (count, steps) in enumerate(plan):
+        for number, (count, affordable) in enumerate(plan):
+            steps = whole_steps(affordable, len(items[0]), self.budget)
             ranking: dict[int, float] = {}
             for one in left[:count]:
                 job = jobs[number * len(self.members) + one]
@@ -161,7 +161,7 @@ class Rounds:
                     remarks |= dict.fromkeys(untold, "its training diverged; a lower learning rate may help")
                     continue
                 ranking[one] = float(outputs["ranking"][0])
-                self._keep(job.member, outputs, whole_steps(steps, len(items[0]), self.budget), records, remarks)
+                self._keep(job.member, outputs, steps, records, remarks)
             left = self._next(ranking, plan[number + 1][0] if number + 1 < len(plan) else 0)
 
     def _next(self, ranking: Mapping[int, float], count: int) -> list[int]:
@@ -171,14 +171,11 @@ class Rounds:
         kept = nearest_to_front(energy, np.asarray(list(ranking.values())), count)
         return [trained[place] for place in kept]
 
-    def _own(self, member: Member) -> list[Dot]:
-        return [dot for place, dot in self.costs.dots.items() if place.member == member]
-
     def _wanted(self, member: Member, records: Mapping[Place, Record], remarks: dict[Place, str]) -> list[Dot]:
         """Dots of a network that may have the least energy at one of the accuracies."""
         beaten = max(energy_to_beat(self.costs.dots, records, accuracy) for accuracy in self.accuracies)
         found = []
-        for dot in self._own(member):
+        for dot in self.costs.of(member):
             if not dot.allowed or dot.place in self.given:
                 continue
             if dot.energy < beaten:
@@ -191,13 +188,13 @@ class Rounds:
         self, job: TrainingJob, wanted: Sequence[Dot], items: tuple[Split, Split], steps: int
     ) -> dict[str, np.ndarray]:
         """Train a network and deploy it; NaN for dots that are not wanted, and for all where the training diverges."""
-        network, dots = job.member.network, self._own(job.member)
+        network, dots = job.member.network, self.costs.of(job.member)
         try:
             params, ranking = trained_member(job.member, items, self.data, self.budget, steps)
         except FloatingPointError:
             return _diverged(len(dots))
         if self.weights is not None:
-            save_weights(self.weights, job.member, whole_steps(steps, len(items[0]), self.budget), params)
+            save_weights(self.weights, job.member, steps, params)
         found: dict[Place, tuple[float, float, float]] = {}
         for family in dict.fromkeys(dot.place.family for dot in wanted):
             of_family = [dot for dot in wanted if dot.place.family == family]
@@ -220,7 +217,7 @@ class Rounds:
         records: dict[Place, Record],
         remarks: dict[Place, str],
     ) -> None:
-        for dot, (mean, low, high) in zip(self._own(member), outputs["accuracy"][0], strict=True):
+        for dot, (mean, low, high) in zip(self.costs.of(member), outputs["accuracy"][0], strict=True):
             if np.isnan(mean):
                 continue
             plain, dies = float(outputs["plain"][0]), 1 if dot.best.hardware.deterministic else self.dies

@@ -89,18 +89,17 @@ def whole_steps(steps: int, items: int, budget: TrainingBudget) -> int:
 def trained_member(
     member: Member, items: tuple[Split, Split], data: Dataset, budget: TrainingBudget, steps: int
 ) -> tuple[Params, float]:
-    """Parameters of a network after `whole_steps` of so many, and its accuracy on the items held out.
+    """Parameters of a network after so many steps, as `whole_steps` gives, and its accuracy on the items held out.
 
     Raises:
         FloatingPointError: The training diverges.
     """
     own, held_out = items
     batch = min(budget.batch, len(own))
-    taken = whole_steps(steps, len(own), budget)
-    epochs = taken // (len(own) // batch)
+    epochs = steps // (len(own) // batch)
     if not epochs:  # less than a pass over the items is a pass over fewer of them, of all classes
         order = np.asarray(jax.random.permutation(jax.random.key(member.seed), len(own)))
-        own = own[np.sort(order[: taken * batch])]
+        own = own[np.sort(order[: steps * batch])]
     parts = dataclasses.replace(data, train=own, test=held_out)
     rate = budget.learning_rate
     found = train(member.network, parts, epochs=max(epochs, 1), batch=batch, learning_rate=rate, seed=member.seed)

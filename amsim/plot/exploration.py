@@ -7,10 +7,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from amsim.circuits.checks import shown
 from amsim.plot import style
 from amsim.plot.label_placement import place_labels
 from amsim.plot.pareto import draw_front, point_label
+from amsim.results.best_dots import NONE, check_best_dots, winner
 
 FEW_DECADES = 300
 """Ratio of energies up to which an axis, wider by a factor of 4, has room for marks at 1, 2 and 5 of each decade."""
@@ -35,9 +35,7 @@ def plot_exploration(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     variables = ("energy", "accuracy_mean", "accuracy_low", "accuracy_high", "allowed_points", "best_dot")
     needed = (*variables, "on_front", "circuit_family", "network")
     style.check_dataset("result", result, needed, ("dot", "component", "accuracy_target", "family"))
-    numbers, dots = result["best_dot"].values, result.sizes["dot"]
-    if not np.isin(numbers, np.arange(-1, dots)).all():
-        raise ValueError(f"Argument `result` must have best_dot from -1 to {dots - 1}, but has {shown(numbers)}.")
+    check_best_dots(result)
     energy = result["energy"].sum("component").values
     mean, low, high = (100 * result[f"accuracy_{name}"].values for name in ("mean", "low", "high"))
     known = np.isfinite(mean) & (result["allowed_points"].values > 0) & (energy > 0)
@@ -56,7 +54,8 @@ def plot_exploration(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
             spread = np.stack([mean - np.fmin(low, mean), np.fmax(high, mean) - mean])[:, part]
             look: dict[str, Any] = {"fmt": marker, "color": colour, "alpha": alpha, "markersize": size, "capsize": 2}
             ax.errorbar(energy[part], mean[part], spread, elinewidth=0.7, zorder=2 + best, **look)
-    for one in _winners(result, energy):
+    winners = [winner(result, row) for row in range(result.sizes["accuracy_target"])]
+    for one in dict.fromkeys(one for one in winners if one != NONE):
         number = [str(name) for name in result["family"].values].index(str(own[one]))
         colour = style.FAMILY_STYLES[number % len(style.FAMILY_STYLES)][0]
         labels.append(point_label(ax, str(result["network"].values[one]), (energy[one], mean[one]), colour))
@@ -73,9 +72,3 @@ def plot_exploration(result: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     whiskers = np.stack([energy, np.fmin(low, mean), energy, np.fmax(high, mean)], axis=1)[known]
     place_labels(ax, labels, whiskers, steps)
     return ax
-
-
-def _winners(result: xr.Dataset, energy: np.ndarray) -> list[int]:
-    """Dots of least energy at the accuracies, each once."""
-    rows = [[int(one) for one in row if one >= 0] for row in result["best_dot"].values]
-    return list(dict.fromkeys(min(row, key=lambda one: energy[one]) for row in rows if row))

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from amsim.report.columns import right_aligned
 from amsim.report.comparison import narrow_component
+from amsim.results.best_dots import NONE, check_best_dots, winner
 from amsim.results.dataset_check import check_dataset
 
 EXPLORED = {"dot", "accuracy_target", "family", "component", "best_dot", "why", "energy", "accuracy_mean"}
@@ -14,9 +15,6 @@ EXPLORED = {"dot", "accuracy_target", "family", "component", "best_dot", "why", 
 OF_DOTS = ("accuracy_mean", "accuracy_low", "accuracy_high", "latency", "area", "network", "circuit_family", "setting")
 OF_ANSWERS = ("best_dot", "why")
 """Variables over dots, and over accuracies and families, that words and tables need besides the energy."""
-
-NONE = -1
-"""Number of the best dot where no dot reaches an accuracy."""
 
 
 def answer(result: xr.Dataset) -> str:
@@ -46,20 +44,7 @@ def _check_explored(result: xr.Dataset) -> None:
     for name, wanted in dims.items():
         if result[name].dims != wanted:
             raise ValueError(f"Argument `result` must have {name} over {wanted}, but has it over {result[name].dims}.")
-    best, dots = result["best_dot"].values, result.sizes["dot"]
-    wrong = ~np.isin(best, np.arange(NONE, dots))
-    if wrong.any():
-        raise ValueError(
-            f"Argument `result` must have best_dot from {NONE} to {dots - 1}, the numbers of its dots, but has "
-            f"{best[wrong][0]}."
-        )
-
-
-def winner(result: xr.Dataset, row: int) -> int:
-    """Number of the dot of least energy at one of the accuracies; -1 where none reaches it."""
-    best = [int(one) for one in result["best_dot"].values[row] if one != NONE]
-    energy = result["energy"].sum("component").values
-    return min(best, key=lambda one: energy[one], default=NONE)
+    check_best_dots(result)
 
 
 def _sentence(result: xr.Dataset, row: int) -> str:
