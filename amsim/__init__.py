@@ -54,7 +54,7 @@ _NAMES_OF_ROOM = {
 
 _ROOMS = (
     "cascade", "characterisation", "chips", "circuits", "datasets", "exploration", "foreign", "networks", "noise",
-    "plot", "repairs", "results", "spice", "statistics", "system", "validation", "workloads", "zigzag",
+    "plot", "recognition", "repairs", "results", "spice", "statistics", "system", "validation", "workloads", "zigzag",
 )  # fmt: skip
 """Rooms that are attributes of the front door."""
 

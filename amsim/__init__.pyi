@@ -10,6 +10,7 @@ from amsim import foreign as foreign
 from amsim import networks as networks
 from amsim import noise as noise
 from amsim import plot as plot
+from amsim import recognition as recognition
 from amsim import repairs as repairs
 from amsim import results as results
 from amsim import spice as spice

@@ -22,7 +22,7 @@ STOREYS = (
     ("deployment", "chips", "zigzag"),
     ("evaluation", "characterisation"),
     ("calibration", "training", "validation", "cascade"),
-    ("studies", "search", "repairs", "comparison"),
+    ("studies", "search", "repairs", "comparison", "recognition"),
     ("report",),
     ("exploration",),
     ("command_line", "__init__"),

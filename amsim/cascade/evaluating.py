@@ -131,7 +131,7 @@ def _on_data(
     found = []
     with reporting(progress) as report:
         report(COMPILING, 0, dies or 1)
-        for one, read in _populations(cascade, dies, key):
+        for one, read in populations(cascade, dies, key):
             found.append(gated_decisions(one, split.inputs, key=read, batch=batch))
             report("dies", len(found), dies or 1)
     return found
@@ -190,10 +190,10 @@ def checked_data(cascade: Cascade, data: Any, argument: str = "data") -> Split |
     return Split(split.inputs, labels.astype(int))
 
 
-def _populations(
+def populations(
     cascade: Cascade, dies: int | None, key: PRNGKeyArray | None
 ) -> Iterator[tuple[Cascade, PRNGKeyArray | None]]:
-    """The cascade on each die, with the key of its read."""
+    """The cascade on each die, with the key of its read; on its own dies where none are to be drawn."""
     if dies is None or key is None:
         yield cascade, key
         return

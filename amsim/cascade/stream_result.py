@@ -70,7 +70,7 @@ def stream_result(
         per_event = power.sum(3) / rates[:, None]
         total_per_event = (cascade_power + sum(others.values())) / rates
     events, background = (np.stack([one[kind] for one in passes]) for kind in (0, 1))
-    seen = np.prod(events, axis=1) * _share_served(by_stage)
+    seen = np.prod(events, axis=1)[:, None] * _share_served(by_stage)
     alarms = np.prod(background, axis=1)[:, None] * _share_served(by_stage) * (item_rate - rates * duty_cycle)
     variables: dict[str, Any] = {
         "power": ((*dims, "stage", "part"), power),

@@ -1,6 +1,7 @@
 """Spoken digits inside the package: cepstral coefficients of real recordings, divided at random or by speaker."""
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -44,6 +45,40 @@ def load_spoken_digits(name: str, speaker: int | None = None) -> Dataset:
     return Dataset(
         name, fixed_split(inputs[~test], labels[~test]), fixed_split(inputs[test], labels[test]), CLASSES, SOURCE
     )
+
+
+class SpokenRecordings(NamedTuple):
+    """Recordings of digits with who speaks.
+
+    Attributes:
+        inputs: Coefficients, as of `load_dataset("spoken-digits")`; frames before a recording are 0.
+        digits: Digit of each recording.
+        speakers: Pseudo-speaker of each recording, 1 to 6.
+    """
+
+    inputs: Float[np.ndarray, "batch frames coefficients"]
+    digits: Int[np.ndarray, " batch"]
+    speakers: Int[np.ndarray, " batch"]
+
+    def part(self, chosen: Bool[np.ndarray, " batch"]) -> "SpokenRecordings":
+        """Some of the recordings, in their order."""
+        return SpokenRecordings(*(array[chosen] for array in self))
+
+
+def recordings_with_speakers(new_speaker: int | None = None) -> tuple[SpokenRecordings, SpokenRecordings]:
+    """The 2400 training and 600 test recordings of "spoken-digits", with their speakers.
+
+    Args:
+        new_speaker: Pseudo-speaker whose training recordings do not count for the mean and deviation of the
+            coefficients, since nothing is to be learnt from them; None counts all.
+    """
+    arrays = _arrays()
+    test, speakers = arrays["held_out"], arrays["speakers"].astype(np.int32)
+    lengths = arrays["lengths"].astype(int)
+    known = ~test & (speakers != new_speaker)
+    features = _standardised(arrays["features"].astype(np.float32), np.repeat(known, lengths))
+    everything = SpokenRecordings(_padded(features, lengths), arrays["labels"].astype(np.int32), speakers)
+    return everything.part(~test), everything.part(test)
 
 
 @cache

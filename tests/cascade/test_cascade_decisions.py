@@ -90,11 +90,13 @@ def test_dies_are_a_dimension():
     analog = amsim.circuits.SwitchedCapacitor(rows=16, columns=4, weight_bits=2, input_bits=2)
     stage = Stage("watch", dataclasses.replace(small_chip(), accelerator=amsim.Accelerator(analog)), rate=10.0)
     result = amsim.evaluate_cascade(
-        amsim.Cascade([stage]), (INPUTS, LABELS), dies=2, event_rate=[0.1, 1.0], key=jax.random.key(0), batch=BATCH
+        amsim.Cascade([stage]), (INPUTS, LABELS), dies=2, event_rate=[0.1, 0.5, 1.0], key=jax.random.key(0), batch=BATCH
     )
     assert result.decision.dims == ("die", "item")
     assert result.power.dims == ("die", "event_rate", "stage", "part")
     assert not np.array_equal(result.decision[0], result.decision[1])
+    missed = [1 - one[LABELS == 1].mean() for one in result.decision.values]
+    np.testing.assert_allclose(result.miss_rate.transpose("die", "event_rate"), np.repeat(missed, 3).reshape(2, 3))
     with pytest.raises(ValueError, match="`key` must be given to draw dies"):
         amsim.evaluate_cascade(amsim.Cascade([stage]), (INPUTS, LABELS), dies=2)
 

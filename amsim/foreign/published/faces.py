@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,12 @@ def _orl_faces() -> np.ndarray:
 
 
 def random_crops(
-    count: int, *, smallest: int = 24, largest: int = 160, seed: int = 0
+    count: int,
+    *,
+    smallest: int = 24,
+    largest: int = 160,
+    seed: int = 0,
+    names: Sequence[str] = tuple(FACE_FREE_PICTURES),
 ) -> list[UInt8[np.ndarray, "edge edge"]]:
     """Square crops of pictures without a face, of random size and place: the usual input of a detector.
 
@@ -83,6 +89,7 @@ def random_crops(
         smallest: Least edge, pixels.
         largest: Largest edge, pixels; edges are spread evenly over their logarithm.
         seed: Of the draw.
+        names: Pictures to cut from, of `FACE_FREE_PICTURES`.
 
     Raises:
         ImportError: The package `scikit-image` is not installed.
@@ -90,7 +97,7 @@ def random_crops(
     """
     if not 1 <= smallest <= largest <= 160:
         raise ValueError(f"Arguments must be 1 <= smallest <= largest <= 160, but are {smallest} and {largest}.")
-    pictures = [_grey(SCIKIT_IMAGE.read(f"data/{name}", sha256)) for name, sha256 in FACE_FREE_PICTURES.items()]
+    pictures = [_grey(SCIKIT_IMAGE.read(f"data/{name}", FACE_FREE_PICTURES[name])) for name in names]
     draws = np.random.default_rng(seed)
     crops = []
     for _ in range(count):
@@ -151,7 +158,7 @@ def face_split(size: int, *, lfw: int = 100, orl: int = 100, crops: int = 300, s
 def _resized(stack: np.ndarray, edge: int, size: int) -> np.ndarray:
     # As a product with one matrix per axis, so that no new program is compiled for every size.
     one = np.asarray(_weights(edge, size), np.float32)
-    return np.einsum("se,bef,tf->bst", one, stack, one)
+    return one @ stack @ one.T
 
 
 def _weights(edge: int, size: int) -> np.ndarray:
