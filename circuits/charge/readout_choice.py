@@ -177,12 +177,10 @@ def _activity(
 ) -> tuple[float, float]:
     """Mean capacitance switched in an evaluation, unit capacitors, and mean number of cells that go high."""
     high = (lines.mean + driven[:, None, None]) / 2
-    bias = 0.0 if shift is None else np.asarray(array.bias_units_high(jnp.asarray(shift)))[:, None]
-    switched = np.asarray(
-        array.switched_units(jnp.asarray(high), jnp.asarray(driven)[:, None, None], jnp.asarray(bias))
-    )
-    # `h (1 - h / T)` of a value that varies is less by its variance over T.
-    spread = lines.variance / 4 / float(array.total_units) * array.lines
+    made = None if shift is None else jnp.asarray(shift)[:, None]
+    switched = np.asarray(array.switched_units(jnp.asarray(high), jnp.asarray(driven)[:, None, None], made))
+    # `h (1 - h / T)` of a value that varies is less by its variance over T, on both lines of a pair; a replica stands.
+    spread = lines.variance / 4 / float(array.read_units) * array.swing
     return float(np.mean(switched - spread)), float(np.mean(high))
 
 
