@@ -194,7 +194,7 @@ class SwitchedCapacitor(ArrayConverters):
         driven = steps * jnp.sum(product.driven_rows(array.line_rows).astype(coded.w.dtype), axis=-1)
         digits, finest = weight_digits(coded), finest_step(coded, combined)
         places = places_of(digits.shape[1], combined).astype(coded.w.dtype)
-        # Thresholds shift by nothing on average; a line read by the ADC without a centre holds its bias DAC.
+        # Averaged over thresholds a DAC shifts by nothing, half of its bits high; without a centre the ADC's is held.
         of_neuron = None if neuron is None else jnp.zeros(())
         shifts = None if neuron is not None else line_shifts(array, len(driven), digits.shape[1])
 

@@ -81,7 +81,8 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
 
     Returns:
         As `line_values`. A site decided by comparators has no range but, where it is one that runs once per pass,
-        `threshold` over neuron, in cells, and `clipped` is the fraction of thresholds that the bias DAC does not reach.
+        `threshold` over neuron, in cells; its `clipped` is the fraction of thresholds that the bias DAC does not reach,
+        its `read_noise` that of one decision.
 
     Raises:
         ValueError: No chip, inputs that are no finite numbers, an unknown site, one that is not on a switched-capacitor

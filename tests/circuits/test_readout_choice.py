@@ -113,7 +113,7 @@ def test_the_predicted_error_is_that_of_reads(bits):
 def test_what_lines_switch_is_the_mean_over_their_values(second):
     """Over explicit values of lines that share their charge with the converter; a replica's line does not vary."""
     macro = SwitchedCapacitor(
-        rows=ROWS, columns=3, second_line=second, readout_centre=7.0, bias_dac=BiasDac(bits=4),
+        rows=ROWS, columns=3, second_line=second, readout_centre=7.3, bias_dac=BiasDac(bits=4),
         adc=SarAdc(bits=4, input_capacitance=30e-15),
     )  # fmt: skip
     sums = 2.0 * RNG.integers(0, ROWS + 1, (500, 3)) - ROWS
@@ -125,7 +125,7 @@ def test_what_lines_switch_is_the_mean_over_their_values(second):
         lambda coding, switched, high: told.append((switched, high)) or 1.0,
     )  # fmt: skip
     total, high = ROWS + 15.5 + ROWS * 0.3 + 2.04 + 30, (sums + ROWS) / 2
-    # Bits of 15 units, shifted by 7 counts.
+    # Bits of 15 units, which make 7 of 7.3 counts.
     lines = {"none": [], "differential": [ROWS - high + (15 - 7) / 2], "replica": [ROWS / 2 + np.full_like(high, 7.5)]}
     wanted = sum(np.mean(one * (1 - one / total)) for one in [high + (15 + 7) / 2, *lines[second]])
     assert told == [(pytest.approx(wanted, rel=1e-5), pytest.approx(high.mean(), rel=1e-5))]
