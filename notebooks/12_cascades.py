@@ -114,8 +114,8 @@ plt.show()
 
 # %% [markdown]
 # Both take about the same power: the background here is speech all the time, other digits, of which the small detector
-# lets a good part pass, and the LSTM is small too and leaks whether it computes or not. With silence most of the time, or
-# a larger second stage, the first one pays. What it does here is to stop some of the alarms of an LSTM that was trained
+# lets a good part pass, and the LSTM is small too and leaks whether it computes or not. With silence most of the time,
+# or a larger second stage, the first one pays. What it does here is to stop some alarms of an LSTM that was trained
 # for five epochs only, which alone does not keep the limits.
 #
 # ## Faces
