@@ -1,7 +1,7 @@
 """Train the networks whose accuracies ship, and write them with the front's weights; resumable.
 
-python docs/make_minimum_energy.py train STORE --hours 6  # hours of two cores for all networks; goes on where it stopped
-python docs/make_minimum_energy.py ship STORE             # amsim/exploration/shipped from what STORE holds
+python docs/make_minimum_energy.py train STORE --hours 6  # of two cores for all networks; goes on where it stopped
+python docs/make_minimum_energy.py ship STORE  # amsim/exploration/shipped from what STORE holds
 
 `STORE` is a folder of this command: one file of weights and one of accuracies for each network. A network is trained as
 `amsim.explore` trains it in a single round, and deployed on dies of the circuits of its default `DesignSpace`, in two
@@ -11,10 +11,14 @@ passes: first where digital circuits or comparators read it, which costs seconds
 import argparse
 import itertools
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+# A network trains for seconds: compiling with fewer optimisations saves more than they would.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1"
 
 import numpy as np
 import xarray as xr
@@ -89,7 +93,7 @@ def _part(kind: str, topology: str, depth: int | tuple[int, ...], widths, bits, 
 
 
 def turns() -> list[tuple[str, bool, slice]]:
-    """Task, whether converters are the ones to read, and networks: so that a run cut off has something of everything."""
+    """Task, whether converters read, and networks, so that a run that is cut off has something of everything."""
     return [
         ("speech", False, slice(0, 10)),
         ("images", False, slice(0, 4)),
@@ -212,9 +216,11 @@ def ship(store: Path) -> None:
                     refused.append([member.text, family, found])
                 else:
                     points[member.text, family] = found
-        attributes = {"data": name, "networks_planned": len(grids()[task]), "networks_trained": len(held),
-                      "steps": STEPS[task], "learning_rate": TrainingBudget(1).learning_rate, "batch": TrainingBudget(1).batch,
-                      **versions()}  # fmt: skip
+        budget = TrainingBudget(STEPS[task])
+        attributes = {
+            "data": name, "networks_planned": len(grids()[task]), "networks_trained": len(held),
+            "steps": budget.steps, "learning_rate": budget.learning_rate, "batch": budget.batch, **versions(),
+        }  # fmt: skip
         shipped = shipped_dataset(_records([one for _, one in held]), points, refused, attributes)
         write_result(SHIPPED / f"{name}.nc", compressed(shipped))
         shipped_results.cache_clear()

@@ -1,21 +1,17 @@
 """Dots of an exploration: one trained network on one circuit, at the design point of least energy within the limits."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from amsim.exploration.hardware_points import Base, FamilyPoints, RefusedError, family_points
+from amsim.exploration.hardware_points import Base, FamilyPoints, PointsOf, RefusedError, family_points
 from amsim.exploration.members import Member, weight_bits
 from amsim.exploration.records import Place, Record
 from amsim.exploration.space import DesignSpace, Limits
 from amsim.networks.families import Configuration
 from amsim.progress import Progress
 from amsim.system.accelerator import Accelerator
-
-
-PointsOf = Callable[[Configuration, str, DesignSpace, float | None], FamilyPoints]
-"""Gives the design points of a network on a family, as `family_points` does."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

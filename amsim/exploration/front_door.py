@@ -61,9 +61,9 @@ def explore(
     alike, has one circuit. Networks whose dots all have more energy than one that is known to reach every accuracy are
     not trained.
 
-    With neither `networks` nor `records` nor `training` the answer is from results that ship, of "fashion-mnist-mini" and
-    "spoken-digits" (docs/results/minimum_energy.md), within a minute; their costs are kept for the default space without
-    a rate, and computed for another one, which takes some seconds a network.
+    With neither `networks` nor `records` nor `training` the answer is from results that ship, of "fashion-mnist-mini"
+    and "spoken-digits" (docs/results/minimum_energy.md), within a minute. Their costs are kept for the default space
+    without a rate, and computed for any other, which takes some seconds a network.
 
     Args:
         accuracy: Least mean accuracy over dies and test items, or several.
@@ -128,7 +128,8 @@ def explore(
         **versions(),
     }
     with reporting(progress) as report:
-        costs = Costs(members, space, limits, report, shipped_points(name) if shipped else family_points)
+        points_of = shipped_points(name, space, limits.rate) if shipped else family_points
+        costs = Costs(members, space, limits, report, points_of)
         _check_limits(costs, limits)
         untrained = [one for one in members if any(place not in known for place in costs.allowed(one))]
         if training is not None and untrained:

@@ -117,6 +117,10 @@ class FamilyPoints:
         return f"{own}, {weights:g} kB of weights, {activations:g} kB of activations"
 
 
+PointsOf = Callable[[Configuration, str, DesignSpace, float | None], FamilyPoints]
+"""Gives the design points of a network on a family, as `family_points` does."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Question:
     """What the design points of a network on a family depend on; two of one text are one."""
@@ -262,6 +266,8 @@ def _refusal(own: Accelerator, point: Mapping[str, Any]) -> str | None:
 
 def check_settings(space: DesignSpace) -> None:
     """Raise ValueError unless every setting of a space is one of some family, which takes each of its values."""
+    if not space.settings:
+        return
     hardware = [Design(family, bits).accelerator() for family in space.families for bits in reversed(WORD_LENGTHS)]
     for path, values in space.settings.items():
         having = [one for one in hardware if _has(one, path)]

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -13,7 +13,7 @@ import xarray as xr
 
 from amsim.chips.designs import FAMILIES
 from amsim.circuits.checks import one_of
-from amsim.exploration.hardware_points import FamilyPoints, RefusedError, family_points, family_variants
+from amsim.exploration.hardware_points import FamilyPoints, PointsOf, RefusedError, family_points, family_variants
 from amsim.exploration.members import configuration_text
 from amsim.exploration.quantities import LABELS
 from amsim.exploration.space import DesignSpace
@@ -62,11 +62,14 @@ def shipped_network(data: str, network: str) -> tuple[Network, Params]:
         return load_network(path)
 
 
-def shipped_points(data: str) -> Callable[[Configuration, str, DesignSpace, float | None], FamilyPoints]:
-    """Design points of networks on families as `family_points` finds them, from what ships where that is the question.
+def shipped_points(data: str, space: DesignSpace, rate: float | None) -> PointsOf:
+    """Function that finds design points as `family_points` does, from what ships where that is the question.
 
     Known are those of the default `DesignSpace`, with any of its families, of inferences back to back, in float32.
     """
+    default = DesignSpace()
+    if not _is_default(space, rate, default):
+        return family_points
     held = shipped_results(data)
     pairs = zip(held["pair_configuration"].values, held["pair_family"].values, strict=True)
     places = {(str(text), str(family)): number for number, (text, family) in enumerate(pairs)}
@@ -74,12 +77,12 @@ def shipped_points(data: str) -> Callable[[Configuration, str, DesignSpace, floa
 
     def points(configuration: Configuration, family: str, space: DesignSpace, rate: float | None) -> FamilyPoints:
         asked = configuration_text(configuration), family
-        if not _is_default(space, rate) or asked not in places | refused:
-            return family_points(configuration, family, space, rate)
         if asked in refused:
             raise RefusedError(refused[asked])
+        if asked not in places:
+            return family_points(configuration, family, space, rate)
         own = held.isel(pair=places[asked])
-        make = functools.partial(family_variants, configuration, family, DesignSpace())
+        make = functools.partial(family_variants, configuration, family, default)
         arrays = {name: own[f"point_{name}"].values for name in OF_POINTS}
         arrays |= {name: arrays[name].astype(bool) for name in ("fits", "keeps_rate")}
         return FamilyPoints(
@@ -96,8 +99,8 @@ def shipped_points(data: str) -> Callable[[Configuration, str, DesignSpace, floa
     return points
 
 
-def _is_default(space: DesignSpace, rate: float | None) -> bool:
-    same = described(dataclasses.replace(space, families=FAMILIES)) == described(DesignSpace())
+def _is_default(space: DesignSpace, rate: float | None, default: DesignSpace) -> bool:
+    same = described(dataclasses.replace(space, families=default.families)) == described(default)
     return same and rate is None and jnp.result_type(float) == jnp.float32 and set(space.families) <= set(FAMILIES)
 
 
