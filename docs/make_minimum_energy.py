@@ -97,7 +97,7 @@ def turns() -> list[tuple[str, bool, slice]]:
     return [
         ("speech", False, slice(0, 10)),
         ("images", False, slice(0, 4)),
-        ("speech", True, slice(0, 5)),
+        ("speech", True, slice(0, 4)),
         ("speech", False, slice(20, 25)),
         ("images", False, slice(5, 9)),
         ("speech", False, slice(10, 20)),

@@ -72,17 +72,21 @@ def counted(dots: Dots) -> str:
 
 
 def least(points: dict[str, tuple[str, xr.Dataset]]) -> list[str]:
-    """Optimum weight memory of each datapath."""
-    rows = []
+    """Optimum weight memory of each datapath, and the optimum datapath."""
+    rows, said = [], []
     for task, (name, cost) in points.items():
-        total = cost["energy"].sum("component")
+        total, short = cost["energy"].sum("component"), TASKS[task].split(",")[0]
         for copies in COPIES:
             one = total.sel(copies=copies).values
             best = int(np.argmin(one))
             latency = float(cost["latency"].sel(copies=copies)[best])
-            rows.append([TASKS[task].split(",")[0], name, str(copies), f"{CAPACITIES[best] / KILOBYTE:g} kB",
-                         f"{1e9 * one[best]:.4g} nJ", f"{1e6 * latency:.4g} us"])  # fmt: skip
-    return table(["task", "network", "copies", "optimum weight memory", "energy there", "latency"], rows)
+            sizes = [str(copies), f"{CAPACITIES[best] / KILOBYTE:g} kB", f"{1e9 * one[best]:.4g} nJ"]
+            rows.append([short, name, *sizes, f"{1e6 * latency:.4g} us"])
+        by_copies = total.min("point").values
+        more = np.ptp(by_copies) / by_copies.min()
+        said.append(f"{COPIES[int(np.argmin(by_copies))]} for {short} (the worst number takes {100 * more:.0f} % more)")
+    headings = ["task", "network", "copies", "optimum weight memory", "energy there", "latency"]
+    return [*table(headings, rows), "", f"Optimum parallelism, copies of the macro: {'; '.join(said)}."]
 
 
 def main() -> None:
