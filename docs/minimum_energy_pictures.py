@@ -8,9 +8,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 from minimum_energy_dots import PLATFORMS, TARGETS, TASKS, Dots, iso, middle_target, word_lengths
 
+from amsim.chips.designs import FAMILIES
 from amsim.exploration.hardware_points import family_hardware
 from amsim.exploration.members import configuration_of, workload_of
 from amsim.networks.families import network_of
@@ -19,6 +21,10 @@ from amsim.plot.pareto import draw_front
 from amsim.system.hardware import COMPONENTS, KILOBYTE
 from amsim.system.many_points import cost_at_points
 
+LENGTHS = (1, 2, 3, 4, 8)
+"""Word lengths, each with a colour and marker of its own."""
+
+FEW_DECADES = 300.0
 COPIES = (1, 2, 4, 8, 16)
 CAPACITIES = tuple(2.0**power * KILOBYTE for power in range(-1, 9))
 
@@ -33,12 +39,19 @@ def panels(tasks: Sequence[Dots], height: float = 4.0, width: float = 5.2) -> tu
     return figure, list(axes[0])
 
 
-def energy_axis(ax: Axes, values: np.ndarray) -> None:
-    """A logarithmic axis of energies."""
-    ax.set_xscale("log")
-    ax.set_xlim(np.nanmin(values) / 1.6, np.nanmax(values) * 1.6)
-    ax.xaxis.set_major_formatter(style.JOULE)
-    ax.xaxis.set_minor_locator(NullLocator())
+def energy_axis(axis: Axis, values: Sequence[float] | np.ndarray) -> None:
+    """A logarithmic axis of energies, with marks at 1, 2 and 5 of each decade where there are few."""
+    least, most = float(np.nanmin(values)), float(np.nanmax(values))
+    set_scale, set_limits = (
+        (axis.axes.set_xscale, axis.axes.set_xlim)
+        if axis.axis_name == "x"
+        else (axis.axes.set_yscale, axis.axes.set_ylim)
+    )
+    set_scale("log")
+    set_limits(least / 1.6, most * 1.6)
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if most < FEW_DECADES * least else (1.0,)))
+    axis.set_major_formatter(style.JOULE)
+    axis.set_minor_locator(NullLocator())
 
 
 def draw_cloud(tasks: Sequence[Dots]) -> Any:
@@ -46,9 +59,9 @@ def draw_cloud(tasks: Sequence[Dots]) -> Any:
     figure, axes = panels(tasks, 4.6)
     for ax, dots in zip(axes, tasks, strict=True):
         energy, accuracy = dots.energy[PLATFORMS[0]].sum(axis=1), 100 * dots.result["accuracy_mean"].values
-        energy_axis(ax, energy)
-        for number, bits in enumerate(word_lengths(dots)):
-            colour, marker = style.FAMILY_STYLES[number]
+        energy_axis(ax.xaxis, energy)
+        for bits in word_lengths(dots):
+            colour, marker = style.FAMILY_STYLES[LENGTHS.index(bits)]
             own = dots.bits == bits
             ax.plot(energy[own], accuracy[own], marker, color=colour, alpha=0.45, markersize=4.5)
             draw_front(ax, energy[own], accuracy[own], "")
@@ -71,20 +84,23 @@ def draw_iso(tasks: Sequence[Dots]) -> Any:
                     ax.plot(list(found), [one[0] for one in found.values()], marker + line, color=colour, label=label)
         ax.plot([], [], "-", color=style.GREY, label=PLATFORMS[0])
         ax.plot([], [], "--", color=style.GREY, label=PLATFORMS[1])
-        ax.set_yscale("log")
+        ends = [
+            one[0] for target in TARGETS[dots.name] for both in PLATFORMS for one in iso(dots, target, both).values()
+        ]
+        energy_axis(ax.yaxis, ends)
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_locator(FixedLocator(word_lengths(dots)))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_major_formatter(style.JOULE)
         style.finish(ax, "bits of weights and activations", "least energy at this accuracy (J)", grid="both", columns=3)
     return figure
 
 
 def draw_split(tasks: Sequence[Dots]) -> Any:
     """Shares of energy by component at one accuracy, against word length, on both platforms."""
-    figure, axes = panels(tasks, 4.4)
+    figure, axes = panels(tasks, 4.8)
     for ax, dots in zip(axes, tasks, strict=True):
+        ax.set_title(ax.get_title(), fontsize=10, pad=68)
         target, names, bars = middle_target(dots), [], []
         for platform in PLATFORMS:
             for bits in iso(dots, target, platform):
@@ -110,8 +126,8 @@ def draw_families(tasks: Sequence[Dots]) -> Any:
     for ax, dots in zip(axes, tasks, strict=True):
         family, accuracy = dots.result["circuit_family"].values, 100 * dots.result["accuracy_mean"].values
         every = np.concatenate([one.sum(axis=1) for one in dots.energy.values()])
-        energy_axis(ax, every)
-        for number, name in enumerate(dict.fromkeys(map(str, family))):
+        energy_axis(ax.xaxis, every)
+        for number, name in enumerate(FAMILIES):
             colour, marker = style.FAMILY_STYLES[number]
             for platform, line, fill in zip(PLATFORMS, ("-", "--"), ("full", "none"), strict=True):
                 own, energy = family == name, dots.energy[platform].sum(axis=1)
@@ -152,10 +168,8 @@ def draw_memory(points: dict[str, tuple[str, xr.Dataset]]) -> Any:
             best = int(np.argmin(values))
             ax.plot(CAPACITIES[best] / KILOBYTE, values[best], marker, color=colour, markersize=10, fillstyle="none")
         ax.set_xscale("log", base=2)
-        ax.set_yscale("log")
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_major_formatter(style.JOULE)
-        ax.yaxis.set_minor_formatter(style.JOULE)
+        energy_axis(ax.yaxis, total.values)
         ax.set_title(f"{TASKS[task].split(',')[0]}: {name}", fontsize=10, pad=38)
         style.finish(ax, "weight memory (kB), DRAM behind it", "energy per inference (J)", grid="both", columns=3)
     return figure
