@@ -22,6 +22,7 @@ from minimum_energy_pictures import (
 )
 
 from amsim import chips, workloads
+from amsim.exploration.members import configuration_of
 from amsim.exploration.shipped_results import shipped_data, shipped_results
 from amsim.report.picture_file import write_picture
 from amsim.system.hardware import KILOBYTE
@@ -59,9 +60,8 @@ def published() -> list[str]:
 def counted(dots: Dots) -> str:
     """What was trained, and where it is deployed."""
     held, result = shipped_results(dots.name), dots.result
-    networks = set(map(str, result["network"].values))
     analog = set(map(str, result["network"].values[result["circuit_family"].values == "switched-capacitor"]))
-    topologies = sorted({one.split("-")[0] for one in networks})
+    topologies = sorted({configuration_of(str(text)).topology for text in set(result["configuration"].values)})
     settings = held.attrs
     return (
         f"- {TASKS[dots.name]}: {settings['networks_trained']} of {settings['networks_planned']} planned networks, "

@@ -143,3 +143,10 @@ def test_wheels_hold_what_ships():
     held = {path for pattern in patterns["amsim.exploration"] for path in FOLDER.parent.glob(pattern)}
     assert held == {path for path in FOLDER.rglob("*") if path.is_file()}
     assert sum(path.stat().st_size for path in held if path.suffix == ".npz") < LARGEST_WEIGHTS
+
+
+def test_weights_ship_for_networks_on_the_front_alone():
+    with pytest.raises(ValueError, match=r"`data` must be one of fashion-mnist-mini, spoken-digits"):
+        shipped_network("mnist", "dense-1x16-w4a4")
+    with pytest.raises(ValueError, match=r"`network` must be one of .*w4a4"):
+        shipped_network("spoken-digits", "dense-1x3-w16a16")
