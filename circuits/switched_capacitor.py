@@ -1,7 +1,6 @@
 """Switched-capacitor binary-analog array: XNOR cells drive unit capacitors on a line that a comparator or ADC reads."""
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -195,23 +194,21 @@ class SwitchedCapacitor(ArrayConverters):
         driven = steps * jnp.sum(product.driven_rows(array.line_rows).astype(coded.w.dtype), axis=-1)
         digits, finest = weight_digits(coded), finest_step(coded, combined)
         places = places_of(digits.shape[1], combined).astype(coded.w.dtype)
-        # Half of the bias DAC goes high, averaged over thresholds; a line read by the ADC holds it.
-        held = jnp.zeros(()) if neuron is None else jnp.sum(self.bias_dac.section_units()) / 2
+        # Averaged over thresholds a DAC shifts by nothing, half of its bits high; without a centre the ADC's is held.
+        of_neuron = None if neuron is None else jnp.zeros(())
         shifts = None if neuron is not None else line_shifts(array, len(driven), digits.shape[1])
 
         def one(slice_: Slice) -> dict[str, Array]:
-            cells, bias_high = (slice_.sums + driven[slice_.tile]) / 2, held
-            shift: Any = 0.0
-            if shifts is not None:
-                shift = over_columns(shifts[slice_.tile], cells.ndim)
-                bias_high = array.bias_units_high(shift)
+            cells = (slice_.sums + driven[slice_.tile]) / 2
+            shift = of_neuron if shifts is None else over_columns(shifts[slice_.tile], cells.ndim)
             if together == 1:
-                high, switched = cells, array.switched_units(cells, driven[slice_.tile], bias_high)
+                high, switched = cells, array.switched_units(cells, driven[slice_.tile], shift)
             else:
                 high, switched = array._switched_in_conversion(product, slice_, driven[slice_.tile] / steps)
             found = {"switched_units": jnp.mean(switched), "high_cells": jnp.mean(high)}
             if neuron is None and self.adc is not None:
-                read = of_groups((cells + shift / 2) * over_columns(places, cells.ndim), combined)
+                moved = cells if shift is None else cells + shift / 2
+                read = of_groups(moved * over_columns(places, cells.ndim), combined)
                 rows = swing_of(combined) * driven[slice_.tile]
                 found["clipped_adc"] = self.adc.clipped_fraction(read, rows, finest)
             return found

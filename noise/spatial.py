@@ -121,25 +121,6 @@ def correlated_field(
     return along_first(along_first(standard_draws).T).T
 
 
-def correlated_sum_variance(cells: int, length: Real[ArrayLike, ""]) -> Float[Array, ""]:
-    """Variance of the sum of neighbouring cells of `correlated_field` in a line, `n + 2 sum_k (n - k) rho^k`.
-
-    Args:
-        cells: Number n of cells, at least 1.
-        length: Correlation length, shape (), cells.
-
-    Returns:
-        Variance, shape (), 1: `n` without correlation, `n^2` with a length far above n.
-
-    Raises:
-        ValueError: A concrete `length` is negative. A traced one gives NaN.
-    """
-    integer_between("cells", cells, 1)
-    rho = neighbour_correlation(length)
-    steps = jnp.arange(1, cells).astype(rho.dtype)
-    return cells + 2.0 * jnp.sum((cells - steps) * rho**steps)
-
-
 def open_sides(rows: int, columns: int) -> Float[Array, "{rows} {columns}"]:
     """Number of sides on which a cell has no neighbour: 0 inside, 1 at an edge, 2 at a corner.
 

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from jaxtyping import config, install_import_hook
+from long_tests import LEFT_OUT, Stopwatch, function_of, long_tests
 from sampled_cases import covering
 
 matplotlib.use("Agg")
@@ -47,24 +48,33 @@ for option, value in FAST_COMPILATION.items():
 
 @pytest.hookimpl(tryfirst=True)  # before the cases marked `slow` are left out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The cases that a test marked `sampled` leaves out of the test command are slow ones."""
+    """The cases that a test marked `sampled` leaves out of the test command are slow ones, and so are long tests."""
     order = config.getoption("--order")
     if order is not None:
         items.sort(key=lambda item: hashlib.sha256(f"{order} {item.path.name}".encode()).digest())
     grids: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if item.get_closest_marker("sampled") and not item.get_closest_marker("slow"):
-            grids.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        if item.get_closest_marker("slow"):
+            item.user_properties.append(LEFT_OUT)
+        elif item.get_closest_marker("sampled"):
+            grids.setdefault(function_of(item.nodeid), []).append(item)
     for cases in grids.values():
         marker = cases[0].get_closest_marker("sampled")
         kept = covering([case.callspec.params for case in cases], *marker.args)
         for place, case in enumerate(cases):
             if place not in kept:
                 case.add_marker(pytest.mark.slow)
+                case.user_properties.append(LEFT_OUT)
+    known = long_tests()
+    for item in items:
+        if function_of(item.nodeid) in known:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """What one process compiled is there for the others, after caches were cleared, and for the next run."""
+    if config.getoption("--measure") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Stopwatch())
     cache = getattr(config, "cache", None)  # none with `-p no:cacheprovider`
     if cache is None:
         return
@@ -78,6 +88,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seconds", type=float, help="skip the tests that have not begun after so many seconds")
+    parser.addoption(
+        "--measure", action="store_true", help="rewrite the list of long tests by the time that they take now"
+    )
     parser.addoption("--order", help="order the files of tests by the hash of this text and their names")
 
 

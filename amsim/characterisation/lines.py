@@ -57,7 +57,8 @@ def line_values(
 
     Returns:
         `occurrences` over (tile, high_cells), all input and weight digits together; `driven_rows`, `range_low`,
-        `range_high` and `lsb` over tile, in cells; `clipped`, `cell_voltage` (V) and `read_noise`.
+        `range_high`, `lsb` and `read_noise` over tile, in cells; `clipped` and `cell_voltage` (V). The noise is that of
+        the line and what a conversion's decisions make of their comparators' (`Converter.decision_variance`).
 
     Raises:
         ValueError: Another kind of macro, no converter, or operands as in `matmul`.
@@ -80,7 +81,8 @@ def site_line_values(chip: Chip, inputs: Any, site: str) -> xr.Dataset:
 
     Returns:
         As `line_values`. A site decided by comparators has no range but, where it is one that runs once per pass,
-        `threshold` over neuron, in cells, and `clipped` is the fraction of thresholds that the bias DAC does not reach.
+        `threshold` over neuron, in cells; its `clipped` is the fraction of thresholds that the bias DAC does not reach,
+        its `read_noise` that of one decision.
 
     Raises:
         ValueError: No chip, inputs that are no finite numbers, an unknown site, one that is not on a switched-capacitor
@@ -141,15 +143,17 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
     counts, macro = np.asarray(told["lines"]), macro.for_product(product)
     steps = macro.cell_steps
     driven = np.asarray(jnp.sum(product.driven_rows(macro.line_rows), axis=1), float)
-    driven = driven * swing_of(macro.combined_columns)
+    rows, driven = driven, driven * swing_of(macro.combined_columns)
     fused = "clipped_thresholds" in told
     variables: dict[str, Any] = {
         "occurrences": (("tile", "high_cells"), counts),
         "driven_rows": (("tile",), driven),
         "clipped": ((), float(told["clipped_thresholds" if fused else "clipped_adc"])),
         "cell_voltage": ((), float(macro.cell_voltage)),
-        "read_noise": ((), float(macro.noise_counts) / 2),
     }
+    if fused:
+        # One decision on each line.
+        variables["read_noise"] = (("tile",), np.full(len(rows), float(macro.noise_counts) / 2))
     if fused and "shift" in told:
         # A line of n rows and h high cells is a sum of 2 h - n.
         variables["threshold"] = (("neuron",), (driven[0] - np.asarray(told["shift"], float)) / 2)
@@ -158,6 +162,7 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
         scale = adc.scale(jnp.asarray(steps * driven, float), finest_counted(told["lines"]))
         lsb, centre = (np.asarray(part, float) / steps for part in scale)
         variables["lsb"] = (("tile",), lsb)
+        variables["read_noise"] = (("tile",), _conversion_noise(macro, rows, lsb))
         variables["range_low"] = (("tile",), centre + lsb * (adc.lowest_code - 0.5))
         variables["range_high"] = (("tile",), centre + lsb * (adc.highest_code + 0.5))
     coordinates: dict[str, Any] = {"tile": np.arange(len(counts)), "high_cells": np.arange(counts.shape[1]) / 2 / steps}
@@ -165,6 +170,15 @@ def _labelled(macro: Any, product: Product, told: dict[str, Array], attributes: 
         coordinates["neuron"] = np.arange(len(variables["threshold"][1]))
     attributes |= provenance(macro=macro)
     return labelled(variables, coordinates, attributes, labels=LABELS)
+
+
+def _conversion_noise(macro: SwitchedCapacitor, rows: np.ndarray, lsb: np.ndarray) -> np.ndarray:
+    """Standard deviation of the noise of a conversion for so many rows in use and steps, cells, those of each tile."""
+    assert macro.adc is not None
+    sampled = {number: float(macro.sampled_noise(number)) / 2 for number in set(rows.tolist())}
+    decided = float(macro.comparator_referral * macro.decision_noise_counts) / 2
+    decisions = np.asarray(macro.adc.decision_variance(jnp.asarray(decided / lsb, float)), float) * lsb**2
+    return np.sqrt(np.square([sampled[number] for number in rows.tolist()]) + decisions)
 
 
 def _check_lines(name: str, macro: Any) -> None:

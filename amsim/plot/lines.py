@@ -52,7 +52,7 @@ def plot_line_values(values: xr.Dataset, *, tile: int | None = None, ax: Axes | 
         _range(ax, part, float(share[_outside(cells, part)].sum()))
     if "threshold" in values:
         _thresholds(ax, values)
-    voltage, noise = float(values["cell_voltage"]), float(values["read_noise"])
+    voltage, noise = float(values["cell_voltage"]), float(part["read_noise"])
     ax.plot([], [], " ", label=f"noise per read {noise:.2g} cells; 1 cell = {axes.with_unit(voltage, 'V')}")
     ax.set_ylim(0, 1.08 * ax.dataLim.y1)
     left, right = ax.get_xlim()

@@ -72,8 +72,7 @@ class ArrayCost(CapacitorArray):
         holding = 0.0 if self.leakage is None else self.leakage.hold_time
         driven = work.product.rows / work.product.tiles(array.line_rows)
         high = activity.get("high_cells", jnp.full_like(self.supply, driven / 2))
-        bias = 0.0 if array.readout_centre is None else jnp.mean(array.bias_units_high(array.readout_centre))
-        unknown = array.switched_units(high, driven, bias)
+        unknown = jnp.mean(array.switched_units(high, driven, array.made_centre))
         if array.digits_together > 1:
             unknown = array.switched_unknown(driven)
         switched, joined = activity.get("switched_units", unknown), array.joined_evaluations

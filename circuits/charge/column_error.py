@@ -129,9 +129,9 @@ def _of_one_turn(macro: CapacitorArray, driven: int, activity: float, chosen: st
 
 def _mean_shift(macro: CapacitorArray) -> Array | float:
     """Mean shift of what is read as the bias DACs of its lines make it, counts; of groups `sum_j 2^j c_j`."""
-    if macro.readout_centre is None:
+    made, combined = macro.made_centre, macro.combined_columns
+    if made is None:
         return 0.0
-    made, combined = macro.bias_dac.code(macro.readout_centre) * macro.bias_dac.lsb, macro.combined_columns
     if made.ndim == 0 or made.shape[-1] == 1:
         return jnp.mean(made) * swing_of(combined)
     places = jnp.broadcast_to(places_of(made.shape[-1], combined), made.shape)

@@ -113,17 +113,10 @@ class CapacitorLine(eqx.Module):
         )
 
 
-def _centre_codes(macro: CapacitorArray, tiles: int, slices: int) -> Float[Array, "tiles slices"] | None:
-    """Codes of the bias DACs of lines for `readout_centre`; None without one."""
-    if macro.readout_centre is None:
-        return None
-    return macro.bias_dac.code(jnp.broadcast_to(macro.readout_centre, (tiles, slices)))
-
-
 def line_shifts(macro: CapacitorArray, tiles: int, slices: int) -> Float[Array, "tiles slices"] | None:
     """Shift of each line as its bias DAC makes it for `readout_centre`, counts of that line; None without one."""
-    codes = _centre_codes(macro, tiles, slices)
-    return None if codes is None else codes * macro.bias_dac.lsb
+    made = macro.made_centre
+    return None if made is None else jnp.broadcast_to(made, (tiles, slices))
 
 
 def centre_shifts(
@@ -139,9 +132,8 @@ def centre_shifts(
         tiles: Tiles of the rows.
         slices: Lines side by side.
     """
-    codes, combined = _centre_codes(macro, tiles, slices), macro.combined_columns
-    if codes is None:
+    shifts, combined, dac = line_shifts(macro, tiles, slices), macro.combined_columns, macro.bias_dac
+    if shifts is None:
         return None, 0.0
-    error = 0.0 if line is None else line.bias_error(macro.bias_dac, macro.bias_dac.levels(codes))
-    shifts = codes * macro.bias_dac.lsb
+    error = 0.0 if line is None else line.bias_error(dac, dac.levels(dac.code(shifts)))
     return of_groups(shifts * places_of(slices, combined)[None].astype(shifts.dtype), combined), error

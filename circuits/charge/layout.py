@@ -86,7 +86,8 @@ class Layout(eqx.Module):
         truth_values(dummies=self.dummies)
 
     @property
-    def _in_pairs(self) -> bool:
+    def in_pairs(self) -> bool:
+        """Whether a unit is two halves opposite the centre of the array."""
         return self.arrangement == "common-centroid"
 
     @checked_arguments
@@ -124,61 +125,4 @@ class Layout(eqx.Module):
         field = field + self.correlated_sigma * spatial.correlated_field(die.white, self.correlation_length)
         if not self.dummies:
             field = field + self.edge_error * spatial.open_sides(rows, columns).astype(field.dtype)
-        return spatial.point_symmetric(field) if self._in_pairs else field
-
-    @checked_arguments
-    def column_variance(self, rows: int, columns: int) -> Float[Array, " columns"]:
-        """Variance over dies of the summed errors of each column, closed form.
-
-        Each source by itself: `(rows x)^2` for the linear gradient (0 in pairs), `(sum y^2)^2 + (rows x^2)^2` for the
-        quadratic one and `n + 2 sum_k (n - k) rho^k` for the correlated field, times `(1 + rho^d) / 2` in pairs whose
-        columns stand d apart. Each is multiplied by the square of its source's sigma.
-
-        Args:
-            rows: Number of rows.
-            columns: Number of columns.
-
-        Returns:
-            Variance of the sum over the rows, shape (columns,), 1: the error of a line's total capacitance in units.
-            The edge error has none: it is the same on every die.
-        """
-        integer_between("rows", rows, 1)
-        integer_between("columns", columns, 1)
-        dtype = self.linear_gradient.dtype
-        x, y = spatial.coordinates(columns).astype(dtype), spatial.coordinates(rows).astype(dtype)
-        linear = jnp.zeros_like(x) if self._in_pairs else (rows * x) ** 2
-        quadratic = jnp.sum(y**2) ** 2 + (rows * x**2) ** 2
-        correlated = spatial.correlated_sum_variance(rows, self.correlation_length) * jnp.ones_like(x)
-        if self._in_pairs:
-            apart = jnp.abs(2 * jnp.arange(columns) + 1 - columns).astype(dtype)
-            correlated = correlated * (1.0 + spatial.neighbour_correlation(self.correlation_length) ** apart) / 2
-        return (
-            self.linear_gradient**2 * linear
-            + self.quadratic_gradient**2 * quadratic
-            + self.correlated_sigma**2 * correlated
-        )
-
-    @checked_arguments
-    def cell_variance(self, rows: int, columns: int) -> Float[Array, ""]:
-        """Variance over dies of the error of one cell, mean over the array; closed form, without the edge error.
-
-        Args:
-            rows: Number of rows.
-            columns: Number of columns.
-        """
-        dtype = self.linear_gradient.dtype
-        x, y = spatial.coordinates(columns).astype(dtype), spatial.coordinates(rows).astype(dtype)
-        flat_x, flat_y = jnp.mean(x**2), jnp.mean(y**2)
-        linear = jnp.zeros_like(flat_x) if self._in_pairs else flat_x + flat_y
-        quadratic = jnp.mean(x**4) + jnp.mean(y**4) + flat_x * flat_y
-        correlated = jnp.ones_like(flat_x)
-        if self._in_pairs:
-            rho = spatial.neighbour_correlation(self.correlation_length)
-            apart = (jnp.abs(2 * jnp.arange(size) + 1 - size).astype(dtype) for size in (rows, columns))
-            down, across = (jnp.mean(rho**distance) for distance in apart)
-            correlated = (1.0 + down * across) / 2
-        return (
-            self.linear_gradient**2 * linear
-            + self.quadratic_gradient**2 * quadratic
-            + self.correlated_sigma**2 * correlated
-        )
+        return spatial.point_symmetric(field) if self.in_pairs else field

@@ -49,8 +49,7 @@ def layout_moments(layout: Layout, size: tuple[int, int], on: int, driven: int, 
     across = x[:, :, None] * x[:, None, :]
     apart = jnp.abs(place[:, :, None] - place[:, None, :]).astype(dtype)
     facing = jnp.abs(place[:, :, None] - (columns - 1 - place)[:, None, :]).astype(dtype)
-    paired = layout.arrangement == "common-centroid"
-    linear = 0.0 if paired else layout.linear_gradient**2
+    linear = 0.0 if layout.in_pairs else layout.linear_gradient**2
     rho = spatial.neighbour_correlation(layout.correlation_length).astype(dtype)
 
     def product(first: int, second: int) -> Float[Array, "bits bits"]:
@@ -61,7 +60,7 @@ def layout_moments(layout: Layout, size: tuple[int, int], on: int, driven: int, 
         curved = jnp.sum(one**2) * jnp.sum(other**2) + first * second * across**2 + straight * across
         found = found + layout.quadratic_gradient**2 * curved
         field = _field_sum(rho, rows, first, (0, second - 1)) * rho**apart
-        if paired:
+        if layout.in_pairs:
             field = (field + _field_sum(rho, rows, first, (rows - second, rows - 1)) * rho**facing) / 2
         sums = [jnp.sum(fixed[:count], axis=0).reshape(-1, combined) for count in (first, second)]
         found = found + layout.correlated_sigma**2 * field + sums[0][:, :, None] * sums[1][:, None, :]
@@ -71,7 +70,7 @@ def layout_moments(layout: Layout, size: tuple[int, int], on: int, driven: int, 
     cells = linear * (jnp.sum(one**2) + driven * x**2)
     curved = jnp.sum(one**4) + driven * x**4 + jnp.sum(one**2) * x**2
     own = jnp.full_like(x, float(driven))
-    if paired:
+    if layout.in_pairs:
         down = jnp.abs(2 * jnp.arange(driven) + 1 - rows).astype(dtype)
         own = (own + jnp.sum(rho**down) * rho ** jnp.diagonal(facing, axis1=1, axis2=2)) / 2
     cells = cells + layout.quadratic_gradient**2 * curved + layout.correlated_sigma**2 * own

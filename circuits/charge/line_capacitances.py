@@ -46,8 +46,18 @@ class LineCapacitances(JoinedDigits):
 
     @checked_arguments
     def bias_units_high(self, shift: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Unit capacitors of a bias DAC that go high for a shift, counts."""
-        return (jnp.sum(self.bias_dac.section_units()) + shift) / 2
+        """Unit capacitors of a line's bias DAC that go high for a shift, counts; the half LSB is among them where even.
+
+        Bits of sum B that shift by an odd j have `(B + j) / 2` high; an even j has those of `j - 1` and the half LSB.
+        """
+        return (jnp.sum(self.bias_dac.section_units()[:-1]) + shift) / 2
+
+    @property
+    def made_centre(self) -> Float[Array, "..."] | None:
+        """Shift of lines as their bias DACs make it for `readout_centre`, counts; None without one."""
+        if self.readout_centre is None:
+            return None
+        return self.bias_dac.code(self.readout_centre) * self.bias_dac.lsb
 
     @property
     def sampling_capacitance(self) -> Float[Array, ""] | None:
@@ -88,19 +98,26 @@ class LineCapacitances(JoinedDigits):
 
     @checked_arguments
     def switched_units(
-        self, high: Float[Array, "..."], driven: Float[Array, "..."] | float, bias: Float[Array, "..."] | float = 0.0
+        self, high: Float[Array, "..."], driven: Float[Array, "..."] | float, shift: Float[Array, "..."] | None = None
     ) -> Float[Array, "..."]:
         """Capacitance that the supply charges on all lines of a column in an evaluation, in unit capacitors.
 
         Args:
             high: Cells of the first line that go high.
             driven: Cells of each line in use.
-            bias: Unit capacitors of each bias DAC that go high, the same on both lines of a column.
+            shift: Of the first line by its bias DAC, counts: that of a pair's second line goes the other way, bits of
+                a replica's stand half way as its cells do. None holds the DACs, with no capacitor high.
         """
+        bias: Array | float = 0.0
+        bias_beside: Array | float = 0.0
+        if shift is not None:
+            bias = self.bias_units_high(shift)
+            beside = -shift if self.second_line == "differential" else jnp.zeros_like(shift)
+            bias_beside = self.bias_units_high(beside)
         switched = switched_capacitance(high + bias, self.read_units)
         if self.second_line == "none":
             return switched
-        return switched + switched_capacitance(self.high_beside(high, driven) + bias, self.read_units)
+        return switched + switched_capacitance(self.high_beside(high, driven) + bias_beside, self.read_units)
 
     @property
     def cell_voltage(self) -> Float[Array, ""]:

@@ -129,7 +129,7 @@ def choose_readout(
     """Coding, centre and range of least error times energy.
 
     Args:
-        array: As the product uses it; a `readout_centre` that it has is kept.
+        array: As the product uses it; a `readout_centre` that it has is kept, as its bias DACs make it.
         product: The product.
         codes: Of inputs and weights; their digits are what is chosen.
         profiles: From `line_moments` by coding; a coding of other input digits only may share that of another.
@@ -165,7 +165,7 @@ def _of_read(shift: np.ndarray | None, combined: int) -> np.ndarray | None:
 def _centres(array: CapacitorArray, lines: Moments) -> Sequence[np.ndarray | None]:
     """Shifts that are tried: none, and that of each column's mean to the middle; whole cells, inside the bias DAC."""
     if array.readout_centre is not None:
-        return (np.broadcast_to(np.asarray(array.readout_centre, float), lines.mean[:, 0].shape),)
+        return (np.broadcast_to(np.asarray(array.made_centre, float), lines.mean[:, 0].shape),)
     places = 4.0 ** np.arange(lines.mean.shape[1])
     mean = np.average(lines.mean, axis=1, weights=places)
     largest = 2.0 * np.floor(float((2**array.bias_dac.bits - 1) * array.bias_dac.lsb) / 2.0)
@@ -177,12 +177,10 @@ def _activity(
 ) -> tuple[float, float]:
     """Mean capacitance switched in an evaluation, unit capacitors, and mean number of cells that go high."""
     high = (lines.mean + driven[:, None, None]) / 2
-    bias = 0.0 if shift is None else np.asarray(array.bias_units_high(jnp.asarray(shift)))[:, None]
-    switched = np.asarray(
-        array.switched_units(jnp.asarray(high), jnp.asarray(driven)[:, None, None], jnp.asarray(bias))
-    )
-    # `h (1 - h / T)` of a value that varies is less by its variance over T.
-    spread = lines.variance / 4 / float(array.total_units) * array.lines
+    made = None if shift is None else jnp.asarray(shift)[:, None]
+    switched = np.asarray(array.switched_units(jnp.asarray(high), jnp.asarray(driven)[:, None, None], made))
+    # `h (1 - h / T)` of a value that varies is less by its variance over T, on both lines of a pair; a replica stands.
+    spread = lines.variance / 4 / float(array.read_units) * array.swing
     return float(np.mean(switched - spread)), float(np.mean(high))
 
 

@@ -148,7 +148,6 @@ def test_min_max_clips_nothing_and_all_samples_share_it(case: Any) -> None:
     assert found.calibration.of("hidden").weights.scale.shape == (1, 1)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_chip_passes_through_transforms_and_files(case: Any, result: Any, tmp_path: Any) -> None:
     train = case[1]
     chip, x = result.chip, train.inputs[:4]
@@ -200,7 +199,6 @@ def with_own_statistics(params: Any, x: Array) -> Any:
     return normalised(params, x, train=True)[1]
 
 
-@pytest.mark.slow  # compiles many programs
 def test_batch_statistics_on_the_chip_are_those_of_a_plain_loop(case: Any) -> None:
     params, train, _ = case
     params = {name: {"w": params[name]["w"]} for name in ("hidden", "out")}

@@ -170,7 +170,6 @@ def test_operating_point_is_checked_on_held_out_items(cascade):
     assert float(kept.sel(arrangement=report.attrs["arrangement"])) == float(kept.min())
 
 
-@pytest.mark.slow  # compiles many programs
 def test_one_stage_beats_two_where_all_items_are_events(cascade):
     """A first stage that stops nothing only adds its own energy."""
     stages = [dataclasses.replace(one, retention_leakage=0.0) for one in cascade.stages]

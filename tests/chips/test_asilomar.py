@@ -107,7 +107,6 @@ def test_feature_maps_that_do_not_fit_go_out_and_back() -> None:
     assert found["dram"] == pytest.approx(expected["dram"], rel=1e-5)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_headline_against_eight_bit_at_equal_accuracy_is_predicted() -> None:
     # Best and last logged CIFAR-10 accuracies (facts 4.1). No 8-bit run was logged: its accuracy is taken as that of
     # the same network at 4 bit, interpolated in the logarithm of the energy.

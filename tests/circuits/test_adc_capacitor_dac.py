@@ -177,7 +177,6 @@ def test_gradients_by_capacitors_are_finite_differences(topology, dtype):
         assert gradient[bit] == pytest.approx((high - low) / (2 * step), abs=tolerance * scale)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_dies_batch_with_vmap():
     capacitors = 1e-15 * 2.0 ** np.arange(6) * np.exp(0.05 * np.random.default_rng(0).standard_normal((4, 6)))
 

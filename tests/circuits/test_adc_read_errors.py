@@ -57,7 +57,6 @@ def test_noise_adds_its_variance_and_so_does_its_gradient(adc, name):
     assert np.isfinite(float(still[1]))
 
 
-@pytest.mark.slow  # compiles many programs
 def test_both_noises_of_one_decision_add_in_power():
     """At an ideal transition plus 0.3 LSB the upper code has the probability of a normal law of both variances."""
     sigmas = {"sampled_noise": 0.3, "decision_noise": 0.4}

@@ -115,7 +115,6 @@ def test_tiles_stay_as_few_and_are_even(rows, number):
         assert fewer < product.row_block or product.tiles(fewer) > product.tiles(48)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_a_choice_of_banks_stands():
     forced = dataclasses.replace(LONG, banks=Banks(number=4, in_use=2))
     assert forced.for_rows(3) is forced

@@ -161,7 +161,6 @@ def test_a_coarse_converter_adds_its_quantisation(adc):
     assert float(predicted["quantisation"]) == pytest.approx((2 * 96 / adc.levels) ** 2 / 12, rel=1e-4)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_everything_together_and_wide_ranges():
     """Random designs over wide parameter ranges: the sum of all parts is what the simulation reads."""
     random = np.random.default_rng(3)
@@ -225,7 +224,6 @@ def test_first_numbers_of_the_bankman_line():
     assert math.sqrt(float(found["thermal noise"])) / 2 == pytest.approx(51.9e-6 / (0.6 / 1535.5), rel=2e-3)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_variances_are_differentiable():
     with jax.enable_x64(True):
         macro = jax.tree.map(

@@ -96,7 +96,6 @@ def explicit(macro, part, die, high, levels):
     return np.array(counts).T - 3 * (ROWS + sections[:-1].sum())
 
 
-@pytest.mark.slow  # compiles many programs
 def test_a_shifted_group_reads_the_same_sum():
     """Without errors the converter takes away what the bias DACs add, and its range lies around the shift."""
     macro = pair(readout_centre=2.0 * RNG.integers(-4, 5, (1, COLUMNS)))
@@ -115,7 +114,6 @@ def choose(macro):
     return macro.chosen_readout(coded().product, coded().input_range, coded().weight_range, profiles)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_the_choice_for_groups_predicts_their_error():
     """Centre and range of least error times energy, whose error is that of many reads of many dies."""
     macro = pair(adc=Adc(bits=3), comparator=Comparator(noise=0.1e-3))

@@ -9,8 +9,8 @@ import pytest
 
 import amsim
 from amsim import circuits
-from amsim.circuits import Adc, BiasDac, Comparator, IntegerCode, Operands, SwitchedCapacitor
-from amsim.circuits.charge.readout_choice import line_moments, moments_of
+from amsim.circuits import Adc, BiasDac, Comparator, IntegerCode, Operands, SarAdc, SwitchedCapacitor
+from amsim.circuits.charge.readout_choice import choose_readout, line_moments, moments_of
 from amsim.circuits.contract.products import DenseProduct
 from amsim.circuits.contract.readout import Readout
 
@@ -107,6 +107,28 @@ def test_the_predicted_error_is_that_of_reads(bits):
         return jnp.mean((read - jnp.asarray(X @ W, jnp.float32)) ** 2)
 
     assert best.error == pytest.approx(float(jnp.mean(jax.lax.map(squares, keys))), rel=0.2)
+
+
+@pytest.mark.parametrize("second", ["none", "differential", "replica"])
+def test_what_lines_switch_is_the_mean_over_their_values(second):
+    """Over explicit values of lines that share their charge with the converter; a replica's line does not vary."""
+    macro = SwitchedCapacitor(
+        rows=ROWS, columns=3, second_line=second, readout_centre=7.3, bias_dac=BiasDac(bits=4),
+        adc=SarAdc(bits=4, input_capacitance=30e-15),
+    )  # fmt: skip
+    sums = 2.0 * RNG.integers(0, ROWS + 1, (500, 3)) - ROWS
+    profile = {"mean": sums.mean(axis=0), "square": (sums**2).mean(axis=0), "weights": np.zeros(3)}
+    profile = {name: value[None, None] if name != "weights" else value[None] for name, value in profile.items()}
+    code, told = IntegerCode(jnp.ones(()), 1, True), []
+    choose_readout(
+        macro, DenseProduct(ROWS, 3), (code, code), {("bipolar", "bipolar"): profile},
+        lambda coding, switched, high: told.append((switched, high)) or 1.0,
+    )  # fmt: skip
+    total, high = ROWS + 15.5 + ROWS * 0.3 + 2.04 + 30, (sums + ROWS) / 2
+    # Bits of 15 units, which make 7 of 7.3 counts.
+    lines = {"none": [], "differential": [ROWS - high + (15 - 7) / 2], "replica": [ROWS / 2 + np.full_like(high, 7.5)]}
+    wanted = sum(np.mean(one * (1 - one / total)) for one in [high + (15 + 7) / 2, *lines[second]])
+    assert told == [(pytest.approx(wanted, rel=1e-5), pytest.approx(high.mean(), rel=1e-5))]
 
 
 def test_sums_off_the_middle_are_centred_and_the_user_may_force_it():

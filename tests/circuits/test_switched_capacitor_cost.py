@@ -1,13 +1,14 @@
 """Energy, area and events of the switched-capacitor array against explicit bits and sums by hand."""
 
 import dataclasses
+import itertools
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from switched_capacitor_calls import SMALL, bits_of, f32, report_on
 
-from amsim.circuits import Adc, Comparator, ConvolutionProduct, DenseProduct, Neuron, SwitchedCapacitor, Work
+from amsim.circuits import Adc, BiasDac, Comparator, ConvolutionProduct, DenseProduct, Neuron, SwitchedCapacitor, Work
 
 # Energy, area and events.
 
@@ -26,12 +27,44 @@ def test_switched_charge_is_that_of_explicit_bits():
     modelled = float(report["switched_units"]) * 0.8e-15 * 0.7**2
     assert modelled == pytest.approx(np.mean(joules), rel=1e-5, abs=0)
     assert float(report["clipped_adc"]) == 0
-    # A fused neuron has half of the bias DAC high as well.
+    # A fused neuron has half of the bias DAC's bits high as well; at codes with the half LSB, fewer of them.
     neuron = Neuron(jnp.ones(3), jnp.zeros(3))
     fused = report_on(macro, f32(inputs[:, :12]), f32(weights[:12]), neuron)
-    high = (inputs[:, :12] @ weights[:12] + 12) / 2 * 0.8e-15 + 0.8e-15 * 511.5 / 2
+    high = (inputs[:, :12] @ weights[:12] + 12) / 2 * 0.8e-15 + 0.8e-15 * 511 / 2
     expected = np.mean(0.7**2 * high * (total - high) / total)
     assert float(fused["switched_units"]) * 0.8e-15 * 0.7**2 == pytest.approx(expected, rel=1e-5, abs=0)
+
+
+def bias_high(code: int, bits: int) -> float:
+    """Units of a bias DAC that go high for a code, the setting found among all."""
+    sizes, half = 2.0 ** np.arange(bits), (code + 1) % 2
+    signs = next(one for one in itertools.product((-1, 1), repeat=bits) if one @ sizes + half == code)
+    return float(sizes @ (np.array(signs) > 0)) + half / 2
+
+
+@pytest.mark.parametrize("second", ["none", "differential", "replica"])
+def test_switched_charge_of_shifted_lines_is_that_of_explicit_bits(second):
+    """The DACs of a pair have opposite codes, and a replica's bits stand half way, counted as its cells are."""
+    generator, codes = np.random.default_rng(3), (5, -2, 14, -9)
+    macro = SwitchedCapacitor(
+        rows=12, columns=4, second_line=second, bias_dac=BiasDac(bits=4), readout_centre=jnp.asarray([codes])
+    )
+    inputs, weights = bits_of(generator, 6, 12), bits_of(generator, 12, 4)
+    total = 12 + 15.5 + 12 * 0.3 + 2.04
+    sums = inputs @ weights
+
+    def switched(high, column):
+        bias, against = bias_high(codes[column], 4), bias_high(-codes[column], 4)
+        beside = {"none": 0.0, "differential": 12 - high + against, "replica": 6 + 15 / 2}[second]
+        return sum(one * (total - one) / total for one in (high + bias, beside))
+
+    wanted = np.mean([switched((12 + sums[at]) / 2, at[1]) for at in np.ndindex(sums.shape)])
+    assert float(report_on(macro, f32(inputs), f32(weights))["switched_units"]) == pytest.approx(wanted, rel=1e-5)
+    # Of unknown data the same at the mean number of high cells, mean over lines.
+    work, high = Work(DenseProduct(12, 4), 1, 12, 1.0), {"high_cells": jnp.asarray(5.0)}
+    of_lines = jnp.asarray(np.mean([switched(5.0, column) for column in range(4)]))
+    known = macro.cost(work, high | {"switched_units": of_lines})
+    assert float(macro.cost(work, high).energy) == pytest.approx(float(known.energy), rel=1e-6, abs=0)
 
 
 def test_cost_by_hand():

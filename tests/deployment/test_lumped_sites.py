@@ -58,7 +58,6 @@ def test_an_accelerator_names_the_rule_that_cannot_be_read_so():
     assert [macro.reading for macro in lumped.exact().macros] == ["exact", "exact"]
 
 
-@pytest.mark.slow  # compiles many programs
 def test_steps_of_a_training_are_lumped_and_its_scores_exact():
     generator = np.random.default_rng(0)
     data = Split(np.abs(generator.normal(size=(16, 40))).astype(np.float32), generator.integers(0, 3, 16))

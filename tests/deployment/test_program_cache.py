@@ -25,7 +25,6 @@ jax.jit(lambda x: x * 3)(jnp.ones(3))
 """
 
 
-@pytest.mark.slow  # starts processes
 def test_a_second_process_loads_what_the_first_has_compiled(tmp_path):
     folder = tmp_path / "programs"
     found = []

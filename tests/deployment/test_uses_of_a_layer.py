@@ -111,7 +111,6 @@ def test_a_calibration_reaches_all_uses_of_a_layer() -> None:
         outputs({"tower#4": one})
 
 
-@pytest.mark.slow  # compiles many programs
 def test_a_calibrated_chip_is_the_same_from_its_file(tmp_path: Any) -> None:
     chip = amsim.deploy(network, PARAMS, LINES, key=jax.random.key(0), calibration=Calibration({"tower": choice()}))
     chip.save(tmp_path / "chip.npz")
@@ -138,7 +137,6 @@ def test_a_choice_that_does_not_suit_a_use_is_refused() -> None:
     amsim.deploy(tied, PARAMS, B, calibration=Calibration({"tower": choice(columns), "tower#2": choice()}))(X)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_line_values_of_a_layer_are_those_of_its_uses() -> None:
     chip = amsim.deploy(network, PARAMS, LINES)
     found = {name: site_line_values(chip, X, name) for name in ("tower", "tower#1", "tower#2", "tower#3")}
@@ -165,7 +163,6 @@ def test_uses_of_a_layer_keep_one_macro_where_each_site_has_its_own() -> None:
     assert len(mixed.macros) == 3
 
 
-@pytest.mark.slow  # compiles many programs
 def test_a_repair_of_one_use_leaves_the_others() -> None:
     """The second use is on exact units, whose results need no correction."""
     noisy = dataclasses.replace(

@@ -160,7 +160,6 @@ def test_cost_area_and_gradients(family):
     assert float(spent.cell_capacitance) > 0
 
 
-@pytest.mark.slow  # compiles many programs
 def test_tools_take_its_sources_from_the_class(family):
     macro = family(rows=16, columns=8, cell_sigma=0.5, read_noise=50e-3)
     inputs, weights = operands(16, 3)
@@ -218,7 +217,6 @@ def test_saved_chips_know_registered_classes_only(family, folder, monkeypatch):
         chip.save(folder / "other.npz")
 
 
-@pytest.mark.slow  # compiles many programs
 def test_study_file_names_it(family, tiny_network, folder, monkeypatch):
     (tiny_network / "current.toml").write_text(STUDY)
     result = read_study(tiny_network / "current.toml").run()
@@ -231,7 +229,6 @@ def test_study_file_names_it(family, tiny_network, folder, monkeypatch):
         read_study(tiny_network / "current.toml")
 
 
-@pytest.mark.slow  # starts processes
 def test_command_of_a_study_imports_it(tiny_network, folder):
     (tiny_network / "current.toml").write_text(STUDY)
     options = ["sweep", str(tiny_network / "current.toml"), "--out", str(folder), "--dies", "1"]
@@ -255,7 +252,6 @@ def test_a_class_that_is_not_there_is_named(tiny_network, folder, named, text):
     assert text in str(ended.exception)
 
 
-@pytest.mark.slow  # starts processes
 def test_command_compares_it(folder, monkeypatch):
     whole = amsim.load_dataset()
     few = dataclasses.replace(whole, test=whole.test[:20], train=whole.train[:20])

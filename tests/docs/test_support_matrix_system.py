@@ -135,7 +135,6 @@ def test_continuous_settings_of_the_system(slopes):
     assert not any(np.any(one) for one in others.values())
 
 
-@pytest.mark.slow  # compiles many programs
 def test_counts_and_choices_of_the_system():
     hardware = DESIGNS["systolic array"]
     with jax.disable_jit():

@@ -113,7 +113,6 @@ def test_no_logit_is_right_where_all_are_nan(door):
     np.testing.assert_array_equal(found, np.zeros_like(found))
 
 
-@pytest.mark.slow  # compiles many programs
 def test_a_search_does_not_go_on_from_nan():
     with pytest.raises(FloatingPointError, match="not finite"):
         FRONT_DOORS["design"](diverged, WEIGHTS, Split(INPUTS, np.zeros(16, int)))

@@ -52,7 +52,6 @@ def test_error_is_the_spread_of_repeated_draws():
     assert np.std(areas) == pytest.approx(roc_area_error(0.75, 40, 60), rel=0.1)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_equals_a_plain_loop_over_dies(case):
     params, data = case
     result = evaluate_detector(score, params, SC, data, dies=2, batch=35, key=jax.random.key(7))

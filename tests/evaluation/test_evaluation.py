@@ -50,7 +50,6 @@ def test_equals_a_plain_loop_over_dies_and_reads(case):
     assert len(np.unique(result["accuracy"])) > 1
 
 
-@pytest.mark.slow  # compiles many programs
 def test_die_is_the_same_for_any_population_and_setting(case):
     params, data = case
     few = evaluate(network, params, SC, data, dies=2, key=jax.random.key(7))["accuracy"]
@@ -58,7 +57,6 @@ def test_die_is_the_same_for_any_population_and_setting(case):
     np.testing.assert_array_equal(few, many[:2])
 
 
-@pytest.mark.slow  # compiles many programs
 def test_batch_size_changes_nothing_without_noise(case):
     params, data = case
     ideal = SC.ideal()

@@ -101,7 +101,6 @@ def test_a_part_is_read_as_in_the_whole(name):
     assert np.any(np.abs(whole[9:14] - as_the_first) > 0.1)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_accuracy_is_that_of_one_read_of_all_items():
     die_key, read_key = jax.random.split(KEY)
     chip = amsim.deploy(dense, PARAMS, ARRAY, key=jax.random.fold_in(die_key, 0))

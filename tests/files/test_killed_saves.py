@@ -96,7 +96,6 @@ def test_a_killed_save_of_a_chip(moments, tmp_path):
     check_kills(moments, tmp_path, lambda one: old.save(one / "x.npz"), lambda one: new.save(one / "x.npz"), read)
 
 
-@pytest.mark.slow  # starts processes
 def test_a_killed_save_of_a_network(moments, tmp_path):
     net = NETWORKS["8-bit-fashion"]
     old, new = (net.initial_params(jax.random.key(seed)) for seed in (0, 1))
@@ -117,7 +116,6 @@ def run(monkeypatch, *arguments):
     assert application.run() == 0
 
 
-@pytest.mark.slow  # starts processes
 def test_a_killed_compare(moments, tmp_path, monkeypatch):
     def compare(seed):
         def write(folder):
@@ -138,7 +136,6 @@ def test_a_killed_compare(moments, tmp_path, monkeypatch):
     check_kills(moments, tmp_path, compare(0), compare(1), read)
 
 
-@pytest.mark.slow  # starts processes
 def test_a_killed_train(moments, tmp_path, monkeypatch):
     net = NETWORKS["8-bit-fashion"]
 

@@ -136,7 +136,6 @@ def test_reference_networks_are_members():
     assert NETWORKS["8-bit-fashion"] == ImageNetwork(bits=8, input_maps=1)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_shapes_cost_what_the_deployed_network_costs():
     network = member("gru")
     accelerator = chips.envision2017(4)
@@ -184,7 +183,6 @@ def test_deployed_codes_are_exact(topology, settings):
     assert {row.name: (row.weight_bits, row.input_bits) for row in chip.sites()} == network.word_lengths
 
 
-@pytest.mark.slow  # compiles many programs
 @pytest.mark.parametrize("macro", [ARRAY, DigitalBinary()], ids=lambda macro: type(macro).__name__)
 def test_arrays_without_errors_compute_mixed_word_lengths_exactly(macro):
     network = member("gru", **MIXED, depth=1)

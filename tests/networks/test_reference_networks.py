@@ -41,7 +41,6 @@ def test_binary_network_is_exact_without_errors(images, hardware):
     np.testing.assert_array_equal(logits, expected)
 
 
-@pytest.mark.slow  # whole networks
 @pytest.mark.parametrize("bits", [2, pytest.param(4, marks=pytest.mark.slow)])  # the same program at other grids
 def test_multi_bit_networks_are_exact_without_errors(images, bits):
     net, params, expected = plain_logits(f"{bits}-bit-fashion", images)
@@ -53,7 +52,6 @@ def test_multi_bit_networks_are_exact_without_errors(images, bits):
     np.testing.assert_allclose(analog(few, key=jax.random.key(1)), expected[:50], atol=1e-4)
 
 
-@pytest.mark.slow  # whole networks
 @pytest.mark.parametrize(
     "error",
     [

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from amsim.circuits.charge.layout import Layout
+from amsim.circuits.charge.layout_error import layout_moments
 from amsim.noise import spatial
 
 ROWS, COLUMNS = 7, 4
@@ -51,8 +52,6 @@ def test_covariance_of_the_correlated_field_is_exact(length):
         rho = math.exp(-1 / length) if length else 0.0
         for (a, b, c, d), found in np.ndenumerate(covariance):
             assert found == pytest.approx(rho ** abs(a - c) * rho ** abs(b - d), abs=1e-12)
-        summed = covariance[:, 0, :, 0].sum()
-        assert float(spatial.correlated_sum_variance(ROWS, length)) == pytest.approx(summed, rel=1e-12)
 
 
 def test_correlated_field_by_its_length():
@@ -144,7 +143,8 @@ def test_variance_of_a_column(arrangement, source):
         die = layout.fabricate(jax.random.key(0), ROWS, COLUMNS)
         slopes = jax.jit(jax.jacobian(lambda die: jnp.sum(layout.errors(die, ROWS, COLUMNS), axis=0)))(die)
         variance = sum(np.sum(np.asarray(leaf).reshape(COLUMNS, -1) ** 2, axis=1) for leaf in jax.tree.leaves(slopes))
-        np.testing.assert_allclose(layout.column_variance(ROWS, COLUMNS), variance, rtol=1e-10, atol=1e-25)
+        moments = layout_moments(layout, (ROWS, COLUMNS), ROWS, ROWS, COLUMNS)
+        np.testing.assert_allclose(np.diagonal(moments.line), variance, rtol=1e-10, atol=1e-25)
 
 
 def test_draws_are_standard():
@@ -159,7 +159,8 @@ def test_draws_are_standard():
 def test_layout_under_transformations():
     def size(layout):
         die = layout.fabricate(jax.random.key(2), ROWS, COLUMNS)
-        return jnp.sum(layout.errors(die, ROWS, COLUMNS) ** 2) + jnp.sum(layout.column_variance(ROWS, COLUMNS))
+        moments = layout_moments(layout, (ROWS, COLUMNS), ROWS, ROWS)
+        return jnp.sum(layout.errors(die, ROWS, COLUMNS) ** 2) + jnp.sum(moments.line)
 
     for layout in (EVERY, Layout(correlation_length=0.0, dummies=False)):
         assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(jax.jit(jax.grad(size))(layout)))

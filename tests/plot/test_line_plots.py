@@ -1,5 +1,7 @@
 """What lines carry before they are read, and its picture."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +57,24 @@ def test_line_values_and_clipping_against_plain_sums(narrow):
     volts = float(NARROW.supply * NARROW.unit_capacitance / NARROW.total_capacitance)
     assert float(found["cell_voltage"]) == pytest.approx(volts, rel=1e-6, abs=0)
     assert found.attrs["macro"] == described(NARROW)
+
+
+def test_noise_is_what_a_search_makes_of_its_decisions():
+    """Searches written out in NumPy, each decision with noise of its own, beside kT/C noise of the line."""
+    plain = circuits.SwitchedCapacitor(rows=128, columns=4, adc=circuits.SarAdc(bits=6))
+    comparator = circuits.Comparator(noise=3.0 * float(plain.cell_voltage))
+    macro = dataclasses.replace(plain, comparator=comparator)
+    found = line_values(macro, GENERATOR.choice([-1.0, 1.0], (3, 192)), GENERATOR.choice([-1.0, 1.0], (192, 2)))
+    thermal = 1.380649e-23 * 300.0 / float(plain.total_capacitance) / float(plain.cell_voltage) ** 2
+    for lsb, noise in zip((2.0, 1.0), found["read_noise"].values, strict=True):
+        values = GENERATOR.uniform(20.0, 44.0, 200_000)
+        code = np.zeros_like(values)
+        for place in 2.0 ** np.arange(5, -1, -1):
+            drawn = GENERATOR.normal(0.0, 3.0 / lsb, values.size)
+            code = np.where(values + drawn > code + place - 0.5, code + place, code)
+        searched = (np.mean((code - values) ** 2) - 1 / 12) * lsb**2
+        assert noise**2 == pytest.approx(thermal + searched, rel=0.05)
+        assert noise**2 < 0.8 * 9.0
 
 
 def test_bars_are_codes_of_the_converter(narrow):

@@ -247,7 +247,6 @@ def test_a_browser_draws_every_chart(width, tmp_path):
     assert max(float(given["width"]) for given in drawn) <= max(width, 500)
 
 
-@pytest.mark.slow  # starts processes
 @in_a_browser
 def test_a_reader_can_switch_axes_and_quantities_in_a_browser(tmp_path):
     """As a reader clicks, in a copy of the page that may run one more script."""
@@ -280,7 +279,6 @@ def test_hostile_names_do_not_run_in_a_browser(tmp_path):
     assert complaints == []
 
 
-@pytest.mark.slow  # starts processes
 @in_a_browser
 def test_a_browser_prints_a_page_on_a4(tmp_path):
     path = write_report(comparison(), tmp_path / "page.html")

@@ -69,7 +69,6 @@ def test_yield_of_an_evaluation_at_a_limit():
     assert "75 % (19.4 .. 99.4) at least 0.9" in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
-@pytest.mark.slow  # compiles many programs
 def test_pixels_and_lines(tmp_path):
     figure = result_picture(make_comparison())
     for kind in ("png", "pdf", "svg"):

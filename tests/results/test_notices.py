@@ -126,7 +126,6 @@ def test_a_scale_of_errors_that_are_not_there():
         amsim.fine_tune(network, PARAMS, digital, DATA, decision_rule="tanh", **options)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_an_axis_along_which_nothing_changes():
     def measure(hardware):
         return {"area": hardware.area}

@@ -56,7 +56,6 @@ def test_a_whole_store_is_read_without_computing(tmp_path: Path) -> None:
         np.testing.assert_array_equal(result["error"].values, expected["error"].values)
 
 
-@pytest.mark.slow  # starts processes
 def test_a_killed_store_goes_on(tmp_path: Path) -> None:
     store = unpacked("study_interrupted", tmp_path)
     as_if_written_here(store, tmp_path)
@@ -67,7 +66,6 @@ def test_a_killed_store_goes_on(tmp_path: Path) -> None:
         np.testing.assert_allclose(result["error"].values, expected["error"].values, rtol=1e-5)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_a_store_of_another_study_is_refused(tmp_path: Path) -> None:
     store = unpacked("study_interrupted", tmp_path)
     as_if_written_here(store, tmp_path)

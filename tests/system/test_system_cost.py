@@ -175,7 +175,6 @@ def test_nothing_is_counted_twice_or_lost():
     assert far == pytest.approx(weights, rel=1e-5)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_halves_of_a_network_add_up_to_the_whole():
     # Too few columns to keep even the first layer, which a half could otherwise.
     accelerator = dataclasses.replace(roomy(), macros=(dataclasses.replace(ARRAY, columns=8), UNITS))
@@ -224,7 +223,6 @@ def network(params, images):
     return jax.nn.relu(values).reshape(len(images), -1) @ params["dense"]
 
 
-@pytest.mark.slow  # compiles many programs
 def test_the_workload_of_a_chip_costs_what_the_chip_does():
     keys = jax.random.split(jax.random.key(0), 3)
     params = {"conv1": jax.random.normal(keys[0], (3, 3, 4, 6)), "dense": jax.random.normal(keys[1], (180, 10))}

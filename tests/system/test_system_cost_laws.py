@@ -74,7 +74,6 @@ def test_energy_rises_with_word_length(macro):
         assert values[0] < values[-1], name
 
 
-@pytest.mark.slow  # compiles many programs
 def test_latency_never_rises_with_more_macros():
     flowing = SystolicArray(registers=circuits.RegisterFile())
     spreads = [(Spread(1), Spread(1)), (Spread(2, "pixels"), Spread(2)), (Spread(4, "pixels"), Spread(5))]
@@ -163,7 +162,6 @@ def scaled(accelerator, logs):
     return eqx.tree_at(lambda a: [place(a) for place in places], accelerator, values)
 
 
-@pytest.mark.slow  # compiles many programs
 def test_gradients_equal_central_differences():
     with jax.enable_x64(True):
         accelerator, layers = small(), three_layers().layers

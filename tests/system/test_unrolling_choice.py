@@ -114,7 +114,6 @@ def test_the_choice_is_told_and_can_be_forced(layer, chosen):
     assert float(free["area"]) == float(forced["pixels x output channels"]["area"])
 
 
-@pytest.mark.slow  # compiles many programs
 def test_units_that_wait_for_weights_gain_nothing():
     # 24 weights a cycle at 16 bits a cycle: full units would wait for them, so the way with the least traffic wins.
     layer = dense("a", 64, 24, 4)
@@ -150,7 +149,6 @@ def test_other_organisations_keep_the_wires_of_the_macro():
     assert array.cost(Workload("a", (layer,)))["unrolling"].item() == ""
 
 
-@pytest.mark.slow  # compiles many programs
 def test_the_choice_passes_through_transforms():
     network = Workload("two", (dense("a", 40, 7, 1), convolution("b", 4, 4, 6, 10, 3))).layers
 

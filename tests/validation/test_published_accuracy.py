@@ -29,7 +29,6 @@ DATA = Split(INPUTS, np.where(np.arange(40) % 10 == 0, (PLAIN + 1) % 4, PLAIN))
 NOISY = SwitchedCapacitor(rows=64, columns=4, comparator=Comparator(noise=20e-3))
 
 
-@pytest.mark.slow  # whole networks
 def test_loss_is_that_of_accuracies_counted_elsewhere():
     found = accuracy_loss(network, WEIGHTS, NOISY, DATA, dies=3, seed=5)
     chips = amsim.evaluate(network, WEIGHTS, NOISY, DATA, dies=3, key=jax.random.key(5))
