@@ -75,7 +75,7 @@ def resident(dots: Dots) -> list[str]:
     """Networks that lie in a digital binary array as a whole, and load no weights."""
     one = dots.result
     digital = one["circuit_family"].values == "digital-binary"
-    none = one["energy"].sel(component="weight_memory").values == 0
+    none = one["energy"].sel(component="weight_memory").values < 1e-3 * one["energy"].sum("component").values
     names = [f"`{name}`" for name in one["network"].values[digital & none]]
     if not names:
         return []
