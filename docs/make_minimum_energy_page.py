@@ -138,12 +138,8 @@ def main() -> None:
         f"inference, which adds {1e12 * DRAM:g} pJ for each bit of weights (facts 7.1).",
     ]
     for dots in tasks:
-        lines += [
-            "",
-            f"## {TASKS[dots.name]}",
-            "",
-            *table(["claim", "", "measured"], [one.row for one in claims(dots)]),
-        ]
+        rows = [one.row for one in claims(dots)]
+        lines += ["", f"## {TASKS[dots.name]}", "", *table(["claim", "", "measured"], rows), *resident(dots)]
     lines += [
         "", "## Across tasks", "", *table(["claim", "", "measured"], [one.row for one in across(tasks)]), "",
         "## Pictures", "",
