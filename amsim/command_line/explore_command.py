@@ -33,7 +33,8 @@ def explore(
         typer.Option(help="Result of an earlier exploration, whose networks are not trained again; may be repeated."),
     ] = None,
     family: Annotated[
-        str | None, typer.Option(help="Networks to choose among, images or sequences; else those of the records.")
+        str | None,
+        typer.Option(help="Networks to choose among, images or sequences; else those of the records or of what ships."),
     ] = None,
     setting: Annotated[
         list[str] | None,
@@ -44,7 +45,7 @@ def explore(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Data set, .npz file or folder of pictures by class; by default that of the first record."),
+        typer.Option(help="Data set, .npz file or folder of pictures; by default that of the first record or family."),
     ] = None,
     max_latency: Annotated[float | None, typer.Option(help="Largest time of an inference, s.")] = None,
     max_area: Annotated[float | None, typer.Option(help="Largest chip area, m^2.")] = None,
@@ -68,7 +69,11 @@ def explore(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON instead of tables.")] = False,
 ) -> None:
-    """Find network, precision, circuit, supply and memories of least energy at an accuracy, chosen together."""
+    """Find network, precision, circuit, supply and memories of least energy at an accuracy, chosen together.
+
+    Without --records, --family and --steps the answer is from results that ship, of the data fashion-mnist-mini (the
+    default) and spoken-digits, within a minute; with --rate or --copies their costs are computed anew.
+    """
     from amsim.command_line.families import import_families
     from amsim.exploration import DesignSpace, Limits, TrainingBudget
     from amsim.exploration import explore as run_exploration

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from amsim.exploration.hardware_points import Base, FamilyPoints, RefusedError, family_points
-from amsim.exploration.members import Member, weight_bits, workload_of
+from amsim.exploration.hardware_points import Base, FamilyPoints, PointsOf, RefusedError, family_points
+from amsim.exploration.members import Member, weight_bits
 from amsim.exploration.records import Place, Record
 from amsim.exploration.space import DesignSpace, Limits
 from amsim.networks.families import Configuration
@@ -20,8 +20,8 @@ class Best:
 
     Attributes:
         words: What was chosen, in words; empty where no point keeps the limits.
-        hardware: The hardware; where no point keeps the limits, that of the first point.
-        base: What codes and ranges of the circuit are chosen on.
+        points: All design points of the network on the family.
+        point: Number of the best one; where no point keeps the limits, that of the first one of the circuit.
         energy: By component, J; it and all below are NaN where no point keeps the limits.
         latency: s.
         area: m^2.
@@ -29,12 +29,22 @@ class Best:
     """
 
     words: str
-    hardware: Accelerator
-    base: Base
+    points: FamilyPoints
+    point: int
     energy: np.ndarray
     latency: float
     area: float
     power: float
+
+    @property
+    def hardware(self) -> Accelerator:
+        """The hardware."""
+        return self.points.hardware(self.point)
+
+    @property
+    def base(self) -> Base:
+        """What codes and ranges of the circuit are chosen on."""
+        return self.points.variants[int(self.points.variant[self.point])].base
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,8 +101,15 @@ class Costs:
         reach: How far the design points go.
     """
 
-    def __init__(self, members: Sequence[Member], space: DesignSpace, limits: Limits, report: Progress) -> None:
-        """Compute the cost of every design point."""
+    def __init__(
+        self,
+        members: Sequence[Member],
+        space: DesignSpace,
+        limits: Limits,
+        report: Progress,
+        points_of: PointsOf = family_points,
+    ) -> None:
+        """Find the cost of every design point, by default by computing it."""
         self.dots: dict[Place, Dot] = {}
         self._of: dict[Member, list[Dot]] = {member: [] for member in members}
         self.refused: dict[tuple[Member, str], str] = {}
@@ -102,12 +119,12 @@ class Costs:
             seeds.setdefault(member.configuration, []).append(member)
         total, done = len(seeds) * len(space.families), 0
         for configuration, trained in seeds.items():
-            workload, weights = workload_of(configuration), weight_bits(configuration)
+            weights = weight_bits(configuration)
             for family in space.families:
                 report("cost of networks on families", done, total)
                 done += 1
                 try:
-                    points = family_points(configuration, family, space, limits.rate)
+                    points = points_of(configuration, family, space, limits.rate)
                 except RefusedError as error:
                     self.refused |= {(member, family): str(error) for member in trained}
                     continue
@@ -118,7 +135,7 @@ class Costs:
                 for circuit, best in _best_by_circuit(points, quantities, limits).items():
                     for member in trained:
                         place = Place(member, family, circuit)
-                        self.dots[place] = Dot(place, *best, weights=weights, macs=int(workload.macs))
+                        self.dots[place] = Dot(place, *best, weights=weights, macs=points.macs)
                         self._of[member].append(self.dots[place])
 
     def of(self, member: Member) -> list[Dot]:
@@ -164,9 +181,9 @@ def _best_by_circuit(
     keeps = points.possible.copy()
     for name, limit in limits.by_quantity.items():
         keeps &= quantities[name] <= limit
-    circuits = np.asarray([one.circuit for one in points.variants])[points.variant]
+    circuits = np.asarray(points.circuits)[points.variant]
     found = {}
-    for circuit in dict.fromkeys(one.circuit for one in points.variants):
+    for circuit in dict.fromkeys(points.circuits):
         own = circuits == circuit
         among = own & keeps
         found[circuit] = (int(own.sum()), int(among.sum()), _best(points, quantities, energy, own, among))
@@ -183,14 +200,10 @@ def _best(
     """The point of least energy among some; NaN where there are none."""
     if not among.any():
         first, none = int(np.argmax(own)), np.nan
-        base = points.variants[int(points.variant[first])].base
-        return Best("", points.hardware(first), base, np.full(points.energy.shape[1], none), none, none, none)
+        return Best("", points, first, np.full(points.energy.shape[1], none), none, none, none)
     point = int(np.argmin(np.where(among, energy, np.inf)))
-    base = points.variants[int(points.variant[point])].base
     latency, area, power = (float(quantities[name][point]) for name in ("latency", "area", "power"))
-    return Best(
-        points.words(point), points.hardware(point), base, points.energy[point].astype(float), latency, area, power
-    )
+    return Best(points.words(point), points, point, points.energy[point].astype(float), latency, area, power)
 
 
 def energy_to_beat(dots: Mapping[Place, Dot], records: Mapping[Place, Record], accuracy: float) -> float:

@@ -17,11 +17,12 @@ from amsim.datasets.given_data import given_dataset
 from amsim.datasets.load import DATASETS
 from amsim.datasets.split import Dataset
 from amsim.exploration.dots import Costs
-from amsim.exploration.hardware_points import check_settings
+from amsim.exploration.hardware_points import check_settings, family_points
 from amsim.exploration.members import Member, given_configurations
 from amsim.exploration.records import Place, Record, given_records, recorded_members, records_digest
 from amsim.exploration.result import result_of
 from amsim.exploration.rounds import Rounds, jobs_of
+from amsim.exploration.shipped_results import shipped_data, shipped_points, shipped_results
 from amsim.exploration.space import DesignSpace, Limits
 from amsim.exploration.training import TrainingBudget
 from amsim.files.array_content import array_content
@@ -60,10 +61,14 @@ def explore(
     alike, has one circuit. Networks whose dots all have more energy than one that is known to reach every accuracy are
     not trained.
 
+    With neither `networks` nor `records` nor `training` the answer is from results that ship, of "fashion-mnist-mini"
+    and "spoken-digits" (docs/results/minimum_energy.md), within a minute. Their costs are kept for the default space
+    without a rate, and computed for any other, which takes some seconds a network.
+
     Args:
         accuracy: Least mean accuracy over dies and test items, or several.
         networks: Configurations to choose among (`amsim.exploration.network_grid` makes a grid); None takes those of
-            the records.
+            the records, or of what ships.
         data: As in `amsim.compare`: a name, file, folder, `Dataset` or arrays.
         records: Results of earlier explorations of the same data, as Datasets or files, whose accuracies count as
             known: a network is trained again only where some of its dots have none.
@@ -107,7 +112,8 @@ def explore(
     folder = None if weights is None else checked_path("weights", weights, "the path of a folder")
     dataset, name = _data(data, training)
     items = {} if dataset is None else {"items": _items_digest(dataset)}
-    known = given_records("records", records, name, items.get("items"))
+    shipped = records is None and networks is None and training is None and name in shipped_data()
+    known = given_records("records", shipped_results(name) if shipped else records, name, items.get("items"))
     members = _members(networks, known, seed)
     if dataset is not None:
         _check_items(members, dataset)
@@ -122,7 +128,8 @@ def explore(
         **versions(),
     }
     with reporting(progress) as report:
-        costs = Costs(members, space, limits, report)
+        points_of = shipped_points(name, space, limits.rate) if shipped else family_points
+        costs = Costs(members, space, limits, report, points_of)
         _check_limits(costs, limits)
         untrained = [one for one in members if any(place not in known for place in costs.allowed(one))]
         if training is not None and untrained:
@@ -201,7 +208,10 @@ def _members(networks: Any, known: Mapping[Place, Record], seed: int) -> list[Me
     recorded = recorded_members(known)
     if networks is None:
         if not recorded:
-            raise ValueError("Argument `networks` must be given where there are no `records`, but is None.")
+            raise ValueError(
+                "Argument `networks` must be given where there are no `records`, but is None: results ship of the data "
+                f"{' and '.join(shipped_data())} alone, for calls without `training`."
+            )
         return recorded
     members = []
     for configuration in given_configurations("networks", networks):

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -68,7 +68,9 @@ class FamilyPoints:
     """Design points of one network on one family.
 
     Attributes:
-        variants: Hardware without a choice of memories.
+        circuits: What the accuracy of each variant, hardware without a choice of memories, depends on, in words.
+        choices: All that was chosen for each variant, in words.
+        make: Makes the variants; where costs are known they are needed for a few points only.
         variant: Number of the variant of each point, shape (points,).
         memories: Bits of weight and activation memory of each point, shape (points, 2).
         energy: By component, J, shape (points, components).
@@ -76,10 +78,13 @@ class FamilyPoints:
         area: m^2, shape (points,).
         fits: Whether the network fits the memories, or there is a DRAM, shape (points,).
         keeps_rate: Whether an inference is done before the next one, shape (points,).
+        macs: Multiply-accumulates per inference.
         left_out: Why settings of macros are left out with which the family cannot run the network, by their words.
     """
 
-    variants: Sequence[Variant]
+    circuits: Sequence[str]
+    choices: Sequence[str]
+    make: Callable[[], Sequence[Variant]]
     variant: np.ndarray
     memories: np.ndarray
     energy: np.ndarray
@@ -87,7 +92,13 @@ class FamilyPoints:
     area: np.ndarray
     fits: np.ndarray
     keeps_rate: np.ndarray
+    macs: int
     left_out: Mapping[str, str]
+
+    @functools.cached_property
+    def variants(self) -> Sequence[Variant]:
+        """Hardware without a choice of memories."""
+        return self.make()
 
     @property
     def possible(self) -> np.ndarray:
@@ -102,8 +113,12 @@ class FamilyPoints:
     def words(self, point: int) -> str:
         """What was chosen at a point, in words."""
         weights, activations = self.memories[point] / KILOBYTE
-        own = self.variants[int(self.variant[point])].words
+        own = self.choices[int(self.variant[point])]
         return f"{own}, {weights:g} kB of weights, {activations:g} kB of activations"
+
+
+PointsOf = Callable[[Configuration, str, DesignSpace, float | None], FamilyPoints]
+"""Gives the design points of a network on a family, as `family_points` does."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +170,18 @@ def _points(question: _Question) -> FamilyPoints:
         part |= {"variant": np.repeat(members, len(memories)), "memories": np.tile(memories, (len(members), 1))}
         parts.append(part)
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return FamilyPoints(variants, **whole, left_out=left_out)
+    circuits, choices = [one.circuit for one in variants], [one.words for one in variants]
+    return FamilyPoints(circuits, choices, lambda: variants, **whole, macs=int(workload.macs), left_out=left_out)
+
+
+def family_variants(configuration: Configuration, family: str, space: DesignSpace) -> list[Variant]:
+    """Hardware of a family for a network, without a choice of memories, in the order of `FamilyPoints.variants`.
+
+    Raises:
+        RefusedError: The family cannot run the network; the text says why.
+    """
+    own = _own_hardware(configuration, family)
+    return list(_variants(own, _bases(configuration, family, own, space)[0], space))
 
 
 def family_hardware(network: Network, family: str) -> Accelerator:
@@ -240,6 +266,8 @@ def _refusal(own: Accelerator, point: Mapping[str, Any]) -> str | None:
 
 def check_settings(space: DesignSpace) -> None:
     """Raise ValueError unless every setting of a space is one of some family, which takes each of its values."""
+    if not space.settings:
+        return
     hardware = [Design(family, bits).accelerator() for family in space.families for bits in reversed(WORD_LENGTHS)]
     for path, values in space.settings.items():
         having = [one for one in hardware if _has(one, path)]

@@ -20,6 +20,18 @@ LABELS = {
     "on_front": ("1", "whether no other dot has less energy and as much accuracy, or more accuracy and no more energy"),
     "remark": ("1", "why there is no accuracy, or no design point"),
     "best_dot": ("1", "dot of least energy of a family that reaches the accuracy, -1 for none"),
+    "pair_configuration": ("1", "settings of the network of a pair of network and family"),
+    "pair_family": ("1", "circuit family of the pair"),
+    "pair_macs": ("1", "multiply-accumulates per inference"),
+    "variant_circuit": ("1", "settings that the accuracy depends on, of each choice of a supply and comparators"),
+    "variant_choice": ("1", "supply and comparators in words"),
+    "point_variant": ("1", "number of the choice of supply and comparators of each design point"),
+    "point_memories": ("bit", "capacities of weight and activation memory of each design point"),
+    "point_energy": ("J", "energy per inference of each design point"),
+    "point_latency": ("s", "latency of each design point"),
+    "point_area": ("m^2", "area of each design point"),
+    "point_fits": ("1", "whether the network fits the memories, or there is a DRAM"),
+    "point_keeps_rate": ("1", "whether an inference is done before the next one"),
     "why": ("1", "why the family wins or loses"),
 }
 """Unit and long name by name."""

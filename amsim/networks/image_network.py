@@ -201,8 +201,9 @@ class ImageNetwork(QuantisedNetwork):
         keys = jax.random.split(key, len(shapes))
         params: Params = {}
         for index, name in enumerate(self.layer_names[:-1]):
-            params[name] = initial_layer(keys[index], shapes[name], *initial_scale(lengths[index + 1][1]))
-        params["dense"] = initial_layer(keys[-1], shapes["dense"], 2.0, 0.0)
+            scale = initial_scale(lengths[index + 1][1])
+            params[name] = initial_layer(keys[index], shapes[name], *scale, lengths[index][0])
+        params["dense"] = initial_layer(keys[-1], shapes["dense"], 2.0, 0.0, lengths[-1][0])
         return params
 
     def augmented(self, inputs: Array, key: PRNGKeyArray) -> Array:

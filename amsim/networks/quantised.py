@@ -116,10 +116,11 @@ def normalised(sums: Array, layer: dict[str, Array], batch_statistics: bool) -> 
     return centred * gain.reshape(*ones, -1) + layer["shift"].reshape(*ones, -1), statistics
 
 
-def initial_layer(key: PRNGKeyArray, shape: Sequence[int], gain: float, shift: float) -> dict[str, Array]:
-    """Uniform latent weights of a layer with these gains and shifts and unit statistics."""
+def initial_layer(key: PRNGKeyArray, shape: Sequence[int], gain: float, shift: float, bits: int) -> dict[str, Array]:
+    """Uniform latent weights of a layer with these gains and shifts and unit statistics, for a word length."""
     filters = shape[-1]
-    kernel = jax.random.uniform(key, tuple(shape), minval=-0.5, maxval=0.5)
+    largest = initial_weight(bits)
+    kernel = jax.random.uniform(key, tuple(shape), minval=-largest, maxval=largest)
     # Without a type they would take that of what meets them, and a training step would compile a second time.
     return {
         "kernel": kernel,
@@ -128,6 +129,11 @@ def initial_layer(key: PRNGKeyArray, shape: Sequence[int], gain: float, shift: f
         "mean": jnp.zeros((filters,)),
         "variance": jnp.ones((filters,)),
     }
+
+
+def initial_weight(bits: int) -> float:
+    """Largest initial weight: half the range, or at 2 bits all of it, since weights below a half are 0 there."""
+    return 1.0 if bits == 2 else 0.5
 
 
 def initial_scale(bits: int) -> tuple[float, float]:

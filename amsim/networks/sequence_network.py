@@ -191,16 +191,18 @@ class SequenceNetwork(QuantisedNetwork):
         keys = jax.random.split(key, len(shapes))
         params: Params = {}
         for index, (name, shape) in enumerate(shapes.items()):
+            bits = lengths[index][0]
             if name == "dense":
-                params[name] = initial_layer(keys[index], shape, 2.0, 0.0)
+                params[name] = initial_layer(keys[index], shape, 2.0, 0.0, bits)
             elif name.endswith(".recurrent"):
-                variance = 1.0 if lengths[index][0] == 1 else 1 / 12
-                layer = initial_layer(keys[index], shape, 1 / math.sqrt(3 * self.width * variance), 0.0)
+                # Of weights -1 and +1; of as many zeros as both of these; uniform.
+                variance = {1: 1.0, 2: 1 / 2}.get(bits, 1 / 12)
+                layer = initial_layer(keys[index], shape, 1 / math.sqrt(3 * self.width * variance), 0.0, bits)
                 params[name] = {"kernel": layer["kernel"], "gain": layer["gain"]}
             elif name.endswith(".input"):
-                params[name] = initial_layer(keys[index], shape, 1.0, 0.0)
+                params[name] = initial_layer(keys[index], shape, 1.0, 0.0, bits)
             else:
-                params[name] = initial_layer(keys[index], shape, *initial_scale(lengths[index + 1][1]))
+                params[name] = initial_layer(keys[index], shape, *initial_scale(lengths[index + 1][1]), bits)
         return params
 
     def augmented(self, inputs: Array, key: PRNGKeyArray) -> Array:
