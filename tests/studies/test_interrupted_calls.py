@@ -22,6 +22,14 @@ def network(params, inputs):
     return inputs @ params["w"]
 
 
+@pytest.fixture(autouse=True)
+def listening():
+    """Python hears the signal also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt(phase, done, total):
     """A signal after the first part of the work, as a notebook's stop button sends it."""
     if 0 < done < total:
