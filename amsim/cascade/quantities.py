@@ -1,7 +1,6 @@
 """Units and long names of what cascades return."""
 
 LABELS = {
-    "stage": ("1", "stage"),
     "part": ("1", "part of the power"),
     "other": ("1", "constant power beside the chips"),
     "run": ("1", "run"),

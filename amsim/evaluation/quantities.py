@@ -7,8 +7,6 @@ LABELS = {
     "yield_high": ("1", "upper end of the 95 % interval of the yield"),
     "part": ("1", "dies seen or unseen in training"),
     "data": ("1", "items seen or unseen in training"),
-    "score": ("1", "score"),
-    "auc_error": ("1", "standard error of the mean area from the finite number of items"),
     "source": ("1", "source of error"),
     "accuracy_loss": ("1", "loss of accuracy by a source alone"),
     "loss_increase": ("1", "loss that a source alone adds"),

@@ -25,8 +25,14 @@ from amsim.results.labelled import labelled
 from amsim.results.provenance import described
 from amsim.system.hardware import COMPONENTS
 
-OF_POINTS = ("energy", "latency", "area", "fits", "keeps_rate")
-"""What is known of every design point."""
+OF_POINTS = {
+    "point_energy": "energy",
+    "point_latency": "latency",
+    "point_area": "area",
+    "point_fits": "fits",
+    "point_keeps_rate": "keeps_rate",
+}
+"""Attribute of `FamilyPoints` that each variable over every design point holds."""
 
 
 def shipped_data() -> list[str]:
@@ -83,7 +89,7 @@ def shipped_points(data: str, space: DesignSpace, rate: float | None) -> PointsO
             return family_points(configuration, family, space, rate)
         own = held.isel(pair=places[asked])
         make = functools.partial(family_variants, configuration, family, default)
-        arrays = {name: own[f"point_{name}"].values for name in OF_POINTS}
+        arrays = {attribute: own[name].values for name, attribute in OF_POINTS.items()}
         arrays |= {name: arrays[name].astype(bool) for name in ("fits", "keeps_rate")}
         return FamilyPoints(
             list(map(str, own["variant_circuit"].values)),
@@ -132,11 +138,11 @@ def shipped_dataset(
     variables["variant_choice"] = (("pair", "variant"), np.asarray([one.choices for one in found.values()], str))
     variables["point_variant"] = (("point",), first.variant[order])
     variables["point_memories"] = (("point", "memory"), first.memories[order])
-    for name in OF_POINTS:
-        each = [getattr(one, name)[own] for one, own in zip(found.values(), orders, strict=True)]
-        dims = ("pair", "point", "component") if name == "energy" else ("pair", "point")
+    for name, attribute in OF_POINTS.items():
+        each = [getattr(one, attribute)[own] for one, own in zip(found.values(), orders, strict=True)]
+        dims = ("pair", "point", "component") if attribute == "energy" else ("pair", "point")
         kind = np.int8 if each[0].dtype == bool else np.float32
-        variables[f"point_{name}"] = (dims, np.asarray(each, kind))
+        variables[name] = (dims, np.asarray(each, kind))
     of_dots = {str(name): (one.dims, one.values) for name, one in records.data_vars.items() if one.dims == ("dot",)}
     coordinates = {"component": list(COMPONENTS)}
     return labelled(

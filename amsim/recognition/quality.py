@@ -15,11 +15,6 @@ from amsim.results.provenance import described, key_words, versions
 from amsim.statistics.intervals import MeanInterval, mean_interval, proportion_interval, roc_area, roc_area_error
 
 LABELS = {
-    "stage": ("1", "stage"),
-    "item": ("1", "test item"),
-    "score": ("1", "score"),
-    "auc": ("1", "area under the ROC curve"),
-    "auc_error": ("1", "standard error of the area from the number of items (Hanley and McNeil)"),
     "recall": ("1", "fraction of a stage's own events that it passes"),
     "recall_low": ("1", "lower end of the 95 % interval from the number of items"),
     "recall_high": ("1", "upper end of the 95 % interval from the number of items"),
