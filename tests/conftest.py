@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from jaxtyping import config, install_import_hook
-from long_tests import LEFT_OUT, Stopwatch, function_of, long_tests
+from long_tests import LEFT_OUT, ProcessorClock, Stopwatch, function_of, long_tests
 from sampled_cases import covering
 
 matplotlib.use("Agg")
@@ -73,8 +73,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     """What one process compiled is there for the others, after caches were cleared, and for the next run."""
-    if config.getoption("--measure") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Stopwatch())
+    if config.getoption("--measure"):
+        config.pluginmanager.register(ProcessorClock())
+        if not hasattr(config, "workerinput"):
+            config.pluginmanager.register(Stopwatch())
     cache = getattr(config, "cache", None)  # none with `-p no:cacheprovider`
     if cache is None:
         return

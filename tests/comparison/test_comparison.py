@@ -204,12 +204,12 @@ def test_command_writes_its_files(monkeypatch, capsys, tmp_path):
         "--dies",
         2,
         "--designs",
-        "switched-capacitor-1b,digital-binary-1b",
+        "digital-binary-1b,multi-precision-1b",
         "--out",
         tmp_path,
     )
     assert code == 0, err
-    assert "switched-capacitor-1b" in out
+    assert "multi-precision-1b" in out
     assert "Least energy per inference" in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["compare.nc", "compare.png"]
     with xr.open_dataset(tmp_path / "compare.nc", engine="h5netcdf") as written:
