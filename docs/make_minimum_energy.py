@@ -168,7 +168,7 @@ def _deployed(member: Member, params: Params, dots: Sequence[Dot], data, dies: i
     found = []
     for family in dict.fromkeys(dot.place.family for dot in dots):
         own = [dot for dot in dots if dot.place.family == family]
-        rows = accuracy_on_dies(member.network, params, own, data, dies, SEED)
+        rows = accuracy_on_dies(member.network, params, [dot.best.deployed for dot in own], data, dies, SEED)
         for dot, row in zip(own, rows, strict=True):
             count = 1 if dot.best.hardware.deterministic else dies
             found.append([family, dot.place.circuit, *map(float, row), count])

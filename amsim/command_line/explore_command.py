@@ -43,6 +43,9 @@ def explore(
     steps: Annotated[
         int | None, typer.Option(help="Steps of training, all together, for networks without a record.")
     ] = None,
+    fine_tune: Annotated[
+        int, typer.Option(help="Epochs of fine-tuning through each circuit whose dies differ, beyond the steps.")
+    ] = 0,
     data: Annotated[
         str | None,
         typer.Option(help="Data set, .npz file or folder of pictures; by default that of the first record or family."),
@@ -100,7 +103,9 @@ def explore(
     with named_as_typed({"families": "--circuits"}):
         space = DesignSpace(**chosen)
     networks, items = _networks(family, setting or [], data)
-    with named_as_typed(TYPED):
+    if fine_tune and steps is None:
+        raise ValueError(f"Option `--fine-tune` must be given with `--steps`, but is {fine_tune} without.")
+    with named_as_typed(TYPED | {"fine_tuning": "--fine-tune"}):
         result = run_exploration(
             numbers_between_commas("accuracy", accuracy),
             networks,
@@ -108,7 +113,7 @@ def explore(
             records=[str(one) for one in records or ()],
             space=space,
             limits=limits,
-            training=None if steps is None else TrainingBudget(steps),
+            training=None if steps is None else TrainingBudget(steps, fine_tuning=fine_tune),
             dies=dies,
             seed=seed,
             store=store,

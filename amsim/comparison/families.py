@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from amsim.circuits.checks import finite_number, integer_between, one_of, truth_values
 from amsim.comparison.given_designs import AnyDesign, default_designs, given_designs
 from amsim.comparison.network_facts import NetworkFacts, network_facts
-from amsim.comparison.procedure import BATCH, COST_IMAGES, Found, choice_key, find_design, recalibrated
+from amsim.comparison.procedure import BATCH, COST_IMAGES, Found, choice_key, find_design, recalibrated, tuned_params
 from amsim.comparison.quantities import LABELS
 from amsim.datasets.given_data import given_dataset
 from amsim.datasets.inputs import first_arguments
@@ -29,11 +29,7 @@ from amsim.results.labelled import labelled
 from amsim.results.provenance import described, provenance
 from amsim.statistics.crossed_interval import bounded_interval
 from amsim.statistics.intervals import interval_names
-from amsim.training import TrainingDies, fine_tune
 from amsim.training.losses import cross_entropy
-
-FINE_TUNING_BATCH = 64
-"""Items per step of fine-tuning."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -261,16 +257,7 @@ def _reference(one: AnyDesign) -> str:
 
 def _fine_tuned(task: _Task, fn: Callable[..., Any], params: PyTree, found: Found) -> tuple[PyTree, Found]:
     """Parameters trained through the hardware that was found, and the choice of words and ranges that suits them."""
-    accelerator, train = found.candidate.accelerator, task.data.train
-    tuned = fine_tune(
-        fn,
-        params,
-        accelerator,
-        train,
-        key=jax.random.fold_in(jax.random.key(task.seed), 2**31 - 2),
-        epochs=task.fine_tune,
-        batch=min(FINE_TUNING_BATCH, len(train)),
-        loss=task.scoring.loss or cross_entropy,
-        dies=TrainingDies(calibration=found.calibration),
-    )
-    return tuned.params, recalibrated(found, fn, tuned.params, train)
+    train, loss = task.data.train, task.scoring.loss or cross_entropy
+    hardware = found.candidate.accelerator
+    tuned = tuned_params(fn, params, hardware, train, found.calibration, task.fine_tune, task.seed, loss)
+    return tuned, recalibrated(found, fn, tuned, train)

@@ -25,6 +25,8 @@ from amsim.evaluation.item_values import values_on_dies
 from amsim.evaluation.scoring import SCORINGS, Scoring
 from amsim.system.accelerator import Accelerator
 from amsim.system.settings import setting, with_settings
+from amsim.training import TrainingDies, fine_tune
+from amsim.training.losses import Loss, cross_entropy
 
 CANDIDATES = 8
 """Candidates of every design, of whatever family."""
@@ -44,6 +46,9 @@ CALIBRATION_IMAGES = 64
 
 BATCH = 250
 """Most items computed at once."""
+
+FINE_TUNING_BATCH = 64
+"""Items per step of fine-tuning."""
 
 COST_IMAGES = 64
 """Images whose activity an energy is averaged over."""
@@ -225,6 +230,27 @@ def _choice(right: np.ndarray, energies: np.ndarray) -> int:
     error = less.std(axis=1) / math.sqrt(right.shape[1])
     good = less.mean(axis=1) <= error
     return int(np.argmin(np.where(good, energies, np.inf)))
+
+
+def tuned_params(
+    fn: Callable[..., Any],
+    params: PyTree,
+    own: Accelerator,
+    train: Split,
+    calibration: Calibration | None,
+    epochs: int,
+    seed: int,
+    loss: Loss = cross_entropy,
+) -> PyTree:
+    """Parameters fine-tuned through hardware whose choice of words and ranges is kept; dies differ from those scored.
+
+    Raises:
+        TrainingDivergedError: Loss or gradient is not finite.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), 2**31 - 2)
+    batch = min(FINE_TUNING_BATCH, len(train))
+    dies = TrainingDies(calibration=calibration)
+    return fine_tune(fn, params, own, train, key=key, epochs=epochs, batch=batch, loss=loss, dies=dies).params
 
 
 def choice_key(seed: int) -> PRNGKeyArray:

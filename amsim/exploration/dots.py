@@ -1,11 +1,11 @@
 """Dots of an exploration: one trained network on one circuit, at the design point of least energy within the limits."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from amsim.exploration.hardware_points import Base, FamilyPoints, PointsOf, RefusedError, family_points
+from amsim.exploration.hardware_points import Deployed, FamilyPoints, PointsOf, RefusedError, family_points
 from amsim.exploration.members import Member, weight_bits
 from amsim.exploration.records import Place, Record
 from amsim.exploration.space import DesignSpace, Limits
@@ -42,9 +42,9 @@ class Best:
         return self.points.hardware(self.point)
 
     @property
-    def base(self) -> Base:
-        """What codes and ranges of the circuit are chosen on."""
-        return self.points.variants[int(self.points.variant[self.point])].base
+    def deployed(self) -> Deployed:
+        """The hardware, with what codes and ranges of the circuit are chosen on."""
+        return Deployed(self.hardware, self.points.variants[int(self.points.variant[self.point])].base)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,6 +95,9 @@ class Reach:
 class Costs:
     """Dots of all networks and families with their cost, which does not depend on training.
 
+    A network that was fine-tuned through a circuit is a dot of its own there, beside the one that was not: where
+    records have one, and on every circuit whose dies differ where fine-tuning is asked for.
+
     Attributes:
         dots: All dots, by place.
         refused: Why a family cannot run a network, by both.
@@ -108,8 +111,13 @@ class Costs:
         limits: Limits,
         report: Progress,
         points_of: PointsOf = family_points,
+        recorded: Collection[Place] = (),
+        fine_tuning: int = 0,
     ) -> None:
         """Find the cost of every design point, by default by computing it."""
+        tuned: dict[Place, list[int]] = {}
+        for place in recorded:
+            tuned.setdefault(place._replace(fine_tuning=0), []).append(place.fine_tuning)
         self.dots: dict[Place, Dot] = {}
         self._of: dict[Member, list[Dot]] = {member: [] for member in members}
         self.refused: dict[tuple[Member, str], str] = {}
@@ -133,10 +141,13 @@ class Costs:
                 quantities = _quantities(points, weights, limits)
                 self._look(points, quantities, limits)
                 for circuit, best in _best_by_circuit(points, quantities, limits).items():
+                    asked = {fine_tuning} if fine_tuning and not best[-1].hardware.deterministic else set()
                     for member in trained:
                         place = Place(member, family, circuit)
-                        self.dots[place] = Dot(place, *best, weights=weights, macs=points.macs)
-                        self._of[member].append(self.dots[place])
+                        for epochs in sorted({0} | asked | set(tuned.get(place, ()))):
+                            one = place._replace(fine_tuning=epochs)
+                            self.dots[one] = Dot(one, *best, weights=weights, macs=points.macs)
+                            self._of[member].append(self.dots[one])
 
     def of(self, member: Member) -> list[Dot]:
         """Dots of a network."""
@@ -147,8 +158,8 @@ class Costs:
         return min((dot.energy for dot in self.of(member)), default=float("inf"))
 
     def allowed(self, member: Member) -> list[Place]:
-        """Places of a network with a design point within the limits."""
-        return [dot.place for dot in self.of(member) if dot.allowed]
+        """Places of a network as it was trained, with a design point within the limits."""
+        return [dot.place for dot in self.of(member) if dot.allowed and not dot.place.fine_tuning]
 
     def _look(self, points: FamilyPoints, quantities: Mapping[str, np.ndarray], limits: Limits) -> None:
         least, keeping = dict(self.reach.least), dict(self.reach.keeping)

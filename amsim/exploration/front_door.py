@@ -18,10 +18,11 @@ from amsim.datasets.load import DATASETS
 from amsim.datasets.split import Dataset
 from amsim.exploration.dots import Costs
 from amsim.exploration.hardware_points import check_settings, family_points
+from amsim.exploration.jobs import jobs_of
 from amsim.exploration.members import Member, given_configurations
 from amsim.exploration.records import Place, Record, given_records, recorded_members, records_digest
 from amsim.exploration.result import result_of
-from amsim.exploration.rounds import Rounds, jobs_of
+from amsim.exploration.rounds import Rounds
 from amsim.exploration.shipped_results import shipped_data, shipped_points, shipped_results
 from amsim.exploration.space import DesignSpace, Limits
 from amsim.exploration.training import TrainingBudget
@@ -31,6 +32,7 @@ from amsim.files.whole_file import check_writable
 from amsim.networks.families import Configuration, network_of
 from amsim.progress import Progress, check_progress, reporting
 from amsim.results.provenance import described, versions
+from amsim.studies.front_door import check_client
 from amsim.studies.store import Store
 
 
@@ -47,6 +49,7 @@ def explore(
     seed: int = 0,
     store: str | Path | None = None,
     weights: str | Path | None = None,
+    client: Any = None,
     progress: bool | Progress | None = None,
 ) -> xr.Dataset:
     """Find the network and the hardware of least energy per inference at given accuracies, chosen together.
@@ -81,14 +84,17 @@ def explore(
         store: Folder of a Zarr store that takes every training as it ends (extra `studies`); the same call goes on
             where a search was interrupted, and ends with the same dots.
         weights: Folder for the weights of every network that is trained, as `amsim.networks.load_network` reads them.
+        client: A `dask.distributed.Client` whose workers train (extra `distributed`), to the same dots. What the search
+            turns out not to need is trained in vain.
         progress: True shows a bar with the time left; a function is called with (phase, done, all).
 
     Returns:
         Dataset over `dot`: `energy` (dot, component) in J, `latency`, `area`, `average_power`, `weight_bits` and `macs`
         of the design point of least energy within the limits, described by `setting`, NaN without one; mean accuracy
         with its 95 % interval, NaN where it is not known, for the reason in `remark`; its provenance (`configuration`,
-        `seed`, `steps`, `dies`, `circuit_family`, `circuit`, `source`), and `on_front`. Over (accuracy_target, family):
-        `best_dot`, and `why` in words. `amsim.exploration.answer` makes sentences of it, and `records=` takes it.
+        `seed`, `steps`, `fine_tuning_epochs`, `dies`, `circuit_family`, `circuit`, `source`), and `on_front`. Over
+        (accuracy_target, family): `best_dot`, and `why` in words. `amsim.exploration.answer` makes sentences of it, and
+        `records=` takes it.
 
     Raises:
         ValueError: Before anything is trained: an argument out of range, no networks, records or a store of something
@@ -107,6 +113,7 @@ def explore(
     part_of("training", training, TrainingBudget, optional=True)
     space, limits = space or DesignSpace(), limits or Limits()
     check_progress(progress)
+    check_client(client)
     check_settings(space)
     held = None if store is None else Store(checked_path("store", store, "the path of a folder"))
     folder = None if weights is None else checked_path("weights", weights, "the path of a folder")
@@ -129,7 +136,8 @@ def explore(
     }
     with reporting(progress) as report:
         points_of = shipped_points(name, space, limits.rate) if shipped else family_points
-        costs = Costs(members, space, limits, report, points_of)
+        epochs = 0 if training is None else training.fine_tuning
+        costs = Costs(members, space, limits, report, points_of, known, epochs)
         _check_limits(costs, limits)
         untrained = [one for one in members if any(place not in known for place in costs.allowed(one))]
         if training is not None and untrained:
@@ -147,7 +155,7 @@ def explore(
             # What the last bits of a training depend on.
             fingerprint |= {"float": str(jnp.result_type(float)), "devices": jax.local_devices()[0].device_kind}
             given = frozenset(known)
-            rounds = Rounds(untrained, costs, dataset, training, accuracies, dies, seed, folder, given)
+            rounds = Rounds(untrained, costs, dataset, training, accuracies, dies, seed, folder, given, client)
         else:
             _check_reached(result(), accuracies)
         return _searched(rounds, known, remarks, held, fingerprint, result, report)

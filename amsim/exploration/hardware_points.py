@@ -47,6 +47,18 @@ class Base(NamedTuple):
     accelerator: Accelerator
 
 
+class Deployed(NamedTuple):
+    """What a trained network is deployed on.
+
+    Attributes:
+        hardware: The hardware.
+        base: What codes and ranges of its circuit are chosen on.
+    """
+
+    hardware: Accelerator
+    base: Base
+
+
 class Variant(NamedTuple):
     """Hardware without a choice of memories.
 

@@ -10,6 +10,7 @@ LABELS = {
     "network_bits": ("bit", "bits of weights"),
     "seed": ("1", "seed of the training"),
     "steps": ("1", "steps of training"),
+    "fine_tuning_epochs": ("1", "epochs of fine-tuning through the circuit"),
     "dies": ("1", "dies of the accuracy, 0 where that is not known"),
     "source": ("1", "where the accuracy is from"),
     "setting": ("1", "design point of least energy within the limits"),

@@ -28,11 +28,18 @@ class Place(NamedTuple):
         member: The trained network.
         family: Circuit family that it was deployed on.
         circuit: Settings that its accuracy depends on, in words; empty where it depends on none.
+        fine_tuning: Epochs that it was fine-tuned through the circuit after its training.
     """
 
     member: Member
     family: str
     circuit: str
+    fine_tuning: int = 0
+
+    @property
+    def network(self) -> str:
+        """Name of the network in tables and pictures."""
+        return f"{self.member.configuration.name}{' fine-tuned' if self.fine_tuning else ''}"
 
 
 class Record(NamedTuple):
@@ -102,7 +109,7 @@ def recorded_members(records: Iterable[Place]) -> list[Member]:
 def records_digest(records: Mapping[Place, Record]) -> str:
     """Digest of all records, whatever files they are from."""
     rows = [
-        [place.member.text, place.member.seed, place.family, place.circuit, *map(repr, one._replace(source=""))]
+        [place.member.text, place.member.seed, *place[1:], *map(repr, one._replace(source=""))]
         for place, one in records.items()
     ]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
@@ -140,8 +147,10 @@ def _records(argument: str, name: str, dataset: xr.Dataset) -> Iterable[tuple[Pl
     numbers: Sequence[np.ndarray] = [dataset[one].values.astype(float) for one in NUMBERS]
     texts = [dataset[one].values for one in TEXTS]
     source = "given record" if name == UNNAMED else name
-    dies = dataset["dies"].values if "dies" in dataset.variables else np.zeros(dataset.sizes["dot"])
-    for row, words, count in zip(zip(*numbers, strict=True), zip(*texts, strict=True), dies, strict=True):
+    none = np.zeros(dataset.sizes["dot"], int)
+    counts = [dataset[one].values if one in dataset.variables else none for one in ("dies", "fine_tuning_epochs")]
+    rows = (zip(*columns, strict=True) for columns in (numbers, texts, counts))
+    for row, words, (dies, epochs) in zip(*rows, strict=True):
         mean, low, high, plain, steps = map(float, row)
         if not np.isfinite(mean):
             continue  # a design whose accuracy was not measured
@@ -152,4 +161,5 @@ def _records(argument: str, name: str, dataset: xr.Dataset) -> Iterable[tuple[Pl
             member = Member(configuration_of(str(text)), int(seed))
         except ValueError as error:
             raise ValueError(f"Argument `{argument}` cannot be used: of {name} {error}") from None
-        yield Place(member, str(family), str(circuit)), Record(mean, low, high, plain, int(steps), source, int(count))
+        place = Place(member, str(family), str(circuit), int(epochs))
+        yield place, Record(mean, low, high, plain, int(steps), source, int(dies))

@@ -74,7 +74,7 @@ def _of_dots(
     none = Record(np.nan, np.nan, np.nan, np.nan, 0, "", 0)
     held = [records.get(dot.place, none) for dot in dots]
     words = {
-        "network": [dot.place.member.configuration.name for dot in dots],
+        "network": [dot.place.network for dot in dots],
         "configuration": [dot.place.member.text for dot in dots],
         "circuit_family": [dot.place.family for dot in dots],
         "circuit": [dot.place.circuit for dot in dots],
@@ -87,6 +87,7 @@ def _of_dots(
         "network_bits": [dot.place.member.configuration.bits for dot in dots],
         "seed": [dot.place.member.seed for dot in dots],
         "steps": [one.steps for one in held],
+        "fine_tuning_epochs": [dot.place.fine_tuning for dot in dots],
         "dies": [one.dies for one in held],
         "weight_bits": [dot.weights for dot in dots],
         "macs": [dot.macs for dot in dots],

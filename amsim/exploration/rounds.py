@@ -2,93 +2,25 @@
 
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-import jax
 import numpy as np
 
-from amsim.datasets.split import Dataset, Split
-from amsim.evaluation.accuracy import plain_accuracy
+from amsim.datasets.split import Dataset
 from amsim.exploration.dots import Costs, Dot, energy_to_beat
+from amsim.exploration.jobs import INTERVAL, TrainingJob
 from amsim.exploration.members import Member
+from amsim.exploration.orders import Cluster, TrainingOrder, Workplace
 from amsim.exploration.records import Place, Record
-from amsim.exploration.training import (
-    TrainingBudget,
-    accuracy_on_dies,
-    divided,
-    nearest_to_front,
-    save_weights,
-    trained_member,
-    whole_steps,
-)
+from amsim.exploration.training import TrainingBudget, divided, nearest_to_front, save_weights, whole_steps
+from amsim.networks.quantised import Params
 from amsim.progress import Progress
 from amsim.studies.jobs import Outputs
-from amsim.studies.program import Lanes
 
 TRAINED_HERE = "trained here"
 """Source of an accuracy that was measured in this call."""
-
-INTERVAL = 3
-"""Numbers of an accuracy: its mean and the ends of its interval."""
-
-
-@dataclasses.dataclass(frozen=True)
-class OneTraining:
-    """Work of a job: a single call, whose outputs are the accuracies of all dots of a network.
-
-    Attributes:
-        dots: Dots of the network.
-    """
-
-    dots: int
-
-    @property
-    def lanes(self) -> Lanes:
-        """Work of one call."""
-        return Lanes(1, 1)
-
-    @property
-    def count(self) -> int:
-        """Trainings."""
-        return 1
-
-    @property
-    def calls(self) -> int:
-        """Number of calls."""
-        return 1
-
-    @property
-    def shapes(self) -> Mapping[str, jax.ShapeDtypeStruct]:
-        """Accuracy to rank by, plain accuracy, and mean and interval of each dot."""
-        shapes = {"ranking": (), "plain": (), "accuracy": (self.dots, INTERVAL)}
-        return {name: jax.ShapeDtypeStruct(shape, np.dtype(float)) for name, shape in shapes.items()}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TrainingJob:
-    """One network in one round.
-
-    Attributes:
-        number: Number of the job, in all rounds.
-        member: The network.
-        program: Its work.
-    """
-
-    number: int
-    member: Member
-    program: OneTraining
-
-
-def jobs_of(members: Sequence[Member], rounds: int, costs: Costs) -> list[TrainingJob]:
-    """Every network in every round, round by round; those that a round leaves out never run."""
-    each = [member for _ in range(rounds) for member in members]
-    return [TrainingJob(number, member, OneTraining(len(costs.of(member)))) for number, member in enumerate(each)]
-
-
-def _diverged(dots: int) -> dict[str, np.ndarray]:
-    """Outputs of a training that diverged."""
-    shapes = OneTraining(dots).shapes
-    return {name: np.full((1, *one.shape), np.nan) for name, one in shapes.items()}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,6 +37,7 @@ class Rounds:
         seed: Fixes dies, reads and the items held out.
         weights: Folder that takes the weights of every trained network; None is none.
         given: Places whose accuracy is from records; nothing is measured there.
+        client: Client of a cluster that trains; None trains here.
     """
 
     members: Sequence[Member]
@@ -116,6 +49,7 @@ class Rounds:
     seed: int
     weights: Path | None
     given: Collection[Place]
+    client: Any = None
 
     def run(
         self,
@@ -129,7 +63,7 @@ class Rounds:
 
         A network trains where some of its dots have less energy than any that is known to reach the accuracies, and
         is deployed on these circuits alone. A longer training replaces a shorter one unless it misses an accuracy that
-        the shorter one reached.
+        the shorter one reached. After the rounds, networks are fine-tuned through circuits, from the longest training.
 
         Args:
             jobs: Those of `jobs_of`.
@@ -138,31 +72,92 @@ class Rounds:
             stored: Outputs by number of the job.
             report: Progress.
         """
-        items = divided(self.data, self.seed)
-        left = sorted(range(len(self.members)), key=lambda one: self.costs.least_energy(self.members[one]))
         plan = self.budget.plan(len(self.members))
-        done, total = 0, sum(count for count, _ in plan)
+        tuned = jobs[len(plan) * len(self.members) :]
+        last: dict[Member, tuple[int, Params | None]] = {}
+        counted = _Counted(report, sum(count for count, _ in plan) + len(tuned))
+        with closing(Workplace(self.data) if self.client is None else Cluster(self.client, self.data)) as workplace:
+            known = _Known(records, remarks, stored, workplace)
+            yield from self._train(jobs, plan, known, last, counted)
+            yield from self._fine_tune(tuned, known, last, counted)
+
+    def _train(
+        self,
+        jobs: Sequence[TrainingJob],
+        plan: Sequence[tuple[int, int]],
+        known: "_Known",
+        last: dict[Member, tuple[int, Params | None]],
+        report: "_Counted",
+    ) -> Iterator[tuple[TrainingJob, int, Outputs]]:
+        """Train round by round; steps and parameters of the longest training of each network follow in `last`."""
+        items = len(divided(self.data, self.seed)[0])
+        left = sorted(range(len(self.members)), key=lambda one: self.costs.least_energy(self.members[one]))
         for number, (count, affordable) in enumerate(plan):
-            steps = whole_steps(affordable, len(items[0]), self.budget)
+            steps = whole_steps(affordable, items, self.budget)
+            own = {one: jobs[number * len(self.members) + one] for one in left[:count]}
+            known.expect({job: self._order(job.member, steps, self._wanted(job, known)) for job in own.values()})
             ranking: dict[int, float] = {}
-            for one in left[:count]:
-                job = jobs[number * len(self.members) + one]
-                report(f"training {job.member.configuration.name}", done, total)
-                done += 1
-                wanted = self._wanted(job.member, records, remarks)
+            for one, job in own.items():
+                report(f"training {job.member.configuration.name}")
+                wanted = self._wanted(job, known, remark=True)
                 if not wanted:
                     continue
-                outputs = stored.get(job.number)
-                if outputs is None:
-                    outputs = self._outputs(job, wanted, items, steps)
+                outputs, params, new = known.outputs(job, self._order(job.member, steps, wanted))
+                if params is not None and self.weights is not None:
+                    save_weights(self.weights, job.member, steps, params)
+                if new:
                     yield job, 0, outputs
                 if np.isnan(outputs["ranking"][0]):
-                    untold = [dot.place for dot in wanted if dot.place not in records]
-                    remarks |= dict.fromkeys(untold, "its training diverged; a lower learning rate may help")
+                    untold = [dot.place for dot in wanted if dot.place not in known.records]
+                    known.remarks |= dict.fromkeys(untold, "its training diverged; a lower learning rate may help")
                     continue
-                ranking[one] = float(outputs["ranking"][0])
-                self._keep(job.member, outputs, steps, records, remarks)
+                ranking[one], last[job.member] = float(outputs["ranking"][0]), (steps, params)
+                self._keep(job, outputs, steps, known)
             left = self._next(ranking, plan[number + 1][0] if number + 1 < len(plan) else 0)
+
+    def _fine_tune(
+        self,
+        jobs: Sequence[TrainingJob],
+        known: "_Known",
+        last: Mapping[Member, tuple[int, Params | None]],
+        report: "_Counted",
+    ) -> Iterator[tuple[TrainingJob, int, Outputs]]:
+        """Fine-tune through circuits where that may reach the front, those of least energy first."""
+        jobs = sorted(jobs, key=lambda job: job.dots[0].energy)
+        orders = {job: self._order(job.member, *last[job.member][:1], job.dots, last[job.member][1])
+                  for job in jobs if job.member in last}  # fmt: skip
+        known.expect({job: one for job, one in orders.items() if self._not_tuned(job.dots[0], known) is None})
+        for job in jobs:
+            (dot,) = job.dots
+            report(f"fine-tuning {job.member.configuration.name}")
+            if not dot.allowed or dot.place in self.given:
+                continue
+            why = self._not_tuned(dot, known) if job in orders else "not fine-tuned, since it was not trained here"
+            if why is None:
+                outputs, params, new = known.outputs(job, orders[job])
+                if params is not None and self.weights is not None:
+                    save_weights(self.weights, job.member, orders[job].steps, params, dot.place)
+                if new:
+                    yield job, 0, outputs
+                self._keep(job, outputs, orders[job].steps, known)
+                why = "its fine-tuning diverged" if np.isnan(outputs["plain"][0]) else None
+            if why is not None:
+                known.remarks[dot.place] = why
+
+    def _not_tuned(self, dot: Dot, known: "_Known") -> str | None:
+        """Why a network is not fine-tuned through a circuit; None where it is."""
+        own = known.records.get(dot.place._replace(fine_tuning=0))
+        if not dot.allowed or own is None:
+            return "not fine-tuned, since its accuracy before is not known"
+        if own.mean >= max(self.accuracies):
+            return "not fine-tuned, since it reaches every accuracy that is asked for"
+        others = [(one.energy, known.records[place].mean) for place, one in self.costs.dots.items()
+                  if one.allowed and place in known.records]  # fmt: skip
+        if any(energy <= dot.energy and mean >= own.plain for energy, mean in others):
+            return "not fine-tuned, since no more energy reaches its accuracy without circuits"
+        if dot.energy >= self._beaten(known):
+            return "not fine-tuned, since less energy reaches every accuracy that is asked for"
+        return None
 
     def _next(self, ranking: Mapping[int, float], count: int) -> list[int]:
         """Networks of the next round, those of least energy first."""
@@ -171,59 +166,87 @@ class Rounds:
         kept = nearest_to_front(energy, np.asarray(list(ranking.values())), count)
         return [trained[place] for place in kept]
 
-    def _wanted(self, member: Member, records: Mapping[Place, Record], remarks: dict[Place, str]) -> list[Dot]:
+    def _beaten(self, known: "_Known") -> float:
+        """Least energy that is known to reach every accuracy, J."""
+        return max(energy_to_beat(self.costs.dots, known.records, accuracy) for accuracy in self.accuracies)
+
+    def _wanted(self, job: TrainingJob, known: "_Known", remark: bool = False) -> list[Dot]:
         """Dots of a network that may have the least energy at one of the accuracies."""
-        beaten = max(energy_to_beat(self.costs.dots, records, accuracy) for accuracy in self.accuracies)
+        beaten = self._beaten(known)
         found = []
-        for dot in self.costs.of(member):
+        for dot in job.dots:
             if not dot.allowed or dot.place in self.given:
                 continue
             if dot.energy < beaten:
                 found.append(dot)
-            elif dot.place not in records:
-                remarks[dot.place] = "not trained, since less energy reaches every accuracy that is asked for"
+            elif remark and dot.place not in known.records:
+                known.remarks[dot.place] = "not trained, since less energy reaches every accuracy that is asked for"
         return found
 
-    def _outputs(
-        self, job: TrainingJob, wanted: Sequence[Dot], items: tuple[Split, Split], steps: int
-    ) -> dict[str, np.ndarray]:
-        """Train a network and deploy it; NaN for dots that are not wanted, and for all where the training diverges."""
-        network, dots = job.member.network, self.costs.of(job.member)
-        try:
-            params, ranking = trained_member(job.member, items, self.data, self.budget, steps)
-        except FloatingPointError:
-            return _diverged(len(dots))
-        if self.weights is not None:
-            save_weights(self.weights, job.member, steps, params)
-        found: dict[Place, tuple[float, float, float]] = {}
-        for family in dict.fromkeys(dot.place.family for dot in wanted):
-            of_family = [dot for dot in wanted if dot.place.family == family]
-            rows = accuracy_on_dies(network, params, of_family, self.data, self.dies, self.seed)
-            found |= {dot.place: row for dot, row in zip(of_family, rows, strict=True)}
-        none = (np.nan,) * INTERVAL
-        accuracy = np.asarray([found.get(dot.place, none) for dot in dots], float)
-        plain = plain_accuracy(network, params, self.data.test)
-        return {
-            "ranking": np.asarray([ranking], float),
-            "plain": np.asarray([plain], float),
-            "accuracy": accuracy[None],
-        }
+    def _order(self, member: Member, steps: int, dots: Sequence[Dot], params: Params | None = None) -> TrainingOrder:
+        circuits = {dot.place: dot.best.deployed for dot in dots}
+        return TrainingOrder(member, steps, circuits, self.budget, self.dies, self.seed, params)
 
-    def _keep(
-        self,
-        member: Member,
-        outputs: Outputs,
-        steps: int,
-        records: dict[Place, Record],
-        remarks: dict[Place, str],
-    ) -> None:
-        for dot, (mean, low, high) in zip(self.costs.of(member), outputs["accuracy"][0], strict=True):
+    def _keep(self, job: TrainingJob, outputs: Outputs, steps: int, known: "_Known") -> None:
+        for dot, (mean, low, high) in zip(job.dots, outputs["accuracy"][0], strict=True):
             if np.isnan(mean):
                 continue
             plain, dies = float(outputs["plain"][0]), 1 if dot.best.hardware.deterministic else self.dies
             new = Record(float(mean), float(low), float(high), plain, steps, TRAINED_HERE, dies)
-            old = records.get(dot.place)
+            old = known.records.get(dot.place)
             reached = [one for one in self.accuracies if old is not None and old.mean >= one]
             if all(new.mean >= one for one in reached):
-                records[dot.place] = new
-                remarks.pop(dot.place, None)
+                known.records[dot.place] = new
+                known.remarks.pop(dot.place, None)
+
+
+@dataclasses.dataclass(eq=False)
+class _Known:
+    """What is known while an exploration trains.
+
+    Attributes:
+        records: Accuracies.
+        remarks: Why there is none.
+        stored: Outputs of earlier calls by number of the job.
+        workplace: Who trains.
+    """
+
+    records: dict[Place, Record]
+    remarks: dict[Place, str]
+    stored: Mapping[int, Outputs]
+    workplace: Workplace
+
+    def expect(self, orders: Mapping[TrainingJob, TrainingOrder]) -> None:
+        """Take note of what will probably be asked for."""
+        left = {job.number: one for job, one in orders.items() if one.circuits and job.number not in self.stored}
+        self.workplace.expect(left)
+
+    def outputs(self, job: TrainingJob, order: TrainingOrder) -> tuple[Outputs, Params | None, bool]:
+        """Outputs of a job, parameters where they were trained now, and whether that is new.
+
+        NaN for dots that are not wanted, and for all where the training diverges.
+        """
+        stored = self.stored.get(job.number)
+        if stored is not None:
+            return stored, None, False
+        found = self.workplace.outcome(job.number, order)
+        none = (np.nan,) * INTERVAL
+        rows = {} if found is None else {place: row for place, row in found.rows.items() if place in order.circuits}
+        numbers = (np.nan, np.nan) if found is None else (found.ranking, found.plain)
+        outputs = dict(zip(("ranking", "plain"), (np.asarray([one], float) for one in numbers), strict=True))
+        outputs["accuracy"] = np.asarray([[rows.get(dot.place, none) for dot in job.dots]], float)
+        return outputs, None if found is None else found.params, True
+
+
+@dataclasses.dataclass(eq=False)
+class _Counted:
+    """Progress through so many trainings, of which some are left out."""
+
+    report: Progress
+    total: int
+    done: int = 0
+
+    def __call__(self, phase: str) -> None:
+        """Say what begins."""
+        self.report(phase, self.done, self.total)
+        self.done += 1

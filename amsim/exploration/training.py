@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import jax
 import numpy as np
 
 from amsim.circuits.checks import at_least_one, integer_between, number_between
-from amsim.comparison.procedure import BATCH, chosen_calibration
+from amsim.comparison.procedure import BATCH, chosen_calibration, tuned_params
 from amsim.datasets.division import set_aside
 from amsim.datasets.split import Dataset, Split
 from amsim.evaluation.item_values import values_on_dies
 from amsim.evaluation.scoring import SCORINGS
-from amsim.exploration.dots import Dot
+from amsim.exploration.hardware_points import Deployed
 from amsim.exploration.members import Member
+from amsim.exploration.records import Place
 from amsim.networks.quantised import Params
 from amsim.networks.storage import Network, save_network
 from amsim.statistics.crossed_interval import bounded_interval
@@ -39,9 +41,11 @@ class TrainingBudget:
         reduction: Networks of a round for each network of the next.
         batch: Items per step.
         learning_rate: Initial learning rate of Adam.
+        fine_tuning: Epochs of fine-tuning, beyond the steps: through each circuit whose dies differ, where the network
+            would be on the front if it lost nothing there and does not reach every accuracy as it was trained.
 
     Raises:
-        ValueError: A count below 1, or a learning rate that is not a number above 0.
+        ValueError: A count below 1, epochs below 0, or a learning rate that is not a number above 0.
     """
 
     steps: int
@@ -49,11 +53,13 @@ class TrainingBudget:
     reduction: int = 3
     batch: int = 64
     learning_rate: float = 5e-3
+    fine_tuning: int = 0
 
     def __post_init__(self) -> None:
         """Check counts and rate."""
         at_least_one(steps=self.steps, rounds=self.rounds, batch=self.batch)
         integer_between("reduction", self.reduction, 2)
+        integer_between("fine_tuning", self.fine_tuning, 0, 2**20)
         number_between("learning_rate", self.learning_rate, 1e-12, float("inf"))
 
     def plan(self, networks: int) -> list[tuple[int, int]]:
@@ -107,9 +113,9 @@ def trained_member(
 
 
 def accuracy_on_dies(
-    network: Network, params: Params, dots: Sequence[Dot], data: Dataset, dies: int, seed: int
+    network: Network, params: Params, circuits: Sequence[Deployed], data: Dataset, dies: int, seed: int
 ) -> list[tuple[float, float, float]]:
-    """Mean accuracy with its 95 % interval over dies and test items, of each dot of a network on one family.
+    """Mean accuracy with its 95 % interval over dies and test items, of a network on circuits of one family.
 
     Codes and converters' ranges are those of least error times energy on training items, as in `amsim.compare`, chosen
     once for the family at each choice of its macros' settings.
@@ -117,20 +123,20 @@ def accuracy_on_dies(
     Args:
         network: The network.
         params: Its parameters.
-        dots: Its dots on one family.
+        circuits: The circuits.
         data: Training and test items.
         dies: Dies of each circuit.
         seed: Fixes dies and reads.
     """
     scoring, key = SCORINGS["accuracy"], jax.random.key(seed)
-    bases = {dot.best.base.words: dot.best.base.accelerator for dot in dots}
+    bases = {base.words: base.accelerator for _, base in circuits}
     calibrations = {
         words: chosen_calibration(network, params, base, data.train, False, None) for words, base in bases.items()
     }
     batch = min(BATCH, len(data.test))
     found = []
-    for dot in dots:
-        hardware, calibration = dot.best.hardware, calibrations[dot.best.base.words]
+    for hardware, base in circuits:
+        calibration = calibrations[base.words]
         values = values_on_dies(
             scoring.of_items, network, params, hardware, data.test, key, dies, batch=batch, calibration=calibration
         )
@@ -138,6 +144,25 @@ def accuracy_on_dies(
         mean, low, high = bounded_interval(settled, deterministic=hardware.deterministic)
         found.append((mean, low, high))
     return found
+
+
+def fine_tuned(member: Member, params: Params, circuit: Deployed, data: Dataset, epochs: int, seed: int) -> Params:
+    """Parameters trained further through a circuit, on the training items that networks are not ranked by.
+
+    Args:
+        member: The network.
+        params: Its parameters.
+        circuit: The circuit; ranges of its converters are chosen for these parameters and kept.
+        data: Training and test items.
+        epochs: Passes over the items.
+        seed: Fixes order, dies and reads, none of which `accuracy_on_dies` draws.
+
+    Raises:
+        TrainingDivergedError: The training diverges.
+    """
+    network, own = member.network, divided(data, seed)[0]
+    calibration = chosen_calibration(network, params, circuit.base.accelerator, data.train, False, None)
+    return tuned_params(network, params, circuit.hardware, own, calibration, epochs, seed)
 
 
 def nearest_to_front(energy: np.ndarray, accuracy: np.ndarray, count: int) -> np.ndarray:
@@ -168,6 +193,10 @@ def nearest_to_front(energy: np.ndarray, accuracy: np.ndarray, count: int) -> np
     return np.sort(np.asarray(chosen[:count], int))
 
 
-def save_weights(folder: Path, member: Member, steps: int, params: Params) -> None:
-    """Write the weights of a trained network."""
-    save_network(folder / f"{member.name}-{steps}steps.npz", member.network, params)
+def save_weights(folder: Path, member: Member, steps: int, params: Params, tuned: Place | None = None) -> None:
+    """Write the weights of a trained network; the file of one that was fine-tuned names the circuit too."""
+    name = f"{member.name}-{steps}steps"
+    if tuned is not None:
+        circuit = re.sub(r"[^\w.=-]+", "-", tuned.circuit)
+        name += f"-tuned-{tuned.fine_tuning}-{tuned.family}-{circuit}"
+    save_network(folder / f"{name}.npz", member.network, params)

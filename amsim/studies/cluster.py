@@ -110,10 +110,15 @@ _programs: dict[tuple[str, int], Program] = {}
 _lock = threading.Lock()
 
 
+def match_precision(wide: bool) -> None:
+    """Compute in float64 on this worker, or not, as the process does that gives it work."""
+    if (jnp.result_type(float) == np.float64) != wide:
+        jax.config.update("jax_enable_x64", wide)
+
+
 def _compute(order: Order, numbers: list[int]) -> list[dict[str, np.ndarray]]:
     """Outputs of calls of a job on a worker, which compiles its program once."""
-    if (jnp.result_type(float) == np.float64) != order.wide:
-        jax.config.update("jax_enable_x64", order.wide)
+    match_precision(order.wide)
     with _lock:
         program = _programs.get((order.study, order.number))
         if program is None:

@@ -135,9 +135,14 @@ def check_options(store: Any, client: Any, memory_limit: Any, progress: Any) -> 
         raise ValueError(f"Argument `memory_limit` must be a number of bytes above 0, but is {memory_limit!r}.")
     if store is not None:
         checked_path("store", store, "the path of a folder")
+    check_client(client)
+    check_progress(progress)
+
+
+def check_client(client: Any) -> None:
+    """Raise ValueError unless it is a client of a cluster, or None."""
     if client is not None and not hasattr(client, "scheduler_info"):
         raise ValueError(f"Argument `client` must be a dask.distributed.Client, but is {client!r}.")
-    check_progress(progress)
 
 
 def _check_calibration(function: Any, axes: Any) -> None:

@@ -61,6 +61,7 @@ WRONG = {
     "explore --family": WORDS,
     "explore --set": WORDS | {"unknown setting": "colour=1"},
     "explore --steps": COUNTS,
+    "explore --fine-tune": SEEDS,
     "explore --data": WORDS | {"missing": "missing.npz", "text": "text.npz", "here": "other"},
     "explore --max-latency": {**NUMBERS, "zero": "0"},
     "explore --max-area": {**NUMBERS, "zero": "0"},

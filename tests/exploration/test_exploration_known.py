@@ -8,7 +8,7 @@ import pytest
 from explored import KILOBYTE, NETWORKS, SPACE, records, toy_data
 
 import amsim
-from amsim.exploration import TrainingBudget, rounds, training
+from amsim.exploration import TrainingBudget, orders, training
 from amsim.exploration.hardware_points import family_points
 
 DIGITAL = dataclasses.replace(SPACE, families=("digital-binary",), weight_memory=(KILOBYTE,))
@@ -23,13 +23,13 @@ def measured(monkeypatch):
     """Trainings and measurements that cost nothing; the circuits of the dots that were measured, in order."""
     asked = []
 
-    def measure(network, params, dots, data, dies, seed):
-        asked.extend(dot.place.circuit for dot in dots)
-        return [(0.5, 0.4, 0.6)] * len(dots)
+    def measure(network, params, circuits, data, dies, seed):
+        asked.extend(base.words for _, base in circuits)
+        return [(0.5, 0.4, 0.6)] * len(circuits)
 
-    monkeypatch.setattr(rounds, "trained_member", lambda *given: ({}, 0.5))
-    monkeypatch.setattr(rounds, "accuracy_on_dies", measure)
-    monkeypatch.setattr(rounds, "plain_accuracy", lambda *given: 0.5)
+    monkeypatch.setattr(orders, "trained_member", lambda *given: ({}, 0.5))
+    monkeypatch.setattr(orders, "accuracy_on_dies", measure)
+    monkeypatch.setattr(orders, "plain_accuracy", lambda *given: 0.5)
     return asked
 
 
@@ -51,7 +51,7 @@ def test_a_diverging_training_does_not_end_the_search(measured, monkeypatch):
             raise FloatingPointError
         return {}, 0.5
 
-    monkeypatch.setattr(rounds, "trained_member", diverge)
+    monkeypatch.setattr(orders, "trained_member", diverge)
     found = amsim.explore(0.4, NETWORKS, data=toy_data(), space=DIGITAL, training=TrainingBudget(40))
     assert np.isnan(found["accuracy_mean"].values).tolist() == [True, False]
     assert found["remark"].values[0].startswith("its training diverged")
@@ -81,8 +81,8 @@ def test_each_setting_of_converters_is_measured_with_ranges_chosen_for_it(monkey
     def choose(network, params, hardware, *given):
         return int(hardware.macros[-1].adc.bits)
 
-    monkeypatch.setattr(rounds, "trained_member", lambda *given: ({}, 0.5))
-    monkeypatch.setattr(rounds, "plain_accuracy", lambda *given: 0.5)
+    monkeypatch.setattr(orders, "trained_member", lambda *given: ({}, 0.5))
+    monkeypatch.setattr(orders, "plain_accuracy", lambda *given: 0.5)
     monkeypatch.setattr(training, "values_on_dies", measure)
     monkeypatch.setattr(training, "chosen_calibration", choose)
     budget = TrainingBudget(40, rounds=1)

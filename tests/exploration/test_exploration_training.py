@@ -10,7 +10,7 @@ import pytest
 from explored import NETWORKS, SETTINGS, SPACE, records, toy_data
 
 import amsim
-from amsim.exploration import TrainingBudget, network_grid, rounds, training
+from amsim.exploration import TrainingBudget, network_grid, orders, training
 from amsim.exploration.members import Member
 from amsim.exploration.training import nearest_to_front, trained_member, whole_steps
 from amsim.networks import load_network
@@ -27,7 +27,7 @@ def untrained(monkeypatch):
         drawn.append((member.configuration.bits, steps))
         return member.network.initial_params(jax.random.key(member.seed)), member.configuration.bits / 10
 
-    monkeypatch.setattr(rounds, "trained_member", draw)
+    monkeypatch.setattr(orders, "trained_member", draw)
     return drawn
 
 

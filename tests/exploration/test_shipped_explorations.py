@@ -133,7 +133,7 @@ def test_dots_of_the_front_are_measured_again(answered):
         dots = [one for one in dots if np.isfinite(record[family, one.place.circuit][0])][:1]
         for one in dots:
             mean, dies = record[family, one.place.circuit]
-            row = accuracy_on_dies(network, params, [one], data, dies, member.seed)[0]
+            row = accuracy_on_dies(network, params, [one.best.deployed], data, dies, member.seed)[0]
             assert row[0] == pytest.approx(mean, abs=0.01)
 
 
