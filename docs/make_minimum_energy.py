@@ -1,6 +1,7 @@
 """Train the networks whose accuracies ship, and write them with the front's weights; resumable.
 
 python docs/make_minimum_energy.py train STORE --hours 6  # of two cores for all networks; goes on where it stopped
+python docs/make_minimum_energy.py tune STORE --hours 1  # through circuits that cost accuracy, where they may be front
 python docs/make_minimum_energy.py ship STORE  # amsim/exploration/shipped from what STORE holds
 
 `STORE` is a folder of this command: one file of weights and one of accuracies for each network. A network is trained as
@@ -9,6 +10,8 @@ passes: first where digital circuits or comparators read it, which costs seconds
 """
 
 import argparse
+import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -16,6 +19,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 # A network trains for seconds: compiling with fewer optimisations saves more than they would.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1"
@@ -27,11 +31,12 @@ import amsim
 from amsim.chips.designs import FAMILIES
 from amsim.evaluation.accuracy import plain_accuracy
 from amsim.exploration import DesignSpace, Limits, TrainingBudget, network_grid
-from amsim.exploration.dots import Costs, Dot
-from amsim.exploration.hardware_points import FamilyPoints, RefusedError, family_points
+from amsim.exploration.dots import Costs, Dot, would_be_on_front
+from amsim.exploration.hardware_points import FamilyPoints, RefusedError, family_points, family_variants
 from amsim.exploration.members import Member, configuration_of
+from amsim.exploration.records import TUNED
 from amsim.exploration.shipped_results import shipped_dataset, shipped_results
-from amsim.exploration.training import accuracy_on_dies, divided, trained_member, whole_steps
+from amsim.exploration.training import accuracy_on_dies, divided, fine_tuned, trained_member, tuned_name, whole_steps
 from amsim.files.whole_file import write_whole_text
 from amsim.networks.families import Configuration
 from amsim.networks.quantised import Params
@@ -134,6 +139,62 @@ def train(store: Path, hours: float) -> None:
                       f"{spent[0]:.0f} s, {spent[1]:.0f} s of cores", flush=True)  # fmt: skip
 
 
+EPOCHS = 3
+"""Passes of fine-tuning through a circuit."""
+
+
+def tune(store: Path, hours: float) -> None:
+    """Fine-tune through analog circuits what would be on the front of its task if it lost nothing, cheapest first."""
+    end = time.monotonic() + 3600 * hours
+    for task, name in DATA.items():
+        data = amsim.load_dataset(name)
+        held = {Member(configuration_of(one["configuration"]), one["seed"]): (path, one)
+                for path, one in stored(store) if one["task"] == task}  # fmt: skip
+        costs = Costs(list(held), DesignSpace(), Limits(), nothing, functools.partial(_points_in, store))
+        known = {(member, family, circuit): mean for member, (_, one) in held.items()
+                 for family, circuit, mean, *_ in one["accuracies"]}  # fmt: skip
+        reached = {place: one.energy for place, one in costs.dots.items()}
+        front = [(reached[place], known[place[:3]]) for place in reached if place[:3] in known]
+        for place in sorted(reached, key=reached.__getitem__):
+            path, one = held[place.member]
+            lost = place.family == ANALOG and place[:3] in known and one["plain"] > known[place[:3]]
+            if not lost or not would_be_on_front(reached[place], one["plain"], front):
+                continue
+            rows = [row for row in one.get("tuned", []) if row[1] == place.circuit]
+            if not rows and time.monotonic() < end:
+                rows = [_tuned(path, one, costs.dots[place], data, DIES[task])]
+                one["tuned"] = one.get("tuned", []) + rows
+                _write(path, one)
+            front += [(reached[place], row[2]) for row in rows]
+
+
+def _tuned(path: Path, held: dict, dot: Dot, data, dies: int) -> list:
+    """Family, circuit, mean, interval, dies and plain accuracy of a network after fine-tuning; its weights are kept."""
+    begun, member = time.monotonic(), dot.place.member
+    params = fine_tuned(member, load_network(path.with_suffix(".npz"))[1], dot.best.deployed, data, EPOCHS, SEED)
+    save_network(tuned_weights(path, dot.place.circuit), member.network, params)
+    (row,) = accuracy_on_dies(member.network, params, [dot.best.deployed], data, dies, SEED)
+    plain = plain_accuracy(member.network, params, data.test)
+    before = next(mean for _, circuit, mean, *_ in held["accuracies"] if circuit == dot.place.circuit)
+    print(f"{time.strftime('%H:%M')} {member.name} tuned at {dot.place.circuit}: {before:.3f} to {row[0]:.3f}, plain "
+          f"{held['plain']:.3f} to {plain:.3f}, {time.monotonic() - begun:.0f} s", flush=True)  # fmt: skip
+    return [dot.place.family, dot.place.circuit, *map(float, row), dies, plain]
+
+
+def tuned_weights(path: Path, circuit: str) -> Path:
+    """File of the weights of a network that was fine-tuned through a circuit."""
+    return path.with_name(f"{tuned_name(path.stem, circuit)}.npz")
+
+
+def _points_in(store: Path, configuration: Configuration, family: str, *_: Any) -> FamilyPoints:
+    """Design points that the store keeps, as `family_points` gives them."""
+    found = points_of(store, Member(configuration, SEED), family)
+    if isinstance(found, str):
+        raise RefusedError(found)
+    variants = functools.partial(family_variants, configuration, family, DesignSpace())
+    return dataclasses.replace(found, make=variants, left_out={})
+
+
 def _one(store: Path, task: str, member: Member, data, converters: bool) -> bool:
     """Train a network, or deploy it, unless the store has that; whether there was something to do."""
     path = store / f"{task}-{member.name}.json"
@@ -229,14 +290,15 @@ def ship(store: Path) -> None:
 
 def _records(held: Sequence[dict]) -> xr.Dataset:
     """Accuracies as `amsim.explore` takes them."""
-    rows = [(one, row) for one in held for row in one["accuracies"]]
+    rows = [(one, [*row, one["plain"], 0]) for one in held for row in one["accuracies"]]
+    rows += [(one, [*row, EPOCHS]) for one in held for row in one.get("tuned", [])]
     variables = {
         "configuration": [one["configuration"] for one, _ in rows],
         "seed": [one["seed"] for one, _ in rows],
         "steps": [one["steps"] for one, _ in rows],
-        "plain_accuracy": [one["plain"] for one, _ in rows],
     }
-    columns = ("circuit_family", "circuit", "accuracy_mean", "accuracy_low", "accuracy_high", "dies")
+    columns = ("circuit_family", "circuit", "accuracy_mean", "accuracy_low", "accuracy_high", "dies", "plain_accuracy")
+    columns += ("fine_tuning_epochs",)
     variables |= {name: [row[place] for _, row in rows] for place, name in enumerate(columns)}
     return xr.Dataset({name: ("dot", np.asarray(values)) for name, values in variables.items()})
 
@@ -255,8 +317,12 @@ def _ship_weights(folder: Path, paths: dict[str, Path], data: str) -> None:
     front = found["on_front"].values
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for text, name in zip(found["configuration"].values[front], found["network"].values[front], strict=True):
-        shutil.copyfile(paths[str(text)].with_suffix(".npz"), folder / f"{name}.npz")
+    columns = [found[name].values[front] for name in ("configuration", "network", "circuit", "fine_tuning_epochs")]
+    for text, name, circuit, epochs in zip(*columns, strict=True):
+        path, name = paths[str(text)].with_suffix(".npz"), str(name)
+        if epochs:
+            path, name = tuned_weights(path, str(circuit)), tuned_name(name.removesuffix(TUNED), str(circuit))
+        shutil.copyfile(path, folder / f"{name}.npz")
 
 
 def stored(store: Path) -> Iterator[tuple[Path, dict]]:
@@ -270,12 +336,14 @@ def stored(store: Path) -> Iterator[tuple[Path, dict]]:
 def main() -> None:
     """Read the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["train", "count", "ship"])
+    parser.add_argument("what", choices=["train", "tune", "count", "ship"])
     parser.add_argument("store", type=Path)
     parser.add_argument("--hours", type=float, default=6.0)
     given = parser.parse_args()
     if given.what == "train":
         train(given.store, given.hours)
+    if given.what == "tune":
+        tune(given.store, given.hours)
     if given.what == "ship":
         ship(given.store)
     for task, every in grids().items():

@@ -1,7 +1,7 @@
 """Dots of an exploration: one trained network on one circuit, at the design point of least energy within the limits."""
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -215,6 +215,11 @@ def _best(
     point = int(np.argmin(np.where(among, energy, np.inf)))
     latency, area, power = (float(quantities[name][point]) for name in ("latency", "area", "power"))
     return Best(points.words(point), points, point, points.energy[point].astype(float), latency, area, power)
+
+
+def would_be_on_front(energy: float, accuracy: float, others: Iterable[tuple[float, float]]) -> bool:
+    """Whether a dot of an accuracy would be on the front beside others, given as energy and accuracy."""
+    return not any(one <= energy and other >= accuracy for one, other in others)
 
 
 def energy_to_beat(dots: Mapping[Place, Dot], records: Mapping[Place, Record], accuracy: float) -> float:

@@ -17,6 +17,9 @@ from amsim.report.result_file import open_result
 NUMBERS = ("accuracy_mean", "accuracy_low", "accuracy_high", "plain_accuracy", "steps")
 TEXTS = ("configuration", "circuit_family", "circuit", "seed")
 
+TUNED = " fine-tuned"
+"""What the name of a network ends with that was fine-tuned through a circuit."""
+
 UNNAMED = "a Dataset"
 """Name of a record that is no file."""
 
@@ -39,7 +42,7 @@ class Place(NamedTuple):
     @property
     def network(self) -> str:
         """Name of the network in tables and pictures."""
-        return f"{self.member.configuration.name}{' fine-tuned' if self.fine_tuning else ''}"
+        return f"{self.member.configuration.name}{TUNED if self.fine_tuning else ''}"
 
 
 class Record(NamedTuple):

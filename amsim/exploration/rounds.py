@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from amsim.datasets.split import Dataset
-from amsim.exploration.dots import Costs, Dot, energy_to_beat
+from amsim.exploration.dots import Costs, Dot, energy_to_beat, would_be_on_front
 from amsim.exploration.jobs import INTERVAL, TrainingJob
 from amsim.exploration.members import Member
 from amsim.exploration.orders import Cluster, TrainingOrder, Workplace
@@ -153,7 +153,7 @@ class Rounds:
             return "not fine-tuned, since it reaches every accuracy that is asked for"
         others = [(one.energy, known.records[place].mean) for place, one in self.costs.dots.items()
                   if one.allowed and place in known.records]  # fmt: skip
-        if any(energy <= dot.energy and mean >= own.plain for energy, mean in others):
+        if not would_be_on_front(dot.energy, own.plain, others):
             return "not fine-tuned, since no more energy reaches its accuracy without circuits"
         if dot.energy >= self._beaten(known):
             return "not fine-tuned, since less energy reaches every accuracy that is asked for"

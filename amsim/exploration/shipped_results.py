@@ -12,11 +12,13 @@ import numpy as np
 import xarray as xr
 
 from amsim.chips.designs import FAMILIES
-from amsim.circuits.checks import one_of
+from amsim.circuits.checks import one_of, text
 from amsim.exploration.hardware_points import FamilyPoints, PointsOf, RefusedError, family_points, family_variants
 from amsim.exploration.members import configuration_text
 from amsim.exploration.quantities import LABELS
+from amsim.exploration.records import TUNED
 from amsim.exploration.space import DesignSpace
+from amsim.exploration.training import tuned_name
 from amsim.networks.families import Configuration
 from amsim.networks.quantised import Params
 from amsim.networks.storage import Network, load_network
@@ -48,12 +50,13 @@ def shipped_results(data: str) -> xr.Dataset:
         return open_result(path)
 
 
-def shipped_network(data: str, network: str) -> tuple[Network, Params]:
+def shipped_network(data: str, network: str, circuit: str | None = None) -> tuple[Network, Params]:
     """Network on the front of accuracy against energy, trained on a data set.
 
     Args:
         data: Name of the data set, as `amsim.explore` takes it.
         network: Name of the network, as the variable `network` of its results has it.
+        circuit: Circuit, as the variable `circuit` has it, that a network "... fine-tuned" was trained further through.
 
     Returns:
         The network function `network(params, inputs) -> logits` and its parameters.
@@ -63,8 +66,10 @@ def shipped_network(data: str, network: str) -> tuple[Network, Params]:
     """
     one_of("data", data, shipped_data())
     folder = files("amsim.exploration") / "shipped" / data
-    one_of("network", network, sorted(one.name.removesuffix(".npz") for one in folder.iterdir()))
-    with as_file(folder / f"{network}.npz") as path:
+    text(**{name: one for name, one in (("network", network), ("circuit", circuit)) if one is not None})
+    name = network if circuit is None else tuned_name(network.removesuffix(TUNED), circuit)
+    one_of("network", name, sorted(one.name.removesuffix(".npz") for one in folder.iterdir()))
+    with as_file(folder / f"{name}.npz") as path:
         return load_network(path)
 
 

@@ -197,6 +197,10 @@ def save_weights(folder: Path, member: Member, steps: int, params: Params, tuned
     """Write the weights of a trained network; the file of one that was fine-tuned names the circuit too."""
     name = f"{member.name}-{steps}steps"
     if tuned is not None:
-        circuit = re.sub(r"[^\w.=-]+", "-", tuned.circuit)
-        name += f"-tuned-{tuned.fine_tuning}-{tuned.family}-{circuit}"
+        name = tuned_name(f"{name}-{tuned.family}", tuned.circuit)
     save_network(folder / f"{name}.npz", member.network, params)
+
+
+def tuned_name(network: str, circuit: str) -> str:
+    """Name without spaces of a network that was fine-tuned through a circuit."""
+    return f"{network}-tuned-{re.sub('[^0-9A-Za-z.=_]+', '-', circuit)}"

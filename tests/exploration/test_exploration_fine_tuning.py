@@ -2,7 +2,6 @@
 
 import dataclasses
 import pickle
-import re
 from concurrent.futures import Future
 
 import jax
@@ -11,7 +10,7 @@ import pytest
 from explored import NETWORKS, SPACE, toy_data
 
 import amsim
-from amsim.exploration import TrainingBudget, orders
+from amsim.exploration import TrainingBudget, orders, training
 from amsim.networks import load_network
 
 ANALOG = dataclasses.replace(SPACE, families=("switched-capacitor",), weight_memory=(8192.0,))
@@ -149,8 +148,8 @@ def test_fine_tuned_weights_are_those_of_their_dots(tmp_path):
     measured = tuned.isel(dot=np.isfinite(tuned["accuracy_mean"].values))
     assert measured.sizes["dot"] > 0
     for circuit, plain in zip(measured["circuit"].values, measured["plain_accuracy"].values, strict=True):
-        name = re.sub("[^A-Za-z0-9_.=]+", "-", str(circuit))
-        (path,) = tmp_path.glob(f"*-tuned-40-switched-capacitor-{name}.npz")
+        name = training.tuned_name("dense-1x4-w2a2-seed0-100steps-switched-capacitor", str(circuit))
+        path = tmp_path / f"{name}.npz"
         network, params = load_network(path)
         right = np.argmax(network(params, test.inputs), axis=1) == test.labels
         assert float(plain) == pytest.approx(float(right.mean()))
