@@ -25,6 +25,7 @@ def table():
         return amsim.circuit_table()
 
 
+@pytest.mark.slow  # the fixture finds the cost of fifteen designs
 def test_table_is_labelled(table):
     assert dict(table.sizes) == {"family": 3, "bits": 5}
     assert list(table["family"].values) == list(FAMILIES)
@@ -36,6 +37,7 @@ def test_table_is_labelled(table):
     assert np.isnan(table["accuracy_mean"]).all()
 
 
+@pytest.mark.slow  # the fixture finds the cost of fifteen designs
 def test_one_bit_is_the_published_chips(table):
     row = table.sel(bits=1)
     system = row["operation_energy"].sel(family="switched-capacitor")
@@ -47,6 +49,7 @@ def test_one_bit_is_the_published_chips(table):
     assert float(row["operation_energy"].sel(family="digital-binary") / system) == pytest.approx(4, rel=0.3)
 
 
+@pytest.mark.slow  # the fixture finds the cost of fifteen designs
 def test_energy_and_area_rise_with_the_word_length(table):
     rising = table.sortby("bits")
     for name in ("array_energy", "operation_energy"):
@@ -59,6 +62,7 @@ def test_energy_and_area_rise_with_the_word_length(table):
     assert (table["operation_energy"] > table["array_energy"]).all()
 
 
+@pytest.mark.slow  # the fixture finds the cost of fifteen designs
 def test_what_the_documentation_says_of_the_systems(table):
     energy = table["operation_energy"]
     for family in ("switched-capacitor", "digital-binary"):
@@ -67,6 +71,7 @@ def test_what_the_documentation_says_of_the_systems(table):
         assert float(energy.sel(bits=bits).max() / energy.sel(bits=bits).min()) < 2
 
 
+@pytest.mark.slow  # the fixture finds the cost of fifteen designs
 def test_multi_precision_follows_its_modes(table):
     energy = table["array_energy"].sel(family="multi-precision")
     assert float(energy.sel(bits=16)) == pytest.approx(6.7e-12 / 2, rel=1e-5, abs=0)
@@ -107,6 +112,7 @@ def test_bad_arguments_are_named(arguments, named):
         amsim.circuit_table(**{"workload": SMALL} | arguments)
 
 
+@pytest.mark.slow  # the fixture finds the cost of fifteen designs
 def test_picture_of_the_table(table):
     ax = plot.plot_circuit_table(table)
     assert len(ax.get_lines()) == 6

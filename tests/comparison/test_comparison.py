@@ -36,6 +36,7 @@ def result(few):
     return compare(["switched-capacitor-1b", "digital-binary-1b", "multi-precision-4b"], data=few, dies=3)
 
 
+@pytest.mark.slow  # the fixture compares three designs
 def test_dimensions_and_units(result):
     assert dict(result.sizes) == {"design": 3, "die": 3, "component": 8, "item": 100}
     assert list(result["component"].values) == list(COMPONENTS)
@@ -45,6 +46,7 @@ def test_dimensions_and_units(result):
         assert (result[name].attrs["units"], result[name].attrs["long_name"]) == (QUANTITIES | LABELS)[name]
 
 
+@pytest.mark.slow  # the fixture compares three designs
 def test_digital_families_reach_the_plain_accuracy(result):
     for name in ("digital-binary-1b", "multi-precision-4b"):
         row = result.sel(design=name)
@@ -55,6 +57,7 @@ def test_digital_families_reach_the_plain_accuracy(result):
         assert float(row["accuracy_high"]) - rate == pytest.approx(half, rel=0.01)
 
 
+@pytest.mark.slow  # the fixture compares three designs
 def test_analog_dies_differ_and_cost_less(result):
     analog, digital = result.sel(design="switched-capacitor-1b"), result.sel(design="digital-binary-1b")
     assert len(np.unique(analog["accuracy"])) > 1
