@@ -24,7 +24,8 @@ class TrainingOrder:
     Attributes:
         member: The network.
         steps: Steps of its training.
-        circuits: What it is deployed on afterwards, by place; those that ask for fine-tuning are fine-tuned first.
+        circuits: What it is deployed on afterwards, by place: circuits of the network as it was trained, or the one
+            that it is fine-tuned through first.
         budget: How it is trained.
         dies: Dies of each circuit.
         seed: Fixes dies, reads and the items held out.
