@@ -42,6 +42,10 @@ class ProcessorClock:
     def __init__(self) -> None:
         self.last = sum(os.times()[:4])
 
+    def pytest_collection_finish(self) -> None:
+        """Begin: what was imported and collected before is no test's."""
+        self.last = sum(os.times()[:4])
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Iterator[None]:
         report = yield
