@@ -10,7 +10,6 @@ passes: first where digital circuits or comparators read it, which costs seconds
 """
 
 import argparse
-import dataclasses
 import functools
 import itertools
 import json
@@ -34,9 +33,10 @@ from amsim.exploration import DesignSpace, Limits, TrainingBudget, network_grid
 from amsim.exploration.dots import Costs, Dot, would_be_on_front
 from amsim.exploration.hardware_points import FamilyPoints, RefusedError, family_points, family_variants
 from amsim.exploration.members import Member, configuration_of
+from amsim.exploration.orders import TrainingOrder, carried_out
 from amsim.exploration.records import TUNED
 from amsim.exploration.shipped_results import shipped_dataset, shipped_results
-from amsim.exploration.training import accuracy_on_dies, divided, fine_tuned, trained_member, tuned_name, whole_steps
+from amsim.exploration.training import accuracy_on_dies, divided, trained_member, tuned_name, whole_steps
 from amsim.files.whole_file import write_whole_text
 from amsim.networks.families import Configuration
 from amsim.networks.quantised import Params
@@ -171,10 +171,15 @@ def tune(store: Path, hours: float) -> None:
 def _tuned(path: Path, held: dict, dot: Dot, data, dies: int) -> list:
     """Family, circuit, mean, interval, dies and plain accuracy of a network after fine-tuning; its weights are kept."""
     begun, member = time.monotonic(), dot.place.member
-    params = fine_tuned(member, load_network(path.with_suffix(".npz"))[1], dot.best.deployed, data, EPOCHS, SEED)
-    save_network(tuned_weights(path, dot.place.circuit), member.network, params)
-    (row,) = accuracy_on_dies(member.network, params, [dot.best.deployed], data, dies, SEED)
-    plain = plain_accuracy(member.network, params, data.test)
+    params, place = load_network(path.with_suffix(".npz"))[1], dot.place._replace(fine_tuning=EPOCHS)
+    budget = TrainingBudget(held["steps"], rounds=1)
+    found = carried_out(
+        TrainingOrder(member, budget.steps, {place: dot.best.deployed}, budget, dies, SEED, params), data
+    )
+    if found is None:
+        raise FloatingPointError(f"Fine-tuning of {member.name} at {place.circuit} diverges.")
+    save_network(tuned_weights(path, place.circuit), member.network, found.params)
+    row, plain = found.rows[place], found.plain
     before = next(mean for _, circuit, mean, *_ in held["accuracies"] if circuit == dot.place.circuit)
     print(f"{time.strftime('%H:%M')} {member.name} tuned at {dot.place.circuit}: {before:.3f} to {row[0]:.3f}, plain "
           f"{held['plain']:.3f} to {plain:.3f}, {time.monotonic() - begun:.0f} s", flush=True)  # fmt: skip
@@ -191,8 +196,7 @@ def _points_in(store: Path, configuration: Configuration, family: str, *_: Any) 
     found = points_of(store, Member(configuration, SEED), family)
     if isinstance(found, str):
         raise RefusedError(found)
-    variants = functools.partial(family_variants, configuration, family, DesignSpace())
-    return dataclasses.replace(found, make=variants, left_out={})
+    return found
 
 
 def _one(store: Path, task: str, member: Member, data, converters: bool) -> bool:
@@ -245,7 +249,8 @@ def points_of(store: Path, member: Member, family: str) -> FamilyPoints | str:
         if "refused" in held:
             return str(held["refused"])
         words = {name: list(map(str, held.pop(name))) for name in ("circuits", "choices")}
-        return FamilyPoints(**words, make=lambda: (), **held | {"macs": int(held["macs"])}, left_out={})
+        make = functools.partial(family_variants, member.configuration, family, DesignSpace())
+        return FamilyPoints(**words, make=make, **held | {"macs": int(held["macs"])}, left_out={})
     path.parent.mkdir(exist_ok=True)
     try:
         found = family_points(member.configuration, family, DesignSpace(), None)

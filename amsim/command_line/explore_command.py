@@ -17,6 +17,7 @@ DEFAULT_DATA = {"images": "fashion-mnist-mini", "sequences": "spoken-digits"}
 
 TYPED = {
     "training": "--steps",
+    "fine_tuning": "--fine-tune",
     "networks": "--family",
     "weights": "--out",
     "records": "--records",
@@ -105,7 +106,7 @@ def explore(
     networks, items = _networks(family, setting or [], data)
     if fine_tune and steps is None:
         raise ValueError(f"Option `--fine-tune` must be given with `--steps`, but is {fine_tune} without.")
-    with named_as_typed(TYPED | {"fine_tuning": "--fine-tune"}):
+    with named_as_typed(TYPED):
         result = run_exploration(
             numbers_between_commas("accuracy", accuracy),
             networks,

@@ -1,7 +1,7 @@
 """Trainings of an exploration as orders, and who carries them out: this process, or the workers of a cluster."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -90,8 +90,11 @@ class Workplace:
     def __init__(self, data: Dataset) -> None:
         self.data = data
 
-    def expect(self, orders: Mapping[int, TrainingOrder]) -> None:
-        """Take note of orders, by number, of which some will be asked for, and of those of an earlier note no more."""
+    def expect(self, orders: Iterable[tuple[int, TrainingOrder]]) -> None:
+        """Take note of orders with numbers, of which some will be asked for, and of those of an earlier note no more.
+
+        Here nothing is begun before it is needed, and no order is made.
+        """
 
     def outcome(self, number: int, order: TrainingOrder) -> Trained | None:
         """What an order gives; one of its number that was expected may have more circuits."""
@@ -118,10 +121,10 @@ class Cluster(Workplace):
         self.held = client.submit(_same, data, pure=False, retries=RETRIES)
         self.futures: dict[int, Any] = {}
 
-    def expect(self, orders: Mapping[int, TrainingOrder]) -> None:
+    def expect(self, orders: Iterable[tuple[int, TrainingOrder]]) -> None:
         """Give orders to the workers."""
         self._drop()
-        self.futures = {number: self._submit(order) for number, order in orders.items()}
+        self.futures = {number: self._submit(order) for number, order in orders}
 
     def outcome(self, number: int, order: TrainingOrder) -> Trained | None:
         """Wait for a worker."""

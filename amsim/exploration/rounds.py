@@ -1,7 +1,7 @@
 """Rounds of training of an exploration, each kept in the store of a study, so that the same call goes on there."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -95,11 +95,15 @@ class Rounds:
         for number, (count, affordable) in enumerate(plan):
             steps = whole_steps(affordable, items, self.budget)
             own = {one: jobs[number * len(self.members) + one] for one in left[:count]}
-            known.expect({job: self._order(job.member, steps, self._wanted(job, known)) for job in own.values()})
+            known.expect((job, self._order(job.member, steps, self._wanted(job, known))) for job in own.values())
             ranking: dict[int, float] = {}
             for one, job in own.items():
                 report(f"training {job.member.configuration.name}")
-                wanted = self._wanted(job, known, remark=True)
+                wanted = self._wanted(job, known)
+                beaten = [dot.place for dot in self._unknown(job) if dot not in wanted]
+                untrained = [place for place in beaten if place not in known.records]
+                why = "not trained, since less energy reaches every accuracy that is asked for"
+                known.remarks |= dict.fromkeys(untrained, why)
                 if not wanted:
                     continue
                 outputs, params, new = known.outputs(job, self._order(job.member, steps, wanted))
@@ -124,22 +128,27 @@ class Rounds:
     ) -> Iterator[tuple[TrainingJob, int, Outputs]]:
         """Fine-tune through circuits where that may reach the front, those of least energy first."""
         jobs = sorted(jobs, key=lambda job: job.dots[0].energy)
-        orders = {job: self._order(job.member, *last[job.member][:1], job.dots, last[job.member][1])
-                  for job in jobs if job.member in last}  # fmt: skip
-        known.expect({job: one for job, one in orders.items() if self._not_tuned(job.dots[0], known) is None})
+        trained = [job for job in jobs if job.member in last]
+
+        def order(job: TrainingJob) -> TrainingOrder:
+            steps, params = last[job.member]
+            return self._order(job.member, steps, job.dots, params)
+
+        known.expect((job, order(job)) for job in trained if self._not_tuned(job.dots[0], known) is None)
         for job in jobs:
             (dot,) = job.dots
             report(f"fine-tuning {job.member.configuration.name}")
-            if not dot.allowed or dot.place in self.given:
+            if not self._unknown(job):
                 continue
-            why = self._not_tuned(dot, known) if job in orders else "not fine-tuned, since it was not trained here"
+            why = self._not_tuned(dot, known) if job in trained else "not fine-tuned, since it was not trained here"
             if why is None:
-                outputs, params, new = known.outputs(job, orders[job])
+                own = order(job)
+                outputs, params, new = known.outputs(job, own)
                 if params is not None and self.weights is not None:
-                    save_weights(self.weights, job.member, orders[job].steps, params, dot.place)
+                    save_weights(self.weights, job.member, own.steps, params, dot.place)
                 if new:
                     yield job, 0, outputs
-                self._keep(job, outputs, orders[job].steps, known)
+                self._keep(job, outputs, own.steps, known)
                 why = "its fine-tuning diverged" if np.isnan(outputs["plain"][0]) else None
             if why is not None:
                 known.remarks[dot.place] = why
@@ -170,18 +179,14 @@ class Rounds:
         """Least energy that is known to reach every accuracy, J."""
         return max(energy_to_beat(self.costs.dots, known.records, accuracy) for accuracy in self.accuracies)
 
-    def _wanted(self, job: TrainingJob, known: "_Known", remark: bool = False) -> list[Dot]:
+    def _unknown(self, job: TrainingJob) -> list[Dot]:
+        """Dots of a network within the limits whose accuracy is not from records."""
+        return [dot for dot in job.dots if dot.allowed and dot.place not in self.given]
+
+    def _wanted(self, job: TrainingJob, known: "_Known") -> list[Dot]:
         """Dots of a network that may have the least energy at one of the accuracies."""
         beaten = self._beaten(known)
-        found = []
-        for dot in job.dots:
-            if not dot.allowed or dot.place in self.given:
-                continue
-            if dot.energy < beaten:
-                found.append(dot)
-            elif remark and dot.place not in known.records:
-                known.remarks[dot.place] = "not trained, since less energy reaches every accuracy that is asked for"
-        return found
+        return [dot for dot in self._unknown(job) if dot.energy < beaten]
 
     def _order(self, member: Member, steps: int, dots: Sequence[Dot], params: Params | None = None) -> TrainingOrder:
         circuits = {dot.place: dot.best.deployed for dot in dots}
@@ -216,10 +221,11 @@ class _Known:
     stored: Mapping[int, Outputs]
     workplace: Workplace
 
-    def expect(self, orders: Mapping[TrainingJob, TrainingOrder]) -> None:
+    def expect(self, orders: Iterable[tuple[TrainingJob, TrainingOrder]]) -> None:
         """Take note of what will probably be asked for."""
-        left = {job.number: one for job, one in orders.items() if one.circuits and job.number not in self.stored}
-        self.workplace.expect(left)
+        self.workplace.expect(
+            (job.number, one) for job, one in orders if one.circuits and job.number not in self.stored
+        )
 
     def outputs(self, job: TrainingJob, order: TrainingOrder) -> tuple[Outputs, Params | None, bool]:
         """Outputs of a job, parameters where they were trained now, and whether that is new.
